@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file session.h
+ * From chosen slots to commands that are executed exactly once (protocol 7.5, 7.5a).
+ *
+ * Every node keeps the same table of client sessions, because every node builds it from the same
+ * slots. A command is executed if and only if its seq is the session's last + 1; the last
+ * `session_window` replies are kept, so that a repeated command gets its first answer.
+ *
+ * Commands larger than a slot arrive as a train of fragments in consecutive slots; the train is put
+ * together here and executed with its last fragment.
+ *
+ * Threads:  belongs to the shard of its group. Memory: given by the caller, once.
+ */
+#ifndef ENG_SESSION_H
+#define ENG_SESSION_H
+
+#include "engine/core/core.h"
+
+enum eng_verdict {
+	ENG_EXECUTE = 1,    /* hand it to the state machine, then eng_session_answer() */
+	ENG_REPLAYED = 2,   /* executed before: `status` and `result` are the first answer */
+	ENG_PENDING = 3,    /* executed before, not answered yet: its answer will come */
+	ENG_GAP = 4,	    /* an earlier one is missing; nothing happened */
+	ENG_STALE = 5,	    /* older than the kept replies; nothing happened */
+	ENG_MISMATCH = 6,   /* this seq was used with another body; nothing happened */
+	ENG_NO_SESSION = 7, /* nothing happened */
+	ENG_REGISTERED = 8, /* a session was opened, or found by its token: `session` */
+	ENG_TABLE_FULL = 9, /* registration refused */
+};
+
+struct eng_applied {
+	enum eng_verdict verdict;
+	struct decree_session session;
+	uint64_t seq;
+	const uint8_t *body; /* lent until the next eng_sessions_apply(); REGISTERED: the 16-byte token */
+	uint32_t bytes;
+	uint32_t index;	     /* of the command in its slot */
+	uint16_t status;     /* REPLAYED: the stored answer */
+	uint64_t result;
+};
+
+
+size_t eng_sessions_bytes(const struct eng_config *config);
+struct eng_sessions *eng_sessions_init(void *memory, const struct eng_config *config);
+
+/** Commands that one slot can hold at most: size of the array given to eng_sessions_apply(). */
+uint32_t eng_commands_per_slot_max(const struct eng_config *config);
+
+/**
+ * Take the next chosen slot. Slots come in order, each once.
+ * @param ret_commands    [eng_commands_per_slot_max()] verdicts in order
+ * @param ret_cluster_ns  cluster time of the slot
+ * @return commands written, 0 for a no-op, a configuration or an inner fragment
+ */
+uint32_t eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
+	uint32_t bytes, struct eng_applied *ret_commands, uint64_t *ret_cluster_ns);
+
+/** Store the state machine's answer to an executed command, at once or later (a parked one). */
+void eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
+	uint16_t status, uint64_t result);
+
+/** What a repeated command would get: REPLAYED, PENDING, STALE, NO_SESSION; GAP if it is not executed yet. */
+enum eng_verdict eng_session_lookup(const struct eng_sessions *s, struct decree_session session,
+	uint64_t seq, uint16_t *ret_status, uint64_t *ret_result);
+
+/** The session that a client token opened, 0 if none. */
+struct decree_session eng_session_find(
+	const struct eng_sessions *s, const uint8_t token[DECREE_UUID_BYTES]);
+
+/** Last executed seq of a session; 0 also for an unknown one. */
+uint64_t eng_session_last(const struct eng_sessions *s, struct decree_session session);
+
+/** @return the row of a session, 0 .. session_count - 1, for tables beside this one; -1 = unknown */
+int32_t eng_session_row(const struct eng_sessions *s, struct decree_session session);
+
+uint32_t eng_session_count(const struct eng_sessions *s);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file client.h
+ * Submit commands from a host without DPDK, over ordinary UDP sockets.
+ *
+ * The client registers a session, numbers its commands, keeps them until they are answered, and
+ * repeats them under the same number to whichever node leads: each is executed exactly once.
+ *
+ * Threads:  a client belongs to the thread that opened it; another gets -EPERM.
+ * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong and what to do.
+ * Units:    nanoseconds, bytes.
+ */
+#ifndef DECREE_CLIENT_H
+#define DECREE_CLIENT_H
+
+#include "decree/node.h"
+#include "decree/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct decree_client;
+
+struct decree_client_options {
+	size_t struct_bytes;	 /* sizeof(struct decree_client_options) */
+	const char *config_path; /* the INI file of the cluster: [cluster] and [node N] suffice */
+	const char *const *settings; /* [setting_count] "section.key=value" */
+	uint32_t setting_count;
+	uint16_t group;
+	uint32_t in_flight_max; /* 0 = the cluster's session window */
+};
+
+DECREE_API int decree_client_open(const struct decree_client_options *options,
+	struct decree_client **ret_client, char ret_error[DECREE_ERROR_BYTES]);
+DECREE_API void decree_client_close(struct decree_client *client);
+
+/** As decree_propose(): 0, -EAGAIN, -EMSGSIZE, -EPERM. Sends with the next decree_client_poll(), or at
+ * once when a frame is full. */
+DECREE_API int decree_client_submit(
+	struct decree_client *client, const void *body, uint32_t bytes, void *cookie);
+
+/**
+ * Send what waits, repeat what was lost, follow the leader, and collect answers.
+ * @param timeout_ns  how long to wait for the first one; 0 = do not wait
+ * @return how many completions were written
+ */
+DECREE_API uint32_t decree_client_poll(struct decree_client *client,
+	struct decree_completion *ret_completions, uint32_t count_max, uint64_t timeout_ns);
+
+/** Readable when decree_client_poll() has something to do; for an event loop. */
+DECREE_API int decree_client_fd(const struct decree_client *client);
+
+struct decree_peer_row {
+	uint16_t node_id;
+	bool session_up;    /* authenticated, both directions */
+	uint64_t echo_age_ns; /* since it last echoed a heartbeat; UINT64_MAX = never */
+	struct decree_slot commit;
+};
+
+struct decree_status {
+	uint16_t node_id;
+	uint16_t group;
+	enum decree_role role;
+	bool ready;
+	uint16_t leader;
+	struct decree_ballot ballot;
+	struct decree_slot chosen;
+	struct decree_slot applied;
+	struct decree_digest digest;
+	uint64_t applied_count; /* commands executed */
+	enum decree_log_mode log_mode;
+	bool auth;		/* false: auth = none, frames are not authenticated */
+	enum decree_idle idle;	/* the strategy that runs, never AUTO */
+	bool log_full;
+	uint64_t log_bytes_used;
+	uint64_t log_bytes;
+	uint64_t boot_count;
+	uint64_t uptime_ns;
+	uint64_t start_to_ready_ns;  /* from the start of the process to the first turn of the loop */
+	uint64_t memory_bytes;	     /* resident + hugepages */
+	uint64_t frames_received;
+	uint64_t frames_sent;
+	uint64_t frames_dropped;     /* malformed, foreign, not authentic, replayed */
+	uint64_t messages_dropped;   /* stale, not a member, beyond the window */
+	uint64_t elections;
+	uint32_t session_count;
+	uint32_t peer_count;
+	struct decree_peer_row peers[DECREE_NODE_COUNT_MAX];
+};
+
+/** Ask one node. @retval -ETIMEDOUT it did not answer */
+DECREE_API int decree_client_status(struct decree_client *client, uint16_t node_id,
+	uint64_t timeout_ns, struct decree_status *ret_status);
+
+struct decree_log_entry {
+	struct decree_slot slot;
+	uint32_t index;
+	struct decree_session session;
+	uint64_t seq;
+	uint32_t bytes;
+	bool executed; /* false: a repeat, a gap or an unknown session, skipped by every node alike */
+	struct decree_digest digest; /* of the body */
+};
+
+/**
+ * What one node applied, read from its own log: slots from @p first on, until @p count_max entries or the
+ * node's applied prefix are reached.
+ * @param ret_next  first slot not yet covered; equal to applied + 1 at the end
+ * @retval >= 0 entries written  @retval -ETIMEDOUT it did not answer
+ */
+DECREE_API int decree_client_log(struct decree_client *client, uint16_t node_id,
+	struct decree_slot first, struct decree_log_entry *ret_entries, uint32_t count_max,
+	struct decree_slot *ret_next, uint64_t timeout_ns);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file machine.h
+ * What a state machine has to offer, and what it may use.
+ *
+ * The same slots reach every node in the same order, and so do these calls. Everything that a machine
+ * does must follow from its arguments: no clock, no random number, no pointer order, no floating point.
+ *
+ * Threads:  all calls come from the shard that owns the group, one at a time. They run between two
+ *           network bursts: keep them short, and hand long work to a thread of your own.
+ * Memory:   commands are lent for the call.
+ * Units:    nanoseconds of cluster time, which stands still while no leader stamps it.
+ */
+#ifndef DECREE_MACHINE_H
+#define DECREE_MACHINE_H
+
+#include "decree/types.h"
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** One chosen command, executed exactly once. */
+struct decree_command {
+	struct decree_slot slot;
+	uint32_t index; /* in its slot, from 0; (slot, index) grows strictly */
+	struct decree_session session;
+	uint64_t seq; /* in its session, from 1 without gaps */
+	const void *body;
+	uint32_t bytes;
+};
+
+/** Where answers go; valid during apply() only. */
+struct decree_sink;
+
+/**
+ * Answer a command of this burst, or one of an earlier burst that was left unanswered (a parked one).
+ * Each command is answered once; until then whoever waits for it waits.
+ *
+ * @param status  0 .. 65535, the machine's own; 0 should mean success
+ * @param result  the machine's own, e.g. an id. Both are kept for repeated commands
+ */
+void decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
+	uint16_t status, uint64_t result);
+
+/** One chunk of a snapshot: a key range, serialised whole. */
+struct decree_chunk {
+	uint64_t index; /* from 0, in canonical key order */
+	const void *bytes;
+	size_t count;
+};
+
+struct decree_machine_ops {
+	size_t struct_bytes; /* sizeof(struct decree_machine_ops): lets this grow */
+
+	/** Execute commands in order. @param commands [count] of one slot, all with the same @p cluster_ns */
+	void (*apply)(void *machine, const struct decree_command *commands, uint32_t count,
+		uint64_t cluster_ns, struct decree_sink *sink);
+
+	/** Cluster time at which apply() must be called even without a command, UINT64_MAX = never.
+	 * May be NULL: never. */
+	uint64_t (*next_deadline)(void *machine);
+
+	/** Digest of the whole state, maintained incrementally: O(1). */
+	struct decree_digest (*digest)(void *machine);
+
+	/* Snapshots: chunks in canonical key order, each serialised whole before its first mutation after
+	 * begin(), so that the bytes are equal on all nodes. May be NULL until snapshots are used. */
+	int (*snapshot_begin)(void *machine);
+	int (*snapshot_next)(void *machine, struct decree_chunk *ret_chunk); /* 1 = one more, 0 = done */
+	void (*snapshot_end)(void *machine);
+	int (*restore_begin)(void *machine);
+	int (*restore_next)(void *machine, const struct decree_chunk *chunk);
+	int (*restore_end)(void *machine);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

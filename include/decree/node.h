@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file node.h
+ * Embed a node: open it, start it, propose commands from your own threads, learn what was chosen.
+ *
+ * Threads:  decree_open(), decree_start(), decree_stop(), decree_close() belong to one thread of the
+ *           program, the owner. The node runs its shards on pinned threads of its own and everything
+ *           slow on a control thread. A proposer belongs to the thread that opened it. A call from a
+ *           wrong thread returns -EPERM, in release builds too. The callbacks in the options run on the
+ *           shard's thread, between two network bursts: they must be short and must not block.
+ * Errors:   0 or -errno; the functions that take `ret_error` also write one sentence that says what is
+ *           wrong and what to do about it.
+ * Units:    nanoseconds, bytes.
+ * Memory:   everything is taken in decree_open() and decree_proposer_open(). Nothing of the options is
+ *           kept after decree_open() returns, except the machines, the context and the callbacks.
+ */
+#ifndef DECREE_NODE_H
+#define DECREE_NODE_H
+
+#include "decree/machine.h"
+#include "decree/types.h"
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DECREE_API __attribute__((visibility("default")))
+
+struct decree_node;
+struct decree_proposer;
+
+enum decree_log_level {
+	DECREE_LOG_ERROR = 3, /* as in syslog */
+	DECREE_LOG_WARNING = 4,
+	DECREE_LOG_NOTICE = 5,
+	DECREE_LOG_INFO = 6,
+};
+
+struct decree_options {
+	size_t struct_bytes;	 /* sizeof(struct decree_options) */
+	const char *config_path; /* the INI file that describes cluster and node */
+	const char *const *settings; /* [setting_count] "section.key=value", override the file */
+	uint32_t setting_count;
+	bool eal_is_initialised; /* the host program called rte_eal_init() itself */
+
+	const struct decree_machine_ops *machine_ops;
+	void *const *machines; /* [group_count] one machine per group, lent until decree_close() */
+	uint32_t group_count;
+
+	void *context; /* given to every callback below; each may be NULL */
+	/** Slots [first, after) of a group were applied on this node. Shard's thread. */
+	void (*on_applied)(void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
+	/** Role, leader (node_id, 0 = unknown) or ballot of a group changed. Shard's thread. */
+	void (*on_role)(void *context, uint16_t group, enum decree_role role, uint16_t leader,
+		struct decree_ballot ballot);
+	/** One line for the log. Control thread. NULL: lines go to standard error. */
+	void (*on_log)(void *context, enum decree_log_level level, const char *line);
+};
+
+/** Read the configuration, take all memory, open ports and data directory, recover the log.
+ * Blocks: until the log has been read. */
+DECREE_API int decree_open(const struct decree_options *options, struct decree_node **ret_node,
+	char ret_error[DECREE_ERROR_BYTES]);
+
+/** Start the shards. Returns at once. */
+DECREE_API int decree_start(struct decree_node *node);
+
+/** @retval 0 running  @retval -errno the node has stopped by itself: @p ret_error says why. Any thread. */
+DECREE_API int decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES]);
+
+/** Stop the shards and wait for them. What is in flight stays unknown to its proposers. */
+DECREE_API void decree_stop(struct decree_node *node);
+
+/** Give everything back. NULL is fine. */
+DECREE_API void decree_close(struct decree_node *node);
+
+struct decree_group_status {
+	enum decree_role role;
+	bool ready; /* leader: takes commands */
+	uint16_t leader;
+	struct decree_ballot ballot;
+	struct decree_slot chosen;
+	struct decree_slot applied;
+	struct decree_digest digest; /* of the state machine after `applied` */
+};
+
+/** Any thread. @retval -ENOENT no such group */
+DECREE_API int decree_group_status(
+	struct decree_node *node, uint16_t group, struct decree_group_status *ret_status);
+
+/* What became of a proposed command. */
+enum decree_outcome {
+	DECREE_APPLIED = 0,  /* chosen and applied on this node; `status` and `result` are the machine's */
+	DECREE_REFUSED = 1,  /* never executed and never will be: the session is gone */
+	DECREE_UNKNOWN = 2,  /* the node was stopped: it may or may not be executed */
+};
+
+struct decree_completion {
+	void *cookie;
+	uint64_t seq;
+	enum decree_outcome outcome;
+	uint16_t status;
+	uint64_t result;
+};
+
+/**
+ * Open the calling thread's way into a group. It registers a session of its own; commands proposed
+ * meanwhile wait for it.
+ */
+DECREE_API int decree_proposer_open(struct decree_node *node, uint16_t group,
+	struct decree_proposer **ret_proposer, char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Propose one command. It is executed exactly once, in the order of this proposer's calls, on whatever
+ * node leads; the node retries until it is, through any number of leader changes.
+ *
+ * @param body    lent for the call
+ * @param bytes   0 .. the cluster's command_bytes_max
+ * @param cookie  comes back with the completion
+ * @retval 0          on its way
+ * @retval -EAGAIN    the session window or the proposer's memory is full: decree_poll(), then again
+ * @retval -EMSGSIZE  larger than command_bytes_max
+ * @retval -ESHUTDOWN the node has stopped
+ *
+ * Thread: the proposer's. Blocks: never. Allocates: never. Cost: one copy, no system call.
+ */
+DECREE_API int decree_propose(
+	struct decree_proposer *proposer, const void *body, uint32_t bytes, void *cookie);
+
+/** Completions, in the order of execution. @return how many, 0 .. count_max. Thread: the proposer's. */
+DECREE_API uint32_t decree_poll(
+	struct decree_proposer *proposer, struct decree_completion *ret_completions, uint32_t count_max);
+
+/** Forget the proposer. Commands without a completion may still be executed. */
+DECREE_API void decree_proposer_close(struct decree_proposer *proposer);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
