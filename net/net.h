@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file net.h
+ * The network of one node over DPDK: ports, queues, authenticated sessions with peers and clients.
+ *
+ * Start: net_eal_args() -> the caller's rte_eal_init() -> net_open() -> one `struct net` per shard
+ * for the calls of net_dpdk_ops. Queue i of every port belongs to shard i; a frame that a port
+ * delivers to the wrong shard is handed over through a ring.
+ *
+ * Threads:  net_open(), net_close(): control thread, while no shard runs. net_control_tick(), status:
+ *           control thread. net_dpdk_ops on net_shard(n, i): the thread of shard i alone.
+ * Errors:   -errno, with one line of text for the operator in `ret_error`.
+ * Memory:   taken in net_open() only. Every string and array of the configuration is copied, except
+ *           `identity`, which must stay.
+ */
+#ifndef DECREE_NET_NET_H
+#define DECREE_NET_NET_H
+
+#include "decree/types.h"
+#include "net/drop.h"
+#include "net/net_ops.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NET_PORT_COUNT_MAX	8   /* one shared port, or one per peer, or a mixture */
+#define NET_PEER_COUNT_MAX	16  /* voters, and learners or joiners beside them */
+#define NET_CLIENT_COUNT_MAX	1024 /* per shard */
+#define NET_KEY_BYTES		32
+#define NET_IDENTITY_BYTES_MAX	256
+#define NET_MTU_DEFAULT		1500
+#define NET_MTU_MAX		9000
+#define NET_MBUF_COUNT_DEFAULT	8192
+
+enum net_auth_mode {
+	NET_AUTH_GMAC = 0, /* AES-128-GMAC under keys of this boot, shard pair and direction */
+	NET_AUTH_NONE = 1, /* anybody on the wire may speak for anybody: experiments only */
+};
+
+/** One port: a DPDK device that EAL has probed. */
+struct net_port_config {
+	const char *device; /* "0000:3b:00.0", or a vdev string: "net_memif0,role=server,socket=..." */
+	uint16_t peer_id;   /* point-to-point link to this node; 0: shared by all peers without one */
+	uint32_t ipv4;	    /* our address there, host order */
+};
+
+struct net_peer_config {
+	uint16_t node_id;
+	uint32_t ipv4;	    /* host order */
+	uint16_t base_port; /* UDP; shard i listens on base_port + i */
+	bool has_mac;	    /* otherwise ARP asks */
+	uint8_t mac[6];
+};
+
+struct net_config {
+	uint64_t cluster_id;
+	uint16_t node_id;
+	uint64_t boot_count; /* durable, raised by one at each start (protocol 1.2) */
+	uint16_t base_port;  /* UDP; 1 .. 65535 - shard_count */
+	uint16_t shard_count;
+	uint16_t mtu;	     /* 0 = NET_MTU_DEFAULT; the same on all nodes */
+	uint32_t mbuf_count; /* per shard, 0 = NET_MBUF_COUNT_DEFAULT */
+
+	const struct net_port_config *ports;
+	uint32_t port_count;
+	const struct net_peer_config *peers; /* without ourselves */
+	uint32_t peer_count;
+
+	enum net_auth_mode auth;
+	uint8_t cluster_key[NET_KEY_BYTES]; /* ignored under NET_AUTH_NONE */
+	uint8_t client_key[NET_KEY_BYTES];  /* used if are_clients_allowed */
+	bool are_clients_allowed;
+
+	/* Opaque to the net: what peers must know of this node's constants (disk uuid, slot_bytes, ...). */
+	const uint8_t *identity;
+	uint16_t identity_bytes; /* 0 .. NET_IDENTITY_BYTES_MAX */
+	/* Is a proved peer's identity acceptable? Called on shard threads. NULL: everything is. */
+	bool (*accept_identity)(
+		void *context, uint16_t node_id, const uint8_t *identity, uint32_t identity_bytes);
+	void *accept_context;
+};
+
+enum net_peer_state {
+	NET_PEER_SILENT = 0,	  /* never heard */
+	NET_PEER_HEARD = 1,	  /* its hello is authentic, not yet proved to be of now */
+	NET_PEER_ESTABLISHED = 2, /* payloads flow */
+};
+
+struct net_peer_status {
+	uint16_t node_id;
+	enum net_peer_state state;
+	uint64_t boot_count;	    /* the session's */
+	enum net_drop refusal;	    /* why its last proved hello was refused; NET_DROP_NONE: it was not */
+	uint64_t refused_count;
+	uint64_t session_count;	    /* sessions since our start: restarts of the peer + 1 */
+	bool has_address;	    /* its MAC is known */
+	bool is_port_up;
+};
+
+struct net_node; /* the ports and everything that shards share */
+struct net;	 /* one shard's part: the `void *net` of net_dpdk_ops */
+
+extern const struct net_ops net_dpdk_ops;
+
+/**
+ * Start the ports and prepare one `struct net` per shard.
+ *
+ * A memif client whose server is not there yet is no error: net_control_tick() keeps trying.
+ *
+ * @param ret_node   on success; net_close() it before rte_eal_cleanup()
+ * @param ret_error  [DECREE_ERROR_BYTES] on failure
+ * @retval -ENODEV   a port of the configuration is not among EAL's ports
+ * @retval -EINVAL   the configuration contradicts itself
+ * @retval -ENOMEM, or what the port's driver answered
+ */
+int net_open(const struct net_config *config, struct net_node **ret_node, char *ret_error);
+
+/** Stop the ports and free everything. NULL is fine. No shard may use its part any more. */
+void net_close(struct net_node *node);
+
+/** @param shard  0 .. shard_count - 1 */
+struct net *net_shard(struct net_node *node, uint16_t shard);
+
+/** Capacity of net_frame.payload when sending: mtu - 76. At least 1,424 at an MTU of 1,500. */
+uint32_t net_payload_bytes_max(const struct net_node *node);
+
+/** Slow work, dev_stop and dev_start of links that went down: every 10 .. 100 ms, control thread. May
+ * block for some milliseconds. Never called by a shard. */
+void net_control_tick(struct net_node *node, uint64_t now_ns);
+
+/** Status of one peer as one shard sees it, at most one tick() old. Control thread.
+ * @param index  0 .. peer_count - 1, as in the configuration */
+void net_peer_status(
+	struct net_node *node, uint16_t shard, uint32_t index, struct net_peer_status *ret_status);
+
+/** The counters of one shard; read with relaxed loads. Any thread. */
+const struct net_counters *net_shard_counters(const struct net_node *node, uint16_t shard);
+
+/** One line for start-up messages and benchmark headers: "memif, auth gmac", "af_packet, AUTH NONE". */
+const char *net_describe(const struct net_node *node);
+
+/* ------------------------------------------------------------------ arguments for rte_eal_init() */
+
+#define NET_EAL_ARG_COUNT_MAX 64
+
+struct net_eal_config {
+	const char *program;
+	const char *const *devices; /* as net_port_config.device */
+	uint32_t device_count;
+	const char *lcores;	    /* EAL's --lcores; NULL: "0" */
+	uint32_t memory_mib;	    /* what the pools need, 0 = 64; only --no-huge reserves it at once */
+	const char *const *extra;   /* raw arguments of the operator, last */
+	uint32_t extra_count;
+};
+
+struct net_eal_args {
+	int argc;
+	char *argv[NET_EAL_ARG_COUNT_MAX + 1]; /* NULL at the end; points into text */
+	bool has_hugepages;   /* false: --no-huge; `notice` says so */
+	char notice[256];     /* "" or one line for the operator */
+	char text[8192];
+};
+
+/**
+ * Compose the arguments of rte_eal_init() for a list of ports, and remove the stale sockets of memif
+ * servers (left by a kill -9) that nobody listens on any more.
+ *
+ * @param ret_args   caller's; must stay while EAL runs, since EAL keeps argv[0]
+ * @param ret_error  [DECREE_ERROR_BYTES] on failure
+ * @retval -EINVAL   a device string is neither a PCI address nor a vdev
+ * @retval -E2BIG    too many or too long
+ */
+int net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args, char *ret_error);
+
+#endif
