@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file client_msg.h
+ * The payloads that are not messages between replicas: commands and their answers, redirects, status,
+ * and reading back what was applied.
+ *
+ *   client   -> node      COMMANDS, COMMAND_FRAGMENT, STATUS_REQUEST, LOG_REQUEST
+ *   follower -> leader    COMMANDS, COMMAND_FRAGMENT, passed on unchanged
+ *   leader   -> follower  REPLIES, REDIRECT, passed on to whoever asked
+ *   node     -> client    REPLIES, REDIRECT, STATUS_REPLY, LOG_REPLY
+ *
+ * The first byte tells them from the messages of engine/core/msg.h, which use 1 .. 63.
+ *
+ * Registration: a command of session 0 and seq 0 whose body is a 16-byte token. The same token always
+ * gives the same session, so it may be repeated like every other command.
+ *
+ * Bytes, little-endian. Every payload starts with
+ *
+ *   0  u8   type, 64 ..
+ *   1  u8   0
+ *   2  u16  group
+ *   4  u16  count of entries, 0 where there are none
+ *   6  u16  node_id: of the leader in REPLIES and REDIRECT (0 = unknown), of the node that answers in
+ *           STATUS_REPLY and LOG_REPLY, else 0
+ *   8       per type, see the table at the top of client_msg.c
+ *
+ * A payload is valid if and only if its length is exactly what its type and its entries say, each field
+ * is in the range given in the table, and byte 1 is 0.
+ *
+ * Threads:  pure functions. Memory: what is decoded lends its pointers from the frame.
+ * Errors:   decoding returns -EBADMSG for everything malformed.
+ */
+#ifndef ENGINE_RUNTIME_CLIENT_MSG_H
+#define ENGINE_RUNTIME_CLIENT_MSG_H
+
+#include "decree/client.h"
+#include "engine/core/core.h"
+
+enum client_msg_type {
+	CLIENT_MSG_COMMANDS = 64,
+	CLIENT_MSG_COMMAND_FRAGMENT = 65,
+	CLIENT_MSG_REPLIES = 66,
+	CLIENT_MSG_REDIRECT = 67,
+	CLIENT_MSG_STATUS_REQUEST = 68,
+	CLIENT_MSG_STATUS_REPLY = 69,
+	CLIENT_MSG_LOG_REQUEST = 70,
+	CLIENT_MSG_LOG_REPLY = 71,
+	CLIENT_MSG_TYPE_AFTER = 72,
+};
+
+#define CLIENT_MSG_HEADER_BYTES	  8u
+#define CLIENT_COMMAND_BYTES	  20u /* of one COMMANDS entry beside the body */
+#define CLIENT_FRAGMENT_BYTES	  48u /* of a COMMAND_FRAGMENT beside its piece, the header included */
+#define CLIENT_REPLY_BYTES	  28u /* of one REPLIES entry */
+#define CLIENT_LOG_ENTRY_BYTES	  48u /* of one LOG_REPLY entry */
+#define CLIENT_MSG_FIXED_BYTES_MAX 512u /* holds every payload without bodies or entries */
+
+enum client_reply_kind {
+	CLIENT_REPLY_APPLIED = 1,    /* status and result are the machine's */
+	CLIENT_REPLY_REGISTERED = 2, /* session answers token */
+	CLIENT_REPLY_TABLE_FULL = 3, /* token cannot be registered now: again later */
+	CLIENT_REPLY_GAP = 4,	     /* result = last seq known here: send from the one after */
+	CLIENT_REPLY_STALE = 5,	     /* executed long ago, its answer is no longer kept */
+	CLIENT_REPLY_NO_SESSION = 6, /* never registered, or evicted: never executed from now on */
+	CLIENT_REPLY_MISMATCH = 7,   /* this seq was used with another body */
+	CLIENT_REPLY_TOO_LARGE = 8,  /* over command_bytes_max */
+	CLIENT_REPLY_KIND_AFTER = 9,
+};
+
+struct client_reply {
+	enum client_reply_kind kind;
+	uint16_t status;
+	struct decree_session session;
+	/* seq and result, or for REGISTERED and TABLE_FULL the token: they share 16 bytes on the wire. */
+	uint64_t seq;
+	uint64_t result;
+	uint8_t token[DECREE_UUID_BYTES];
+};
+
+enum client_redirect_reason {
+	CLIENT_REDIRECT_NOT_LEADER = 1, /* ask `leader`; 0: nobody leads as far as I know */
+	CLIENT_REDIRECT_BUSY = 2,	/* window or queue full */
+	CLIENT_REDIRECT_NOT_READY = 3,	/* I lead, but what I inherited is not chosen yet */
+	CLIENT_REDIRECT_LOG_FULL = 4,
+	CLIENT_REDIRECT_REASON_AFTER = 5,
+};
+
+/* One command too large for a frame, in pieces of any size that arrive in any order. */
+struct client_fragment {
+	struct decree_session session; /* not 0 */
+	uint64_t seq;		       /* not 0 */
+	uint32_t total_bytes;
+	uint32_t offset_bytes;
+	struct decree_digest digest; /* of the whole body */
+	const uint8_t *bytes;	     /* [count] */
+	uint32_t count;		     /* >= 1; offset_bytes + count <= total_bytes */
+};
+
+struct client_msg {
+	enum client_msg_type type;
+	uint16_t group;	    /* < DECREE_GROUP_COUNT_MAX */
+	uint16_t node_id;   /* see the header's table */
+	uint16_t count;	    /* entries of COMMANDS, REPLIES (>= 1) and LOG_REPLY (>= 0) */
+	const uint8_t *entries;	/* wire form, [entries_bytes]; read with the client_*_next() functions */
+	uint32_t entries_bytes;
+	union {
+		struct client_fragment fragment;
+		struct {
+			enum client_redirect_reason reason;
+			uint32_t retry_after_us;
+		} redirect;
+		struct {
+			uint64_t token; /* returned with the reply */
+		} status_request;
+		struct {
+			uint64_t token;
+			struct decree_status status;
+		} status_reply;
+		struct {
+			uint64_t token;
+			struct decree_slot first; /* not 0; entries from (first, first_index) on ... */
+			uint16_t first_index;
+			uint32_t slot_count; /* ... of at most this many slots, >= 1 */
+		} log_request;
+		struct {
+			uint64_t token;
+			struct decree_slot applied; /* of the answering node */
+			struct decree_slot next; /* first place not covered: ask there for more, if <= applied */
+			uint16_t next_index; /* index in that slot, as a slot may not fit one reply */
+		} log_reply;
+	};
+};
+
+/**
+ * Write one payload without entries: COMMAND_FRAGMENT, REDIRECT, STATUS_*, LOG_REQUEST.
+ * @param capacity  CLIENT_MSG_FIXED_BYTES_MAX suffices; a fragment needs CLIENT_FRAGMENT_BYTES + its piece
+ * @return bytes written, > 0; fields out of range are asserted
+ */
+uint32_t client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacity);
+
+/** @retval 0 valid as a whole, every entry included  @retval -EBADMSG not such a payload */
+int client_msg_decode(const uint8_t *bytes, uint32_t count, struct client_msg *ret_msg);
+
+/* Payloads with entries are written entry by entry into a frame. */
+struct client_writer {
+	uint8_t *out;
+	uint32_t capacity;
+	uint32_t bytes;
+	uint16_t count;
+};
+
+/** @param capacity  at least 64 bytes */
+void client_commands_begin(
+	struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group);
+void client_replies_begin(struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group,
+	uint16_t leader);
+void client_log_reply_begin(struct client_writer *w, uint8_t *out, uint32_t capacity,
+	uint16_t group, uint16_t node_id, uint64_t token);
+
+/** @return false if it does not fit any more: finish this payload and begin another */
+bool client_commands_add(struct client_writer *w, const struct eng_command *command);
+bool client_replies_add(struct client_writer *w, const struct client_reply *reply);
+bool client_log_reply_add(struct client_writer *w, const struct decree_log_entry *entry);
+
+/** Write the header's count. @return bytes of the payload; COMMANDS and REPLIES need an entry: 0 if none */
+uint32_t client_writer_finish(struct client_writer *w);
+uint32_t client_log_reply_finish(struct client_writer *w, struct decree_slot applied,
+	struct decree_slot next, uint16_t next_index);
+
+/** Read a decoded payload's entries in order. @param cursor  0 before the first. @return false at the end */
+bool client_command_next(
+	const struct client_msg *m, uint32_t *cursor, struct eng_command *ret_command);
+bool client_reply_next(const struct client_msg *m, uint32_t *cursor, struct client_reply *ret_reply);
+bool client_log_entry_next(
+	const struct client_msg *m, uint32_t *cursor, struct decree_log_entry *ret_entry);
+
+static inline bool
+is_client_msg(const uint8_t *bytes, uint32_t count)
+{
+	return count > 0 && bytes[0] >= CLIENT_MSG_COMMANDS && bytes[0] < CLIENT_MSG_TYPE_AFTER;
+}
+
+#endif
