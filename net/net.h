@@ -149,6 +149,7 @@ struct net_eal_config {
 	const char *const *devices; /* as net_port_config.device */
 	uint32_t device_count;
 	const char *lcores;	    /* EAL's --lcores; NULL: "0" */
+	const char *file_prefix;    /* unique on the host, the same at each start; NULL: by process id */
 	uint32_t memory_mib;	    /* what the pools need, 0 = 64; only --no-huge reserves it at once */
 	const char *const *extra;   /* raw arguments of the operator, last */
 	uint32_t extra_count;

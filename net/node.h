@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file node.h
+ * What the files of net that know DPDK share among themselves: ports, rings between shards, and the
+ * hand-shaking by which the control thread takes a port away from the shards to restart it.
+ *
+ * Taking a port away. The control thread clears `is_wanted`. Each shard looks at it in tick(), stops
+ * using the port, and clears its `is_used`. When no shard uses it, the control thread may stop the
+ * device. Nothing of this costs the hot path anything: it looks at a flag of its own shard.
+ */
+#ifndef DECREE_NET_NODE_H
+#define DECREE_NET_NODE_H
+
+#include "net/path.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <stdatomic.h>
+
+#define DEVICE_BYTES 512
+
+enum port_state {
+	PORT_STOPPED = 0, /* dev_start has not succeeded yet */
+	PORT_RUNNING = 1,
+	PORT_DRAINING = 2, /* waiting for the shards to let go */
+};
+
+struct port {
+	uint16_t id; /* EAL's */
+	char device[DEVICE_BYTES];
+	bool is_memif_client; /* starts when its server is there; restarts when its link goes down */
+	bool is_configured;
+	uint16_t queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
+	bool has_udp_offload; /* sending */
+
+	_Atomic bool is_wanted; /* control thread -> shards */
+	_Atomic bool is_up;	/* link state, for the status */
+
+	/* owner: the control thread */
+	enum port_state state;
+	uint64_t state_ns; /* since when, or when to try again */
+};
+
+/* What a shard publishes of a peer in tick(): words that the control thread may read at any time. */
+struct published_peer {
+	_Atomic uint64_t state; /* state | refusal << 8 | has_address << 16 */
+	_Atomic uint64_t boot_count;
+	_Atomic uint64_t refused_count;
+	_Atomic uint64_t session_count;
+};
+
+/* owner: its shard's thread, but for the atomics */
+struct net {
+	struct path path;
+	struct net_node *node;
+	uint16_t shard;
+	struct rte_mempool *pool;
+	bool is_port_on[NET_PORT_COUNT_MAX];	    /* may be used in this turn */
+	_Atomic bool is_port_used[NET_PORT_COUNT_MAX]; /* the same, for the control thread */
+	uint32_t first_port;	   /* where recv() begins, so that no port starves the others */
+	uint32_t full_burst_count; /* turns in a row in which some port had a full burst */
+	struct rte_mbuf *staged[NET_PORT_COUNT_MAX][NET_BURST]; /* send(), by port */
+	uint32_t staged_count[NET_PORT_COUNT_MAX];
+	struct published_peer published[NET_PEER_COUNT_MAX];
+};
+
+struct net_node {
+	struct port ports[NET_PORT_COUNT_MAX];
+	uint32_t port_count;
+	uint16_t shard_count;
+	uint16_t mtu;
+	uint32_t peer_count;
+	uint16_t peer_ports[NET_PEER_COUNT_MAX]; /* index of each peer's port */
+	enum net_auth_mode auth;
+	struct path_neighbours neighbours;
+	struct net *shards; /* [shard_count] */
+	/* [from * shard_count + to], single producer, single consumer; NULL if every port has a queue
+	 * for every shard and from == to */
+	struct rte_ring **received_rings; /* frames that arrived at the wrong shard */
+	struct rte_ring **sending_rings;  /* frames for a port whose queue another shard owns */
+	char description[128];
+};
+
+/** Find the device among EAL's ports. @retval -ENODEV */
+int port_find(const char *device, uint16_t *ret_id, char *ret_error);
+
+/** Configure queues and offloads. The pools exist. @return 0 or -errno with ret_error written */
+int port_configure(struct net_node *node, struct port *port, char *ret_error);
+
+/** Start it. A memif client without a server is left stopped, for the control thread to retry. */
+int port_start(struct port *port, char *ret_error);
+
+/** Retry, watch and restart: one step of one port. Control thread. */
+void link_step(struct net_node *node, uint32_t index, uint64_t now_ns);
+
+/** The shard's half: take up and let go of ports as the control thread wishes. */
+void link_sync(struct net *net);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding, configuring and starting a port. What a port cannot do (checksums, many queues) is done in
+ * software, so any driver will do. */
+#include "net/node.h"
+
+#include <errno.h>
+#include <rte_errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A queue this deep rides out a pause of a millisecond at a million frames a second. */
+#define DESCRIPTOR_COUNT 1024
+
+/* EAL names a vdev by what stands before its first comma. */
+int
+port_find(const char *device, uint16_t *ret_id, char *ret_error)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	size_t bytes = strcspn(device, ",");
+
+	if (bytes > 0 && bytes < sizeof(name)) {
+		memcpy(name, device, bytes);
+		name[bytes] = '\0';
+		if (rte_eth_dev_get_port_by_name(name, ret_id) == 0)
+			return 0;
+	}
+	snprintf(ret_error, DECREE_ERROR_BYTES,
+		"port \"%s\" did not come up: EAL has no such device. For a PCI address, bind it to a DPDK "
+		"driver; for a virtual one, see the driver's message above",
+		device);
+	return -ENODEV;
+}
+
+static int
+fail(const struct port *port, const char *what, int rc, char *ret_error)
+{
+	if (rc == -1) /* drivers' way to say that something went wrong */
+		rc = -EIO;
+	snprintf(ret_error, DECREE_ERROR_BYTES, "port \"%.256s\": %s failed: %s", port->device, what,
+		strerror(-rc));
+	return rc;
+}
+
+static uint16_t
+min_u16(uint32_t a, uint32_t b)
+{
+	return (uint16_t)(a < b ? a : b);
+}
+
+static int
+setup_queues(struct net_node *node, struct port *port, const struct rte_eth_dev_info *info,
+	char *ret_error)
+{
+	uint16_t receive_count = DESCRIPTOR_COUNT, send_count = DESCRIPTOR_COUNT;
+	int socket = rte_eth_dev_socket_id(port->id);
+	int rc = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &receive_count, &send_count);
+
+	(void)info;
+	if (rc != 0 && rc != -ENOTSUP)
+		return fail(port, "choosing the queues' depth", rc, ret_error);
+	for (uint16_t i = 0; i < port->queue_count; i++) {
+		rc = rte_eth_rx_queue_setup(port->id, i, receive_count, (unsigned)socket, NULL,
+			node->shards[i].pool);
+		if (rc != 0)
+			return fail(port, "setting up a receive queue", rc, ret_error);
+		rc = rte_eth_tx_queue_setup(port->id, i, send_count, (unsigned)socket, NULL);
+		if (rc != 0)
+			return fail(port, "setting up a send queue", rc, ret_error);
+	}
+	return 0;
+}
+
+int
+port_configure(struct net_node *node, struct port *port, char *ret_error)
+{
+	struct rte_eth_dev_info info;
+	struct rte_eth_conf conf = { 0 };
+	uint16_t mtu = 0;
+	int rc = rte_eth_dev_info_get(port->id, &info);
+
+	if (rc != 0)
+		return fail(port, "asking what it can do", rc, ret_error);
+	port->queue_count = min_u16(node->shard_count, min_u16(info.max_rx_queues, info.max_tx_queues));
+	if (port->queue_count == 0)
+		return fail(port, "finding a queue", -ENODEV, ret_error);
+
+	if (node->mtu > RTE_ETHER_MTU && info.max_mtu >= node->mtu)
+		conf.rxmode.mtu = node->mtu;
+	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+	port->has_udp_offload = conf.txmode.offloads != 0;
+	if (port->queue_count > 1 && (info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_UDP)) {
+		/* Spreads clients and peers; a frame in the wrong queue is handed over. */
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf =
+			info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_UDP;
+	}
+	rc = rte_eth_dev_configure(port->id, port->queue_count, port->queue_count, &conf);
+	if (rc != 0)
+		return fail(port, "configuring it", rc, ret_error);
+	port->is_configured = true;
+	if (rte_eth_dev_get_mtu(port->id, &mtu) == 0 && mtu != node->mtu)
+		(void)rte_eth_dev_set_mtu(port->id, node->mtu); /* software ports need not know */
+	return setup_queues(node, port, &info, ret_error);
+}
+
+int
+port_start(struct port *port, char *ret_error)
+{
+	int rc = rte_eth_dev_start(port->id);
+
+	if (rc == 0) {
+		port->state = PORT_RUNNING;
+		atomic_store(&port->is_wanted, true);
+		return 0;
+	}
+	port->state = PORT_STOPPED;
+	if (port->is_memif_client)
+		return 0;
+	return fail(port, "starting it", rc, ret_error);
+}
