@@ -71,6 +71,16 @@ struct decree_session eng_session_find(
 /** Last executed seq of a session; 0 also for an unknown one. */
 uint64_t eng_session_last(const struct eng_sessions *s, struct decree_session session);
 
+/**
+ * May the leader propose this command now? Keeps repeats and gaps out of the log; a hint that is not
+ * replicated, exactly-once does not depend on it. OK also notes that the command is on its way.
+ */
+enum eng_submit_status eng_session_admit(
+	struct eng_sessions *s, struct decree_session session, uint64_t seq);
+
+/** Forget what was on its way: a new leadership begins with what is executed. */
+void eng_sessions_admit_reset(struct eng_sessions *s);
+
 /** @return the row of a session, 0 .. session_count - 1, for tables beside this one; -1 = unknown */
 int32_t eng_session_row(const struct eng_sessions *s, struct decree_session session);
 

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first slot: who the members are, and with which disks (protocol 12.0).
+ *
+ * The first leader of a new cluster needs a promise of every member, writes all disks into slot 1, and
+ * takes no command before slot 1 is durable on all of them. From then on a node that turns up with another
+ * disk under a known id is not a member: an acceptor that has forgotten its promises must never vote.
+ */
+#include "engine/core/replica.h"
+
+uint32_t
+bootstrap_value(const struct eng_replica *r, uint8_t *value)
+{
+	struct eng_membership m = {
+		.epoch = 1,
+		.q1 = r->cfg.q1,
+		.q2 = r->cfg.q2,
+		.slot_bytes = r->cfg.slot_bytes,
+		.alpha = r->cfg.alpha,
+		.command_bytes_max = r->cfg.command_bytes_max,
+		.session_count = r->cfg.session_count,
+		.session_window = r->cfg.session_window,
+		.member_count = r->cfg.member_count,
+	};
+
+	for (uint32_t i = 0; i < m.member_count; i++) {
+		m.members[i].node_id = r->peers[i].node_id;
+		m.members[i].disk = i == r->self ? eng_disk_short(&r->cfg.disk) : r->peers[i].disk;
+		decree_assert(m.members[i].disk != 0);
+	}
+	return eng_value_config(value, &m);
+}
+
+static bool
+constants_match(const struct eng_config *c, const struct eng_membership *m)
+{
+	if (m->member_count != c->member_count || m->q1 != c->q1 || m->q2 != c->q2 ||
+		m->slot_bytes != c->slot_bytes || m->alpha != c->alpha ||
+		m->command_bytes_max != c->command_bytes_max ||
+		m->session_count != c->session_count || m->session_window != c->session_window)
+		return false;
+	for (uint32_t i = 0; i < m->member_count; i++)
+		if (m->members[i].node_id != c->members[i].node_id)
+			return false;
+	return true;
+}
+
+void
+membership_apply(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx)
+{
+	if (!constants_match(&r->cfg, m)) {
+		halt(r, ENG_HALT_CONSTANTS, fx);
+		return;
+	}
+	r->members = *m;
+	if (!is_member_disk(r, r->cfg.node_id, eng_disk_short(&r->cfg.disk))) {
+		halt(r, ENG_HALT_NOT_MEMBER, fx);
+		return;
+	}
+	/* What an unknown disk promised before we knew better does not count. */
+	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+		if (i != r->self && !is_member_disk(r, r->peers[i].node_id, r->peers[i].disk))
+			r->peers[i].promised = false;
+}
+
+bool
+is_member_disk(const struct eng_replica *r, uint16_t node_id, uint64_t disk)
+{
+	if (r->members.epoch == 0)
+		return true; /* not known yet; then phase 1 needs every member */
+	for (uint32_t i = 0; i < r->members.member_count; i++)
+		if (r->members.members[i].node_id == node_id)
+			return r->members.members[i].disk == disk;
+	return false;
+}
+
+bool
+is_quorum(const struct eng_replica *r, uint8_t members, uint32_t quorum)
+{
+	(void)r;
+	return (uint32_t)__builtin_popcount(members) >= quorum;
+}

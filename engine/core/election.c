@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who leads: timers, PreVote, phase 1.
+ *
+ * The happy path of a candidate:
+ *   1. no leader heard for a random time in [T, 2 T]: ask everybody whether a Prepare would succeed
+ *   2. max(q1, q2) grants: promise a fresh ballot to ourselves, on disk (1.4)
+ *   3. durable: send Prepare for everything beyond our decided prefix
+ *   4. a q1 quorum of whole promises: learn what they hold decided, choose a value for each slot up to
+ *      the last that any mentions, lead (leader.c proposes them again)
+ *
+ * What goes wrong, and where it ends:
+ *   - a live leader exists: PreVote is denied, nothing has changed anywhere
+ *   - a higher ballot is promised somewhere: give up, back off for a random time that doubles (10.4, E25)
+ *   - frames are lost: PreVote and Prepare are repeated; both are idempotent
+ *   - we are far behind: the promises say so, we learn first; if that takes long, somebody else wins
+ */
+#include "engine/core/replica.h"
+
+#include "base/digest.h"
+
+#define PREVOTE_RETRY_NS(r) ((r)->cfg.election_ns / 2)
+#define PREPARE_RETRY_NS(r) ((r)->cfg.election_ns / 8)
+
+/* Back-off: base 2^k heartbeats, at most 2 T. Six doublings of 20 ms pass 2 T = 400 ms. */
+#define BACKOFF_DOUBLINGS_MAX 6
+
+uint64_t
+election_timeout(struct eng_replica *r)
+{
+	return r->cfg.election_ns + random_below(r, r->cfg.election_ns + 1);
+}
+
+void
+election_start(struct eng_replica *r)
+{
+	r->election_ns = r->now_ns + (r->cfg.member_count == 1 ? 0 : election_timeout(r));
+}
+
+static bool
+is_leader_alive(const struct eng_replica *r)
+{
+	if (r->role == DECREE_LEADER)
+		return true;
+	return r->heard_ns != 0 && r->now_ns < r->heard_ns + r->cfg.election_ns;
+}
+
+void
+follow(struct eng_replica *r, uint16_t leader, struct decree_ballot ballot, struct eng_effects *fx)
+{
+	decree_assert(ballot.n >= r->promised.n);
+
+	if (r->role == DECREE_LEADER || r->campaign != CAMPAIGN_NONE)
+		step_down(r, 0, fx);
+	r->leader = leader;
+	r->leader_ballot = ballot;
+	r->heard_ns = r->now_ns;
+	r->failures = 0;
+	r->election_ns = r->now_ns + election_timeout(r);
+}
+
+void
+step_down(struct eng_replica *r, uint64_t wait_ns, struct eng_effects *fx)
+{
+	(void)fx;
+	if (r->role == DECREE_LEADER) {
+		r->counters.ballots_lost++;
+		r->leader = 0;
+	}
+	r->role = DECREE_FOLLOWER;
+	r->campaign = CAMPAIGN_NONE;
+	r->ready = false;
+	r->batch_bytes = 0;
+	r->reprepare_ns = NEVER;
+	r->inherit_ns = NEVER;
+	r->election_ns = r->now_ns + wait_ns + election_timeout(r);
+}
+
+/* ---- PreVote ---- */
+
+static struct decree_ballot
+ballot_above_all(const struct eng_replica *r)
+{
+	uint64_t round = ballot_round(r->promised);
+
+	if (round < r->round_seen)
+		round = r->round_seen;
+	return (struct decree_ballot){ (round + 1) << 16 | r->cfg.node_id };
+}
+
+static void
+prevote_send(struct eng_replica *r, struct eng_effects *fx)
+{
+	struct eng_msg *m = message_add(r, ENG_MSG_PREVOTE, 0, fx);
+
+	m->ballot = r->ballot;
+	m->prevote.first_undecided = slot_next(r->chosen);
+	r->campaign_retry_ns = r->now_ns + PREVOTE_RETRY_NS(r);
+}
+
+static bool
+prevote_is_won(const struct eng_replica *r)
+{
+	uint32_t needed = r->cfg.q1 > r->cfg.q2 ? r->cfg.q1 : r->cfg.q2;
+
+	return is_quorum(r, r->grants, needed);
+}
+
+static void
+campaign_prevote(struct eng_replica *r, struct eng_effects *fx)
+{
+	r->campaign = CAMPAIGN_PREVOTE;
+	r->leader = 0;
+	r->ballot = ballot_above_all(r);
+	r->grants = (uint8_t)(1u << r->self);
+	/* The whole attempt gets one timeout; then a new one, with a new ballot. */
+	r->election_ns = r->now_ns + election_timeout(r);
+	if (prevote_is_won(r))
+		campaign_prepare(r, fx);
+	else
+		prevote_send(r, fx);
+}
+
+static bool
+prevote_reason(const struct eng_replica *r, const struct eng_msg *m,
+	enum eng_failure_reason *ret_reason)
+{
+	if (is_leader_alive(r))
+		*ret_reason = ENG_FAIL_LEADER_ALIVE;
+	else if (m->ballot.n <= r->promised.n)
+		*ret_reason = ENG_FAIL_BALLOT;
+	else
+		return true;
+	return false;
+}
+
+void
+on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	enum eng_failure_reason reason = ENG_FAIL_BALLOT;
+	bool granted = prevote_reason(r, m, &reason);
+	struct eng_msg *reply = message_add(r, ENG_MSG_PREVOTE_REPLY, m->src, fx);
+
+	reply->ballot = m->ballot;
+	reply->prevote_reply.granted = granted;
+	reply->prevote_reply.reason = reason;
+	reply->prevote_reply.promised = r->promised;
+	reply->prevote_reply.dst_nonce = m->src_nonce;
+}
+
+void
+on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (r->campaign != CAMPAIGN_PREVOTE || !ballot_eq(m->ballot, r->ballot) ||
+		m->prevote_reply.dst_nonce != r->cfg.nonce) {
+		r->counters.dropped_stale++;
+		return;
+	}
+	if (r->round_seen < ballot_round(m->prevote_reply.promised) &&
+		!is_round_jump(r, m->prevote_reply.promised))
+		r->round_seen = ballot_round(m->prevote_reply.promised);
+	if (!m->prevote_reply.granted)
+		return;
+
+	/* From here on: a grant for the campaign in progress. */
+
+	r->grants |= (uint8_t)(1u << peer_index(r, m->src));
+	if (prevote_is_won(r))
+		campaign_prepare(r, fx);
+}
+
+/* ---- Prepare ---- */
+
+static void
+promises_forget(struct eng_replica *r)
+{
+	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
+		r->peers[i].promised = false;
+		r->peers[i].promise_nonce = 0;
+		memset(r->peers[i].promise_seen, 0, sizeof(r->peers[i].promise_seen));
+	}
+	for (uint32_t i = 0; i < r->cfg.ring_slots; i++)
+		r->choices[i] = (struct choice){ .slot = { 0 } };
+}
+
+void
+campaign_prepare(struct eng_replica *r, struct eng_effects *fx)
+{
+	r->ballot = ballot_above_all(r);
+	r->campaign = CAMPAIGN_PERSISTING;
+	r->role = DECREE_FOLLOWER;
+	r->ready = false;
+	r->leader = 0;
+	r->batch_bytes = 0;
+	r->reprepare_ns = NEVER;
+	r->inherit_ns = NEVER;
+	r->campaign_retry_ns = NEVER;
+	r->counters.elections++;
+	promises_forget(r);
+	promise_persist(r, r->ballot, fx);
+	r->campaign_seq = r->persist_last;
+	r->election_ns = r->now_ns + election_timeout(r);
+}
+
+static void
+prepare_send(struct eng_replica *r, struct eng_effects *fx)
+{
+	r->campaign_retry_ns = r->now_ns + PREPARE_RETRY_NS(r);
+	if (r->cfg.member_count == 1)
+		return;
+	struct eng_msg *m = message_add(r, ENG_MSG_PREPARE, 0, fx);
+	m->ballot = r->ballot;
+	m->prepare.from = r->prepare_from;
+}
+
+/* One more fact about a slot: the highest ballot wins, a decision outright (5.6). */
+static void
+choice_merge(struct eng_replica *r, struct decree_slot slot, const struct eng_promise_entry *e,
+	uint32_t member, struct eng_effects *fx)
+{
+	struct choice *c = &r->choices[ring_index(r, slot)];
+	bool decided = e->state == ENG_ENTRY_DECIDED;
+
+	if (e->state == ENG_ENTRY_NONE || slot.n <= r->chosen.n)
+		return;
+	if (c->slot.n != slot.n)
+		*c = (struct choice){ .slot = slot };
+	bool same = c->vballot.n == e->vballot.n && c->holders != 0;
+	/* Two replies may carry the same ballot for the same slot, and then they must carry the same
+	 * value. We check that instead of choosing. */
+	if (same && !digest_eq(c->digest, e->digest)) {
+		halt(r, ENG_HALT_TWO_VALUES, fx);
+		return;
+	}
+	if (c->decided && decided && !digest_eq(c->digest, e->digest)) {
+		halt(r, ENG_HALT_TWO_DECISIONS, fx);
+		return;
+	}
+	if (c->decided && !decided) {
+		if (digest_eq(c->digest, e->digest))
+			c->holders |= (uint8_t)(1u << member);
+		return;
+	}
+	if (e->vballot.n > c->vballot.n || (decided && !c->decided)) {
+		bool keep = c->holders != 0 && digest_eq(c->digest, e->digest);
+		c->vballot = e->vballot;
+		c->digest = e->digest;
+		c->holders = keep ? c->holders : 0;
+		c->decided = decided;
+	}
+	if (digest_eq(c->digest, e->digest))
+		c->holders |= (uint8_t)(1u << member);
+}
+
+static void
+prepare_last_raise(struct eng_replica *r, struct decree_slot last)
+{
+	if (r->prepare_last.n < last.n)
+		r->prepare_last = last;
+}
+
+static void
+own_promise(struct eng_replica *r, struct eng_effects *fx)
+{
+	for (uint64_t slot = r->chosen.n + 1; slot <= r->last.n; slot++) {
+		struct decree_slot s = { slot };
+		struct eng_promise_entry e = eng_replica_promise_entry(r, s);
+		choice_merge(r, s, &e, r->self, fx);
+	}
+	r->peers[r->self].promised = true;
+	r->peers[r->self].promise_commit = r->chosen;
+	r->peers[r->self].promise_last = r->last;
+}
+
+void
+election_on_persisted(struct eng_replica *r, struct eng_effects *fx)
+{
+	if (r->campaign != CAMPAIGN_PERSISTING || r->persisted < r->campaign_seq)
+		return;
+	decree_assert(ballot_eq(r->promised, r->ballot));
+	r->campaign = CAMPAIGN_PREPARING;
+	r->prepare_from = slot_next(r->chosen);
+	r->prepare_last = r->last;
+	own_promise(r, fx);
+	prepare_send(r, fx);
+	campaign_continue(r, fx);
+}
+
+/* ---- Promise ---- */
+
+/* A Promise is one statement in several frames: frames of another one start the collection anew. */
+static void
+promise_begin(struct peer *p, const struct eng_msg *m)
+{
+	if (p->promise_nonce == m->src_nonce && p->promise_low.n == m->promise.low.n &&
+		p->promise_commit.n == m->promise.commit.n && p->promise_last.n == m->promise.last.n)
+		return;
+	p->promise_nonce = m->src_nonce;
+	p->promise_low = m->promise.low;
+	p->promise_commit = m->promise.commit;
+	p->promise_last = m->promise.last;
+	memset(p->promise_seen, 0, sizeof(p->promise_seen));
+}
+
+static uint64_t
+promise_first(const struct eng_replica *r, const struct peer *p)
+{
+	return r->prepare_from.n > p->promise_commit.n + 1 ? r->prepare_from.n
+							   : p->promise_commit.n + 1;
+}
+
+/* @return true if all fragments of this peer's Promise are here (5.4) */
+static bool
+promise_note_fragment(const struct eng_replica *r, struct peer *p, const struct eng_msg *m)
+{
+	uint32_t per_fragment = eng_promise_entry_count_max(r->cfg.frame_bytes);
+	uint64_t first = promise_first(r, p);
+	uint64_t slots = p->promise_last.n >= first ? p->promise_last.n + 1 - first : 0;
+	uint64_t fragments = (slots + per_fragment - 1) / per_fragment;
+
+	if (slots == 0)
+		return true;
+	uint64_t index = (m->promise.first.n - first) / per_fragment;
+	if (m->promise.first.n < first || index >= fragments || index >= FRAGMENT_WORDS * 64 ||
+		(m->promise.first.n - first) % per_fragment != 0)
+		return false;
+	uint64_t after = m->promise.first.n + per_fragment;
+	if (after > p->promise_last.n + 1)
+		after = p->promise_last.n + 1;
+	if (m->promise.after.n != after)
+		return false;
+	p->promise_seen[index / 64] |= 1ull << (index % 64);
+	uint64_t seen = 0;
+	for (uint32_t i = 0; i < FRAGMENT_WORDS; i++)
+		seen += (uint64_t)__builtin_popcountll(p->promise_seen[i]);
+	return seen == fragments;
+}
+
+void
+on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (r->campaign != CAMPAIGN_PREPARING || !ballot_eq(m->ballot, r->ballot) ||
+		m->promise.dst_nonce != r->cfg.nonce || m->promise.from.n != r->prepare_from.n) {
+		r->counters.dropped_stale++;
+		return;
+	}
+	uint32_t member = (uint32_t)peer_index(r, m->src);
+	struct peer *p = &r->peers[member];
+	if (p->promised)
+		return; /* a repeat: the network may say things twice */
+	if (m->promise.last.n > ring_last(r).n) {
+		/* We are so far behind that its entries do not fit our ring. Not one of them may be
+		 * forgotten, so nothing of it counts: learn first, the next Prepare asks again. */
+		learner_want(r, m->promise.commit, r->now_ns);
+		return;
+	}
+
+	/* From here on: part of a promise for the campaign in progress. */
+
+	if (m->promise.after.n > m->promise.last.n + 1 && m->promise.after.n != m->promise.first.n)
+		return; /* lists slots that it says it does not have */
+	promise_begin(p, m);
+	for (uint64_t slot = m->promise.first.n; slot < m->promise.after.n; slot++) {
+		struct decree_slot s = { slot };
+		struct eng_promise_entry e = eng_promise_entry_at(m, s);
+		choice_merge(r, s, &e, member, fx);
+	}
+	if (!promise_note_fragment(r, p, m))
+		return;
+	p->promised = true;
+	prepare_last_raise(r, p->promise_last);
+	if (p->promise_commit.n > r->chosen.n)
+		learner_want(r, p->promise_commit, r->now_ns);
+	campaign_continue(r, fx);
+}
+
+/* ---- the end of phase 1 ---- */
+
+static uint8_t
+promised_members(const struct eng_replica *r)
+{
+	uint8_t set = 0;
+
+	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+		if (r->peers[i].promised)
+			set |= (uint8_t)(1u << i);
+	return set;
+}
+
+/* 5.5: what a promise calls decided is learned before anything is chosen. */
+static bool
+has_learned_all(const struct eng_replica *r)
+{
+	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+		if (r->peers[i].promised && r->peers[i].promise_commit.n > r->chosen.n)
+			return false;
+	return true;
+}
+
+/*
+ * Before the first configuration is decided nobody knows whose disk may be new, so every member must
+ * answer. A second slot anywhere proves that the first one was once durable everywhere (12.0).
+ */
+static bool
+is_bootstrap(const struct eng_replica *r)
+{
+	return r->members.epoch == 0 && r->prepare_last.n < 2;
+}
+
+void
+campaign_continue(struct eng_replica *r, struct eng_effects *fx)
+{
+	uint32_t needed = is_bootstrap(r) ? r->cfg.member_count : r->cfg.q1;
+
+	if (r->campaign != CAMPAIGN_PREPARING || r->halt != ENG_HALT_NONE)
+		return;
+	if (!is_quorum(r, promised_members(r), needed) || !has_learned_all(r))
+		return;
+	r->bootstrapping = is_bootstrap(r);
+	r->campaign = CAMPAIGN_NONE;
+	leader_begin(r, fx);
+}
+
+/* ---- giving way ---- */
+
+static uint64_t
+backoff(struct eng_replica *r)
+{
+	uint32_t doublings = r->failures < BACKOFF_DOUBLINGS_MAX ? r->failures
+								 : BACKOFF_DOUBLINGS_MAX;
+	uint64_t limit = r->cfg.heartbeat_ns << doublings;
+
+	if (limit > 2 * r->cfg.election_ns)
+		limit = 2 * r->cfg.election_ns;
+	r->failures++;
+	return random_below(r, limit + 1);
+}
+
+static void
+candidate_on_failure(struct eng_replica *r, struct eng_effects *fx)
+{
+	uint64_t wait_ns = r->cfg.heartbeat_ns + backoff(r);
+
+	step_down(r, 0, fx);
+	r->election_ns = r->now_ns + wait_ns;
+}
+
+/* One member is stuck at a higher promise: phase 1 above it, without PreVote, lets it vote again (5.8). */
+static void
+leader_on_failure(struct eng_replica *r)
+{
+	if (r->reprepare_ns == NEVER)
+		r->reprepare_ns = r->now_ns + r->cfg.heartbeat_ns +
+			random_below(r, r->cfg.election_ns / 2);
+}
+
+void
+on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (m->failure.dst_nonce != r->cfg.nonce) {
+		r->counters.dropped_stale++;
+		return; /* meant for an earlier life of this node (E26) */
+	}
+	if (m->failure.reason == ENG_FAIL_NOT_MEMBER && r->members.epoch == 0 && m->epoch != 0) {
+		halt(r, ENG_HALT_NOT_MEMBER, fx);
+		return;
+	}
+	if (m->failure.reason != ENG_FAIL_BALLOT || !ballot_eq(m->ballot, r->ballot) ||
+		m->failure.promised.n <= r->ballot.n || is_round_jump(r, m->failure.promised))
+		return;
+
+	/* From here on: our present ballot is beaten somewhere. */
+
+	if (r->round_seen < ballot_round(m->failure.promised))
+		r->round_seen = ballot_round(m->failure.promised);
+	if (r->role == DECREE_LEADER)
+		leader_on_failure(r);
+	else if (r->campaign == CAMPAIGN_PREPARING || r->campaign == CAMPAIGN_PERSISTING)
+		candidate_on_failure(r, fx);
+}
+
+void
+on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (ballot_node(m->ballot) != m->src || m->ballot.n < r->promised.n)
+		return;
+	if (m->leader_change.timeout_now) {
+		/* The leader's disk has stalled and it asks us to take over: no PreVote, for everybody
+		 * has just heard of a leader. */
+		if (r->role != DECREE_LEADER && r->campaign == CAMPAIGN_NONE)
+			campaign_prepare(r, fx);
+		return;
+	}
+	follow(r, m->src, m->ballot, fx);
+}
+
+/* ---- time ---- */
+
+static void
+election_timed_out(struct eng_replica *r, struct eng_effects *fx)
+{
+	bool disk_is_stalled = r->stalled_since_ns != NEVER &&
+		r->now_ns > r->stalled_since_ns + r->cfg.disk_stall_ns;
+
+	if (disk_is_stalled) {
+		step_down(r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
+		return;
+	}
+	campaign_prevote(r, fx);
+}
+
+void
+election_tick(struct eng_replica *r, struct eng_effects *fx)
+{
+	if (r->role == DECREE_LEADER)
+		return;
+	if (r->now_ns >= r->election_ns) {
+		election_timed_out(r, fx);
+		return;
+	}
+	if (r->now_ns < r->campaign_retry_ns)
+		return;
+	if (r->campaign == CAMPAIGN_PREVOTE)
+		prevote_send(r, fx);
+	else if (r->campaign == CAMPAIGN_PREPARING)
+		prepare_send(r, fx);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The learner: which slots are chosen, and how to get those that were missed.
+ *
+ * A commit index from the leader of ballot b decides a slot here only if this node holds the value that b
+ * proposed (own entry at b, slot >= start(b)); the value of an older ballot may have lost (7.1, E16).
+ * Everything else is fetched: a Query names a range, any peer that knows the decision answers. An accepted
+ * value in an answer is no decision (9.1, E28); only phase 1 asks for those, by digest.
+ */
+#include "engine/core/replica.h"
+
+#include "base/digest.h"
+#include "engine/core/record.h"
+
+/* ---- the decided prefix ---- */
+
+void
+mark_decided(struct eng_replica *r, struct entry *e)
+{
+	(void)r;
+	e->decided = true;
+}
+
+static void
+note_value(struct eng_replica *r, const struct entry *e, struct eng_effects *fx)
+{
+	const uint8_t *bytes = value_place(r, e->slot);
+	uint64_t stamp_ns = eng_value_stamp(bytes);
+	struct eng_value v;
+
+	if (r->stamp_last_ns < stamp_ns)
+		r->stamp_last_ns = stamp_ns;
+	if (bytes[0] != ENG_VALUE_CONFIG)
+		return;
+	int rc = eng_value_decode(bytes, e->bytes, &v);
+	decree_assert(rc == 0);
+	membership_apply(r, &v.membership, fx);
+}
+
+void
+advance_chosen(struct eng_replica *r, struct eng_effects *fx)
+{
+	struct decree_slot first = slot_next(r->chosen);
+
+	for (;;) {
+		struct entry *e = entry_find(r, slot_next(r->chosen));
+		if (e == NULL || !e->decided)
+			break;
+		r->chosen = e->slot;
+		note_value(r, e, fx);
+	}
+	if (r->chosen.n < first.n)
+		return;
+	if (fx->apply_first.n == 0)
+		fx->apply_first = first;
+	fx->apply_after = slot_next(r->chosen);
+	if (r->chosen_seen.n < r->chosen.n)
+		r->chosen_seen = r->chosen;
+	if (r->chosen.n >= r->chosen_seen.n)
+		r->query_ns = NEVER;
+}
+
+void
+learn_commit(struct eng_replica *r, struct decree_ballot ballot, struct decree_slot start,
+	struct decree_slot commit, struct eng_effects *fx)
+{
+	for (uint64_t slot = r->chosen.n + 1; slot <= commit.n; slot++) {
+		struct entry *e = entry_find(r, (struct decree_slot){ slot });
+		if (slot > ring_last(r).n)
+			break;
+		if (e != NULL && slot >= start.n && ballot_eq(e->vballot, ballot))
+			mark_decided(r, e);
+		else if (e == NULL || !e->decided)
+			break;
+	}
+	advance_chosen(r, fx);
+	if (r->chosen.n < commit.n)
+		learner_want(r, commit,
+			r->now_ns + (r->chosen.n + 1 < start.n ? 0 : QUERY_GRACE_NS));
+}
+
+void
+on_success(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (ballot_node(m->ballot) != m->src || m->ballot.n < r->promised.n)
+		return;
+	follow(r, m->src, m->ballot, fx);
+	learn_commit(r, m->ballot, m->success.start, m->success.commit, fx);
+}
+
+void
+on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (ballot_node(m->ballot) != m->src)
+		return;
+	if (m->ballot.n < r->promised.n) {
+		failure_send(r, m, ENG_FAIL_BALLOT, fx);
+		return;
+	}
+	follow(r, m->src, m->ballot, fx);
+	struct eng_msg *echo = message_add(r, ENG_MSG_HEARTBEAT_ECHO, m->src, fx);
+	echo->ballot = m->ballot;
+	echo->heartbeat_echo.seq = m->heartbeat.seq;
+	echo->heartbeat_echo.dst_nonce = m->src_nonce;
+	echo->heartbeat_echo.promised = r->promised;
+	learn_commit(r, m->ballot, m->heartbeat.start, m->heartbeat.commit, fx);
+	echo->heartbeat_echo.commit = r->chosen;
+}
+
+/* ---- asking ---- */
+
+void
+learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns)
+{
+	if (r->chosen_seen.n < commit.n)
+		r->chosen_seen = commit;
+	if (at_ns < r->query_ns)
+		r->query_ns = at_ns;
+}
+
+/* The leader first: it surely knows. Then the others in turn, for the leader may be cut off from us. */
+static uint32_t
+query_peer_next(struct eng_replica *r)
+{
+	int32_t leader = peer_index(r, r->leader);
+
+	if (r->cfg.member_count == 1)
+		return r->self;
+	if (leader >= 0 && (uint32_t)leader != r->self && (uint32_t)leader != r->query_peer)
+		return (uint32_t)leader;
+	uint32_t index = r->query_peer;
+	do
+		index = (index + 1) % r->cfg.member_count;
+	while (index == r->self);
+	return index;
+}
+
+static void
+query_send(struct eng_replica *r, struct decree_slot first, struct eng_effects *fx)
+{
+	uint64_t after = r->chosen_seen.n + 1;
+
+	if (after > first.n + QUERY_SLOT_COUNT)
+		after = first.n + QUERY_SLOT_COUNT;
+	struct eng_msg *q = message_add(r, ENG_MSG_QUERY, r->peers[r->query_peer].node_id, fx);
+	q->query.first = first;
+	q->query.after.n = after;
+	q->query.accepted_too = false;
+	r->query_after.n = after;
+	r->counters.queries += after - first.n;
+}
+
+void
+learner_tick(struct eng_replica *r, struct eng_effects *fx)
+{
+	if (r->now_ns < r->query_ns)
+		return;
+	r->query_ns = NEVER;
+	if (r->chosen.n >= r->chosen_seen.n || r->cfg.member_count == 1)
+		return;
+	r->query_peer = query_peer_next(r);
+	query_send(r, slot_next(r->chosen), fx);
+	r->query_ns = r->now_ns + QUERY_RETRY_NS;
+}
+
+/* ---- answering ---- */
+
+static struct eng_msg *
+reply_add(struct eng_replica *r, uint16_t to, struct decree_slot slot, enum eng_entry_state state,
+	struct eng_effects *fx)
+{
+	struct eng_msg *m = message_add(r, ENG_MSG_QUERY_REPLY, to, fx);
+
+	m->query_reply.slot = slot;
+	m->query_reply.state = state;
+	m->query_reply.commit = r->chosen;
+	return m;
+}
+
+static void
+entry_send(struct eng_replica *r, const struct entry *e, uint16_t to, struct eng_effects *fx)
+{
+	struct eng_msg *m = reply_add(
+		r, to, e->slot, e->decided ? ENG_ENTRY_DECIDED : ENG_ENTRY_ACCEPTED, fx);
+
+	m->query_reply.vballot = e->vballot;
+	m->query_reply.digest = e->digest;
+	m->query_reply.value = value_place(r, e->slot);
+	m->query_reply.bytes = e->bytes;
+}
+
+void
+decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct eng_effects *fx)
+{
+	const struct entry *e = entry_find(r, slot);
+
+	decree_assert(slot.n <= r->chosen.n);
+	if (e != NULL)
+		entry_send(r, e, to, fx);
+	else if (fx->read_count < ENG_FX_READ_MAX)
+		fx->reads[fx->read_count++] = (struct eng_read){ slot, to };
+}
+
+void
+on_query(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	uint64_t after = m->query.after.n;
+
+	if (after > m->query.first.n + QUERY_SLOT_COUNT)
+		after = m->query.first.n + QUERY_SLOT_COUNT;
+	if (after > r->last.n + 1)
+		after = r->last.n + 1;
+	for (uint64_t slot = m->query.first.n; slot < after; slot++) {
+		struct decree_slot s = { slot };
+		const struct entry *e = entry_find(r, s);
+		if (slot != 0 && slot <= r->chosen.n)
+			decided_send(r, s, m->src, fx);
+		else if (e != NULL && (e->decided || m->query.accepted_too))
+			entry_send(r, e, m->src, fx);
+	}
+}
+
+/* The log has handed back an old record; it is decided, or nobody would have asked for it. */
+void
+on_value(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	struct eng_record record;
+
+	if (eng_record_decode(ev->value.tag, &record) != 0 || record.slot.n > r->chosen.n ||
+		record.bytes != ev->value.bytes)
+		return;
+	struct eng_msg *m = reply_add(r, ev->value.requester, record.slot, ENG_ENTRY_DECIDED, fx);
+	m->query_reply.vballot = record.vballot;
+	m->query_reply.digest = record.digest;
+	m->query_reply.value = ev->value.value;
+	m->query_reply.bytes = ev->value.bytes;
+}
+
+/* ---- learning from an answer ---- */
+
+static void
+learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	struct entry *e = entry_find(r, m->query_reply.slot);
+
+	if (e != NULL && digest_eq(e->digest, m->query_reply.digest)) {
+		mark_decided(r, e);
+		return;
+	}
+	if (e != NULL && e->decided) {
+		halt(r, ENG_HALT_TWO_DECISIONS, fx);
+		return;
+	}
+	if (r->log_space_slots == 0) {
+		r->counters.dropped_full++;
+		return;
+	}
+	/* Own, losing value: a decision replaces it, whatever its ballot. */
+	entry_store(r, m->query_reply.slot, m->query_reply.vballot, m->query_reply.digest,
+		m->query_reply.value, m->query_reply.bytes, true, fx);
+}
+
+void
+on_query_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	struct decree_slot before = r->chosen;
+	struct eng_value v;
+
+	if (m->query_reply.slot.n <= r->chosen.n || m->query_reply.slot.n > ring_last(r).n ||
+		m->query_reply.bytes > r->cfg.slot_bytes ||
+		!digest_eq(m->query_reply.digest,
+			base_digest(m->query_reply.value, m->query_reply.bytes)) ||
+		eng_value_decode(m->query_reply.value, m->query_reply.bytes, &v) != 0)
+		return;
+	if (m->query_reply.state == ENG_ENTRY_ACCEPTED) {
+		leader_inherit_value(r, m, fx);
+		return;
+	}
+	learn_decided(r, m, fx);
+	learner_want(r, m->query_reply.commit, r->now_ns + QUERY_RETRY_NS);
+	advance_chosen(r, fx);
+
+	/* Half of the last range has come: ask the same peer for the next one, so that its frames and
+	 * our log stay busy. */
+	if (r->chosen.n > before.n && r->query_ns != NEVER) {
+		r->query_ns = r->now_ns + QUERY_RETRY_NS;
+		if (r->query_after.n <= r->chosen_seen.n && r->query_after.n > r->chosen.n &&
+			r->chosen.n + QUERY_SLOT_COUNT / 2 >= r->query_after.n)
+			query_send(r, r->query_after, fx);
+	}
+	campaign_continue(r, fx);
+}

@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The step of a replica: turn an event into calls of the handlers, then say when to be woken.
+ *
+ * Recovery runs through the same structures as life does: the log's records come in the order in which
+ * they were appended, so the ring goes through the same states again, and the commit hints in their tags
+ * say how far the decided prefix had come (what it passes is applied, exactly as before the restart).
+ */
+#include "engine/core/replica.h"
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "engine/core/record.h"
+
+static size_t
+align64(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static uint32_t
+value_stride(const struct eng_config *config)
+{
+	return (uint32_t)align64(config->slot_bytes);
+}
+
+size_t
+eng_replica_bytes(const struct eng_config *config)
+{
+	return align64(sizeof(struct eng_replica)) +
+		align64(config->ring_slots * sizeof(struct entry)) +
+		align64(config->ring_slots * sizeof(struct choice)) +
+		(size_t)config->ring_slots * value_stride(config);
+}
+
+static void
+config_check(const struct eng_config *c)
+{
+	decree_assert(c->member_count >= 1 && c->member_count <= DECREE_NODE_COUNT_MAX);
+	decree_assert(c->q1 + c->q2 > c->member_count);
+	decree_assert(c->q1 <= c->member_count && c->q2 <= c->member_count);
+	decree_assert((c->ring_slots & (c->ring_slots - 1)) == 0);
+	decree_assert(c->ring_slots >= 2 * c->alpha && c->window_slots <= c->alpha);
+	decree_assert(c->slot_bytes + ENG_VALUE_OVERHEAD_BYTES <= c->frame_bytes);
+	decree_assert(c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) <
+		FRAGMENT_WORDS * 64);
+	decree_assert(eng_value_part_count(c->command_bytes_max, c->slot_bytes) <= c->window_slots);
+	decree_assert(eng_value_part_count(c->command_bytes_max, c->slot_bytes) <=
+		ENG_FX_PERSIST_MAX - 8);
+	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY);
+}
+
+struct eng_replica *
+eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessions *sessions)
+{
+	struct eng_replica *r = memory;
+	uint8_t *at = (uint8_t *)memory + align64(sizeof(*r));
+
+	config_check(config);
+	r->cfg = *config;
+	r->sessions = sessions;
+	r->random = config->seed | 1;
+	r->self = SET_SELF;
+	for (uint32_t i = 0; i < config->member_count; i++) {
+		r->peers[i].node_id = config->members[i].node_id;
+		if (r->peers[i].node_id == config->node_id)
+			r->self = i;
+	}
+	decree_assert(r->self != SET_SELF);
+	r->stalled_since_ns = NEVER;
+	r->query_ns = NEVER;
+	r->election_ns = NEVER;
+	r->reprepare_ns = NEVER;
+	r->inherit_ns = NEVER;
+	r->log_space_slots = UINT64_MAX;
+	r->value_stride = value_stride(config);
+	r->entries = (struct entry *)at;
+	at += align64(config->ring_slots * sizeof(struct entry));
+	r->choices = (struct choice *)at;
+	at += align64(config->ring_slots * sizeof(struct choice));
+	r->values = at;
+	return r;
+}
+
+int32_t
+peer_index(const struct eng_replica *r, uint16_t node_id)
+{
+	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+		if (r->peers[i].node_id == node_id)
+			return (int32_t)i;
+	return -1;
+}
+
+/* splitmix64 (Steele et al., 2014): good enough to keep candidates apart. */
+uint64_t
+random_below(struct eng_replica *r, uint64_t bound)
+{
+	uint64_t z = r->random += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	z ^= z >> 31;
+	return bound == 0 ? 0 : z % bound;
+}
+
+/* ---- effects ---- */
+
+static void
+fx_reset(struct eng_effects *fx)
+{
+	fx->persist_count = 0;
+	fx->message_count = 0;
+	fx->read_count = 0;
+	fx->apply_first.n = 0;
+	fx->apply_after.n = 0;
+	fx->wake_at_ns = NEVER;
+	fx->halt = ENG_HALT_NONE;
+	fx->role_changed = false;
+}
+
+bool
+fx_has_room(const struct eng_effects *fx, uint32_t messages, uint32_t persists)
+{
+	/* A little is kept back for the answers that every handler may add. */
+	return fx->message_count + messages + 16 <= ENG_FX_MESSAGE_MAX &&
+		fx->persist_count + persists + 2 <= ENG_FX_PERSIST_MAX;
+}
+
+void
+halt(struct eng_replica *r, enum eng_halt why, struct eng_effects *fx)
+{
+	if (r->halt == ENG_HALT_NONE)
+		r->halt = why;
+	fx->halt = r->halt;
+}
+
+static struct eng_persist *
+persist_add(struct eng_replica *r, enum eng_persist_kind kind, struct eng_effects *fx)
+{
+	decree_assert(fx->persist_count < ENG_FX_PERSIST_MAX);
+	struct eng_persist *p = &fx->persists[fx->persist_count++];
+
+	if (r->persisted == r->persist_last)
+		r->stalled_since_ns = r->now_ns;
+	p->kind = kind;
+	p->seq = ++r->persist_last;
+	return p;
+}
+
+void
+promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_effects *fx)
+{
+	decree_assert(ballot.n > r->promised.n);
+
+	r->promised = ballot;
+	struct eng_persist *p = persist_add(r, ENG_PERSIST_HARD, fx);
+	p->slot.n = 0;
+	p->value = NULL;
+	p->bytes = 0;
+	eng_hard_encode(ballot, p->tag);
+}
+
+struct entry *
+entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot ballot,
+	struct decree_digest digest, const uint8_t *value, uint32_t bytes, bool decided,
+	struct eng_effects *fx)
+{
+	struct entry *e = entry_place(r, slot);
+	uint8_t *place = value_place(r, slot);
+
+	decree_assert(slot.n <= ring_last(r).n);
+	decree_assert(bytes <= r->cfg.slot_bytes);
+	decree_assert(e->slot.n == slot.n || e->slot.n <= r->chosen.n);
+	decree_assert(e->slot.n != slot.n || ballot.n >= e->vballot.n || decided);
+
+	bool was_decided = e->slot.n == slot.n && e->decided;
+	if (place != value)
+		memcpy(place, value, bytes);
+	*e = (struct entry){
+		.slot = slot,
+		.vballot = ballot,
+		.digest = digest,
+		.bytes = bytes,
+		.decided = decided || was_decided,
+		.sent_ns = r->now_ns,
+	};
+	if (r->last.n < slot.n)
+		r->last = slot;
+
+	struct eng_persist *p = persist_add(r, ENG_PERSIST_RECORD, fx);
+	struct eng_record record = {
+		.kind = decided ? ENG_RECORD_DECIDED : ENG_RECORD_ACCEPTED,
+		.group = r->cfg.group,
+		.slot = slot,
+		.vballot = ballot,
+		.digest = digest,
+		.commit = r->chosen,
+		.bytes = bytes,
+	};
+	p->slot = slot;
+	p->value = place;
+	p->bytes = bytes;
+	eng_record_encode(&record, p->tag);
+	e->persist_seq = p->seq;
+	return e;
+}
+
+struct eng_msg *
+message_add(struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_effects *fx)
+{
+	decree_assert(fx->message_count < ENG_FX_MESSAGE_MAX);
+	struct eng_msg *m = &fx->messages[fx->message_count++];
+
+	m->type = type;
+	m->src = r->cfg.node_id;
+	m->dst = dst;
+	m->group = r->cfg.group;
+	m->epoch = r->members.epoch;
+	m->src_nonce = r->cfg.nonce;
+	m->src_disk = eng_disk_short(&r->cfg.disk);
+	m->ballot.n = 0;
+	return m;
+}
+
+void
+failure_send(struct eng_replica *r, const struct eng_msg *m, enum eng_failure_reason reason,
+	struct eng_effects *fx)
+{
+	struct eng_msg *f = message_add(r, ENG_MSG_FAILURE, m->src, fx);
+
+	f->ballot = m->ballot;
+	f->failure.reason = reason;
+	f->failure.promised = r->promised;
+	f->failure.dst_nonce = m->src_nonce;
+}
+
+struct eng_promise_entry
+eng_replica_promise_entry(const struct eng_replica *r, struct decree_slot slot)
+{
+	const struct entry *e = entry_find(r, slot);
+
+	if (e == NULL)
+		return (struct eng_promise_entry){ .state = ENG_ENTRY_NONE };
+	return (struct eng_promise_entry){
+		.vballot = e->vballot,
+		.digest = e->digest,
+		.bytes = e->bytes,
+		.state = e->decided ? ENG_ENTRY_DECIDED : ENG_ENTRY_ACCEPTED,
+	};
+}
+
+const uint8_t *
+eng_value(const struct eng_replica *r, struct decree_slot slot, uint32_t *ret_bytes)
+{
+	const struct entry *e = entry_find(r, slot);
+
+	decree_assert(e != NULL && slot.n <= r->chosen.n);
+	*ret_bytes = e->bytes;
+	return value_place(r, slot);
+}
+
+/* ---- recovery ---- */
+
+static void
+on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	struct decree_ballot promised;
+
+	if (eng_hard_decode(ev->hard.bytes, &promised) != 0)
+		halt(r, ENG_HALT_BAD_RECORD, fx);
+	else if (r->promised.n < promised.n)
+		r->promised = promised;
+}
+
+/* Replay keeps the highest ballot per slot; a decided value outweighs any (protocol 11.3). */
+static void
+recover_entry(struct eng_replica *r, const struct eng_record *record, const uint8_t *value)
+{
+	struct entry *e = entry_place(r, record->slot);
+
+	if (e->slot.n == record->slot.n && record->kind != ENG_RECORD_DECIDED &&
+		(e->decided || record->vballot.n < e->vballot.n))
+		return;
+	memcpy(value_place(r, record->slot), value, record->bytes);
+	*e = (struct entry){
+		.slot = record->slot,
+		.vballot = record->vballot,
+		.digest = record->digest,
+		.bytes = record->bytes,
+		.decided = record->kind == ENG_RECORD_DECIDED,
+	};
+	if (r->last.n < record->slot.n)
+		r->last = record->slot;
+}
+
+static void
+on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	struct eng_record record;
+	struct eng_value v;
+
+	if (eng_record_decode(ev->record.tag, &record) != 0 || record.bytes != ev->record.bytes ||
+		record.bytes > r->cfg.slot_bytes || record.group != r->cfg.group ||
+		!digest_eq(record.digest, base_digest(ev->record.value, record.bytes)) ||
+		eng_value_decode(ev->record.value, record.bytes, &v) != 0) {
+		halt(r, ENG_HALT_BAD_RECORD, fx);
+		return;
+	}
+	/* The hint speaks of what was held before this record. */
+	for (uint64_t slot = r->chosen.n + 1; slot <= record.commit.n; slot++) {
+		struct entry *e = entry_find(r, (struct decree_slot){ slot });
+		if (e == NULL)
+			break;
+		mark_decided(r, e);
+	}
+	advance_chosen(r, fx);
+	if (record.slot.n > ring_last(r).n) {
+		halt(r, ENG_HALT_BAD_RECORD, fx);
+		return;
+	}
+	/* To accept is to promise; the hard state may have been on its way when power went. */
+	if (r->promised.n < record.vballot.n)
+		r->promised = record.vballot;
+	if (record.slot.n > r->chosen.n)
+		recover_entry(r, &record, ev->record.value);
+	advance_chosen(r, fx);
+}
+
+/* ---- the step ---- */
+
+/* Frames of strangers, of other groups, of disks that the cluster does not know: not for us. */
+static bool
+is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	int32_t index = peer_index(r, m->src);
+
+	if (index < 0 || (uint32_t)index == r->self || m->group != r->cfg.group) {
+		r->counters.dropped_not_member++;
+		return false;
+	}
+	if (!is_member_disk(r, m->src, m->src_disk)) {
+		r->counters.dropped_not_member++;
+		if (m->type != ENG_MSG_FAILURE)
+			failure_send(r, m, ENG_FAIL_NOT_MEMBER, fx);
+		return false;
+	}
+	if (is_round_jump(r, m->ballot)) {
+		r->counters.round_jumps++;
+		return false;
+	}
+	r->peers[index].disk = m->src_disk;
+	if (r->round_seen < ballot_round(m->ballot))
+		r->round_seen = ballot_round(m->ballot);
+	return true;
+}
+
+static void
+on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (!is_welcome(r, m, fx))
+		return;
+	switch (m->type) {
+	case ENG_MSG_PREVOTE: on_prevote(r, m, fx); break;
+	case ENG_MSG_PREVOTE_REPLY: on_prevote_reply(r, m, fx); break;
+	case ENG_MSG_PREPARE: on_prepare(r, m, fx); break;
+	case ENG_MSG_PROMISE: on_promise(r, m, fx); break;
+	case ENG_MSG_ACCEPT: on_accept(r, m, fx); break;
+	case ENG_MSG_ACCEPTED: on_accepted(r, m, fx); break;
+	case ENG_MSG_SUCCESS: on_success(r, m, fx); break;
+	case ENG_MSG_FAILURE: on_failure(r, m, fx); break;
+	case ENG_MSG_LEADER_CHANGE: on_leader_change(r, m, fx); break;
+	case ENG_MSG_HEARTBEAT: on_heartbeat(r, m, fx); break;
+	case ENG_MSG_HEARTBEAT_ECHO: on_heartbeat_echo(r, m, fx); break;
+	case ENG_MSG_QUERY: on_query(r, m, fx); break;
+	case ENG_MSG_QUERY_REPLY: on_query_reply(r, m, fx); break;
+	case ENG_MSG_TYPE_COUNT: break;
+	}
+}
+
+static void
+on_persisted(struct eng_replica *r, uint64_t seq, struct eng_effects *fx)
+{
+	decree_assert(seq <= r->persist_last);
+
+	if (seq <= r->persisted)
+		return;
+	r->persisted = seq;
+	r->stalled_since_ns = seq == r->persist_last ? NEVER : r->now_ns;
+	acceptor_on_persisted(r, fx);
+	election_on_persisted(r, fx);
+	leader_on_persisted(r, fx);
+}
+
+static void
+on_tick(struct eng_replica *r, struct eng_effects *fx)
+{
+	leader_tick(r, fx);
+	election_tick(r, fx);
+	learner_tick(r, fx);
+}
+
+static void
+on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	r->log_space_slots = ev->flush.log_space_slots;
+	leader_flush(r, ev->flush.log_is_idle, fx);
+	acceptor_flush(r, fx);
+}
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t
+wake_at(const struct eng_replica *r)
+{
+	uint64_t at = earlier(r->election_ns, r->query_ns);
+
+	if (r->campaign != CAMPAIGN_NONE)
+		at = earlier(at, r->campaign_retry_ns);
+	return earlier(at, leader_wake_at(r));
+}
+
+static void
+check_invariants(const struct eng_replica *r)
+{
+	decree_assert(r->persisted <= r->persist_last);
+	decree_assert(r->chosen.n <= r->last.n);
+	if (r->role == DECREE_LEADER) {
+		decree_assert(r->promised.n >= r->ballot.n);
+		decree_assert(r->campaign == CAMPAIGN_NONE);
+		decree_assert(r->next.n > r->chosen.n);
+		decree_assert(r->next.n <= ring_last(r).n + 1);
+	}
+}
+
+void
+eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *ret_fx)
+{
+	enum decree_role role = r->role;
+	uint16_t leader = r->leader;
+	bool ready = r->ready;
+
+	fx_reset(ret_fx);
+	if (r->halt != ENG_HALT_NONE) {
+		ret_fx->halt = r->halt;
+		return;
+	}
+	decree_assert(ev->now_ns >= r->now_ns);
+	r->now_ns = ev->now_ns;
+	switch (ev->type) {
+	case ENG_EV_RECOVER_HARD: on_recover_hard(r, ev, ret_fx); break;
+	case ENG_EV_RECOVER_RECORD: on_recover_record(r, ev, ret_fx); break;
+	case ENG_EV_START: election_start(r); break;
+	case ENG_EV_TICK: on_tick(r, ret_fx); break;
+	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ret_fx); break;
+	case ENG_EV_PERSISTED: on_persisted(r, ev->persisted.seq, ret_fx); break;
+	case ENG_EV_SUBMIT: on_submit(r, ev, ret_fx); break;
+	case ENG_EV_VALUE: on_value(r, ev, ret_fx); break;
+	case ENG_EV_FLUSH: on_flush(r, ev, ret_fx); break;
+	}
+	ret_fx->role_changed = role != r->role || leader != r->leader || ready != r->ready;
+	ret_fx->wake_at_ns = wake_at(r);
+	check_invariants(r);
+}
+
+/* ---- what others may know ---- */
+
+void
+eng_status(const struct eng_replica *r, struct eng_status *ret_status)
+{
+	*ret_status = (struct eng_status){
+		.role = r->role != DECREE_LEADER && r->campaign != CAMPAIGN_NONE ? DECREE_CANDIDATE
+									       : r->role,
+		.ready = r->ready,
+		.leader = r->leader,
+		.ballot = r->role == DECREE_LEADER ? r->ballot : r->leader_ballot,
+		.promised = r->promised,
+		.chosen = r->chosen,
+		.last = r->last,
+		.epoch = r->members.epoch,
+		.heard_ns = r->heard_ns,
+		.counters = r->counters,
+	};
+}
+
+uint32_t
+eng_peer_status(
+	const struct eng_replica *r, struct eng_peer_status ret_peers[DECREE_NODE_COUNT_MAX])
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
+		if (i == r->self)
+			continue;
+		ret_peers[count++] = (struct eng_peer_status){
+			.node_id = r->peers[i].node_id,
+			.echo_ns = r->peers[i].echo_ns,
+			.commit = r->peers[i].commit,
+			.matched = r->peers[i].matched,
+		};
+	}
+	return count;
+}
+
+uint16_t
+eng_leader(const struct eng_replica *r)
+{
+	if (r->role == DECREE_LEADER)
+		return r->ready ? r->cfg.node_id : 0;
+	return r->leader == r->cfg.node_id ? 0 : r->leader;
+}
+
+const char *
+eng_halt_text(enum eng_halt why)
+{
+	switch (why) {
+	case ENG_HALT_NONE: return "running";
+	case ENG_HALT_TWO_VALUES:
+		return "two different values were sent for one slot and ballot: the cluster's safety is "
+		       "broken (is one node running twice?); keep every log and report it";
+	case ENG_HALT_TWO_DECISIONS:
+		return "two different values were decided for one slot: the cluster's safety is broken "
+		       "(was a data directory replaced or restored?); keep every log and report it";
+	case ENG_HALT_NOT_MEMBER:
+		return "the cluster knows another disk under this node id: this data directory was "
+		       "formatted after the cluster was set up, or is another cluster's; bring the old "
+		       "directory back, a lost one must not rejoin under the same id";
+	case ENG_HALT_BAD_RECORD:
+		return "the log holds a record that this version cannot read: it was written by another "
+		       "version or with other cluster constants (slot_bytes, alpha)";
+	case ENG_HALT_CONSTANTS:
+		return "the cluster was set up with other members or constants than this configuration "
+		       "names: compare [cluster] and [node] of all nodes with those at format time";
+	}
+	return "?";
+}
+
+const char *
+eng_submit_status_name(enum eng_submit_status status)
+{
+	switch (status) {
+	case ENG_SUBMIT_OK: return "ok";
+	case ENG_SUBMIT_NOT_LEADER: return "not-leader";
+	case ENG_SUBMIT_BUSY: return "busy";
+	case ENG_SUBMIT_GAP: return "gap";
+	case ENG_SUBMIT_DUPLICATE: return "duplicate";
+	case ENG_SUBMIT_NO_SESSION: return "no-session";
+	case ENG_SUBMIT_TOO_LARGE: return "too-large";
+	}
+	return "?";
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file replica.h
+ * The replica's state, shared by the files of engine/core and by nobody else.
+ *
+ * One replica plays all three roles of Paxos in one single-threaded actor:
+ *   acceptor.c  promises and accepts             election.c  who leads: timers, PreVote, phase 1
+ *   leader.c    phase 2 of the leader            learner.c   what is chosen, and how to get it
+ *   bootstrap.c the first slot: who the members are
+ *   replica.c   the ring of slots, the step, recovery, and the small helpers below
+ */
+#ifndef ENG_REPLICA_H
+#define ENG_REPLICA_H
+
+#include "base/assert.h"
+#include "engine/core/core.h"
+#include "engine/core/session.h"
+#include "engine/core/value.h"
+
+#include <string.h>
+
+#define NEVER UINT64_MAX
+
+/* Accepts that one turn sends again to one peer, at most. A burst of what the ring of a NIC takes at once. */
+#define RETRANSMIT_COUNT_MAX 16
+
+/* A frame that overtook another by more than this was not reordered: the other one is lost. */
+#define REORDER_NS 2000000ull
+
+/* First wait for an Accepted; covers a slow fsync, so that a busy disk causes no repeats. */
+#define RTO_NS_MIN 10000000ull
+#define RTO_NS_MAX 200000000ull
+
+/* Slots that a learner asks for at a time: a few hundred KiB, a fraction of any receive ring. */
+#define QUERY_SLOT_COUNT 64
+#define QUERY_RETRY_NS	 5000000ull
+
+/* A hole below the commit index usually means that its Accept is still on its way. */
+#define QUERY_GRACE_NS 1000000ull
+
+#define HEARTBEAT_HISTORY 64 /* send times kept: T must not be longer than this many heartbeats */
+
+#define FRAGMENT_WORDS 4 /* bitmap of Promise fragments seen: 256 fragments */
+
+enum {
+	SET_SELF = 0xff,
+};
+
+/* What this node holds of one slot. The value stands in the ring of values at the same index. */
+struct entry {
+	struct decree_slot slot;	/* 0 = nothing here */
+	struct decree_ballot vballot;	/* ballot at which the value was accepted */
+	struct decree_digest digest;
+	uint64_t persist_seq;		/* the record is durable once persisted >= this */
+	uint64_t sent_ns;		/* leader: when its Accept left last */
+	uint32_t bytes;
+	uint8_t acks;			/* leader: members for which (slot, own ballot) is durable */
+	bool decided;
+};
+
+/* What phase 1 has found out about one slot. */
+struct choice {
+	struct decree_slot slot; /* 0 = nothing reported */
+	struct decree_ballot vballot;
+	struct decree_digest digest;
+	bool decided;
+	uint8_t holders; /* members that reported exactly this */
+};
+
+struct peer {
+	uint16_t node_id;
+	uint64_t disk;		    /* first 8 bytes of its disk uuid as heard, 0 = not yet */
+	/* leader */
+	struct decree_slot matched; /* durable at our ballot below this slot */
+	struct decree_slot commit;  /* its own, as it last said */
+	uint64_t echo_seq;	    /* newest heartbeat that came back */
+	uint64_t echo_ns;	    /* when that one was SENT (10.3: round trips, not receipts) */
+	uint64_t rto_ns;
+	uint64_t retry_ns;	    /* no repeats before this */
+	struct decree_slot acked_last; /* highest slot durable there at our ballot */
+	/* candidate: the Promise that is being put together */
+	uint64_t promise_nonce;
+	struct decree_slot promise_low;
+	struct decree_slot promise_commit;
+	struct decree_slot promise_last;
+	uint64_t promise_seen[FRAGMENT_WORDS];
+	bool promised;		    /* whole */
+};
+
+enum campaign {
+	CAMPAIGN_NONE = 0,
+	CAMPAIGN_PREVOTE = 1,	 /* asking whether an election would succeed */
+	CAMPAIGN_PERSISTING = 2, /* own promise on its way to the disk (1.4) */
+	CAMPAIGN_PREPARING = 3,	 /* collecting promises, learning what they say is decided */
+};
+
+struct eng_replica { /* owner: the shard that runs it */
+	struct eng_config cfg;
+	struct eng_sessions *sessions;
+	uint64_t now_ns;	   /* of the event being handled */
+	uint64_t random;	   /* state of the replica's own generator */
+	uint32_t self;		   /* index of this node in peers[] and in every bitmap */
+	struct peer peers[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included */
+	struct eng_membership members;		  /* decided configuration; epoch 0 = none yet */
+	struct eng_counters counters;
+	enum eng_halt halt;
+
+	/* Acceptor */
+	struct decree_ballot promised;
+	uint64_t persist_last; /* last persist sequence number given out */
+	uint64_t persisted;    /* durable up to here; Invariant: persisted <= persist_last */
+	uint64_t stalled_since_ns; /* the oldest write is under way since; NEVER = none */
+	uint64_t log_space_slots;  /* as the last FLUSH said */
+	struct decree_slot last;   /* highest slot with an entry */
+	struct {
+		bool wanted;
+		uint16_t to;
+		uint64_t to_nonce;
+		struct decree_slot from;
+		uint64_t seq; /* send when persisted >= seq */
+	} promise_due;
+	struct { /* what the next Accepted says */
+		struct decree_ballot ballot;
+		struct decree_slot start;
+		struct decree_slot after; /* durable at `ballot`: [start, after) */
+		struct decree_slot last;  /* highest slot accepted at `ballot` */
+		uint64_t seq_first;	  /* oldest write that no Accepted covers yet, 0 = none */
+		uint64_t seq_last;	  /* newest write at `ballot` */
+		bool wanted;
+	} ack;
+
+	/* Learner */
+	struct decree_slot chosen;	/* decided prefix, values held */
+	struct decree_slot chosen_seen; /* highest commit index heard of */
+	uint64_t query_ns;		/* next Query not before; NEVER = nothing missing */
+	uint32_t query_peer;		/* index of the peer asked last */
+	struct decree_slot query_after; /* end of the range asked last */
+
+	/* Who leads */
+	enum decree_role role;
+	uint16_t leader;		 /* node_id, 0 = unknown */
+	struct decree_ballot leader_ballot;
+	uint64_t heard_ns;		 /* last message of a live leader; 0 = never */
+	uint64_t round_seen;		 /* highest round in any message */
+	uint64_t election_ns;		 /* stand for election then; NEVER for a leader */
+	uint32_t failures;		 /* elections lost in a row: back-off exponent */
+
+	/* Candidate and leader */
+	enum campaign campaign;
+	struct decree_ballot ballot;	 /* of the campaign or of the leadership */
+	uint64_t campaign_seq;		 /* CAMPAIGN_PERSISTING: our promise is durable when persisted >= this */
+	uint64_t campaign_retry_ns;	 /* repeat PreVote or Prepare then */
+	uint8_t grants;			 /* members that would vote for us */
+	struct decree_slot prepare_from;
+	struct decree_slot prepare_last; /* highest slot that any promise mentions */
+
+	/* Leader */
+	struct decree_slot start;	 /* first slot proposed at this ballot */
+	struct decree_slot next;	 /* next free slot */
+	struct decree_slot inherit_next; /* next inherited slot to propose again, <= prepare_last + 1 */
+	bool ready;
+	bool admit_reset;		 /* forget the session hints before the next SUBMIT */
+	bool bootstrapping;		 /* slot 1 needs every member (12.0) */
+	struct decree_slot announced;	 /* commit index that the followers were told */
+	uint64_t heartbeat_ns;		 /* next one due */
+	uint64_t heartbeat_seq;
+	uint64_t heartbeat_sent_ns[HEARTBEAT_HISTORY];
+	uint64_t retransmit_ns;		 /* look for lost Accepts then */
+	uint64_t reprepare_ns;		 /* phase 1 again above a higher promise (5.8); NEVER */
+	uint64_t stamp_base_ns;		 /* cluster time when this leader became ready ... */
+	uint64_t stamp_from_ns;		 /* ... which was at this monotonic time */
+	uint64_t stamp_last_ns;		 /* highest stamp seen in any value (7.3) */
+	uint32_t batch_bytes;		 /* open batch in the ring place of `next`; 0 = none */
+	uint32_t inherit_asked;		 /* round-robin over the holders of a value */
+	uint64_t inherit_ns;		 /* ask again for inherited values then; NEVER */
+
+	uint32_t value_stride;
+	struct entry *entries;	 /* [ring_slots] */
+	struct choice *choices;	 /* [ring_slots] */
+	uint8_t *values;	 /* [ring_slots][value_stride] */
+};
+
+/* ---- replica.c: ring, effects, small questions ---- */
+
+static inline bool
+ballot_eq(struct decree_ballot a, struct decree_ballot b)
+{
+	return a.n == b.n;
+}
+
+static inline uint16_t
+ballot_node(struct decree_ballot b)
+{
+	return (uint16_t)b.n;
+}
+
+static inline uint64_t
+ballot_round(struct decree_ballot b)
+{
+	return b.n >> 16;
+}
+
+static inline struct decree_slot
+slot_next(struct decree_slot s)
+{
+	return (struct decree_slot){ s.n + 1 };
+}
+
+static inline uint32_t
+ring_index(const struct eng_replica *r, struct decree_slot slot)
+{
+	return (uint32_t)(slot.n & (r->cfg.ring_slots - 1));
+}
+
+static inline struct entry *
+entry_place(const struct eng_replica *r, struct decree_slot slot)
+{
+	return &r->entries[ring_index(r, slot)];
+}
+
+static inline uint8_t *
+value_place(const struct eng_replica *r, struct decree_slot slot)
+{
+	return r->values + (size_t)ring_index(r, slot) * r->value_stride;
+}
+
+/** The entry of a slot, NULL if this node holds nothing of it in memory. */
+static inline struct entry *
+entry_find(const struct eng_replica *r, struct decree_slot slot)
+{
+	struct entry *e = entry_place(r, slot);
+
+	return slot.n != 0 && e->slot.n == slot.n ? e : NULL;
+}
+
+/** Highest slot that the ring can take without losing one that is not decided. */
+static inline struct decree_slot
+ring_last(const struct eng_replica *r)
+{
+	return (struct decree_slot){ r->chosen.n + r->cfg.ring_slots - 1 };
+}
+
+/** Index of a member, -1 if it is none. */
+int32_t peer_index(const struct eng_replica *r, uint16_t node_id);
+
+/** Uniform in [0, bound). */
+uint64_t random_below(struct eng_replica *r, uint64_t bound);
+
+/** Raise own promise and write it down; it counts once persisted >= persist_last. */
+void promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_effects *fx);
+
+/**
+ * Make (slot, ballot, value) this node's entry and append it to the log. @p value may already stand in
+ * the ring. The slot must be <= ring_last().
+ */
+struct entry *entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot ballot,
+	struct decree_digest digest, const uint8_t *value, uint32_t bytes, bool decided,
+	struct eng_effects *fx);
+
+/** A message with the common fields filled in; the caller fills the rest. dst 0 = all other members. */
+struct eng_msg *message_add(
+	struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_effects *fx);
+
+/** True if @p messages more messages and @p persists more writes fit this step. */
+bool fx_has_room(const struct eng_effects *fx, uint32_t messages, uint32_t persists);
+
+void failure_send(struct eng_replica *r, const struct eng_msg *m, enum eng_failure_reason reason,
+	struct eng_effects *fx);
+
+void halt(struct eng_replica *r, enum eng_halt why, struct eng_effects *fx);
+
+/** One slot as a Promise lists it; for eng_msg_encode(). */
+struct eng_promise_entry eng_replica_promise_entry(
+	const struct eng_replica *r, struct decree_slot slot);
+
+/* ---- acceptor.c ---- */
+void on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void acceptor_on_persisted(struct eng_replica *r, struct eng_effects *fx);
+void acceptor_flush(struct eng_replica *r, struct eng_effects *fx);
+/** protocol 1.5: a round so far ahead that only damage or malice explains it. */
+bool is_round_jump(const struct eng_replica *r, struct decree_ballot ballot);
+
+/* ---- election.c ---- */
+void on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void election_on_persisted(struct eng_replica *r, struct eng_effects *fx);
+void election_tick(struct eng_replica *r, struct eng_effects *fx);
+void election_start(struct eng_replica *r);
+/** Prepare a ballot above everything seen; without PreVote where the caller has a reason. */
+void campaign_prepare(struct eng_replica *r, struct eng_effects *fx);
+/** Phase 1 may have become complete: something was promised or learned. */
+void campaign_continue(struct eng_replica *r, struct eng_effects *fx);
+/** A leader with this ballot is alive: follow it. */
+void follow(struct eng_replica *r, uint16_t leader, struct decree_ballot ballot,
+	struct eng_effects *fx);
+/** Give up a campaign or a leadership; stand again after @p wait_ns at the earliest. */
+void step_down(struct eng_replica *r, uint64_t wait_ns, struct eng_effects *fx);
+uint64_t election_timeout(struct eng_replica *r);
+
+/* ---- leader.c ---- */
+void leader_begin(struct eng_replica *r, struct eng_effects *fx);
+void leader_tick(struct eng_replica *r, struct eng_effects *fx);
+void leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx);
+void leader_on_persisted(struct eng_replica *r, struct eng_effects *fx);
+void on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+/** A value for an inherited slot arrived: propose it if it is the one that phase 1 chose. */
+void leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+uint64_t leader_wake_at(const struct eng_replica *r);
+
+/* ---- learner.c ---- */
+void on_success(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_query(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_query_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_value(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void learner_tick(struct eng_replica *r, struct eng_effects *fx);
+/** The sender of (ballot, start, commit) leads and says what is chosen (7.1). */
+void learn_commit(struct eng_replica *r, struct decree_ballot ballot, struct decree_slot start,
+	struct decree_slot commit, struct eng_effects *fx);
+/** A slot is decided with the value of its entry. */
+void mark_decided(struct eng_replica *r, struct entry *e);
+/** Move the decided prefix over everything decided; what it passes is applied. */
+void advance_chosen(struct eng_replica *r, struct eng_effects *fx);
+/** Answer with a slot <= chosen, from the ring or by way of the log. */
+void decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct eng_effects *fx);
+/** Ask a peer for decided slots soon. */
+void learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns);
+
+/* ---- bootstrap.c ---- */
+/** The configuration that a new cluster's first leader proposes in slot 1; every member was heard. */
+uint32_t bootstrap_value(const struct eng_replica *r, uint8_t *value);
+/** A decided configuration takes effect; may halt the node (12.0, 12.5). */
+void membership_apply(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx);
+/** Does the sender hold the disk that the configuration names? */
+bool is_member_disk(const struct eng_replica *r, uint16_t node_id, uint64_t disk);
+bool is_quorum(const struct eng_replica *r, uint8_t members, uint32_t quorum);
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/core/session.h"
+
+#include "base/assert.h"
+#include "base/digest.h"
+#include "engine/core/value.h"
+
+#include <string.h>
+
+enum reply_state {
+	REPLY_NONE = 0,
+	REPLY_PENDING = 1, /* executed, the machine has not answered yet */
+	REPLY_DONE = 2,
+};
+
+struct reply {
+	uint64_t result;
+	uint32_t digest; /* of the body, cut: it finds a client that reuses a number by mistake */
+	uint16_t status;
+	uint8_t state;
+};
+static_assert(sizeof(struct reply) == 16, "one reply is a quarter of a cache line");
+
+struct row {
+	struct decree_session session;
+	uint64_t last;	   /* last executed seq */
+	uint64_t admitted; /* leader's hint: last seq on its way, >= last */
+	uint8_t token[DECREE_UUID_BYTES];
+};
+
+/* The train that is being put together (7.5a). Any slot that is not its next part closes it. */
+struct train {
+	struct eng_fragment first; /* part 0; bytes unused */
+	uint32_t part_next;	   /* 0: no open train */
+	uint32_t bytes;		   /* collected in `body` */
+	struct decree_slot slot_next;
+};
+
+struct eng_sessions {
+	uint32_t row_count; /* rows in use; none is ever given back yet */
+	uint32_t row_count_max;
+	uint32_t window;      /* power of two */
+	uint32_t bucket_mask; /* buckets - 1 */
+	uint32_t command_bytes_max;
+	struct train train;
+	struct decree_slot applied; /* last slot taken */
+	uint64_t cluster_ns;	    /* its stamp, never going backwards */
+	struct row *rows;	    /* [row_count_max] */
+	struct reply *replies;	    /* [row_count_max][window] */
+	uint16_t *buckets;	    /* [bucket_mask + 1] row + 1, open addressing; 0 = free */
+	uint8_t *body;		    /* [command_bytes_max] of the open train */
+};
+
+static size_t
+align64(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+static uint32_t
+bucket_count(uint32_t rows)
+{
+	uint32_t count = 16;
+
+	while (count < rows * 2)
+		count *= 2;
+	return count;
+}
+
+size_t
+eng_sessions_bytes(const struct eng_config *config)
+{
+	return align64(sizeof(struct eng_sessions)) + align64(config->session_count * sizeof(struct row)) +
+		align64((size_t)config->session_count * config->session_window *
+			sizeof(struct reply)) +
+		align64(bucket_count(config->session_count) * sizeof(uint16_t)) +
+		align64(config->command_bytes_max);
+}
+
+struct eng_sessions *
+eng_sessions_init(void *memory, const struct eng_config *config)
+{
+	struct eng_sessions *s = memory;
+	uint8_t *at = (uint8_t *)memory + align64(sizeof(*s));
+
+	decree_assert((config->session_window & (config->session_window - 1)) == 0);
+	decree_assert(config->session_count > 0 && config->session_count < UINT16_MAX);
+	*s = (struct eng_sessions){
+		.row_count_max = config->session_count,
+		.window = config->session_window,
+		.bucket_mask = bucket_count(config->session_count) - 1,
+		.command_bytes_max = config->command_bytes_max,
+	};
+	s->rows = (struct row *)at;
+	at += align64(config->session_count * sizeof(struct row));
+	s->replies = (struct reply *)at;
+	at += align64((size_t)config->session_count * config->session_window * sizeof(struct reply));
+	s->buckets = (uint16_t *)at;
+	at += align64(bucket_count(config->session_count) * sizeof(uint16_t));
+	s->body = at;
+	return s;
+}
+
+uint32_t
+eng_commands_per_slot_max(const struct eng_config *config)
+{
+	return (config->slot_bytes - ENG_VALUE_HEADER_BYTES) / ENG_COMMAND_HEADER_BYTES + 1;
+}
+
+static uint32_t
+bucket_of(const struct eng_sessions *s, struct decree_session session)
+{
+	return (uint32_t)((session.n * 0x9e3779b97f4a7c15ull) >> 32) & s->bucket_mask;
+}
+
+int32_t
+eng_session_row(const struct eng_sessions *s, struct decree_session session)
+{
+	for (uint32_t b = bucket_of(s, session); s->buckets[b] != 0; b = (b + 1) & s->bucket_mask)
+		if (s->rows[s->buckets[b] - 1].session.n == session.n)
+			return s->buckets[b] - 1;
+	return -1;
+}
+
+uint32_t
+eng_session_count(const struct eng_sessions *s)
+{
+	return s->row_count;
+}
+
+static struct reply *
+reply_of(const struct eng_sessions *s, int32_t row, uint64_t seq)
+{
+	return &s->replies[(size_t)row * s->window + (seq & (s->window - 1))];
+}
+
+static int32_t
+row_of_token(const struct eng_sessions *s, const uint8_t *token)
+{
+	for (uint32_t i = 0; i < s->row_count; i++)
+		if (memcmp(s->rows[i].token, token, DECREE_UUID_BYTES) == 0)
+			return (int32_t)i;
+	return -1;
+}
+
+struct decree_session
+eng_session_find(const struct eng_sessions *s, const uint8_t token[DECREE_UUID_BYTES])
+{
+	int32_t row = row_of_token(s, token);
+
+	return row < 0 ? (struct decree_session){ 0 } : s->rows[row].session;
+}
+
+uint64_t
+eng_session_last(const struct eng_sessions *s, struct decree_session session)
+{
+	int32_t row = eng_session_row(s, session);
+
+	return row < 0 ? 0 : s->rows[row].last;
+}
+
+/* Same token, same session: a client that lost the answer simply registers again. */
+static void
+apply_register(struct eng_sessions *s, struct eng_applied *a)
+{
+	if (a->bytes != DECREE_UUID_BYTES) {
+		a->verdict = ENG_MISMATCH;
+		return;
+	}
+	int32_t row = row_of_token(s, a->body);
+	if (row >= 0) {
+		a->verdict = ENG_REGISTERED;
+		a->session = s->rows[row].session;
+		return;
+	}
+	if (s->row_count == s->row_count_max) {
+		a->verdict = ENG_TABLE_FULL;
+		return;
+	}
+	row = (int32_t)s->row_count++;
+	struct row *w = &s->rows[row];
+	*w = (struct row){ .session = { s->applied.n << 16 | a->index } };
+	memcpy(w->token, a->body, DECREE_UUID_BYTES);
+	uint32_t b = bucket_of(s, w->session);
+	while (s->buckets[b] != 0)
+		b = (b + 1) & s->bucket_mask;
+	s->buckets[b] = (uint16_t)(row + 1);
+	a->verdict = ENG_REGISTERED;
+	a->session = w->session;
+}
+
+/* protocol 7.5: execute iff seq == last + 1. */
+static void
+apply_request(struct eng_sessions *s, struct eng_applied *a)
+{
+	int32_t row = eng_session_row(s, a->session);
+	uint32_t digest = (uint32_t)base_digest(a->body, a->bytes).lo;
+
+	if (row < 0) {
+		a->verdict = ENG_NO_SESSION;
+		return;
+	}
+	struct row *w = &s->rows[row];
+	if (a->seq > w->last + 1) {
+		a->verdict = ENG_GAP;
+		return;
+	}
+	struct reply *reply = reply_of(s, row, a->seq);
+	if (a->seq == w->last + 1) {
+		w->last = a->seq;
+		if (w->admitted < w->last)
+			w->admitted = w->last;
+		*reply = (struct reply){ .digest = digest, .state = REPLY_PENDING };
+		a->verdict = ENG_EXECUTE;
+		return;
+	}
+	if (a->seq == 0 || w->last - a->seq >= s->window) {
+		a->verdict = ENG_STALE;
+		return;
+	}
+	if (reply->digest != digest) {
+		a->verdict = ENG_MISMATCH;
+		return;
+	}
+	a->verdict = reply->state == REPLY_DONE ? ENG_REPLAYED : ENG_PENDING;
+	a->status = reply->status;
+	a->result = reply->result;
+}
+
+static void
+apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t index,
+	struct eng_applied *ret_command)
+{
+	*ret_command = (struct eng_applied){
+		.session = c->session,
+		.seq = c->seq,
+		.body = c->body,
+		.bytes = c->bytes,
+		.index = index,
+	};
+	if (c->session.n == 0)
+		apply_register(s, ret_command);
+	else
+		apply_request(s, ret_command);
+}
+
+static bool
+is_next_part(const struct train *t, struct decree_slot slot, const struct eng_fragment *f)
+{
+	return t->part_next > 0 && slot.n == t->slot_next.n && f->part == t->part_next &&
+		f->train.n == t->first.train.n && f->session.n == t->first.session.n &&
+		f->seq == t->first.seq && f->part_count == t->first.part_count &&
+		f->command_bytes == t->first.command_bytes;
+}
+
+/* @return true if the command is whole: it stands in s->body, s->train.bytes long */
+static bool
+apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng_fragment *f)
+{
+	struct train *t = &s->train;
+
+	if (f->part == 0 && f->train.n == slot.n && f->command_bytes <= s->command_bytes_max)
+		*t = (struct train){ .first = *f };
+	else if (!is_next_part(t, slot, f)) {
+		t->part_next = 0;
+		return false;
+	}
+	if (t->bytes + f->count > t->first.command_bytes) {
+		t->part_next = 0;
+		return false;
+	}
+	memcpy(s->body + t->bytes, f->bytes, f->count);
+	t->bytes += f->count;
+	t->part_next = f->part + 1;
+	t->slot_next.n = slot.n + 1;
+	if (t->part_next < f->part_count)
+		return false;
+	t->part_next = 0;
+	return t->bytes == f->command_bytes &&
+		digest_eq(base_digest(s->body, t->bytes), t->first.digest);
+}
+
+uint32_t
+eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
+	uint32_t bytes, struct eng_applied *ret_commands, uint64_t *ret_cluster_ns)
+{
+	struct eng_value v;
+	struct eng_command c;
+	uint32_t count = 0;
+	int rc = eng_value_decode(value, bytes, &v);
+
+	decree_assert(rc == 0); /* checked before it was accepted */
+	decree_assert(slot.n == s->applied.n + 1);
+	s->applied = slot;
+	if (s->cluster_ns < v.stamp_ns)
+		s->cluster_ns = v.stamp_ns;
+	*ret_cluster_ns = s->cluster_ns;
+
+	if (v.kind == ENG_VALUE_FRAGMENT) {
+		if (!apply_fragment(s, slot, &v.fragment))
+			return 0;
+		c = (struct eng_command){ v.fragment.session, v.fragment.seq, s->body, s->train.bytes };
+		apply_command(s, &c, 0, &ret_commands[0]);
+		return 1;
+	}
+	s->train.part_next = 0;
+	while (eng_value_next(&v, &c)) {
+		apply_command(s, &c, count, &ret_commands[count]);
+		count++;
+	}
+	return count;
+}
+
+void
+eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
+	uint16_t status, uint64_t result)
+{
+	int32_t row = eng_session_row(s, session);
+
+	if (row < 0 || seq == 0 || seq > s->rows[row].last || s->rows[row].last - seq >= s->window)
+		return; /* parked for so long that nobody can ask for it any more */
+	struct reply *reply = reply_of(s, row, seq);
+	decree_assert(reply->state == REPLY_PENDING);
+	reply->state = REPLY_DONE;
+	reply->status = status;
+	reply->result = result;
+}
+
+enum eng_verdict
+eng_session_lookup(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
+	uint16_t *ret_status, uint64_t *ret_result)
+{
+	int32_t row = eng_session_row(s, session);
+
+	if (row < 0)
+		return ENG_NO_SESSION;
+	if (seq > s->rows[row].last)
+		return ENG_GAP;
+	if (seq == 0 || s->rows[row].last - seq >= s->window)
+		return ENG_STALE;
+	const struct reply *reply = reply_of(s, row, seq);
+	if (reply->state != REPLY_DONE)
+		return ENG_PENDING;
+	*ret_status = reply->status;
+	*ret_result = reply->result;
+	return ENG_REPLAYED;
+}
+
+enum eng_submit_status
+eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_t seq)
+{
+	int32_t row = eng_session_row(s, session);
+
+	if (row < 0)
+		return ENG_SUBMIT_NO_SESSION;
+	struct row *w = &s->rows[row];
+	if (seq <= w->admitted)
+		return ENG_SUBMIT_DUPLICATE;
+	if (seq > w->admitted + 1)
+		return ENG_SUBMIT_GAP;
+	w->admitted = seq;
+	return ENG_SUBMIT_OK;
+}
+
+void
+eng_sessions_admit_reset(struct eng_sessions *s)
+{
+	for (uint32_t i = 0; i < s->row_count; i++)
+		s->rows[i].admitted = s->rows[i].last;
+}

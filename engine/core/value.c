@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/core/value.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+#include <errno.h>
+
+static int
+decode_batch(struct eng_value *v)
+{
+	const uint8_t *at = v->next;
+
+	for (uint32_t i = 0; i < v->count; i++) {
+		if (v->end - at < ENG_COMMAND_HEADER_BYTES)
+			return -EBADMSG;
+		uint32_t bytes = load_u16(at + 16);
+		at += ENG_COMMAND_HEADER_BYTES;
+		if ((uint32_t)(v->end - at) < bytes)
+			return -EBADMSG;
+		at += bytes;
+	}
+	return at == v->end && v->count > 0 ? 0 : -EBADMSG;
+}
+
+static int
+decode_fragment(struct eng_value *v)
+{
+	const uint8_t *at = v->next;
+	struct eng_fragment *f = &v->fragment;
+
+	if (v->count != 0 || v->end - at < ENG_FRAGMENT_HEADER_BYTES)
+		return -EBADMSG;
+	f->session.n = load_u64(at);
+	f->seq = load_u64(at + 8);
+	f->train.n = load_u64(at + 16);
+	f->part = load_u32(at + 24);
+	f->part_count = load_u32(at + 28);
+	f->command_bytes = load_u32(at + 32);
+	f->count = load_u32(at + 36);
+	f->digest.lo = load_u64(at + 40);
+	f->digest.hi = load_u64(at + 48);
+	f->bytes = at + ENG_FRAGMENT_HEADER_BYTES;
+	if (f->count != (uint32_t)(v->end - f->bytes) || f->part >= f->part_count ||
+		f->count > f->command_bytes)
+		return -EBADMSG;
+	return 0;
+}
+
+static int
+decode_config(struct eng_value *v)
+{
+	const uint8_t *at = v->next;
+	struct eng_membership *m = &v->membership;
+
+	if (v->count != 0 || v->end - at < ENG_CONFIG_HEADER_BYTES || load_u32(at + 28) != 0)
+		return -EBADMSG;
+	m->epoch = load_u32(at);
+	m->q1 = at[4];
+	m->q2 = at[5];
+	m->member_count = load_u16(at + 6);
+	m->slot_bytes = load_u32(at + 8);
+	m->alpha = load_u32(at + 12);
+	m->command_bytes_max = load_u32(at + 16);
+	m->session_count = load_u32(at + 20);
+	m->session_window = load_u32(at + 24);
+	at += ENG_CONFIG_HEADER_BYTES;
+	if (m->epoch == 0 || m->member_count == 0 || m->member_count > DECREE_NODE_COUNT_MAX ||
+		v->end - at != (ptrdiff_t)m->member_count * ENG_CONFIG_MEMBER_BYTES)
+		return -EBADMSG;
+	if (m->q1 > m->member_count || m->q2 > m->member_count || m->q1 + m->q2 <= m->member_count)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < m->member_count; i++, at += ENG_CONFIG_MEMBER_BYTES) {
+		m->members[i].node_id = load_u16(at);
+		m->members[i].disk = load_u64(at + 8);
+		if (load_u16(at + 2) != 0 || load_u32(at + 4) != 0 || m->members[i].node_id == 0)
+			return -EBADMSG;
+		if (i > 0 && m->members[i].node_id <= m->members[i - 1].node_id)
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+int
+eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value)
+{
+	struct eng_value v = { 0 };
+	int rc = -EBADMSG;
+
+	if (count < ENG_VALUE_HEADER_BYTES || bytes[1] != 0 || load_u32(bytes + 4) != 0)
+		return -EBADMSG;
+	v.kind = bytes[0];
+	v.count = load_u16(bytes + 2);
+	v.stamp_ns = load_u64(bytes + 8);
+	v.next = bytes + ENG_VALUE_HEADER_BYTES;
+	v.end = bytes + count;
+	switch (v.kind) {
+	case ENG_VALUE_NOOP: rc = v.count == 0 && v.next == v.end ? 0 : -EBADMSG; break;
+	case ENG_VALUE_BATCH: rc = decode_batch(&v); break;
+	case ENG_VALUE_FRAGMENT: rc = decode_fragment(&v); break;
+	case ENG_VALUE_CONFIG: rc = decode_config(&v); break;
+	}
+	if (rc == 0)
+		*ret_value = v;
+	return rc;
+}
+
+bool
+eng_value_next(struct eng_value *v, struct eng_command *ret_command)
+{
+	if (v->kind != ENG_VALUE_BATCH || v->next == v->end)
+		return false;
+	*ret_command = (struct eng_command){
+		.session = { load_u64(v->next) },
+		.seq = load_u64(v->next + 8),
+		.bytes = load_u16(v->next + 16),
+		.body = v->next + ENG_COMMAND_HEADER_BYTES,
+	};
+	v->next = ret_command->body + ret_command->bytes;
+	return true;
+}
+
+uint64_t
+eng_value_stamp(const uint8_t *bytes)
+{
+	return load_u64(bytes + 8);
+}
+
+uint32_t
+eng_value_begin(uint8_t *value, enum eng_value_kind kind)
+{
+	memset(value, 0, ENG_VALUE_HEADER_BYTES);
+	value[0] = (uint8_t)kind;
+	return ENG_VALUE_HEADER_BYTES;
+}
+
+uint32_t
+eng_value_add(uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command)
+{
+	uint8_t *at = value + bytes;
+
+	if (bytes + ENG_COMMAND_HEADER_BYTES + command->bytes > slot_bytes)
+		return 0;
+	store_u64(at, command->session.n);
+	store_u64(at + 8, command->seq);
+	store_u16(at + 16, (uint16_t)command->bytes);
+	memcpy(at + ENG_COMMAND_HEADER_BYTES, command->body, command->bytes);
+	store_u16(value + 2, (uint16_t)(load_u16(value + 2) + 1));
+	return bytes + ENG_COMMAND_HEADER_BYTES + command->bytes;
+}
+
+uint32_t
+eng_value_fragment(uint8_t *value, const struct eng_fragment *f)
+{
+	uint8_t *at = value + eng_value_begin(value, ENG_VALUE_FRAGMENT);
+
+	store_u64(at, f->session.n);
+	store_u64(at + 8, f->seq);
+	store_u64(at + 16, f->train.n);
+	store_u32(at + 24, f->part);
+	store_u32(at + 28, f->part_count);
+	store_u32(at + 32, f->command_bytes);
+	store_u32(at + 36, f->count);
+	store_u64(at + 40, f->digest.lo);
+	store_u64(at + 48, f->digest.hi);
+	memcpy(at + ENG_FRAGMENT_HEADER_BYTES, f->bytes, f->count);
+	return ENG_VALUE_HEADER_BYTES + ENG_FRAGMENT_HEADER_BYTES + f->count;
+}
+
+uint32_t
+eng_value_config(uint8_t *value, const struct eng_membership *m)
+{
+	uint8_t *at = value + eng_value_begin(value, ENG_VALUE_CONFIG);
+
+	store_u32(at, m->epoch);
+	at[4] = (uint8_t)m->q1;
+	at[5] = (uint8_t)m->q2;
+	store_u16(at + 6, (uint16_t)m->member_count);
+	store_u32(at + 8, m->slot_bytes);
+	store_u32(at + 12, m->alpha);
+	store_u32(at + 16, m->command_bytes_max);
+	store_u32(at + 20, m->session_count);
+	store_u32(at + 24, m->session_window);
+	store_u32(at + 28, 0);
+	at += ENG_CONFIG_HEADER_BYTES;
+	for (uint32_t i = 0; i < m->member_count; i++, at += ENG_CONFIG_MEMBER_BYTES) {
+		store_u16(at, m->members[i].node_id);
+		store_u16(at + 2, 0);
+		store_u32(at + 4, 0);
+		store_u64(at + 8, m->members[i].disk);
+	}
+	return (uint32_t)(at - value);
+}
+
+void
+eng_value_set_stamp(uint8_t *value, uint64_t stamp_ns)
+{
+	store_u64(value + 8, stamp_ns);
+}
+
+uint32_t
+eng_value_part_count(uint32_t bytes, uint32_t slot_bytes)
+{
+	uint32_t per_part = slot_bytes - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
+
+	decree_assert(slot_bytes > ENG_VALUE_HEADER_BYTES + ENG_FRAGMENT_HEADER_BYTES);
+	if (bytes + ENG_VALUE_HEADER_BYTES + ENG_COMMAND_HEADER_BYTES <= slot_bytes)
+		return 1;
+	return (bytes + per_part - 1) / per_part;
+}

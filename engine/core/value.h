@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file value.h
+ * The bytes of one slot's value: a batch of commands, a fragment of one, a configuration, or nothing.
+ *
+ *   offset bytes
+ *        0     1  kind
+ *        1     1  zero
+ *        2     2  count of commands (batch), else 0
+ *        4     4  zero
+ *        8     8  stamp: cluster time in ns
+ *
+ *   batch, `count` times:          fragment:                       configuration:
+ *        0  8  session                  0  8  session                   0  4  epoch
+ *        8  8  seq                      8  8  seq                       4  1  q1
+ *       16  2  bytes                   16  8  train (slot of part 0)    5  1  q2
+ *       18  .  body                    24  4  part, from 0              6  2  member count
+ *                                      28  4  part count                8  4  slot_bytes
+ *                                      32  4  bytes of the command     12  4  alpha
+ *                                      36  4  bytes of this part       16  4  command_bytes_max
+ *                                      40 16  digest of the command    20  4  session_count
+ *                                      56  .  part of the body         24  4  session_window
+ *                                                                      28  4  zero
+ *                                                                      32  .  members: node_id 2, zero 6,
+ *                                                                             disk 8
+ *
+ * A value is valid if and only if every length adds up to its size exactly and every zero is zero.
+ */
+#ifndef ENG_VALUE_H
+#define ENG_VALUE_H
+
+#include "engine/core/core.h"
+
+#define ENG_VALUE_HEADER_BYTES	  16
+#define ENG_COMMAND_HEADER_BYTES  18
+#define ENG_FRAGMENT_HEADER_BYTES 56
+#define ENG_CONFIG_HEADER_BYTES	  32
+#define ENG_CONFIG_MEMBER_BYTES	  16
+
+enum eng_value_kind {
+	ENG_VALUE_NOOP = 1,
+	ENG_VALUE_BATCH = 2,
+	ENG_VALUE_FRAGMENT = 3,
+	ENG_VALUE_CONFIG = 4,
+};
+
+struct eng_fragment {
+	struct decree_session session;
+	uint64_t seq;
+	struct decree_slot train; /* slot of part 0 */
+	uint32_t part;
+	uint32_t part_count;
+	uint32_t command_bytes;
+	struct decree_digest digest; /* of the whole body */
+	const uint8_t *bytes;
+	uint32_t count;
+};
+
+struct eng_membership {
+	uint32_t epoch; /* 0: not known yet */
+	uint32_t q1;
+	uint32_t q2;
+	uint32_t slot_bytes;
+	uint32_t alpha;
+	uint32_t command_bytes_max;
+	uint32_t session_count;
+	uint32_t session_window;
+	uint32_t member_count;
+	struct {
+		uint16_t node_id;
+		uint64_t disk; /* first 8 bytes of its disk uuid, as messages carry it */
+	} members[DECREE_NODE_COUNT_MAX];
+};
+
+struct eng_value {
+	enum eng_value_kind kind;
+	uint32_t count; /* commands of a batch */
+	uint64_t stamp_ns;
+	struct eng_fragment fragment;	  /* kind FRAGMENT */
+	struct eng_membership membership; /* kind CONFIG */
+	const uint8_t *next;		  /* kind BATCH: eng_value_next()'s place */
+	const uint8_t *end;
+};
+
+/** Check the whole value. @retval -EBADMSG it is not a value */
+int eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value);
+
+/** Commands of a batch, in order. @return false after the last one */
+bool eng_value_next(struct eng_value *v, struct eng_command *ret_command);
+
+/** Cluster time of a value without looking at the rest. */
+uint64_t eng_value_stamp(const uint8_t *bytes);
+
+/* Writers. Each returns the value's size so far; `value` has room for slot_bytes. */
+uint32_t eng_value_begin(uint8_t *value, enum eng_value_kind kind);
+/** @return the new size, or 0 if the command does not fit @p slot_bytes */
+uint32_t eng_value_add(
+	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command);
+uint32_t eng_value_fragment(uint8_t *value, const struct eng_fragment *fragment);
+uint32_t eng_value_config(uint8_t *value, const struct eng_membership *m);
+void eng_value_set_stamp(uint8_t *value, uint64_t stamp_ns);
+
+/** Parts that a command of @p bytes needs; 1 = it fits a batch. */
+uint32_t eng_value_part_count(uint32_t bytes, uint32_t slot_bytes);
+
+#endif
