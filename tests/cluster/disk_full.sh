@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A disk without room for the log: format or start says so at once, not the first write that fails. And
+# a log that fills up refuses commands, loses none, and keeps its leader.
+. "$(dirname "$0")/lib.sh"
+
+[ "$(id -u)" -eq 0 ] || { echo "SKIPPED: mounting a small disk needs root" && exit 77; }
+begin --log-bytes $((32 << 20)) --set local.segment_bytes=16M
+
+note "no room at format"
+truncate -s 24M "$work/disk.img"
+mkfs.ext4 -q -F "$work/disk.img" || fail "mkfs"
+sed "s|^data_dir = .*|data_dir = $work/small/data|" "$DECREE_CLUSTER_DIR/node1/decree.ini" \
+	>"$work/small.ini"
+unshare --mount bash -c '
+	mkdir "$1/small" && mount -o loop "$1/disk.img" "$1/small" || exit 9
+	"$2/decree" format -c "$1/small.ini" &&
+		ip -V >/dev/null && timeout 20 "$2/decreed" -c "$1/small.ini" --ready-fd 9 9>/dev/null' \
+	small "$work" "$DECREE_BIN" >"$work/small.log" 2>&1
+status=$?
+[ $status -ne 9 ] || { echo "SKIPPED: no loop devices" && exit 77; }
+[ $status -ne 0 ] || fail "a log of 32 MiB on a disk of 24 MiB"
+grep -qiE 'space|room|full' "$work/small.log" || fail "no word of the disk: $(cat "$work/small.log")"
+
+note "a log that fills up"
+lead=$(leader) || fail "there is no leader"
+ballot=$(field "$lead" ballot)
+head -c 64M /dev/urandom | base64 -w 1000 >"$work/text"
+timeout 600 "$top/scripts/cluster" exec "$DECREE_BIN/decree" submit -c "$client_ini" --in-flight 256 \
+	--acks "$work/acks" "$work/text" >"$work/submit.log" 2>&1 &
+load_pid=$!
+log_is_full() {
+	[ "$(field "$lead" log_full)" = true ]
+}
+wait_until "the log was full" log_is_full
+[ "$(field "$lead" ballot)" = "$ballot" ] || fail "the leader changed"
+kill "$load_pid"
+wait "$load_pid"
+load_pid=
+verify

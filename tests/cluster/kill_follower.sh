@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A follower's death costs nobody anything: the same leader at the same ballot goes on, and the follower
+# catches up when it is back.
+. "$(dirname "$0")/lib.sh"
+
+begin
+load
+acks_grow 500
+lead=$(leader) || fail "there is no leader"
+ballot=$(field "$lead" ballot)
+for follower in $(followers); do
+	note "kill node $follower, a follower"
+	cluster kill "$follower"
+	acks_grow 500
+	cluster start "$follower" || fail "node $follower does not start again"
+	wait_until "node $follower had caught up" has_applied "$follower" "$(field "$lead" applied)"
+done
+[ "$(field "$lead" ballot)" = "$ballot" ] || fail "the leader changed"
+unload
+verify
