@@ -42,8 +42,8 @@ struct decree_sink;
  * @param status  0 .. 65535, the machine's own; 0 should mean success
  * @param result  the machine's own, e.g. an id. Both are kept for repeated commands
  */
-void decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
-	uint16_t status, uint64_t result);
+DECREE_API void decree_sink_answer(struct decree_sink *sink, struct decree_session session,
+	uint64_t seq, uint16_t status, uint64_t result);
 
 /** One chunk of a snapshot: a key range, serialised whole. */
 struct decree_chunk {

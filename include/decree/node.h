@@ -26,8 +26,6 @@
 extern "C" {
 #endif
 
-#define DECREE_API __attribute__((visibility("default")))
-
 struct decree_node;
 struct decree_proposer;
 

@@ -16,6 +16,8 @@
 extern "C" {
 #endif
 
+#define DECREE_API __attribute__((visibility("default")))
+
 #define DECREE_NODE_COUNT_MAX 7	   /* voters of one cluster */
 #define DECREE_GROUP_COUNT_MAX 64  /* groups of one node */
 #define DECREE_SHARD_COUNT_MAX 64  /* shards (pinned threads) of one node */
