@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Chosen slots become executed commands, in order, on every node alike.
+ *
+ *   slot -> eng_sessions_apply(): which commands execute, which are repeats
+ *        -> the state machine, one call per slot
+ *        -> decree_sink_answer(): the answer is stored in the session, and goes to whoever waits for it here
+ *
+ * The machine may answer a command of this slot or one that it parked earlier. A machine that leaves a
+ * command unanswered keeps its waiter waiting.
+ */
+#include "engine/core/value.h"
+#include "engine/runtime/shard_private.h"
+
+struct decree_sink {
+	struct shard *shard;
+	struct shard_group *group;
+	/* Commands come in runs of one session: its owner is looked up once per run. */
+	struct decree_session session;
+	struct owner owner;
+};
+
+static struct owner
+owner_of(const struct shard_group *g, struct decree_session session)
+{
+	int32_t row = eng_session_row(g->sessions, session);
+
+	return row < 0 ? (struct owner){ .kind = OWNER_NONE } : g->owners[row];
+}
+
+static void
+sink_look_up(struct decree_sink *sink, struct decree_session session)
+{
+	if (sink->session.n == session.n)
+		return;
+	sink->session = session;
+	sink->owner = owner_of(sink->group, session);
+}
+
+void
+decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
+	uint16_t status, uint64_t result)
+{
+	struct shard *s = sink->shard;
+
+	eng_session_answer(sink->group->sessions, session, seq, status, result);
+	sink_look_up(sink, session);
+	if (sink->owner.kind == OWNER_GATEWAY)
+		gateway_on_answer(s, &s->gateways[sink->owner.index], seq, status, result);
+	else if (sink->owner.kind == OWNER_CLIENT)
+		clients_on_answer(s, sink->group, sink->owner, session, seq, status, result);
+}
+
+/* Log requests tell what was executed from what was skipped; the log itself does not know. */
+static void
+note_skip(struct shard_group *g, struct decree_slot slot, uint32_t index)
+{
+	g->skips[g->skip_count++ % SKIP_COUNT_MAX] = slot.n << 16 | index;
+}
+
+bool
+was_skipped(const struct shard_group *g, struct decree_slot slot, uint32_t index)
+{
+	uint64_t wanted = slot.n << 16 | index;
+	uint64_t low = g->skip_count > SKIP_COUNT_MAX ? g->skip_count - SKIP_COUNT_MAX : 0;
+	uint64_t high = g->skip_count;
+
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		uint64_t here = g->skips[middle % SKIP_COUNT_MAX];
+
+		if (here == wanted)
+			return true;
+		if (here < wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return false;
+}
+
+static void
+tell_owner(struct decree_sink *sink, const struct eng_applied *a)
+{
+	struct shard *s = sink->shard;
+
+	sink_look_up(sink, a->session);
+	if (sink->owner.kind == OWNER_GATEWAY)
+		gateway_on_applied(s, &s->gateways[sink->owner.index], a);
+	else if (sink->owner.kind == OWNER_CLIENT)
+		clients_on_applied(s, sink->group, sink->owner, a);
+}
+
+/* @return true if it executes */
+static bool
+sort_out(struct decree_sink *sink, struct decree_slot slot, const struct eng_applied *a)
+{
+	struct shard *s = sink->shard;
+
+	switch (a->verdict) {
+	case ENG_EXECUTE: tell_owner(sink, a); return true;
+	case ENG_REGISTERED:
+	case ENG_TABLE_FULL:
+		gateway_on_registered(s, sink->group, a);
+		clients_on_registered(s, sink->group, a);
+		sink->session.n = 0; /* a session may have found its owner just now */
+		if (a->verdict == ENG_REGISTERED)
+			return false;
+		break;
+	default: tell_owner(sink, a); break;
+	}
+	note_skip(sink->group, slot, a->index);
+	s->counters.skipped++;
+	return false;
+}
+
+static void
+run_machine(struct decree_sink *sink, const struct decree_command *commands, uint32_t count,
+	uint64_t cluster_ns)
+{
+	const struct decree_machine_ops *ops = sink->shard->config.machine_ops;
+	void *machine = sink->group->machine;
+
+	if (count == 0 && (ops->next_deadline == NULL || ops->next_deadline(machine) > cluster_ns))
+		return;
+	ops->apply(machine, commands, count, cluster_ns, sink);
+	sink->shard->counters.executed += count;
+	sink->group->applied_count += count;
+}
+
+static void
+apply_slot(struct decree_sink *sink, struct decree_slot slot)
+{
+	struct shard *s = sink->shard;
+	struct shard_group *g = sink->group;
+	uint32_t bytes, count, execute_count = 0;
+	uint64_t cluster_ns;
+	const uint8_t *value = eng_value(g->replica, slot, &bytes);
+
+	decree_assert(slot.n == g->applied.n + 1);
+	count = eng_sessions_apply(g->sessions, slot, value, bytes, s->applied, &cluster_ns);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct eng_applied *a = &s->applied[i];
+
+		if (!sort_out(sink, slot, a))
+			continue;
+		s->commands[execute_count++] = (struct decree_command){
+			.slot = slot,
+			.index = a->index,
+			.session = a->session,
+			.seq = a->seq,
+			.body = a->body,
+			.bytes = a->bytes,
+		};
+	}
+	/* The last part of a train that was broken: listed in the log, executed by nobody. */
+	if (count == 0 && bytes > 0 && value[0] == ENG_VALUE_FRAGMENT)
+		note_skip(g, slot, 0);
+	run_machine(sink, s->commands, execute_count, cluster_ns);
+	g->applied = slot;
+}
+
+void
+apply_range(struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after)
+{
+	struct decree_sink sink = { .shard = s, .group = g };
+
+	for (struct decree_slot slot = first; slot.n < after.n; slot.n++)
+		apply_slot(&sink, slot);
+	s->did_work = true;
+	if (s->config.on_applied != NULL)
+		s->config.on_applied(s->config.context, g->config.group, first, after);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Carry out what one step of the core asks for, in the order that core.h gives: log, messages, apply,
+ * reads. The core holds a Promise or an Accepted back until it was told that the write is durable, so
+ * every message here may leave at once.
+ *
+ * Messages are encoded straight into frames of the network. Frames gather over the steps of a turn and
+ * leave in bursts; an unused empty frame is kept for the next turn.
+ */
+#include "engine/runtime/shard_private.h"
+
+/* @return false if the network has no empty frame: the message is lost */
+bool
+out_frame(struct shard *s, struct net_frame *ret_frame)
+{
+	if (s->empty_count == 0)
+		s->empty_count = s->config.net_ops->alloc(s->net, s->empty, NET_BURST);
+	if (s->empty_count == 0) {
+		s->counters.no_frame++;
+		return false;
+	}
+	*ret_frame = s->empty[--s->empty_count];
+	return true;
+}
+
+/* An empty frame that was not needed after all. */
+void
+out_give_back(struct shard *s, const struct net_frame *frame)
+{
+	decree_assert(s->empty_count < NET_BURST);
+	s->empty[s->empty_count++] = *frame;
+}
+
+void
+out_push(struct shard *s, const struct net_frame *frame)
+{
+	decree_assert(frame->payload_bytes > 0);
+	s->out[s->out_count++] = *frame;
+	s->counters.messages_out++;
+	if (s->out_count == NET_BURST)
+		out_flush(s);
+}
+
+void
+out_flush(struct shard *s)
+{
+	if (s->out_count == 0)
+		return;
+	s->config.net_ops->send(s->net, s->now_ns, s->out, s->out_count);
+	s->out_count = 0;
+	s->did_work = true;
+}
+
+static void
+send_one(struct shard *s, const struct shard_group *g, struct eng_msg *m, uint16_t node_id)
+{
+	struct net_frame frame;
+
+	if (!out_frame(s, &frame))
+		return;
+	m->dst = node_id;
+	frame.peer = (struct net_endpoint){ .node_id = node_id };
+	frame.payload_bytes =
+		eng_msg_encode(g->replica, m, frame.payload, s->config.frame_bytes);
+	out_push(s, &frame);
+}
+
+/* dst 0: every other member. */
+static void
+send_message(struct shard *s, const struct shard_group *g, struct eng_msg *m)
+{
+	if (m->dst != 0) {
+		send_one(s, g, m, m->dst);
+		return;
+	}
+	for (uint32_t i = 0; i < g->config.member_count; i++)
+		if (g->config.members[i].node_id != s->node_id)
+			send_one(s, g, m, g->config.members[i].node_id);
+}
+
+static void
+on_role_changed(struct shard *s, struct shard_group *g)
+{
+	eng_status(g->replica, &g->status);
+	if (s->config.on_role != NULL)
+		s->config.on_role(s->config.context, g->config.group, g->status.role,
+			g->status.leader, g->status.ballot);
+}
+
+void
+effects_carry_out(struct shard *s, struct shard_group *g)
+{
+	struct eng_effects *fx = &s->fx;
+
+	if (fx->halt != ENG_HALT_NONE) {
+		shard_stop(s, SHARD_STOPPED_HALT, "group %u: %s", g->config.group,
+			eng_halt_text(fx->halt));
+		return;
+	}
+	g->wake_at_ns = fx->wake_at_ns;
+	if (!persist_append(s, g, fx)) {
+		shard_stop(s, SHARD_STOPPED_NO_ROOM,
+			"the log took fewer records than it had room for: this is an error in decree, "
+			"please report it with the node's log");
+		return;
+	}
+	for (uint32_t i = 0; i < fx->message_count; i++)
+		send_message(s, g, &fx->messages[i]);
+	for (uint32_t i = 0; i < fx->read_count; i++)
+		reads_ask(s, g, &fx->reads[i]);
+	if (fx->role_changed)
+		on_role_changed(s, g);
+	if (fx->apply_first.n < fx->apply_after.n)
+		apply_range(s, g, fx->apply_first, fx->apply_after);
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of one proposer's commands to the leader, wherever that is, and of their outcomes back.
+ *
+ * A gateway is one session (protocol 7.5). It takes commands from a mailbox into a window, hands them to
+ * the leader in order, and counts a command as executed when this node applies it: every node applies
+ * everything, so no answer needs to travel between nodes.
+ *
+ *   popped    taken from the mailbox             window[seq]: body (in the proposer's arena), cookie
+ *   sent      given to the leader                this node's core, or COMMANDS frames to another node
+ *   executed  applied here; the body is free     executed <= sent <= popped
+ *   answered  the machine has answered; the window's place is free
+ *
+ * Go-back-N: whenever something may be lost, `sent` falls back to `executed` and everything is given again
+ * under its number; the leader's session table sorts repeats out. That happens
+ *   - when the leader or its ballot changes, at once;
+ *   - when the leader reports a gap, at most once per millisecond;
+ *   - when nothing was executed for retry_ns, which doubles each time;
+ *   - when the leader is busy, after the pause that it asks for.
+ *
+ * What may fail: the session table is full, or has lost the session: every command ends as REFUSED.
+ */
+#include "base/digest.h"
+#include "engine/runtime/shard_private.h"
+
+#define REWIND_PAUSE_NS	   (1000 * 1000ull)
+#define FORWARD_FRAMES_MAX 32 /* per turn */
+
+int
+shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_UUID_BYTES],
+	const struct mailbox_ops *ops, void *mailbox)
+{
+	struct shard_group *g = shard_find_group(s, group);
+
+	if (g == NULL)
+		return -ENOENT;
+	for (int i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
+		struct gateway *gw = &s->gateways[i];
+		struct gateway_entry *window = gw->window;
+
+		if (gw->group != NULL)
+			continue;
+		memset(window, 0, s->config.gateway_window * sizeof(*window));
+		*gw = (struct gateway){
+			.group = g,
+			.ops = ops,
+			.mailbox = mailbox,
+			.window = window,
+			.gap_at_ns = UINT64_MAX,
+			.retry_at_ns = UINT64_MAX,
+			.retry_ns = RETRY_NS_MIN,
+		};
+		memcpy(gw->token, token, DECREE_UUID_BYTES);
+		return i;
+	}
+	return -EMFILE;
+}
+
+void
+shard_gateway_close(struct shard *s, int gateway)
+{
+	decree_assert(gateway >= 0 && gateway < SHARD_GATEWAY_COUNT_MAX);
+	struct gateway *gw = &s->gateways[gateway];
+
+	decree_assert(gw->group != NULL);
+	int32_t row = eng_session_row(gw->group->sessions, gw->session);
+	if (gw->session.n != 0 && row >= 0)
+		gw->group->owners[row] = (struct owner){ .kind = OWNER_NONE };
+	gw->group = NULL;
+}
+
+static struct gateway_entry *
+entry_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
+{
+	return &gw->window[seq & (s->config.gateway_window - 1)];
+}
+
+static void
+complete(struct gateway *gw, struct gateway_entry *entry, enum decree_outcome outcome,
+	uint16_t status, uint64_t result)
+{
+	if (gw->completion_count == COMPLETION_BURST)
+		gateway_flush(gw);
+	gw->completions[gw->completion_count++] = (struct decree_completion){
+		.cookie = entry->cookie,
+		.seq = entry->seq,
+		.outcome = outcome,
+		.status = status,
+		.result = result,
+	};
+	entry->seq = 0;
+}
+
+/* Bodies first: a proposer that sees its command's outcome may count on its memory. */
+void
+gateway_flush(struct gateway *gw)
+{
+	if (gw->has_consumed)
+		gw->ops->consumed(gw->mailbox, gw->consumed_place);
+	gw->has_consumed = false;
+	if (gw->completion_count > 0)
+		gw->ops->complete(gw->mailbox, gw->completions, gw->completion_count);
+	gw->completion_count = 0;
+}
+
+static void
+consume(struct gateway *gw, const struct gateway_entry *entry)
+{
+	gw->consumed_place = entry->place;
+	gw->has_consumed = true;
+}
+
+/* ------------------------------------------------------------------------------ what was applied */
+
+/* Nothing more will be executed: the session does not exist. */
+static void
+refuse_all(struct shard *s, struct gateway *gw)
+{
+	gw->is_refused = true;
+	for (uint64_t seq = gw->executed + 1; seq <= gw->popped; seq++) {
+		struct gateway_entry *entry = entry_of(s, gw, seq);
+
+		consume(gw, entry);
+		complete(gw, entry, DECREE_REFUSED, 0, 0);
+	}
+	gw->executed = gw->sent = gw->popped;
+	gw->retry_at_ns = UINT64_MAX;
+}
+
+static void
+rewind_to_executed(struct gateway *gw, uint64_t now_ns)
+{
+	gw->sent = gw->executed;
+	gw->is_register_sent = false;
+	gw->gap_at_ns = UINT64_MAX;
+	gw->retry_at_ns = now_ns + gw->retry_ns;
+}
+
+void
+gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a)
+{
+	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
+		struct gateway *gw = &s->gateways[i];
+
+		if (gw->group != g || gw->session.n != 0 || gw->is_refused ||
+			a->bytes != DECREE_UUID_BYTES ||
+			memcmp(a->body, gw->token, DECREE_UUID_BYTES) != 0)
+			continue;
+		if (a->verdict == ENG_TABLE_FULL) {
+			shard_note(s, DECREE_LOG_WARNING,
+				"group %u: a proposer was refused, the session table is full (%u rows)",
+				g->config.group, g->config.session_count);
+			refuse_all(s, gw);
+			return;
+		}
+		gw->session = a->session;
+		gw->retry_at_ns = UINT64_MAX;
+		gw->retry_ns = RETRY_NS_MIN;
+		int32_t row = eng_session_row(g->sessions, a->session);
+		decree_assert(row >= 0);
+		g->owners[row] = (struct owner){ .kind = OWNER_GATEWAY, .index = (uint16_t)i };
+		return;
+	}
+}
+
+void
+gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a)
+{
+	if (a->verdict == ENG_EXECUTE) {
+		decree_assert(a->seq == gw->executed + 1);
+		decree_assert(a->seq <= gw->popped);
+		gw->executed = a->seq;
+		if (gw->sent < gw->executed)
+			gw->sent = gw->executed; /* given before a rewind, and it made it */
+		consume(gw, entry_of(s, gw, a->seq));
+		gw->retry_ns = RETRY_NS_MIN;
+		gw->retry_at_ns =
+			gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
+	} else if (a->verdict == ENG_GAP) {
+		gw->gap_at_ns = min_u64(gw->gap_at_ns, s->now_ns + REWIND_PAUSE_NS);
+	} else if (a->verdict == ENG_NO_SESSION) {
+		refuse_all(s, gw);
+	}
+}
+
+void
+gateway_on_answer(
+	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result)
+{
+	struct gateway_entry *entry = entry_of(s, gw, seq);
+
+	decree_assert(entry->seq == seq); /* answered once, and not before it was executed */
+	complete(gw, entry, DECREE_APPLIED, status, result);
+}
+
+/* The leader answers a node only when something is amiss. */
+void
+gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_msg *m)
+{
+	struct client_reply reply;
+	uint32_t cursor = 0;
+
+	if (m->type == CLIENT_MSG_REPLIES && (!client_reply_next(m, &cursor, &reply) ||
+						     reply.kind != CLIENT_REPLY_GAP))
+		return;
+	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
+		struct gateway *gw = &s->gateways[i];
+
+		if (gw->group != g || gw->retry_at_ns == UINT64_MAX)
+			continue;
+		if (m->type == CLIENT_MSG_REDIRECT) {
+			rewind_to_executed(gw, s->now_ns);
+			gw->not_before_ns = s->now_ns +
+				min_u64(m->redirect.retry_after_us * 1000ull, RETRY_NS_MAX);
+		} else if (gw->session.n == reply.session.n) {
+			/* Frames behind the gap report it too: one pause, one repetition. */
+			gw->gap_at_ns = min_u64(gw->gap_at_ns, s->now_ns + REWIND_PAUSE_NS);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------------ giving */
+
+static struct eng_command
+command_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
+{
+	const struct gateway_entry *entry = entry_of(s, gw, seq);
+
+	decree_assert(entry->seq == seq);
+	return (struct eng_command){
+		.session = gw->session,
+		.seq = seq,
+		.body = entry->body,
+		.bytes = entry->bytes,
+	};
+}
+
+static void
+pop(struct shard *s, struct gateway *gw)
+{
+	struct mail_command mail[64];
+	uint32_t count;
+
+	do {
+		count = gw->ops->pop(gw->mailbox, mail, 64);
+		for (uint32_t i = 0; i < count; i++) {
+			struct gateway_entry *entry = entry_of(s, gw, mail[i].seq);
+
+			decree_assert(mail[i].seq == gw->popped + 1);
+			decree_assert(entry->seq == 0);
+			*entry = (struct gateway_entry){
+				.body = mail[i].body,
+				.place = mail[i].place,
+				.cookie = mail[i].cookie,
+				.seq = mail[i].seq,
+				.bytes = mail[i].bytes,
+			};
+			gw->popped = mail[i].seq;
+		}
+		s->did_work = s->did_work || count > 0;
+	} while (count == 64);
+}
+
+/* @return false when there is no point in going on in this turn */
+static bool
+on_submit_status(struct shard *s, struct gateway *gw, enum eng_submit_status status)
+{
+	switch (status) {
+	case ENG_SUBMIT_OK:
+	case ENG_SUBMIT_DUPLICATE: gw->sent++; return true;
+	case ENG_SUBMIT_GAP: rewind_to_executed(gw, s->now_ns); return false;
+	case ENG_SUBMIT_TOO_LARGE: refuse_all(s, gw); return false;
+	case ENG_SUBMIT_NOT_LEADER:
+	case ENG_SUBMIT_NO_SESSION:
+	case ENG_SUBMIT_BUSY: return false;
+	}
+	return false;
+}
+
+static void
+submit_here(struct shard *s, struct gateway *gw)
+{
+	while (gw->sent < gw->popped && s->stop == SHARD_RUNS) {
+		uint32_t count = (uint32_t)min_u64(gw->popped - gw->sent, SUBMIT_BURST);
+
+		for (uint32_t i = 0; i < count; i++)
+			s->submit[i] = command_of(s, gw, gw->sent + 1 + i);
+		shard_submit(s, gw->group, count);
+		s->did_work = true;
+		for (uint32_t i = 0; i < count; i++)
+			if (!on_submit_status(s, gw, s->submit_status[i]))
+				return;
+	}
+}
+
+static bool
+forward_fragments(struct shard *s, struct gateway *gw, const struct eng_command *c)
+{
+	uint32_t piece_max = s->config.frame_bytes - CLIENT_FRAGMENT_BYTES;
+	struct client_msg m = {
+		.type = CLIENT_MSG_COMMAND_FRAGMENT,
+		.group = gw->group->config.group,
+		.fragment = {
+			.session = c->session,
+			.seq = c->seq,
+			.total_bytes = c->bytes,
+			.digest = base_digest(c->body, c->bytes),
+		},
+	};
+
+	for (uint32_t at = 0; at < c->bytes; at += m.fragment.count) {
+		struct net_frame frame;
+
+		m.fragment.offset_bytes = at;
+		m.fragment.bytes = c->body + at;
+		m.fragment.count = min_u32(c->bytes - at, piece_max);
+		if (!out_frame(s, &frame))
+			return false;
+		frame.peer = (struct net_endpoint){ .node_id = gw->leader };
+		frame.payload_bytes = client_msg_encode(&m, frame.payload, s->config.frame_bytes);
+		out_push(s, &frame);
+	}
+	return true;
+}
+
+/* As many commands as fit one frame. @return how many; 0 if the next one needs fragments, or no frame */
+static uint32_t
+forward_frame(struct shard *s, struct gateway *gw)
+{
+	struct client_writer w;
+	struct net_frame frame;
+	uint32_t count = 0;
+
+	if (!out_frame(s, &frame))
+		return 0;
+	client_commands_begin(
+		&w, frame.payload, s->config.frame_bytes, gw->group->config.group);
+	while (gw->sent + count < gw->popped) {
+		struct eng_command c = command_of(s, gw, gw->sent + count + 1);
+
+		if (!client_commands_add(&w, &c))
+			break;
+		count++;
+	}
+	if (count == 0) {
+		out_give_back(s, &frame);
+		return 0;
+	}
+	frame.peer = (struct net_endpoint){ .node_id = gw->leader };
+	frame.payload_bytes = client_writer_finish(&w);
+	out_push(s, &frame);
+	return count;
+}
+
+static void
+forward(struct shard *s, struct gateway *gw)
+{
+	uint64_t before = gw->sent;
+
+	for (uint32_t i = 0; i < FORWARD_FRAMES_MAX && gw->sent < gw->popped; i++) {
+		struct eng_command c = command_of(s, gw, gw->sent + 1);
+
+		if (CLIENT_MSG_HEADER_BYTES + CLIENT_COMMAND_BYTES + c.bytes >
+			s->config.frame_bytes) {
+			if (!forward_fragments(s, gw, &c))
+				break;
+			gw->sent++;
+			continue;
+		}
+		uint32_t count = forward_frame(s, gw);
+		if (count == 0)
+			break;
+		gw->sent += count;
+	}
+	s->counters.forwarded += gw->sent - before;
+}
+
+/* Session 0, and the token as body (protocol 7.5). */
+static void
+give_registration(struct shard *s, struct gateway *gw)
+{
+	struct eng_command c = { .body = gw->token, .bytes = DECREE_UUID_BYTES };
+	struct client_writer w;
+	struct net_frame frame;
+
+	if (gw->leader == s->node_id) {
+		s->submit[0] = c;
+		shard_submit(s, gw->group, 1);
+		gw->is_register_sent = s->submit_status[0] == ENG_SUBMIT_OK ||
+			s->submit_status[0] == ENG_SUBMIT_DUPLICATE;
+	} else if (out_frame(s, &frame)) {
+		client_commands_begin(
+			&w, frame.payload, s->config.frame_bytes, gw->group->config.group);
+		bool fits = client_commands_add(&w, &c);
+		decree_assert(fits);
+		frame.peer = (struct net_endpoint){ .node_id = gw->leader };
+		frame.payload_bytes = client_writer_finish(&w);
+		out_push(s, &frame);
+		gw->is_register_sent = true;
+	}
+	if (gw->is_register_sent)
+		gw->retry_at_ns = s->now_ns + gw->retry_ns;
+}
+
+static void
+follow_leader(struct shard *s, struct gateway *gw)
+{
+	uint16_t leader = eng_leader(gw->group->replica);
+
+	if (leader == gw->leader && gw->ballot.n == gw->group->status.ballot.n)
+		return;
+	gw->leader = leader;
+	gw->ballot = gw->group->status.ballot;
+	gw->retry_ns = RETRY_NS_MIN;
+	gw->not_before_ns = 0;
+	rewind_to_executed(gw, s->now_ns);
+}
+
+static void
+retry_if_due(struct shard *s, struct gateway *gw)
+{
+	if (s->now_ns >= gw->retry_at_ns)
+		gw->retry_ns = min_u64(gw->retry_ns * 2, RETRY_NS_MAX);
+	else if (s->now_ns < gw->gap_at_ns)
+		return;
+	rewind_to_executed(gw, s->now_ns);
+}
+
+void
+gateway_run(struct shard *s, struct gateway *gw)
+{
+	uint64_t before;
+
+	pop(s, gw);
+	if (gw->is_refused) {
+		refuse_all(s, gw);
+		return;
+	}
+	follow_leader(s, gw);
+	retry_if_due(s, gw);
+	if (gw->leader == 0 || s->now_ns < gw->not_before_ns)
+		return;
+	if (gw->session.n == 0) {
+		if (!gw->is_register_sent)
+			give_registration(s, gw);
+		return;
+	}
+	before = gw->sent;
+	if (gw->leader == s->node_id)
+		submit_here(s, gw);
+	else
+		forward(s, gw);
+	if (gw->sent > before && gw->retry_at_ns == UINT64_MAX)
+		gw->retry_at_ns = s->now_ns + gw->retry_ns;
+}
+
+uint64_t
+gateway_wake_at(const struct gateway *gw)
+{
+	if (gw->leader == 0)
+		return UINT64_MAX; /* a change of leader wakes the loop by itself */
+	return min_u64(gw->retry_at_ns, gw->gap_at_ns);
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the core wants durable, and when it is.
+ *
+ * The core numbers its persists per group: seq 1, 2, 3, ... A record becomes a record of the log (lsn), a
+ * hard state a new generation of the log's meta blob. The log completes the two kinds independently, but
+ * seq counts only in order: a Promise that depends on seq 7 may also depend on the record of seq 6. So each
+ * group has a ring, indexed by seq, of the lsn or generation that it waits for, and a persist is durable
+ * when its own mark is reached and all before it are.
+ *
+ * The meta blob, one for all groups of this log, little-endian:
+ *
+ *   offset bytes
+ *        0     4  version
+ *        4     4  group count
+ *        8     8  boot count of the node
+ *       16     8  bit i set: hard state i was written
+ *       24    40  zero
+ *       64    64  hard state of the group with local index 0, then of 1, ...
+ *
+ * It is valid if and only if version, group count and length are the expected ones; the log has checked its
+ * own checksum over the bytes.
+ */
+#include "base/bytes.h"
+#include "engine/core/record.h"
+#include "engine/runtime/shard_private.h"
+
+#define META_VERSION	  1
+#define META_HEADER_BYTES 64
+
+static_assert(META_HEADER_BYTES + SHARD_GROUP_COUNT_MAX * ENG_HARD_BYTES <= LOG_META_BYTES_MAX,
+	"every group's hard state fits the log's blob");
+static_assert(ENG_RECORD_TAG_BYTES == LOG_TAG_BYTES, "a record's tag is the log's tag");
+
+/* ------------------------------------------------------------------------------ tags */
+
+struct decree_slot
+tag_slot(const uint8_t *tag)
+{
+	struct eng_record record;
+
+	return eng_record_decode(tag, &record) == 0 ? record.slot : (struct decree_slot){ 0 };
+}
+
+uint16_t
+tag_group(const uint8_t *tag)
+{
+	struct eng_record record;
+
+	return eng_record_decode(tag, &record) == 0 ? record.group : UINT16_MAX;
+}
+
+/* ------------------------------------------------------------------------------ slot -> place */
+
+void
+index_put(struct slot_index *index, struct decree_slot slot, uint64_t position)
+{
+	index->positions[slot.n & index->mask] = position;
+	if (slot.n > index->slot_max)
+		index->slot_max = slot.n;
+}
+
+/* @return 0 if the slot was never here, or so long ago that its place was reused. Whoever reads checks the
+ * tag all the same: a place may hold a slot that lies a whole ring below. */
+uint64_t
+index_get(const struct slot_index *index, struct decree_slot slot)
+{
+	if (slot.n == 0 || slot.n > index->slot_max || index->slot_max - slot.n > index->mask)
+		return 0;
+	return index->positions[slot.n & index->mask];
+}
+
+/* ------------------------------------------------------------------------------ meta blob */
+
+uint32_t
+shard_meta_bytes(uint32_t group_count)
+{
+	return META_HEADER_BYTES + group_count * ENG_HARD_BYTES;
+}
+
+void
+meta_init(struct shard *s)
+{
+	store_u32(s->meta, META_VERSION);
+	store_u32(s->meta + 4, s->config.group_count);
+}
+
+int
+meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes)
+{
+	if (bytes != shard_meta_bytes(s->config.group_count) || load_u32(blob) != META_VERSION ||
+		load_u32(blob + 4) != s->config.group_count)
+		return -EBADMSG;
+	memcpy(s->meta, blob, bytes);
+	s->boot_count = load_u64(blob + 8);
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		struct eng_event event = { .type = ENG_EV_RECOVER_HARD };
+
+		if ((load_u64(blob + 16) >> i & 1) == 0)
+			continue;
+		event.hard.bytes = s->meta + META_HEADER_BYTES + i * ENG_HARD_BYTES;
+		shard_step(s, &s->groups[i], &event);
+	}
+	return 0;
+}
+
+static uint64_t
+meta_write(struct shard *s)
+{
+	s->meta_generation = s->config.log_ops->meta(
+		s->log, s->meta, shard_meta_bytes(s->config.group_count));
+	return s->meta_generation;
+}
+
+void
+meta_write_boot(struct shard *s)
+{
+	store_u64(s->meta + 8, s->boot_count);
+	s->boot_generation = meta_write(s);
+}
+
+static uint64_t
+hard_write(struct shard *s, const struct shard_group *g, const struct eng_persist *p)
+{
+	memcpy(s->meta + META_HEADER_BYTES + g->local * ENG_HARD_BYTES, p->tag, ENG_HARD_BYTES);
+	store_u64(s->meta + 16, load_u64(s->meta + 16) | 1ull << g->local);
+	s->counters.hard_states++;
+	return meta_write(s);
+}
+
+/* ------------------------------------------------------------------------------ appending */
+
+static void
+ring_push(struct persist_ring *ring, uint64_t seq, uint64_t mark, bool is_hard)
+{
+	decree_assert(seq == ring->appended + 1);
+	decree_assert(seq - ring->durable <= PERSIST_RING_COUNT);
+	ring->marks[seq & (PERSIST_RING_COUNT - 1)] = mark << 1 | is_hard;
+	ring->appended = seq;
+}
+
+/* A run of records, all of one group. @return false if the log took fewer than it had promised to */
+static bool
+append_run(struct shard *s, struct shard_group *g, const struct eng_persist *run, uint32_t count)
+{
+	struct log_record records[64];
+	struct log_place places[64];
+
+	decree_assert(count >= 1 && count <= 64);
+	for (uint32_t i = 0; i < count; i++)
+		records[i] = (struct log_record){
+			.tag = run[i].tag,
+			.payload = run[i].value,
+			.payload_bytes = run[i].bytes,
+		};
+	if (s->config.log_ops->append(s->log, records, count, places) != count)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		ring_push(&g->persists, run[i].seq, places[i].lsn, false);
+		index_put(&g->index, run[i].slot, places[i].position);
+	}
+	s->appended_lsn = places[count - 1].lsn;
+	s->counters.appended += count;
+	s->room_left -= min_u32(s->room_left, count);
+	s->space_left -= min_u64(s->space_left, count);
+	return true;
+}
+
+bool
+persist_append(struct shard *s, struct shard_group *g, const struct eng_effects *fx)
+{
+	uint32_t i = 0;
+
+	while (i < fx->persist_count) {
+		const struct eng_persist *p = &fx->persists[i];
+		uint32_t count = 1;
+
+		if (p->kind == ENG_PERSIST_HARD) {
+			ring_push(&g->persists, p->seq, hard_write(s, g, p), true);
+			i++;
+			continue;
+		}
+		while (i + count < fx->persist_count && count < 64 &&
+			p[count].kind == ENG_PERSIST_RECORD)
+			count++;
+		if (!append_run(s, g, p, count))
+			return false;
+		i += count;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------------------ completions */
+
+void
+persist_on_completion(struct shard *s, const struct log_completion *c)
+{
+	switch (c->kind) {
+	case LOG_DURABLE:
+		decree_assert(c->lsn >= s->durable_lsn);
+		s->durable_lsn = c->lsn;
+		break;
+	case LOG_META:
+		decree_assert(c->lsn >= s->durable_generation);
+		s->durable_generation = c->lsn;
+		break;
+	case LOG_FAILED:
+		shard_stop(s, SHARD_STOPPED_LOG,
+			"the log could not be written (%s): what it holds is unknown until it is read "
+			"again. The node stops and sends nothing more. Check the device, then start the "
+			"node again",
+			strerror(-c->rc));
+		break;
+	case LOG_READ: break; /* reads.c */
+	}
+}
+
+static bool
+is_durable(const struct shard *s, uint64_t mark)
+{
+	return mark >> 1 <= ((mark & 1) != 0 ? s->durable_generation : s->durable_lsn);
+}
+
+static void
+release_group(struct shard *s, struct shard_group *g)
+{
+	struct persist_ring *ring = &g->persists;
+	uint64_t seq = ring->durable;
+	struct eng_event event = { .type = ENG_EV_PERSISTED, .now_ns = s->now_ns };
+
+	while (seq < ring->appended &&
+		is_durable(s, ring->marks[(seq + 1) & (PERSIST_RING_COUNT - 1)]))
+		seq++;
+	if (seq == ring->durable || !shard_has_room(s, g))
+		return; /* without room for what the core may want next, it is told in a later turn */
+	ring->durable = seq;
+	event.persisted.seq = seq;
+	shard_step(s, g, &event);
+}
+
+void
+persist_release(struct shard *s)
+{
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		release_group(s, &s->groups[i]);
+}

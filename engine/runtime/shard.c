@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One turn of a shard's loop:
+ *
+ *   1. receive bursts of frames; messages of nodes go to the core first, commands of clients after them
+ *   2. take what proposers put into their mailboxes
+ *   3. reap the log: what became durable lets the core speak
+ *   4. tick the groups that are due
+ *   5. flush each group: it packs what is waiting into slots, acknowledges what is durable
+ *   6. send the frames of this turn, then hand the log its records with one system call
+ *
+ * Frames leave before the log's system call: the peers work while the kernel takes our write.
+ *
+ * What may fail:
+ *   - the log's buffer is full: no new input (1, 2) until it has drained; timers and reaping go on
+ *   - the log is full: the core refuses commands and Accepts, and says so
+ *   - no empty frame: the message is lost, the core repeats what matters
+ *   - a write failed, or the core halts: the shard stops at once and sends nothing more
+ */
+#include "engine/runtime/shard_private.h"
+
+#include <stdarg.h>
+
+static size_t
+align64(size_t bytes)
+{
+	return (bytes + 63) & ~(size_t)63;
+}
+
+struct carve {
+	uint8_t *at; /* NULL: only counting */
+	size_t bytes;
+};
+
+static void *
+carve(struct carve *c, size_t bytes)
+{
+	void *ret = c->at == NULL ? NULL : c->at + c->bytes;
+
+	c->bytes += align64(bytes);
+	return ret;
+}
+
+/* The smallest record takes 128 bytes of the log, a typical one far more: one place per 256. */
+static uint64_t
+index_count(const struct shard_config *config)
+{
+	uint64_t wanted = config->log_bytes / 256 / config->group_count;
+	uint64_t count = 4096;
+
+	while (count < wanted)
+		count *= 2;
+	return count;
+}
+
+static uint32_t
+assembly_count(const struct shard_config *config)
+{
+	return config->assembly_count == 0 ? 8 : config->assembly_count;
+}
+
+/* Constants of the cluster, hence the same in every group. */
+static uint32_t
+command_bytes_max(const struct shard_config *config)
+{
+	return config->groups[0].command_bytes_max;
+}
+
+static void
+group_layout(struct carve *c, const struct shard_config *config, uint32_t i, struct shard_group *g)
+{
+	const struct eng_config *eng = &config->groups[i];
+
+	void *replica = carve(c, eng_replica_bytes(eng));
+	void *sessions = carve(c, eng_sessions_bytes(eng));
+	uint64_t *marks = carve(c, PERSIST_RING_COUNT * sizeof(*marks));
+	uint64_t *positions = carve(c, index_count(config) * sizeof(*positions));
+	struct owner *owners = carve(c, eng->session_count * sizeof(*owners));
+	uint64_t *skips = carve(c, SKIP_COUNT_MAX * sizeof(*skips));
+	if (g == NULL)
+		return;
+	g->config = *eng;
+	g->local = i;
+	g->machine = config->machines == NULL ? NULL : config->machines[i];
+	g->sessions = eng_sessions_init(sessions, eng);
+	g->replica = eng_replica_init(replica, eng, g->sessions);
+	g->persists.marks = marks;
+	g->index.positions = positions;
+	g->index.mask = index_count(config) - 1;
+	g->owners = owners;
+	g->skips = skips;
+	g->is_dirty = true;
+}
+
+/* Once to count with @p s NULL, once for real: the two can never disagree. */
+static void
+layout(struct carve *c, const struct shard_config *config, struct shard *s)
+{
+	uint32_t per_slot = eng_commands_per_slot_max(&config->groups[0]);
+	struct shard_group *groups = carve(c, config->group_count * sizeof(*groups));
+	uint8_t *meta = carve(c, shard_meta_bytes(config->group_count));
+	struct eng_applied *applied = carve(c, per_slot * sizeof(*applied));
+	struct decree_command *commands = carve(c, per_slot * sizeof(*commands));
+	struct assembly *assemblies = carve(c, assembly_count(config) * sizeof(*assemblies));
+
+	if (s != NULL) {
+		s->groups = groups;
+		s->meta = meta;
+		s->applied = applied;
+		s->commands = commands;
+		s->assemblies = assemblies;
+	}
+	for (uint32_t i = 0; i < assembly_count(config); i++) {
+		uint8_t *bytes = carve(c, command_bytes_max(config));
+		if (s != NULL)
+			assemblies[i].bytes = bytes;
+	}
+	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
+		struct gateway_entry *window =
+			carve(c, config->gateway_window * sizeof(*window));
+		if (s != NULL)
+			s->gateways[i].window = window;
+	}
+	for (uint32_t j = 0; j < LOG_JOB_COUNT_MAX; j++)
+		for (uint32_t k = 0; k < LOG_JOB_SLOTS_MAX; k++) {
+			struct decree_log_entry *entries =
+				carve(c, LOG_JOB_ENTRIES_MAX * sizeof(*entries));
+			if (s != NULL)
+				s->jobs[j].entries[k] = entries;
+		}
+	for (uint32_t i = 0; i < config->group_count; i++)
+		group_layout(c, config, i, s == NULL ? NULL : &groups[i]);
+}
+
+size_t
+shard_bytes(const struct shard_config *config)
+{
+	struct carve c = { .at = NULL };
+
+	(void)carve(&c, sizeof(struct shard));
+	layout(&c, config, NULL);
+	return c.bytes;
+}
+
+struct shard *
+shard_init(void *memory, const struct shard_config *config)
+{
+	struct carve c = { .at = memory };
+	struct shard *s = carve(&c, sizeof(*s));
+
+	decree_assert(((uintptr_t)memory & 63) == 0);
+	decree_assert(config->group_count >= 1 && config->group_count <= SHARD_GROUP_COUNT_MAX);
+	decree_assert((config->gateway_window & (config->gateway_window - 1)) == 0);
+	decree_assert(config->gateway_window >= 1);
+	decree_assert(config->gateway_window <= config->groups[0].session_window);
+	decree_assert(config->frame_bytes >= config->groups[0].slot_bytes + ENG_VALUE_OVERHEAD_BYTES);
+
+	s->config = *config;
+	s->config.assembly_count = assembly_count(config);
+	s->node_id = config->groups[0].node_id;
+	layout(&c, config, s);
+	s->config.groups = NULL; /* each group has its copy */
+	s->config.machines = NULL;
+	for (uint32_t i = 0; i < DECREE_GROUP_COUNT_MAX; i++)
+		s->group_local[i] = -1;
+	for (uint32_t i = 0; i < config->group_count; i++) {
+		decree_assert(s->groups[i].config.group < DECREE_GROUP_COUNT_MAX);
+		decree_assert(s->group_local[s->groups[i].config.group] < 0);
+		s->group_local[s->groups[i].config.group] = (int16_t)i;
+	}
+	meta_init(s);
+	return s;
+}
+
+struct shard_group *
+shard_find_group(const struct shard *s, uint16_t group)
+{
+	if (group >= DECREE_GROUP_COUNT_MAX || s->group_local[group] < 0)
+		return NULL;
+	return &s->groups[s->group_local[group]];
+}
+
+void
+shard_note(struct shard *s, enum decree_log_level level, const char *format, ...)
+{
+	char line[DECREE_ERROR_BYTES];
+	va_list args;
+
+	if (s->config.on_log == NULL)
+		return;
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	s->config.on_log(s->config.context, level, line);
+}
+
+void
+shard_stop(struct shard *s, enum shard_stop why, const char *format, ...)
+{
+	va_list args;
+
+	if (s->stop != SHARD_RUNS)
+		return; /* the first reason is the one that explains the rest */
+	s->stop = why;
+	va_start(args, format);
+	vsnprintf(s->stop_text, sizeof(s->stop_text), format, args);
+	va_end(args);
+}
+
+/* ------------------------------------------------------------------------------ recovery */
+
+int
+shard_recover_meta(struct shard *s, const uint8_t *blob, uint32_t bytes, uint64_t *ret_boot_count)
+{
+	int rc = meta_recover(s, blob, bytes);
+
+	if (rc == 0)
+		*ret_boot_count = s->boot_count;
+	return rc;
+}
+
+
+int
+shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload, uint32_t bytes,
+	struct log_place place)
+{
+	struct shard_group *g = shard_find_group(s, tag_group(tag));
+	struct eng_event event = {
+		.type = ENG_EV_RECOVER_RECORD,
+		.record = { .tag = tag, .value = payload, .bytes = bytes },
+	};
+
+	if (g == NULL)
+		return -EBADMSG;
+	s->durable_lsn = s->appended_lsn = place.lsn;
+	index_put(&g->index, tag_slot(tag), place.position);
+	shard_step(s, g, &event);
+	return 0;
+}
+
+void
+shard_attach(struct shard *s, void *log, void *net)
+{
+	decree_assert(!s->is_booting && !s->has_started);
+	s->log = log;
+	s->net = net;
+}
+
+void
+shard_start(struct shard *s, uint64_t boot_count, uint64_t now_ns)
+{
+	decree_assert(!s->is_booting && !s->has_started);
+	decree_assert(boot_count > s->boot_count);
+	s->boot_count = boot_count;
+	s->now_ns = now_ns;
+	meta_write_boot(s);
+	s->is_booting = true;
+}
+
+/* The boot count is durable: from here on frames may leave. */
+static void
+start_groups(struct shard *s)
+{
+	s->is_booting = false;
+	s->has_started = true;
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		struct eng_event event = { .type = ENG_EV_START, .now_ns = s->now_ns };
+		shard_step(s, &s->groups[i], &event);
+	}
+}
+
+/* ------------------------------------------------------------------------------ the turn */
+
+void
+shard_step(struct shard *s, struct shard_group *g, const struct eng_event *event)
+{
+	if (s->stop != SHARD_RUNS)
+		return;
+	eng_step(g->replica, event, &s->fx);
+	if (event->type != ENG_EV_FLUSH)
+		g->is_dirty = true;
+	effects_carry_out(s, g);
+}
+
+void
+shard_submit(struct shard *s, struct shard_group *g, uint32_t count)
+{
+	struct eng_event event = {
+		.type = ENG_EV_SUBMIT,
+		.now_ns = s->now_ns,
+		.submit = { .commands = s->submit, .count = count, .ret_statuses = s->submit_status },
+	};
+
+	decree_assert(count <= CLIENT_BURST_MAX);
+	if (!shard_has_room(s, g)) {
+		for (uint32_t i = 0; i < count; i++)
+			s->submit_status[i] = ENG_SUBMIT_BUSY;
+		return;
+	}
+	shard_step(s, g, &event);
+}
+
+bool
+shard_has_room(const struct shard *s, const struct shard_group *g)
+{
+	return s->room_left >= ROOM_STEP &&
+		g->persists.appended - g->persists.durable + 2 * ROOM_STEP <= PERSIST_RING_COUNT;
+}
+
+static bool
+has_room_for_burst(const struct shard *s)
+{
+	if (s->room_left < ROOM_BURST)
+		return false;
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		if (!shard_has_room(s, &s->groups[i]))
+			return false;
+	return true;
+}
+
+/* A message between replicas. Its sender is proved by the network; what it claims must agree. */
+static void
+on_node_message(struct shard *s, const struct net_frame *frame)
+{
+	struct eng_msg m;
+	struct eng_event event = { .type = ENG_EV_RECV, .now_ns = s->now_ns, .recv = { &m } };
+
+	if (eng_msg_decode(frame->payload, frame->payload_bytes, &m) != 0 ||
+		m.src != frame->peer.node_id || m.dst != s->node_id) {
+		s->counters.malformed++;
+		return;
+	}
+	struct shard_group *g = shard_find_group(s, m.group);
+	if (g == NULL) {
+		s->counters.malformed++;
+		return;
+	}
+	if (!shard_has_room(s, g)) {
+		s->counters.no_room_dropped++;
+		return;
+	}
+	s->counters.messages_in++;
+	shard_step(s, g, &event);
+}
+
+static bool
+is_core_message(const struct net_frame *frame)
+{
+	return frame->payload_bytes > 0 && frame->payload[0] < CLIENT_MSG_COMMANDS &&
+		frame->peer.node_id != 0;
+}
+
+/* Replicas first: a flood of commands must not delay a vote or a heartbeat. */
+static uint32_t
+receive_burst(struct shard *s)
+{
+	struct net_frame frames[NET_BURST];
+	uint32_t count = s->config.net_ops->recv(s->net, s->now_ns, frames, NET_BURST);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (is_core_message(&frames[i]))
+			on_node_message(s, &frames[i]);
+	for (uint32_t i = 0; i < count; i++)
+		if (!is_core_message(&frames[i]))
+			clients_on_frame(s, &frames[i]);
+	if (count > 0)
+		s->config.net_ops->release(s->net, frames, count);
+	return count;
+}
+
+static void
+receive(struct shard *s)
+{
+	for (uint32_t i = 0; i < RECV_BURSTS_PER_TURN && has_room_for_burst(s); i++) {
+		uint32_t count = receive_burst(s);
+
+		s->did_work = s->did_work || count > 0;
+		if (count < NET_BURST || s->stop != SHARD_RUNS)
+			return;
+	}
+}
+
+static void
+reap(struct shard *s)
+{
+	struct log_completion done[32];
+	uint32_t count;
+
+	do {
+		count = s->config.log_ops->reap(s->log, s->now_ns, done, 32);
+		for (uint32_t i = 0; i < count; i++) {
+			if (done[i].kind == LOG_READ)
+				reads_on_completion(s, &done[i]);
+			else
+				persist_on_completion(s, &done[i]);
+			if (s->stop != SHARD_RUNS)
+				return;
+		}
+		s->did_work = s->did_work || count > 0;
+	} while (count == 32);
+	persist_release(s);
+}
+
+static void
+tick(struct shard *s)
+{
+	if (s->now_ns >= s->net_tick_at_ns) {
+		s->config.net_ops->tick(s->net, s->now_ns);
+		s->net_tick_at_ns = s->now_ns + SHARD_NET_TICK_NS;
+	}
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		struct shard_group *g = &s->groups[i];
+		struct eng_event event = { .type = ENG_EV_TICK, .now_ns = s->now_ns };
+
+		if (s->now_ns < g->wake_at_ns || !shard_has_room(s, g))
+			continue;
+		s->did_work = true;
+		shard_step(s, g, &event);
+	}
+}
+
+static void
+flush_group(struct shard *s, struct shard_group *g, bool is_idle)
+{
+	uint64_t space = s->space_left > LOG_SPACE_RESERVE ? s->space_left - LOG_SPACE_RESERVE : 0;
+	struct eng_event event = {
+		.type = ENG_EV_FLUSH,
+		.now_ns = s->now_ns,
+		.flush = { .log_is_idle = is_idle, .log_space_slots = space },
+	};
+
+	if (!g->is_dirty && (g->was_log_idle || !is_idle))
+		return; /* nothing happened that a flush could use */
+	if (!shard_has_room(s, g))
+		return; /* the log's buffer drains first; the group stays dirty */
+	g->is_dirty = false;
+	g->was_log_idle = is_idle;
+	shard_step(s, g, &event);
+}
+
+static void
+flush(struct shard *s)
+{
+	bool is_idle = s->config.log_ops->is_idle(s->log);
+
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		flush_group(s, &s->groups[i], is_idle);
+}
+
+static void
+look_at_room(struct shard *s)
+{
+	struct log_room room = s->config.log_ops->room(s->log);
+
+	s->room_left = room.buffer_record_count;
+	s->space_left = room.space_record_count;
+}
+
+static bool
+turn_boot(struct shard *s)
+{
+	s->config.log_ops->submit(s->log, s->now_ns);
+	reap(s);
+	if (s->stop == SHARD_RUNS && s->durable_generation >= s->boot_generation)
+		start_groups(s);
+	return s->did_work;
+}
+
+static void
+turn_input(struct shard *s)
+{
+	receive(s);
+	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
+		if (s->gateways[i].group != NULL)
+			gateway_run(s, &s->gateways[i]);
+}
+
+bool
+shard_turn(struct shard *s, uint64_t now_ns)
+{
+	if (s->stop != SHARD_RUNS || (!s->is_booting && !s->has_started))
+		return false;
+	s->now_ns = now_ns;
+	s->did_work = false;
+	s->counters.turns++;
+	look_at_room(s);
+	if (s->is_booting)
+		return turn_boot(s);
+
+	if (has_room_for_burst(s))
+		turn_input(s);
+	else
+		s->counters.turns_no_room++;
+	reap(s);
+	tick(s);
+	flush(s);
+	clients_flush(s);
+	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
+		if (s->gateways[i].group != NULL)
+			gateway_flush(&s->gateways[i]);
+	if (s->stop != SHARD_RUNS)
+		return true;
+	out_flush(s);
+	reads_kick(s);
+	s->config.log_ops->submit(s->log, now_ns);
+	s->counters.turns_busy += s->did_work;
+	return s->did_work;
+}
+
+uint64_t
+shard_wake_at(const struct shard *s)
+{
+	uint64_t at = s->net_tick_at_ns;
+
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		at = min_u64(at, s->groups[i].wake_at_ns);
+	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
+		if (s->gateways[i].group != NULL)
+			at = min_u64(at, gateway_wake_at(&s->gateways[i]));
+	return s->has_started ? at : 0;
+}
+
+bool
+shard_is_log_busy(const struct shard *s)
+{
+	return s->durable_lsn < s->appended_lsn || s->durable_generation < s->meta_generation ||
+		s->read_open_count > 0;
+}
+
+/* ------------------------------------------------------------------------------ questions */
+
+bool
+shard_has_started(const struct shard *s)
+{
+	return s->has_started;
+}
+
+enum shard_stop
+shard_stop_reason(const struct shard *s, char *ret_text)
+{
+	memcpy(ret_text, s->stop_text, sizeof(s->stop_text));
+	return s->stop;
+}
+
+int
+shard_group_status(const struct shard *s, uint16_t group, struct decree_group_status *ret_status)
+{
+	const struct shard_group *g = shard_find_group(s, group);
+	struct eng_status now;
+
+	if (g == NULL)
+		return -ENOENT;
+	eng_status(g->replica, &now);
+	*ret_status = (struct decree_group_status){
+		.role = now.role,
+		.ready = now.ready,
+		.leader = now.leader,
+		.ballot = now.ballot,
+		.chosen = now.chosen,
+		.applied = g->applied,
+		.digest = s->config.machine_ops->digest(g->machine),
+	};
+	return 0;
+}
+
+const struct shard_counters *
+shard_counters(const struct shard *s)
+{
+	return &s->counters;
+}
+
+const struct eng_replica *
+shard_replica(const struct shard *s, uint16_t group)
+{
+	const struct shard_group *g = shard_find_group(s, group);
+
+	return g == NULL ? NULL : g->replica;
+}
+
+const struct eng_sessions *
+shard_sessions(const struct shard *s, uint16_t group)
+{
+	const struct shard_group *g = shard_find_group(s, group);
+
+	return g == NULL ? NULL : g->sessions;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file shard_private.h
+ * The inside of a shard, for the files that make up the loop:
+ *
+ *   shard.c       the turn and its order            effects.c    what a step of the core asks for
+ *   persist.c     what is durable, slot -> place    apply.c      chosen slots -> state machine -> answers
+ *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
+ *   reads.c       old values from the log           report.c     status and log requests
+ */
+#ifndef RUNTIME_SHARD_PRIVATE_H
+#define RUNTIME_SHARD_PRIVATE_H
+
+#include "base/assert.h"
+#include "engine/core/session.h"
+#include "engine/runtime/client_msg.h"
+#include "engine/runtime/shard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A step appends at most ENG_FX_PERSIST_MAX records; input is only taken while one more such step and a
+ * burst of single records fit, so that an append never comes short. */
+#define ROOM_STEP  ENG_FX_PERSIST_MAX
+#define ROOM_BURST (ROOM_STEP + NET_BURST)
+
+/* Told to the core as "full" this early, so that what is accepted before the next FLUSH still fits. */
+#define LOG_SPACE_RESERVE 2048
+
+/* Persists on their way per group. The log's buffer holds a few thousand small records. */
+#define PERSIST_RING_COUNT 16384
+
+#define RECV_BURSTS_PER_TURN  4	   /* one group commit then takes up to 128 frames */
+#define SUBMIT_BURST	      256  /* commands given to the core at once */
+#define COMPLETION_BURST      64
+#define READ_COUNT_MAX	      256  /* reads waiting or in flight */
+#define LOG_JOB_COUNT_MAX     4	   /* log requests being answered */
+#define LOG_JOB_ENTRIES_MAX   190  /* that fit one reply in a frame of 9,000 bytes */
+#define LOG_JOB_SLOTS_MAX     32
+#define REPLY_FRAME_COUNT_MAX 16   /* clients that are being answered at once */
+#define REGISTER_COUNT_MAX    64   /* clients that wait for their session */
+#define SKIP_COUNT_MAX	      65536 /* commands remembered as not executed, for log requests */
+
+#define RETRY_NS_MIN	 (5 * 1000 * 1000ull)
+#define RETRY_NS_MAX	 (200 * 1000 * 1000ull)
+#define BUSY_RETRY_US	 1000
+#define CLIENT_BURST_MAX 512 /* commands in one frame of 9,000 bytes: (9000 - 8) / 20 */
+
+/* Who waits for the answers of one session. */
+enum owner_kind {
+	OWNER_NONE = 0,
+	OWNER_CLIENT = 1,
+	OWNER_GATEWAY = 2,
+};
+
+struct owner {
+	uint16_t kind;	/* enum owner_kind */
+	uint16_t index; /* client's place, or gateway */
+	uint32_t generation;
+};
+
+/* Persists of one group in the order of their seq; seq itself is the ring's index. */
+struct persist_ring {
+	uint64_t *marks;   /* [PERSIST_RING_COUNT] lsn or generation, << 1 | is_hard */
+	uint64_t appended; /* seq of the last one handed to the log */
+	uint64_t durable;  /* seq up to which all are durable; told to the core */
+};
+
+/* Where the newest record of each slot is; a ring, so that a log of small records forgets the oldest. */
+struct slot_index {
+	uint64_t *positions; /* [mask + 1] 0 = none */
+	uint64_t mask;
+	uint64_t slot_max;
+};
+
+struct pending_register {
+	uint8_t token[DECREE_UUID_BYTES];
+	struct net_endpoint from; /* node_id 0, generation 0: empty */
+	bool is_used;
+};
+
+struct shard_group {
+	struct eng_config config;
+	uint32_t local; /* index here */
+	struct eng_replica *replica;
+	struct eng_sessions *sessions;
+	void *machine;
+	struct eng_status status; /* refreshed when the role changes and for status requests */
+	struct decree_slot applied;
+	uint64_t applied_count;
+	uint64_t wake_at_ns;
+	bool is_dirty;	     /* stepped since the last FLUSH */
+	bool was_log_idle;   /* as told by the last FLUSH */
+	struct persist_ring persists;
+	struct slot_index index;
+	struct owner *owners; /* [session_count] by session row */
+	struct pending_register registers[REGISTER_COUNT_MAX];
+	uint32_t register_next;
+	uint64_t *skips; /* [SKIP_COUNT_MAX] slot << 16 | index, ascending */
+	uint64_t skip_count;
+};
+
+struct gateway_entry {
+	const uint8_t *body;
+	uint64_t place;
+	void *cookie;
+	uint64_t seq; /* 0: free */
+	uint32_t bytes;
+};
+
+struct gateway {
+	struct shard_group *group; /* NULL: closed */
+	const struct mailbox_ops *ops;
+	void *mailbox;
+	uint8_t token[DECREE_UUID_BYTES];
+	struct decree_session session; /* 0: not registered yet */
+	bool is_refused;
+	struct gateway_entry *window; /* [gateway_window] by seq */
+	uint64_t popped;   /* last seq taken from the mailbox */
+	uint64_t sent;	   /* last seq given to the leader; Invariant: executed <= sent <= popped */
+	uint64_t executed; /* last seq applied here */
+	uint64_t consumed_place;
+	bool has_consumed;
+	bool is_register_sent;
+	uint16_t leader; /* whom `sent` speaks of */
+	struct decree_ballot ballot;
+	uint64_t retry_at_ns; /* repeat what is not executed; UINT64_MAX = nothing is on its way */
+	uint64_t retry_ns;
+	uint64_t gap_at_ns; /* go back then: the leader misses something; UINT64_MAX = it does not */
+	uint64_t not_before_ns; /* the leader was busy */
+	struct decree_completion completions[COMPLETION_BURST];
+	uint32_t completion_count;
+};
+
+struct assembly {
+	uint8_t *bytes; /* [command_bytes_max] */
+	struct decree_session session; /* 0: free */
+	uint64_t seq;
+	struct decree_digest digest;
+	uint32_t total_bytes;
+	uint32_t have_bytes; /* in order from 0 */
+	uint64_t used; /* for the least recently used */
+};
+
+struct reply_frame {
+	bool is_open;
+	struct net_endpoint to;
+	uint16_t group;
+	struct net_frame frame;
+	struct client_writer writer;
+};
+
+enum read_kind {
+	READ_FREE = 0,
+	READ_CORE = 1, /* answered by an event VALUE */
+	READ_JOB = 2,  /* of a log request */
+};
+
+struct read_request {
+	enum read_kind kind;
+	bool is_started;
+	struct shard_group *group;
+	struct decree_slot slot;
+	uint64_t position;
+	uint16_t requester; /* READ_CORE */
+	uint16_t job;	    /* READ_JOB */
+	uint16_t job_slot;
+};
+
+/* One log request on its way: read some slots at once, then answer with what fits one frame. */
+struct log_job {
+	struct shard_group *group; /* NULL: free */
+	struct net_endpoint to;
+	uint64_t token;
+	struct decree_slot first;
+	uint16_t first_index;
+	uint32_t slot_count;
+	uint32_t reads_open;
+	uint16_t entry_counts[LOG_JOB_SLOTS_MAX];
+	bool is_cut[LOG_JOB_SLOTS_MAX]; /* more commands in the slot than entries */
+	struct decree_log_entry *entries[LOG_JOB_SLOTS_MAX]; /* [LOG_JOB_ENTRIES_MAX] each */
+};
+
+struct shard {
+	struct shard_config config;
+	void *net;
+	void *log;
+	struct shard_group *groups; /* [config.group_count] */
+	int16_t group_local[DECREE_GROUP_COUNT_MAX]; /* -1: not here */
+	uint16_t node_id;
+	uint64_t boot_count;
+	uint64_t boot_generation; /* of the blob that holds boot_count */
+	bool is_booting;
+	bool has_started;
+	enum shard_stop stop;
+	char stop_text[DECREE_ERROR_BYTES];
+	uint64_t net_tick_at_ns;
+	uint64_t now_ns;
+	bool did_work; /* in this turn */
+
+	/* Log */
+	uint8_t *meta; /* [shard_meta_bytes()] */
+	uint64_t durable_lsn;
+	uint64_t appended_lsn;
+	uint64_t durable_generation;
+	uint64_t meta_generation; /* last one asked for */
+	uint32_t room_left;	  /* appends that still fit in this turn */
+	uint64_t space_left;	  /* records that still fit the log */
+
+	/* Network: frames on their way out, and empty ones kept for the next turn. */
+	struct net_frame out[NET_BURST];
+	uint32_t out_count;
+	struct net_frame empty[NET_BURST];
+	uint32_t empty_count;
+	struct reply_frame replies[REPLY_FRAME_COUNT_MAX];
+	uint32_t reply_next;
+	bool has_replies;
+
+	struct gateway gateways[SHARD_GATEWAY_COUNT_MAX];
+	struct assembly *assemblies; /* [config.assembly_count] */
+	uint64_t assembly_clock;
+	uint8_t *assembly_scratch;
+	struct read_request reads[READ_COUNT_MAX];
+	uint32_t read_waiting_count;
+	uint32_t read_open_count;
+	struct log_job jobs[LOG_JOB_COUNT_MAX];
+
+	/* Scratch */
+	struct eng_applied *applied;	   /* [commands_per_slot_max] */
+	struct decree_command *commands;   /* [commands_per_slot_max] */
+	struct eng_command submit[CLIENT_BURST_MAX];
+	enum eng_submit_status submit_status[CLIENT_BURST_MAX];
+	struct shard_counters counters;
+	struct eng_effects fx;
+};
+
+static_assert(CLIENT_BURST_MAX >= SUBMIT_BURST, "gateways share the scratch of clients");
+
+/* shard.c */
+struct shard_group *shard_find_group(const struct shard *s, uint16_t group);
+void shard_stop(struct shard *s, enum shard_stop why, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void shard_note(struct shard *s, enum decree_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* One event of a group and everything that it entails. */
+void shard_step(struct shard *s, struct shard_group *g, const struct eng_event *event);
+void shard_submit(struct shard *s, struct shard_group *g, uint32_t count);
+bool shard_has_room(const struct shard *s, const struct shard_group *g);
+
+/* effects.c */
+void effects_carry_out(struct shard *s, struct shard_group *g);
+bool out_frame(struct shard *s, struct net_frame *ret_frame);
+void out_push(struct shard *s, const struct net_frame *frame);
+void out_give_back(struct shard *s, const struct net_frame *frame);
+void out_flush(struct shard *s);
+
+/* persist.c */
+bool persist_append(struct shard *s, struct shard_group *g, const struct eng_effects *fx);
+void persist_on_completion(struct shard *s, const struct log_completion *c);
+void persist_release(struct shard *s);
+bool persist_is_busy(const struct shard *s, const struct shard_group *g);
+void meta_init(struct shard *s);
+int meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes);
+void meta_write_boot(struct shard *s);
+const uint8_t *meta_hard(const struct shard *s, uint32_t local); /* NULL: never written */
+void index_put(struct slot_index *index, struct decree_slot slot, uint64_t position);
+uint64_t index_get(const struct slot_index *index, struct decree_slot slot);
+struct decree_slot tag_slot(const uint8_t *tag);
+uint16_t tag_group(const uint8_t *tag);
+
+/* apply.c */
+void apply_range(
+	struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after);
+bool was_skipped(const struct shard_group *g, struct decree_slot slot, uint32_t index);
+
+/* gateway.c */
+void gateway_run(struct shard *s, struct gateway *gw);
+uint64_t gateway_wake_at(const struct gateway *gw);
+void gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a);
+void gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a);
+void gateway_on_answer(
+	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result);
+void gateway_flush(struct gateway *gw);
+void gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_msg *m);
+
+/* clients.c */
+void clients_on_frame(struct shard *s, const struct net_frame *frame);
+void clients_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a);
+void clients_on_applied(
+	struct shard *s, struct shard_group *g, struct owner to, const struct eng_applied *a);
+void clients_on_answer(struct shard *s, struct shard_group *g, struct owner to,
+	struct decree_session session, uint64_t seq, uint16_t status, uint64_t result);
+void clients_flush(struct shard *s);
+
+/* reads.c */
+void reads_ask(struct shard *s, struct shard_group *g, const struct eng_read *read);
+bool reads_ask_job(struct shard *s, struct log_job *job, uint16_t job_slot, struct decree_slot slot);
+void reads_kick(struct shard *s);
+void reads_on_completion(struct shard *s, const struct log_completion *c);
+
+/* report.c */
+void report_status(
+	struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token);
+void report_log(struct shard *s, struct shard_group *g, struct net_endpoint to,
+	const struct client_msg *m);
+void report_log_value(struct shard *s, struct log_job *job, uint16_t job_slot, const uint8_t *value,
+	uint32_t bytes);
+
+static inline uint64_t
+min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint32_t
+min_u32(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+#endif
