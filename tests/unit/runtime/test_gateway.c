@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const uint8_t token[DECREE_UUID_BYTES] = "a proposer here";
+
+struct fixture {
+	struct world *w;
+	struct world_mailbox *mail;
+	struct world_node *leader;
+	struct world_node *follower;
+};
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->w = world_new(3);
+	f->mail = world_mailbox_new();
+	f->leader = world_elect(f->w);
+	f->follower = world_follower(f->w);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	world_mailbox_free(f->mail);
+	world_free(f->w);
+	free(f);
+	return 0;
+}
+
+static void
+open_at(struct fixture *f, struct world_node *n)
+{
+	int rc = shard_gateway_open(n->shard, 0, token, &world_mailbox_ops, f->mail);
+
+	assert_int_equal(rc, 0);
+}
+
+static void
+propose(struct fixture *f, uint32_t count, uint32_t bytes)
+{
+	for (uint32_t i = 0; i < count; i++)
+		world_propose(f->mail, bytes);
+}
+
+static void
+assert_all_applied_once(struct fixture *f)
+{
+	assert_int_equal(f->mail->completed, f->mail->pushed);
+	assert_int_equal(f->mail->consumed, f->mail->pushed);
+	for (uint32_t i = 0; i < f->w->node_count; i++)
+		assert_int_equal(f->w->nodes[i].machine.count, f->mail->pushed);
+	for (uint64_t seq = 1; seq <= f->mail->pushed; seq++) {
+		const struct decree_completion *c =
+			&f->mail->completions[seq % WORLD_MAIL_COUNT_MAX];
+
+		assert_int_equal(c->seq, seq);
+		assert_int_equal(c->outcome, DECREE_APPLIED);
+		assert_ptr_equal(c->cookie, (void *)(uintptr_t)seq);
+		assert_int_equal(c->result, seq);
+	}
+}
+
+static void
+test_commands_at_the_leader_are_applied_on_every_node(void **state)
+{
+	struct fixture *f = *state;
+
+	open_at(f, f->leader);
+	propose(f, 500, 64);
+	world_run(f->w, 100000000);
+	assert_all_applied_once(f);
+	assert_int_equal(shard_counters(f->leader->shard)->forwarded, 0);
+}
+
+static void
+test_commands_at_a_follower_are_forwarded_and_completed_by_its_own_apply(void **state)
+{
+	struct fixture *f = *state;
+
+	open_at(f, f->follower);
+	propose(f, 500, 64);
+	world_run(f->w, 100000000);
+	assert_all_applied_once(f);
+	assert_true(shard_counters(f->follower->shard)->forwarded >= 500);
+}
+
+static void
+test_an_outcome_comes_only_after_the_write_is_durable_on_a_quorum(void **state)
+{
+	struct fixture *f = *state;
+
+	open_at(f, f->leader);
+	propose(f, 1, 64);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 1);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].log.hold_records = true;
+	propose(f, 1, 64);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 1);
+	f->leader->log.hold_records = false; /* its own vote alone is no quorum */
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 1);
+	f->follower->log.hold_records = false;
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 2);
+}
+
+static uint32_t lose_every;
+
+static bool
+lose_some_commands(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	static uint32_t random = 1; /* a regular pattern could lose the same frame in every round */
+
+	(void)w;
+	(void)from;
+	(void)to;
+	random = random * 1664525u + 1013904223u;
+	return payload[0] >= CLIENT_MSG_COMMANDS && (random >> 16) % lose_every == 0;
+}
+
+/* Go-back-N: what a lost frame carried, and all behind it, is sent again under its number. */
+static void
+test_lost_command_frames_are_repeated_and_executed_once(void **state)
+{
+	struct fixture *f = *state;
+
+	lose_every = 3;
+	f->w->lose = lose_some_commands;
+	open_at(f, f->follower);
+	propose(f, 800, 64);
+	world_run(f->w, 1000000000);
+	assert_true(f->w->lost > 0);
+	assert_all_applied_once(f);
+}
+
+static void
+test_commands_larger_than_a_frame_reach_the_leader_in_fragments(void **state)
+{
+	struct fixture *f = *state;
+
+	open_at(f, f->follower);
+	propose(f, 3, 4000);
+	propose(f, 10, 64);
+	propose(f, 3, 3999);
+	world_run(f->w, 200000000);
+	assert_all_applied_once(f);
+	assert_int_equal(f->leader->machine.bytes, 3 * 4000 + 10 * 64 + 3 * 3999);
+}
+
+static void
+test_lost_fragments_are_repeated(void **state)
+{
+	struct fixture *f = *state;
+
+	lose_every = 4;
+	f->w->lose = lose_some_commands;
+	open_at(f, f->follower);
+	propose(f, 5, 4000);
+	world_run(f->w, 2000000000);
+	assert_true(f->w->lost > 0);
+	assert_all_applied_once(f);
+}
+
+/* The proposer keeps its commands until some leader has had them executed. */
+static void
+test_a_new_leader_gets_everything_that_was_in_flight(void **state)
+{
+	struct fixture *f = *state;
+	struct world_node *old = f->leader;
+
+	open_at(f, f->follower);
+	propose(f, 300, 64);
+	for (int i = 0; i < 3; i++)
+		world_turn(f->w);
+	old->is_down = true;
+	propose(f, 300, 64);
+	world_run(f->w, 3000000000);
+	old->is_down = false;
+	world_restart(f->w, old);
+	world_run(f->w, 1000000000);
+	assert_all_applied_once(f);
+}
+
+static void
+test_a_full_session_table_refuses_the_proposer_and_executes_nothing(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t other[DECREE_UUID_BYTES] = { 0 };
+
+	for (uint32_t i = 0; i < f->leader->eng.session_count; i++) {
+		struct world_mailbox *m = world_mailbox_new();
+		other[0] = (uint8_t)(i + 1);
+		int gw = shard_gateway_open(f->leader->shard, 0, other, &world_mailbox_ops, m);
+		assert_true(gw >= 0);
+		world_run(f->w, 5000000);
+		shard_gateway_close(f->leader->shard, gw);
+		world_mailbox_free(m);
+	}
+	open_at(f, f->leader);
+	propose(f, 3, 8);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 3);
+	assert_int_equal(f->mail->completions[1].outcome, DECREE_REFUSED);
+	assert_int_equal(f->leader->machine.count, 0);
+}
+
+/* apply() may leave a command unanswered and answer it with a later one. */
+static void
+test_a_parked_command_completes_when_the_machine_answers_it(void **state)
+{
+	struct fixture *f = *state;
+
+	open_at(f, f->leader);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.is_parking = true;
+	propose(f, 1, 8);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->leader->machine.count, 1);
+	assert_int_equal(f->mail->completed, 0);
+	assert_int_equal(f->mail->consumed, 1); /* its body is free all the same */
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.is_parking = false;
+	propose(f, 1, 8);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 2);
+	assert_int_equal(f->mail->completions[1].status, 7);
+	assert_int_equal(f->mail->completions[1].result, 2);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_commands_at_the_leader_are_applied_on_every_node),
+		T(test_commands_at_a_follower_are_forwarded_and_completed_by_its_own_apply),
+		T(test_an_outcome_comes_only_after_the_write_is_durable_on_a_quorum),
+		T(test_lost_command_frames_are_repeated_and_executed_once),
+		T(test_commands_larger_than_a_frame_reach_the_leader_in_fragments),
+		T(test_lost_fragments_are_repeated),
+		T(test_a_new_leader_gets_everything_that_was_in_flight),
+		T(test_a_full_session_table_refuses_the_proposer_and_executes_nothing),
+		T(test_a_parked_command_completes_when_the_machine_answers_it),
+	};
+
+	return cmocka_run_group_tests_name("gateway", tests, NULL, NULL);
+}

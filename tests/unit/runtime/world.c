@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/digest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TURN_NS 20000ull
+
+/* ------------------------------------------------------------------------------ network */
+
+static struct world_frame *
+frame_acquire(struct world *w)
+{
+	struct world_frame *f = w->free;
+
+	if (f != NULL)
+		w->free = f->next;
+	return f;
+}
+
+static void
+frame_release(struct world *w, struct world_frame *f)
+{
+	f->next = w->free;
+	w->free = f;
+}
+
+static void
+queue_push(struct world_net *net, struct world_frame *f)
+{
+	f->next = NULL;
+	*net->last = f;
+	net->last = &f->next;
+}
+
+static uint32_t
+net_recv(void *ctx, uint64_t now_ns, struct net_frame *ret, uint32_t count_max)
+{
+	struct world_net *net = ctx;
+	uint32_t count = 0;
+
+	(void)now_ns;
+	while (count < count_max && net->first != NULL) {
+		struct world_frame *f = net->first;
+
+		net->first = f->next;
+		if (net->first == NULL)
+			net->last = &net->first;
+		ret[count++] = (struct net_frame){ f->payload, f->bytes, f->peer, f };
+	}
+	return count;
+}
+
+static void
+net_release(void *ctx, struct net_frame *frames, uint32_t count)
+{
+	struct world_net *net = ctx;
+
+	for (uint32_t i = 0; i < count; i++)
+		frame_release(net->world, frames[i].handle);
+}
+
+static uint32_t
+net_alloc(void *ctx, struct net_frame *ret, uint32_t count)
+{
+	struct world_net *net = ctx;
+	uint32_t i;
+
+	if (net->no_frames)
+		return 0;
+	for (i = 0; i < count; i++) {
+		struct world_frame *f = frame_acquire(net->world);
+
+		if (f == NULL)
+			break;
+		ret[i] = (struct net_frame){ .payload = f->payload, .handle = f };
+	}
+	return i;
+}
+
+static void
+send_to_client(struct world_net *net, const struct net_frame *frame)
+{
+	struct world *w = net->world;
+	struct world_client_frame *c;
+
+	decree_assert(w->client_frame_count < WORLD_CLIENT_FRAMES);
+	c = &w->client_frames[w->client_frame_count++];
+	c->from = net->node_id;
+	c->to = frame->peer;
+	c->bytes = frame->payload_bytes;
+	memcpy(c->payload, frame->payload, frame->payload_bytes);
+	frame_release(w, frame->handle);
+}
+
+static void
+net_send(void *ctx, uint64_t now_ns, struct net_frame *frames, uint32_t count)
+{
+	struct world_net *net = ctx;
+	struct world *w = net->world;
+
+	(void)now_ns;
+	for (uint32_t i = 0; i < count; i++) {
+		struct world_frame *f = frames[i].handle;
+		uint16_t to = frames[i].peer.node_id;
+
+		decree_assert(frames[i].payload_bytes <= WORLD_FRAME_BYTES);
+		net->sent++;
+		if (to == 0) {
+			send_to_client(net, &frames[i]);
+			continue;
+		}
+		decree_assert(to <= w->node_count);
+		if (w->cut[net->node_id][to] || w->nodes[to - 1].is_down ||
+			(w->lose != NULL && w->lose(w, net->node_id, to, f->payload))) {
+			w->lost++;
+			frame_release(w, f);
+			continue;
+		}
+		f->bytes = frames[i].payload_bytes;
+		f->peer = (struct net_endpoint){ .node_id = net->node_id };
+		queue_push(&w->nodes[to - 1].net, f);
+	}
+}
+
+static void
+net_tick(void *ctx, uint64_t now_ns)
+{
+	(void)ctx;
+	(void)now_ns;
+}
+
+static const struct net_ops net_world_ops = { net_recv, net_release, net_alloc, net_send, net_tick };
+
+void
+world_deliver(
+	struct world *w, struct world_node *to, struct net_endpoint from, const void *bytes, uint32_t count)
+{
+	struct world_frame *f = frame_acquire(w);
+
+	decree_assert(f != NULL && count <= WORLD_FRAME_BYTES);
+	f->bytes = count;
+	f->peer = from;
+	memcpy(f->payload, bytes, count);
+	queue_push(&to->net, f);
+}
+
+/* ------------------------------------------------------------------------------ log */
+
+static struct world_node *
+node_of_log(struct world_log *log)
+{
+	return (struct world_node *)((char *)log - offsetof(struct world_node, log));
+}
+
+static struct world_record *
+record_of(struct world_log *log, uint64_t lsn)
+{
+	return &log->records[(lsn - 1) % WORLD_RECORD_COUNT_MAX];
+}
+
+static uint32_t
+log_append(void *ctx, const struct log_record *records, uint32_t count, struct log_place *ret)
+{
+	struct world_log *log = ctx;
+
+	if (log->room != 0 && count > log->room)
+		count = log->room;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t lsn = ++log->appended;
+		struct world_record *r;
+
+		decree_assert(log->is_ring || lsn <= WORLD_RECORD_COUNT_MAX);
+		r = record_of(log, lsn);
+		memcpy(r->tag, records[i].tag, LOG_TAG_BYTES);
+		memcpy(r->payload, records[i].payload, records[i].payload_bytes);
+		r->bytes = records[i].payload_bytes;
+		ret[i] = (struct log_place){ .lsn = lsn, .position = lsn };
+	}
+	return count;
+}
+
+static uint64_t
+log_meta(void *ctx, const void *blob, uint32_t bytes)
+{
+	struct world_log *log = ctx;
+
+	memcpy(log->meta, blob, bytes);
+	log->meta_bytes = bytes;
+	return ++log->meta_asked;
+}
+
+static int
+log_read(void *ctx, uint64_t position, uint64_t token)
+{
+	struct world_log *log = ctx;
+
+	if (log->read_count == 8)
+		return -EAGAIN;
+	log->reads[log->read_count++] = (struct world_read){ position, token };
+	return 0;
+}
+
+static void
+log_submit(void *ctx, uint64_t now_ns)
+{
+	struct world_log *log = ctx;
+
+	(void)now_ns;
+	if (log->submitted < log->appended) {
+		log->submit_count++;
+		log->frames_at_submit = node_of_log(log)->net.sent;
+	}
+	log->submitted = log->appended;
+}
+
+static uint32_t
+reap_reads(struct world_log *log, struct log_completion *ret, uint32_t count_max)
+{
+	uint32_t count = 0;
+
+	for (; count < log->read_count && count < count_max; count++) {
+		struct world_record *r = record_of(log, log->reads[count].position);
+
+		ret[count] = (struct log_completion){
+			.kind = LOG_READ,
+			.lsn = log->reads[count].position,
+			.token = log->reads[count].token,
+			.tag = r->tag,
+			.payload = r->payload,
+			.payload_bytes = r->bytes,
+		};
+	}
+	memmove(log->reads, log->reads + count, (log->read_count - count) * sizeof(log->reads[0]));
+	log->read_count -= count;
+	return count;
+}
+
+static uint32_t
+log_reap(void *ctx, uint64_t now_ns, struct log_completion *ret, uint32_t count_max)
+{
+	struct world_log *log = ctx;
+	uint32_t count = 0;
+
+	(void)now_ns;
+	if (log->is_failing) {
+		if (log->has_failed)
+			return 0;
+		log->has_failed = true;
+		ret[0] = (struct log_completion){ .kind = LOG_FAILED, .rc = -EIO };
+		return 1;
+	}
+	if (!log->hold_records)
+		log->durable = log->submitted;
+	if (!log->hold_meta && log->meta_durable < log->meta_asked) {
+		log->meta_durable = log->meta_asked;
+		memcpy(log->meta_durable_blob, log->meta, sizeof(log->meta));
+	}
+	if (log->reported < log->durable) {
+		log->reported = log->durable;
+		ret[count++] = (struct log_completion){ .kind = LOG_DURABLE, .lsn = log->durable };
+	}
+	if (log->meta_reported < log->meta_durable) {
+		log->meta_reported = log->meta_durable;
+		ret[count++] = (struct log_completion){ .kind = LOG_META, .lsn = log->meta_durable };
+	}
+	return count + reap_reads(log, ret + count, count_max - count);
+}
+
+static struct log_room
+log_room(void *ctx)
+{
+	struct world_log *log = ctx;
+
+	return (struct log_room){
+		.buffer_record_count = log->room != 0 ? log->room : 4096,
+		.space_record_count = 1000000,
+	};
+}
+
+static bool
+log_is_idle(void *ctx)
+{
+	struct world_log *log = ctx;
+
+	return log->durable == log->appended;
+}
+
+static const struct log_ops log_world_ops = {
+	log_append, log_meta, log_read, log_submit, log_reap, log_room, log_is_idle,
+};
+
+/* ------------------------------------------------------------------------------ mailbox */
+
+static uint32_t
+mail_pop(void *ctx, struct mail_command *ret, uint32_t count_max)
+{
+	struct world_mailbox *m = ctx;
+	uint32_t count = 0;
+
+	while (count < count_max && m->popped < m->pushed)
+		ret[count++] = m->commands[++m->popped % WORLD_MAIL_COUNT_MAX];
+	return count;
+}
+
+static void
+mail_consumed(void *ctx, uint64_t place)
+{
+	struct world_mailbox *m = ctx;
+
+	decree_assert(place > m->consumed && place <= m->popped);
+	m->consumed = place;
+}
+
+static void
+mail_complete(void *ctx, const struct decree_completion *completions, uint32_t count)
+{
+	struct world_mailbox *m = ctx;
+
+	for (uint32_t i = 0; i < count; i++) {
+		m->completions[completions[i].seq % WORLD_MAIL_COUNT_MAX] = completions[i];
+		m->completed++;
+	}
+}
+
+const struct mailbox_ops world_mailbox_ops = { mail_pop, mail_consumed, mail_complete };
+
+#define MAIL_BODY_BYTES 4096
+
+struct world_mailbox *
+world_mailbox_new(void)
+{
+	struct world_mailbox *m = calloc(1, sizeof(*m));
+
+	decree_assert(m != NULL);
+	m->bodies = calloc(WORLD_MAIL_COUNT_MAX, MAIL_BODY_BYTES);
+	decree_assert(m->bodies != NULL);
+	return m;
+}
+
+void
+world_mailbox_free(struct world_mailbox *m)
+{
+	free(m->bodies);
+	free(m);
+}
+
+void
+world_propose(struct world_mailbox *m, uint32_t bytes)
+{
+	uint64_t seq = ++m->pushed;
+	uint8_t *body = m->bodies + (seq % WORLD_MAIL_COUNT_MAX) * MAIL_BODY_BYTES;
+
+	decree_assert(bytes <= MAIL_BODY_BYTES);
+	memset(body, (int)(seq & 0xff), bytes);
+	m->commands[seq % WORLD_MAIL_COUNT_MAX] = (struct mail_command){
+		.body = body,
+		.bytes = bytes,
+		.seq = seq,
+		.cookie = (void *)(uintptr_t)seq,
+		.place = seq,
+	};
+}
+
+/* ------------------------------------------------------------------------------ machine */
+
+static void
+machine_apply(void *ctx, const struct decree_command *commands, uint32_t count, uint64_t cluster_ns,
+	struct decree_sink *sink)
+{
+	struct world_machine *m = ctx;
+
+	(void)cluster_ns;
+	for (uint32_t i = 0; i < count; i++) {
+		struct decree_digest d = base_digest(commands[i].body, commands[i].bytes);
+
+		m->count++;
+		m->bytes += commands[i].bytes;
+		m->digest.lo = m->digest.lo * 31 + d.lo;
+		m->digest.hi = m->digest.hi * 31 + d.hi;
+		if (m->is_parking) {
+			m->parked_session = commands[i].session;
+			m->parked_seq = commands[i].seq;
+			continue;
+		}
+		if (m->parked_seq != 0)
+			decree_sink_answer(sink, m->parked_session, m->parked_seq, 7, m->count);
+		m->parked_seq = 0;
+		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, m->count);
+	}
+}
+
+static struct decree_digest
+machine_digest(void *ctx)
+{
+	struct world_machine *m = ctx;
+
+	return m->digest;
+}
+
+static const struct decree_machine_ops machine_ops = {
+	.struct_bytes = sizeof(machine_ops),
+	.apply = machine_apply,
+	.digest = machine_digest,
+};
+
+/* ------------------------------------------------------------------------------ nodes */
+
+static void
+on_log(void *ctx, enum decree_log_level level, const char *line)
+{
+	struct world_node *n = ctx;
+
+	(void)level;
+	snprintf(n->last_log, sizeof(n->last_log), "%s", line);
+}
+
+static void
+on_role(void *ctx, uint16_t group, enum decree_role role, uint16_t leader, struct decree_ballot ballot)
+{
+	struct world_node *n = ctx;
+
+	(void)group;
+	(void)ballot;
+	n->role = role;
+	n->leader = leader;
+}
+
+static void
+configure(struct world *w, struct world_node *n)
+{
+	static void *machines[WORLD_NODE_COUNT_MAX];
+
+	n->eng = (struct eng_config){
+		.cluster_id = 42,
+		.node_id = n->node_id,
+		.disk = { { (uint8_t)n->node_id, 1 } },
+		.member_count = w->node_count,
+		.q1 = w->node_count / 2 + 1,
+		.q2 = w->node_count / 2 + 1,
+		.seed = n->node_id * 7919u + 1,
+		.slot_bytes = 1328,
+		.alpha = 256,
+		.window_slots = 128,
+		.ring_slots = 512,
+		.frame_bytes = WORLD_FRAME_BYTES,
+		.command_bytes_max = 16384,
+		.session_count = 64,
+		.session_window = 1024,
+		.heartbeat_ns = 20000000,
+		.election_ns = 200000000,
+		.disk_stall_ns = 1000000000,
+	};
+	for (uint32_t i = 0; i < w->node_count; i++)
+		n->eng.members[i].node_id = (uint16_t)(i + 1);
+	machines[n->node_id - 1] = &n->machine;
+	n->config = (struct shard_config){
+		.net_ops = &net_world_ops,
+		.frame_bytes = WORLD_FRAME_BYTES,
+		.log_ops = &log_world_ops,
+		.log_bytes = 1 << 20,
+		.groups = &n->eng,
+		.group_count = 1,
+		.machine_ops = &machine_ops,
+		.machines = &machines[n->node_id - 1],
+		.gateway_window = 1024,
+		.context = n,
+		.on_role = on_role,
+		.on_log = on_log,
+	};
+}
+
+/* Everything in memory is fresh; what is durable in the log is handed over. */
+static void
+boot(struct world *w, struct world_node *n)
+{
+	uint64_t boot_count = 0;
+
+	memset(n->memory, 0, n->memory_bytes);
+	memset(&n->machine, 0, sizeof(n->machine));
+	n->eng.nonce = w->now_ns * 1000003u + n->node_id + 1;
+	n->shard = shard_init(n->memory, &n->config);
+	if (n->log.meta_bytes > 0) {
+		int rc = shard_recover_meta(
+			n->shard, n->log.meta_durable_blob, n->log.meta_bytes, &boot_count);
+		decree_assert(rc == 0);
+	}
+	for (uint64_t lsn = 1; lsn <= n->log.durable; lsn++) {
+		struct world_record *r = record_of(&n->log, lsn);
+		int rc = shard_recover_record(
+			n->shard, r->tag, r->payload, r->bytes, (struct log_place){ lsn, lsn });
+		decree_assert(rc == 0);
+	}
+	shard_attach(n->shard, &n->log, &n->net);
+	n->boot_count = boot_count + 1;
+	shard_start(n->shard, n->boot_count, w->now_ns);
+}
+
+void
+world_restart(struct world *w, struct world_node *n)
+{
+	struct world_log *log = &n->log;
+
+	while (n->net.first != NULL) {
+		struct world_frame *f = n->net.first;
+		n->net.first = f->next;
+		frame_release(w, f);
+	}
+	n->net.last = &n->net.first;
+	log->appended = log->submitted = log->reported = log->durable;
+	log->meta_asked = log->meta_reported = log->meta_durable;
+	memcpy(log->meta, log->meta_durable_blob, sizeof(log->meta));
+	log->read_count = 0;
+	log->hold_records = log->hold_meta = log->is_failing = log->has_failed = false;
+	n->is_down = false;
+	boot(w, n);
+}
+
+static void
+node_init(struct world *w, struct world_node *n, uint16_t node_id)
+{
+	uint8_t *payloads;
+
+	n->node_id = node_id;
+	n->net.world = w;
+	n->net.node_id = node_id;
+	n->net.last = &n->net.first;
+	n->log.records = calloc(WORLD_RECORD_COUNT_MAX, sizeof(*n->log.records));
+	payloads = calloc(WORLD_RECORD_COUNT_MAX, WORLD_FRAME_BYTES);
+	decree_assert(n->log.records != NULL && payloads != NULL);
+	for (uint32_t i = 0; i < WORLD_RECORD_COUNT_MAX; i++)
+		n->log.records[i].payload = payloads + (size_t)i * WORLD_FRAME_BYTES;
+	configure(w, n);
+	n->memory_bytes = (shard_bytes(&n->config) + 63) & ~(size_t)63;
+	n->memory = aligned_alloc(64, n->memory_bytes);
+	decree_assert(n->memory != NULL);
+	boot(w, n);
+}
+
+struct world *
+world_new(uint32_t node_count)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	decree_assert(w != NULL && node_count <= WORLD_NODE_COUNT_MAX);
+	w->now_ns = 1000000000;
+	w->node_count = node_count;
+	w->frames = calloc(WORLD_FRAME_COUNT, sizeof(*w->frames));
+	w->client_frames = calloc(WORLD_CLIENT_FRAMES, sizeof(*w->client_frames));
+	decree_assert(w->frames != NULL && w->client_frames != NULL);
+	for (uint32_t i = 0; i < WORLD_FRAME_COUNT; i++)
+		frame_release(w, &w->frames[i]);
+	for (uint32_t i = 0; i < node_count; i++)
+		node_init(w, &w->nodes[i], (uint16_t)(i + 1));
+	return w;
+}
+
+void
+world_free(struct world *w)
+{
+	for (uint32_t i = 0; i < w->node_count; i++) {
+		free(w->nodes[i].log.records[0].payload);
+		free(w->nodes[i].log.records);
+		free(w->nodes[i].memory);
+	}
+	free(w->client_frames);
+	free(w->frames);
+	free(w);
+}
+
+bool
+world_turn(struct world *w)
+{
+	bool did_work = false;
+
+	for (uint32_t i = 0; i < w->node_count; i++)
+		if (!w->nodes[i].is_down)
+			did_work = shard_turn(w->nodes[i].shard, w->now_ns) || did_work;
+	w->now_ns += TURN_NS;
+	return did_work;
+}
+
+void
+world_run(struct world *w, uint64_t for_ns)
+{
+	uint64_t until = w->now_ns + for_ns;
+
+	while (w->now_ns < until)
+		world_turn(w);
+}
+
+struct world_node *
+world_elect(struct world *w)
+{
+	uint64_t until = w->now_ns + 10000000000ull;
+
+	while (w->now_ns < until) {
+		world_turn(w);
+		for (uint32_t i = 0; i < w->node_count; i++) {
+			struct decree_group_status status;
+
+			if (w->nodes[i].is_down)
+				continue;
+			decree_assert(shard_group_status(w->nodes[i].shard, 0, &status) == 0);
+			if (status.ready && status.role == DECREE_LEADER) {
+				world_run(w, 30000000); /* the others hear of it */
+				return &w->nodes[i];
+			}
+		}
+	}
+	decree_assert(!"nobody leads");
+	return NULL;
+}
+
+struct world_node *
+world_follower(struct world *w)
+{
+	for (uint32_t i = 0; i < w->node_count; i++) {
+		struct decree_group_status status;
+
+		if (!w->nodes[i].is_down &&
+			shard_group_status(w->nodes[i].shard, 0, &status) == 0 &&
+			status.role == DECREE_FOLLOWER)
+			return &w->nodes[i];
+	}
+	return NULL;
+}

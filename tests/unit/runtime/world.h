@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file world.h
+ * A few shards with the real core in one thread, on a network, a log and mailboxes made of arrays. The
+ * test moves time, delivers frames, and decides when writes become durable.
+ *
+ * Nothing here allocates after world_init().
+ */
+#ifndef TEST_RUNTIME_WORLD_H
+#define TEST_RUNTIME_WORLD_H
+
+#include "engine/core/session.h"
+#include "engine/runtime/client_msg.h"
+#include "engine/runtime/shard.h"
+
+#define WORLD_NODE_COUNT_MAX   3
+#define WORLD_FRAME_BYTES      1424
+#define WORLD_FRAME_COUNT      4096
+#define WORLD_RECORD_COUNT_MAX 16384
+#define WORLD_MAIL_COUNT_MAX   4096
+#define WORLD_CLIENT_FRAMES    256
+
+struct world_frame {
+	struct world_frame *next;
+	uint32_t bytes;
+	struct net_endpoint peer; /* in a queue: the sender */
+	uint8_t payload[WORLD_FRAME_BYTES];
+};
+
+struct world_record {
+	uint8_t tag[LOG_TAG_BYTES];
+	uint8_t *payload;
+	uint32_t bytes;
+};
+
+struct world_read {
+	uint64_t position;
+	uint64_t token;
+};
+
+struct world_log {
+	struct world_record *records; /* [WORLD_RECORD_COUNT_MAX] lsn - 1; wraps if is_ring */
+	bool is_ring;	      /* keep the newest only: for long runs */
+	uint64_t appended;
+	uint64_t submitted;
+	uint64_t durable;
+	uint64_t reported;
+	uint64_t meta_asked, meta_durable, meta_reported;
+	uint8_t meta[LOG_META_BYTES_MAX];
+	uint8_t meta_durable_blob[LOG_META_BYTES_MAX];
+	uint32_t meta_bytes;
+	bool hold_records; /* the disk is slow */
+	bool hold_meta;
+	bool is_failing;
+	bool has_failed;
+	uint32_t room; /* 0 = plenty */
+	uint64_t submit_count;
+	uint64_t frames_at_submit; /* frames that had left when submit() saw new records */
+	struct world_read reads[64];
+	uint32_t read_count;
+	uint8_t read_tag[64][LOG_TAG_BYTES];
+};
+
+struct world_net {
+	struct world *world;
+	uint16_t node_id;
+	struct world_frame *first, **last; /* frames that have arrived */
+	uint64_t sent;
+	uint32_t no_frames; /* alloc() gives none */
+};
+
+/* A frame that went to a client. */
+struct world_client_frame {
+	uint16_t from;
+	struct net_endpoint to;
+	uint32_t bytes;
+	uint8_t payload[WORLD_FRAME_BYTES];
+};
+
+struct world_mailbox {
+	struct mail_command commands[WORLD_MAIL_COUNT_MAX];
+	uint8_t *bodies; /* [WORLD_MAIL_COUNT_MAX][64], or one large one */
+	uint64_t pushed, popped, consumed, completed;
+	struct decree_completion completions[WORLD_MAIL_COUNT_MAX]; /* by seq */
+};
+
+/* The state machine: counts, sums, answers its count; may park every command. */
+struct world_machine {
+	uint64_t count;
+	uint64_t bytes;
+	struct decree_digest digest;
+	bool is_parking;
+	struct decree_session parked_session;
+	uint64_t parked_seq;
+};
+
+struct world_node {
+	uint16_t node_id;
+	struct shard *shard;
+	void *memory;
+	size_t memory_bytes;
+	struct world_net net;
+	struct world_log log;
+	struct world_machine machine;
+	uint64_t boot_count;
+	bool is_down;
+	struct shard_config config;
+	struct eng_config eng;
+	char last_log[DECREE_ERROR_BYTES];
+	enum decree_role role;
+	uint16_t leader;
+};
+
+struct world {
+	uint64_t now_ns;
+	uint32_t node_count;
+	struct world_node nodes[WORLD_NODE_COUNT_MAX];
+	struct world_frame *frames; /* [WORLD_FRAME_COUNT] */
+	struct world_frame *free;
+	bool cut[WORLD_NODE_COUNT_MAX + 1][WORLD_NODE_COUNT_MAX + 1]; /* [from][to] */
+	/* @return true to lose the frame */
+	bool (*lose)(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload);
+	uint32_t lost;
+	struct world_client_frame *client_frames; /* [WORLD_CLIENT_FRAMES] */
+	uint32_t client_frame_count;
+};
+
+extern const struct mailbox_ops world_mailbox_ops;
+
+/** @return a fresh world; world_free() it */
+struct world *world_new(uint32_t node_count);
+void world_free(struct world *w);
+
+/** Every node that is up takes one turn, then time passes. @return whether any did work */
+bool world_turn(struct world *w);
+
+/** Turns for that long. */
+void world_run(struct world *w, uint64_t for_ns);
+
+/** Run until some node leads and is ready. @return its node, asserts within 10 s of world time */
+struct world_node *world_elect(struct world *w);
+
+/** Forget memory and what was not durable, and start again from the log. */
+void world_restart(struct world *w, struct world_node *n);
+
+/** The first node that does not lead. */
+struct world_node *world_follower(struct world *w);
+
+/** A payload arrives at a node. */
+void world_deliver(
+	struct world *w, struct world_node *to, struct net_endpoint from, const void *bytes, uint32_t count);
+
+struct world_mailbox *world_mailbox_new(void);
+void world_mailbox_free(struct world_mailbox *m);
+/** One command of 8 bytes, its seq; or of @p bytes times the seq's low byte. */
+void world_propose(struct world_mailbox *m, uint32_t bytes);
+
+#endif
