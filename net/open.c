@@ -286,7 +286,8 @@ net_close(struct net_node *node)
 	if (node == NULL)
 		return;
 	for (uint32_t i = 0; i < node->port_count; i++) {
-		(void)rte_eth_dev_stop(node->ports[i].id); /* it may never have started */
+		if (node->ports[i].state != PORT_STOPPED)
+			(void)rte_eth_dev_stop(node->ports[i].id); /* nobody uses it any more */
 		(void)rte_eth_dev_close(node->ports[i].id);
 	}
 	destroy_rings(node, node->received_rings);
