@@ -60,7 +60,7 @@ struct net_config {
 	uint16_t base_port;  /* UDP; 1 .. 65535 - shard_count */
 	uint16_t shard_count;
 	uint16_t mtu;	     /* 0 = NET_MTU_DEFAULT; the same on all nodes */
-	uint32_t mbuf_count; /* per shard, 0 = NET_MBUF_COUNT_DEFAULT */
+	uint32_t mbuf_count; /* per shard, 0 = NET_MBUF_COUNT_DEFAULT; at least 4,096 */
 
 	const struct net_port_config *ports;
 	uint32_t port_count;

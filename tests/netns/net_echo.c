@@ -197,7 +197,6 @@ main(int argc, char **argv)
 		.boot_count = strtoull(argv[3], NULL, 10),
 		.base_port = 4200,
 		.shard_count = argc > 11 ? (uint16_t)atoi(argv[11]) : 1,
-		.mbuf_count = 2048,
 		.ports = &port,
 		.port_count = 1,
 		.peers = &peer,
