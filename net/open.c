@@ -120,11 +120,12 @@ open_ports(struct net_node *node, const struct net_config *config, char *ret_err
 					strstr(port->device, "role=server") == NULL &&
 					strstr(port->device, "role=master") == NULL;
 		rc = port_find(port->device, &port->id, ret_error);
-		if (rc == 0)
-			rc = port_configure(node, port, ret_error);
 		if (rc != 0)
 			return rc;
 		node->port_count = i + 1;
+		rc = port_configure(node, port, ret_error);
+		if (rc != 0)
+			return rc;
 	}
 	return 0;
 }
@@ -288,11 +289,8 @@ net_close(struct net_node *node)
 {
 	if (node == NULL)
 		return;
-	for (uint32_t i = 0; i < node->port_count; i++) {
-		if (node->ports[i].state != PORT_STOPPED)
-			(void)rte_eth_dev_stop(node->ports[i].id); /* nobody uses it any more */
-		(void)rte_eth_dev_close(node->ports[i].id);
-	}
+	for (uint32_t i = 0; i < node->port_count; i++)
+		port_close(&node->ports[i]);
 	destroy_rings(node, node->received_rings);
 	destroy_rings(node, node->sending_rings);
 	for (uint16_t i = 0; node->shards != NULL && i < node->shard_count; i++) {
