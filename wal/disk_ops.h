@@ -4,11 +4,11 @@
  * The disk as the log sees it: a few preallocated files, asynchronous aligned reads and writes.
  *
  * Implemented by wal/disk_uring.c (the only file that knows io_uring), by wal/disk_memory.c (mode
- * `memory`: nothing is written), and by the simulator.
+ * `memory`: nothing is written), and by tests/lib/disk_fake.c for tests and the simulator.
  *
- * A write without DISK_WRITE_DURABLE may be lost, torn at any sector, or reordered with others in
- * flight until a later flush; one with it has reached stable storage, and so has everything that
- * completed on the same file system device before it was submitted.
+ * A write without DISK_WRITE_DURABLE may be lost, torn at any sector, or reordered with others until
+ * sync_all(); one with it has reached stable storage when it completes. Whether that also makes earlier
+ * writes stable depends on the device (a flush does, FUA does not), so nothing may rely on it.
  */
 #ifndef DECREE_WAL_DISK_OPS_H
 #define DECREE_WAL_DISK_OPS_H
@@ -28,17 +28,18 @@ enum disk_file {
 enum disk_request_kind {
 	DISK_READ = 1,
 	DISK_WRITE = 2,
-	DISK_WRITE_DURABLE = 3, /* durable when it completes (in mode `buffered`: in the page cache) */
+	DISK_WRITE_DURABLE =
+		3, /* durable when it completes (in mode `buffered`: in the page cache) */
 };
 
 struct disk_request {
 	enum disk_request_kind kind;
 	enum disk_file file;
 	uint64_t offset_bytes; /* multiple of 512 */
-	void *buffer;	       /* multiple of 512; inside the memory given to attach() where it is a log buffer;
+	void *buffer; /* multiple of 512; inside the memory given to attach() where it is a log buffer;
 				  owned by the disk until the completion is reaped */
-	uint32_t bytes;	       /* multiple of 512 */
-	uint64_t token;	       /* returned with the completion */
+	uint32_t bytes; /* multiple of 512 */
+	uint64_t token; /* returned with the completion */
 };
 
 struct disk_completion {
@@ -53,7 +54,8 @@ struct disk_ops {
 	/** Create or extend a file to @p bytes, allocated but not written. Start-up only; blocks. */
 	int (*allocate)(void *disk, enum disk_file file, uint64_t bytes);
 
-	/** Make file creation and sizes durable (fsync of files and directory). Start-up only; blocks. */
+	/** Make every completed write, file creation and size durable (fsync of files and directory).
+	 * Start-up and shut-down only; blocks. */
 	int (*sync_all)(void *disk);
 
 	/** Register the log's buffers once, so that requests need not be mapped one by one.

@@ -4,8 +4,8 @@
  * What a shard's loop sees of its write-ahead log: bursts of opaque records in, durability out.
  *
  * The log knows no slots and no ballots. A record is a 64-byte tag, kept in the block and in the
- * identifier ring and handed back by recovery, plus a payload. Records are numbered by lsn from 1
- * without gaps. What survives a crash is always a prefix of what was appended, and includes
+ * identifier ring and handed back by recovery, plus a payload. Records are numbered by lsn from 1,
+ * in order and without gaps, except that a restart which cuts a torn tail takes one number itself. What survives a crash is always a prefix of what was appended, and includes
  * everything that reap() reported as durable.
  *
  * Threads:  every call belongs to the shard that owns the log. Nothing blocks, nothing allocates.
@@ -20,12 +20,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOG_TAG_BYTES	   64
+#define LOG_TAG_BYTES      64
 #define LOG_META_BYTES_MAX 4032 /* the whole hard state blob of one log directory */
 
 struct log_record {
-	const uint8_t *tag;	/* [LOG_TAG_BYTES], lent for the call */
-	const void *payload;	/* lent for the call; copied into the log's write buffer */
+	const uint8_t *tag;     /* [LOG_TAG_BYTES], lent for the call */
+	const void *payload;    /* lent for the call; copied into the log's write buffer */
 	uint32_t payload_bytes; /* 0 .. payload_bytes_max of the log */
 };
 
@@ -36,24 +36,26 @@ struct log_place {
 
 enum log_completion_kind {
 	LOG_DURABLE = 1, /* every record up to and including `lsn` is durable */
-	LOG_META = 2,	 /* the hard state blob of `lsn` (its generation) is durable in both copies */
-	LOG_READ = 3,	 /* a read() finished: `token`, `rc`, and on success tag, payload, bytes */
-	LOG_FAILED = 4,	 /* poisoned: durability is unknown. `rc` = -errno. Stop */
+	LOG_META = 2, /* the hard state blob of `lsn` (its generation) is durable in both copies */
+	LOG_READ = 3, /* a read() finished: `token`, `rc`, and on success tag, payload, bytes */
+	LOG_FAILED = 4, /* poisoned: durability is unknown. `rc` = -errno. Stop */
 };
 
 struct log_completion {
 	enum log_completion_kind kind;
-	int rc;			/* LOG_READ: 0, or -EIO / -EBADMSG; LOG_FAILED: -errno */
-	uint64_t lsn;		/* LOG_DURABLE: lsn; LOG_META: generation; LOG_READ: lsn of the record */
-	uint64_t token;		/* LOG_READ: the caller's */
-	const uint8_t *tag;	/* LOG_READ: [LOG_TAG_BYTES], valid until the next reap() */
+	int rc;         /* LOG_READ: 0, or -EIO / -EBADMSG; LOG_FAILED: -errno */
+	uint64_t lsn;   /* LOG_DURABLE: lsn; LOG_META: generation; LOG_READ: lsn of the record */
+	uint64_t token; /* LOG_READ: the caller's */
+	const uint8_t *tag;     /* LOG_READ: [LOG_TAG_BYTES], valid until the next reap() */
 	const uint8_t *payload; /* LOG_READ: [payload_bytes], valid until the next reap() */
 	uint32_t payload_bytes;
 };
 
 struct log_room {
-	uint32_t buffer_record_count; /* appends of the largest payload that fit the write buffer now */
-	uint64_t space_record_count;  /* records of the largest payload that fit the log before it is full */
+	uint32_t
+		buffer_record_count; /* appends of the largest payload that fit the write buffer now */
+	uint64_t
+		space_record_count; /* records of the largest payload that fit the log before it is full */
 };
 
 struct log_ops {
@@ -75,11 +77,13 @@ struct log_ops {
 	int (*read)(void *log, uint64_t position, uint64_t token);
 
 	/** Hand everything queued to the kernel: one contiguous write, if none is in flight that must
-	 * finish first. One system call at most. */
+	 * finish first. One system call at most. Call it in every turn, appends or not: what did not fit
+	 * one write, identifiers and the pre-writing of segments go out here too. */
 	void (*submit)(void *log, uint64_t now_ns);
 
 	/** @return how many completions were written to @p ret, 0 .. count_max */
-	uint32_t (*reap)(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_max);
+	uint32_t (*reap)(
+		void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_max);
 
 	/** What may be appended now. Callers that stay within it never see a short append. */
 	struct log_room (*room)(void *log);

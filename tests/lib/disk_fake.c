@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/disk_fake.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECTOR_BYTES       512
+#define INFLIGHT_COUNT_MAX 64
+
+struct fake_file {
+	uint8_t *seen;   /* what a read returns */
+	uint8_t *stable; /* what survives a power cut for certain */
+	uint8_t *dirty;  /* [bytes / 512] 1: seen and stable may differ */
+	uint64_t bytes;
+};
+
+struct inflight {
+	struct disk_request request;
+	uint64_t due_ns;
+	int rc; /* 0, or what to answer instead */
+};
+
+struct disk_fake {
+	struct disk_fake_config cfg;
+	uint64_t random;
+	uint64_t now_ns;
+	uint64_t call_count;
+	int64_t fail_countdown; /* -1 = never */
+	int fail_rc;
+	bool has_failed;
+	struct fake_file files[DISK_FILE_COUNT];
+	struct inflight inflight[INFLIGHT_COUNT_MAX];
+	uint32_t inflight_count;
+};
+
+/* splitmix64: small, and good enough to draw coins. */
+static uint64_t
+draw(struct disk_fake *d)
+{
+	uint64_t z = d->random += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return z ^ (z >> 31);
+}
+
+static void *
+must(void *memory)
+{
+	if (memory == NULL)
+		abort();
+	return memory;
+}
+
+/* @return the error to inject into this call, or 0 */
+static int
+call(struct disk_fake *d)
+{
+	d->call_count++;
+	if (d->fail_countdown < 0 || d->fail_countdown-- > 0)
+		return 0;
+	d->fail_countdown = -1;
+	d->has_failed = true;
+	return d->fail_rc;
+}
+
+struct disk_fake *
+disk_fake_create(const struct disk_fake_config *cfg)
+{
+	struct disk_fake *d = must(calloc(1, sizeof(*d)));
+
+	d->cfg = *cfg;
+	d->random = cfg->seed;
+	d->fail_countdown = -1;
+	return d;
+}
+
+void
+disk_fake_destroy(struct disk_fake *d)
+{
+	if (d == NULL)
+		return;
+	for (int i = 0; i < DISK_FILE_COUNT; i++)
+		disk_fake_resize(d, (enum disk_file)i, 0);
+	free(d);
+}
+
+struct disk_fake *
+disk_fake_copy(const struct disk_fake *from, uint64_t seed)
+{
+	struct disk_fake *d = disk_fake_create(&from->cfg);
+
+	d->random = seed;
+	d->now_ns = from->now_ns;
+	for (int i = 0; i < DISK_FILE_COUNT; i++) {
+		const struct fake_file *f = &from->files[i];
+
+		disk_fake_resize(d, (enum disk_file)i, f->bytes);
+		if (f->bytes == 0)
+			continue;
+		memcpy(d->files[i].seen, f->seen, f->bytes);
+		memcpy(d->files[i].stable, f->stable, f->bytes);
+		memcpy(d->files[i].dirty, f->dirty, f->bytes / SECTOR_BYTES + 1);
+	}
+	return d;
+}
+
+void
+disk_fake_set_now(struct disk_fake *d, uint64_t now_ns)
+{
+	d->now_ns = now_ns;
+}
+
+uint64_t
+disk_fake_next_ns(const struct disk_fake *d)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	for (uint32_t i = 0; i < d->inflight_count; i++) {
+		if (d->inflight[i].due_ns < next_ns)
+			next_ns = d->inflight[i].due_ns;
+	}
+	return next_ns;
+}
+
+static void
+make_stable(struct fake_file *f, uint64_t offset, uint64_t bytes)
+{
+	memcpy(f->stable + offset, f->seen + offset, bytes);
+	memset(f->dirty + offset / SECTOR_BYTES, 0, bytes / SECTOR_BYTES);
+}
+
+static void
+make_all_stable(struct disk_fake *d)
+{
+	for (int i = 0; i < DISK_FILE_COUNT; i++)
+		make_stable(&d->files[i], 0, d->files[i].bytes);
+}
+
+/* The request reaches the disk. @return its result */
+static int32_t
+carry_out(struct disk_fake *d, const struct inflight *io)
+{
+	const struct disk_request *r = &io->request;
+	struct fake_file *f = &d->files[r->file];
+	uint64_t bytes = r->bytes;
+
+	if (io->rc < 0)
+		return io->rc;
+	if (io->rc > 0 && (uint64_t)io->rc < bytes)
+		bytes = (uint64_t)io->rc;
+	if (r->offset_bytes >= f->bytes)
+		return r->kind == DISK_READ ? 0 : -ENOSPC;
+	if (bytes > f->bytes - r->offset_bytes)
+		bytes = f->bytes - r->offset_bytes;
+
+	if (r->kind == DISK_READ) {
+		memcpy(r->buffer, f->seen + r->offset_bytes, bytes);
+		return (int32_t)bytes;
+	}
+	memcpy(f->seen + r->offset_bytes, r->buffer, bytes);
+	memset(f->dirty + r->offset_bytes / SECTOR_BYTES, 1, bytes / SECTOR_BYTES);
+	if (r->kind == DISK_WRITE_DURABLE) {
+		make_stable(f, r->offset_bytes, bytes);
+		if (d->cfg.flush_covers_all)
+			make_all_stable(d);
+	}
+	return (int32_t)bytes;
+}
+
+void
+disk_fake_kill_process(struct disk_fake *d)
+{
+	for (uint32_t i = 0; i < d->inflight_count; i++) {
+		if (d->inflight[i].request.kind != DISK_READ)
+			(void)carry_out(d, &d->inflight[i]);
+	}
+	d->inflight_count = 0;
+}
+
+void
+disk_fake_cut_power(struct disk_fake *d)
+{
+	for (uint32_t i = 0; i < d->inflight_count; i++)
+		d->inflight[i].request.kind =
+			d->inflight[i].request.kind == DISK_READ ? DISK_READ : DISK_WRITE;
+	disk_fake_kill_process(d);
+	for (int i = 0; i < DISK_FILE_COUNT; i++) {
+		struct fake_file *f = &d->files[i];
+
+		for (uint64_t sector = 0; sector < f->bytes / SECTOR_BYTES; sector++) {
+			if (f->dirty[sector] == 0)
+				continue;
+			if (draw(d) & 1)
+				memcpy(f->stable + sector * SECTOR_BYTES,
+					f->seen + sector * SECTOR_BYTES, SECTOR_BYTES);
+			f->dirty[sector] = 0;
+		}
+		if (f->bytes > 0)
+			memcpy(f->seen, f->stable, f->bytes);
+	}
+}
+
+void
+disk_fake_fail_after(struct disk_fake *d, int64_t count, int rc)
+{
+	d->fail_countdown = count;
+	d->fail_rc = rc;
+	d->has_failed = false;
+}
+
+bool
+disk_fake_has_failed(const struct disk_fake *d)
+{
+	return d->has_failed;
+}
+
+uint64_t
+disk_fake_call_count(const struct disk_fake *d)
+{
+	return d->call_count;
+}
+
+uint8_t *
+disk_fake_data(struct disk_fake *d, enum disk_file file, uint64_t *ret_bytes)
+{
+	if (ret_bytes != NULL)
+		*ret_bytes = d->files[file].bytes;
+	return d->files[file].seen;
+}
+
+void
+disk_fake_flip(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes, uint8_t mask)
+{
+	d->files[file].seen[offset_bytes] ^= mask;
+	d->files[file].stable[offset_bytes] ^= mask;
+}
+
+void
+disk_fake_resize(struct disk_fake *d, enum disk_file file, uint64_t bytes)
+{
+	struct fake_file *f = &d->files[file];
+	uint64_t old = f->bytes;
+
+	f->bytes = bytes;
+	if (bytes == 0) {
+		free(f->seen);
+		free(f->stable);
+		free(f->dirty);
+		*f = (struct fake_file){ 0 };
+		return;
+	}
+	f->seen = must(realloc(f->seen, bytes));
+	f->stable = must(realloc(f->stable, bytes));
+	f->dirty = must(realloc(f->dirty, bytes / SECTOR_BYTES + 1));
+	if (bytes > old) {
+		memset(f->seen + old, 0, bytes - old);
+		memset(f->stable + old, 0, bytes - old);
+		memset(f->dirty + old / SECTOR_BYTES, 0,
+			bytes / SECTOR_BYTES + 1 - old / SECTOR_BYTES);
+	}
+}
+
+static int
+fake_sizes(void *disk, uint64_t ret_bytes[DISK_FILE_COUNT])
+{
+	struct disk_fake *d = disk;
+	int rc = call(d);
+
+	for (int i = 0; i < DISK_FILE_COUNT; i++)
+		ret_bytes[i] = d->files[i].bytes;
+	return rc < 0 ? rc : 0;
+}
+
+static int
+fake_allocate(void *disk, enum disk_file file, uint64_t bytes)
+{
+	int rc = call(disk);
+
+	if (rc < 0)
+		return rc;
+	disk_fake_resize(disk, file, bytes);
+	return 0;
+}
+
+static int
+fake_sync_all(void *disk)
+{
+	struct disk_fake *d = disk;
+	int rc = call(d);
+
+	if (rc < 0)
+		return rc;
+	make_all_stable(d);
+	return 0;
+}
+
+static int
+fake_attach(void *disk, void *memory, size_t bytes)
+{
+	int rc = call(disk);
+
+	(void)memory, (void)bytes;
+	return rc < 0 ? rc : 0;
+}
+
+static uint32_t
+fake_submit(void *disk, const struct disk_request *requests, uint32_t count)
+{
+	struct disk_fake *d = disk;
+	uint32_t queued = 0;
+
+	for (; queued < count && d->inflight_count < INFLIGHT_COUNT_MAX; queued++) {
+		const struct disk_request *r = &requests[queued];
+		uint64_t spread = d->cfg.latency_ns_max - d->cfg.latency_ns_min;
+
+		if (r->offset_bytes % SECTOR_BYTES != 0 || r->bytes % SECTOR_BYTES != 0 ||
+			r->bytes == 0 || (uintptr_t)r->buffer % SECTOR_BYTES != 0)
+			abort(); /* direct I/O would refuse it */
+		d->inflight[d->inflight_count++] = (struct inflight){
+			.request = *r,
+			.due_ns = d->now_ns + d->cfg.latency_ns_min +
+				  (spread ? draw(d) % (spread + 1) : 0),
+			.rc = call(d),
+		};
+	}
+	return queued;
+}
+
+static void
+fake_kick(void *disk)
+{
+	(void)disk;
+}
+
+static uint32_t
+fake_reap(void *disk, struct disk_completion *ret, uint32_t count_max)
+{
+	struct disk_fake *d = disk;
+	uint32_t count = 0;
+
+	d->now_ns += d->cfg.reap_ns;
+	while (count < count_max && d->inflight_count > 0) {
+		uint64_t next_ns = disk_fake_next_ns(d);
+		uint32_t i = 0;
+
+		if (next_ns > d->now_ns)
+			break;
+		while (d->inflight[i].due_ns != next_ns)
+			i++;
+		ret[count++] = (struct disk_completion){
+			.token = d->inflight[i].request.token,
+			.result = carry_out(d, &d->inflight[i]),
+		};
+		memmove(&d->inflight[i], &d->inflight[i + 1],
+			(d->inflight_count - i - 1) * sizeof(d->inflight[0]));
+		d->inflight_count--;
+	}
+	return count;
+}
+
+static void
+fake_wait(void *disk)
+{
+	struct disk_fake *d = disk;
+	uint64_t next_ns = disk_fake_next_ns(d);
+
+	if (next_ns != UINT64_MAX && next_ns > d->now_ns)
+		d->now_ns = next_ns;
+}
+
+const struct disk_ops disk_fake_ops = {
+	.sizes = fake_sizes,
+	.allocate = fake_allocate,
+	.sync_all = fake_sync_all,
+	.attach = fake_attach,
+	.submit = fake_submit,
+	.kick = fake_kick,
+	.reap = fake_reap,
+	.wait = fake_wait,
+};

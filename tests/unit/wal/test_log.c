@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a shard's loop relies on: order, durability, room, reads, hard state, and a clean stop after a failure. */
+#include "tests/lib/log_fixture.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct disk_fake_config calm = {
+	.seed = 1, .latency_ns_min = 50, .latency_ns_max = 50, .reap_ns = 10
+};
+
+static int
+setup(void **state)
+{
+	struct log_fixture *f = malloc(sizeof(*f));
+
+	assert_non_null(f);
+	log_fixture_init(f, &calm);
+	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
+	assert_int_equal(log_fixture_open(f), 0);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	log_fixture_fini(*state);
+	free(*state);
+	return 0;
+}
+
+static void
+reopen(struct log_fixture *f)
+{
+	log_fixture_abandon(f);
+	disk_fake_kill_process(f->disk);
+	if (log_fixture_open(f) != 0)
+		fail_msg("%s", f->error);
+}
+
+/* Every size up to the largest, so that each count of sectors and each way to end a segment occurs. */
+static void
+test_records_of_every_size_come_back_in_order(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t last = 0, count = 0;
+
+	for (uint32_t bytes = 0; bytes <= FIXTURE_PAYLOAD_BYTES_MAX; bytes += 13) {
+		struct log_place place = log_fixture_append(f, count, bytes);
+
+		assert_int_equal(place.lsn, last + 1);
+		assert_true(place.position != 0);
+		last = place.lsn;
+		count++;
+		log_fixture_settle(f, last);
+		log_fixture_turn(f); /* let pre-writing keep up */
+	}
+	reopen(f);
+	assert_int_equal(f->found_count, count);
+	assert_int_equal(f->wrong_count, 0);
+	for (uint32_t i = 0; i < f->found_count; i++) {
+		assert_int_equal(f->found_numbers[i], i);
+		assert_int_equal(f->found_lsns[i], i + 1);
+	}
+}
+
+static void
+test_appends_continue_after_a_restart(void **state)
+{
+	struct log_fixture *f = *state;
+
+	for (uint64_t number = 0; number < 60; number++) {
+		struct log_place place = log_fixture_append(f, number, 100);
+
+		assert_int_equal(place.lsn, number + 1);
+		log_fixture_settle(f, place.lsn);
+		if (number % 7 == 0)
+			reopen(f);
+		if (number % 7 == 0)
+			assert_int_equal(f->found_count, number + 1);
+	}
+	reopen(f);
+	assert_int_equal(f->found_count, 60);
+	assert_int_equal(f->wrong_count, 0);
+}
+
+/* Group commit: everything appended in a turn is one write. */
+static void
+test_a_burst_is_one_contiguous_write(void **state)
+{
+	struct log_fixture *f = *state;
+	struct wal_status status;
+
+	for (uint64_t number = 0; number < 8; number++)
+		assert_int_equal(log_fixture_append(f, number, 100).lsn, number + 1);
+	assert_false(wal_log_ops.is_idle(f->wal));
+	log_fixture_settle(f, 8);
+	assert_true(wal_log_ops.is_idle(f->wal));
+	wal_status(f->wal, &status);
+	assert_int_equal(status.write_count, 1);
+	assert_int_equal(status.write_bytes, 8 * 512);
+}
+
+/* A caller that stays within room() never sees a short append, until the log is full; then it is told so. */
+static void
+test_room_is_honest_until_the_log_is_full(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t number = 0;
+	int patience = 0;
+
+	while (patience < 300) {
+		struct log_room room = wal_log_ops.room(f->wal);
+		uint64_t n = room.buffer_record_count;
+
+		if (room.space_record_count < n)
+			n = room.space_record_count;
+		for (uint64_t i = 0; i < n; i++) {
+			uint32_t bytes = number % 3 == 0 ? FIXTURE_PAYLOAD_BYTES_MAX : 200;
+
+			assert_int_equal(log_fixture_append(f, number, bytes).lsn, number + 1);
+			number++;
+		}
+		patience = n > 0 ? 0 : patience + 1;
+		log_fixture_turn(f);
+	}
+	assert_int_equal(f->durable_lsn, number);
+	assert_int_equal(wal_log_ops.room(f->wal).space_record_count, 0);
+	assert_true(number > 200);
+	reopen(f);
+	assert_int_equal(f->found_count, number);
+	assert_int_equal(f->wrong_count, 0);
+	assert_int_equal(wal_log_ops.room(f->wal).space_record_count, 0);
+}
+
+/* Identifiers tell rot from a torn tail: within a millisecond of silence they are all written. */
+static void
+test_identifiers_follow_within_a_millisecond_of_silence(void **state)
+{
+	struct log_fixture *f = *state;
+	struct wal_status status;
+
+	for (uint64_t number = 0; number < 5; number++)
+		log_fixture_append(f, number, 100);
+	log_fixture_settle(f, 5);
+	wal_status(f->wal, &status);
+	assert_int_equal(status.lsn_identified, 0);
+	for (int turn = 0; turn < 60; turn++) /* 1.2 ms */
+		log_fixture_turn(f);
+	wal_status(f->wal, &status);
+	assert_int_equal(status.lsn_identified, 5);
+}
+
+static void
+test_hard_state_survives_and_the_newest_wins(void **state)
+{
+	struct log_fixture *f = *state;
+
+	assert_int_equal(f->found_meta_generation, 0);
+	assert_int_equal(wal_log_ops.meta(f->wal, "aaa", 3), 1);
+	log_fixture_turn(f);
+	assert_int_equal(wal_log_ops.meta(f->wal, "bbb", 3), 2);
+	assert_int_equal(wal_log_ops.meta(f->wal, "ccc", 3), 3);
+	while (f->meta_generation < 3)
+		log_fixture_turn(f);
+	reopen(f);
+	assert_int_equal(f->found_meta_generation, 3);
+	assert_int_equal(f->found_meta_bytes, 3);
+	assert_memory_equal(f->found_meta, "ccc", 3);
+	assert_int_equal(wal_log_ops.meta(f->wal, "ddd", 3), 4);
+}
+
+/* From the write buffer, from the disk, and nothing for a position that was never given out. */
+static void
+test_reads_return_the_record_wherever_it_lies(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_place places[40];
+	uint8_t expected[FIXTURE_PAYLOAD_BYTES_MAX];
+
+	for (uint64_t number = 0; number < 40; number++) {
+		places[number] = log_fixture_append(f, number, 1000);
+		log_fixture_settle(f, places[number].lsn);
+	}
+	for (uint64_t number = 0; number < 40; number++) {
+		memset(&f->read, 0, sizeof(f->read));
+		assert_int_equal(wal_log_ops.read(f->wal, places[number].position, 77 + number), 0);
+		for (int turn = 0; turn < 50 && f->read.kind == 0; turn++)
+			log_fixture_turn(f);
+		assert_int_equal(f->read.kind, LOG_READ);
+		assert_int_equal(f->read.rc, 0);
+		assert_int_equal(f->read.token, 77 + number);
+		assert_int_equal(f->read.lsn, places[number].lsn);
+		log_fixture_payload(number, 1000, expected);
+		assert_memory_equal(f->read_payload, expected, 1000);
+	}
+	assert_int_equal(wal_log_ops.read(f->wal, places[39].position + (1 << 20), 1), 0);
+	log_fixture_turn(f);
+	assert_int_equal(f->read.rc, -EIO);
+	assert_int_equal(wal_log_ops.read(f->wal, places[3].position + 512, 1), 0);
+	for (int turn = 0; turn < 20; turn++)
+		log_fixture_turn(f);
+	assert_int_equal(f->read.rc, -EBADMSG);
+}
+
+/* Protocol 11.6: after a failed write nothing is retried, accepted or reported. */
+static void
+test_a_failed_write_poisons_once_and_for_all(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_completion done[8];
+
+	log_fixture_append(f, 0, 100);
+	disk_fake_fail_after(f->disk, 0, -EIO);
+	log_fixture_settle(f, 1);
+	assert_int_equal(f->failed_rc, -EIO);
+	assert_int_equal(f->durable_lsn, 0);
+	assert_int_equal(log_fixture_append(f, 1, 100).lsn, 0);
+	assert_int_equal(wal_log_ops.room(f->wal).buffer_record_count, 0);
+	for (int turn = 0; turn < 20; turn++) {
+		wal_log_ops.submit(f->wal, f->now_ns += 1000000);
+		assert_int_equal(wal_log_ops.reap(f->wal, f->now_ns, done, 8), 0);
+	}
+}
+
+static void
+test_a_short_write_is_a_failed_write(void **state)
+{
+	struct log_fixture *f = *state;
+
+	log_fixture_append(f, 0, 1000);
+	disk_fake_fail_after(f->disk, 0, 512);
+	log_fixture_settle(f, 1);
+	assert_int_equal(f->failed_rc, -EIO);
+}
+
+static void
+test_an_orderly_close_leaves_nothing_behind(void **state)
+{
+	struct log_fixture *f = *state;
+
+	for (uint64_t number = 0; number < 9; number++)
+		log_fixture_append(f, number, 300);
+	wal_log_ops.meta(f->wal, "zzz", 3);
+	wal_close(f->wal);
+	f->wal = NULL;
+	disk_fake_cut_power(f->disk);
+	assert_int_equal(log_fixture_open(f), 0);
+	assert_int_equal(f->found_count, 9);
+	assert_memory_equal(f->found_meta, "zzz", 3);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_records_of_every_size_come_back_in_order),
+		T(test_appends_continue_after_a_restart),
+		T(test_a_burst_is_one_contiguous_write),
+		T(test_room_is_honest_until_the_log_is_full),
+		T(test_identifiers_follow_within_a_millisecond_of_silence),
+		T(test_hard_state_survives_and_the_newest_wins),
+		T(test_reads_return_the_record_wherever_it_lies),
+		T(test_a_failed_write_poisons_once_and_for_all),
+		T(test_a_short_write_is_a_failed_write),
+		T(test_an_orderly_close_leaves_nothing_behind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

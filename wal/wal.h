@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file wal.h
+ * The write-ahead log of one shard: format a directory, open it with recovery, close it.
+ *
+ * The log carries opaque records (wal/log_ops.h) over a disk (wal/disk_ops.h); docs/wal-format.md
+ * describes every byte. A node uses wal/directory.h, which puts this on io_uring.
+ *
+ * Threads:  a `struct wal` belongs to one thread at a time. wal_open() may run on another thread than the
+ *           shard's, if the hand-over is ordered (a thread start, a join).
+ * Errors:   0 or -errno, with a sentence for the operator in `ret_error`. Nothing is changed on the disk by an
+ *           open that refuses.
+ * Units:    bytes; lsn counts records from 1; times are monotonic nanoseconds.
+ * Memory:   all of it is taken in wal_open(): see wal_status.memory_bytes.
+ */
+#ifndef DECREE_WAL_WAL_H
+#define DECREE_WAL_WAL_H
+
+#include "wal/disk_ops.h"
+#include "wal/log_ops.h"
+
+#define WAL_IDENTITY_BLOB_BYTES_MAX 2048
+#define WAL_PAYLOAD_BYTES_MAX       9216
+#define WAL_BOOT_ID_BYTES           16
+#define WAL_INFLIGHT_COUNT_MAX      4
+
+struct wal;
+
+/* What is fixed for the life of a log. 0 = default where one is named. */
+struct wal_format {
+	struct decree_uuid uuid; /* fresh random bytes: tells this log's sectors from all others */
+	const void
+		*identity; /* opaque to the log; handed back by wal_open() before anything else */
+	uint32_t identity_bytes;    /* 0 .. WAL_IDENTITY_BLOB_BYTES_MAX */
+	uint32_t payload_bytes_max; /* of a record; default 1,400 */
+	uint64_t log_bytes;         /* multiple of segment_bytes; default 1 GiB */
+	uint64_t
+		segment_bytes; /* multiple of 32 KiB; default 64 MiB, or log_bytes if that is less */
+	uint32_t
+		window_bytes; /* most that is ever written but not yet durable, and the size of the write
+				     * buffer; multiple of 4 KiB; default 4 MiB, or log_bytes / 4 if that is less */
+};
+
+/* What recovery hands to the caller, in this order: identity, meta, records. Each may return -errno to stop
+ * the open with that code; it then writes its own sentence into `ret_error` of wal_open(). NULL = not wanted.
+ * A later refusal makes everything handed over void. */
+struct wal_recovery {
+	void *context;
+
+	/** @param blob  lent: what wal_format() was given. Check here that the directory is the right one */
+	int (*identity)(void *context, const struct decree_uuid *uuid, const void *blob,
+		uint32_t bytes, char *ret_error);
+
+	/** @param generation  the hard state's, 0 with @p bytes = 0 if none was ever written */
+	int (*meta)(void *context, uint64_t generation, const void *blob, uint32_t bytes);
+
+	/** One record, in order of lsn. Numbers increase by one, except that a restart which cut a torn tail
+	 * took one number for its own boot record. @param tag [LOG_TAG_BYTES], lent, as is the payload */
+	int (*record)(void *context, const struct log_place *place, const uint8_t *tag,
+		const void *payload, uint32_t payload_bytes);
+
+	/** For long recoveries: called about every 64 MiB. @p bytes_total is an estimate, >= bytes_done */
+	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
+};
+
+struct wal_config {
+	const struct disk_ops *ops;
+	void *disk;
+	void (*disk_close)(
+		void *disk); /* called by wal_close() and by a failing wal_open(); may be NULL */
+	enum decree_log_mode mode;
+	uint8_t boot_id
+		[WAL_BOOT_ID_BYTES]; /* the kernel's; tells mode `buffered` that the machine restarted */
+	uint32_t inflight_count_max; /* data writes in flight, 1 .. WAL_INFLIGHT_COUNT_MAX; 0 = 1 */
+	uint64_t prewrite_bytes_per_second; /* in the background; 0 = 128 MiB/s */
+	struct wal_recovery recovery;
+};
+
+struct wal_status {
+	enum decree_log_mode mode;
+	uint64_t log_bytes;
+	uint64_t used_bytes; /* from the log's start to its head */
+	uint64_t
+		prewritten_bytes; /* how far appends may go now; grows in the background up to log_bytes */
+	uint64_t lsn_appended;   /* last appended; 0 = none */
+	uint64_t lsn_durable;    /* last durable */
+	uint64_t lsn_identified; /* last whose identifier was written */
+	uint64_t lsn_cut; /* first record that this open's recovery cut as a torn tail; 0 = none */
+	uint32_t payload_bytes_max; /* of one record */
+	uint64_t meta_generation;   /* last one durable */
+	uint64_t recovered_count;   /* records handed over by this open */
+	uint64_t write_count;       /* data writes since open */
+	uint64_t write_bytes;
+	uint64_t memory_bytes; /* taken by this log, the disk's own part excluded */
+	int failed;            /* 0, or the -errno that poisoned the log */
+};
+
+/**
+ * Make an empty log on a disk whose four files do not exist yet.
+ *
+ * @retval -EEXIST   some file is there already: nothing is ever overwritten
+ * @retval -ENOSPC   the disk is too small for log_bytes + log_bytes / 8
+ * @retval -EINVAL   sizes that do not fit each other; `ret_error` says which
+ * Thread: any. Blocks: yes.
+ */
+int wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *format,
+	char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Recover, repair what may be repaired, pre-write at least one segment, and be ready for appends.
+ * Everything that was handed over is durable when this returns.
+ *
+ * @param cfg      lent for the call; ops and disk stay in use until wal_close()
+ * @param ret_wal  on success; give it to wal_log_ops as its `log`
+ *
+ * @retval -ENOENT    not formatted, or a file is missing
+ * @retval -EBADMSG   damage that is not provably a torn tail; `ret_error` names lsn, file, offset, remedy
+ * @retval -ESTALE    the node lost what it promised (modes memory and buffered): replace it
+ * @retval -EIO ...   the disk's own error
+ * Thread: the owner. Blocks: yes.
+ */
+int
+wal_open(const struct wal_config *cfg, struct wal **ret_wal, char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Mode `memory`: check a freshly formatted directory and mark it, durably, as one whose node forgets. The
+ * identity callback of @p cfg is called. @p cfg's disk stays open.
+ *
+ * @param ret_format  what to format a memory disk with; its identity points into @p ret_blob
+ * @retval -ESTALE    it was opened before: its node is lost, or would be
+ */
+int wal_memory_begin(const struct wal_config *cfg, struct wal_format *ret_format,
+	uint8_t ret_blob[WAL_IDENTITY_BLOB_BYTES_MAX], char ret_error[DECREE_ERROR_BYTES]);
+
+/** Finish what is in flight, write the last identifiers, give everything back. NULL is accepted. Blocks. */
+void wal_close(struct wal *w);
+
+/** Give the memory back without another word to the disk: a simulated crash. The disk stays open. */
+void wal_abandon(struct wal *w);
+
+/** Thread: owner. Cost: a copy. */
+void wal_status(const struct wal *w, struct wal_status *ret_status);
+
+/** The table for a shard's loop; its `log` is a `struct wal`. */
+extern const struct log_ops wal_log_ops;
+
+#endif
