@@ -29,8 +29,7 @@ struct auth {
 };
 
 struct auth_key {
-	/* The library stores the key schedule with aligned moves; 16 is what malloc() gives. */
-	struct gcm_key_data gmac __attribute__((aligned(16)));
+	struct gcm_key_data gmac;
 	uint8_t cookie[FRAME_TAG_BYTES]; /* NET_AUTH_NONE only */
 };
 

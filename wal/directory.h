@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file directory.h
+ * A log in a directory of a real file system: what a node uses. See wal.h for everything else.
+ *
+ * Mode `memory` keeps its records in memory only. The directory then holds the identity and a mark: a node that
+ * ran in that mode once has forgotten what it promised, and is refused ever after.
+ */
+#ifndef DECREE_WAL_DIRECTORY_H
+#define DECREE_WAL_DIRECTORY_H
+
+#include "wal/wal.h"
+
+#define WAL_MEMORY_LOG_BYTES_DEFAULT (32ull << 20)
+
+/** Make the directory (its parent must exist) and format an empty log in it; see wal_format().
+ * @retval -EBUSY  another process uses it */
+int wal_directory_format(
+	const char *path, const struct wal_format *format, char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Lock the directory and open its log; see wal_open(). wal_close() unlocks it.
+ *
+ * @param cfg  ops, disk, disk_close and boot_id are filled in here, whatever they hold
+ * @param memory_log_bytes  mode `memory`: how much of the log read() can reach back to; 0 = 32 MiB; a multiple
+ *                          of 128 KiB
+ */
+int wal_directory_open(const char *path, const struct wal_config *cfg, uint64_t memory_log_bytes,
+	struct wal **ret_wal, char ret_error[DECREE_ERROR_BYTES]);
+
+#endif

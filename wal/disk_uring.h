@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file disk_uring.h
+ * A log directory on a real file system, through io_uring. disk_uring.c is the only file that knows it.
+ *
+ * Threads:  one owner at a time. A thread that waits for completions on a CPU that also completes the I/O must
+ *           call sched_yield() while it polls, or every completion takes a scheduler tick (4 ms at HZ=250).
+ */
+#ifndef DECREE_WAL_DISK_URING_H
+#define DECREE_WAL_DISK_URING_H
+
+#include "wal/disk_ops.h"
+
+#include "decree/types.h"
+
+struct disk_uring;
+
+extern const struct disk_ops disk_uring_ops;
+
+struct disk_uring_config {
+	const char *path; /* of the directory */
+	bool is_new;      /* create what is missing */
+	bool is_buffered; /* through the page cache, never flushed: mode `buffered` */
+	uint32_t
+		lock_wait_ms; /* how long to wait for a process that is just ending; 0 = refuse at once */
+};
+
+/**
+ * Open and lock a directory.
+ *
+ * @retval -EBUSY    another process has it open
+ * @retval -ENOENT   no such directory
+ * @retval -ENOTSUP  the file system or disk cannot do direct I/O in units of 512 bytes
+ * Blocks: yes.
+ */
+int disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_disk,
+	char ret_error[DECREE_ERROR_BYTES]);
+
+/** What is in flight is finished by the kernel; the lock goes when it is. NULL is accepted. */
+void disk_uring_close(struct disk_uring *disk);
+
+#endif
