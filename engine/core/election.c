@@ -451,7 +451,7 @@ leader_on_failure(struct eng_replica *r)
 {
 	if (r->reprepare_ns == NEVER)
 		r->reprepare_ns = r->now_ns + r->cfg.heartbeat_ns +
-			random_below(r, r->cfg.election_ns / 2);
+			random_below(r, r->cfg.heartbeat_ns + 1);
 }
 
 void

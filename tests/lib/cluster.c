@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/lib/cluster.h"
+
+#include "base/bytes.h"
+#include "base/digest.h"
+
+#include <stdlib.h>
+
+#define MS 1000000ull
+
+static struct eng_config
+config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
+{
+	struct eng_config cfg = {
+		.cluster_id = 0xc1,
+		.node_id = node,
+		.group = 0,
+		.disk = c->nodes[node].disk,
+		.member_count = c->node_count,
+		.q1 = q1 != 0 ? q1 : c->node_count / 2 + 1,
+		.q2 = q2 != 0 ? q2 : c->node_count / 2 + 1,
+		.nonce = (uint64_t)node << 32 | c->nodes[node].boot_count,
+		.seed = c->seed * 1000003 + node * 7919 + c->nodes[node].boot_count * 104729,
+		.slot_bytes = CLUSTER_SLOT_BYTES,
+		.alpha = 64,
+		.window_slots = 32,
+		.ring_slots = 128,
+		.frame_bytes = CLUSTER_FRAME_BYTES,
+		.command_bytes_max = 2000,
+		.session_count = 16,
+		.session_window = 1024,
+		.heartbeat_ns = 20 * MS,
+		.election_ns = 200 * MS,
+		.disk_stall_ns = 1000 * MS,
+	};
+
+	for (uint32_t i = 0; i < c->node_count; i++)
+		cfg.members[i].node_id = (uint16_t)(i + 1);
+	return cfg;
+}
+
+static void
+node_start(struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	n->boot_count++;
+	struct eng_config cfg = config_of(c, node, q1, q2);
+	n->memory = aligned_alloc(64, eng_replica_bytes(&cfg));
+	n->session_memory = aligned_alloc(64, (eng_sessions_bytes(&cfg) + 63) & ~63ull);
+	memset(n->memory, 0, eng_replica_bytes(&cfg));
+	memset(n->session_memory, 0, eng_sessions_bytes(&cfg));
+	n->sessions = eng_sessions_init(n->session_memory, &cfg);
+	n->replica = eng_replica_init(n->memory, &cfg, n->sessions);
+	n->up = true;
+	n->halted = ENG_HALT_NONE;
+	n->applied.n = 0;
+	n->applied_digest = (struct decree_digest){ 0, 0 };
+	n->executed = 0;
+	if (n->has_hard)
+		cluster_step(c, node,
+			&(struct eng_event){ .type = ENG_EV_RECOVER_HARD, .hard.bytes = n->hard });
+	for (uint32_t i = 0; i < n->durable_count; i++)
+		cluster_step(c, node,
+			&(struct eng_event){ .type = ENG_EV_RECOVER_RECORD,
+				.record = { n->durable[i].tag, n->durable[i].value,
+					n->durable[i].bytes } });
+	cluster_step(c, node, &(struct eng_event){ .type = ENG_EV_START, .now_ns = c->now_ns });
+}
+
+static void
+disk_mint(struct cluster *c, uint16_t node)
+{
+	store_u64(c->nodes[node].disk.bytes, 0xd15c000000000000ull + c->now_ns + node);
+}
+
+struct cluster *
+cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed)
+{
+	struct cluster *c = calloc(1, sizeof(*c));
+
+	c->node_count = node_count;
+	c->seed = seed;
+	c->now_ns = 1000 * MS;
+	c->flight = malloc(CLUSTER_FLIGHT_MAX * sizeof(*c->flight));
+	c->fx = calloc(1, sizeof(*c->fx));
+	for (uint16_t node = 1; node <= node_count; node++) {
+		struct cluster_node *n = &c->nodes[node];
+		n->node_id = node;
+		n->durable = NULL;
+		disk_mint(c, node);
+		node_start(c, node, q1, q2);
+	}
+	return c;
+}
+
+static void
+node_free(struct cluster_node *n)
+{
+	free(n->memory);
+	free(n->session_memory);
+	n->memory = NULL;
+	n->session_memory = NULL;
+	n->replica = NULL;
+	n->sessions = NULL;
+}
+
+void
+cluster_destroy(struct cluster *c)
+{
+	if (c == NULL)
+		return;
+	for (uint16_t node = 1; node <= c->node_count; node++) {
+		node_free(&c->nodes[node]);
+		free(c->nodes[node].durable);
+		free(c->nodes[node].outstanding);
+	}
+	free(c->flight);
+	free(c->fx);
+	free(c);
+}
+
+/* ---- taking up effects ---- */
+
+static void
+take_writes(struct cluster *c, uint16_t node)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	for (uint32_t i = 0; i < c->fx->persist_count; i++) {
+		const struct eng_persist *p = &c->fx->persists[i];
+		struct cluster_write w = { .seq = p->seq, .kind = p->kind, .bytes = p->bytes };
+		memcpy(w.tag, p->tag, sizeof(w.tag));
+		if (p->bytes > 0)
+			memcpy(w.value, p->value, p->bytes);
+		n->outstanding = realloc(
+			n->outstanding, (n->outstanding_count + 1) * sizeof(*n->outstanding));
+		n->outstanding[n->outstanding_count++] = w;
+		if (c->on_write != NULL)
+			c->on_write(c, node, &w);
+	}
+}
+
+static void
+send_to(struct cluster *c, uint16_t node, struct eng_msg m, uint16_t dst)
+{
+	decree_assert(c->flight_count < CLUSTER_FLIGHT_MAX);
+	struct cluster_frame *f = &c->flight[c->flight_count++];
+
+	m.dst = dst;
+	f->number = c->frame_number++;
+	f->src = node;
+	f->dst = dst;
+	f->bytes = eng_msg_encode(c->nodes[node].replica, &m, f->data, sizeof(f->data));
+}
+
+static void
+take_messages(struct cluster *c, uint16_t node)
+{
+	for (uint32_t i = 0; i < c->fx->message_count; i++) {
+		const struct eng_msg *m = &c->fx->messages[i];
+		if (c->on_send != NULL)
+			c->on_send(c, m, m->dst);
+		for (uint16_t dst = 1; dst <= c->node_count; dst++)
+			if (dst != node && (m->dst == dst || m->dst == 0))
+				send_to(c, node, *m, dst);
+	}
+}
+
+static void
+apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
+{
+	struct cluster_node *n = &c->nodes[node];
+	struct eng_applied applied[64];
+	uint64_t cluster_ns;
+	uint32_t bytes;
+	const uint8_t *value = eng_value(n->replica, slot, &bytes);
+
+	decree_assert(slot.n == n->applied.n + 1);
+	n->applied = slot;
+	struct decree_digest d[2] = { n->applied_digest, base_digest(value, bytes) };
+	n->applied_digest = base_digest(d, sizeof(d));
+	if (c->on_apply != NULL)
+		c->on_apply(c, node, slot, value, bytes);
+	uint32_t count = eng_sessions_apply(n->sessions, slot, value, bytes, applied, &cluster_ns);
+	for (uint32_t i = 0; i < count; i++) {
+		if (applied[i].verdict == ENG_EXECUTE) {
+			n->executed++;
+			eng_session_answer(n->sessions, applied[i].session, applied[i].seq, 0,
+				slot.n << 16 | applied[i].index);
+		}
+		if (c->on_command != NULL)
+			c->on_command(c, node, slot, &applied[i]);
+	}
+}
+
+void
+cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	if (!n->up || n->halted != ENG_HALT_NONE)
+		return;
+	eng_step(n->replica, ev, c->fx);
+	if (c->fx->halt != ENG_HALT_NONE) {
+		n->halted = c->fx->halt;
+		if (c->on_halt != NULL)
+			c->on_halt(c, node, c->fx->halt);
+		return;
+	}
+	n->wake_at_ns = c->fx->wake_at_ns;
+	take_writes(c, node);
+	take_messages(c, node);
+	bool role_changed = c->fx->role_changed;
+	for (uint64_t slot = c->fx->apply_first.n; slot < c->fx->apply_after.n; slot++)
+		apply_slot(c, node, (struct decree_slot){ slot });
+	if (role_changed && c->on_role != NULL)
+		c->on_role(c, node);
+}
+
+void
+cluster_flush(struct cluster *c, uint16_t node)
+{
+	cluster_step(c, node,
+		&(struct eng_event){ .type = ENG_EV_FLUSH,
+			.now_ns = c->now_ns,
+			.flush = { .log_is_idle = true,
+				.log_space_slots = c->nodes[node].log_is_full ? 0 : 1000000 } });
+}
+
+void
+cluster_tick(struct cluster *c, uint16_t node)
+{
+	if (!c->nodes[node].up || c->now_ns < c->nodes[node].wake_at_ns)
+		return;
+	cluster_step(c, node, &(struct eng_event){ .type = ENG_EV_TICK, .now_ns = c->now_ns });
+	cluster_flush(c, node);
+}
+
+void
+cluster_persist(struct cluster *c, uint16_t node, uint32_t count)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	if (count > n->outstanding_count)
+		count = n->outstanding_count;
+	if (!n->up || count == 0)
+		return;
+	uint64_t seq = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		struct cluster_write *w = &n->outstanding[i];
+		seq = w->seq;
+		if (w->kind == ENG_PERSIST_HARD) {
+			memcpy(n->hard, w->tag, ENG_HARD_BYTES);
+			n->has_hard = true;
+			continue;
+		}
+		n->durable = realloc(n->durable, (n->durable_count + 1) * sizeof(*n->durable));
+		n->durable[n->durable_count++] = *w;
+	}
+	n->outstanding_count -= count;
+	memmove(n->outstanding, n->outstanding + count, n->outstanding_count * sizeof(*n->outstanding));
+	cluster_step(c, node,
+		&(struct eng_event){
+			.type = ENG_EV_PERSISTED, .now_ns = c->now_ns, .persisted.seq = seq });
+	cluster_flush(c, node);
+}
+
+void
+cluster_drop(struct cluster *c, uint32_t index)
+{
+	decree_assert(index < c->flight_count);
+	c->flight_count--;
+	memmove(&c->flight[index], &c->flight[index + 1],
+		(c->flight_count - index) * sizeof(*c->flight));
+}
+
+static void
+take_reads(struct cluster *c, uint16_t node)
+{
+	struct cluster_node *n = &c->nodes[node];
+	struct eng_read reads[ENG_FX_READ_MAX];
+	uint32_t count = c->fx->read_count;
+
+	memcpy(reads, c->fx->reads, count * sizeof(*reads));
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t j = n->durable_count; j-- > 0;) {
+			struct eng_record record;
+			eng_record_decode(n->durable[j].tag, &record);
+			if (record.slot.n != reads[i].slot.n)
+				continue;
+			cluster_step(c, node,
+				&(struct eng_event){ .type = ENG_EV_VALUE,
+					.now_ns = c->now_ns,
+					.value = { reads[i].requester, n->durable[j].tag,
+						n->durable[j].value, n->durable[j].bytes } });
+			break;
+		}
+}
+
+void
+cluster_deliver(struct cluster *c, uint32_t index, bool keep)
+{
+	struct cluster_frame f = c->flight[index];
+	struct eng_msg m;
+
+	if (!keep)
+		cluster_drop(c, index);
+	if (!c->nodes[f.dst].up)
+		return;
+	int rc = eng_msg_decode(f.data, f.bytes, &m);
+	decree_assert(rc == 0);
+	cluster_step(c, f.dst,
+		&(struct eng_event){ .type = ENG_EV_RECV, .now_ns = c->now_ns, .recv.msg = &m });
+	take_reads(c, f.dst);
+	cluster_flush(c, f.dst);
+}
+
+void
+cluster_settle(struct cluster *c)
+{
+	bool busy = true;
+
+	while (busy) {
+		busy = false;
+		while (c->flight_count > 0) {
+			cluster_deliver(c, 0, false);
+			busy = true;
+		}
+		for (uint16_t node = 1; node <= c->node_count; node++) {
+			if (c->nodes[node].up && c->nodes[node].outstanding_count > 0) {
+				cluster_persist(c, node, UINT32_MAX);
+				busy = true;
+			}
+		}
+	}
+}
+
+void
+cluster_run(struct cluster *c, uint64_t ns)
+{
+	uint64_t end_ns = c->now_ns + ns;
+
+	while (c->now_ns < end_ns) {
+		uint64_t next_ns = end_ns;
+		for (uint16_t node = 1; node <= c->node_count; node++)
+			if (c->nodes[node].up && c->nodes[node].wake_at_ns < next_ns)
+				next_ns = c->nodes[node].wake_at_ns;
+		if (c->now_ns < next_ns)
+			c->now_ns = next_ns;
+		else
+			c->now_ns += 1000;
+		for (uint16_t node = 1; node <= c->node_count; node++)
+			cluster_tick(c, node);
+		cluster_settle(c);
+	}
+}
+
+uint16_t
+cluster_elect_any(struct cluster *c, uint64_t ns)
+{
+	for (uint64_t end_ns = c->now_ns + ns; c->now_ns < end_ns;) {
+		cluster_run(c, 10 * MS);
+		for (uint16_t node = 1; node <= c->node_count; node++)
+			if (c->nodes[node].up && cluster_replica(c, node)->ready)
+				return node;
+	}
+	return 0;
+}
+
+bool
+cluster_elect(struct cluster *c, uint16_t node)
+{
+	for (int attempt = 0; attempt < 10; attempt++) {
+		struct eng_replica *r = cluster_replica(c, node);
+		if (r->role == DECREE_LEADER && r->ready)
+			return true;
+		/* Nobody has been heard for T, and nobody else's timer has gone off. */
+		if (c->now_ns < r->heard_ns + 2 * r->cfg.election_ns + 1)
+			c->now_ns += 2 * r->cfg.election_ns + 1;
+		r->election_ns = c->now_ns;
+		cluster_step(c, node, &(struct eng_event){ .type = ENG_EV_TICK, .now_ns = c->now_ns });
+		cluster_flush(c, node);
+		cluster_settle(c);
+	}
+	return cluster_replica(c, node)->ready;
+}
+
+enum eng_submit_status
+cluster_submit(struct cluster *c, uint16_t node, struct decree_session session, uint64_t seq,
+	const void *body, uint32_t bytes)
+{
+	enum eng_submit_status status = ENG_SUBMIT_NOT_LEADER;
+	struct eng_command command = { session, seq, body, bytes };
+
+	cluster_step(c, node,
+		&(struct eng_event){
+			.type = ENG_EV_SUBMIT, .now_ns = c->now_ns, .submit = { &command, 1, &status } });
+	cluster_flush(c, node);
+	return status;
+}
+
+void
+cluster_crash(struct cluster *c, uint16_t node)
+{
+	c->nodes[node].up = false;
+	c->nodes[node].outstanding_count = 0;
+	node_free(&c->nodes[node]);
+}
+
+void
+cluster_restart(struct cluster *c, uint16_t node)
+{
+	decree_assert(!c->nodes[node].up);
+	node_start(c, node, 0, 0);
+}
+
+void
+cluster_wipe(struct cluster *c, uint16_t node)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	if (n->up)
+		cluster_crash(c, node);
+	n->durable_count = 0;
+	n->has_hard = false;
+	disk_mint(c, node);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file cluster.h
+ * A cluster of bare replicas in one thread: the core alone, with every message and every write in the
+ * test's hands. Messages travel as encoded bytes, so that the codec is always part of what is tested.
+ *
+ * A write that was emitted is outstanding until cluster_persist(); a crash loses it. What the test reads
+ * are the replicas themselves (replica.h), the messages in flight, and what each node applied.
+ */
+#ifndef TESTS_CLUSTER_H
+#define TESTS_CLUSTER_H
+
+#include "engine/core/record.h"
+#include "engine/core/replica.h"
+
+#include <stdio.h>
+
+#define CLUSTER_NODE_MAX    DECREE_NODE_COUNT_MAX
+#define CLUSTER_FRAME_BYTES 600 /* small, so that promises need fragments and commands need trains */
+#define CLUSTER_SLOT_BYTES  200
+#define CLUSTER_FLIGHT_MAX  20000
+
+struct cluster_write {
+	uint64_t seq;
+	enum eng_persist_kind kind;
+	uint8_t tag[ENG_RECORD_TAG_BYTES];
+	uint8_t value[CLUSTER_SLOT_BYTES];
+	uint32_t bytes;
+};
+
+struct cluster_node {
+	bool up;
+	uint16_t node_id;
+	struct decree_uuid disk;
+	uint64_t boot_count;
+	struct eng_replica *replica;
+	struct eng_sessions *sessions;
+	void *memory;
+	void *session_memory;
+	/* the disk */
+	struct cluster_write *durable;	   /* [durable_count] records, in log order */
+	uint32_t durable_count;
+	uint8_t hard[ENG_HARD_BYTES];
+	bool has_hard;
+	struct cluster_write *outstanding; /* [outstanding_count] emitted, not yet durable */
+	uint32_t outstanding_count;
+	uint64_t wake_at_ns;
+	enum eng_halt halted;
+	/* what it applied in this life */
+	struct decree_slot applied;
+	struct decree_digest applied_digest; /* of all values in order */
+	uint64_t executed;		     /* commands that reached the state machine */
+	bool log_is_full;
+};
+
+struct cluster_frame {
+	uint64_t number; /* grows: identifies a frame for the test */
+	uint16_t src;
+	uint16_t dst;
+	uint32_t bytes;
+	uint8_t data[CLUSTER_FRAME_BYTES];
+};
+
+struct cluster {
+	uint32_t node_count;
+	uint64_t now_ns;
+	uint64_t seed;
+	uint64_t frame_number;
+	struct cluster_node nodes[CLUSTER_NODE_MAX + 1]; /* by node_id, from 1 */
+	struct cluster_frame *flight;			 /* [flight_count] in order of sending */
+	uint32_t flight_count;
+	struct eng_effects *fx;				 /* of the last step */
+	/* Hooks, all optional; `context` is theirs. */
+	void *context;
+	void (*on_send)(struct cluster *c, const struct eng_msg *m, uint16_t dst);
+	void (*on_write)(struct cluster *c, uint16_t node, const struct cluster_write *w);
+	void (*on_apply)(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_t *value,
+		uint32_t bytes);
+	void (*on_command)(struct cluster *c, uint16_t node, struct decree_slot slot,
+		const struct eng_applied *a);
+	void (*on_halt)(struct cluster *c, uint16_t node, enum eng_halt why);
+	void (*on_role)(struct cluster *c, uint16_t node);
+};
+
+/** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by seed. */
+struct cluster *cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed);
+void cluster_destroy(struct cluster *c);
+
+/** One event for one node; its effects are taken up (messages, writes, applied slots). */
+void cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev);
+void cluster_flush(struct cluster *c, uint16_t node);
+/** Tick if its time has come. */
+void cluster_tick(struct cluster *c, uint16_t node);
+/** Make the oldest @p count outstanding writes durable (UINT32_MAX: all) and tell the core. */
+void cluster_persist(struct cluster *c, uint16_t node, uint32_t count);
+/** Deliver flight[index] and remove it (unless @p keep: a duplicate stays in flight). */
+void cluster_deliver(struct cluster *c, uint32_t index, bool keep);
+void cluster_drop(struct cluster *c, uint32_t index);
+/** Deliver and persist until nothing is left to do; time stands still. */
+void cluster_settle(struct cluster *c);
+/** Let time pass in steps of the next timer, settling after each, until @p ns are over. */
+void cluster_run(struct cluster *c, uint64_t ns);
+/** Run until some node is a ready leader. @return its id, 0 after @p ns */
+uint16_t cluster_elect_any(struct cluster *c, uint64_t ns);
+/** Jump to this node's election timeout and settle, until it leads. @return false if it does not */
+bool cluster_elect(struct cluster *c, uint16_t node);
+enum eng_submit_status cluster_submit(struct cluster *c, uint16_t node, struct decree_session session,
+	uint64_t seq, const void *body, uint32_t bytes);
+
+/** Lose memory and outstanding writes. */
+void cluster_crash(struct cluster *c, uint16_t node);
+/** Recover from what was durable. */
+void cluster_restart(struct cluster *c, uint16_t node);
+/** A fresh disk under the old id. */
+void cluster_wipe(struct cluster *c, uint16_t node);
+
+static inline struct eng_replica *
+cluster_replica(struct cluster *c, uint16_t node)
+{
+	return c->nodes[node].replica;
+}
+
+#endif

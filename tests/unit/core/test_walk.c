@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A random walk through the core: frames are delivered in any order, lost and doubled, writes become
+ * durable at any time, nodes crash and return. After every step: no slot has two values, nothing that was
+ * chosen is ever lost, every node applies the same commands in the same order. Then the faults stop, and a
+ * leader must appear and commit.
+ *
+ *   test_walk [SEED [COUNT]]    runs those seeds and prints the one that fails
+ */
+#include "tests/lib/cluster.h"
+
+#include "base/bytes.h"
+#include "base/digest.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define MS		 1000000ull
+#define SLOT_MAX	 4000
+#define STEPS		 8000
+#define SESSION_COUNT	 3
+
+struct truth {
+	struct decree_digest chosen[SLOT_MAX]; /* by slot; lo = 0: nobody applied it yet */
+	uint64_t chosen_last;
+	uint64_t random;
+	struct {
+		uint8_t token[16];
+		struct decree_session session;
+		uint64_t acked; /* highest seq that some node executed */
+		uint64_t sent;
+	} sessions[SESSION_COUNT];
+};
+
+static uint64_t
+draw(struct truth *t, uint64_t bound)
+{
+	uint64_t z = t->random += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return (z ^ z >> 31) % bound;
+}
+
+static void
+on_apply(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_t *value, uint32_t bytes)
+{
+	struct truth *t = c->context;
+	struct decree_digest d = base_digest(value, bytes);
+
+	(void)node;
+	decree_assert(slot.n < SLOT_MAX);
+	if (t->chosen[slot.n].lo == 0)
+		t->chosen[slot.n] = d;
+	decree_assert(digest_eq(t->chosen[slot.n], d));
+	if (t->chosen_last < slot.n)
+		t->chosen_last = slot.n;
+}
+
+static void
+on_command(struct cluster *c, uint16_t node, struct decree_slot slot, const struct eng_applied *a)
+{
+	struct truth *t = c->context;
+
+	(void)node;
+	(void)slot;
+	for (int i = 0; i < SESSION_COUNT; i++) {
+		if (a->verdict == ENG_REGISTERED && memcmp(a->body, t->sessions[i].token, 16) == 0)
+			t->sessions[i].session = a->session;
+		if (a->verdict == ENG_EXECUTE && a->session.n == t->sessions[i].session.n &&
+			t->sessions[i].acked < a->seq)
+			t->sessions[i].acked = a->seq;
+	}
+}
+
+static void
+on_halt(struct cluster *c, uint16_t node, enum eng_halt why)
+{
+	(void)c;
+	fprintf(stderr, "node %u halted: %s\n", node, eng_halt_text(why));
+	decree_assert(false);
+}
+
+static uint16_t
+leader_of(struct cluster *c)
+{
+	for (uint16_t n = 1; n <= c->node_count; n++)
+		if (c->nodes[n].up && cluster_replica(c, n)->ready)
+			return n;
+	return 0;
+}
+
+static void
+work(struct cluster *c, struct truth *t)
+{
+	uint16_t leader = leader_of(c);
+	uint32_t i = (uint32_t)draw(t, SESSION_COUNT);
+	uint8_t body[1500];
+
+	if (leader == 0)
+		return;
+	if (t->sessions[i].session.n == 0) {
+		cluster_submit(c, leader, (struct decree_session){ 0 }, 0, t->sessions[i].token, 16);
+		return;
+	}
+	uint64_t seq = t->sessions[i].acked + 1 + draw(t, 4); /* gaps and repeats on purpose */
+	uint32_t bytes = draw(t, 10) == 0 ? (uint32_t)draw(t, sizeof(body)) : (uint32_t)draw(t, 60);
+	memset(body, (int)(seq + i), bytes);
+	if (bytes >= 8)
+		store_u64(body, seq); /* same seq, other length: MISMATCH at most, never executed twice */
+	cluster_submit(c, leader, t->sessions[i].session, seq, body, bytes);
+}
+
+static void
+walk_step(struct cluster *c, struct truth *t, uint32_t loss)
+{
+	uint16_t node = (uint16_t)(1 + draw(t, c->node_count));
+	uint64_t dice = draw(t, 1000);
+
+	if (dice < 550 && c->flight_count > 0) {
+		uint32_t index = (uint32_t)draw(t, c->flight_count < 8 ? c->flight_count : 8);
+		if (draw(t, 100) < loss)
+			cluster_drop(c, index);
+		else
+			cluster_deliver(c, index, draw(t, 50) == 0);
+	} else if (dice < 800) {
+		cluster_persist(c, node, (uint32_t)(1 + draw(t, 3)));
+	} else if (dice < 900) {
+		work(c, t);
+	} else if (dice < 990) {
+		/* Now and then a long pause: every timer goes off at once. */
+		uint64_t pause = draw(t, 40);
+		c->now_ns += draw(t, pause == 0 ? 500 * MS : pause < 14 ? 30 * MS : 2 * MS);
+		for (uint16_t n = 1; n <= c->node_count; n++)
+			cluster_tick(c, n);
+	} else if (dice < 994 && c->nodes[node].up && t->chosen_last > 2) {
+		cluster_crash(c, node);
+	} else if (!c->nodes[node].up) {
+		cluster_restart(c, node);
+	}
+	if (c->flight_count > 500)
+		cluster_drop(c, 0);
+}
+
+/* Chosen is for ever: every later leader holds what any node applied. */
+static void
+check_all(struct cluster *c, struct truth *t)
+{
+	uint64_t chosen[CLUSTER_NODE_MAX + 1];
+
+	for (uint16_t n = 1; n <= c->node_count; n++) {
+		chosen[n] = c->nodes[n].applied.n;
+		decree_assert(c->nodes[n].up);
+		decree_assert(chosen[n] == t->chosen_last);
+		decree_assert(digest_eq(c->nodes[n].applied_digest, c->nodes[1].applied_digest));
+	}
+}
+
+static void
+walk(uint64_t seed)
+{
+	struct truth *t = calloc(1, sizeof(*t));
+	uint32_t sizes[] = { 3, 5, 3, 1, 4, 7, 3, 2 };
+
+	t->random = seed * 77777 + 1;
+	struct cluster *c = cluster_create(sizes[seed % 8], 0, 0, seed);
+	uint32_t loss = (uint32_t)draw(t, 3) * 12;
+	c->context = t;
+	c->on_apply = on_apply;
+	c->on_command = on_command;
+	c->on_halt = on_halt;
+	for (int i = 0; i < SESSION_COUNT; i++)
+		memset(t->sessions[i].token, 'a' + i, 16);
+
+	for (int i = 0; i < STEPS && t->chosen_last < SLOT_MAX - 500; i++)
+		walk_step(c, t, loss);
+
+	/* The faults stop: everybody is up, nothing is lost any more. */
+	for (uint16_t n = 1; n <= c->node_count; n++)
+		if (!c->nodes[n].up)
+			cluster_restart(c, n);
+	c->flight_count = 0;
+	enum eng_submit_status status = ENG_SUBMIT_BUSY;
+	for (int i = 0; i < 20 && status != ENG_SUBMIT_OK; i++) {
+		uint16_t leader = cluster_elect_any(c, 5000 * MS);
+		decree_assert(leader != 0);
+		status = cluster_submit(
+			c, leader, (struct decree_session){ 0 }, 0, (const uint8_t *)"the-final-token!", 16);
+	}
+	decree_assert(status == ENG_SUBMIT_OK);
+	uint64_t before = t->chosen_last;
+	cluster_run(c, 1000 * MS);
+	decree_assert(t->chosen_last > before);
+	check_all(c, t);
+	cluster_destroy(c);
+	free(t);
+}
+
+static uint64_t first_seed = 1;
+static uint64_t seed_count = 1000;
+
+static void
+test_random_walks_agree_and_make_progress(void **state)
+{
+	(void)state;
+	for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
+		if (getenv("WALK_TRACE") != NULL)
+			fprintf(stderr, "seed %lu\n", seed);
+		walk(seed);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_walks_agree_and_make_progress),
+	};
+
+	if (argc > 1)
+		first_seed = strtoull(argv[1], NULL, 10);
+	if (argc > 2)
+		seed_count = strtoull(argv[2], NULL, 10);
+	else if (argc > 1)
+		seed_count = 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
