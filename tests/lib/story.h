@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file story.h
+ * Stories: a list of commands to a cluster of bare replicas, and the trace that they must leave.
+ *
+ * A file of tests/data is: commands, one a line (`#` comments and empty lines are free), a line `----`, the
+ * expected trace. Every command is repeated in the trace behind `*`, followed by what the replicas did.
+ *
+ *   nodes N [Q1 Q2]              first command: nodes 1 .. N, all up, all disks new
+ *   elect N                      jump to this node's election timeout and settle, until it leads
+ *   timeout N                    this node's election timer goes off now
+ *   clock +MS                    the clock moves on, no timer is looked at
+ *   tick N                       this node looks at its timers
+ *   time +MS                     time passes, timers go off, nothing is delivered or written
+ *   run +MS                      time passes, timers go off, everything is delivered and written
+ *   settle                       deliver and write until nothing is left to do; time stands still
+ *   deliver [A>B] [TYPE] [COUNT] deliver the frames in flight that match, in order; `*` as A or B is anybody
+ *   dup [A>B] [TYPE] [COUNT]     the same, but they stay in flight
+ *   drop [A>B] [TYPE] [COUNT]    lose them
+ *   reorder                      the frame sent last is now first
+ *   cut A>B   heal               a one-way cut; all cuts end
+ *   persist N [COUNT]            the oldest writes of a node become durable (all, if no count)
+ *   stall N   resume N           settle and run make no write of this node durable
+ *   register N NAME              open session NAME at node N
+ *   submit N NAME SEQ BODY       a command of that session; BODY x*1500 is 1,500 times x
+ *   submit N TEXT                a command without a session: a registration with TEXT as its token
+ *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
+ *   logfull N   logroom N        the log of a node has no room, has room
+ *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent
+ *   status   log N               what the nodes say; what a node applied
+ *   quiet COMMAND                do it without a trace
+ *
+ * The trace writes a ballot as round.node, 0 as none, a range [first, after), and a value as its text.
+ */
+#ifndef TESTS_STORY_H
+#define TESTS_STORY_H
+
+#include "tests/lib/cluster.h"
+
+#define STORY_SESSION_MAX 32
+#define STORY_VALUE_MAX   4096
+#define STORY_TEXT_BYTES  160
+
+struct story_value { /* what a digest stands for */
+	struct decree_digest digest;
+	char text[STORY_TEXT_BYTES];
+};
+
+struct story {
+	struct cluster *cluster;
+	FILE *trace; /* open_memstream, ours */
+	bool quiet;
+	bool cut[CLUSTER_NODE_MAX + 1][CLUSTER_NODE_MAX + 1];
+	bool stalled[CLUSTER_NODE_MAX + 1];
+	struct {
+		char name[17];
+		struct decree_session session;
+	} sessions[STORY_SESSION_MAX];
+	uint32_t session_count;
+	struct story_value values[STORY_VALUE_MAX];
+	uint32_t value_count;
+	char *log[CLUSTER_NODE_MAX + 1]; /* text of what each node applied in this life */
+};
+
+/**
+ * Run the commands of a story.
+ * @param commands  text, lines
+ * @return the trace, freed by the caller; NULL after a message on standard error if a command is wrong
+ */
+char *story_run(const char *commands);
+
+/* ---- story_trace.c ---- */
+
+/** Have what the cluster does written into the trace. */
+void story_trace_hooks(struct story *s);
+/** One line of the trace, unless the story is quiet. */
+__attribute__((format(printf, 2, 3))) void story_line(struct story *s, const char *format, ...);
+void story_trace_status(struct story *s);
+/** The name of a session, or its number. */
+const char *story_session_name(const struct story *s, struct decree_session session);
+
+#endif
