@@ -29,7 +29,8 @@ struct auth {
 };
 
 struct auth_key {
-	struct gcm_key_data gmac;
+	/* The library stores the key schedule with aligned moves; 16 is what malloc() gives. */
+	struct gcm_key_data gmac __attribute__((aligned(16)));
 	uint8_t cookie[FRAME_TAG_BYTES]; /* NET_AUTH_NONE only */
 };
 

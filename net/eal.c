@@ -158,9 +158,10 @@ net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args,
 	/* A memif client whose server is away would complain twenty times a second. */
 	add(&w, "--log-level=pmd.net.memif:critical");
 	add(&w, "--log-level=lib.eal:warning");
+	add(&w, "--log-level=lib.telemetry:error");
 	add_memory(&w, config);
 	for (uint32_t i = 0; i < config->device_count; i++) {
-		const char *device = config->devices[i];
+		const char *device = config->devices[i] != NULL ? config->devices[i] : "";
 
 		if (is_pci(device)) {
 			has_pci = true;

@@ -4,11 +4,13 @@
  * The network of one node over DPDK: ports, queues, authenticated sessions with peers and clients.
  *
  * Start: net_eal_args() -> the caller's rte_eal_init() -> net_open() -> one `struct net` per shard
- * for the calls of net_dpdk_ops. Queue i of every port belongs to shard i; a frame that a port
+ * for the calls of net_dpdk_ops. On an EAL that somebody else has started, net_open() alone: it makes
+ * EAL probe what is missing, and net_close() takes the ports out of EAL again. Queue i of every port belongs to shard i; a frame that a port
  * delivers to the wrong shard is handed over through a ring.
  *
  * Threads:  net_open(), net_close(): control thread, while no shard runs. net_control_tick(), status:
- *           control thread. net_dpdk_ops on net_shard(n, i): the thread of shard i alone.
+ *           control thread. net_dpdk_ops on net_shard(n, i): the thread of shard i alone, which
+ *           is an lcore of EAL or has called rte_thread_register(): others get no buffer cache.
  * Errors:   -errno, with one line of text for the operator in `ret_error`.
  * Memory:   taken in net_open() only. Every string and array of the configuration is copied, except
  *           `identity`, which must stay.
@@ -60,7 +62,7 @@ struct net_config {
 	uint16_t base_port;  /* UDP; 1 .. 65535 - shard_count */
 	uint16_t shard_count;
 	uint16_t mtu;	     /* 0 = NET_MTU_DEFAULT; the same on all nodes */
-	uint32_t mbuf_count; /* per shard, 0 = NET_MBUF_COUNT_DEFAULT */
+	uint32_t mbuf_count; /* per shard, 0 = NET_MBUF_COUNT_DEFAULT; at least 4,096 */
 
 	const struct net_port_config *ports;
 	uint32_t port_count;

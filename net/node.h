@@ -30,7 +30,6 @@ struct port {
 	uint16_t id; /* EAL's */
 	char device[DEVICE_BYTES];
 	bool is_memif_client; /* starts when its server is there; restarts when its link goes down */
-	bool is_configured;
 	uint16_t queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
 	bool has_udp_offload; /* sending */
 
@@ -82,7 +81,7 @@ struct net_node {
 	char description[128];
 };
 
-/** Find the device among EAL's ports. @retval -ENODEV */
+/** Find the device among EAL's ports, or make EAL probe it. @retval -ENODEV */
 int port_find(const char *device, uint16_t *ret_id, char *ret_error);
 
 /** Configure queues and offloads. The pools exist. @return 0 or -errno with ret_error written */
@@ -90,6 +89,9 @@ int port_configure(struct net_node *node, struct port *port, char *ret_error);
 
 /** Start it. A memif client without a server is left stopped, for the control thread to retry. */
 int port_start(struct port *port, char *ret_error);
+
+/** Stop it and take it out of EAL. */
+void port_close(struct port *port);
 
 /** Retry, watch and restart: one step of one port. Control thread. */
 void link_step(struct net_node *node, uint32_t index, uint64_t now_ns);

@@ -15,9 +15,10 @@
 /* A turn of the loop moves some bursts; this many rings' worth wait for a shard that is paused. */
 #define RING_COUNT 1024
 #define POOL_CACHE_COUNT 256
+#define MBUF_COUNT_MIN	 4096 /* below, af_xdp's rings leave nothing to send with */
 
-/* Buffers per shard: 1,024 receive and 1,024 send descriptors of one physical port (software ports
- * copy, and hold none); 2 x 1,024 in rings from and to other shards; 2 x 1.5 x 256 in the caches of
+/* Buffers per shard: 1,024 receive and 1,024 send descriptors of one physical port (memif and af_packet
+ * copy and hold none; af_xdp always takes 2,048); 2 x 1,024 in rings from and to other shards; 2 x 1.5 x 256 in the caches of
  * the shard's and the control thread's core; the rest, some 3,000, for what the loop holds: a window of
  * 256 slots to six peers is 1,536. At an MTU of 1,500 that is 8,192 x 2.4 KiB = 20 MiB of the node's
  * 256. */
@@ -55,6 +56,8 @@ check(const struct net_config *config, char *ret_error)
 		return fail(-EINVAL, "the shards' UDP ports must be 1 .. 65535", ret_error);
 	if (config->mtu != 0 && (config->mtu < NET_MTU_DEFAULT || config->mtu > NET_MTU_MAX))
 		return fail(-EINVAL, "mtu must be 1500 .. 9000", ret_error);
+	if (config->mbuf_count != 0 && config->mbuf_count < MBUF_COUNT_MIN)
+		return fail(-EINVAL, "mbuf_count must be at least 4096", ret_error);
 	if (config->port_count == 0 || config->port_count > NET_PORT_COUNT_MAX)
 		return fail(-EINVAL, "1 .. 8 ports are needed", ret_error);
 	if (config->peer_count > NET_PEER_COUNT_MAX)
@@ -117,11 +120,12 @@ open_ports(struct net_node *node, const struct net_config *config, char *ret_err
 					strstr(port->device, "role=server") == NULL &&
 					strstr(port->device, "role=master") == NULL;
 		rc = port_find(port->device, &port->id, ret_error);
-		if (rc == 0)
-			rc = port_configure(node, port, ret_error);
 		if (rc != 0)
 			return rc;
 		node->port_count = i + 1;
+		rc = port_configure(node, port, ret_error);
+		if (rc != 0)
+			return rc;
 	}
 	return 0;
 }
@@ -285,10 +289,8 @@ net_close(struct net_node *node)
 {
 	if (node == NULL)
 		return;
-	for (uint32_t i = 0; i < node->port_count; i++) {
-		(void)rte_eth_dev_stop(node->ports[i].id); /* it may never have started */
-		(void)rte_eth_dev_close(node->ports[i].id);
-	}
+	for (uint32_t i = 0; i < node->port_count; i++)
+		port_close(&node->ports[i]);
 	destroy_rings(node, node->received_rings);
 	destroy_rings(node, node->sending_rings);
 	for (uint16_t i = 0; node->shards != NULL && i < node->shard_count; i++) {

@@ -294,7 +294,7 @@ check_target(const struct path *p, uint16_t port, const struct ether_datagram *d
 	if (ret_header->target_node != p->node_id)
 		return NET_DROP_NODE;
 	if (ret_header->source_shard != ret_header->target_shard ||
-		ret_header->target_shard >= p->shard_count)
+		d->target.udp_port - p->base_port != ret_header->target_shard)
 		return NET_DROP_SHARD;
 	return NET_DROP_NONE;
 }

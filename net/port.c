@@ -4,6 +4,7 @@
 #include "net/node.h"
 
 #include <errno.h>
+#include <rte_dev.h>
 #include <rte_errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,23 +13,46 @@
 #define DESCRIPTOR_COUNT 1024
 
 /* EAL names a vdev by what stands before its first comma. */
-int
-port_find(const char *device, uint16_t *ret_id, char *ret_error)
+static bool
+is_there(const char *device, uint16_t *ret_id)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
 	size_t bytes = strcspn(device, ",");
 
-	if (bytes > 0 && bytes < sizeof(name)) {
-		memcpy(name, device, bytes);
-		name[bytes] = '\0';
-		if (rte_eth_dev_get_port_by_name(name, ret_id) == 0)
-			return 0;
-	}
+	if (bytes == 0 || bytes >= sizeof(name))
+		return false;
+	memcpy(name, device, bytes);
+	name[bytes] = '\0';
+	return rte_eth_dev_get_port_by_name(name, ret_id) == 0;
+}
+
+int
+port_find(const char *device, uint16_t *ret_id, char *ret_error)
+{
+	if (is_there(device, ret_id))
+		return 0;
+	/* An EAL that its host has started knows nothing of our ports; one of ours has tried before,
+	 * and now says again why it failed. */
+	if (rte_dev_probe(device) == 0 && is_there(device, ret_id))
+		return 0;
 	snprintf(ret_error, DECREE_ERROR_BYTES,
-		"port \"%s\" did not come up: EAL has no such device. For a PCI address, bind it to a DPDK "
-		"driver; for a virtual one, see the driver's message above",
+		"port \"%.256s\" did not come up: EAL has no such device. For a PCI address, bind it to a "
+		"DPDK driver; for a virtual one, see the driver's message above",
 		device);
 	return -ENODEV;
+}
+
+void
+port_close(struct port *port)
+{
+	struct rte_eth_dev_info info = { 0 };
+
+	(void)rte_eth_dev_info_get(port->id, &info); /* it exists */
+	if (port->state != PORT_STOPPED)
+		(void)rte_eth_dev_stop(port->id); /* nobody uses it any more */
+	/* Out of EAL altogether: a stopped device may still point into our pools. */
+	if (info.device == NULL || rte_dev_remove(info.device) != 0)
+		(void)rte_eth_dev_close(port->id);
 }
 
 static int
@@ -98,7 +122,6 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 	rc = rte_eth_dev_configure(port->id, port->queue_count, port->queue_count, &conf);
 	if (rc != 0)
 		return fail(port, "configuring it", rc, ret_error);
-	port->is_configured = true;
 	if (rte_eth_dev_get_mtu(port->id, &mtu) == 0 && mtu != node->mtu)
 		(void)rte_eth_dev_set_mtu(port->id, node->mtu); /* software ports need not know */
 	return setup_queues(node, port, &info, ret_error);

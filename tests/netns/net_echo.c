@@ -2,9 +2,9 @@
 /*
  * One node's network and nothing else, for tests with real processes: `echo` answers every ping,
  * `ping` sends them one at a time, says when the first one of a session was answered, and ends when
- * enough were.
+ * enough were; `flood` sends as many as it can, to find out what a loaded link does when it breaks.
  *
- *     net_echo ping|echo NODE BOOT none|gmac SECONDS COUNT IPV4 PEER PEER_IPV4 DEVICE [SHARDS]
+ *     net_echo ping|echo|flood NODE BOOT none|gmac SECONDS COUNT IPV4 PEER PEER_IPV4 DEVICE [SHARDS]
  *
  * Exit status of ping: 0 if COUNT answers came within SECONDS. Standard output of ping: one line
  * "session N" per session in which an answer came.
@@ -58,7 +58,7 @@ on_answer(struct echo *e, uint64_t sequence)
 {
 	struct net_peer_status s;
 
-	if (sequence != e->sequence || e->sent_ns == 0)
+	if (e->sequence == 0 || sequence != e->sequence || e->sent_ns == 0)
 		return;
 	e->sent_ns = 0;
 	e->answer_count++;
@@ -105,10 +105,26 @@ show_drops(const struct echo *e)
 	fprintf(stderr, "\n");
 }
 
+static void
+flood(struct echo *e)
+{
+	struct net_frame frames[NET_BURST];
+	uint32_t count = net_dpdk_ops.alloc(e->net, frames, NET_BURST);
+
+	for (uint32_t i = 0; i < count; i++) {
+		memset(frames[i].payload, 'P', 64);
+		frames[i].payload_bytes = 64;
+		frames[i].peer = (struct net_endpoint){ .node_id = e->peer_id };
+	}
+	net_dpdk_ops.send(e->net, now(), frames, count);
+}
+
 /* @return true if enough answers came before the deadline */
 static bool
-run(struct echo *e, bool is_ping, uint64_t deadline_ns, uint64_t count)
+run(struct echo *e, const char *mode, uint64_t deadline_ns, uint64_t count)
 {
+	bool is_ping = strcmp(mode, "ping") == 0;
+	bool is_flood = strcmp(mode, "flood") == 0;
 	uint64_t ticked_ns = 0;
 
 	while (now() < deadline_ns) {
@@ -121,6 +137,8 @@ run(struct echo *e, bool is_ping, uint64_t deadline_ns, uint64_t count)
 		}
 		if (receive(e) == 0)
 			sched_yield();
+		if (is_flood)
+			flood(e);
 		if (!is_ping)
 			continue;
 		if (e->answer_count >= count)
@@ -179,7 +197,6 @@ main(int argc, char **argv)
 		.boot_count = strtoull(argv[3], NULL, 10),
 		.base_port = 4200,
 		.shard_count = argc > 11 ? (uint16_t)atoi(argv[11]) : 1,
-		.mbuf_count = 2048,
 		.ports = &port,
 		.port_count = 1,
 		.peers = &peer,
@@ -195,7 +212,7 @@ main(int argc, char **argv)
 	}
 	e.net = net_shard(e.node, 0);
 	e.peer_id = peer.node_id;
-	is_done = run(&e, strcmp(argv[1], "ping") == 0,
+	is_done = run(&e, argv[1],
 		now() + strtoull(argv[5], NULL, 10) * 1000000000u, strtoull(argv[6], NULL, 10));
 	show_drops(&e);
 	net_close(e.node);
