@@ -23,9 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FRAME_BYTES	 64
-#define ECHOER_COUNT	 2
-#define WARM_UP_COUNT	 2000
+#define FRAME_BYTES      64
+#define ECHOER_COUNT     2
+#define WARM_UP_COUNT    2000
 #define ROUND_TRIP_COUNT 200000
 #define START_TIMEOUT_NS UINT64_C(10000000000)
 
@@ -203,7 +203,8 @@ measure(struct rte_mempool *pool, const char *name, uint16_t port_count, uint64_
 	for (uint64_t i = 0; i < count; i++)
 		times[i] = round_trip(pool, port_count, ++sequence);
 	qsort(times, count, sizeof(*times), compare);
-	printf("%s transport=memif frame_bytes=%d round_trips=%llu p50_us=%.2f p99_us=%.2f p999_us=%.2f\n",
+	printf("%s transport=memif frame_bytes=%d round_trips=%llu p50_us=%.2f p99_us=%.2f "
+	       "p999_us=%.2f\n",
 		name, FRAME_BYTES, (unsigned long long)count, (double)times[count / 2] / 1000,
 		(double)times[count * 99 / 100] / 1000, (double)times[count * 999 / 1000] / 1000);
 	fflush(stdout);

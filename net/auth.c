@@ -58,8 +58,8 @@ auth_key_set(const struct auth *auth, const uint8_t *raw, struct auth_key *ret_k
 }
 
 static void
-data_tag(const struct auth *auth, const struct auth_key *key, uint64_t counter, const uint8_t *frame,
-	uint32_t payload_bytes, uint8_t *ret_tag)
+data_tag(const struct auth *auth, const struct auth_key *key, uint64_t counter,
+	const uint8_t *frame, uint32_t payload_bytes, uint8_t *ret_tag)
 {
 	struct gcm_context_data context;
 	uint8_t nonce[12] = { 0 };
@@ -176,7 +176,8 @@ session_seal(const struct auth *auth, struct session *s, const struct session_en
 		.counter = ++s->sent_counter,
 	};
 
-	decree_assert(s->sent_counter != 0); /* 2^64 frames: a repeated nonce would give the key away */
+	decree_assert(
+		s->sent_counter != 0); /* 2^64 frames: a repeated nonce would give the key away */
 	frame_encode(&header, frame);
 	auth_seal(auth, &s->send_key, header.counter, frame, payload_bytes);
 }

@@ -46,8 +46,8 @@ void auth_derive(const uint8_t *secret, const char *label, const void *info, uin
 void auth_key_set(const struct auth *auth, const uint8_t *raw, struct auth_key *ret_key);
 
 /** Write the tag of a data frame into its header. @param frame  header (tag excepted) and payload */
-void auth_seal(const struct auth *auth, const struct auth_key *key, uint64_t counter, uint8_t *frame,
-	uint32_t payload_bytes);
+void auth_seal(const struct auth *auth, const struct auth_key *key, uint64_t counter,
+	uint8_t *frame, uint32_t payload_bytes);
 
 /** Is the tag right? Constant time in the tag. */
 bool auth_check(const struct auth *auth, const struct auth_key *key, uint64_t counter,
@@ -72,7 +72,7 @@ struct session_ends {
 	uint64_t cluster_id;
 	uint16_t local_node;  /* 0: the client */
 	uint16_t remote_node; /* 0: the client */
-	uint8_t shard;	      /* sessions join equal shards */
+	uint8_t shard;        /* sessions join equal shards */
 	const uint8_t *token; /* [DECREE_UUID_BYTES] the client's, NULL between nodes */
 };
 

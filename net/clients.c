@@ -76,7 +76,8 @@ make_cookie(struct clients *c, const struct hello *hello, uint8_t *ret_cookie)
 	memcpy(info, hello->token, DECREE_UUID_BYTES);
 	memcpy(info + DECREE_UUID_BYTES, hello->nonce, NONCE_BYTES);
 	store_u64(info + DECREE_UUID_BYTES + NONCE_BYTES, *epoch_of(c, hello->token));
-	auth_derive(c->cookie_secret, "decree cookie 1", info, sizeof(info), ret_cookie, NONCE_BYTES);
+	auth_derive(
+		c->cookie_secret, "decree cookie 1", info, sizeof(info), ret_cookie, NONCE_BYTES);
 }
 
 /* @return a place for a newcomer, NULL if everybody has been heard lately */
@@ -172,8 +173,7 @@ clients_hello(struct clients *c, uint64_t now_ns, const struct frame_header *hea
 		/* Of the live session: its answer was lost, or this is a recording. Both get it. */
 		if (!may_answer(c, now_ns))
 			return NET_DROP_HELLO_RATE;
-		*ret_answer_bytes =
-			make_answer(c, client, &hello, client->node_nonce, ret_answer);
+		*ret_answer_bytes = make_answer(c, client, &hello, client->node_nonce, ret_answer);
 		return NET_DROP_NONE;
 	}
 	make_cookie(c, &hello, cookie);
@@ -207,9 +207,8 @@ clients_data(struct clients *c, uint64_t now_ns, const struct frame_header *head
 		return drop;
 	client->heard_ns = now_ns;
 	client->address = *from;
-	*ret_peer = (struct net_endpoint){
-		.client = (uint16_t)index, .client_generation = client->generation
-	};
+	*ret_peer = (struct net_endpoint){ .client = (uint16_t)index,
+		.client_generation = client->generation };
 	return NET_DROP_NONE;
 }
 
@@ -228,8 +227,8 @@ clients_seal(struct clients *c, const struct net_endpoint *peer, uint8_t *frame,
 	if (client->generation != peer->client_generation)
 		return NET_DROP_SEND_NO_SESSION;
 	ends = client_ends(c, client->token);
-	session_seal(c->auth, &client->session, &ends, place_to_wire(c, client), frame,
-		payload_bytes);
+	session_seal(
+		c->auth, &client->session, &ends, place_to_wire(c, client), frame, payload_bytes);
 	*ret_to = client->address;
 	return NET_DROP_NONE;
 }

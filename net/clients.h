@@ -24,9 +24,9 @@
 
 #include <assert.h>
 
-#define CLIENT_INDEX_BITS   10
-#define CLIENT_SILENCE_NS   (10 * UINT64_C(1000000000))
-#define CLIENT_EPOCH_COUNT  256
+#define CLIENT_INDEX_BITS  10
+#define CLIENT_SILENCE_NS  (10 * UINT64_C(1000000000))
+#define CLIENT_EPOCH_COUNT 256
 /* Answers to unproved hellos: 1,000 per second, in bursts of at most 64. */
 #define CLIENT_ANSWER_GAP_NS   UINT64_C(1000000)
 #define CLIENT_ANSWER_BURST_NS (64 * CLIENT_ANSWER_GAP_NS)
@@ -61,8 +61,8 @@ struct clients {
 	uint8_t cookie_secret[NET_KEY_BYTES]; /* random, of this life */
 	uint64_t epochs[CLIENT_EPOCH_COUNT];
 	uint64_t answer_tokens_ns; /* time up to which answers have been spent */
-	struct client *places;	   /* [NET_CLIENT_COUNT_MAX] */
-	uint32_t count;		   /* places taken so far; they fill from 0 */
+	struct client *places;     /* [NET_CLIENT_COUNT_MAX] */
+	uint32_t count;            /* places taken so far; they fill from 0 */
 };
 
 /** The constant fields of @p c are set by the caller; this derives the rest and takes the places.

@@ -13,8 +13,8 @@
 #include <rte_lcore.h>
 #include <string.h>
 
-#define OVERLOAD_TURNS	      8
-#define OVERLOAD_BURSTS	      4
+#define OVERLOAD_TURNS        8
+#define OVERLOAD_BURSTS       4
 #define OVERLOAD_CLIENT_COUNT 8
 
 static_assert(RTE_PKTMBUF_HEADROOM >= PATH_HEADER_BYTES, "headers go before the payload");
@@ -117,11 +117,12 @@ net_dpdk_send(void *opaque, uint64_t now_ns, struct net_frame *frames, uint32_t 
 
 		decree_assert(bytes <= net_payload_bytes_max(net->node));
 
-		(void)rte_pktmbuf_prepend(mbuf, PATH_HEADER_BYTES); /* the headroom is there, see above */
+		(void)rte_pktmbuf_prepend(
+			mbuf, PATH_HEADER_BYTES); /* the headroom is there, see above */
 		mbuf->data_len = (uint16_t)(PATH_HEADER_BYTES + bytes);
 		mbuf->pkt_len = mbuf->data_len;
-		drop = path_seal(&net->path, &frames[i].peer, rte_pktmbuf_mtod(mbuf, uint8_t *), bytes,
-			&port);
+		drop = path_seal(&net->path, &frames[i].peer, rte_pktmbuf_mtod(mbuf, uint8_t *),
+			bytes, &port);
 		if (drop != NET_DROP_NONE) {
 			drop_send(net, &mbuf, 1, drop);
 			continue;
@@ -214,7 +215,9 @@ take(struct net *net, uint64_t now_ns, uint32_t port, struct rte_mbuf **mbufs, u
 			send_control(net, port, answer, r.answer_bytes);
 		if (r.verdict == PATH_DELIVER)
 			ret_frames[delivered++] = (struct net_frame){ .payload = r.payload,
-				.payload_bytes = r.payload_bytes, .peer = r.peer, .handle = mbuf };
+				.payload_bytes = r.payload_bytes,
+				.peer = r.peer,
+				.handle = mbuf };
 		else if (r.verdict == PATH_HANDOVER)
 			hand_over(net, port, r.shard, mbuf);
 		else
@@ -233,15 +236,16 @@ receive_from_others(
 
 	for (uint16_t from = 0; from < node->shard_count; from++) {
 		struct rte_ring *ring = ring_between(node->received_rings, node, from, net->shard);
-		uint32_t room = count_max - delivered < NET_BURST ? count_max - delivered : NET_BURST;
+		uint32_t room =
+			count_max - delivered < NET_BURST ? count_max - delivered : NET_BURST;
 		uint32_t count;
 
 		if (ring == NULL || room == 0)
 			continue;
 		count = rte_ring_sc_dequeue_burst(ring, (void **)mbufs, room, NULL);
 		for (uint32_t i = 0; i < count; i++)
-			delivered += take(net, now_ns, mbufs[i]->port, &mbufs[i], 1,
-				ret_frames + delivered);
+			delivered += take(
+				net, now_ns, mbufs[i]->port, &mbufs[i], 1, ret_frames + delivered);
 	}
 	return delivered;
 }
@@ -258,7 +262,8 @@ receive_round(struct net *net, uint64_t now_ns, struct net_frame *ret_frames, ui
 	for (uint32_t n = 0; n < node->port_count; n++) {
 		uint32_t index = (net->first_port + n) % node->port_count;
 		const struct port *port = &node->ports[index];
-		uint32_t room = count_max - delivered < NET_BURST ? count_max - delivered : NET_BURST;
+		uint32_t room =
+			count_max - delivered < NET_BURST ? count_max - delivered : NET_BURST;
 		uint32_t count;
 
 		if (room == 0)
@@ -316,7 +321,8 @@ publish(struct net *net)
 		path_peer_status(&net->path, i, &s);
 		/* Relaxed: a status may mix two moments a tick apart. */
 		atomic_store_explicit(&to->state,
-			(uint64_t)s.state | (uint64_t)s.refusal << 8 | (uint64_t)s.has_address << 16,
+			(uint64_t)s.state | (uint64_t)s.refusal << 8 |
+				(uint64_t)s.has_address << 16,
 			memory_order_relaxed);
 		atomic_store_explicit(&to->boot_count, s.boot_count, memory_order_relaxed);
 		atomic_store_explicit(&to->refused_count, s.refused_count, memory_order_relaxed);

@@ -4,8 +4,7 @@
 const char *
 net_drop_name(enum net_drop drop)
 {
-	static const char *const names[NET_DROP_COUNT] = {
-		[NET_DROP_NONE] = "",
+	static const char *const names[NET_DROP_COUNT] = { [NET_DROP_NONE] = "",
 #define X(identifier, word) [NET_DROP_##identifier] = word,
 		NET_DROP_TABLE(X)
 #undef X

@@ -11,37 +11,37 @@
 
 /* X(identifier, word in status and metrics) */
 #define NET_DROP_TABLE(X)                                                                          \
-	X(SHORT, "short")			/* ends inside a header */                         \
-	X(FOREIGN, "foreign")			/* not IPv4/UDP to our address and ports */        \
-	X(IP_HEADER, "ip_header")		/* version, length or fragment */                  \
+	X(SHORT, "short")         /* ends inside a header */                                       \
+	X(FOREIGN, "foreign")     /* not IPv4/UDP to our address and ports */                      \
+	X(IP_HEADER, "ip_header") /* version, length or fragment */                                \
 	X(IP_CHECKSUM, "ip_checksum")                                                              \
 	X(UDP_LENGTH, "udp_length")                                                                \
 	X(UDP_CHECKSUM, "udp_checksum")                                                            \
-	X(FRAME_MALFORMED, "frame_malformed")	/* magic, version, kind, length, reserved bits */  \
+	X(FRAME_MALFORMED, "frame_malformed") /* magic, version, kind, length, reserved bits */    \
 	X(CLUSTER, "other_cluster")                                                                \
-	X(NODE, "other_node")			/* addressed to another node_id */                 \
-	X(SHARD, "other_shard")			/* no such shard, or shards of unequal number */   \
-	X(PEER_UNKNOWN, "unknown_peer")		/* a node_id that is not configured */             \
-	X(NO_SESSION, "no_session")		/* data before, or without, a handshake */         \
-	X(TAG, "tag")				/* not authentic */                                \
-	X(REPLAY, "replay")			/* seen before, or too old to tell */              \
+	X(NODE, "other_node")           /* addressed to another node_id */                         \
+	X(SHARD, "other_shard")         /* no such shard, or shards of unequal number */           \
+	X(PEER_UNKNOWN, "unknown_peer") /* a node_id that is not configured */                     \
+	X(NO_SESSION, "no_session")     /* data before, or without, a handshake */                 \
+	X(TAG, "tag")                   /* not authentic */                                        \
+	X(REPLAY, "replay")             /* seen before, or too old to tell */                      \
 	X(HELLO_MALFORMED, "hello_malformed")                                                      \
-	X(HELLO_TAG, "hello_tag")		/* wrong key, or another authentication mode */    \
-	X(HELLO_RATE, "hello_rate")		/* unanswered: too many in a short time */         \
-	X(HELLO_OLD_BOOT, "hello_old_boot")	/* proved, with a boot_count of the past */        \
-	X(HELLO_TWIN, "hello_twin")		/* proved, same boot_count, another process */     \
-	X(HELLO_IDENTITY, "hello_identity")	/* proved, but its constants do not fit ours */    \
-	X(CLIENT_REFUSED, "client_refused")	/* clients are not allowed here */                 \
+	X(HELLO_TAG, "hello_tag")           /* wrong key, or another authentication mode */        \
+	X(HELLO_RATE, "hello_rate")         /* unanswered: too many in a short time */             \
+	X(HELLO_OLD_BOOT, "hello_old_boot") /* proved, with a boot_count of the past */            \
+	X(HELLO_TWIN, "hello_twin")         /* proved, same boot_count, another process */         \
+	X(HELLO_IDENTITY, "hello_identity") /* proved, but its constants do not fit ours */        \
+	X(CLIENT_REFUSED, "client_refused") /* clients are not allowed here */                     \
 	X(CLIENT_TABLE_FULL, "client_table_full")                                                  \
-	X(CLIENT_FLOOD, "client_flood")		/* beyond the clients' share of an overload */     \
+	X(CLIENT_FLOOD, "client_flood") /* beyond the clients' share of an overload */             \
 	X(ARP_MALFORMED, "arp_malformed")                                                          \
-	X(HANDOVER_FULL, "handover_full")	/* ring to the shard that owns it */               \
+	X(HANDOVER_FULL, "handover_full") /* ring to the shard that owns it */                     \
 	X(SEND_NO_SESSION, "send_no_session")                                                      \
-	X(SEND_NO_ADDRESS, "send_no_address")	/* ARP has not been answered yet */                \
+	X(SEND_NO_ADDRESS, "send_no_address") /* ARP has not been answered yet */                  \
 	X(SEND_PORT_DOWN, "send_port_down")                                                        \
 	X(SEND_QUEUE_FULL, "send_queue_full")                                                      \
 	X(NO_BUFFER, "no_buffer")                                                                  \
-	X(HEADER_MULTISEGMENT, "multisegment")	/* larger than one buffer */
+	X(HEADER_MULTISEGMENT, "multisegment") /* larger than one buffer */
 
 enum net_drop {
 	NET_DROP_NONE = 0,
@@ -54,7 +54,7 @@ enum net_drop {
 /* Counters of one shard. Written by the shard alone, read by anybody: relaxed, no read-modify-write. */
 struct net_counters {
 	_Atomic uint64_t received; /* authenticated payloads handed to the loop */
-	_Atomic uint64_t sent;	   /* payloads handed to a port */
+	_Atomic uint64_t sent;     /* payloads handed to a port */
 	_Atomic uint64_t hellos_received;
 	_Atomic uint64_t hellos_sent;
 	_Atomic uint64_t dropped[NET_DROP_COUNT]; /* by enum net_drop */

@@ -26,8 +26,7 @@ struct writer {
 	bool is_full;
 };
 
-static void __attribute__((format(printf, 2, 3)))
-add(struct writer *w, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) add(struct writer *w, const char *format, ...)
 {
 	size_t room = sizeof(w->args->text) - w->used;
 	va_list list;
@@ -131,12 +130,13 @@ add_memory(struct writer *w, const struct net_eal_config *config)
 		add(w, "--in-memory");
 		return;
 	}
-	add(w, "--no-huge"); /* which excludes --in-memory, */
+	add(w, "--no-huge");   /* which excludes --in-memory, */
 	add(w, "--no-shconf"); /* whose other half is this: no files for secondary processes */
 	add(w, "-m");
 	add(w, "%u", mib);
 	snprintf(w->args->notice, sizeof(w->args->notice),
-		"%u MiB of hugepages are needed and %llu are free: running on ordinary pages, a little "
+		"%u MiB of hugepages are needed and %llu are free: running on ordinary pages, a "
+		"little "
 		"slower. To reserve them: sysctl vm.nr_hugepages=%u",
 		mib, (unsigned long long)free_mib, mib / 2 + 64);
 }
@@ -173,7 +173,8 @@ net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args,
 				remove_stale_socket(path);
 		} else {
 			snprintf(ret_error, DECREE_ERROR_BYTES,
-				"port \"%s\" is neither a PCI address (0000:3b:00.0) nor a virtual device "
+				"port \"%s\" is neither a PCI address (0000:3b:00.0) nor a virtual "
+				"device "
 				"(net_af_packet0,iface=eth0)",
 				device);
 			return -EINVAL;

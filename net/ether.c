@@ -4,9 +4,9 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define IP_OFFSET      14
-#define IP_BYTES       20
-#define UDP_BYTES      8
+#define IP_OFFSET       14
+#define IP_BYTES        20
+#define UDP_BYTES       8
 #define IP_PROTOCOL_UDP 17
 
 static uint16_t
@@ -121,7 +121,8 @@ is_udp_checksum_right(const uint8_t *ip, const uint8_t *udp, uint32_t udp_bytes)
 {
 	if (get_be16(udp + 6) == 0)
 		return true; /* the sender did not compute one (RFC 768) */
-	return ether_fold(ether_sum(udp, udp_bytes, pseudo_header_sum(ip, (uint16_t)udp_bytes))) == 0;
+	return ether_fold(ether_sum(udp, udp_bytes, pseudo_header_sum(ip, (uint16_t)udp_bytes))) ==
+	       0;
 }
 
 enum net_drop

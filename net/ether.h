@@ -19,11 +19,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ETHER_MAC_BYTES	     6
-#define ETHER_UDP_BYTES	     42 /* everything before the datagram */
-#define ETHER_ARP_BYTES	     42
-#define ETHER_TYPE_IPV4	     0x0800
-#define ETHER_TYPE_ARP	     0x0806
+#define ETHER_MAC_BYTES 6
+#define ETHER_UDP_BYTES 42 /* everything before the datagram */
+#define ETHER_ARP_BYTES 42
+#define ETHER_TYPE_IPV4 0x0800
+#define ETHER_TYPE_ARP  0x0806
 
 struct ether_address {
 	uint8_t mac[ETHER_MAC_BYTES];
@@ -61,11 +61,12 @@ enum net_drop ether_decode_udp(const uint8_t *frame, uint32_t frame_bytes, bool 
 void ether_encode_udp(const struct ether_address *source, const struct ether_address *target,
 	uint32_t datagram_bytes, bool is_udp_offloaded, uint8_t *frame);
 
-enum net_drop ether_decode_arp(const uint8_t *frame, uint32_t frame_bytes, struct ether_arp *ret_arp);
+enum net_drop
+ether_decode_arp(const uint8_t *frame, uint32_t frame_bytes, struct ether_arp *ret_arp);
 
 /** @param ethernet_target  [6] @param ret_frame  [ETHER_ARP_BYTES] */
-void ether_encode_arp(
-	const struct ether_arp *arp, const uint8_t *ethernet_target, uint8_t *ret_frame);
+void
+ether_encode_arp(const struct ether_arp *arp, const uint8_t *ethernet_target, uint8_t *ret_frame);
 
 /** The Internet checksum's sum, unfolded; @p sum chains calls whose counts are even. */
 uint64_t ether_sum(const uint8_t *bytes, uint32_t count, uint64_t sum);

@@ -23,11 +23,11 @@
 
 #include <stdint.h>
 
-#define FRAME_MAGIC	       0xdec4
-#define FRAME_VERSION	       1
-#define FRAME_SIGNED_BYTES     32 /* what the tag covers of the header: everything before it */
-#define FRAME_TAG_BYTES	       16
-#define FRAME_HEADER_BYTES     48
+#define FRAME_MAGIC        0xdec4
+#define FRAME_VERSION      1
+#define FRAME_SIGNED_BYTES 32 /* what the tag covers of the header: everything before it */
+#define FRAME_TAG_BYTES    16
+#define FRAME_HEADER_BYTES 48
 
 enum frame_kind {
 	FRAME_DATA = 1,

@@ -116,8 +116,7 @@ make_hello(struct handshake *h, const uint8_t *echo, uint8_t *ret_datagram)
 	memcpy(hello.echo, echo, NONCE_BYTES);
 	if (h->is_established && nonce_eq(echo, h->peer_nonce))
 		hello.flags = HELLO_ESTABLISHED | (h->is_confirmed ? HELLO_CONFIRMED : 0);
-	return hello_encode(
-		h->config.auth, h->send_key, &h->config.ends, 0, &hello, ret_datagram);
+	return hello_encode(h->config.auth, h->send_key, &h->config.ends, 0, &hello, ret_datagram);
 }
 
 /* A proved hello, not of the live session: may its sender have a new one? */

@@ -33,12 +33,12 @@
 
 #include "net/auth.h"
 
-#define HELLO_FIXED_BYTES     64
-#define HELLO_DATAGRAM_BYTES  (FRAME_HEADER_BYTES + HELLO_FIXED_BYTES + NET_IDENTITY_BYTES_MAX)
-#define HELLO_INTERVAL_NS     (50 * UINT64_C(1000000)) /* +- 20 % */
-#define HELLO_ANSWER_GAP_NS   (5 * UINT64_C(1000000))  /* between answers to hellos of one kind */
-#define HELLO_ESTABLISHED     1
-#define HELLO_CONFIRMED	      2
+#define HELLO_FIXED_BYTES    64
+#define HELLO_DATAGRAM_BYTES (FRAME_HEADER_BYTES + HELLO_FIXED_BYTES + NET_IDENTITY_BYTES_MAX)
+#define HELLO_INTERVAL_NS    (50 * UINT64_C(1000000)) /* +- 20 % */
+#define HELLO_ANSWER_GAP_NS  (5 * UINT64_C(1000000))  /* between answers to hellos of one kind */
+#define HELLO_ESTABLISHED    1
+#define HELLO_CONFIRMED      2
 
 struct hello {
 	uint8_t nonce[NONCE_BYTES];
@@ -67,9 +67,9 @@ void hello_keys(const uint8_t *secret, const char *label, const struct session_e
 #define HELLO_LABEL_CLIENT "decree client hello 1"
 
 struct handshake_config {
-	const struct auth *auth;   /* must stay */
-	struct session_ends ends;  /* between nodes */
-	const uint8_t *secret;	   /* [NET_KEY_BYTES] the cluster key; must stay */
+	const struct auth *auth;    /* must stay */
+	struct session_ends ends;   /* between nodes */
+	const uint8_t *secret;      /* [NET_KEY_BYTES] the cluster key; must stay */
 	uint8_t nonce[NONCE_BYTES]; /* fresh random bytes, never used for another pair or life */
 	uint64_t boot_count;
 	const uint8_t *identity; /* must stay */
@@ -84,7 +84,7 @@ struct handshake {
 	uint8_t send_key[NET_KEY_BYTES]; /* of hellos */
 	uint8_t receive_key[NET_KEY_BYTES];
 
-	bool is_heard;			   /* an authentic hello came, perhaps a recording */
+	bool is_heard;                    /* an authentic hello came, perhaps a recording */
 	uint8_t heard_nonce[NONCE_BYTES]; /* of the highest boot heard: what our own hellos echo */
 	uint64_t heard_boot_count;
 
@@ -99,8 +99,9 @@ struct handshake {
 	uint64_t refused_count;
 
 	uint64_t hello_due_ns;
-	uint64_t answer_due_ns[2]; /* [1]: to hellos of the highest boot heard; [0]: to all others */
-	uint64_t jitter;	   /* state of a small generator, seeded from the nonce */
+	uint64_t
+		answer_due_ns[2]; /* [1]: to hellos of the highest boot heard; [0]: to all others */
+	uint64_t jitter;          /* state of a small generator, seeded from the nonce */
 };
 
 void handshake_init(struct handshake *h, const struct handshake_config *config);
@@ -112,9 +113,9 @@ void handshake_init(struct handshake *h, const struct handshake_config *config);
  * @param ret_answer_bytes  0: nothing to send
  * @retval NET_DROP_NONE  taken; otherwise why it was dropped (an answer may still be due)
  */
-enum net_drop handshake_receive(struct handshake *h, uint64_t now_ns,
-	const struct frame_header *header, const uint8_t *frame, uint8_t *ret_answer,
-	uint32_t *ret_answer_bytes);
+enum net_drop
+handshake_receive(struct handshake *h, uint64_t now_ns, const struct frame_header *header,
+	const uint8_t *frame, uint8_t *ret_answer, uint32_t *ret_answer_bytes);
 
 /** @return bytes of the hello that is due now, 0 = none */
 uint32_t handshake_poll(struct handshake *h, uint64_t now_ns, uint8_t *ret_datagram);

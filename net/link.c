@@ -45,9 +45,7 @@ link_step(struct net_node *node, uint32_t index, uint64_t now_ns)
 	if (!port->is_memif_client || now_ns < port->state_ns)
 		return;
 	switch (port->state) {
-	case PORT_STOPPED:
-		try_start(port, now_ns);
-		break;
+	case PORT_STOPPED: try_start(port, now_ns); break;
 	case PORT_RUNNING:
 		if (is_up)
 			break;

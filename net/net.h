@@ -26,14 +26,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NET_PORT_COUNT_MAX	8   /* one shared port, or one per peer, or a mixture */
-#define NET_PEER_COUNT_MAX	16  /* voters, and learners or joiners beside them */
-#define NET_CLIENT_COUNT_MAX	1024 /* per shard */
-#define NET_KEY_BYTES		32
-#define NET_IDENTITY_BYTES_MAX	256
-#define NET_MTU_DEFAULT		1500
-#define NET_MTU_MAX		9000
-#define NET_MBUF_COUNT_DEFAULT	8192
+#define NET_PORT_COUNT_MAX     8    /* one shared port, or one per peer, or a mixture */
+#define NET_PEER_COUNT_MAX     16   /* voters, and learners or joiners beside them */
+#define NET_CLIENT_COUNT_MAX   1024 /* per shard */
+#define NET_KEY_BYTES          32
+#define NET_IDENTITY_BYTES_MAX 256
+#define NET_MTU_DEFAULT        1500
+#define NET_MTU_MAX            9000
+#define NET_MBUF_COUNT_DEFAULT 8192
 
 enum net_auth_mode {
 	NET_AUTH_GMAC = 0, /* AES-128-GMAC under keys of this boot, shard pair and direction */
@@ -42,16 +42,17 @@ enum net_auth_mode {
 
 /** One port: a DPDK device that EAL has probed. */
 struct net_port_config {
-	const char *device; /* "0000:3b:00.0", or a vdev string: "net_memif0,role=server,socket=..." */
-	uint16_t peer_id;   /* point-to-point link to this node; 0: shared by all peers without one */
-	uint32_t ipv4;	    /* our address there, host order */
+	const char
+		*device; /* "0000:3b:00.0", or a vdev string: "net_memif0,role=server,socket=..." */
+	uint16_t peer_id; /* point-to-point link to this node; 0: shared by all peers without one */
+	uint32_t ipv4;    /* our address there, host order */
 };
 
 struct net_peer_config {
 	uint16_t node_id;
-	uint32_t ipv4;	    /* host order */
+	uint32_t ipv4;      /* host order */
 	uint16_t base_port; /* UDP; shard i listens on base_port + i */
-	bool has_mac;	    /* otherwise ARP asks */
+	bool has_mac;       /* otherwise ARP asks */
 	uint8_t mac[6];
 };
 
@@ -61,7 +62,7 @@ struct net_config {
 	uint64_t boot_count; /* durable, raised by one at each start (protocol 1.2) */
 	uint16_t base_port;  /* UDP; 1 .. 65535 - shard_count */
 	uint16_t shard_count;
-	uint16_t mtu;	     /* 0 = NET_MTU_DEFAULT; the same on all nodes */
+	uint16_t mtu;        /* 0 = NET_MTU_DEFAULT; the same on all nodes */
 	uint32_t mbuf_count; /* per shard, 0 = NET_MBUF_COUNT_DEFAULT; at least 4,096 */
 
 	const struct net_port_config *ports;
@@ -84,24 +85,25 @@ struct net_config {
 };
 
 enum net_peer_state {
-	NET_PEER_SILENT = 0,	  /* never heard */
-	NET_PEER_HEARD = 1,	  /* its hello is authentic, not yet proved to be of now */
+	NET_PEER_SILENT = 0,      /* never heard */
+	NET_PEER_HEARD = 1,       /* its hello is authentic, not yet proved to be of now */
 	NET_PEER_ESTABLISHED = 2, /* payloads flow */
 };
 
 struct net_peer_status {
 	uint16_t node_id;
 	enum net_peer_state state;
-	uint64_t boot_count;	    /* the session's */
-	enum net_drop refusal;	    /* why its last proved hello was refused; NET_DROP_NONE: it was not */
+	uint64_t boot_count; /* the session's */
+	enum net_drop
+		refusal; /* why its last proved hello was refused; NET_DROP_NONE: it was not */
 	uint64_t refused_count;
-	uint64_t session_count;	    /* sessions since our start: restarts of the peer + 1 */
-	bool has_address;	    /* its MAC is known */
+	uint64_t session_count; /* sessions since our start: restarts of the peer + 1 */
+	bool has_address;       /* its MAC is known */
 	bool is_port_up;
 };
 
 struct net_node; /* the ports and everything that shards share */
-struct net;	 /* one shard's part: the `void *net` of net_dpdk_ops */
+struct net;      /* one shard's part: the `void *net` of net_dpdk_ops */
 
 extern const struct net_ops net_dpdk_ops;
 
@@ -150,18 +152,19 @@ struct net_eal_config {
 	const char *program;
 	const char *const *devices; /* as net_port_config.device */
 	uint32_t device_count;
-	const char *lcores;	    /* EAL's --lcores; NULL: "0" */
-	const char *file_prefix;    /* unique on the host, the same at each start; NULL: by process id */
-	uint32_t memory_mib;	    /* what the pools need, 0 = 64; only --no-huge reserves it at once */
-	const char *const *extra;   /* raw arguments of the operator, last */
+	const char *lcores; /* EAL's --lcores; NULL: "0" */
+	const char
+		*file_prefix; /* unique on the host, the same at each start; NULL: by process id */
+	uint32_t memory_mib;  /* what the pools need, 0 = 64; only --no-huge reserves it at once */
+	const char *const *extra; /* raw arguments of the operator, last */
 	uint32_t extra_count;
 };
 
 struct net_eal_args {
 	int argc;
 	char *argv[NET_EAL_ARG_COUNT_MAX + 1]; /* NULL at the end; points into text */
-	bool has_hugepages;   /* false: --no-huge; `notice` says so */
-	char notice[256];     /* "" or one line for the operator */
+	bool has_hugepages;                    /* false: --no-huge; `notice` says so */
+	char notice[256];                      /* "" or one line for the operator */
 	char text[8192];
 };
 
@@ -174,6 +177,7 @@ struct net_eal_args {
  * @retval -EINVAL   a device string is neither a PCI address nor a vdev
  * @retval -E2BIG    too many or too long
  */
-int net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args, char *ret_error);
+int
+net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args, char *ret_error);
 
 #endif

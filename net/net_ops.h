@@ -20,22 +20,25 @@
 /* Who is at the other end: a node (its node_id, 1 .. 65535) or a client (its place in this shard's table
  * of clients, which is reused after the client has been silent for long). */
 struct net_endpoint {
-	uint16_t node_id; /* 0: a client */
-	uint16_t client;  /* index, if node_id is 0 */
+	uint16_t node_id;           /* 0: a client */
+	uint16_t client;            /* index, if node_id is 0 */
 	uint32_t client_generation; /* tells a reused place; send() drops frames for an older one */
 };
 
 struct net_frame {
-	uint8_t *payload; /* inside the frame; capacity payload_bytes_max of the network when sending */
+	uint8_t *
+		payload; /* inside the frame; capacity payload_bytes_max of the network when sending */
 	uint32_t payload_bytes;
-	struct net_endpoint peer; /* recv: the proved sender; send: the destination, set by the caller */
-	void *handle;		  /* the implementation's (an mbuf) */
+	struct net_endpoint
+		peer; /* recv: the proved sender; send: the destination, set by the caller */
+	void *handle; /* the implementation's (an mbuf) */
 };
 
 struct net_ops {
 	/** Frames whose authenticity, freshness and addressing have been checked. They stay ours to read
 	 * until release(). @return 0 .. count_max */
-	uint32_t (*recv)(void *net, uint64_t now_ns, struct net_frame *ret_frames, uint32_t count_max);
+	uint32_t (*recv)(
+		void *net, uint64_t now_ns, struct net_frame *ret_frames, uint32_t count_max);
 
 	/** Give received frames back. */
 	void (*release)(void *net, struct net_frame *frames, uint32_t count);

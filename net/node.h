@@ -30,11 +30,12 @@ struct port {
 	uint16_t id; /* EAL's */
 	char device[DEVICE_BYTES];
 	bool is_memif_client; /* starts when its server is there; restarts when its link goes down */
-	uint16_t queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
+	uint16_t
+		queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
 	bool has_udp_offload; /* sending */
 
 	_Atomic bool is_wanted; /* control thread -> shards */
-	_Atomic bool is_up;	/* link state, for the status */
+	_Atomic bool is_up;     /* link state, for the status */
 
 	/* owner: the control thread */
 	enum port_state state;
@@ -55,9 +56,9 @@ struct net {
 	struct net_node *node;
 	uint16_t shard;
 	struct rte_mempool *pool;
-	bool is_port_on[NET_PORT_COUNT_MAX];	    /* may be used in this turn */
+	bool is_port_on[NET_PORT_COUNT_MAX];           /* may be used in this turn */
 	_Atomic bool is_port_used[NET_PORT_COUNT_MAX]; /* the same, for the control thread */
-	uint32_t first_port;	   /* where recv() begins, so that no port starves the others */
+	uint32_t first_port;       /* where recv() begins, so that no port starves the others */
 	uint32_t full_burst_count; /* turns in a row in which some port had a full burst */
 	struct rte_mbuf *staged[NET_PORT_COUNT_MAX][NET_BURST]; /* send(), by port */
 	uint32_t staged_count[NET_PORT_COUNT_MAX];

@@ -13,9 +13,9 @@
 #include <string.h>
 
 /* A turn of the loop moves some bursts; this many rings' worth wait for a shard that is paused. */
-#define RING_COUNT 1024
+#define RING_COUNT       1024
 #define POOL_CACHE_COUNT 256
-#define MBUF_COUNT_MIN	 4096 /* below, af_xdp's rings leave nothing to send with */
+#define MBUF_COUNT_MIN   4096 /* below, af_xdp's rings leave nothing to send with */
 
 /* Buffers per shard: 1,024 receive and 1,024 send descriptors of one physical port (memif and af_packet
  * copy and hold none; af_xdp always takes 2,048); 2 x 1,024 in rings from and to other shards; 2 x 1.5 x 256 in the caches of

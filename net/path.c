@@ -202,9 +202,8 @@ static void
 wrap(const struct path *p, uint16_t port, const struct ether_address *to, bool is_udp_offloaded,
 	uint8_t *frame, uint32_t datagram_bytes)
 {
-	struct ether_address source = {
-		.ipv4 = p->ports[port].ipv4, .udp_port = (uint16_t)(p->base_port + p->shard)
-	};
+	struct ether_address source = { .ipv4 = p->ports[port].ipv4,
+		.udp_port = (uint16_t)(p->base_port + p->shard) };
 
 	memcpy(source.mac, p->ports[port].mac, ETHER_MAC_BYTES);
 	ether_encode_udp(&source, to, datagram_bytes, is_udp_offloaded, frame);
@@ -234,10 +233,9 @@ on_hello(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_data
 	if (++p->hello_count > PATH_HELLO_BURST)
 		return NET_DROP_HELLO_RATE;
 	if (header->source_node == 0) {
-		drop = p->are_clients_allowed
-			       ? clients_hello(&p->clients, now_ns, header, d->bytes, &from, datagram,
-					 ret_answer_bytes)
-			       : NET_DROP_CLIENT_REFUSED;
+		drop = p->are_clients_allowed ? clients_hello(&p->clients, now_ns, header, d->bytes,
+							&from, datagram, ret_answer_bytes)
+					      : NET_DROP_CLIENT_REFUSED;
 	} else {
 		peer = find_peer(p, header->source_node);
 		drop = peer != NULL ? handshake_receive(&peer->handshake, now_ns, header, d->bytes,
@@ -349,15 +347,14 @@ path_receive(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, uin
 	r->answer_bytes = 0;
 	switch (ether_type(frame, frame_bytes)) {
 	case ETHER_TYPE_IPV4:
-		drop = receive_udp(p, now_ns, port, frame, frame_bytes, is_checksum_good, ret_answer, r);
+		drop = receive_udp(
+			p, now_ns, port, frame, frame_bytes, is_checksum_good, ret_answer, r);
 		break;
 	case ETHER_TYPE_ARP:
 		r->verdict = PATH_TAKEN;
 		drop = on_arp(p, port, frame, frame_bytes, ret_answer, &r->answer_bytes);
 		break;
-	default:
-		drop = NET_DROP_FOREIGN;
-		break;
+	default: drop = NET_DROP_FOREIGN; break;
 	}
 	r->drop = drop;
 	if (drop == NET_DROP_NONE) {
@@ -410,8 +407,7 @@ path_seal(struct path *p, const struct net_endpoint *to, uint8_t *frame, uint32_
 			return NET_DROP_PEER_UNKNOWN;
 		drop = seal_to_node(p, peer, datagram, payload_bytes, &address);
 	} else {
-		drop = clients_seal(
-			&p->clients, to, datagram, (uint16_t)payload_bytes, &address);
+		drop = clients_seal(&p->clients, to, datagram, (uint16_t)payload_bytes, &address);
 	}
 	if (drop != NET_DROP_NONE)
 		return drop;
@@ -437,8 +433,8 @@ poll_arp(struct path *p, uint32_t index, uint64_t now_ns, uint8_t *ret_frame)
 		return 0;
 	/* Asked while known as well, so that a moved address is noticed; and all shards ask, since a
 	 * port may answer each in its own queue. */
-	peer->arp_due_ns = now_ns + (neighbour_get(p, index, mac) ? PATH_ARP_REFRESH_NS
-								  : PATH_ARP_RETRY_NS);
+	peer->arp_due_ns =
+		now_ns + (neighbour_get(p, index, mac) ? PATH_ARP_REFRESH_NS : PATH_ARP_RETRY_NS);
 	memcpy(arp.sender_mac, port->mac, ETHER_MAC_BYTES);
 	ether_encode_arp(&arp, everybody, ret_frame);
 	return ETHER_ARP_BYTES;
@@ -488,7 +484,7 @@ path_peer_status(const struct path *p, uint32_t index, struct net_peer_status *r
 	*ret_status = (struct net_peer_status){
 		.node_id = p->peers[index].config.node_id,
 		.state = h->is_established ? NET_PEER_ESTABLISHED
-			 : h->is_heard	   ? NET_PEER_HEARD
+			 : h->is_heard     ? NET_PEER_HEARD
 					   : NET_PEER_SILENT,
 		.boot_count = h->peer_boot_count,
 		.refusal = h->refusal,

@@ -20,8 +20,8 @@
 #include "net/net.h"
 
 /* Answers and hellos as whole Ethernet frames. */
-#define PATH_CONTROL_BYTES (ETHER_UDP_BYTES + HELLO_DATAGRAM_BYTES)
-#define PATH_HEADER_BYTES  (ETHER_UDP_BYTES + FRAME_HEADER_BYTES) /* before a payload */
+#define PATH_CONTROL_BYTES  (ETHER_UDP_BYTES + HELLO_DATAGRAM_BYTES)
+#define PATH_HEADER_BYTES   (ETHER_UDP_BYTES + FRAME_HEADER_BYTES) /* before a payload */
 #define PATH_ARP_RETRY_NS   (100 * UINT64_C(1000000))
 #define PATH_ARP_REFRESH_NS (30 * UINT64_C(1000000000))
 
@@ -81,10 +81,10 @@ struct path {
 };
 
 enum path_verdict {
-	PATH_DROP = 0,	   /* counted */
+	PATH_DROP = 0,     /* counted */
 	PATH_DELIVER = 1,  /* `payload` and `peer` are set */
 	PATH_HANDOVER = 2, /* it belongs to shard `shard` of this node */
-	PATH_TAKEN = 3,	   /* ARP or handshake: done with it */
+	PATH_TAKEN = 3,    /* ARP or handshake: done with it */
 };
 
 struct path_received {
@@ -110,9 +110,9 @@ void path_begin(struct path *p, uint32_t client_count_max);
  * @param frame       whole and writable; `payload` will point into it
  * @param is_checksum_good  the port has checked the UDP checksum
  * @param ret_answer  [PATH_CONTROL_BYTES] */
-void path_receive(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame,
-	uint32_t frame_bytes, bool is_checksum_good, uint8_t *ret_answer,
-	struct path_received *ret_received);
+void
+path_receive(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, uint32_t frame_bytes,
+	bool is_checksum_good, uint8_t *ret_answer, struct path_received *ret_received);
 
 /** Complete a frame whose payload is at frame + PATH_HEADER_BYTES.
  * @param ret_port  index of the port to send it from

@@ -36,7 +36,8 @@ port_find(const char *device, uint16_t *ret_id, char *ret_error)
 	if (rte_dev_probe(device) == 0 && is_there(device, ret_id))
 		return 0;
 	snprintf(ret_error, DECREE_ERROR_BYTES,
-		"port \"%.256s\" did not come up: EAL has no such device. For a PCI address, bind it to a "
+		"port \"%.256s\" did not come up: EAL has no such device. For a PCI address, bind "
+		"it to a "
 		"DPDK driver; for a virtual one, see the driver's message above",
 		device);
 	return -ENODEV;
@@ -60,8 +61,8 @@ fail(const struct port *port, const char *what, int rc, char *ret_error)
 {
 	if (rc == -1) /* drivers' way to say that something went wrong */
 		rc = -EIO;
-	snprintf(ret_error, DECREE_ERROR_BYTES, "port \"%.256s\": %s failed: %s", port->device, what,
-		strerror(-rc));
+	snprintf(ret_error, DECREE_ERROR_BYTES, "port \"%.256s\": %s failed: %s", port->device,
+		what, strerror(-rc));
 	return rc;
 }
 
@@ -83,8 +84,8 @@ setup_queues(struct net_node *node, struct port *port, const struct rte_eth_dev_
 	if (rc != 0 && rc != -ENOTSUP)
 		return fail(port, "choosing the queues' depth", rc, ret_error);
 	for (uint16_t i = 0; i < port->queue_count; i++) {
-		rc = rte_eth_rx_queue_setup(port->id, i, receive_count, (unsigned)socket, NULL,
-			node->shards[i].pool);
+		rc = rte_eth_rx_queue_setup(
+			port->id, i, receive_count, (unsigned)socket, NULL, node->shards[i].pool);
 		if (rc != 0)
 			return fail(port, "setting up a receive queue", rc, ret_error);
 		rc = rte_eth_tx_queue_setup(port->id, i, send_count, (unsigned)socket, NULL);
@@ -104,7 +105,8 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 
 	if (rc != 0)
 		return fail(port, "asking what it can do", rc, ret_error);
-	port->queue_count = min_u16(node->shard_count, min_u16(info.max_rx_queues, info.max_tx_queues));
+	port->queue_count =
+		min_u16(node->shard_count, min_u16(info.max_rx_queues, info.max_tx_queues));
 	if (port->queue_count == 0)
 		return fail(port, "finding a queue", -ENODEV, ret_error);
 

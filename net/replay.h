@@ -13,11 +13,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REPLAY_WORD_COUNT 16			     /* of 64 counters */
-#define REPLAY_REACH	  960 /* a counter this much older than the newest is still told apart */
+#define REPLAY_WORD_COUNT 16  /* of 64 counters */
+#define REPLAY_REACH      960 /* a counter this much older than the newest is still told apart */
 
 struct replay {
-	uint64_t newest; /* highest counter taken, 0 = none */
+	uint64_t newest;                  /* highest counter taken, 0 = none */
 	uint64_t seen[REPLAY_WORD_COUNT]; /* bit c % 64 of word c / 64 % 16 */
 };
 

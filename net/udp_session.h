@@ -28,13 +28,13 @@
 #include "net/handshake.h"
 
 #define UDP_SESSION_HEADER_BYTES FRAME_HEADER_BYTES
-#define UDP_SESSION_HELLO_BYTES	 HELLO_DATAGRAM_BYTES
-#define UDP_SESSION_SILENCE_NS	 (500 * UINT64_C(1000000))
+#define UDP_SESSION_HELLO_BYTES  HELLO_DATAGRAM_BYTES
+#define UDP_SESSION_SILENCE_NS   (500 * UINT64_C(1000000))
 
 struct udp_session_config {
 	uint64_t cluster_id;
 	uint16_t node_id; /* of the node at the other end */
-	uint8_t shard;	  /* its UDP port is base_port + shard */
+	uint8_t shard;    /* its UDP port is base_port + shard */
 	enum net_auth_mode auth;
 	uint8_t client_key[NET_KEY_BYTES]; /* ignored under NET_AUTH_NONE */
 	uint8_t token[DECREE_UUID_BYTES];  /* random, this client's for its life */
@@ -46,7 +46,7 @@ struct udp_session {
 	uint8_t send_key[NET_KEY_BYTES];
 	uint8_t receive_key[NET_KEY_BYTES];
 
-	bool is_pending;		   /* a handshake is running */
+	bool is_pending; /* a handshake is running */
 	uint8_t pending_nonce[NONCE_BYTES];
 	uint8_t cookie[NONCE_BYTES]; /* the node's answer to it; zeros: none yet */
 	uint64_t hello_due_ns;
@@ -83,7 +83,7 @@ enum net_drop udp_session_receive(struct udp_session *s, uint64_t now_ns, const 
 
 /** Seal the payload at datagram + UDP_SESSION_HEADER_BYTES. The session is established.
  * @return the bytes to send */
-uint32_t udp_session_seal(
-	struct udp_session *s, uint64_t now_ns, uint8_t *datagram, uint16_t payload_bytes);
+uint32_t
+udp_session_seal(struct udp_session *s, uint64_t now_ns, uint8_t *datagram, uint16_t payload_bytes);
 
 #endif

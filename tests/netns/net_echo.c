@@ -212,8 +212,8 @@ main(int argc, char **argv)
 	}
 	e.net = net_shard(e.node, 0);
 	e.peer_id = peer.node_id;
-	is_done = run(&e, argv[1],
-		now() + strtoull(argv[5], NULL, 10) * 1000000000u, strtoull(argv[6], NULL, 10));
+	is_done = run(&e, argv[1], now() + strtoull(argv[5], NULL, 10) * 1000000000u,
+		strtoull(argv[6], NULL, 10));
 	show_drops(&e);
 	net_close(e.node);
 	rte_eal_cleanup();

@@ -24,12 +24,11 @@ open_node(uint16_t id, uint64_t boot_count)
 	const char *name = is_a ? "a" : "b";
 	struct rte_ring *in = is_a ? fixture.b_to_a : fixture.a_to_b;
 	struct rte_ring *out = is_a ? fixture.a_to_b : fixture.b_to_a;
-	struct net_port_config port = {
-		.device = is_a ? "net_ring_a" : "net_ring_b", .ipv4 = 0x0a000000u + id
+	struct net_port_config port = { .device = is_a ? "net_ring_a" : "net_ring_b",
+		.ipv4 = 0x0a000000u + id };
+	struct net_peer_config peer = {
+		.node_id = (uint16_t)(3 - id), .ipv4 = 0x0a000000u + (3u - id), .base_port = 4200
 	};
-	struct net_peer_config peer = { .node_id = (uint16_t)(3 - id),
-		.ipv4 = 0x0a000000u + (3u - id),
-		.base_port = 4200 };
 	struct net_config config = { .cluster_id = 7,
 		.node_id = id,
 		.boot_count = boot_count,
@@ -94,7 +93,8 @@ assert_connected(uint16_t shard)
 
 /* Send count frames numbered from 1 and see them all arrive at the other node's same shard. */
 static void
-exchange(struct net_node *from, struct net_node *to, uint16_t peer_id, uint16_t shard, uint32_t count)
+exchange(struct net_node *from, struct net_node *to, uint16_t peer_id, uint16_t shard,
+	uint32_t count)
 {
 	struct net_frame frames[NET_BURST];
 	struct net *net = net_shard(from, shard);

@@ -41,9 +41,9 @@ test_sum_of_all_ones_folds_without_loss(void **state)
 static void
 test_header_bytes_are_the_documented_ones(void **state)
 {
-	static const uint8_t expected[ETHER_UDP_BYTES] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45,
-		0, 0, 0x81, 0, 0, 0x40, 0, 64, 17, 0x26, 0x6a, 10, 0, 0, 1, 10, 0, 0, 2, 0x10, 0x68,
-		0x10, 0x69, 0, 0x6d };
+	static const uint8_t expected[ETHER_UDP_BYTES] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0,
+		0x45, 0, 0, 0x81, 0, 0, 0x40, 0, 64, 17, 0x26, 0x6a, 10, 0, 0, 1, 10, 0, 0, 2, 0x10,
+		0x68, 0x10, 0x69, 0, 0x6d };
 	uint8_t frame[FRAME_BYTES];
 
 	(void)state;
@@ -182,8 +182,9 @@ test_arp_gives_back_what_was_encoded(void **state)
 static void
 test_arp_bytes_are_the_rfcs(void **state)
 {
-	static const uint8_t expected[ETHER_ARP_BYTES] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1,
-		8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 2, 0, 0, 0, 0, 2, 10, 0, 0, 2 };
+	static const uint8_t expected[ETHER_ARP_BYTES] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 6,
+		0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 2, 0, 0, 0, 0, 2, 10, 0, 0,
+		2 };
 	struct ether_arp reply = { .sender_mac = { 2, 0, 0, 0, 0, 1 },
 		.sender_ipv4 = 0x0a000001,
 		.target_mac = { 2, 0, 0, 0, 0, 2 },

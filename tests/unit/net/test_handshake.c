@@ -71,8 +71,7 @@ give(struct fixture *f, struct end *to, const uint8_t *datagram, uint32_t bytes)
 	struct frame_header h;
 
 	assert_int_equal(frame_decode(datagram, bytes, &h), NET_DROP_NONE);
-	return handshake_receive(
-		&to->handshake, f->now_ns, &h, datagram, to->out, &to->out_bytes);
+	return handshake_receive(&to->handshake, f->now_ns, &h, datagram, to->out, &to->out_bytes);
 }
 
 /* Deliver answers until both ends are silent. */

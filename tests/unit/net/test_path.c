@@ -72,7 +72,8 @@ setup(void **state)
 
 	f.now_ns = 1000 * MS;
 	*state = &f;
-	return open_node(&f.one, 1, 1) | open_node(&f.two, 2, 1) | udp_session_init(&f.client, &client);
+	return open_node(&f.one, 1, 1) | open_node(&f.two, 2, 1) |
+	       udp_session_init(&f.client, &client);
 }
 
 static int
@@ -172,9 +173,9 @@ test_nothing_is_sent_before_address_and_session_are_known(void **state)
 	uint8_t frame[ROOM];
 	uint16_t port;
 
+	assert_int_equal(path_seal(&f->one.path, &to, frame, 10, &port), NET_DROP_SEND_NO_SESSION);
 	assert_int_equal(
-		path_seal(&f->one.path, &to, frame, 10, &port), NET_DROP_SEND_NO_SESSION);
-	assert_int_equal(path_seal(&f->one.path, &stranger, frame, 10, &port), NET_DROP_PEER_UNKNOWN);
+		path_seal(&f->one.path, &stranger, frame, 10, &port), NET_DROP_PEER_UNKNOWN);
 }
 
 static void
@@ -308,7 +309,8 @@ test_hellos_are_bounded_per_burst(void **state)
 	path_begin(&f->two.path, UINT32_MAX);
 	for (int i = 0; i < PATH_HELLO_BURST + 5; i++) {
 		memcpy(copy, frame, bytes);
-		path_receive(&f->two.path, f->now_ns, 0, copy, bytes, false, f->answer, &f->received);
+		path_receive(
+			&f->two.path, f->now_ns, 0, copy, bytes, false, f->answer, &f->received);
 	}
 	assert_int_equal(f->two.path.counters.dropped[NET_DROP_HELLO_RATE], 5);
 }
@@ -563,7 +565,8 @@ test_client_frames_beyond_the_bound_are_dropped_unread(void **state)
 	for (int i = 0; i < 5; i++) {
 		bytes = udp_session_seal(&f->client, f->now_ns, frame + ETHER_UDP_BYTES, 20);
 		bytes = wrap_client(frame, bytes, CLIENT_IPV4, 5000);
-		path_receive(&f->one.path, f->now_ns, 0, frame, bytes, false, f->answer, &f->received);
+		path_receive(
+			&f->one.path, f->now_ns, 0, frame, bytes, false, f->answer, &f->received);
 		assert_int_equal(f->received.verdict, i < 2 ? PATH_DELIVER : PATH_DROP);
 	}
 	assert_int_equal(f->one.path.counters.dropped[NET_DROP_CLIENT_FLOOD], 3);
@@ -584,8 +587,9 @@ test_client_drops_frames_that_are_not_its_nodes(void **state)
 		uint8_t *at = &frame[ETHER_UDP_BYTES + bit / 8];
 
 		*at ^= (uint8_t)(1 << bit % 8);
-		assert_int_not_equal(udp_session_receive(&f->client, f->now_ns,
-					     frame + ETHER_UDP_BYTES, bytes, &payload, &payload_bytes),
+		assert_int_not_equal(
+			udp_session_receive(&f->client, f->now_ns, frame + ETHER_UDP_BYTES, bytes,
+				&payload, &payload_bytes),
 			NET_DROP_NONE);
 		assert_null(payload);
 		*at ^= (uint8_t)(1 << bit % 8);
