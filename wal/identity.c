@@ -109,7 +109,7 @@ identity_seal(uint8_t *page, const struct wal_geometry *g, const struct wal_form
 }
 
 int
-identity_decode(const uint8_t *page, uint32_t body_bytes, struct wal_geometry *ret_geometry,
+wal_identity_decode(const uint8_t *page, uint32_t body_bytes, struct wal_geometry *ret_geometry,
 	const uint8_t **ret_blob, uint32_t *ret_blob_bytes)
 {
 	const uint8_t *body = page + PAGE_HEADER_BYTES;
@@ -130,7 +130,7 @@ identity_decode(const uint8_t *page, uint32_t body_bytes, struct wal_geometry *r
 }
 
 void
-session_seal(uint8_t *page, const struct wal_session *s, const struct wal_seal *seal)
+wal_session_seal(uint8_t *page, const struct wal_session *s, const struct wal_seal *seal)
 {
 	uint8_t *body = page + PAGE_HEADER_BYTES;
 	struct page_header header = {
@@ -210,7 +210,7 @@ format_write(const struct disk_ops *ops, void *disk, const struct wal_geometry *
 		rc = page_store(ops, disk, &page_hardstate, page);
 	}
 	if (rc == 0) {
-		session_seal(page, &session, &seal);
+		wal_session_seal(page, &session, &seal);
 		rc = page_store(ops, disk, &page_session, page);
 	}
 	if (rc == 0)

@@ -97,7 +97,7 @@ identity_load(
 	}
 	rc = page_load(w->ops, w->disk, &page_identity, NULL, page, &header, ret_stale);
 	if (rc == 0)
-		rc = identity_decode(page, header.body_bytes, &w->geometry, &blob, &blob_bytes);
+		rc = wal_identity_decode(page, header.body_bytes, &w->geometry, &blob, &blob_bytes);
 	if (rc != 0)
 		return page_load_failed(error, rc, "identity");
 	w->seal = wal_seal_of(&w->geometry.uuid);
@@ -236,7 +236,7 @@ session_begin(struct wal *w, const struct wal_config *cfg)
 	w->session.mode = cfg->mode;
 	memcpy(w->session.boot_id, cfg->boot_id, WAL_BOOT_ID_BYTES);
 	w->session.write_count++;
-	session_seal(w->prewrite.note, &w->session, &w->seal);
+	wal_session_seal(w->prewrite.note, &w->session, &w->seal);
 	return page_store(w->ops, w->disk, &page_session, w->prewrite.note);
 }
 
@@ -435,7 +435,7 @@ memory_begin(struct wal *w, const struct wal_config *cfg, uint8_t *page,
 		rc = w->ops->sync_all(w->disk);
 	if (rc != 0)
 		return fail(error, rc, "cannot mark the log directory");
-	(void)identity_decode(
+	(void)wal_identity_decode(
 		page, load_u32(page + 32), &geometry, &blob, &blob_bytes); /* as checked above */
 	memcpy(ret_blob, blob, blob_bytes);
 	*ret_format = (struct wal_format){
@@ -482,7 +482,7 @@ session_end(struct wal *w)
 		return;
 	w->session.mode = DECREE_LOG_DURABLE;
 	w->session.write_count++;
-	session_seal(w->prewrite.note, &w->session, &w->seal);
+	wal_session_seal(w->prewrite.note, &w->session, &w->seal);
 	if (page_store(w->ops, w->disk, &page_session, w->prewrite.note) == 0)
 		(void)w->ops->sync_all(w->disk); /* if it fails, the next open is stricter: safe */
 }

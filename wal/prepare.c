@@ -83,7 +83,7 @@ note_seal(struct wal *w)
 	w->session.segments_prewritten_bytes = w->prewrite.segments_bytes;
 	w->session.identifiers_prewritten_bytes = w->prewrite.identifiers_bytes;
 	w->session.write_count++;
-	session_seal(w->prewrite.note, &w->session, &w->seal);
+	wal_session_seal(w->prewrite.note, &w->session, &w->seal);
 }
 
 /* @return true if there is something worth noting: a segment more, or all of it */
