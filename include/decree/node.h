@@ -84,7 +84,8 @@ struct decree_group_status {
 	struct decree_digest digest; /* of the state machine after `applied` */
 };
 
-/** Any thread. @retval -ENOENT no such group */
+/** What the group's shard says between two turns of its loop: all fields are of one moment. Any thread.
+ * @retval -ENOENT no such group  @retval -ETIMEDOUT the shard does not run (a stopped process, a debugger) */
 DECREE_API int decree_group_status(
 	struct decree_node *node, uint16_t group, struct decree_group_status *ret_status);
 
