@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control thread: everything slow, a hundred times a second.
+ *
+ *   - links that went down, addresses that are not known yet (net_control_tick)
+ *   - log lines of the shards, which cannot wait for a terminal: they come through a small ring each, and at
+ *     most LINES_PER_SECOND of them are written; a line says how many were left out
+ *   - what status replies show and no shard knows: memory, peers' sessions
+ */
+#include "engine/runtime/node_private.h"
+
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define LINES_PER_SECOND 50
+#define MEMORY_EVERY_NS	 (500 * 1000 * 1000ull)
+
+static void
+write_line(struct decree_node *node, enum decree_log_level level, const char *line)
+{
+	static const char *const names[] = { "", "", "", "error", "warning", "notice", "info" };
+
+	if (node->options.on_log != NULL)
+		node->options.on_log(node->options.context, level, line);
+	else
+		fprintf(stderr, "decree[%u] %s: %s\n", node->config.node_id, names[level & 7], line);
+}
+
+void
+node_log(struct decree_node *node, enum decree_log_level level, const char *format, ...)
+{
+	char line[DECREE_ERROR_BYTES];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	write_line(node, level, line);
+}
+
+/* ------------------------------------------------------------------------------ lines of the shards */
+
+/* Shard's thread. A full ring loses the line, never the turn. */
+void
+control_push_line(void *context, enum decree_log_level level, const char *line)
+{
+	struct node_shard *ns = context;
+	uint64_t head = atomic_load_explicit(&ns->line_head, memory_order_relaxed);
+	/* Acquire: pairs with the release in drain_lines(); the place was read before it is written again. */
+	uint64_t tail = atomic_load_explicit(&ns->line_tail, memory_order_acquire);
+	struct log_line *at = &ns->lines[head % NODE_LOG_LINE_COUNT];
+
+	if (head - tail == NODE_LOG_LINE_COUNT) {
+		atomic_fetch_add_explicit(&ns->lines_lost, 1, memory_order_relaxed);
+		return;
+	}
+	at->level = level;
+	snprintf(at->text, sizeof(at->text), "%s", line);
+	atomic_store_explicit(&ns->line_head, head + 1, memory_order_release);
+}
+
+static bool
+may_write(struct decree_node *node, uint64_t now_ns)
+{
+	if (now_ns - node->line_budget_at_ns >= 1000000000ull) {
+		node->line_budget_at_ns = now_ns;
+		node->line_budget = LINES_PER_SECOND;
+		if (node->lines_suppressed > 0)
+			node_log(node, DECREE_LOG_WARNING, "%llu more log lines were left out",
+				(unsigned long long)node->lines_suppressed);
+		node->lines_suppressed = 0;
+	}
+	if (node->line_budget == 0) {
+		node->lines_suppressed++;
+		return false;
+	}
+	node->line_budget--;
+	return true;
+}
+
+static void
+drain_lines(struct node_shard *ns, uint64_t now_ns)
+{
+	uint64_t tail = atomic_load_explicit(&ns->line_tail, memory_order_relaxed);
+	/* Acquire: pairs with the release in control_push_line(); the lines are whole. */
+	uint64_t head = atomic_load_explicit(&ns->line_head, memory_order_acquire);
+
+	for (; tail < head; tail++) {
+		const struct log_line *at = &ns->lines[tail % NODE_LOG_LINE_COUNT];
+
+		if (may_write(ns->node, now_ns))
+			write_line(ns->node, at->level, at->text);
+	}
+	atomic_store_explicit(&ns->line_tail, tail, memory_order_release);
+	ns->node->lines_suppressed +=
+		atomic_exchange_explicit(&ns->lines_lost, 0, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------------------ status */
+
+/* Resident memory and hugepages of this process. */
+uint64_t
+control_memory_bytes(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long kib, sum = 0;
+	char line[256];
+
+	if (file == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "VmRSS: %llu", &kib) == 1 ||
+			sscanf(line, "HugetlbPages: %llu", &kib) == 1)
+			sum += kib;
+	fclose(file);
+	return sum * 1024;
+}
+
+static void
+look_at_peers(struct decree_node *node)
+{
+	uint32_t peer_count = node->config.node_count - 1;
+
+	if (node->net == NULL)
+		return;
+	for (uint16_t i = 0; i < node->shard_count; i++)
+		for (uint32_t k = 0; k < peer_count; k++) {
+			struct net_peer_status status;
+
+			net_peer_status(node->net, i, k, &status);
+			atomic_store_explicit(&node->shards[i].peer_up[k],
+				status.state == NET_PEER_ESTABLISHED, memory_order_relaxed);
+		}
+}
+
+/* Both lists are in the order of the configuration without this node. */
+static void
+fill_peers(const struct node_shard *ns, struct decree_status *status)
+{
+	for (uint32_t i = 0; i < status->peer_count; i++)
+		status->peers[i].session_up =
+			atomic_load_explicit(&ns->peer_up[i], memory_order_relaxed) != 0;
+}
+
+static uint64_t
+sum_drops(const struct net_counters *counters)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < NET_DROP_COUNT; i++)
+		sum += atomic_load_explicit(&counters->dropped[i], memory_order_relaxed);
+	return sum;
+}
+
+/* Shard's thread. */
+void
+control_fill_status(void *context, struct decree_status *status)
+{
+	struct node_shard *ns = context;
+	struct decree_node *node = ns->node;
+	struct wal_status wal;
+
+	wal_status(ns->wal, &wal);
+	status->log_mode = wal.mode;
+	status->log_bytes = wal.log_bytes;
+	status->log_bytes_used = wal.used_bytes;
+	status->auth = node->config.auth == CONFIG_AUTH_GMAC;
+	status->idle = node->idle;
+	status->uptime_ns = node_now_ns() - node->process_start_ns;
+	status->start_to_ready_ns = atomic_load_explicit(&node->ready_ns, memory_order_relaxed);
+	status->memory_bytes = atomic_load_explicit(&node->memory_bytes, memory_order_relaxed);
+	if (node->net != NULL) {
+		const struct net_counters *counters = net_shard_counters(node->net, ns->index);
+
+		status->frames_received =
+			atomic_load_explicit(&counters->received, memory_order_relaxed);
+		status->frames_sent = atomic_load_explicit(&counters->sent, memory_order_relaxed);
+		status->frames_dropped = sum_drops(counters);
+	}
+	fill_peers(ns, status);
+}
+
+/* ------------------------------------------------------------------------------ thread */
+
+static void *
+control_main(void *context)
+{
+	struct decree_node *node = context;
+	struct timespec pause = { .tv_nsec = NODE_CONTROL_NS };
+	uint64_t memory_at_ns = 0;
+	bool has_told_failure = false;
+
+	prctl(PR_SET_NAME, "decree-control");
+	while (!atomic_load_explicit(&node->stop, memory_order_relaxed) ||
+		(!has_told_failure && atomic_load(&node->failed) != 0)) {
+		uint64_t now_ns = node_now_ns();
+
+		if (node->net != NULL)
+			net_control_tick(node->net, now_ns);
+		look_at_peers(node);
+		for (uint32_t i = 0; i < node->shard_count; i++)
+			drain_lines(&node->shards[i], now_ns);
+		if (now_ns >= memory_at_ns) {
+			memory_at_ns = now_ns + MEMORY_EVERY_NS;
+			atomic_store_explicit(&node->memory_bytes, control_memory_bytes(),
+				memory_order_relaxed);
+		}
+		if (!has_told_failure && atomic_load(&node->failed) != 0) {
+			char text[DECREE_ERROR_BYTES];
+
+			has_told_failure = true;
+			(void)decree_health(node, text);
+			write_line(node, DECREE_LOG_ERROR, text);
+		}
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+int
+control_start(struct decree_node *node)
+{
+	pthread_attr_t attr;
+	cpu_set_t set;
+	int rc = -pthread_attr_init(&attr);
+
+	if (rc != 0)
+		return rc;
+	if (node->config.control_cpu >= 0) {
+		CPU_ZERO(&set);
+		CPU_SET(node->config.control_cpu, &set);
+		rc = -pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	}
+	if (rc == 0)
+		rc = -pthread_create(&node->control, &attr, control_main, node);
+	node->has_control = rc == 0;
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+void
+control_join(struct decree_node *node)
+{
+	if (node->has_control)
+		pthread_join(node->control, NULL);
+	node->has_control = false;
+}

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node from configuration to running threads, and back.
+ *
+ *   decree_open    configuration -> logs recovered into shards -> EAL, unless the host has it -> ports
+ *   decree_start   one thread per shard, which makes the new boot count durable before its first frame;
+ *                  then the control thread
+ *   decree_stop    threads end
+ *   decree_close   logs and ports closed, memory given back
+ *
+ * The logs come before EAL: a directory that is damaged or not ours is the likeliest reason to refuse, and
+ * it is found without touching a port.
+ *
+ * What may fail after the start: a shard stops by itself (its log failed, or the core found safety broken).
+ * Then every thread of the node ends, since a node that is half there helps nobody, and decree_health() says why.
+ */
+#include "engine/runtime/node_private.h"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings. The first 64 MiB hold EAL's own. */
+#define EAL_MIB_FIRST 64
+#define EAL_MIB_NEXT  32
+
+#define ANSWER_NS_MAX 1000000000ull /* a shard that does not answer for so long is paused */
+
+static int
+refuse(int rc, char *ret_error, const char *text)
+{
+	snprintf(ret_error, DECREE_ERROR_BYTES, "%s", text);
+	return rc;
+}
+
+bool
+node_is_owner(const struct decree_node *node)
+{
+	return pthread_equal(node->owner, pthread_self());
+}
+
+void
+node_fail(struct decree_node *node, int rc, const char *text)
+{
+	pthread_mutex_lock(&node->failed_mutex);
+	if (atomic_load(&node->failed) == 0) {
+		snprintf(node->failed_text, sizeof(node->failed_text), "%s", text);
+		atomic_store(&node->failed, rc);
+	}
+	pthread_mutex_unlock(&node->failed_mutex);
+	atomic_store(&node->stop, true);
+}
+
+/* ------------------------------------------------------------------------------ checks */
+
+static int
+check_options(const struct decree_options *o, char *ret_error)
+{
+	if (o == NULL || o->struct_bytes != sizeof(*o))
+		return refuse(-EINVAL, ret_error,
+			"options: struct_bytes is not that of this version of decree: compile the program "
+			"against the headers of the library that it runs with");
+	if (o->config_path == NULL)
+		return refuse(-EINVAL, ret_error, "options: no config_path");
+	if (o->machine_ops == NULL || o->machine_ops->struct_bytes == 0 ||
+		o->machine_ops->struct_bytes > sizeof(*o->machine_ops) ||
+		o->machine_ops->apply == NULL || o->machine_ops->digest == NULL ||
+		o->machines == NULL)
+		return refuse(-EINVAL, ret_error,
+			"options: machine_ops needs apply, digest and struct_bytes, and machines one "
+			"machine for each group");
+	return 0;
+}
+
+static int
+load_config(struct decree_node *node, const struct decree_options *o, char *ret_error)
+{
+	int rc = config_load(o->config_path, o->settings, o->setting_count, CONFIG_FOR_NODE,
+		&node->config, ret_error);
+
+	if (rc != 0)
+		return rc;
+	if (o->group_count != node->config.group_count) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s says groups = %u, but the program has machines for %u", node->config.path,
+			node->config.group_count, o->group_count);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static uint64_t
+process_start_ns(void)
+{
+	unsigned long long ticks = 0;
+	char text[1024];
+	FILE *file = fopen("/proc/self/stat", "re");
+	struct timespec boot;
+	uint64_t age_ns = 0;
+
+	if (file != NULL) {
+		size_t count = fread(text, 1, sizeof(text) - 1, file);
+		const char *at;
+
+		text[count] = '\0';
+		at = strrchr(text, ')'); /* the name may hold anything */
+		if (at != NULL)
+			(void)sscanf(at + 1,
+				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+				"%*d %*d %llu",
+				&ticks);
+		fclose(file);
+	}
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	if (ticks > 0)
+		age_ns = (uint64_t)boot.tv_sec * 1000000000ull + (uint64_t)boot.tv_nsec -
+			ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK));
+	return node_now_ns() - age_ns;
+}
+
+/* ------------------------------------------------------------------------------ EAL and ports */
+
+/* EAL pins the thread that starts it; "0@(0,1)" gives it every CPU that it has now. */
+static void
+lcores_text(const cpu_set_t *cpus, char *text, size_t bytes)
+{
+	size_t used = (size_t)snprintf(text, bytes, "0@(");
+	const char *comma = "";
+
+	for (int cpu = 0; cpu < CPU_SETSIZE && used + 8 < bytes; cpu++)
+		if (CPU_ISSET(cpu, cpus)) {
+			used += (size_t)snprintf(text + used, bytes - used, "%s%d", comma, cpu);
+			comma = ",";
+		}
+	snprintf(text + used, bytes - used, ")");
+}
+
+static int
+start_eal(struct decree_node *node, char *ret_error)
+{
+	const struct config *c = &node->config;
+	const char *devices[CONFIG_PORT_COUNT_MAX], *extra[CONFIG_EAL_ARG_COUNT_MAX];
+	char lcores[4096];
+	cpu_set_t cpus;
+	struct net_eal_config eal = {
+		.program = "decree",
+		.devices = devices,
+		.device_count = c->port_count,
+		.lcores = lcores,
+		.memory_mib = EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT,
+		.extra = extra,
+		.extra_count = c->eal_arg_count,
+	};
+	int rc;
+
+	for (uint32_t i = 0; i < c->port_count; i++)
+		devices[i] = c->ports[i].device;
+	for (uint32_t i = 0; i < c->eal_arg_count; i++)
+		extra[i] = c->eal_args[i];
+	CPU_ZERO(&cpus);
+	(void)sched_getaffinity(0, sizeof(cpus), &cpus); /* cannot fail for this thread and size */
+	lcores_text(&cpus, lcores, sizeof(lcores));
+
+	node->eal_args = calloc(1, sizeof(*node->eal_args));
+	if (node->eal_args == NULL)
+		return refuse(-ENOMEM, ret_error, "out of memory");
+	rc = net_eal_args(&eal, node->eal_args, ret_error);
+	if (rc != 0)
+		return rc;
+	if (node->eal_args->notice[0] != '\0')
+		node_log(node, DECREE_LOG_NOTICE, "%s", node->eal_args->notice);
+	if (rte_eal_init(node->eal_args->argc, node->eal_args->argv) < 0) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"DPDK's EAL did not start (%s): its own lines above say more; 'decree check' looks "
+			"at hugepages, drivers and limits", rte_strerror(rte_errno));
+		return rte_errno > 0 ? -rte_errno : -EIO;
+	}
+	node->owns_eal = true;
+	(void)sched_setaffinity(0, sizeof(cpus), &cpus); /* as it was; failing costs only speed */
+	return 0;
+}
+
+/* A peer with other constants would compute other states. Shards' threads. */
+static bool
+accept_identity(void *context, uint16_t node_id, const uint8_t *identity, uint32_t identity_bytes)
+{
+	const struct decree_node *node = context;
+	struct identity mine, theirs;
+
+	if (identity_decode(identity, identity_bytes, &theirs) != 0 ||
+		identity_decode(node->identity, IDENTITY_BYTES, &mine) != 0)
+		return false;
+	return theirs.node_id == node_id && identity_difference(&mine, &theirs) == NULL;
+}
+
+static int
+read_keys(const struct config *c, struct net_config *net, char *ret_error)
+{
+	int rc = 0;
+
+	net->auth = c->auth == CONFIG_AUTH_GMAC ? NET_AUTH_GMAC : NET_AUTH_NONE;
+	net->are_clients_allowed = c->auth == CONFIG_AUTH_NONE || c->client_key_file[0] != '\0';
+	if (c->auth == CONFIG_AUTH_NONE)
+		return 0;
+	rc = config_key_read(c->key_file, net->cluster_key, ret_error);
+	if (rc == 0 && net->are_clients_allowed)
+		rc = config_key_read(c->client_key_file, net->client_key, ret_error);
+	return rc;
+}
+
+static int
+open_net(struct decree_node *node, char *ret_error)
+{
+	const struct config *c = &node->config;
+	const struct config_node *self = config_find_node(c, c->node_id);
+	struct net_port_config ports[CONFIG_PORT_COUNT_MAX];
+	struct net_peer_config peers[DECREE_NODE_COUNT_MAX];
+	struct net_config net = {
+		.cluster_id = c->cluster_id,
+		.node_id = c->node_id,
+		.boot_count = node->boot_count,
+		.base_port = (uint16_t)c->base_port,
+		.shard_count = (uint16_t)c->shard_count,
+		.mtu = (uint16_t)c->mtu,
+		.ports = ports,
+		.port_count = c->port_count,
+		.peers = peers,
+		.identity = node->identity,
+		.identity_bytes = IDENTITY_BYTES,
+		.accept_identity = accept_identity,
+		.accept_context = node,
+	};
+	int rc = read_keys(c, &net, ret_error);
+
+	for (uint32_t i = 0; i < c->port_count; i++)
+		ports[i] = (struct net_port_config){
+			.device = c->ports[i].device,
+			.peer_id = c->ports[i].peer_id,
+			.ipv4 = self->ipv4,
+		};
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		const struct config_node *peer = &c->nodes[i];
+		struct net_peer_config *to = &peers[net.peer_count];
+
+		if (peer->node_id == c->node_id)
+			continue;
+		*to = (struct net_peer_config){
+			.node_id = peer->node_id,
+			.ipv4 = peer->ipv4,
+			.base_port = (uint16_t)c->base_port,
+			.has_mac = peer->has_mac,
+		};
+		memcpy(to->mac, peer->mac, sizeof(to->mac));
+		net.peer_count++;
+	}
+	if (rc == 0)
+		rc = net_open(&net, &node->net, ret_error);
+	explicit_bzero(net.cluster_key, sizeof(net.cluster_key));
+	explicit_bzero(net.client_key, sizeof(net.client_key));
+	if (rc == 0 && net_payload_bytes_max(node->net) < node->shards[0].config.frame_bytes)
+		rc = refuse(-EINVAL, ret_error, "mtu leaves too little room for a slot");
+	return rc;
+}
+
+static int
+open_ports(struct decree_node *node, char *ret_error)
+{
+	struct identity mine = identity_of_config(&node->config, 0, &node->disk);
+	int rc = 0;
+
+	identity_encode(&mine, node->identity);
+	if (node->config.port_count == 0)
+		return 0;
+	if (!node->options.eal_is_initialised)
+		rc = start_eal(node, ret_error);
+	if (rc == 0)
+		rc = open_net(node, ret_error);
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------ open */
+
+static int
+create_shards(struct decree_node *node, char *ret_error)
+{
+	node->shard_count = node->config.shard_count;
+	node->shards = calloc(node->shard_count, sizeof(*node->shards));
+	if (node->shards == NULL)
+		return refuse(-ENOMEM, ret_error, "out of memory");
+	for (uint32_t i = 0; i < node->shard_count; i++) {
+		struct node_shard *ns = &node->shards[i];
+
+		ns->node = node;
+		ns->index = (uint16_t)i;
+		ns->is_pinned = node->config.cpu_count > 0;
+		ns->cpu = node->config.cpus[i];
+		ns->lines = calloc(NODE_LOG_LINE_COUNT, sizeof(*ns->lines));
+		if (ns->lines == NULL)
+			return refuse(-ENOMEM, ret_error, "out of memory");
+	}
+	return 0;
+}
+
+static void
+say_what_runs(struct decree_node *node)
+{
+	static const char *const modes[] = { "durable", "buffered", "memory" };
+	const struct config *c = &node->config;
+	uint64_t bytes = control_memory_bytes();
+
+	atomic_store(&node->memory_bytes, bytes);
+	node_log(node, DECREE_LOG_NOTICE,
+		"node %u, boot %llu: %u shard(s), %u group(s), log %s, %s, idle %s, memory %llu MiB "
+		"(resident + hugepages)",
+		c->node_id, (unsigned long long)node->boot_count, c->shard_count, c->group_count,
+		modes[c->log_mode], node->net != NULL ? net_describe(node->net) : "no network",
+		idle_name(node->idle), (unsigned long long)(bytes >> 20));
+	if (c->log_mode == DECREE_LOG_MEMORY)
+		node_log(node, DECREE_LOG_WARNING,
+			"log mode MEMORY: a restart of this process loses what it promised; such a node must be "
+			"replaced, never restarted");
+	if (c->log_mode == DECREE_LOG_BUFFERED)
+		node_log(node, DECREE_LOG_WARNING,
+			"log mode BUFFERED: a power cut loses what was acknowledged; a node that lost power "
+			"must be replaced");
+	if (c->auth == CONFIG_AUTH_NONE)
+		node_log(node, DECREE_LOG_WARNING,
+			"auth NONE: whoever reaches this port may speak for any node or client");
+}
+
+static int
+build(struct decree_node *node, const struct decree_options *options, char *ret_error)
+{
+	int rc = load_config(node, options, ret_error);
+
+	if (rc == 0)
+		rc = create_shards(node, ret_error);
+	if (rc == 0)
+		rc = recover_shards(node, ret_error);
+	if (rc == 0)
+		rc = open_ports(node, ret_error);
+	if (rc != 0)
+		return rc;
+	node->idle = idle_choose(node);
+	for (uint32_t i = 0; i < node->shard_count; i++)
+		shard_attach(node->shards[i].shard, node->shards[i].wal,
+			node->net != NULL ? (void *)net_shard(node->net, (uint16_t)i) : NULL);
+	say_what_runs(node);
+	return 0;
+}
+
+DECREE_API int
+decree_open(const struct decree_options *options, struct decree_node **ret_node,
+	char ret_error[DECREE_ERROR_BYTES])
+{
+	struct decree_node *node;
+	int rc = check_options(options, ret_error);
+
+	if (rc != 0)
+		return rc;
+	node = calloc(1, sizeof(*node));
+	if (node == NULL)
+		return refuse(-ENOMEM, ret_error, "out of memory");
+	node->owner = pthread_self();
+	node->options = *options;
+	memcpy(&node->machine_ops, options->machine_ops, options->machine_ops->struct_bytes);
+	node->process_start_ns = process_start_ns();
+	pthread_mutex_init(&node->failed_mutex, NULL);
+	pthread_mutex_init(&node->status_mutex, NULL);
+	rc = build(node, options, ret_error);
+	if (rc != 0) {
+		decree_close(node);
+		return rc;
+	}
+	*ret_node = node;
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------ start, stop, close */
+
+DECREE_API int
+decree_start(struct decree_node *node)
+{
+	int rc = 0;
+
+	if (!node_is_owner(node))
+		return -EPERM;
+	if (node->is_started)
+		return -EALREADY;
+	node->is_started = true;
+	for (uint32_t i = 0; rc == 0 && i < node->shard_count; i++)
+		rc = thread_start(&node->shards[i]);
+	if (rc == 0)
+		rc = control_start(node);
+	if (rc != 0)
+		decree_stop(node);
+	return rc;
+}
+
+DECREE_API int
+decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES])
+{
+	int rc = atomic_load(&node->failed);
+
+	if (rc == 0)
+		return 0;
+	pthread_mutex_lock(&node->failed_mutex);
+	memcpy(ret_error, node->failed_text, DECREE_ERROR_BYTES);
+	pthread_mutex_unlock(&node->failed_mutex);
+	return rc;
+}
+
+DECREE_API void
+decree_stop(struct decree_node *node)
+{
+	decree_assert(node_is_owner(node));
+	atomic_store(&node->stop, true);
+	for (uint32_t i = 0; i < node->shard_count; i++)
+		thread_join(&node->shards[i]);
+	control_join(node);
+}
+
+DECREE_API void
+decree_close(struct decree_node *node)
+{
+	if (node == NULL)
+		return;
+	decree_stop(node);
+	recover_undo(node);
+	net_close(node->net);
+	if (node->owns_eal)
+		rte_eal_cleanup();
+	free(node->eal_args);
+	for (uint32_t i = 0; node->shards != NULL && i < node->shard_count; i++)
+		free(node->shards[i].lines);
+	free(node->shards);
+	pthread_mutex_destroy(&node->status_mutex);
+	pthread_mutex_destroy(&node->failed_mutex);
+	free(node);
+}
+
+/* ------------------------------------------------------------------------------ status */
+
+static bool
+is_running(const struct node_shard *ns)
+{
+	/* Acquire: pairs with the release at the end of thread_main(). */
+	return atomic_load_explicit(&ns->is_running, memory_order_acquire);
+}
+
+/* Withdraw a question. @return false: it is being answered, or was */
+static bool
+take_back_question(struct node_shard *ns)
+{
+	uint32_t asked = QUESTION_ASKED;
+
+	return atomic_compare_exchange_strong_explicit(&ns->question, &asked, QUESTION_NONE,
+		memory_order_relaxed, memory_order_relaxed);
+}
+
+/* The shard answers between two turns: what it says is of one moment. */
+static int
+ask(struct node_shard *ns, uint16_t group, struct decree_group_status *ret_status)
+{
+	uint64_t until_ns = node_now_ns() + ANSWER_NS_MAX;
+
+	ns->question_group = group;
+	/* Release and acquire: pair with those in answer_question(). */
+	atomic_store_explicit(&ns->question, QUESTION_ASKED, memory_order_release);
+	while (atomic_load_explicit(&ns->question, memory_order_acquire) != QUESTION_ANSWERED) {
+		if (!is_running(ns) && take_back_question(ns))
+			return shard_group_status(ns->shard, group, ret_status);
+		if (node_now_ns() > until_ns && take_back_question(ns))
+			return -ETIMEDOUT;
+		sched_yield();
+	}
+	*ret_status = ns->question_answer;
+	return ns->question_rc;
+}
+
+DECREE_API int
+decree_group_status(
+	struct decree_node *node, uint16_t group, struct decree_group_status *ret_status)
+{
+	struct node_shard *ns;
+	int rc;
+
+	if (group >= node->config.group_count)
+		return -ENOENT;
+	ns = &node->shards[config_group_to_shard(&node->config, group)];
+	pthread_mutex_lock(&node->status_mutex);
+	if (is_running(ns))
+		rc = ask(ns, group, ret_status);
+	else
+		rc = shard_group_status(ns->shard, group, ret_status);
+	pthread_mutex_unlock(&node->status_mutex);
+	return rc;
+}

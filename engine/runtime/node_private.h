@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file node_private.h
+ * The inside of a node, for the files that put it on threads, DPDK and a disk:
+ *
+ *   node.c     open, start, stop, close        recover.c   a shard's memory and what its log holds
+ *   thread.c   a shard's thread                proposer.c  proposers and their mailboxes
+ *   control.c  the control thread: slow work, the log lines, memory, what status requests show
+ */
+#ifndef RUNTIME_NODE_PRIVATE_H
+#define RUNTIME_NODE_PRIVATE_H
+
+#include "base/assert.h"
+#include "engine/runtime/config.h"
+#include "engine/runtime/identity.h"
+#include "engine/runtime/mailbox.h"
+#include "engine/runtime/shard.h"
+#include "net/net.h"
+#include "wal/directory.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define NODE_ARENA_BYTES_MIN  (4u << 20)
+#define NODE_LOG_LINE_COUNT   64
+#define NODE_CONTROL_NS	      (10 * 1000 * 1000ull)
+
+/* A proposer's place at its shard. Each state has one writer, who hands the slot on with a release that
+ * pairs with the other side's acquire. */
+enum slot_state {
+	SLOT_FREE = 0,	  /* anybody may claim it */
+	SLOT_CLAIMED = 1, /* the proposer's thread fills it */
+	SLOT_OPENING = 2, /* the shard shall open it */
+	SLOT_OPEN = 3,
+	SLOT_CLOSING = 4, /* the shard shall close it */
+	SLOT_CLOSED = 5,  /* the shard does not touch the mailbox any more */
+};
+
+struct proposer_slot {
+	_Atomic uint32_t state;
+	uint16_t group;
+	int gateway; /* shard's */
+	uint8_t token[DECREE_UUID_BYTES];
+	struct mailbox *mailbox;
+};
+
+struct log_line {
+	uint32_t level;
+	char text[DECREE_ERROR_BYTES];
+};
+
+/* One question about a group at a time, from whatever thread: the asker holds status_mutex. */
+enum question_state {
+	QUESTION_NONE = 0,
+	QUESTION_ASKED = 1,
+	QUESTION_ANSWERING = 2,
+	QUESTION_ANSWERED = 3,
+};
+
+struct node_shard {
+	struct decree_node *node;
+	uint16_t index;
+	uint16_t cpu;	     /* where it runs, if is_pinned */
+	bool is_pinned;
+	struct shard *shard; /* owner: its thread while that runs, else the owner of the node */
+	void *memory;
+	size_t memory_bytes;
+	struct wal *wal;
+	struct shard_config config;
+	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
+	void *machines[SHARD_GROUP_COUNT_MAX];
+	uint64_t found_boot_count;
+
+	pthread_t thread;
+	bool has_thread;	 /* to be joined */
+	_Atomic bool is_running; /* release when the thread is done with `shard` */
+	uint64_t turn_at_ns;	 /* of the turn before, for the sleep strategy */
+
+	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
+
+	_Atomic uint32_t question;
+	uint16_t question_group;
+	int question_rc;
+	struct decree_group_status question_answer;
+
+	/* Lines for the log: the shard writes, the control thread reads. */
+	struct log_line *lines; /* [NODE_LOG_LINE_COUNT] */
+	_Atomic uint64_t line_head; /* release: the line is whole */
+	_Atomic uint64_t line_tail;
+	_Atomic uint64_t lines_lost;
+
+	/* From the control thread, relaxed: what status replies show of each peer's session. */
+	_Atomic uint8_t peer_up[DECREE_NODE_COUNT_MAX];
+};
+
+struct decree_node {
+	struct config config;
+	struct decree_options options; /* strings and arrays in it are void after decree_open() */
+	struct decree_machine_ops machine_ops;
+	pthread_t owner;
+	struct decree_uuid disk;
+	uint8_t identity[IDENTITY_BYTES];
+	uint64_t boot_count;
+	uint64_t nonce;
+	enum decree_idle idle; /* never AUTO */
+	uint64_t process_start_ns; /* CLOCK_MONOTONIC */
+	_Atomic uint64_t ready_ns; /* start of the process to the first turn; 0 = not yet */
+	_Atomic uint64_t memory_bytes;
+
+	bool owns_eal;
+	struct net_eal_args *eal_args;
+	struct net_node *net; /* NULL: a cluster of one without ports */
+	uint32_t shard_count;
+	struct node_shard *shards; /* [shard_count] */
+
+	pthread_t control;
+	bool has_control;
+	bool is_started;
+	_Atomic bool stop; /* every thread ends its loop */
+	_Atomic int failed; /* 0, or -errno: a shard stopped by itself */
+	pthread_mutex_t failed_mutex;
+	char failed_text[DECREE_ERROR_BYTES];
+	pthread_mutex_t status_mutex; /* askers of decree_group_status(); no shard ever takes it */
+	uint64_t line_budget;	      /* control thread: log lines that may still be written this second */
+	uint64_t line_budget_at_ns;
+	uint64_t lines_suppressed;
+};
+
+uint64_t node_now_ns(void);
+
+/** To on_log, or standard error. Owner's and control thread. */
+void node_log(struct decree_node *node, enum decree_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/** Remember why, and let every thread end. Any thread. */
+void node_fail(struct decree_node *node, int rc, const char *text);
+
+bool node_is_owner(const struct decree_node *node);
+
+/* recover.c */
+int recover_shards(struct decree_node *node, char *ret_error);
+void recover_undo(struct decree_node *node);
+
+/* thread.c */
+int thread_start(struct node_shard *ns);
+void thread_join(struct node_shard *ns);
+enum decree_idle idle_choose(const struct decree_node *node);
+const char *idle_name(enum decree_idle idle);
+
+/* control.c */
+int control_start(struct decree_node *node);
+void control_join(struct decree_node *node);
+void control_fill_status(void *context, struct decree_status *status); /* context: node_shard */
+void control_push_line(void *context, enum decree_log_level level, const char *line);
+uint64_t control_memory_bytes(void);
+
+/* proposer.c */
+void proposer_serve(struct node_shard *ns); /* shard's thread, every turn */
+
+/* nonet.c: the network of a cluster of one without ports. */
+extern const struct net_ops nonet_ops;
+
+#endif

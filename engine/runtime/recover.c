@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a data directory to shards that know what they promised:
+ *
+ *   1. each shard gets its memory, all of it, populated
+ *   2. its log is opened; recovery hands over identity, hard states and records, and the shard replays them:
+ *      the state machines are where they were
+ *   3. the node's boot count is the highest found + 1; the loop makes it durable before the first frame
+ *
+ * What may fail: the directory is not formatted, is another node's, is in use, or holds damage that may have
+ * been acknowledged. Nothing has been written then, and the error says what to do.
+ */
+#include "engine/runtime/node_private.h"
+
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#define HUGE_BYTES (2ull << 20)
+
+/* Slots kept in memory: the protocol needs 2 x alpha; more saves reading the log for a peer that was away
+ * for a moment. 8,192 slots of 1,328 bytes are 11 MiB. */
+#define RING_SLOTS_MIN 8192
+
+static uint32_t
+ring_slots(const struct config *c)
+{
+	uint32_t slots = RING_SLOTS_MIN;
+
+	while (slots < 2 * c->alpha)
+		slots *= 2;
+	return slots;
+}
+
+static uint32_t
+frame_bytes(const struct config *c)
+{
+	return c->mtu - (CONFIG_SLOT_OVERHEAD_BYTES - ENG_VALUE_OVERHEAD_BYTES);
+}
+
+static int
+check_limits(const struct config *c, char *ret_error)
+{
+	uint32_t per_fragment = eng_promise_entry_count_max(frame_bytes(c));
+	uint32_t groups_per_shard = (c->group_count + c->shard_count - 1) / c->shard_count;
+
+	if (ring_slots(c) / per_fragment >= 256) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s: alpha = %u is more than a promise can list in frames of mtu = %u: lower "
+			"alpha to %u", c->path, c->alpha, c->mtu, 256 * per_fragment / 4);
+		return -EINVAL;
+	}
+	if (groups_per_shard > SHARD_GROUP_COUNT_MAX) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s: %u groups on %u shards: one shard owns at most %u", c->path,
+			c->group_count, c->shard_count, SHARD_GROUP_COUNT_MAX);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void
+fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
+{
+	const struct config *c = &node->config;
+
+	*e = (struct eng_config){
+		.cluster_id = c->cluster_id,
+		.node_id = c->node_id,
+		.group = group,
+		.member_count = c->node_count,
+		.q1 = c->q1,
+		.q2 = c->q2,
+		.nonce = node->nonce,
+		.seed = node->nonce ^ (group * 0x9e3779b97f4a7c15ull),
+		.slot_bytes = c->slot_bytes,
+		.alpha = c->alpha,
+		.window_slots = c->window_slots,
+		.ring_slots = ring_slots(c),
+		.frame_bytes = frame_bytes(c),
+		.command_bytes_max = c->command_bytes_max,
+		.session_count = c->session_count,
+		.session_window = c->session_window,
+		.heartbeat_ns = c->heartbeat_ns,
+		.election_ns = c->election_ns,
+		.disk_stall_ns = c->disk_stall_ns,
+	};
+	for (uint32_t i = 0; i < c->node_count; i++)
+		e->members[i].node_id = c->nodes[i].node_id;
+}
+
+static void
+fill_config(struct node_shard *ns)
+{
+	struct decree_node *node = ns->node;
+	const struct config *c = &node->config;
+	uint32_t count = 0;
+
+	for (uint16_t group = 0; group < c->group_count; group++) {
+		if (config_group_to_shard(c, group) != ns->index)
+			continue;
+		fill_group(node, group, &ns->groups[count]);
+		ns->machines[count] = node->options.machines[group];
+		count++;
+	}
+	ns->config = (struct shard_config){
+		.net_ops = c->port_count > 0 ? &net_dpdk_ops : &nonet_ops,
+		.frame_bytes = frame_bytes(c),
+		.log_ops = &wal_log_ops,
+		.log_bytes = c->log_bytes,
+		.groups = ns->groups,
+		.group_count = count,
+		.machine_ops = &node->machine_ops,
+		.machines = ns->machines,
+		.gateway_window = c->session_window,
+		.context = ns,
+		.on_log = control_push_line,
+		.fill_status = control_fill_status,
+	};
+}
+
+/* Callbacks of the embedding program know nothing of shards. */
+static void
+pass_applied(void *context, uint16_t group, struct decree_slot first, struct decree_slot after)
+{
+	struct node_shard *ns = context;
+
+	ns->node->options.on_applied(ns->node->options.context, group, first, after);
+}
+
+static void
+pass_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,
+	struct decree_ballot ballot)
+{
+	struct node_shard *ns = context;
+
+	ns->node->options.on_role(ns->node->options.context, group, role, leader, ballot);
+}
+
+/* Huge pages if the kernel has some at hand, ordinary ones if not; every page is touched now. */
+static void *
+memory_take(size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	if (bytes >= HUGE_BYTES)
+		(void)madvise(at, bytes, MADV_HUGEPAGE); /* a wish: without it, small pages */
+	if (madvise(at, bytes, MADV_POPULATE_WRITE) != 0)
+		memset(at, 0, bytes); /* older kernels */
+	return at;
+}
+
+static int
+shard_create(struct node_shard *ns, char *ret_error)
+{
+	struct decree_node *node = ns->node;
+
+	fill_config(ns);
+	if (node->options.on_applied != NULL)
+		ns->config.on_applied = pass_applied;
+	if (node->options.on_role != NULL)
+		ns->config.on_role = pass_role;
+	for (uint32_t i = 0; i < ns->config.group_count; i++)
+		ns->groups[i].disk = node->disk;
+	ns->memory_bytes = shard_bytes(&ns->config);
+	ns->memory = memory_take(ns->memory_bytes);
+	if (ns->memory == NULL) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"no memory for shard %u: it needs %zu MiB. Lower session_count or log_bytes",
+			ns->index, ns->memory_bytes >> 20);
+		return -ENOMEM;
+	}
+	ns->shard = shard_init(ns->memory, &ns->config);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------ the log's callbacks */
+
+/* The first callback of an open: the disk uuid is known only now, and the core must know it too. */
+static int
+on_identity(void *context, const struct decree_uuid *uuid, const void *blob, uint32_t bytes,
+	char *ret_error)
+{
+	struct node_shard *ns = context;
+	struct decree_node *node = ns->node;
+	struct identity found;
+	char what[CONFIG_PATH_BYTES + 16];
+	int rc;
+
+	(void)uuid;
+	snprintf(what, sizeof(what), "%s/shard-%u", node->config.data_dir, ns->index);
+	if (identity_decode(blob, bytes, &found) != 0) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s: this log was not made by 'decree format' of this version", what);
+		return -EBADMSG;
+	}
+	rc = identity_check(&found, &node->config, ns->index, what, ret_error);
+	if (rc != 0)
+		return rc;
+	if (ns->index == 0)
+		node->disk = found.disk;
+	else if (memcmp(&node->disk, &found.disk, sizeof(found.disk)) != 0) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s and shard-0 beside it were not formatted together: the directories of two "
+			"nodes were mixed up. Put the right one back", what);
+		return -EXDEV;
+	}
+	return shard_create(ns, ret_error);
+}
+
+static int
+on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
+{
+	struct node_shard *ns = context;
+
+	if (generation == 0)
+		return 0; /* the first start */
+	return shard_recover_meta(ns->shard, blob, bytes, &ns->found_boot_count);
+}
+
+static int
+on_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
+	uint32_t payload_bytes)
+{
+	struct node_shard *ns = context;
+	char text[DECREE_ERROR_BYTES];
+
+	if (shard_recover_record(ns->shard, tag, payload, payload_bytes, *place) != 0)
+		return -EBADMSG;
+	return shard_stop_reason(ns->shard, text) == SHARD_RUNS ? 0 : -EBADMSG;
+}
+
+static void
+on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total)
+{
+	struct node_shard *ns = context;
+
+	if (bytes_done > 256ull << 20)
+		node_log(ns->node, DECREE_LOG_INFO, "shard %u: read %llu of %llu MiB of its log", ns->index,
+			(unsigned long long)(bytes_done >> 20), (unsigned long long)(bytes_total >> 20));
+}
+
+static int
+open_log(struct node_shard *ns, char *ret_error)
+{
+	struct wal_config cfg = {
+		.mode = ns->node->config.log_mode,
+		.recovery = {
+			.context = ns,
+			.identity = on_identity,
+			.meta = on_meta,
+			.record = on_record,
+			.progress = on_progress,
+		},
+	};
+	char path[CONFIG_PATH_BYTES + 16];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/shard-%u", ns->node->config.data_dir, ns->index);
+	rc = wal_directory_open(path, &cfg, 0, &ns->wal, ret_error);
+	if (rc != 0 && ns->shard != NULL) {
+		char text[DECREE_ERROR_BYTES];
+
+		if (shard_stop_reason(ns->shard, text) != SHARD_RUNS)
+			snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s: %.300s", path, text);
+	}
+	return rc;
+}
+
+int
+recover_shards(struct decree_node *node, char *ret_error)
+{
+	int rc = check_limits(&node->config, ret_error);
+
+	if (rc != 0)
+		return rc;
+	if (getrandom(&node->nonce, sizeof(node->nonce), 0) != sizeof(node->nonce)) {
+		snprintf(ret_error, DECREE_ERROR_BYTES, "no random numbers: %s", strerror(errno));
+		return -EIO;
+	}
+	for (uint32_t i = 0; i < node->shard_count; i++) {
+		struct node_shard *ns = &node->shards[i];
+
+		rc = open_log(ns, ret_error);
+		if (rc != 0)
+			return rc;
+		if (node->boot_count < ns->found_boot_count)
+			node->boot_count = ns->found_boot_count;
+	}
+	node->boot_count++;
+	return 0;
+}
+
+void
+recover_undo(struct decree_node *node)
+{
+	for (uint32_t i = 0; node->shards != NULL && i < node->shard_count; i++) {
+		struct node_shard *ns = &node->shards[i];
+
+		wal_close(ns->wal);
+		if (ns->memory != NULL)
+			munmap(ns->memory, ns->memory_bytes);
+		ns->wal = NULL;
+		ns->memory = NULL;
+		ns->shard = NULL;
+	}
+}

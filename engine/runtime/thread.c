@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A shard's thread: one turn of the loop after the other, and what to do when there is no work.
+ *
+ *   spin    pause and look again. Only where the CPU is the shard's alone; even so it gives way while a write
+ *           is under way if the CPU is shared after all: a spinning thread delays the completions that its own
+ *           CPU handles to the next timer tick
+ *   yield   sched_yield() on every empty turn: right for shared CPUs, and nearly as fast as spinning
+ *   sleep   yield for a while, then sleep for short times: laptops
+ *
+ * auto takes spin if every shard is pinned to a CPU of its own that the kernel keeps other work away from
+ * (isolcpus), else yield. A pause or a sleep before the yield only costs: measured on shared CPUs, a yield
+ * on every empty turn gives 4 us round trips where pausing first gives milliseconds.
+ */
+#include "engine/runtime/node_private.h"
+
+#include <rte_lcore.h>
+#include <rte_pause.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define SLEEP_NS	20000 /* under this, timers cost more than they save */
+#define SLEEP_AFTER_NS	200000
+
+uint64_t
+node_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* ------------------------------------------------------------------------------ idle */
+
+const char *
+idle_name(enum decree_idle idle)
+{
+	static const char *const names[] = { "auto", "spin", "yield", "sleep" };
+
+	return names[idle];
+}
+
+/* "2-3,5" as /sys/devices/system/cpu/isolated has it. */
+static bool
+is_listed(const char *list, unsigned cpu)
+{
+	while (*list != '\0') {
+		char *end;
+		unsigned long first = strtoul(list, &end, 10), last = first;
+
+		if (end == list)
+			return false;
+		if (*end == '-')
+			last = strtoul(end + 1, &end, 10);
+		if (cpu >= first && cpu <= last)
+			return true;
+		list = *end == ',' ? end + 1 : end;
+		if (*end != ',')
+			return false;
+	}
+	return false;
+}
+
+static bool
+is_isolated(unsigned cpu)
+{
+	FILE *file = fopen("/sys/devices/system/cpu/isolated", "re");
+	char list[1024] = "";
+
+	if (file == NULL)
+		return false;
+	if (fgets(list, sizeof(list), file) == NULL)
+		list[0] = '\0';
+	fclose(file);
+	return is_listed(list, cpu);
+}
+
+enum decree_idle
+idle_choose(const struct decree_node *node)
+{
+	const struct config *c = &node->config;
+
+	if (c->idle != DECREE_IDLE_AUTO)
+		return c->idle;
+	if (c->cpu_count != c->shard_count)
+		return DECREE_IDLE_YIELD;
+	for (uint32_t i = 0; i < c->cpu_count; i++) {
+		if (!is_isolated(c->cpus[i]))
+			return DECREE_IDLE_YIELD;
+		for (uint32_t k = 0; k < i; k++)
+			if (c->cpus[k] == c->cpus[i])
+				return DECREE_IDLE_YIELD;
+	}
+	return DECREE_IDLE_SPIN;
+}
+
+static void
+sleep_a_little(struct node_shard *ns, uint64_t now_ns)
+{
+	uint64_t wake_at = shard_wake_at(ns->shard);
+	struct timespec pause = { .tv_nsec = SLEEP_NS };
+
+	if (now_ns - ns->turn_at_ns < SLEEP_AFTER_NS || wake_at <= now_ns + SLEEP_NS)
+		sched_yield();
+	else
+		nanosleep(&pause, NULL);
+}
+
+static void
+idle(struct node_shard *ns, uint64_t now_ns)
+{
+	switch (ns->node->idle) {
+	case DECREE_IDLE_SPIN:
+		if (shard_is_log_busy(ns->shard))
+			sched_yield();
+		else
+			rte_pause();
+		return;
+	case DECREE_IDLE_SLEEP: sleep_a_little(ns, now_ns); return;
+	case DECREE_IDLE_AUTO:
+	case DECREE_IDLE_YIELD: sched_yield(); return;
+	}
+}
+
+/* ------------------------------------------------------------------------------ thread */
+
+static void
+answer_question(struct node_shard *ns)
+{
+	uint32_t asked = QUESTION_ASKED;
+
+	if (atomic_load_explicit(&ns->question, memory_order_relaxed) != QUESTION_ASKED)
+		return;
+	/* Acquire: pairs with the release in ask(). It may have been taken back meanwhile. */
+	if (!atomic_compare_exchange_strong_explicit(&ns->question, &asked, QUESTION_ANSWERING,
+		    memory_order_acquire, memory_order_relaxed))
+		return;
+	ns->question_rc =
+		shard_group_status(ns->shard, ns->question_group, &ns->question_answer);
+	atomic_store_explicit(&ns->question, QUESTION_ANSWERED, memory_order_release);
+}
+
+static void
+note_ready(struct node_shard *ns, uint64_t now_ns)
+{
+	uint64_t none = 0;
+
+	if (!shard_has_started(ns->shard))
+		return;
+	(void)atomic_compare_exchange_strong_explicit(&ns->node->ready_ns, &none,
+		now_ns - ns->node->process_start_ns, memory_order_relaxed, memory_order_relaxed);
+}
+
+static void
+run(struct node_shard *ns)
+{
+	struct decree_node *node = ns->node;
+	bool is_ready = false;
+
+	while (!atomic_load_explicit(&node->stop, memory_order_relaxed)) {
+		uint64_t now_ns = node_now_ns();
+		bool did_work = shard_turn(ns->shard, now_ns);
+		char text[DECREE_ERROR_BYTES];
+
+		proposer_serve(ns);
+		answer_question(ns);
+		if (did_work) {
+			ns->turn_at_ns = now_ns;
+			if (shard_stop_reason(ns->shard, text) != SHARD_RUNS) {
+				node_fail(node, -EIO, text);
+				return;
+			}
+			if (!is_ready)
+				note_ready(ns, now_ns);
+			is_ready = shard_has_started(ns->shard);
+			continue;
+		}
+		idle(ns, now_ns);
+	}
+}
+
+static void *
+thread_main(void *context)
+{
+	struct node_shard *ns = context;
+	char name[16];
+
+	snprintf(name, sizeof(name), "decree-%u", ns->index);
+	prctl(PR_SET_NAME, name);
+	/* Gives the thread an lcore id, and with it the caches of the buffer pools. */
+	if (ns->node->net != NULL && rte_thread_register() != 0) {
+		node_fail(ns->node, -ENOSPC, "EAL has no lcore id left for a shard's thread");
+	} else {
+		shard_start(ns->shard, ns->node->boot_count, node_now_ns());
+		run(ns);
+		if (ns->node->net != NULL)
+			rte_thread_unregister();
+	}
+	/* Release: whoever sees it may look into the shard. */
+	atomic_store_explicit(&ns->is_running, false, memory_order_release);
+	return NULL;
+}
+
+static int
+set_cpu(pthread_attr_t *attr, uint16_t cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return -pthread_attr_setaffinity_np(attr, sizeof(set), &set);
+}
+
+int
+thread_start(struct node_shard *ns)
+{
+	pthread_attr_t attr;
+	int rc = -pthread_attr_init(&attr);
+
+	if (rc != 0)
+		return rc;
+	if (ns->is_pinned)
+		rc = set_cpu(&attr, ns->cpu);
+	atomic_store_explicit(&ns->is_running, true, memory_order_relaxed);
+	if (rc == 0)
+		rc = -pthread_create(&ns->thread, &attr, thread_main, ns);
+	if (rc != 0)
+		atomic_store_explicit(&ns->is_running, false, memory_order_relaxed);
+	ns->has_thread = rc == 0;
+	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+void
+thread_join(struct node_shard *ns)
+{
+	if (ns->has_thread)
+		pthread_join(ns->thread, NULL);
+	ns->has_thread = false;
+}
