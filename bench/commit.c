@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commit latency and throughput of an embedded cluster: three processes on this host, each with a node in it,
+ * joined by memif. The process whose node leads proposes commands from a thread of its own and measures
+ * from decree_propose() to the completion.
+ *
+ *   bench-commit [--in-flight N] [--seconds S] [--rounds R] [--mode durable|buffered|memory]
+ *                [--log-bytes N] [--bytes N] [--set section.key=value]... [--dir FOLDER] [--verbose]
+ *
+ * One round = start the cluster, elect, warm up, measure, stop. With the programs bench-rtt and bench-append
+ * beside this one, each round also measures the raw floor with the same transport and disk, so that the two are
+ * compared side by side (A B A B); the medians over the rounds are printed, and last one JSON object.
+ */
+#include "bench/cluster.h"
+#include "bench/histogram.h"
+#include "decree/node.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NODE_COUNT	  3
+#define IN_FLIGHT_MAX	  4096
+#define ROUND_COUNT_MAX	  32
+#define SETTING_COUNT_MAX 16
+#define WARM_UP_NS	  500000000ull
+#define ELECTION_NS_MAX	  20000000000ull
+
+struct options {
+	uint32_t in_flight;
+	double seconds;
+	uint32_t rounds;
+	const char *mode;
+	uint64_t log_bytes;
+	uint32_t bytes;
+	const char *settings[SETTING_COUNT_MAX];
+	uint32_t setting_count;
+	const char *dir;
+};
+
+/* What the leader's process reports. */
+struct result {
+	uint64_t commits;
+	double seconds;
+	double p50_us, p99_us, p999_us, max_us;
+	uint64_t memory_kib;
+};
+
+static bool is_verbose;
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void
+die(const char *what)
+{
+	fprintf(stderr, "bench-commit: %s\n", what);
+	exit(1);
+}
+
+/* ------------------------------------------------------------------------------ the machine */
+
+struct counter {
+	uint64_t count;
+	struct decree_digest digest;
+};
+
+static void
+counter_apply(void *machine, const struct decree_command *commands, uint32_t count,
+	uint64_t cluster_ns, struct decree_sink *sink)
+{
+	struct counter *c = machine;
+
+	(void)cluster_ns;
+	for (uint32_t i = 0; i < count; i++) {
+		c->count++;
+		c->digest.lo += commands[i].bytes;
+		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, c->count);
+	}
+}
+
+static struct decree_digest
+counter_digest(void *machine)
+{
+	const struct counter *c = machine;
+
+	return c->digest;
+}
+
+/* ------------------------------------------------------------------------------ one node */
+
+static void
+on_log(void *context, enum decree_log_level level, const char *line)
+{
+	const uint16_t *node_id = context;
+
+	if (is_verbose || level <= DECREE_LOG_ERROR)
+		fprintf(stderr, "node %u: %s\n", *node_id, line);
+}
+
+struct load {
+	struct decree_proposer *proposer;
+	uint8_t body[65536];
+	uint32_t bytes;
+	uint64_t started[IN_FLIGHT_MAX];
+	uint32_t free[IN_FLIGHT_MAX];
+	uint32_t free_count;
+	uint64_t commits;
+	struct histogram histogram;
+	bool is_measuring;
+};
+
+static void
+push_all(struct load *l)
+{
+	uint64_t now = now_ns();
+
+	while (l->free_count > 0) {
+		uint32_t place = l->free[l->free_count - 1];
+
+		l->started[place] = now;
+		if (decree_propose(l->proposer, l->body, l->bytes, (void *)(uintptr_t)place) != 0)
+			return;
+		l->free_count--;
+	}
+}
+
+static uint32_t
+poll_some(struct load *l)
+{
+	struct decree_completion done[256];
+	uint32_t count = decree_poll(l->proposer, done, 256);
+	uint64_t now = count > 0 ? now_ns() : 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t place = (uint32_t)(uintptr_t)done[i].cookie;
+
+		if (done[i].outcome != DECREE_APPLIED)
+			die("a command was not applied");
+		if (l->is_measuring)
+			histogram_add(&l->histogram, now - l->started[place]);
+		l->free[l->free_count++] = place;
+	}
+	l->commits += count;
+	return count;
+}
+
+static void
+run_for(struct load *l, uint64_t for_ns)
+{
+	uint64_t until = now_ns() + for_ns;
+
+	do {
+		push_all(l);
+		if (poll_some(l) == 0)
+			sched_yield();
+	} while (now_ns() < until);
+}
+
+static uint64_t
+memory_kib(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long kib, sum = 0;
+	char line[256];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "VmRSS: %llu", &kib) == 1 ||
+			sscanf(line, "HugetlbPages: %llu", &kib) == 1)
+			sum += kib;
+	if (file != NULL)
+		fclose(file);
+	return sum;
+}
+
+static void
+measure(struct decree_node *node, const struct options *o, int out)
+{
+	static struct load l;
+	char error[DECREE_ERROR_BYTES];
+	struct result r = { 0 };
+	uint64_t began;
+
+	if (decree_proposer_open(node, 0, &l.proposer, error) != 0)
+		die(error);
+	l.bytes = o->bytes;
+	for (uint32_t i = 0; i < o->in_flight; i++)
+		l.free[l.free_count++] = i;
+	run_for(&l, WARM_UP_NS);
+	l.is_measuring = true;
+	l.commits = 0;
+	began = now_ns();
+	run_for(&l, (uint64_t)(o->seconds * 1e9));
+	r.seconds = (double)(now_ns() - began) / 1e9;
+	r.commits = l.commits;
+	r.p50_us = (double)histogram_at(&l.histogram, 0.5) / 1e3;
+	r.p99_us = (double)histogram_at(&l.histogram, 0.99) / 1e3;
+	r.p999_us = (double)histogram_at(&l.histogram, 0.999) / 1e3;
+	r.max_us = (double)histogram_at(&l.histogram, 1.0) / 1e3;
+	r.memory_kib = memory_kib();
+	if (write(out, &r, sizeof(r)) != sizeof(r))
+		die("the parent is gone");
+	decree_proposer_close(l.proposer);
+}
+
+/* @return node_id of the leader once it is known; this node's own only when it is ready */
+static uint16_t
+await_leader(struct decree_node *node, uint16_t self)
+{
+	uint64_t until = now_ns() + ELECTION_NS_MAX;
+	struct timespec pause = { .tv_nsec = 5000000 };
+
+	while (now_ns() < until) {
+		struct decree_group_status status;
+		char error[DECREE_ERROR_BYTES];
+
+		if (decree_health(node, error) != 0)
+			die(error);
+		if (decree_group_status(node, 0, &status) == 0 && status.leader != 0 &&
+			(status.leader != self || status.ready))
+			return status.leader;
+		nanosleep(&pause, NULL);
+	}
+	die("no leader within 20 s");
+	return 0;
+}
+
+static void
+child(const struct bench_cluster *c, uint16_t node_id, const struct options *o, int in, int out)
+{
+	static const struct decree_machine_ops ops = {
+		.struct_bytes = sizeof(ops),
+		.apply = counter_apply,
+		.digest = counter_digest,
+	};
+	static struct counter counter;
+	void *machines[] = { &counter };
+	struct decree_node *node;
+	char config[512], error[DECREE_ERROR_BYTES], byte;
+	struct decree_options options = {
+		.struct_bytes = sizeof(options),
+		.config_path = config,
+		.settings = o->settings,
+		.setting_count = o->setting_count,
+		.machine_ops = &ops,
+		.machines = machines,
+		.group_count = 1,
+		.context = &node_id,
+		.on_log = on_log,
+	};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	bench_cluster_config(c, node_id, config);
+	if (decree_open(&options, &node, error) != 0)
+		die(error);
+	if (decree_start(node) != 0)
+		die("the node does not start");
+	if (await_leader(node, node_id) == node_id)
+		measure(node, o, out);
+	/* Until the parent says that the leader is done. */
+	if (read(in, &byte, 1) < 0)
+		die("the parent is gone");
+	decree_stop(node);
+	decree_close(node);
+	_exit(0);
+}
+
+/* ------------------------------------------------------------------------------ the parent */
+
+static struct result
+run_cluster(const struct bench_cluster *c, const struct options *o)
+{
+	int stop_pipe[2], result_pipe[2];
+	pid_t pids[NODE_COUNT];
+	struct result r;
+
+	if (pipe(stop_pipe) != 0 || pipe(result_pipe) != 0)
+		die("no pipes");
+	for (uint16_t i = 0; i < NODE_COUNT; i++) {
+		pids[i] = fork();
+		if (pids[i] < 0)
+			die("fork failed");
+		if (pids[i] == 0) {
+			close(stop_pipe[1]);
+			close(result_pipe[0]);
+			child(c, (uint16_t)(i + 1), o, stop_pipe[0], result_pipe[1]);
+		}
+	}
+	close(stop_pipe[0]);
+	close(result_pipe[1]);
+	if (read(result_pipe[0], &r, sizeof(r)) != sizeof(r)) {
+		for (int i = 0; i < NODE_COUNT; i++)
+			kill(pids[i], SIGKILL);
+		die("the cluster ended without a result");
+	}
+	close(stop_pipe[1]);
+	for (int i = 0; i < NODE_COUNT; i++)
+		waitpid(pids[i], NULL, 0);
+	close(result_pipe[0]);
+	return r;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double
+median(double *values, uint32_t count)
+{
+	if (count == 0)
+		return 0;
+	qsort(values, count, sizeof(*values), compare);
+	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* A program beside this one that prints a JSON line with "p50_us". @return 0 if it is not there */
+static double
+run_floor(const char *self, const char *name, const char *arguments)
+{
+	char command[1024], line[4096];
+	const char *slash = strrchr(self, '/');
+	double p50 = 0;
+	FILE *output;
+
+	snprintf(command, sizeof(command), "%.*s%s", (int)(slash == NULL ? 0 : slash - self + 1), self,
+		name);
+	if (access(command, X_OK) != 0)
+		return 0;
+	strncat(command, " ", sizeof(command) - strlen(command) - 1);
+	strncat(command, arguments, sizeof(command) - strlen(command) - 1);
+	output = popen(command, "re");
+	while (output != NULL && fgets(line, sizeof(line), output) != NULL) {
+		const char *at = strstr(line, "\"p50_us\":");
+
+		if (at != NULL)
+			p50 = strtod(at + strlen("\"p50_us\":"), NULL);
+	}
+	if (output != NULL)
+		pclose(output);
+	return p50;
+}
+
+struct series {
+	double p50[ROUND_COUNT_MAX], p99[ROUND_COUNT_MAX], p999[ROUND_COUNT_MAX];
+	double rate[ROUND_COUNT_MAX], rtt[ROUND_COUNT_MAX], append[ROUND_COUNT_MAX];
+	uint64_t memory_kib;
+};
+
+static void
+run_round(const char *self, const struct bench_cluster *c, const struct options *o, uint32_t i,
+	struct series *s)
+{
+	char error[DECREE_ERROR_BYTES], arguments[600];
+	struct result r;
+
+	if (bench_cluster_format(c, error) != 0)
+		die(error);
+	r = run_cluster(c, o);
+	s->p50[i] = r.p50_us;
+	s->p99[i] = r.p99_us;
+	s->p999[i] = r.p999_us;
+	s->rate[i] = (double)r.commits / r.seconds;
+	if (s->memory_kib < r.memory_kib)
+		s->memory_kib = r.memory_kib;
+	s->rtt[i] = run_floor(self, "bench-rtt", "--json");
+	snprintf(arguments, sizeof(arguments), "--json --writers 3 --dir %s", c->folder);
+	s->append[i] = run_floor(self, "bench-append", arguments);
+	printf("round %u: p50 %.1f us, p99 %.1f, p99.9 %.1f, max %.0f; %.0f commits/s", i + 1, r.p50_us,
+		r.p99_us, r.p999_us, r.max_us, s->rate[i]);
+	if (s->rtt[i] > 0 && s->append[i] > 0)
+		printf("; floor: round trip %.1f us + append %.1f us", s->rtt[i], s->append[i]);
+	printf("\n");
+	fflush(stdout);
+}
+
+static void
+print_sum(const struct options *o, struct series *s)
+{
+	double p50 = median(s->p50, o->rounds);
+	double rtt = median(s->rtt, o->rounds), append = median(s->append, o->rounds);
+	double floor_us = rtt > 0 && append > 0 ? rtt + append : 0;
+
+	printf("{\"bench\":\"commit\",\"mode\":\"%s\",\"transport\":\"memif\",\"auth\":\"gmac\",\"nodes\":%d,"
+	       "\"in_flight\":%u,\"bytes\":%u,\"rounds\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,"
+	       "\"p999_us\":%.1f,\"commits_per_s\":%.0f,\"memory_mib\":%llu,\"raw_rtt_us\":%.1f,"
+	       "\"raw_append_us\":%.1f,\"p50_over_floor\":%.2f}\n",
+		o->mode, NODE_COUNT, o->in_flight, o->bytes, o->rounds, p50, median(s->p99, o->rounds),
+		median(s->p999, o->rounds), median(s->rate, o->rounds),
+		(unsigned long long)(s->memory_kib >> 10), rtt, append,
+		floor_us > 0 ? p50 / floor_us : 0.0);
+}
+
+static void
+parse(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{ "in-flight", required_argument, NULL, 'i' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "mode", required_argument, NULL, 'm' },
+		{ "log-bytes", required_argument, NULL, 'l' },
+		{ "bytes", required_argument, NULL, 'b' },
+		{ "set", required_argument, NULL, 'o' },
+		{ "dir", required_argument, NULL, 'd' },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		switch (c) {
+		case 'i': o->in_flight = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 's': o->seconds = strtod(optarg, NULL); break;
+		case 'r': o->rounds = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 'm': o->mode = optarg; break;
+		case 'l': o->log_bytes = strtoull(optarg, NULL, 10); break;
+		case 'b': o->bytes = (uint32_t)strtoul(optarg, NULL, 10); break;
+		case 'd': o->dir = optarg; break;
+		case 'v': is_verbose = true; break;
+		case 'o':
+			if (o->setting_count == SETTING_COUNT_MAX)
+				die("too many --set");
+			o->settings[o->setting_count++] = optarg;
+			break;
+		default: exit(2);
+		}
+	}
+	if (o->in_flight < 1 || o->in_flight > IN_FLIGHT_MAX || o->rounds < 1 ||
+		o->rounds > ROUND_COUNT_MAX || o->bytes > 65536 || o->seconds <= 0)
+		die("--in-flight 1 .. 4096, --rounds 1 .. 32, --bytes 0 .. 65536, --seconds > 0");
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o = {
+		.in_flight = 1,
+		.seconds = 2,
+		.rounds = 3,
+		.mode = "durable",
+		.log_bytes = 1ull << 30,
+		.bytes = 64,
+		.dir = "/var/tmp",
+	};
+	struct bench_cluster c = { .node_count = NODE_COUNT };
+	static struct series s;
+	char error[DECREE_ERROR_BYTES];
+
+	parse(argc, argv, &o);
+	c.mode = o.mode;
+	c.log_bytes = o.log_bytes;
+	snprintf(c.folder, sizeof(c.folder), "%.200s/dbXXXXXX", o.dir);
+	if (bench_cluster_create(&c, error) != 0)
+		die(error);
+	printf("3 nodes over memif with gmac on %ld CPUs, log %s, %u commands of %u bytes in flight, "
+	       "%.1f s x %u\n",
+		sysconf(_SC_NPROCESSORS_ONLN), o.mode, o.in_flight, o.bytes, o.seconds, o.rounds);
+	fflush(stdout);
+	for (uint32_t i = 0; i < o.rounds; i++)
+		run_round(argv[0], &c, &o, i, &s);
+	print_sum(&o, &s);
+	bench_cluster_remove(&c);
+	return 0;
+}
