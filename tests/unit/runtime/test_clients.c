@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include "base/digest.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fixture {
+	struct world *w;
+	struct world_node *leader;
+	struct world_node *follower;
+	struct decree_session session;
+};
+
+static const struct net_endpoint client = { .client = 5, .client_generation = 9 };
+static const uint8_t token[DECREE_UUID_BYTES] = "a client's token";
+
+static void
+deliver_command(struct fixture *f, struct world_node *to, struct decree_session session, uint64_t seq,
+	const void *body, uint32_t bytes)
+{
+	struct eng_command c = { .session = session, .seq = seq, .body = body, .bytes = bytes };
+	uint8_t payload[WORLD_FRAME_BYTES];
+	struct client_writer w;
+
+	client_commands_begin(&w, payload, sizeof(payload), 0);
+	assert_true(client_commands_add(&w, &c));
+	world_deliver(f->w, to, client, payload, client_writer_finish(&w));
+}
+
+/* The newest frame to the client. */
+static struct client_msg
+last_frame(struct fixture *f)
+{
+	const struct world_client_frame *frame;
+	struct client_msg m;
+
+	assert_true(f->w->client_frame_count > 0);
+	frame = &f->w->client_frames[f->w->client_frame_count - 1];
+	assert_int_equal(client_msg_decode(frame->payload, frame->bytes, &m), 0);
+	assert_int_equal(frame->to.client, client.client);
+	assert_int_equal(frame->to.client_generation, client.client_generation);
+	return m;
+}
+
+static struct client_reply
+only_reply(struct fixture *f)
+{
+	struct client_msg m = last_frame(f);
+	struct client_reply reply;
+	uint32_t cursor = 0;
+
+	assert_int_equal(m.type, CLIENT_MSG_REPLIES);
+	assert_int_equal(m.count, 1);
+	assert_true(client_reply_next(&m, &cursor, &reply));
+	return reply;
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct client_reply reply;
+
+	f->w = world_new(3);
+	f->leader = world_elect(f->w);
+	f->follower = world_follower(f->w);
+	*state = f;
+	deliver_command(f, f->leader, (struct decree_session){ 0 }, 0, token, sizeof(token));
+	world_run(f->w, 10000000);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_REGISTERED);
+	assert_memory_equal(reply.token, token, sizeof(token));
+	f->session = reply.session;
+	f->w->client_frame_count = 0;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	world_free(f->w);
+	free(f);
+	return 0;
+}
+
+static void
+test_a_command_is_answered_when_it_is_applied(void **state)
+{
+	struct fixture *f = *state;
+	struct client_reply reply;
+
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].log.hold_records = true;
+	deliver_command(f, f->leader, f->session, 1, "put", 3);
+	world_run(f->w, 5000000);
+	assert_int_equal(f->w->client_frame_count, 0);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].log.hold_records = false;
+	world_run(f->w, 5000000);
+	assert_int_equal(f->w->client_frame_count, 1);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_APPLIED);
+	assert_int_equal(reply.session.n, f->session.n);
+	assert_int_equal(reply.seq, 1);
+	assert_int_equal(reply.result, 1);
+}
+
+static void
+test_many_commands_are_answered_in_few_frames(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t replies = 0;
+
+	for (uint64_t seq = 1; seq <= 200; seq++)
+		deliver_command(f, f->leader, f->session, seq, &seq, sizeof(seq));
+	world_run(f->w, 20000000);
+	for (uint32_t i = 0; i < f->w->client_frame_count; i++) {
+		struct client_msg m;
+
+		assert_int_equal(client_msg_decode(f->w->client_frames[i].payload,
+					 f->w->client_frames[i].bytes, &m), 0);
+		replies += m.count;
+	}
+	assert_int_equal(replies, 200);
+	assert_true(f->w->client_frame_count <= 20);
+	assert_int_equal(f->leader->machine.count, 200);
+}
+
+/* protocol 7.5: the answer may have been lost; the command is not executed again. */
+static void
+test_a_repeated_command_gets_its_first_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct client_reply reply;
+
+	deliver_command(f, f->leader, f->session, 1, "a", 1);
+	deliver_command(f, f->leader, f->session, 2, "b", 1);
+	world_run(f->w, 10000000);
+	f->w->client_frame_count = 0;
+	deliver_command(f, f->leader, f->session, 1, "a", 1);
+	world_run(f->w, 10000000);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_APPLIED);
+	assert_int_equal(reply.seq, 1);
+	assert_int_equal(reply.result, 1);
+	assert_int_equal(f->leader->machine.count, 2);
+}
+
+static void
+test_a_gap_is_answered_with_the_last_known_number(void **state)
+{
+	struct fixture *f = *state;
+	struct client_reply reply;
+
+	deliver_command(f, f->leader, f->session, 1, "a", 1);
+	world_run(f->w, 10000000);
+	deliver_command(f, f->leader, f->session, 7, "g", 1);
+	world_run(f->w, 10000000);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_GAP);
+	assert_int_equal(reply.result, 1);
+	assert_int_equal(f->leader->machine.count, 1);
+}
+
+static void
+test_an_unknown_session_is_told_so(void **state)
+{
+	struct fixture *f = *state;
+
+	deliver_command(f, f->leader, (struct decree_session){ 12345678 }, 1, "a", 1);
+	world_run(f->w, 10000000);
+	assert_int_equal(only_reply(f).kind, CLIENT_REPLY_NO_SESSION);
+}
+
+static void
+test_the_same_token_gives_the_same_session(void **state)
+{
+	struct fixture *f = *state;
+	struct client_reply reply;
+
+	deliver_command(f, f->leader, (struct decree_session){ 0 }, 0, token, sizeof(token));
+	world_run(f->w, 10000000);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_REGISTERED);
+	assert_int_equal(reply.session.n, f->session.n);
+}
+
+static void
+test_a_follower_redirects_to_the_leader(void **state)
+{
+	struct fixture *f = *state;
+	struct client_msg m;
+
+	deliver_command(f, f->follower, f->session, 1, "a", 1);
+	world_run(f->w, 10000000);
+	m = last_frame(f);
+	assert_int_equal(m.type, CLIENT_MSG_REDIRECT);
+	assert_int_equal(m.redirect.reason, CLIENT_REDIRECT_NOT_LEADER);
+	assert_int_equal(m.node_id, f->leader->node_id);
+	assert_int_equal(f->leader->machine.count, 0);
+}
+
+/* A client moves to another address: its answers follow it. */
+static void
+test_answers_go_to_where_the_session_was_heard_last(void **state)
+{
+	struct fixture *f = *state;
+	struct eng_command c = { .session = f->session, .seq = 1, .body = (const uint8_t *)"a", .bytes = 1 };
+	uint8_t payload[64];
+	struct client_writer w;
+
+	client_commands_begin(&w, payload, sizeof(payload), 0);
+	assert_true(client_commands_add(&w, &c));
+	world_deliver(f->w, f->leader, (struct net_endpoint){ .client = 77, .client_generation = 1 },
+		payload, client_writer_finish(&w));
+	world_run(f->w, 10000000);
+	assert_int_equal(f->w->client_frame_count, 1);
+	assert_int_equal(f->w->client_frames[0].to.client, 77);
+}
+
+static void
+deliver_fragments(struct fixture *f, uint64_t seq, const uint8_t *body, uint32_t bytes, uint32_t skip)
+{
+	struct client_msg m = {
+		.type = CLIENT_MSG_COMMAND_FRAGMENT,
+		.fragment = { .session = f->session, .seq = seq, .total_bytes = bytes },
+	};
+
+	m.fragment.digest = base_digest(body, bytes);
+	for (uint32_t at = 0, i = 0; at < bytes; at += m.fragment.count, i++) {
+		uint8_t payload[WORLD_FRAME_BYTES];
+
+		m.fragment.offset_bytes = at;
+		m.fragment.bytes = body + at;
+		m.fragment.count = bytes - at < 1000 ? bytes - at : 1000;
+		if (i == skip)
+			continue;
+		world_deliver(f->w, f->leader, client, payload,
+			client_msg_encode(&m, payload, sizeof(payload)));
+	}
+}
+
+static void
+test_a_command_in_fragments_is_put_together_also_after_a_loss(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t body[5500];
+
+	memset(body, 'x', sizeof(body));
+	deliver_fragments(f, 1, body, sizeof(body), 2);
+	world_run(f->w, 10000000);
+	assert_int_equal(f->leader->machine.count, 0);
+	deliver_fragments(f, 1, body, sizeof(body), UINT32_MAX);
+	world_run(f->w, 10000000);
+	assert_int_equal(f->leader->machine.count, 1);
+	assert_int_equal(f->leader->machine.bytes, sizeof(body));
+	assert_int_equal(only_reply(f).seq, 1);
+}
+
+static void
+test_a_command_over_the_limit_is_told_so(void **state)
+{
+	struct fixture *f = *state;
+	static uint8_t body[20000];
+
+	deliver_fragments(f, 1, body, sizeof(body), UINT32_MAX);
+	world_run(f->w, 10000000);
+	assert_int_equal(only_reply(f).kind, CLIENT_REPLY_TOO_LARGE);
+}
+
+/* A flood of commands takes neither the node's frames nor its log away. */
+static void
+test_a_flood_of_clients_causes_no_leader_change(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_group_status before, after;
+	uint8_t body[64] = { 0 };
+
+	assert_int_equal(shard_group_status(f->leader->shard, 0, &before), 0);
+	for (int turn = 0; turn < 20000; turn++) {
+		for (int i = 0; i < 40; i++)
+			deliver_command(f, f->leader, f->session, 1000000, body, sizeof(body));
+		while (shard_turn(f->leader->shard, f->w->now_ns))
+			f->w->client_frame_count = 0;
+		world_turn(f->w);
+		f->w->client_frame_count = 0;
+	}
+	assert_int_equal(shard_group_status(f->leader->shard, 0, &after), 0);
+	assert_int_equal(after.ballot.n, before.ballot.n);
+	assert_int_equal(after.role, DECREE_LEADER);
+}
+
+static void
+test_status_tells_role_and_counts(void **state)
+{
+	struct fixture *f = *state;
+	struct client_msg request = {
+		.type = CLIENT_MSG_STATUS_REQUEST,
+		.status_request = { .token = 99 },
+	};
+	uint8_t payload[CLIENT_MSG_FIXED_BYTES_MAX];
+	struct client_msg m;
+
+	deliver_command(f, f->leader, f->session, 1, "a", 1);
+	world_run(f->w, 10000000);
+	world_deliver(f->w, f->leader, client, payload,
+		client_msg_encode(&request, payload, sizeof(payload)));
+	world_run(f->w, 1000000);
+	m = last_frame(f);
+	assert_int_equal(m.type, CLIENT_MSG_STATUS_REPLY);
+	assert_int_equal(m.status_reply.token, 99);
+	assert_int_equal(m.status_reply.status.role, DECREE_LEADER);
+	assert_true(m.status_reply.status.ready);
+	assert_int_equal(m.status_reply.status.applied_count, 1);
+	assert_int_equal(m.status_reply.status.session_count, 1);
+	assert_int_equal(m.status_reply.status.peer_count, 2);
+	assert_int_equal(m.status_reply.status.boot_count, 1);
+}
+
+static uint32_t
+read_log(struct fixture *f, struct decree_log_entry *entries, uint32_t count_max)
+{
+	struct client_msg request = {
+		.type = CLIENT_MSG_LOG_REQUEST,
+		.log_request = { .token = 1, .first = { 1 }, .slot_count = 1000 },
+	};
+	uint32_t count = 0;
+
+	for (int i = 0; i < 1000; i++) {
+		uint8_t payload[CLIENT_MSG_FIXED_BYTES_MAX];
+		struct client_msg m;
+		struct decree_log_entry entry;
+		uint32_t cursor = 0;
+
+		f->w->client_frame_count = 0;
+		world_deliver(f->w, f->follower, client, payload,
+			client_msg_encode(&request, payload, sizeof(payload)));
+		world_run(f->w, 1000000);
+		m = last_frame(f);
+		assert_int_equal(m.type, CLIENT_MSG_LOG_REPLY);
+		while (client_log_entry_next(&m, &cursor, &entry)) {
+			assert_true(count < count_max);
+			entries[count++] = entry;
+		}
+		request.log_request.first = m.log_reply.next;
+		request.log_request.first_index = m.log_reply.next_index;
+		if (m.log_reply.next.n > m.log_reply.applied.n)
+			return count;
+	}
+	fail();
+	return 0;
+}
+
+/* Every node can tell what it applied, skipped repeats included, however slots and frames divide it. */
+static void
+test_the_log_lists_every_command_once_and_in_order(void **state)
+{
+	struct fixture *f = *state;
+	static struct decree_log_entry entries[1024];
+	uint32_t count, executed = 0;
+	uint64_t seq = 0;
+	static uint8_t large[4000];
+
+	for (uint64_t i = 1; i <= 300; i++)
+		deliver_command(f, f->leader, f->session, i, &i, sizeof(i));
+	world_run(f->w, 20000000);
+	deliver_fragments(f, 301, large, sizeof(large), UINT32_MAX);
+	world_run(f->w, 20000000);
+	count = read_log(f, entries, 1024);
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0)
+			assert_true(entries[i].slot.n > entries[i - 1].slot.n ||
+				(entries[i].slot.n == entries[i - 1].slot.n &&
+					entries[i].index > entries[i - 1].index));
+		if (entries[i].session.n != f->session.n || !entries[i].executed)
+			continue;
+		assert_int_equal(entries[i].seq, seq + 1);
+		seq++;
+		executed++;
+	}
+	assert_int_equal(executed, 301);
+	assert_int_equal(entries[count - 1].bytes, sizeof(large));
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_a_command_is_answered_when_it_is_applied),
+		T(test_many_commands_are_answered_in_few_frames),
+		T(test_a_repeated_command_gets_its_first_answer),
+		T(test_a_gap_is_answered_with_the_last_known_number),
+		T(test_an_unknown_session_is_told_so),
+		T(test_the_same_token_gives_the_same_session),
+		T(test_a_follower_redirects_to_the_leader),
+		T(test_answers_go_to_where_the_session_was_heard_last),
+		T(test_a_command_in_fragments_is_put_together_also_after_a_loss),
+		T(test_a_command_over_the_limit_is_told_so),
+		T(test_a_flood_of_clients_causes_no_leader_change),
+		T(test_status_tells_role_and_counts),
+		T(test_the_log_lists_every_command_once_and_in_order),
+	};
+
+	return cmocka_run_group_tests_name("clients", tests, NULL, NULL);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/runtime/mailbox.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define WINDOW 64
+#define ARENA  4096
+
+static int
+setup(void **state)
+{
+	*state = mailbox_create(WINDOW, ARENA);
+	return *state == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	mailbox_destroy(*state);
+	return 0;
+}
+
+static void
+complete(struct mailbox *m, uint64_t seq)
+{
+	struct decree_completion c;
+
+	memset(&c, 0, sizeof(c));
+	c.seq = seq;
+	c.result = seq * 3;
+	mailbox_ring_ops.complete(m, &c, 1);
+}
+
+static void
+test_what_is_pushed_is_popped_in_order_with_its_body(void **state)
+{
+	struct mailbox *m = *state;
+	struct mail_command got[8];
+
+	assert_int_equal(mailbox_push(m, "one", 3, m), 0);
+	assert_int_equal(mailbox_push(m, NULL, 0, NULL), 0);
+	assert_int_equal(mailbox_push(m, "three", 5, NULL), 0);
+	assert_int_equal(mailbox_ring_ops.pop(m, got, 8), 3);
+	assert_int_equal(got[0].seq, 1);
+	assert_memory_equal(got[0].body, "one", 3);
+	assert_ptr_equal(got[0].cookie, m);
+	assert_int_equal(got[1].bytes, 0);
+	assert_memory_equal(got[2].body, "three", 5);
+	assert_int_equal(mailbox_ring_ops.pop(m, got, 8), 0);
+}
+
+static void
+test_the_window_fills_and_an_outcome_makes_room(void **state)
+{
+	struct mailbox *m = *state;
+	struct mail_command got[WINDOW];
+	struct decree_completion done[4];
+
+	for (int i = 0; i < WINDOW; i++)
+		assert_int_equal(mailbox_push(m, "x", 1, NULL), 0);
+	assert_int_equal(mailbox_push(m, "x", 1, NULL), -EAGAIN);
+	assert_int_equal(mailbox_ring_ops.pop(m, got, WINDOW), WINDOW);
+	/* The second one is answered first: the place of the first is what the next command needs. */
+	complete(m, 2);
+	assert_int_equal(mailbox_poll(m, done, 4), 1);
+	assert_int_equal(mailbox_push(m, "x", 1, NULL), -EAGAIN);
+	complete(m, 1);
+	assert_int_equal(mailbox_poll(m, done, 4), 1);
+	assert_int_equal(mailbox_push(m, "x", 1, NULL), 0);
+	assert_int_equal(mailbox_push(m, "x", 1, NULL), 0);
+	assert_int_equal(mailbox_push(m, "x", 1, NULL), -EAGAIN);
+}
+
+static void
+test_the_arena_fills_and_executed_bodies_make_room(void **state)
+{
+	struct mailbox *m = *state;
+	struct mail_command got[8];
+	uint8_t body[1500];
+
+	memset(body, 'b', sizeof(body));
+	assert_int_equal(mailbox_push(m, body, 1500, NULL), 0);
+	assert_int_equal(mailbox_push(m, body, 1500, NULL), 0);
+	assert_int_equal(mailbox_push(m, body, 1500, NULL), -EAGAIN); /* 1,096 are left */
+	assert_int_equal(mailbox_push(m, body, 1000, NULL), 0);
+	assert_int_equal(mailbox_ring_ops.pop(m, got, 8), 3);
+	mailbox_ring_ops.consumed(m, got[0].place);
+	memset(body, 'c', sizeof(body));
+	assert_int_equal(mailbox_push(m, body, 1500, NULL), 0); /* from the start again */
+	assert_int_equal(mailbox_ring_ops.pop(m, got + 3, 1), 1);
+	assert_int_equal(((const uint8_t *)got[3].body)[1499], 'c');
+	assert_int_equal(((const uint8_t *)got[1].body)[0], 'b');
+	assert_int_equal(mailbox_push(m, body, ARENA + 1, NULL), -EAGAIN);
+}
+
+static void
+test_what_has_no_outcome_ends_as_unknown(void **state)
+{
+	struct mailbox *m = *state;
+	struct decree_completion done[WINDOW];
+	int cookies[3];
+
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mailbox_push(m, "x", 1, &cookies[i]), 0);
+	complete(m, 2);
+	assert_int_equal(mailbox_poll(m, done, WINDOW), 1);
+	assert_int_equal(mailbox_abandon(m, done, WINDOW), 2);
+	assert_int_equal(done[0].outcome, DECREE_UNKNOWN);
+	assert_int_equal(done[0].seq, 1);
+	assert_ptr_equal(done[1].cookie, &cookies[2]);
+	assert_int_equal(mailbox_abandon(m, done, WINDOW), 0);
+}
+
+/* ------------------------------------------------------------------------------ two threads */
+
+#define COMMAND_COUNT 100000
+
+static void *
+shard_main(void *context)
+{
+	struct mailbox *m = context;
+	uint64_t seq = 0;
+
+	while (seq < COMMAND_COUNT) {
+		struct mail_command got[16];
+		uint32_t count = mailbox_ring_ops.pop(m, got, 16);
+
+		if (count == 0) {
+			sched_yield();
+			continue;
+		}
+		for (uint32_t i = 0; i < count; i++) {
+			uint64_t sum = 0;
+
+			if (got[i].seq != ++seq)
+				return (void *)"out of order";
+			for (uint32_t k = 0; k < got[i].bytes; k++)
+				sum += got[i].body[k];
+			if (sum != (uint64_t)got[i].bytes * (seq & 0xff))
+				return (void *)"a body was overwritten";
+		}
+		mailbox_ring_ops.consumed(m, got[count - 1].place);
+		for (uint32_t i = 0; i < count; i++)
+			complete(m, got[i].seq);
+	}
+	return NULL;
+}
+
+/* Meant for ThreadSanitizer: two threads share nothing but the mailbox. */
+static void
+test_two_threads_pass_bodies_and_outcomes_unharmed(void **state)
+{
+	struct mailbox *m = *state;
+	uint64_t pushed = 0, done = 0;
+	pthread_t thread;
+	void *complaint;
+
+	assert_int_equal(pthread_create(&thread, NULL, shard_main, m), 0);
+	while (done < COMMAND_COUNT) {
+		struct decree_completion completions[16];
+		uint8_t body[300];
+		uint32_t bytes = (uint32_t)((pushed * 37) % sizeof(body)), count;
+
+		memset(body, (int)((pushed + 1) & 0xff), bytes);
+		if (pushed < COMMAND_COUNT && mailbox_push(m, body, bytes, NULL) == 0)
+			pushed++;
+		count = mailbox_poll(m, completions, 16);
+		for (uint32_t i = 0; i < count; i++)
+			assert_int_equal(completions[i].result, ++done * 3);
+		if (count == 0)
+			sched_yield();
+	}
+	assert_int_equal(pthread_join(thread, &complaint), 0);
+	assert_null(complaint);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_what_is_pushed_is_popped_in_order_with_its_body),
+		T(test_the_window_fills_and_an_outcome_makes_room),
+		T(test_the_arena_fills_and_executed_bodies_make_room),
+		T(test_what_has_no_outcome_ends_as_unknown),
+		T(test_two_threads_pass_bodies_and_outcomes_unharmed),
+	};
+
+	return cmocka_run_group_tests_name("mailbox", tests, NULL, NULL);
+}
