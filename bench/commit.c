@@ -4,12 +4,13 @@
  * joined by memif. The process whose node leads proposes commands from a thread of its own and measures
  * from decree_propose() to the completion.
  *
- *   bench-commit [--in-flight N] [--seconds S] [--rounds R] [--mode durable|buffered|memory]
- *                [--log-bytes N] [--bytes N] [--set section.key=value]... [--dir FOLDER] [--verbose]
+ *   commit [--in-flight N] [--seconds S] [--rounds R] [--mode durable|buffered|memory]
+ *          [--log-bytes N] [--bytes N] [--set section.key=value]... [--dir FOLDER] [--verbose]
  *
- * One round = start the cluster, elect, warm up, measure, stop. With the programs bench-rtt and bench-append
- * beside this one, each round also measures the raw floor with the same transport and disk, so that the two are
- * compared side by side (A B A B); the medians over the rounds are printed, and last one JSON object.
+ * One round = start the cluster, elect, warm up (the logs are pre-written meanwhile), measure, stop. With the
+ * programs rtt and append beside this one, each round also measures the raw floor with the same transport
+ * and disk, so that the two are compared side by side (A B A B); the medians over the rounds are printed,
+ * and last one JSON object.
  */
 #include "bench/cluster.h"
 #include "bench/histogram.h"
@@ -31,7 +32,7 @@
 #define IN_FLIGHT_MAX	  4096
 #define ROUND_COUNT_MAX	  32
 #define SETTING_COUNT_MAX 16
-#define WARM_UP_NS	  500000000ull
+#define WARM_UP_NS	  2000000000ull /* pre-writing 192 MiB takes 1.5 s */
 #define ELECTION_NS_MAX	  20000000000ull
 
 struct options {
@@ -68,7 +69,7 @@ now_ns(void)
 static void
 die(const char *what)
 {
-	fprintf(stderr, "bench-commit: %s\n", what);
+	fprintf(stderr, "commit: %s\n", what);
 	exit(1);
 }
 
@@ -331,7 +332,7 @@ median(double *values, uint32_t count)
 	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-/* A program beside this one that prints a JSON line with "p50_us". @return 0 if it is not there */
+/* A program beside this one whose last line holds "p50_us" and a number. @return 0 if it is not there */
 static double
 run_floor(const char *self, const char *name, const char *arguments)
 {
@@ -348,10 +349,10 @@ run_floor(const char *self, const char *name, const char *arguments)
 	strncat(command, arguments, sizeof(command) - strlen(command) - 1);
 	output = popen(command, "re");
 	while (output != NULL && fgets(line, sizeof(line), output) != NULL) {
-		const char *at = strstr(line, "\"p50_us\":");
+		const char *at = strstr(line, "p50_us");
 
 		if (at != NULL)
-			p50 = strtod(at + strlen("\"p50_us\":"), NULL);
+			p50 = strtod(at + strcspn(at, ":=") + 1, NULL);
 	}
 	if (output != NULL)
 		pclose(output);
@@ -380,9 +381,9 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 	s->rate[i] = (double)r.commits / r.seconds;
 	if (s->memory_kib < r.memory_kib)
 		s->memory_kib = r.memory_kib;
-	s->rtt[i] = run_floor(self, "bench-rtt", "--json");
+	s->rtt[i] = run_floor(self, "rtt", "50000");
 	snprintf(arguments, sizeof(arguments), "--json --writers 3 --dir %s", c->folder);
-	s->append[i] = run_floor(self, "bench-append", arguments);
+	s->append[i] = run_floor(self, "append", arguments);
 	printf("round %u: p50 %.1f us, p99 %.1f, p99.9 %.1f, max %.0f; %.0f commits/s", i + 1, r.p50_us,
 		r.p99_us, r.p999_us, r.max_us, s->rate[i]);
 	if (s->rtt[i] > 0 && s->append[i] > 0)
@@ -456,7 +457,7 @@ main(int argc, char **argv)
 		.seconds = 2,
 		.rounds = 3,
 		.mode = "durable",
-		.log_bytes = 1ull << 30,
+		.log_bytes = 256ull << 20,
 		.bytes = 64,
 		.dir = "/var/tmp",
 	};

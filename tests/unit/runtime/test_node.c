@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole node through the public interface: a cluster of one without ports, two shards with a group each, on a
+ * real disk and real threads. What needs other nodes is tested by the cluster tests.
+ */
+#include "decree/node.h"
+#include "engine/runtime/config.h"
+#include "engine/runtime/identity.h"
+#include "wal/directory.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct adder {
+	uint64_t count;
+	uint64_t sum;
+};
+
+struct fixture {
+	char folder[64];
+	char config[128];
+	struct adder adders[2];
+	void *machines[2];
+	struct decree_node *node;
+	char error[DECREE_ERROR_BYTES];
+	char log[4096]; /* lines, one after the other */
+};
+
+static void
+adder_apply(void *machine, const struct decree_command *commands, uint32_t count, uint64_t cluster_ns,
+	struct decree_sink *sink)
+{
+	struct adder *a = machine;
+
+	(void)cluster_ns;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t add = 0;
+
+		memcpy(&add, commands[i].body, commands[i].bytes < 8 ? commands[i].bytes : 8);
+		a->count++;
+		a->sum += add;
+		decree_sink_answer(sink, commands[i].session, commands[i].seq, 1, a->sum);
+	}
+}
+
+static struct decree_digest
+adder_digest(void *machine)
+{
+	const struct adder *a = machine;
+
+	return (struct decree_digest){ a->count, a->sum };
+}
+
+static const struct decree_machine_ops adder_ops = {
+	.struct_bytes = sizeof(adder_ops),
+	.apply = adder_apply,
+	.digest = adder_digest,
+};
+
+static void
+on_log(void *context, enum decree_log_level level, const char *line)
+{
+	struct fixture *f = context;
+	size_t used = strlen(f->log);
+
+	(void)level;
+	snprintf(f->log + used, sizeof(f->log) - used, "%s\n", line);
+}
+
+static void
+write_config(struct fixture *f)
+{
+	FILE *file = fopen(f->config, "we");
+
+	assert_non_null(file);
+	fprintf(file,
+		"[cluster]\nid = 77\nauth = none\nshards = 2\ngroups = 2\nsession_count = 16\n"
+		"session_window = 1024\n[node 1]\nip = 10.0.0.1\n[local]\nnode = 1\ndata_dir = data\n"
+		"log_bytes = 8M\nsegment_bytes = 2M\n");
+	assert_int_equal(fclose(file), 0);
+}
+
+static void
+format_data(struct fixture *f)
+{
+	struct config config;
+	struct decree_uuid disk;
+
+	assert_int_equal(config_load(f->config, NULL, 0, CONFIG_FOR_NODE, &config, f->error), 0);
+	assert_int_equal(mkdir(config.data_dir, 0700), 0);
+	assert_int_equal(getrandom(&disk, sizeof(disk), 0), sizeof(disk));
+	for (uint16_t shard = 0; shard < 2; shard++) {
+		struct identity identity = identity_of_config(&config, shard, &disk);
+		uint8_t blob[IDENTITY_BYTES];
+		char folder[CONFIG_PATH_BYTES + 16];
+		struct wal_format format = {
+			.identity = blob,
+			.identity_bytes = IDENTITY_BYTES,
+			.payload_bytes_max = config.slot_bytes,
+			.log_bytes = config.log_bytes,
+			.segment_bytes = config.segment_bytes,
+		};
+
+		identity_encode(&identity, blob);
+		assert_int_equal(getrandom(&format.uuid, sizeof(format.uuid), 0), sizeof(format.uuid));
+		snprintf(folder, sizeof(folder), "%s/shard-%u", config.data_dir, shard);
+		assert_int_equal(wal_directory_format(folder, &format, f->error), 0);
+	}
+}
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	snprintf(f->folder, sizeof(f->folder), "/var/tmp/decree-test-XXXXXX");
+	assert_non_null(mkdtemp(f->folder));
+	snprintf(f->config, sizeof(f->config), "%s/node.ini", f->folder);
+	f->machines[0] = &f->adders[0];
+	f->machines[1] = &f->adders[1];
+	write_config(f);
+	format_data(f);
+	*state = f;
+	return 0;
+}
+
+static int
+remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+	(void)status, (void)kind, (void)walk;
+	return remove(path);
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	decree_close(f->node);
+	(void)nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(f);
+	return 0;
+}
+
+static int
+open_node(struct fixture *f, const char *setting)
+{
+	struct decree_options options = {
+		.struct_bytes = sizeof(options),
+		.config_path = f->config,
+		.settings = &setting,
+		.setting_count = setting != NULL,
+		.machine_ops = &adder_ops,
+		.machines = f->machines,
+		.group_count = 2,
+		.context = f,
+		.on_log = on_log,
+	};
+
+	memset(f->adders, 0, sizeof(f->adders));
+	return decree_open(&options, &f->node, f->error);
+}
+
+static void
+close_node(struct fixture *f)
+{
+	decree_close(f->node);
+	f->node = NULL;
+}
+
+static void
+await(struct decree_proposer *p, uint32_t count, uint64_t *ret_last_result)
+{
+	while (count > 0) {
+		struct decree_completion done[16];
+		uint32_t got = decree_poll(p, done, 16);
+
+		for (uint32_t i = 0; i < got; i++) {
+			assert_int_equal(done[i].outcome, DECREE_APPLIED);
+			assert_int_equal(done[i].status, 1);
+			*ret_last_result = done[i].result;
+		}
+		count -= got;
+		if (got == 0)
+			sched_yield();
+	}
+}
+
+static void
+add_up(struct fixture *f, uint16_t group, uint64_t count)
+{
+	struct decree_proposer *p;
+	uint64_t result = 0;
+
+	assert_int_equal(decree_proposer_open(f->node, group, &p, f->error), 0);
+	for (uint64_t i = 1; i <= count; i++)
+		assert_int_equal(decree_propose(p, &i, sizeof(i), NULL), 0);
+	await(p, (uint32_t)count, &result);
+	assert_true(result >= count * (count + 1) / 2);
+	decree_proposer_close(p);
+}
+
+static void
+test_two_shards_serve_a_group_each_and_a_restart_keeps_both(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_group_status status;
+
+	assert_int_equal(open_node(f, NULL), 0);
+	assert_int_equal(decree_start(f->node), 0);
+	add_up(f, 0, 100);
+	add_up(f, 1, 50);
+	assert_int_equal(decree_group_status(f->node, 1, &status), 0);
+	assert_int_equal(status.role, DECREE_LEADER);
+	assert_true(status.ready);
+	assert_int_equal(status.leader, 1);
+	assert_int_equal(status.digest.lo, 50);
+	assert_int_equal(decree_group_status(f->node, 2, &status), -ENOENT);
+	close_node(f);
+
+	assert_int_equal(open_node(f, NULL), 0);
+	assert_int_equal(decree_start(f->node), 0);
+	add_up(f, 0, 1);
+	add_up(f, 1, 1);
+	assert_int_equal(decree_group_status(f->node, 0, &status), 0);
+	assert_int_equal(status.digest.lo, 101);
+	assert_int_equal(status.digest.hi, 100 * 101 / 2 + 1);
+	assert_int_equal(decree_group_status(f->node, 1, &status), 0);
+	assert_int_equal(status.digest.lo, 51);
+	close_node(f);
+	assert_non_null(strstr(f->log, "boot 2"));
+	assert_non_null(strstr(f->log, "auth NONE"));
+}
+
+static void
+test_large_commands_pass_through_the_arena_and_the_log(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_proposer *p;
+	static uint8_t body[65536];
+	uint64_t result = 0;
+
+	assert_int_equal(open_node(f, NULL), 0);
+	assert_int_equal(decree_start(f->node), 0);
+	assert_int_equal(decree_proposer_open(f->node, 0, &p, f->error), 0);
+	body[0] = 3;
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(decree_propose(p, body, sizeof(body), NULL), 0);
+	assert_int_equal(decree_propose(p, body, sizeof(body) + 1, NULL), -EMSGSIZE);
+	await(p, 10, &result);
+	assert_int_equal(result, 30);
+	decree_proposer_close(p);
+}
+
+struct stranger {
+	struct decree_node *node;
+	struct decree_proposer *proposer;
+	int propose_rc, start_rc;
+	uint32_t polled;
+};
+
+static void *
+stranger_main(void *context)
+{
+	struct stranger *s = context;
+	struct decree_completion done[1];
+
+	s->propose_rc = decree_propose(s->proposer, "x", 1, NULL);
+	s->polled = decree_poll(s->proposer, done, 1);
+	s->start_rc = decree_start(s->node);
+	return NULL;
+}
+
+static void
+test_a_call_from_a_wrong_thread_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct stranger s;
+	pthread_t thread;
+
+	assert_int_equal(open_node(f, NULL), 0);
+	s.node = f->node;
+	assert_int_equal(decree_proposer_open(f->node, 0, &s.proposer, f->error), 0);
+	assert_int_equal(pthread_create(&thread, NULL, stranger_main, &s), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(s.propose_rc, -EPERM);
+	assert_int_equal(s.polled, 0);
+	assert_int_equal(s.start_rc, -EPERM);
+	decree_proposer_close(s.proposer);
+}
+
+static void
+test_after_a_stop_what_was_in_flight_is_unknown(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_completion done[8];
+	struct decree_proposer *p;
+
+	assert_int_equal(open_node(f, NULL), 0); /* never started: nobody executes anything */
+	assert_int_equal(decree_proposer_open(f->node, 0, &p, f->error), 0);
+	assert_int_equal(decree_propose(p, "x", 1, f), 0);
+	decree_stop(f->node);
+	assert_int_equal(decree_propose(p, "x", 1, NULL), -ESHUTDOWN);
+	assert_int_equal(decree_poll(p, done, 8), 1);
+	assert_int_equal(done[0].outcome, DECREE_UNKNOWN);
+	assert_ptr_equal(done[0].cookie, f);
+	decree_proposer_close(p);
+}
+
+static void
+test_other_constants_than_the_formatted_ones_are_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(open_node(f, "cluster.session_window=2048"), -EINVAL);
+	assert_non_null(strstr(f->error, "session_window"));
+	assert_int_equal(open_node(f, "cluster.id=78"), -EXDEV);
+	assert_int_equal(open_node(f, "local.data_dir=nowhere"), -ENOENT);
+}
+
+static void
+test_a_directory_in_use_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_node *first;
+
+	assert_int_equal(open_node(f, NULL), 0);
+	first = f->node;
+	assert_int_equal(open_node(f, NULL), -EBUSY);
+	f->node = first;
+}
+
+static void
+test_options_of_another_version_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_options options = { .struct_bytes = sizeof(options) - 8 };
+
+	assert_int_equal(decree_open(&options, &f->node, f->error), -EINVAL);
+	assert_non_null(strstr(f->error, "struct_bytes"));
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_two_shards_serve_a_group_each_and_a_restart_keeps_both),
+		T(test_large_commands_pass_through_the_arena_and_the_log),
+		T(test_a_call_from_a_wrong_thread_is_refused),
+		T(test_after_a_stop_what_was_in_flight_is_unknown),
+		T(test_other_constants_than_the_formatted_ones_are_refused),
+		T(test_a_directory_in_use_is_refused),
+		T(test_options_of_another_version_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
+}
