@@ -10,9 +10,9 @@
  * Another node's gateway sees for itself what is applied, so it gets no replies, only news of a gap and
  * redirects.
  *
- * A command larger than a frame comes in fragments, which are put together in a small pool. Pieces are
- * taken in order; one that is missing is filled by the sender's repetition. The least recently used
- * assembly gives way to a new one.
+ * A command larger than a frame comes in fragments, which are put together in a small pool, in any order;
+ * a missing one is filled by the sender's repetition. The least recently used assembly gives way to a
+ * new one.
  *
  * What may fail: everything here may be dropped at any time; clients and gateways repeat.
  */
@@ -342,26 +342,58 @@ on_commands(struct shard *s, struct shard_group *g, struct net_endpoint from,
 
 /* ------------------------------------------------------------------------------ fragments */
 
+/* A session's commands are executed in order, so only its lowest unfinished one is worth a place: without
+ * that rule several large commands behind each other would push each other out for ever. */
 static struct assembly *
-assembly_of(struct shard *s, const struct client_fragment *f)
+assembly_of(struct shard *s, const struct shard_group *g, const struct client_fragment *f)
 {
-	struct assembly *oldest = &s->assemblies[0];
+	struct assembly *a = &s->assemblies[0];
 
 	for (uint32_t i = 0; i < s->config.assembly_count; i++) {
-		struct assembly *a = &s->assemblies[i];
+		struct assembly *at = &s->assemblies[i];
 
-		if (a->session.n == f->session.n && a->seq == f->seq &&
-			digest_eq(a->digest, f->digest) && a->total_bytes == f->total_bytes)
-			return a;
-		if (a->used < oldest->used)
-			oldest = a;
+		if (at->group == g && at->session.n == f->session.n) {
+			a = at;
+			break;
+		}
+		if (at->used < a->used)
+			a = at;
 	}
-	oldest->session = f->session;
-	oldest->seq = f->seq;
-	oldest->digest = f->digest;
-	oldest->total_bytes = f->total_bytes;
-	oldest->have_bytes = 0;
-	return oldest;
+	if (a->group == g && a->session.n == f->session.n) {
+		if (a->seq < f->seq && eng_session_last(g->sessions, f->session) < a->seq)
+			return NULL;
+		if (a->seq == f->seq && digest_eq(a->digest, f->digest) &&
+			a->total_bytes == f->total_bytes)
+			return a;
+	}
+	a->group = g;
+	a->session = f->session;
+	a->seq = f->seq;
+	a->digest = f->digest;
+	a->total_bytes = f->total_bytes;
+	a->piece_bytes = 0;
+	a->have_bytes = 0;
+	memset(a->pieces, 0, sizeof(a->pieces));
+	return a;
+}
+
+/* Pieces come in any order; all but the last are equally long. */
+static void
+assembly_add(struct assembly *a, const struct client_fragment *f)
+{
+	bool is_last = f->offset_bytes + f->count == a->total_bytes;
+
+	if (a->piece_bytes == 0 && (!is_last || f->offset_bytes == 0))
+		a->piece_bytes = f->count;
+	if (a->piece_bytes == 0 || f->offset_bytes % a->piece_bytes != 0 ||
+		(!is_last && f->count != a->piece_bytes) || f->count > a->piece_bytes)
+		return;
+	uint32_t piece = f->offset_bytes / a->piece_bytes;
+	if (piece >= ASSEMBLY_PIECE_COUNT_MAX || a->pieces[piece / 64] & 1ull << piece % 64)
+		return;
+	a->pieces[piece / 64] |= 1ull << piece % 64;
+	memcpy(a->bytes + f->offset_bytes, f->bytes, f->count);
+	a->have_bytes += f->count;
 }
 
 static void
@@ -405,12 +437,11 @@ on_fragment(struct shard *s, struct shard_group *g, struct net_endpoint from,
 			(void)on_status(s, g, from, &c, ENG_SUBMIT_TOO_LARGE);
 		return;
 	}
-	struct assembly *a = assembly_of(s, f);
+	struct assembly *a = assembly_of(s, g, f);
+	if (a == NULL)
+		return;
 	a->used = ++s->assembly_clock;
-	if (f->offset_bytes == a->have_bytes) {
-		memcpy(a->bytes + a->have_bytes, f->bytes, f->count);
-		a->have_bytes += f->count;
-	}
+	assembly_add(a, f);
 	if (a->have_bytes == a->total_bytes)
 		on_assembled(s, g, from, a);
 }

@@ -42,6 +42,8 @@
 #define REGISTER_COUNT_MAX    64   /* clients that wait for their session */
 #define SKIP_COUNT_MAX	      65536 /* commands remembered as not executed, for log requests */
 
+#define ASSEMBLY_PIECE_COUNT_MAX 4096 /* 4 MiB in pieces of a frame */
+
 #define RETRY_NS_MIN	 (5 * 1000 * 1000ull)
 #define RETRY_NS_MAX	 (200 * 1000 * 1000ull)
 #define BUSY_RETRY_US	 1000
@@ -135,12 +137,15 @@ struct gateway {
 
 struct assembly {
 	uint8_t *bytes; /* [command_bytes_max] */
+	const struct shard_group *group;
 	struct decree_session session; /* 0: free */
 	uint64_t seq;
 	struct decree_digest digest;
 	uint32_t total_bytes;
-	uint32_t have_bytes; /* in order from 0 */
+	uint32_t piece_bytes; /* of every piece but the last; 0: not known yet */
+	uint32_t have_bytes;
 	uint64_t used; /* for the least recently used */
+	uint64_t pieces[ASSEMBLY_PIECE_COUNT_MAX / 64]; /* bitmap of those that are here */
 };
 
 struct reply_frame {
