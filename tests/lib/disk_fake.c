@@ -12,6 +12,8 @@ struct fake_file {
 	uint8_t *seen;   /* what a read returns */
 	uint8_t *stable; /* what survives a power cut for certain */
 	uint8_t *dirty;  /* [bytes / 512] 1: seen and stable may differ */
+	uint64_t dirty_first; /* every dirty sector is in [first, after) */
+	uint64_t dirty_after;
 	uint64_t bytes;
 };
 
@@ -102,6 +104,8 @@ disk_fake_copy(const struct disk_fake *from, uint64_t seed)
 		memcpy(d->files[i].seen, f->seen, f->bytes);
 		memcpy(d->files[i].stable, f->stable, f->bytes);
 		memcpy(d->files[i].dirty, f->dirty, f->bytes / SECTOR_BYTES + 1);
+		d->files[i].dirty_first = f->dirty_first;
+		d->files[i].dirty_after = f->dirty_after;
 	}
 	return d;
 }
@@ -131,11 +135,34 @@ make_stable(struct fake_file *f, uint64_t offset, uint64_t bytes)
 	memset(f->dirty + offset / SECTOR_BYTES, 0, bytes / SECTOR_BYTES);
 }
 
+/* Only what is dirty: a simulator calls this for every durable write. */
 static void
 make_all_stable(struct disk_fake *d)
 {
-	for (int i = 0; i < DISK_FILE_COUNT; i++)
-		make_stable(&d->files[i], 0, d->files[i].bytes);
+	for (int i = 0; i < DISK_FILE_COUNT; i++) {
+		struct fake_file *f = &d->files[i];
+
+		for (uint64_t sector = f->dirty_first; sector < f->dirty_after; sector++)
+			if (f->dirty[sector] != 0)
+				make_stable(f, sector * SECTOR_BYTES, SECTOR_BYTES);
+		f->dirty_first = f->dirty_after = 0;
+	}
+}
+
+static void
+make_dirty(struct fake_file *f, uint64_t offset, uint64_t bytes)
+{
+	uint64_t first = offset / SECTOR_BYTES, after = first + bytes / SECTOR_BYTES;
+
+	memset(f->dirty + first, 1, after - first);
+	if (f->dirty_first == f->dirty_after) {
+		f->dirty_first = first;
+		f->dirty_after = after;
+	}
+	if (first < f->dirty_first)
+		f->dirty_first = first;
+	if (after > f->dirty_after)
+		f->dirty_after = after;
 }
 
 /* The request reaches the disk. @return its result */
@@ -160,7 +187,7 @@ carry_out(struct disk_fake *d, const struct inflight *io)
 		return (int32_t)bytes;
 	}
 	memcpy(f->seen + r->offset_bytes, r->buffer, bytes);
-	memset(f->dirty + r->offset_bytes / SECTOR_BYTES, 1, bytes / SECTOR_BYTES);
+	make_dirty(f, r->offset_bytes, bytes);
 	if (r->kind == DISK_WRITE_DURABLE) {
 		make_stable(f, r->offset_bytes, bytes);
 		if (d->cfg.flush_covers_all)
