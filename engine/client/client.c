@@ -154,6 +154,12 @@ decree_client_fd(const struct decree_client *client)
 	return client->transport.fd;
 }
 
+struct decree_session
+decree_client_session(const struct decree_client *client)
+{
+	return client->pipeline.session;
+}
+
 /* One turn */
 
 static void

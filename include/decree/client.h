@@ -48,6 +48,10 @@ DECREE_API int decree_client_submit(
 DECREE_API uint32_t decree_client_poll(struct decree_client *client,
 	struct decree_completion *ret_completions, uint32_t count_max, uint64_t timeout_ns);
 
+/** The session that commands are submitted under; 0 while it is being registered. Another one only after
+ * completions other than DECREE_APPLIED. */
+DECREE_API struct decree_session decree_client_session(const struct decree_client *client);
+
 /** Readable when decree_client_poll() has something to do; for an event loop. */
 DECREE_API int decree_client_fd(const struct decree_client *client);
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operator's tool: built-in commands, and `decree X` runs `decree-X` for everything else. */
+#include "apps/command.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct command commands[] = {
+	{ "format", command_format, "make the data directory of a node" },
+	{ "submit", command_submit, "submit each line of a file as a command" },
+	{ "status", command_status, "one row per node: role, ballot, chosen, applied, ..." },
+	{ "log", command_log, "what a node applied" },
+	{ "check", command_check, "is this host ready to run a node?" },
+};
+
+const uint32_t command_count = sizeof(commands) / sizeof(commands[0]);
+
+static void
+print_help(FILE *to)
+{
+	(void)fprintf(to, "usage: decree COMMAND [OPTION ...] [section.key=value ...]\n\n");
+	for (uint32_t i = 0; i < command_count; i++)
+		(void)fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	(void)fprintf(to,
+		"\n'decree COMMAND --help' tells more. 'decree X' runs the program decree-X, if there is one.\n"
+		"A setting section.key=value overrides the configuration file.\n");
+}
+
+/* decree-X beside this program, else in PATH. */
+static int
+run_other(char **argv)
+{
+	char path[PATH_MAX];
+	char name[NAME_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name) - 1);
+	char *slash;
+
+	if (strchr(argv[0], '/') != NULL
+		|| snprintf(name, sizeof(name), "decree-%s", argv[0]) >= (int)sizeof(name))
+		return complain_usage("'%.64s' is not a command", argv[0]);
+	if (length > 0) {
+		path[length] = '\0';
+		slash = strrchr(path, '/');
+		(void)strcpy(slash + 1, name); /* room was kept */
+		argv[0] = path;
+		(void)execv(path, argv); /* returns only if there is none */
+	}
+	argv[0] = name;
+	(void)execvp(name, argv);
+	if (errno != ENOENT)
+		return complain("%s: %s", name, strerror(errno));
+	return complain_usage("'%s' is not a command, and there is no program %s", name + strlen("decree-"),
+		name);
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		(void)printf("decree %s\n", decree_version());
+		return EXIT_SUCCESS;
+	}
+	if (argv[1][0] == '-')
+		return complain_usage("unknown option '%s'", argv[1]);
+	opterr = 0; /* complaints are ours */
+	for (uint32_t i = 0; i < command_count; i++)
+		if (strcmp(argv[1], commands[i].name) == 0) {
+			set_program_name("decree", argv[1]);
+			return commands[i].run(argc - 1, argv + 1);
+		}
+	return run_other(argv + 1);
+}

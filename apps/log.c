@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENTRY_COUNT 65536
+#define TIMEOUT_NS  UINT64_C(5000000000) /* of silence: a restarting node may come back */
+
+static const char help[] =
+	"usage: decree log -c FILE --node N [--group G] [--from SLOT] [--json] [section.key=value ...]\n\n"
+	"What a node applied, one line per command: slot, index in the slot, session, number in the session,\n"
+	"bytes, digest of the body. Commands that every node skipped (repeats) are marked.\n\n"
+	"  -c, --config FILE  the configuration of the cluster\n"
+	"  -n, --node N       ask this node\n"
+	"  -g, --group G      of this group (0)\n"
+	"  -f, --from SLOT    from this slot on (1)\n"
+	"      --json         one JSON object per line\n";
+
+struct log_options {
+	struct config_arguments config;
+	uint64_t node_id;
+	uint64_t group;
+	uint64_t from;
+	bool is_json;
+};
+
+static void
+print_json(const struct decree_log_entry *e)
+{
+	(void)printf("{\"slot\":%" PRIu64 ",\"index\":%" PRIu32 ",\"session\":%" PRIu64 ",\"seq\":%" PRIu64
+		     ",\"bytes\":%" PRIu32 ",\"executed\":%s,\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"}\n",
+		e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->executed ? "true" : "false",
+		e->digest.hi, e->digest.lo);
+}
+
+static void
+print_text(const struct decree_log_entry *e)
+{
+	(void)printf("%" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %016" PRIx64 "%016" PRIx64
+		     "%s\n", e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->digest.hi, e->digest.lo,
+		e->executed ? "" : " skipped");
+}
+
+static int
+stream(struct decree_client *client, const struct log_options *o, struct decree_log_entry *entries)
+{
+	struct decree_slot first = { o->from };
+	struct decree_slot next = first;
+
+	for (;;) {
+		int count = decree_client_log(client, (uint16_t)o->node_id, first, entries, ENTRY_COUNT, &next,
+			TIMEOUT_NS);
+
+		if (count == -ENOENT)
+			return complain("there is no node %" PRIu64 " in %s", o->node_id, o->config.path);
+		if (count == -ETIMEDOUT)
+			return complain("node %" PRIu64 " does not answer: is it running, and is its port reachable "
+				"from here?", o->node_id);
+		if (count < 0)
+			return complain("node %" PRIu64 ": %s", o->node_id, strerror(-count));
+		for (int i = 0; i < count; i++)
+			(o->is_json ? print_json : print_text)(&entries[i]);
+		if (next.n == first.n || ferror(stdout))
+			break;
+		first = next;
+	}
+	if (fflush(stdout) != 0)
+		return complain("standard output: %s", strerror(errno));
+	return EXIT_SUCCESS;
+}
+
+static int
+run(const struct log_options *o)
+{
+	struct decree_log_entry *entries = calloc(ENTRY_COUNT, sizeof(entries[0]));
+	struct decree_client *client = entries != NULL ? open_client(&o->config, (uint16_t)o->group, 1) : NULL;
+	int status = client != NULL ? stream(client, o, entries) : EXIT_FAILURE;
+
+	decree_client_close(client);
+	free(entries);
+	return status;
+}
+
+int
+command_log(int argc, char **argv)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+		{ "node", required_argument, NULL, 'n' }, { "group", required_argument, NULL, 'g' },
+		{ "from", required_argument, NULL, 'f' }, { "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' }, { 0 } };
+	struct log_options o = { .from = 1 };
+	bool ok = true;
+	int option;
+
+	while (ok && (option = getopt_long(argc, argv, ":c:n:g:f:h", options, NULL)) != -1) {
+		if (option == 'c')
+			o.config.path = optarg;
+		else if (option == 'n')
+			ok = parse_number("--node", optarg, 1, 65535, &o.node_id);
+		else if (option == 'g')
+			ok = parse_number("--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
+		else if (option == 'f')
+			ok = parse_number("--from", optarg, 1, INT64_MAX, &o.from);
+		else if (option == 'j')
+			o.is_json = true;
+		else if (option == 'h')
+			return printf("%s", help), EXIT_SUCCESS;
+		else
+			return complain_option(argv);
+	}
+	if (!ok || take_arguments(argc, argv, &o.config, NULL, 0) < 0)
+		return EXIT_USAGE;
+	if (o.node_id == 0)
+		return complain_usage("whose log? Add --node N");
+	return run(&o);
+}

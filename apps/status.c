@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS UINT64_C(1000000)
+
+static const char help[] =
+	"usage: decree status -c FILE [--timeout MS] [--json] [section.key=value ...]\n\n"
+	"One row per node and group. Nodes that do not answer are named on standard error; the exit status\n"
+	"is 0 if any node answered.\n\n"
+	"  -c, --config FILE  the configuration of the cluster\n"
+	"      --timeout MS   wait this long for each node (500)\n"
+	"      --json         one JSON object per line\n";
+
+static void
+print_peers_json(const struct decree_status *s)
+{
+	for (uint32_t i = 0; i < s->peer_count; i++) {
+		const struct decree_peer_row *peer = &s->peers[i];
+
+		(void)printf("%s{\"node\":%u,\"up\":%s,\"commit\":%" PRIu64 ",\"echo_age_ms\":",
+			i > 0 ? "," : "", peer->node_id, peer->session_up ? "true" : "false", peer->commit.n);
+		if (peer->echo_age_ns == UINT64_MAX)
+			(void)printf("null}");
+		else
+			(void)printf("%.3f}", (double)peer->echo_age_ns / 1e6);
+	}
+}
+
+static void
+print_json(const struct decree_status *s)
+{
+	(void)printf("{\"node\":%u,\"group\":%u,\"role\":\"%s\",\"ready\":%s,\"leader\":%u,\"ballot\":%" PRIu64
+		     ",\"chosen\":%" PRIu64 ",\"applied\":%" PRIu64 ",\"applied_count\":%" PRIu64
+		     ",\"digest\":\"%016" PRIx64 "%016" PRIx64 "\",",
+		s->node_id, s->group, role_word(s->role), s->ready ? "true" : "false", s->leader, s->ballot.n,
+		s->chosen.n, s->applied.n, s->applied_count, s->digest.hi, s->digest.lo);
+	(void)printf("\"log_mode\":\"%s\",\"auth\":\"%s\",\"idle\":\"%s\",\"log_full\":%s,\"log_bytes_used\":%" PRIu64
+		     ",\"log_bytes\":%" PRIu64 ",\"boot_count\":%" PRIu64 ",\"uptime_ms\":%.3f"
+		     ",\"start_to_ready_ms\":%.3f,\"memory_bytes\":%" PRIu64 ",",
+		log_mode_word(s->log_mode), s->auth ? "gmac" : "none", idle_word(s->idle),
+		s->log_full ? "true" : "false", s->log_bytes_used, s->log_bytes, s->boot_count,
+		(double)s->uptime_ns / 1e6, (double)s->start_to_ready_ns / 1e6, s->memory_bytes);
+	(void)printf("\"frames_received\":%" PRIu64 ",\"frames_sent\":%" PRIu64 ",\"frames_dropped\":%" PRIu64
+		     ",\"messages_dropped\":%" PRIu64 ",\"elections\":%" PRIu64 ",\"sessions\":%" PRIu32
+		     ",\"peers\":[",
+		s->frames_received, s->frames_sent, s->frames_dropped, s->messages_dropped, s->elections,
+		s->session_count);
+	print_peers_json(s);
+	(void)printf("]}\n");
+}
+
+static void
+print_header(void)
+{
+	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s\n", "node", "group", "role",
+		"ready", "ballot", "chosen", "applied", "commands", "log", "auth", "peers", "drops", "memory");
+}
+
+static void
+print_row(const struct decree_status *s)
+{
+	char ballot[32];
+	char peers[16];
+	uint32_t up = 0;
+
+	for (uint32_t i = 0; i < s->peer_count; i++)
+		up += s->peers[i].session_up;
+	(void)snprintf(ballot, sizeof(ballot), "%" PRIu64 ".%u", s->ballot.n >> 16,
+		(unsigned int)(s->ballot.n & 0xffff)); /* fits */
+	(void)snprintf(peers, sizeof(peers), "%" PRIu32 "/%" PRIu32, up, s->peer_count); /* fits */
+	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %-8s %-4s %5s %8" PRIu64
+		     " %4" PRIu64 "MiB%s\n", s->node_id, s->group, role_word(s->role),
+		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n, s->applied.n,
+		s->applied_count, log_mode_word(s->log_mode), s->auth ? "gmac" : "NONE", peers,
+		s->frames_dropped + s->messages_dropped, s->memory_bytes >> 20, s->log_full ? " LOG FULL" : "");
+}
+
+struct status_options {
+	struct config_arguments config;
+	uint64_t timeout_ms;
+	bool is_json;
+};
+
+/* @return how many nodes answered, -1 after a complaint */
+static int
+show_group(const struct status_options *o, const struct decree_setup *setup, uint16_t group)
+{
+	struct decree_client *client = open_client(&o->config, group, 1);
+	int count = 0;
+
+	if (client == NULL)
+		return -1;
+	for (uint32_t i = 0; i < setup->node_count; i++) {
+		struct decree_status status;
+		int rc = decree_client_status(client, setup->nodes[i], o->timeout_ms * MS, &status);
+
+		if (rc != 0) {
+			(void)complain("node %u, group %u: %s", setup->nodes[i], group,
+				"no answer: not running, not reachable, or another key");
+			continue;
+		}
+		(o->is_json ? print_json : print_row)(&status);
+		count++;
+	}
+	decree_client_close(client);
+	return count;
+}
+
+static int
+run(const struct status_options *o)
+{
+	struct decree_setup setup;
+	int answered = 0;
+
+	if (!read_setup(&o->config, false, &setup))
+		return EXIT_FAILURE;
+	if (!o->is_json)
+		print_header();
+	for (uint16_t group = 0; group < setup.group_count; group++) {
+		int count = show_group(o, &setup, group);
+
+		if (count < 0)
+			return EXIT_FAILURE;
+		answered += count;
+	}
+	return answered > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+command_status(int argc, char **argv)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+		{ "timeout", required_argument, NULL, 't' }, { "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' }, { 0 } };
+	struct status_options o = { .timeout_ms = 500 };
+	bool ok = true;
+	int option;
+
+	while (ok && (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
+		if (option == 'c')
+			o.config.path = optarg;
+		else if (option == 't')
+			ok = parse_number("--timeout", optarg, 1, 3600000, &o.timeout_ms);
+		else if (option == 'j')
+			o.is_json = true;
+		else if (option == 'h')
+			return printf("%s", help), EXIT_SUCCESS;
+		else
+			return complain_option(argv);
+	}
+	if (!ok || take_arguments(argc, argv, &o.config, NULL, 0) < 0)
+		return EXIT_USAGE;
+	return run(&o);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decree format: <data_dir>/shard-0, shard-1, ..., one log each, under one new disk uuid; and on request
+ * the key files. What exists is never touched, and a failure takes back what it made.
+ */
+#include "decree/setup.h"
+
+#include "engine/runtime/config.h"
+#include "engine/runtime/identity.h"
+#include "wal/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SHARD_PATH_BYTES (CONFIG_PATH_BYTES + 32)
+
+struct formatting {
+	const struct config *c;
+	bool is_data_dir_ours;
+	uint32_t shard_count; /* folders that we made */
+	bool is_key_ours;
+	bool is_client_key_ours;
+};
+
+static void
+shard_path(const struct config *c, uint32_t shard, char path[SHARD_PATH_BYTES])
+{
+	(void)snprintf(path, SHARD_PATH_BYTES, "%.1023s/shard-%u", c->data_dir, shard); /* fits */
+}
+
+/* The rest is best effort: the error that led here is the one to report. */
+static void
+remove_folder(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		(void)unlinkat(dirfd(dir), entry->d_name, 0); /* "." and ".." refuse */
+	if (dir != NULL)
+		(void)closedir(dir);
+	(void)rmdir(path);
+}
+
+static void
+take_back(const struct formatting *f)
+{
+	char path[SHARD_PATH_BYTES];
+
+	for (uint32_t i = 0; i < f->shard_count; i++) {
+		shard_path(f->c, i, path);
+		remove_folder(path);
+	}
+	if (f->is_data_dir_ours)
+		(void)rmdir(f->c->data_dir);
+	if (f->is_key_ours)
+		(void)unlink(f->c->key_file);
+	if (f->is_client_key_ours)
+		(void)unlink(f->c->client_key_file);
+}
+
+static int
+make_data_dir(struct formatting *f, char *ret_error)
+{
+	const char *path = f->c->data_dir;
+	char shard[SHARD_PATH_BYTES];
+
+	if (mkdir(path, 0700) == 0) {
+		f->is_data_dir_ours = true;
+		return 0;
+	}
+	if (errno != EEXIST) {
+		int rc = -errno;
+
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: cannot make the data directory: %s%s",
+			path, strerror(-rc), rc == -ENOENT ? "; make its parent folder first" : "");
+		return rc;
+	}
+	for (uint32_t i = 0; i < DECREE_SHARD_COUNT_MAX; i++) {
+		shard_path(f->c, i, shard);
+		if (access(shard, F_OK) != 0)
+			continue;
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: already formatted, and never formatted "
+			"again. A node that lost its data needs a new node id; to throw a whole cluster away, "
+			"remove the folder yourself", path);
+		return -EEXIST;
+	}
+	return 0;
+}
+
+static int
+make_key(const char *path, bool *ret_is_ours, char *ret_error)
+{
+	int rc = path[0] != '\0' ? config_key_create(path, ret_error) : 0;
+
+	if (rc == -EEXIST)
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: exists already and is kept: leave out "
+			"--new-keys to use it", path);
+	*ret_is_ours = rc == 0 && path[0] != '\0';
+	return rc;
+}
+
+static int
+prepare_keys(struct formatting *f, bool are_keys_new, char *ret_error)
+{
+	uint8_t key[CONFIG_KEY_BYTES];
+	int rc = 0;
+
+	if (are_keys_new) {
+		rc = make_key(f->c->key_file, &f->is_key_ours, ret_error);
+		if (rc == 0)
+			rc = make_key(f->c->client_key_file, &f->is_client_key_ours, ret_error);
+		return rc;
+	}
+	if (f->c->auth == CONFIG_AUTH_GMAC)
+		rc = config_key_read(f->c->key_file, key, ret_error);
+	if (rc == 0 && f->c->auth == CONFIG_AUTH_GMAC && f->c->client_key_file[0] != '\0')
+		rc = config_key_read(f->c->client_key_file, key, ret_error);
+	explicit_bzero(key, sizeof(key));
+	return rc;
+}
+
+static int
+format_shard(struct formatting *f, uint32_t shard, const struct decree_uuid *disk, char *ret_error)
+{
+	const struct identity identity = identity_of_config(f->c, (uint16_t)shard, disk);
+	uint8_t blob[IDENTITY_BYTES];
+	struct wal_format format = {
+		.identity = blob,
+		.identity_bytes = sizeof(blob),
+		.payload_bytes_max = f->c->slot_bytes,
+		.log_bytes = f->c->log_bytes,
+		.segment_bytes = f->c->segment_bytes,
+	};
+	char path[SHARD_PATH_BYTES];
+
+	identity_encode(&identity, blob);
+	shard_path(f->c, shard, path);
+	f->shard_count = shard + 1;
+	if (getrandom(format.uuid.bytes, sizeof(format.uuid.bytes), 0) != sizeof(format.uuid.bytes))
+		return -EIO;
+	return wal_directory_format(path, &format, ret_error);
+}
+
+static int
+sync_folder(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = fd < 0 || fsync(fd) != 0 ? -errno : 0;
+
+	if (fd >= 0)
+		(void)close(fd); /* read only */
+	return rc;
+}
+
+static int
+format_all(struct formatting *f, bool are_keys_new, char *ret_error)
+{
+	struct decree_uuid disk;
+	int rc = make_data_dir(f, ret_error);
+
+	if (rc == 0)
+		rc = prepare_keys(f, are_keys_new, ret_error);
+	if (rc == 0 && getrandom(disk.bytes, sizeof(disk.bytes), 0) != sizeof(disk.bytes))
+		rc = -EIO;
+	for (uint32_t i = 0; i < f->c->shard_count && rc == 0; i++)
+		rc = format_shard(f, i, &disk, ret_error);
+	if (rc == 0)
+		rc = sync_folder(f->c->data_dir);
+	return rc;
+}
+
+int
+decree_format(const char *config_path, const char *const *settings, uint32_t setting_count,
+	bool are_keys_new, char ret_error[DECREE_ERROR_BYTES])
+{
+	struct config c;
+	struct formatting f = { .c = &c };
+	int rc = config_load(config_path, settings, setting_count, CONFIG_FOR_NODE, &c, ret_error);
+
+	if (rc != 0)
+		return rc;
+	ret_error[0] = '\0';
+	rc = format_all(&f, are_keys_new, ret_error);
+	if (rc != 0) {
+		take_back(&f);
+		if (ret_error[0] == '\0')
+			(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: %s", c.data_dir, strerror(-rc));
+	}
+	return rc;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file setup.h
+ * What an operator's tool needs beside the node itself: what a configuration says, and a formatted data
+ * directory.
+ *
+ * Threads:  any.
+ * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong, where, and what to do.
+ */
+#ifndef DECREE_SETUP_H
+#define DECREE_SETUP_H
+
+#include "decree/node.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DECREE_PATH_BYTES	1024
+#define DECREE_NAME_BYTES	200
+#define DECREE_PORT_COUNT_MAX	8
+
+/** A configuration, read and checked. */
+struct decree_setup {
+	uint64_t cluster_id;
+	char name[DECREE_NAME_BYTES];
+	bool auth; /* false: auth = none */
+	uint16_t shard_count;
+	uint16_t group_count;
+	uint32_t command_bytes_max;
+	uint32_t session_window;
+	uint32_t node_count;
+	uint16_t nodes[DECREE_NODE_COUNT_MAX]; /* ascending node_id */
+
+	/* Of the local node; zeros if the configuration is a client's. */
+	uint16_t node_id;
+	char data_dir[DECREE_PATH_BYTES];
+	enum decree_log_mode log_mode;
+	uint64_t log_bytes; /* of each shard */
+	enum decree_idle idle;
+	bool are_hugepages_wanted;
+	uint32_t cpu_count; /* 0: none named */
+	uint16_t cpus[DECREE_SHARD_COUNT_MAX];
+	uint32_t port_count;
+	char ports[DECREE_PORT_COUNT_MAX][DECREE_NAME_BYTES]; /* devices, links included */
+};
+
+/**
+ * Read a configuration.
+ * @param settings  [setting_count] "section.key=value", after the file
+ * @param is_node   the [local] section is needed too
+ */
+DECREE_API int decree_setup_read(const char *config_path, const char *const *settings,
+	uint32_t setting_count, bool is_node, struct decree_setup *ret_setup,
+	char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Make the data directory of the configuration's local node: one empty log per shard. On failure
+ * nothing is left behind.
+ *
+ * @param are_keys_new  create the key files that the configuration names, too
+ * @retval -EEXIST   a data directory, or with @p are_keys_new a key, is there already: nothing was touched
+ * Blocks: until everything is on the disk.
+ */
+DECREE_API int decree_format(const char *config_path, const char *const *settings,
+	uint32_t setting_count, bool are_keys_new, char ret_error[DECREE_ERROR_BYTES]);
+
+/** The library's version, for example "0.1.0". */
+DECREE_API const char *decree_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
