@@ -32,11 +32,12 @@ append_position(const struct wal *w, uint32_t sector_count)
 	return end <= next ? head : next;
 }
 
-/* @return the position that no block may cross now */
+/* @return the position that no block may cross now. The window counts from the last durable block and not from the
+ * last durable byte, which may lie in the middle of a block: recovery knows only blocks. */
 static uint64_t
 limit_position(const struct wal *w)
 {
-	uint64_t window = w->append.durable + w->geometry.window_bytes;
+	uint64_t window = w->append.durable_end + w->geometry.window_bytes;
 	uint64_t prewritten = w->geometry.log_bytes + w->prewrite.segments_bytes;
 
 	if (w->is_endless)
@@ -215,8 +216,14 @@ append_on_written(struct wal *w, uint64_t token)
 		a->write_first = (a->write_first + 1) % WAL_INFLIGHT_COUNT_MAX;
 		a->write_count--;
 	}
-	while (a->durable_lsn + 1 < a->next_lsn &&
-		identifiers_end_position(w, a->durable_lsn + 1) <= a->durable)
+	while (a->durable_lsn + 1 < a->next_lsn) {
+		uint64_t end = identifiers_end_position(w, a->durable_lsn + 1);
+
+		if (end > a->durable)
+			break;
+		a->durable_end = end;
 		a->durable_lsn++;
-	decree_assert(a->durable <= a->submitted && a->submitted <= a->head);
+	}
+	decree_assert(a->durable_end <= a->durable && a->durable <= a->submitted &&
+		      a->submitted <= a->head);
 }

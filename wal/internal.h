@@ -5,9 +5,9 @@
  *
  * A position is log_bytes * lap + offset in `segments`, laps from 1, so that it grows for ever and is never 0.
  * Everything between two positions of one lap is contiguous on the disk. The write buffer maps positions
- * modulo its size: [released, head) is in use, where
+ * modulo its size: [durable_end, head) is in use, where
  *
- *     durable <= submitted <= head <= durable + window
+ *     durable_end <= durable <= submitted <= head <= durable_end + window
  */
 #ifndef DECREE_WAL_INTERNAL_H
 #define DECREE_WAL_INTERNAL_H
@@ -58,7 +58,8 @@ struct wal_append {
 	uint8_t *buffer; /* [window_bytes] */
 	uint64_t head;
 	uint64_t submitted;
-	uint64_t durable;
+	uint64_t durable;     /* every byte before is */
+	uint64_t durable_end; /* of the block of durable_lsn */
 	uint64_t
 		buffered_first; /* the buffer still holds [max(buffered_first, head - window), head) */
 	uint64_t next_lsn;

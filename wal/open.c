@@ -256,7 +256,7 @@ append_begin(struct wal *w)
 {
 	struct wal_append *a = &w->append;
 
-	a->submitted = a->durable = a->head;
+	a->submitted = a->durable = a->durable_end = a->head;
 	a->durable_lsn = a->reported_lsn = a->next_lsn - 1;
 }
 
