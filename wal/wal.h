@@ -135,7 +135,8 @@ int wal_memory_begin(const struct wal_config *cfg, struct wal_format *ret_format
 /** Finish what is in flight, write the last identifiers, give everything back. NULL is accepted. Blocks. */
 void wal_close(struct wal *w);
 
-/** Give the memory back without another word to the disk: a simulated crash. The disk stays open. */
+/** Give the memory back without another word to the disk: a simulated crash. The disk stays open,
+ * and must have dropped what was in flight: its buffers are gone. */
 void wal_abandon(struct wal *w);
 
 /** Thread: owner. Cost: a copy. */

@@ -38,8 +38,8 @@ teardown(void **state)
 static void
 reopen(struct log_fixture *f)
 {
-	log_fixture_abandon(f);
 	disk_fake_kill_process(f->disk);
+	log_fixture_abandon(f);
 	if (log_fixture_open(f) != 0)
 		fail_msg("%s", f->error);
 }
