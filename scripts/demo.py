@@ -8,7 +8,8 @@
 3. When a third is acknowledged, kill -9 the leader. When two thirds are, start it again.
 4. Wait until all three nodes have applied the same slots, take their logs, and compare them with the
    acknowledgements (scripts/compare).
-5. Print the figures, stop everything. Ctrl-C does that too, at any moment.
+5. Print the figures, stop everything. Ctrl-C does that too, at any moment. With KEEP=1 in the
+   environment the acknowledgements and the three logs stay for a closer look.
 """
 import contextlib
 import json
@@ -343,7 +344,10 @@ def main():
         say("\ndemo: stopped")
         return 130
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.environ.get("KEEP"):
+            say(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
