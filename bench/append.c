@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The floor of a durable append, and what the log adds to it.
+ *
+ * N processes (as many as nodes share a disk) each write blocks of a fixed size, one at a time, to a pre-written
+ * O_DIRECT file of their own with io_uring and RWF_DSYNC, polling with sched_yield: the raw floor, without a line of
+ * the log's code. With --wal, rounds of the raw loop and of one-record appends to a real log alternate (A B A B), so
+ * that both see the same disk. --prewrite leaves the log's background pre-writing on during the rounds.
+ *
+ * usage: append [--writers=N] [--bytes=N] [--count=N] [--rounds=N] [--wal] [--payload=N] [--prewrite] DIRECTORY
+ */
+#include "wal/directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <liburing.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WRITER_COUNT_MAX 16
+#define FILE_BYTES       (64u << 20)
+
+enum kind {
+	RAW = 0,
+	LOG = 1,
+};
+
+struct options {
+	const char *directory;
+	uint32_t writer_count;
+	uint32_t bytes;
+	uint32_t count; /* appends of a writer in a round */
+	uint32_t round_count;
+	uint32_t payload_bytes;
+	bool with_wal;
+	bool with_prewrite;
+};
+
+/* Shared by all processes. */
+struct board {
+	_Atomic uint32_t arrived; /* writers at the barrier, over all rounds */
+	uint64_t latency_ns[];    /* [kind][writer][round][count] */
+};
+
+struct raw {
+	struct io_uring ring;
+	int fd;
+	void *buffer;
+	uint64_t offset;
+	char path[256];
+};
+
+static void
+die(const char *what, int rc)
+{
+	fprintf(stderr, "append: %s: %s\n", what, strerror(-rc));
+	exit(1);
+}
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t *
+latencies(const struct options *o, struct board *b, enum kind kind, uint32_t writer, uint32_t round)
+{
+	size_t index = ((size_t)kind * o->writer_count + writer) * o->round_count + round;
+
+	return b->latency_ns + index * o->count;
+}
+
+static void
+raw_open(struct raw *r, const struct options *o, uint32_t writer)
+{
+	const size_t piece = 1 << 20;
+	void *zeros;
+
+	snprintf(r->path, sizeof(r->path), "%s/raw%u", o->directory, writer);
+	r->fd = open(r->path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+	if (r->fd < 0)
+		die(r->path, -errno);
+	zeros = aligned_alloc(4096, piece);
+	if (zeros == NULL)
+		die("memory", -ENOMEM);
+	memset(zeros, 0, piece);
+	for (uint64_t at = 0; at < FILE_BYTES; at += piece) {
+		if (pwrite(r->fd, zeros, piece, (off_t)at) != (ssize_t)piece)
+			die(r->path, -EIO);
+	}
+	if (fsync(r->fd) != 0)
+		die(r->path, -errno);
+	r->buffer = zeros;
+	r->offset = 0;
+	if (io_uring_queue_init(
+		    8, &r->ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG) != 0)
+		die("io_uring", -errno);
+	if (io_uring_register_files(&r->ring, &r->fd, 1) != 0)
+		die("io_uring files", -errno);
+	if (io_uring_register_buffers(&r->ring, &(struct iovec){ zeros, piece }, 1) != 0)
+		die("io_uring buffers", -errno);
+}
+
+static void
+raw_append(struct raw *r, const struct options *o)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
+	struct io_uring_cqe *cqe;
+
+	if (r->offset + o->bytes > FILE_BYTES)
+		r->offset = 0;
+	io_uring_prep_write_fixed(sqe, 0, r->buffer, o->bytes, r->offset, 0);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	sqe->rw_flags = RWF_DSYNC;
+	r->offset += o->bytes;
+	io_uring_submit(&r->ring);
+	while (io_uring_peek_cqe(&r->ring, &cqe) != 0)
+		sched_yield();
+	if (cqe->res != (int)o->bytes)
+		die("raw write", cqe->res < 0 ? cqe->res : -EIO);
+	io_uring_cqe_seen(&r->ring, cqe);
+}
+
+static void
+log_path(char *to, size_t bytes, const struct options *o, uint32_t writer)
+{
+	snprintf(to, bytes, "%s/log%u", o->directory, writer);
+}
+
+static struct wal *
+log_open(const struct options *o, uint32_t writer)
+{
+	struct wal_config cfg = { .prewrite_bytes_per_second = o->with_prewrite ? 0 : 1 };
+	struct wal_format format = { .payload_bytes_max = o->payload_bytes };
+	char path[256], error[DECREE_ERROR_BYTES];
+	struct wal *wal;
+
+	format.uuid.bytes[0] = (uint8_t)(writer + 1);
+	log_path(path, sizeof(path), o, writer);
+	if (wal_directory_format(path, &format, error) != 0 ||
+		wal_directory_open(path, &cfg, 0, &wal, error) != 0) {
+		fprintf(stderr, "append: %s\n", error);
+		exit(1);
+	}
+	return wal;
+}
+
+static void
+log_append(struct wal *wal, const struct options *o)
+{
+	static uint8_t payload[WAL_PAYLOAD_BYTES_MAX], tag[LOG_TAG_BYTES];
+	struct log_record record = {
+		.tag = tag, .payload = payload, .payload_bytes = o->payload_bytes
+	};
+	struct log_completion done;
+	struct log_place place;
+	uint64_t durable_lsn = 0;
+
+	if (wal_log_ops.append(wal, &record, 1, &place) != 1)
+		die("log append (the log is full: fewer rounds)", -ENOSPC);
+	while (durable_lsn < place.lsn) {
+		uint64_t t = now_ns();
+
+		wal_log_ops.submit(wal, t);
+		if (wal_log_ops.reap(wal, t, &done, 1) == 0)
+			sched_yield();
+		else if (done.kind == LOG_FAILED)
+			die("log", done.rc);
+		else
+			durable_lsn = done.lsn;
+	}
+}
+
+static void
+barrier(const struct options *o, struct board *b, uint32_t *turn)
+{
+	uint32_t target = ++*turn * o->writer_count;
+
+	atomic_fetch_add(&b->arrived, 1);
+	while (atomic_load(&b->arrived) < target)
+		usleep(500);
+}
+
+static void
+writer_run(const struct options *o, struct board *b, uint32_t writer)
+{
+	struct wal *wal = o->with_wal ? log_open(o, writer) : NULL;
+	struct raw raw;
+	uint32_t turn = 0;
+
+	raw_open(&raw, o, writer);
+	for (uint32_t round = 0; round < o->round_count; round++) {
+		for (int kind = RAW; kind <= (o->with_wal ? LOG : RAW); kind++) {
+			uint64_t *latency = latencies(o, b, (enum kind)kind, writer, round);
+
+			barrier(o, b, &turn);
+			for (uint32_t i = 0; i < o->count; i++) {
+				uint64_t start = now_ns();
+
+				if (kind == RAW)
+					raw_append(&raw, o);
+				else
+					log_append(wal, o);
+				latency[i] = now_ns() - start;
+			}
+		}
+	}
+	barrier(o, b, &turn);
+	wal_close(wal);
+	io_uring_queue_exit(&raw.ring);
+	(void)unlink(raw.path);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void
+report(const struct options *o, struct board *b, enum kind kind, const char *name)
+{
+	size_t count = (size_t)o->writer_count * o->round_count * o->count;
+	uint64_t *all = latencies(o, b, kind, 0, 0);
+
+	qsort(all, count, sizeof(*all), compare);
+	printf("%-4s %u writer(s), %u bytes: p50 %6.1f us  p99 %6.1f us  p99.9 %7.1f us  max %8.1f "
+	       "us  (%zu)\n",
+		name, o->writer_count, kind == RAW ? o->bytes : o->payload_bytes,
+		(double)all[count / 2] / 1e3, (double)all[count * 99 / 100] / 1e3,
+		(double)all[count * 999 / 1000] / 1e3, (double)all[count - 1] / 1e3, count);
+}
+
+static void
+logs_remove(const struct options *o)
+{
+	static const char *const names[] = { "identity", "hardstate", "segments", "identifiers" };
+	char path[256], file[320];
+
+	for (uint32_t writer = 0; writer < o->writer_count; writer++) {
+		log_path(path, sizeof(path), o, writer);
+		for (int i = 0; i < 4; i++) {
+			snprintf(file, sizeof(file), "%s/%s", path, names[i]);
+			(void)unlink(file);
+		}
+		(void)rmdir(path);
+	}
+}
+
+static void
+options_parse(struct options *o, int argc, char **argv)
+{
+	static const struct option names[] = {
+		{ "writers", required_argument, NULL, 'n' },
+		{ "bytes", required_argument, NULL, 'b' },
+		{ "count", required_argument, NULL, 'c' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "payload", required_argument, NULL, 'p' },
+		{ "wal", no_argument, NULL, 'w' },
+		{ "prewrite", no_argument, NULL, 'x' },
+		{ 0 },
+	};
+	int c;
+
+	*o = (struct options){ .writer_count = 3,
+		.bytes = 4096,
+		.count = 500,
+		.round_count = 6,
+		.payload_bytes = 1336 };
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		uint32_t value = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
+
+		switch (c) {
+		case 'n': o->writer_count = value; break;
+		case 'b': o->bytes = value; break;
+		case 'c': o->count = value; break;
+		case 'r': o->round_count = value; break;
+		case 'p': o->payload_bytes = value; break;
+		case 'w': o->with_wal = true; break;
+		case 'x': o->with_prewrite = true; break;
+		default: exit(2);
+		}
+	}
+	o->directory = argv[optind];
+	if (o->directory == NULL || o->writer_count == 0 || o->writer_count > WRITER_COUNT_MAX ||
+		o->bytes == 0 || o->bytes % 512 != 0 || o->bytes > 1 << 20 || o->count == 0 ||
+		o->round_count == 0 || o->payload_bytes > WAL_PAYLOAD_BYTES_MAX) {
+		fprintf(stderr,
+			"usage: append [--writers=N] [--bytes=N] [--count=N] [--rounds=N] [--wal] "
+			"[--payload=N] [--prewrite] DIRECTORY\n");
+		exit(2);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o;
+	struct board *board;
+	size_t bytes;
+	int failed = 0, status;
+
+	options_parse(&o, argc, argv);
+	bytes = sizeof(*board) + sizeof(uint64_t) * 2 * o.writer_count * o.round_count * o.count;
+	board = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (board == MAP_FAILED)
+		die("memory", -errno);
+	for (uint32_t writer = 0; writer < o.writer_count; writer++) {
+		pid_t child = fork();
+
+		if (child < 0)
+			die("fork", -errno);
+		if (child == 0) {
+			writer_run(&o, board, writer);
+			_exit(0);
+		}
+	}
+	while (wait(&status) > 0)
+		failed |= status;
+	if (o.with_wal)
+		logs_remove(&o);
+	if (failed != 0)
+		return 1;
+	printf("log mode durable, io_uring RWF_DSYNC, polling with sched_yield\n");
+	report(&o, board, RAW, "raw");
+	if (o.with_wal)
+		report(&o, board, LOG, "log");
+	return 0;
+}
