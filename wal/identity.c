@@ -159,6 +159,9 @@ session_decode(const uint8_t *page, const struct page_header *header, struct wal
 	ret->segments_prewritten_bytes = load_u64(body + 24);
 	ret->identifiers_prewritten_bytes = load_u64(body + 32);
 	ret->write_count = header->generation;
+	if (ret->segments_prewritten_bytes % WAL_SECTOR_BYTES != 0 ||
+		ret->identifiers_prewritten_bytes % WAL_SECTOR_BYTES != 0)
+		return -EBADMSG;
 	return 0;
 }
 
