@@ -127,6 +127,7 @@ pipeline_submit(struct pipeline *p, const void *body, uint32_t bytes, void *cook
 	*entry = (struct pipeline_entry){ .body = place, .bytes = bytes,
 		.completion = { .cookie = cookie } };
 	p->accepted++;
+	p->is_session_wanted = true;
 	decree_assert(p->bodies_head <= p->bodies_bytes);
 	return 0;
 }
@@ -228,7 +229,8 @@ pipeline_tick(struct pipeline *p, uint64_t now_ns)
 uint64_t
 pipeline_wake_at(const struct pipeline *p)
 {
-	bool has_unsent = p->session.n == 0 ? !p->is_register_sent : p->next < p->accepted;
+	bool has_unsent = p->session.n == 0 ? p->is_session_wanted && !p->is_register_sent
+					    : p->next < p->accepted;
 	uint64_t wake_at_ns = UINT64_MAX;
 
 	if (is_waiting(p))
@@ -251,7 +253,7 @@ register_frame(struct pipeline *p, uint8_t *out)
 {
 	struct client_writer w;
 
-	if (p->is_register_sent)
+	if (p->is_register_sent || !p->is_session_wanted)
 		return 0;
 	p->is_register_sent = true;
 	client_commands_begin(&w, out, p->config.frame_bytes, p->config.group);

@@ -5,7 +5,8 @@
  * an answer means, when to repeat. It knows neither sockets nor clocks.
  *
  * The happy path:
- *  1. It registers: a command of session 0 with a random token, repeated until a session number comes.
+ *  1. With the first command it registers: a command of session 0 with a random token, repeated until a
+ *     session number comes.
  *  2. Commands get seq 1, 2, 3, ... and go to one node, the target, as many to a frame as fit. A command
  *     that does not fit goes in fragments.
  *  3. Each answer completes its command. Memory is given back in order of seq.
@@ -80,6 +81,7 @@ struct pipeline {
 	uint64_t gap_number;	   /* resumed from here ... */
 	uint64_t gap_handled_ns;   /* ... at this time */
 	uint64_t redirect_ns;	   /* last followed */
+	bool is_session_wanted; /* since the first submit: who only asks for status takes no session */
 	bool is_register_sent;
 
 	uint64_t retransmit_count; /* of commands */

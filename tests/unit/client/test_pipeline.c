@@ -107,6 +107,7 @@ setup(void **state)
 
 	if (f == NULL || pipeline_open(&f->p, &c) != 0)
 		return -1;
+	f->p.is_session_wanted = true;
 	f->now_ns = 1000 * MS;
 	for (uint16_t node = 1; node <= 3; node++)
 		pipeline_reachable(&f->p, node, true);
@@ -200,6 +201,21 @@ test_a_full_session_table_is_asked_again_later(void **state)
 	wait(f, 100 * MS);
 	assert_true(send_one(f));
 	assert_int_equal(first_sent(f).session.n, 0);
+}
+
+/* `decree status` must not fill the session table. */
+static void
+test_without_a_command_no_session_is_taken(void **state)
+{
+	struct fixture *f = *state;
+
+	f->p.is_session_wanted = false;
+	assert_false(send_one(f));
+	wait(f, PIPELINE_RTO_NS);
+	assert_false(send_one(f));
+	assert_true(pipeline_wake_at(&f->p) == UINT64_MAX);
+	submit(f, 1);
+	assert_true(send_one(f));
 }
 
 /* The steady state */
@@ -732,6 +748,8 @@ main(void)
 			test_another_clients_registration_is_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_full_session_table_is_asked_again_later, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_without_a_command_no_session_is_taken, setup, teardown),
 		REGISTERED(test_commands_share_frames_and_are_numbered_from_one),
 		REGISTERED(test_an_answer_completes_its_command_once),
 		REGISTERED(test_answers_to_what_was_never_sent_are_ignored),
