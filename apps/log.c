@@ -12,7 +12,8 @@
 static const char help[] =
 	"usage: decree log -c FILE --node N [--group G] [--from SLOT] [--json] [section.key=value ...]\n\n"
 	"What a node applied, one line per command: slot, index in the slot, session, number in the session,\n"
-	"bytes, digest of the body. Commands that every node skipped (repeats) are marked.\n\n"
+	"bytes, digest of the body. Commands that every node skipped (repeats) are marked, and so are those\n"
+	"that opened a session: the state machine saw neither.\n\n"
 	"  -c, --config FILE  the configuration of the cluster\n"
 	"  -n, --node N       ask this node\n"
 	"  -g, --group G      of this group (0)\n"
@@ -27,12 +28,19 @@ struct log_options {
 	bool is_json;
 };
 
+/* Session 0 is how a session is opened. */
+static bool
+is_registration(const struct decree_log_entry *e)
+{
+	return e->session.n == 0;
+}
+
 static void
 print_json(const struct decree_log_entry *e)
 {
 	(void)printf("{\"slot\":%" PRIu64 ",\"index\":%" PRIu32 ",\"session\":%" PRIu64 ",\"seq\":%" PRIu64
 		     ",\"bytes\":%" PRIu32 ",\"executed\":%s,\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"}\n",
-		e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->executed ? "true" : "false",
+		e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->executed && !is_registration(e) ? "true" : "false",
 		e->digest.hi, e->digest.lo);
 }
 
@@ -41,7 +49,7 @@ print_text(const struct decree_log_entry *e)
 {
 	(void)printf("%" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %016" PRIx64 "%016" PRIx64
 		     "%s\n", e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->digest.hi, e->digest.lo,
-		e->executed ? "" : " skipped");
+		is_registration(e) ? " registration" : e->executed ? "" : " skipped");
 }
 
 static int
