@@ -1,0 +1,157 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The programs and wrong input: each case checks the exit status and what the message names.
+#
+#   cli.sh DECREE DECREED
+set -u
+
+decree=$(realpath "$1")
+decreed=$(realpath "$2")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failed=0
+count=0
+
+# expect STATUS WORDS COMMAND...: WORDS, separated by '|', all have to be in what it prints.
+expect() {
+	local status=$1 words=$2 got word
+
+	shift 2
+	count=$((count + 1))
+	timeout 30 "$@" >out 2>&1 </dev/null
+	got=$?
+	if [ $got -ne "$status" ]; then
+		printf 'FAILED: %s\n  status %s instead of %s: %s\n' "${*##*/}" $got "$status" "$(head -c 500 out)"
+		failed=1
+		return
+	fi
+	while IFS= read -r -d '|' word; do
+		if ! grep -qF -- "$word" out; then
+			printf 'FAILED: %s\n  no word of "%s": %s\n' "${*##*/}" "$word" "$(head -c 500 out)"
+			failed=1
+		fi
+	done <<<"$words|"
+}
+
+# config NAME SED_EXPRESSION: good.ini, changed.
+config() {
+	sed "$2" good.ini >"$1"
+}
+
+cat >good.ini <<'END'
+[cluster]
+id = c0ffee
+key_file = cluster.key
+client_key_file = client.key
+[node 1]
+ip = 127.0.0.1
+[node 2]
+ip = 127.0.0.2
+[node 3]
+ip = 127.0.0.3
+[local]
+node = 1
+data_dir = data
+log_bytes = 4M
+segment_bytes = 1M
+port = net_af_packet0,iface=lo
+END
+
+# Usage
+
+expect 0 'usage: decree|format|submit|status|log|check' "$decree" --help
+expect 0 'decree 0.' "$decree" --version
+expect 2 'usage: decree' "$decree"
+expect 2 "unknown option '--frob'" "$decree" --frob
+expect 2 "'frob' is not a command|decree-frob" "$decree" frob
+expect 2 "'../frob' is not a command" "$decree" ../frob
+for command in format submit status check; do
+	expect 0 "usage: decree $command" "$decree" $command --help
+	expect 2 "--frob|decree $command --help" "$decree" $command --frob
+	expect 1 'none.ini|No such file' "$decree" $command -c none.ini
+done
+expect 0 'usage: decree log' "$decree" log --help
+expect 2 '--frob' "$decree" log --frob
+expect 1 'none.ini|No such file' "$decree" log --node 1 -c none.ini
+expect 2 '-z' "$decree" log -z
+for command in format submit status log; do
+	expect 2 '-c FILE' "$decree" $command
+done
+expect 2 '-c' "$decree" status -c
+expect 2 "what is 'surplus'?" "$decree" status -c good.ini surplus
+expect 2 '--node N' "$decree" log -c good.ini
+expect 2 '--node x' "$decree" log -c good.ini --node x
+expect 2 '--from 0' "$decree" log -c good.ini --node 1 --from 0
+expect 2 '--in-flight 0' "$decree" submit -c good.ini --in-flight 0
+expect 2 '--in-flight -1' "$decree" submit -c good.ini --in-flight -1
+expect 2 'session_window' "$decree" submit -c good.ini --in-flight 5000
+expect 0 'usage: decreed' "$decreed" --help
+expect 2 '--frob' "$decreed" --frob
+expect 2 '-c FILE' "$decreed"
+expect 2 '--machine tetris' "$decreed" -c good.ini --machine=tetris
+expect 2 '--ready-fd x' "$decreed" -c good.ini --ready-fd x
+expect 1 'none.ini' "$decreed" -c none.ini
+
+# A program beside this one, or in PATH, is a command too.
+mkdir bin
+printf '#!/bin/sh\necho "hello $*"\nexit 7\n' >bin/decree-hello
+chmod +x bin/decree-hello
+PATH=$work/bin:$PATH expect 7 'hello a b' "$decree" hello a b
+
+# The configuration
+
+config bad.ini 's/^id/idd/'
+expect 1 "bad.ini:2:|'idd'|did you mean 'id'" "$decree" format -c bad.ini
+config bad.ini 's/\[node 3\]/[node 2]/'
+expect 1 'bad.ini:9:|node 2 is described twice|line 7' "$decree" format -c bad.ini
+config bad.ini 's/^node = 1/node = 4/'
+expect 1 'node = 4|no [node 4]' "$decree" format -c bad.ini
+config bad.ini 's/127.0.0.3/127.0.0.300/'
+expect 1 'bad.ini:10:|127.0.0.300|IPv4' "$decree" format -c bad.ini
+config bad.ini "1s/.*/&\nname = $(printf '%0250d' 0)/"
+expect 1 'bad.ini:2:|at most 199' "$decree" format -c bad.ini
+config bad.ini 's/^port.*/link = 9 net_memif0/'
+expect 1 'link = 9|no [node 9]' "$decreed" -c bad.ini
+expect 1 "setting 'local.frob=1'|'frob'" "$decree" format -c good.ini local.frob=1
+expect 1 "cluster.mtu=9|576 to 9000" "$decree" format -c good.ini cluster.mtu=9
+
+# Keys and data directories
+
+expect 1 'cluster.key|--new-keys' "$decree" format -c good.ini
+[ ! -e data ] || { echo "FAILED: a failed format left something behind" && failed=1; }
+expect 1 'missing/data|parent' "$decree" format -c good.ini --new-keys local.data_dir=missing/data
+[ ! -e cluster.key ] || { echo "FAILED: a failed format left a key behind" && failed=1; }
+expect 1 'data/shard-0|formatted' "$decreed" -c good.ini
+expect 0 'node 1 of cluster c0ffee' "$decree" format -c good.ini --new-keys
+[ "$(stat -c %a cluster.key client.key data)" = $'600\n600\n700' ] ||
+	{ echo "FAILED: modes of keys and data" && failed=1; }
+expect 1 'data: already formatted' "$decree" format -c good.ini
+expect 1 'cluster.key: exists already' "$decree" format -c good.ini --new-keys local.data_dir=other
+[ ! -e other ] || { echo "FAILED: a failed format left something behind" && failed=1; }
+expect 1 'belongs to node 1|node = 2' "$decreed" -c good.ini local.node=2
+expect 1 'belongs to cluster c0ffee|id = bad' "$decreed" -c good.ini cluster.id=bad
+expect 1 'slot_bytes = 1328' "$decreed" -c good.ini cluster.slot_bytes=1000
+chmod 640 cluster.key
+expect 1 'cluster.key|chmod 600' "$decreed" -c good.ini
+chmod 600 cluster.key
+chmod 644 client.key
+expect 1 'client.key|chmod 600' "$decree" status -c good.ini
+chmod 600 client.key
+cp client.key saved.key
+echo 00 >client.key
+expect 1 'client.key|64 hexadecimal digits' "$decree" status -c good.ini
+mv saved.key client.key
+
+# Lines and nodes
+
+printf 'short\n%070000d\n' 0 >long
+expect 1 'long: line 2|65536|nothing was submitted' "$decree" submit -c good.ini long
+expect 1 'no-such-file: No such file' "$decree" submit -c good.ini no-such-file
+expect 0 '"commands":0|"acked":0' "$decree" submit -c good.ini --json
+expect 1 'node 1|node 2|node 3|no answer' "$decree" status -c good.ini --timeout 20
+expect 1 'no node 9' "$decree" log -c good.ini --node 9
+expect 1 'there is no interface nosuch0' "$decree" check -c good.ini local.port=net_af_packet0,iface=nosuch0
+
+echo "$count cases"
+exit $failed
