@@ -68,6 +68,7 @@ struct eng_config {
 
 enum eng_event_type {
 	ENG_EV_RECOVER_HARD = 1, /* before START: the hard state found on disk, if any */
+	ENG_EV_RECOVER_COMMIT,	 /* before START: the record that follows, for its commit hint alone */
 	ENG_EV_RECOVER_RECORD,	 /* before START: each record of this group, in log order */
 	ENG_EV_START,		 /* everything found on disk has been handed over */
 	ENG_EV_TICK,

@@ -127,7 +127,7 @@ static void
 inherit_pump(struct eng_replica *r, struct eng_effects *fx)
 {
 	while (r->inherit_next.n < r->next.n && r->inherit_next.n <= r->chosen.n + r->cfg.alpha &&
-		fx_has_room(fx, 2, 1)) {
+		r->inherit_next.n <= ring_last(r).n && fx_has_room(fx, 2, 1)) {
 		if (r->inherit_next.n > r->chosen.n && !inherit_slot(r, r->inherit_next, fx)) {
 			inherit_ask(r, &r->choices[ring_index(r, r->inherit_next)], fx);
 			r->inherit_ns = r->now_ns + INHERIT_RETRY_NS;

@@ -170,7 +170,7 @@ entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot
 
 	decree_assert(slot.n <= ring_last(r).n);
 	decree_assert(bytes <= r->cfg.slot_bytes);
-	decree_assert(e->slot.n == slot.n || e->slot.n <= r->chosen.n);
+	decree_assert(e->slot.n == slot.n || e->slot.n <= r->released.n);
 	decree_assert(e->slot.n != slot.n || ballot.n >= e->vballot.n || decided);
 
 	bool was_decided = e->slot.n == slot.n && e->decided;
@@ -293,6 +293,26 @@ recover_entry(struct eng_replica *r, const struct eng_record *record, const uint
 		r->last = record->slot;
 }
 
+/* The hint of a record speaks of what was held before it: a step of its own, so that what it decides is
+ * applied before the record's value takes the place of an older one in the ring. */
+static void
+on_recover_commit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	struct eng_record record;
+
+	if (eng_record_decode(ev->record.tag, &record) != 0) {
+		halt(r, ENG_HALT_BAD_RECORD, fx);
+		return;
+	}
+	for (uint64_t slot = r->chosen.n + 1; slot <= record.commit.n; slot++) {
+		struct entry *e = entry_find(r, (struct decree_slot){ slot });
+		if (e == NULL)
+			break;
+		mark_decided(r, e);
+	}
+	advance_chosen(r, fx);
+}
+
 static void
 on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
@@ -306,14 +326,6 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 		halt(r, ENG_HALT_BAD_RECORD, fx);
 		return;
 	}
-	/* The hint speaks of what was held before this record. */
-	for (uint64_t slot = r->chosen.n + 1; slot <= record.commit.n; slot++) {
-		struct entry *e = entry_find(r, (struct decree_slot){ slot });
-		if (e == NULL)
-			break;
-		mark_decided(r, e);
-	}
-	advance_chosen(r, fx);
 	if (record.slot.n > ring_last(r).n) {
 		halt(r, ENG_HALT_BAD_RECORD, fx);
 		return;
@@ -450,8 +462,10 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	}
 	decree_assert(ev->now_ns >= r->now_ns);
 	r->now_ns = ev->now_ns;
+	r->released = r->chosen;
 	switch (ev->type) {
 	case ENG_EV_RECOVER_HARD: on_recover_hard(r, ev, ret_fx); break;
+	case ENG_EV_RECOVER_COMMIT: on_recover_commit(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_RECORD: on_recover_record(r, ev, ret_fx); break;
 	case ENG_EV_START: election_start(r); break;
 	case ENG_EV_TICK: on_tick(r, ret_fx); break;

@@ -131,6 +131,8 @@ struct eng_replica { /* owner: the shard that runs it */
 
 	/* Learner */
 	struct decree_slot chosen;	/* decided prefix, values held */
+	struct decree_slot released;	/* chosen when this step began: up to here values are applied
+					   and may give way in the ring; released <= chosen */
 	struct decree_slot chosen_seen; /* highest commit index heard of */
 	uint64_t query_ns;		/* next Query not before; NEVER = nothing missing */
 	uint32_t query_peer;		/* index of the peer asked last */
@@ -233,11 +235,11 @@ entry_find(const struct eng_replica *r, struct decree_slot slot)
 	return slot.n != 0 && e->slot.n == slot.n ? e : NULL;
 }
 
-/** Highest slot that the ring can take without losing one that is not decided. */
+/** Highest slot that the ring can take without losing one that is not applied yet. */
 static inline struct decree_slot
 ring_last(const struct eng_replica *r)
 {
-	return (struct decree_slot){ r->chosen.n + r->cfg.ring_slots - 1 };
+	return (struct decree_slot){ r->released.n + r->cfg.ring_slots - 1 };
 }
 
 /** Index of a member, -1 if it is none. */

@@ -226,7 +226,6 @@ shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload
 {
 	struct shard_group *g = shard_find_group(s, tag_group(tag));
 	struct eng_event event = {
-		.type = ENG_EV_RECOVER_RECORD,
 		.record = { .tag = tag, .value = payload, .bytes = bytes },
 	};
 
@@ -234,6 +233,9 @@ shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload
 		return -EBADMSG;
 	s->durable_lsn = s->appended_lsn = place.lsn;
 	index_put(&g->index, tag_slot(tag), place.position);
+	event.type = ENG_EV_RECOVER_COMMIT;
+	shard_step(s, g, &event);
+	event.type = ENG_EV_RECOVER_RECORD;
 	shard_step(s, g, &event);
 	return 0;
 }

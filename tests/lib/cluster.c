@@ -60,11 +60,13 @@ node_start(struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 	if (n->has_hard)
 		cluster_step(c, node,
 			&(struct eng_event){ .type = ENG_EV_RECOVER_HARD, .hard.bytes = n->hard });
-	for (uint32_t i = 0; i < n->durable_count; i++)
-		cluster_step(c, node,
-			&(struct eng_event){ .type = ENG_EV_RECOVER_RECORD,
-				.record = { n->durable[i].tag, n->durable[i].value,
-					n->durable[i].bytes } });
+	for (uint32_t i = 0; i < n->durable_count; i++) {
+		struct eng_event ev = { .type = ENG_EV_RECOVER_COMMIT,
+			.record = { n->durable[i].tag, n->durable[i].value, n->durable[i].bytes } };
+		cluster_step(c, node, &ev);
+		ev.type = ENG_EV_RECOVER_RECORD;
+		cluster_step(c, node, &ev);
+	}
 	cluster_step(c, node, &(struct eng_event){ .type = ENG_EV_START, .now_ns = c->now_ns });
 }
 
