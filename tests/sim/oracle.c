@@ -180,14 +180,25 @@ print_nodes(const struct sim *sim)
 	}
 }
 
+bool
+oracle_is_calm(const struct sim *sim)
+{
+	bool is_calm = sim_leader(sim) != 0 && workload_is_done(sim);
+
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		is_calm &= sim->nodes[id].is_up &&
+			sim->nodes[id].applied_count == sim->oracle.order_count &&
+			shard_replica(sim->nodes[id].shard, 0)->chosen.n == sim->oracle.chosen_last;
+	return is_calm;
+}
+
 void
 oracle_check_calm(struct sim *sim)
 {
 	const struct sim_oracle *o = &sim->oracle;
 
-	if (sim_leader(sim) == 0 || !workload_is_done(sim))
+	if (!oracle_is_calm(sim))
 		print_nodes(sim);
-
 	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
 	sim_check(sim, workload_is_done(sim), "commands are stuck although nothing is wrong any more");
 	for (uint16_t id = 1; id <= sim->node_count; id++) {

@@ -227,6 +227,7 @@ void oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq);
 /** A node has read its log again: it must stand by everything that it ever said. */
 void oracle_on_recovered(struct sim *sim, struct sim_node *node);
 /** Everything agrees and everything that was asked for is done. */
+bool oracle_is_calm(const struct sim *sim);
 void oracle_check_calm(struct sim *sim);
 
 /* workload.c */
