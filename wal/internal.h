@@ -236,7 +236,8 @@ int wal_identity_decode(const uint8_t *page, uint32_t body_bytes, struct wal_geo
 	const uint8_t **ret_blob, uint32_t *ret_blob_bytes);
 /** Derive and check. @return NULL, or what is wrong in words */
 const char *geometry_check(struct wal_geometry *geometry);
-void wal_session_seal(uint8_t *page, const struct wal_session *session, const struct wal_seal *seal);
+void
+wal_session_seal(uint8_t *page, const struct wal_session *session, const struct wal_seal *seal);
 int session_decode(const uint8_t *page, const struct page_header *header, struct wal_session *ret);
 
 /* recover.c */

@@ -9,9 +9,9 @@
 #define INFLIGHT_COUNT_MAX 64
 
 struct fake_file {
-	uint8_t *seen;   /* what a read returns */
-	uint8_t *stable; /* what survives a power cut for certain */
-	uint8_t *dirty;  /* [bytes / 512] 1: seen and stable may differ */
+	uint8_t *seen;        /* what a read returns */
+	uint8_t *stable;      /* what survives a power cut for certain */
+	uint8_t *dirty;       /* [bytes / 512] 1: seen and stable may differ */
 	uint64_t dirty_first; /* every dirty sector is in [first, after) */
 	uint64_t dirty_after;
 	uint64_t bytes;
