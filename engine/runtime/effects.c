@@ -81,7 +81,17 @@ send_message(struct shard *s, const struct shard_group *g, struct eng_msg *m)
 static void
 on_role_changed(struct shard *s, struct shard_group *g)
 {
+	struct eng_status before = g->status;
+
 	eng_status(g->replica, &g->status);
+	if (g->status.leader != 0 && (g->status.leader != before.leader ||
+					     g->status.ballot.n != before.ballot.n))
+		shard_note(s, DECREE_LOG_NOTICE, "group %u: node %u leads, ballot %llu.%u",
+			g->config.group, g->status.leader,
+			(unsigned long long)(g->status.ballot.n >> 16),
+			(unsigned)(g->status.ballot.n & 0xffff));
+	else if (g->status.leader == 0 && before.leader != 0)
+		shard_note(s, DECREE_LOG_NOTICE, "group %u: no leader", g->config.group);
 	if (s->config.on_role != NULL)
 		s->config.on_role(s->config.context, g->config.group, g->status.role,
 			g->status.leader, g->status.ballot);

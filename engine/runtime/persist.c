@@ -231,7 +231,7 @@ release_group(struct shard *s, struct shard_group *g)
 	while (seq < ring->appended &&
 		is_durable(s, ring->marks[(seq + 1) & (PERSIST_RING_COUNT - 1)]))
 		seq++;
-	if (seq == ring->durable || !shard_has_room(s, g))
+	if (seq == ring->durable || !room_for_turn(s, g))
 		return; /* without room for what the core may want next, it is told in a later turn */
 	ring->durable = seq;
 	event.persisted.seq = seq;

@@ -105,7 +105,7 @@ give_to_core(struct shard *s, const struct read_request *r, const struct log_com
 		},
 	};
 
-	if (shard_has_room(s, r->group))
+	if (room_for(s, r->group, ROOM_STEP))
 		shard_step(s, r->group, &event);
 }
 

@@ -12,7 +12,7 @@
  * Frames leave before the log's system call: the peers work while the kernel takes our write.
  *
  * What may fail:
- *   - the log's buffer is full: no new input (1, 2) until it has drained; timers and reaping go on
+ *   - the log's buffer is full: no new input until it has drained; timers and heartbeats go on (room.c)
  *   - the log is full: the core refuses commands and Accepts, and says so
  *   - no empty frame: the message is lost, the core repeats what matters
  *   - a write failed, or the core halts: the shard stops at once and sends nothing more
@@ -294,30 +294,12 @@ shard_submit(struct shard *s, struct shard_group *g, uint32_t count)
 	};
 
 	decree_assert(count <= CLIENT_BURST_MAX);
-	if (!shard_has_room(s, g)) {
+	if (!room_for(s, g, ROOM_STEP)) {
 		for (uint32_t i = 0; i < count; i++)
 			s->submit_status[i] = ENG_SUBMIT_BUSY;
 		return;
 	}
 	shard_step(s, g, &event);
-}
-
-bool
-shard_has_room(const struct shard *s, const struct shard_group *g)
-{
-	return s->room_left >= ROOM_STEP &&
-		g->persists.appended - g->persists.durable + 2 * ROOM_STEP <= PERSIST_RING_COUNT;
-}
-
-static bool
-has_room_for_burst(const struct shard *s)
-{
-	if (s->room_left < ROOM_BURST)
-		return false;
-	for (uint32_t i = 0; i < s->config.group_count; i++)
-		if (!shard_has_room(s, &s->groups[i]))
-			return false;
-	return true;
 }
 
 /* A message between replicas. Its sender is proved by the network; what it claims must agree. */
@@ -337,7 +319,7 @@ on_node_message(struct shard *s, const struct net_frame *frame)
 		s->counters.malformed++;
 		return;
 	}
-	if (!shard_has_room(s, g)) {
+	if (!room_for(s, g, room_message_needs(&m))) {
 		s->counters.no_room_dropped++;
 		return;
 	}
@@ -373,9 +355,12 @@ receive_burst(struct shard *s)
 static void
 receive(struct shard *s)
 {
-	for (uint32_t i = 0; i < RECV_BURSTS_PER_TURN && has_room_for_burst(s); i++) {
-		uint32_t count = receive_burst(s);
+	for (uint32_t i = 0; i < RECV_BURSTS_PER_TURN; i++) {
+		uint32_t count;
 
+		if (!room_for_burst(s) && !room_is_patience_over(s))
+			return;
+		count = receive_burst(s);
 		s->did_work = s->did_work || count > 0;
 		if (count < NET_BURST || s->stop != SHARD_RUNS)
 			return;
@@ -414,7 +399,7 @@ tick(struct shard *s)
 		struct shard_group *g = &s->groups[i];
 		struct eng_event event = { .type = ENG_EV_TICK, .now_ns = s->now_ns };
 
-		if (s->now_ns < g->wake_at_ns || !shard_has_room(s, g))
+		if (s->now_ns < g->wake_at_ns || !room_for_turn(s, g))
 			continue;
 		s->did_work = true;
 		shard_step(s, g, &event);
@@ -433,7 +418,7 @@ flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 
 	if (!g->is_dirty && (g->was_log_idle || !is_idle))
 		return; /* nothing happened that a flush could use */
-	if (!shard_has_room(s, g))
+	if (!room_for_turn(s, g))
 		return; /* the log's buffer drains first; the group stays dirty */
 	g->is_dirty = false;
 	g->was_log_idle = is_idle;
@@ -449,15 +434,6 @@ flush(struct shard *s)
 		flush_group(s, &s->groups[i], is_idle);
 }
 
-static void
-look_at_room(struct shard *s)
-{
-	struct log_room room = s->config.log_ops->room(s->log);
-
-	s->room_left = room.buffer_record_count;
-	s->space_left = room.space_record_count;
-}
-
 static bool
 turn_boot(struct shard *s)
 {
@@ -469,9 +445,8 @@ turn_boot(struct shard *s)
 }
 
 static void
-turn_input(struct shard *s)
+run_gateways(struct shard *s)
 {
-	receive(s);
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
 		if (s->gateways[i].group != NULL)
 			gateway_run(s, &s->gateways[i]);
@@ -485,14 +460,13 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	s->now_ns = now_ns;
 	s->did_work = false;
 	s->counters.turns++;
-	look_at_room(s);
+	room_look(s);
 	if (s->is_booting)
 		return turn_boot(s);
 
-	if (has_room_for_burst(s))
-		turn_input(s);
-	else
-		s->counters.turns_no_room++;
+	receive(s);
+	if (room_for_burst(s))
+		run_gateways(s);
 	reap(s);
 	tick(s);
 	flush(s);

@@ -7,6 +7,7 @@
  *   persist.c     what is durable, slot -> place    apply.c      chosen slots -> state machine -> answers
  *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
  *   reads.c       old values from the log           report.c     status and log requests
+ *   room.c        back-pressure of the log
  */
 #ifndef RUNTIME_SHARD_PRIVATE_H
 #define RUNTIME_SHARD_PRIVATE_H
@@ -212,6 +213,8 @@ struct shard {
 	uint64_t meta_generation; /* last one asked for */
 	uint32_t room_left;	  /* appends that still fit in this turn */
 	uint64_t space_left;	  /* records that still fit the log */
+	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
+	bool has_told_full;
 
 	/* Network: frames on their way out, and empty ones kept for the next turn. */
 	struct net_frame out[NET_BURST];
@@ -251,7 +254,15 @@ void shard_note(struct shard *s, enum decree_log_level level, const char *format
 /* One event of a group and everything that it entails. */
 void shard_step(struct shard *s, struct shard_group *g, const struct eng_event *event);
 void shard_submit(struct shard *s, struct shard_group *g, uint32_t count);
-bool shard_has_room(const struct shard *s, const struct shard_group *g);
+
+/* room.c */
+void room_look(struct shard *s);
+bool room_for(const struct shard *s, const struct shard_group *g, uint32_t records);
+bool room_for_burst(const struct shard *s);
+bool room_for_turn(const struct shard *s, const struct shard_group *g);
+uint32_t room_turn_needs(const struct shard_group *g);
+uint32_t room_message_needs(const struct eng_msg *m);
+bool room_is_patience_over(const struct shard *s);
 
 /* effects.c */
 void effects_carry_out(struct shard *s, struct shard_group *g);

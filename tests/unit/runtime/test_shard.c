@@ -163,7 +163,7 @@ test_without_room_in_the_log_no_input_is_taken(void **state)
 	appended = leader->log.appended;
 	for (int i = 0; i < 10; i++)
 		world_propose(mail, 64);
-	world_run(w, 5000000);
+	world_run(w, 3000000);
 	assert_int_equal(mail->popped, 0);
 	assert_int_equal(leader->log.appended, appended);
 	assert_true(shard_counters(leader->shard)->turns_no_room > 0);
@@ -171,6 +171,38 @@ test_without_room_in_the_log_no_input_is_taken(void **state)
 		w->nodes[i].log.room = 0;
 	world_run(w, 1000000000);
 	assert_int_equal(mail->completed, 10);
+	world_mailbox_free(mail);
+}
+
+/* protocol 3: heartbeats never wait for the disk. */
+static void
+test_a_full_buffer_costs_no_leader_its_place(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader = world_elect(w);
+	struct world_mailbox *mail = world_mailbox_new();
+	struct decree_group_status before, after;
+
+	assert_int_equal(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail), 0);
+	world_run(w, 50000000);
+	assert_int_equal(shard_group_status(leader->shard, 0, &before), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		w->nodes[i].log.room = 10;
+		w->nodes[i].log.hold_records = true;
+	}
+	for (int i = 0; i < 500; i++)
+		world_propose(mail, 64);
+	world_run(w, 900000000); /* many election timeouts, but less than disk_stall_ns */
+	assert_int_equal(mail->completed, 0);
+	assert_int_equal(shard_group_status(leader->shard, 0, &after), 0);
+	assert_int_equal(after.ballot.n, before.ballot.n);
+	assert_int_equal(after.role, DECREE_LEADER);
+	for (uint32_t i = 0; i < 3; i++) {
+		w->nodes[i].log.room = 0;
+		w->nodes[i].log.hold_records = false;
+	}
+	world_run(w, 1000000000);
+	assert_int_equal(mail->completed, 500);
 	world_mailbox_free(mail);
 }
 
@@ -304,6 +336,7 @@ main(void)
 		T(test_accepts_leave_in_the_turn_of_the_write_and_before_it),
 		T(test_a_failed_write_stops_the_shard_and_nothing_more_is_sent),
 		T(test_without_room_in_the_log_no_input_is_taken),
+		T(test_a_full_buffer_costs_no_leader_its_place),
 		T(test_without_empty_frames_messages_are_lost_and_repeated_later),
 		T(test_a_message_that_claims_another_sender_is_dropped),
 		T(test_a_restart_replays_the_log_into_the_same_state),

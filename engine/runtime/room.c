@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Back-pressure of the log: an append never comes short, and what needs no append never waits.
+ *
+ * Before each event the loop asks whether the log's buffer and the group's ring of persists can take what the
+ * event may append at most. Nearly every event appends one record or none; only a replica that has just
+ * won an election, and proposes what it inherited, fills a whole step. So while the disk stalls:
+ *
+ *   - commands and Accepts stay where they are, in mailboxes and in the network's queues;
+ *   - after PATIENCE_NS frames are taken all the same, so that a heartbeat behind them gets through:
+ *     Accepts among them are dropped, and the leader repeats them;
+ *   - heartbeats, echoes and votes go on. A stalled disk is judged by disk_stall_ns, not by silence.
+ *
+ * A log that is full for good is told to the core LOG_SPACE_RESERVE records early. The core then takes no
+ * more commands and Accepts; the reserve is for what elections write.
+ */
+#include "engine/runtime/shard_private.h"
+
+#define PATIENCE_NS (5 * 1000 * 1000ull) /* a quarter of a heartbeat */
+
+/* Kept for ticks when messages are turned away, and for messages when a flush is. */
+#define RESERVE_TICK	4
+#define RESERVE_MESSAGE 8
+#define RESERVE_ACCEPT	32
+
+bool
+room_for(const struct shard *s, const struct shard_group *g, uint32_t records)
+{
+	return s->room_left >= records &&
+		g->persists.appended - g->persists.durable + 2 * records <= PERSIST_RING_COUNT;
+}
+
+uint32_t
+room_message_needs(const struct eng_msg *m)
+{
+	switch (m->type) {
+	case ENG_MSG_ACCEPT: return RESERVE_ACCEPT;
+	case ENG_MSG_PROMISE:
+	case ENG_MSG_QUERY_REPLY: return ROOM_STEP; /* may be what wins an election */
+	default: return RESERVE_MESSAGE;
+	}
+}
+
+uint32_t
+room_turn_needs(const struct shard_group *g)
+{
+	struct eng_status now;
+
+	eng_status(g->replica, &now);
+	if (now.role == DECREE_CANDIDATE || (now.role == DECREE_LEADER && !now.ready))
+		return ROOM_STEP;
+	return RESERVE_TICK;
+}
+
+/* Whether the group's own events (tick, persisted, flush) may happen now. */
+bool
+room_for_turn(const struct shard *s, const struct shard_group *g)
+{
+	return room_for(s, g, ROOM_STEP) || room_for(s, g, room_turn_needs(g));
+}
+
+bool
+room_for_burst(const struct shard *s)
+{
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		if (!room_for(s, &s->groups[i], ROOM_BURST))
+			return false;
+	return true;
+}
+
+/* At the start of a turn. */
+void
+room_look(struct shard *s)
+{
+	struct log_room room = s->config.log_ops->room(s->log);
+
+	s->room_left = room.buffer_record_count;
+	s->space_left = room.space_record_count;
+	if (room_for_burst(s))
+		s->patient_until_ns = s->now_ns + PATIENCE_NS;
+	else
+		s->counters.turns_no_room++;
+	if (s->space_left <= LOG_SPACE_RESERVE && !s->has_told_full) {
+		s->has_told_full = true;
+		shard_note(s, DECREE_LOG_WARNING,
+			"the log is full: no more commands are accepted. Format a larger one (log_bytes)");
+	}
+}
+
+bool
+room_is_patience_over(const struct shard *s)
+{
+	return s->now_ns >= s->patient_until_ns;
+}
