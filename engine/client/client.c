@@ -28,6 +28,7 @@
 #define YIELD_NS	 (200 * UINT64_C(1000))
 #define ASK_REPEAT_NS	 (50 * MS)
 #define FRAMES_PER_TURN	 256 /* then look at what has arrived */
+#define FRAMES_PER_SUBMIT 8   /* so many wait for company; the next poll sends what there is */
 
 struct decree_client {
 	pthread_t owner;
@@ -273,7 +274,7 @@ decree_client_submit(struct decree_client *client, const void *body, uint32_t by
 		return -EPERM;
 	rc = pipeline_submit(p, body, bytes, cookie);
 	if (rc == 0 && p->session.n != 0 && (p->accepted - p->next) * (bytes + CLIENT_COMMAND_BYTES)
-			>= p->config.frame_bytes)
+			>= FRAMES_PER_SUBMIT * (uint64_t)p->config.frame_bytes)
 		send_due(client, clock_now_ns());
 	return rc;
 }

@@ -36,7 +36,7 @@ DECREE_API int decree_client_open(const struct decree_client_options *options,
 DECREE_API void decree_client_close(struct decree_client *client);
 
 /** As decree_propose(): 0, -EAGAIN, -EMSGSIZE, -EPERM. Sends with the next decree_client_poll(), or at
- * once when a frame is full. */
+ * once when several frames are full. */
 DECREE_API int decree_client_submit(
 	struct decree_client *client, const void *body, uint32_t bytes, void *cookie);
 
