@@ -332,7 +332,7 @@ median(double *values, uint32_t count)
 	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-/* A program beside this one whose last line holds "p50_us" and a number. @return 0 if it is not there */
+/* A program beside this one whose last line holds "p50" and a number. @return 0 if it is not there */
 static double
 run_floor(const char *self, const char *name, const char *arguments)
 {
@@ -349,10 +349,10 @@ run_floor(const char *self, const char *name, const char *arguments)
 	strncat(command, arguments, sizeof(command) - strlen(command) - 1);
 	output = popen(command, "re");
 	while (output != NULL && fgets(line, sizeof(line), output) != NULL) {
-		const char *at = strstr(line, "p50_us");
+		const char *at = strstr(line, "p50");
 
 		if (at != NULL)
-			p50 = strtod(at + strcspn(at, ":=") + 1, NULL);
+			p50 = strtod(at + 3 + strcspn(at + 3, "0123456789"), NULL);
 	}
 	if (output != NULL)
 		pclose(output);
@@ -382,7 +382,7 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 	if (s->memory_kib < r.memory_kib)
 		s->memory_kib = r.memory_kib;
 	s->rtt[i] = run_floor(self, "rtt", "50000");
-	snprintf(arguments, sizeof(arguments), "--json --writers 3 --dir %s", c->folder);
+	snprintf(arguments, sizeof(arguments), "--writers=3 --rounds=1 --count=3000 %s", c->folder);
 	s->append[i] = run_floor(self, "append", arguments);
 	printf("round %u: p50 %.1f us, p99 %.1f, p99.9 %.1f, max %.0f; %.0f commits/s", i + 1, r.p50_us,
 		r.p99_us, r.p999_us, r.max_us, s->rate[i]);

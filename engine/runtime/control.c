@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define LINES_PER_SECOND 50
-#define MEMORY_EVERY_NS	 (500 * 1000 * 1000ull)
+#define LOOK_EVERY_NS	 (500 * 1000 * 1000ull)
 
 static void
 write_line(struct decree_node *node, enum decree_log_level level, const char *line)
@@ -188,7 +188,7 @@ control_main(void *context)
 {
 	struct decree_node *node = context;
 	struct timespec pause = { .tv_nsec = NODE_CONTROL_NS };
-	uint64_t memory_at_ns = 0;
+	uint64_t look_at_ns = 0;
 	bool has_told_failure = false;
 
 	prctl(PR_SET_NAME, "decree-control");
@@ -201,10 +201,11 @@ control_main(void *context)
 		look_at_peers(node);
 		for (uint32_t i = 0; i < node->shard_count; i++)
 			drain_lines(&node->shards[i], now_ns);
-		if (now_ns >= memory_at_ns) {
-			memory_at_ns = now_ns + MEMORY_EVERY_NS;
+		if (now_ns >= look_at_ns) {
+			look_at_ns = now_ns + LOOK_EVERY_NS;
 			atomic_store_explicit(&node->memory_bytes, control_memory_bytes(),
 				memory_order_relaxed);
+			watch_drops(node, now_ns);
 		}
 		if (!has_told_failure && atomic_load(&node->failed) != 0) {
 			char text[DECREE_ERROR_BYTES];

@@ -6,6 +6,7 @@
  *   node.c     open, start, stop, close        recover.c   a shard's memory and what its log holds
  *   thread.c   a shard's thread                proposer.c  proposers and their mailboxes
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
+ *   watch.c    what the network turns away, told to the operator
  */
 #ifndef RUNTIME_NODE_PRIVATE_H
 #define RUNTIME_NODE_PRIVATE_H
@@ -26,6 +27,7 @@
 
 #define NODE_ARENA_BYTES_MIN  (4u << 20)
 #define NODE_LOG_LINE_COUNT   64
+#define NODE_WATCH_COUNT      16
 #define NODE_CONTROL_NS	      (10 * 1000 * 1000ull)
 
 /* A proposer's place at its shard. Each state has one writer, who hands the slot on with a release that
@@ -96,6 +98,12 @@ struct node_shard {
 	_Atomic uint8_t peer_up[DECREE_NODE_COUNT_MAX];
 };
 
+/* How much of one kind of drop the operator was told about. */
+struct node_watch {
+	uint64_t count;
+	uint64_t quiet_until_ns;
+};
+
 struct decree_node {
 	struct config config;
 	struct decree_options options; /* strings and arrays in it are void after decree_open() */
@@ -127,6 +135,7 @@ struct decree_node {
 	uint64_t line_budget;	      /* control thread: log lines that may still be written this second */
 	uint64_t line_budget_at_ns;
 	uint64_t lines_suppressed;
+	struct node_watch watches[NODE_WATCH_COUNT]; /* control thread */
 };
 
 uint64_t node_now_ns(void);
@@ -156,6 +165,9 @@ void control_join(struct decree_node *node);
 void control_fill_status(void *context, struct decree_status *status); /* context: node_shard */
 void control_push_line(void *context, enum decree_log_level level, const char *line);
 uint64_t control_memory_bytes(void);
+
+/* watch.c */
+void watch_drops(struct decree_node *node, uint64_t now_ns);
 
 /* proposer.c */
 void proposer_serve(struct node_shard *ns); /* shard's thread, every turn */
