@@ -18,7 +18,8 @@
 
 static const char help[] =
 	"usage: decree check [-c FILE] [section.key=value ...]\n\n"
-	"Is this host ready to run the node that the configuration describes? Without one, the host alone is\n"
+	"Is this host ready to run the node that the configuration describes? Without one, the "
+	"host alone is\n"
 	"looked at. The exit status is 1 if something must be changed before a node can run.\n\n"
 	"  -c, --config FILE  the configuration of cluster and node\n";
 
@@ -72,17 +73,22 @@ read_count(const char *path)
 static void
 check_hugepages(struct check *c)
 {
-	unsigned long free_2m = read_count("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-	unsigned long free_1g = read_count("/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
+	unsigned long free_2m =
+		read_count("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
+	unsigned long free_1g =
+		read_count("/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
 
 	if (c->setup != NULL && !c->setup->are_hugepages_wanted)
 		report(c, VERDICT_GOOD, "hugepages", "not wanted (hugepages = no)");
 	else if (free_2m * 2 + free_1g * 1024 >= 128)
-		report(c, VERDICT_GOOD, "hugepages", "%lu of 2 MiB and %lu of 1 GiB are free", free_2m, free_1g);
+		report(c, VERDICT_GOOD, "hugepages", "%lu of 2 MiB and %lu of 1 GiB are free",
+			free_2m, free_1g);
 	else
 		report(c, VERDICT_NOTE, "hugepages",
-			"%lu of 2 MiB are free: nodes fall back to ordinary pages, and physical ports will not "
-			"work. Reserve some: echo 256 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
+			"%lu of 2 MiB are free: nodes fall back to ordinary pages, and physical "
+			"ports will not "
+			"work. Reserve some: echo 256 > "
+			"/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages",
 			free_2m);
 }
 
@@ -93,11 +99,13 @@ check_memlock(struct check *c)
 
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
 		report(c, VERDICT_NOTE, "memlock", "%s", strerror(errno));
-	else if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (512u << 20) || geteuid() == 0)
+	else if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (512u << 20) ||
+		 geteuid() == 0)
 		report(c, VERDICT_GOOD, "memlock", "enough locked memory is allowed");
 	else
 		report(c, VERDICT_NOTE, "memlock",
-			"only %lu KiB may be locked, registered buffers and DMA need some 256 MiB: set "
+			"only %lu KiB may be locked, registered buffers and DMA need some 256 MiB: "
+			"set "
 			"LimitMEMLOCK=infinity in the unit file, or 'ulimit -l unlimited'",
 			(unsigned long)(limit.rlim_cur >> 10));
 }
@@ -107,15 +115,19 @@ check_clock(struct check *c)
 {
 	char line[64];
 
-	if (!read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", line, sizeof(line)))
+	if (!read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", line,
+		    sizeof(line)))
 		report(c, VERDICT_NOTE, "clocksource", "unknown");
-	else if (strcmp(line, "tsc") == 0 || strcmp(line, "kvm-clock") == 0
-		|| strcmp(line, "hyperv_clocksource_tsc_page") == 0 || strcmp(line, "arch_sys_counter") == 0)
+	else if (strcmp(line, "tsc") == 0 || strcmp(line, "kvm-clock") == 0 ||
+		 strcmp(line, "hyperv_clocksource_tsc_page") == 0 ||
+		 strcmp(line, "arch_sys_counter") == 0)
 		report(c, VERDICT_GOOD, "clocksource", "%s, read without a system call", line);
 	else
 		report(c, VERDICT_NOTE, "clocksource",
-			"%s: each look at the time is a system call. Boot with clocksource=tsc tsc=reliable if the "
-			"CPU has an invariant TSC", line);
+			"%s: each look at the time is a system call. Boot with clocksource=tsc "
+			"tsc=reliable if the "
+			"CPU has an invariant TSC",
+			line);
 }
 
 static void
@@ -130,8 +142,10 @@ check_io_uring(struct check *c)
 		return;
 	}
 	report(c, VERDICT_FATAL, "io_uring",
-		"%s: the log needs it. Allow it with 'sysctl kernel.io_uring_disabled=0', and in the container's "
-		"seccomp profile; it needs Linux 5.10 or later", strerror(errno));
+		"%s: the log needs it. Allow it with 'sysctl kernel.io_uring_disabled=0', and in "
+		"the container's "
+		"seccomp profile; it needs Linux 5.10 or later",
+		strerror(errno));
 }
 
 static void
@@ -144,19 +158,25 @@ check_cpus(struct check *c)
 
 	CPU_ZERO(&set);
 	count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-	(void)read_line("/sys/devices/system/cpu/isolated", isolated, sizeof(isolated)); /* "" if not */
+	(void)read_line(
+		"/sys/devices/system/cpu/isolated", isolated, sizeof(isolated)); /* "" if not */
 	for (uint32_t i = 0; c->setup != NULL && i < c->setup->cpu_count; i++)
 		if (!CPU_ISSET(c->setup->cpus[i], &set))
-			report(c, VERDICT_FATAL, "cpus", "CPU %u of 'cpus' does not exist here, or is not allowed to "
-				"this process: correct 'cpus'", c->setup->cpus[i]);
+			report(c, VERDICT_FATAL, "cpus",
+				"CPU %u of 'cpus' does not exist here, or is not allowed to "
+				"this process: correct 'cpus'",
+				c->setup->cpus[i]);
 	if ((unsigned int)count <= shards)
 		report(c, VERDICT_NOTE, "cpus",
-			"%d for %u shards and everything else: shards will yield (idle = auto does) and not spin",
+			"%d for %u shards and everything else: shards will yield (idle = auto "
+			"does) and not spin",
 			count, shards);
 	else if (isolated[0] == '\0')
 		report(c, VERDICT_NOTE, "cpus",
-			"%d, none isolated: other work will interrupt the shards. Boot with isolcpus=N nohz_full=N "
-			"rcu_nocbs=N and name these CPUs in 'cpus'", count);
+			"%d, none isolated: other work will interrupt the shards. Boot with "
+			"isolcpus=N nohz_full=N "
+			"rcu_nocbs=N and name these CPUs in 'cpus'",
+			count);
 	else
 		report(c, VERDICT_GOOD, "cpus", "%d, isolated: %s", count, isolated);
 }
@@ -168,15 +188,15 @@ is_pci(const char *device)
 {
 	unsigned int domain, bus, slot, function;
 
-	return sscanf(device, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4
-		|| sscanf(device, "%x:%x.%x", &bus, &slot, &function) == 3;
+	return sscanf(device, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4 ||
+	       sscanf(device, "%x:%x.%x", &bus, &slot, &function) == 3;
 }
 
 static void
 check_pci(struct check *c, const char *device)
 {
-	static const char *const drivers[] = { "vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core",
-		"mlx4_core", "mana", NULL };
+	static const char *const drivers[] = { "vfio-pci", "uio_pci_generic", "igb_uio",
+		"mlx5_core", "mlx4_core", "mana", NULL };
 	char path[256];
 	char target[256];
 	ssize_t length;
@@ -186,7 +206,8 @@ check_pci(struct check *c, const char *device)
 		strlen(device) < 12 ? "0000:" : "", device); /* cut: not found */
 	path[strcspn(path, ",")] = '\0';
 	if (access(path, F_OK) != 0) {
-		report(c, VERDICT_FATAL, "port", "%s: there is no such PCI device; 'lspci -D' lists them", device);
+		report(c, VERDICT_FATAL, "port",
+			"%s: there is no such PCI device; 'lspci -D' lists them", device);
 		return;
 	}
 	(void)strncat(path, "/driver", sizeof(path) - strlen(path) - 1);
@@ -198,8 +219,9 @@ check_pci(struct check *c, const char *device)
 			report(c, VERDICT_GOOD, "port", "%s is bound to %s", device, driver);
 			return;
 		}
-	report(c, VERDICT_FATAL, "port", "%s is bound to %s: give it to DPDK with 'dpdk-devbind.py -b vfio-pci %s'",
-		device, driver, device);
+	report(c, VERDICT_FATAL, "port",
+		"%s is bound to %s: give it to DPDK with 'dpdk-devbind.py -b vfio-pci %s'", device,
+		driver, device);
 }
 
 static void
@@ -209,14 +231,18 @@ check_interface(struct check *c, const char *device, const char *interface)
 	char name[32];
 	char line[64];
 
-	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(interface, ","), interface); /* IFNAMSIZ is 16 */
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(interface, ","),
+		interface); /* IFNAMSIZ is 16 */
 	(void)snprintf(path, sizeof(path), "/sys/class/net/%s/operstate", name);
 	if (!read_line(path, line, sizeof(line)))
-		report(c, VERDICT_FATAL, "port", "%s: there is no interface %s; 'ip link' lists them", device, name);
+		report(c, VERDICT_FATAL, "port",
+			"%s: there is no interface %s; 'ip link' lists them", device, name);
 	else if (strcmp(line, "down") == 0)
-		report(c, VERDICT_FATAL, "port", "%s: interface %s is down: ip link set %s up", device, name, name);
+		report(c, VERDICT_FATAL, "port", "%s: interface %s is down: ip link set %s up",
+			device, name, name);
 	else if (geteuid() != 0)
-		report(c, VERDICT_NOTE, "port", "%s: packet sockets need root or CAP_NET_RAW", device);
+		report(c, VERDICT_NOTE, "port", "%s: packet sockets need root or CAP_NET_RAW",
+			device);
 	else
 		report(c, VERDICT_GOOD, "port", "%s: interface %s is there", device, name);
 }
@@ -244,11 +270,12 @@ check_pmds(struct check *c)
 
 	if (dir != NULL)
 		(void)closedir(dir); /* read only */
-	if (dir != NULL || access("/usr/lib/x86_64-linux-gnu/librte_eal.so.23", F_OK) == 0
-		|| access("/usr/local/lib/x86_64-linux-gnu/librte_eal.so", F_OK) == 0)
+	if (dir != NULL || access("/usr/lib/x86_64-linux-gnu/librte_eal.so.23", F_OK) == 0 ||
+		access("/usr/local/lib/x86_64-linux-gnu/librte_eal.so", F_OK) == 0)
 		report(c, VERDICT_GOOD, "dpdk", "its drivers are installed");
 	else
-		report(c, VERDICT_NOTE, "dpdk", "not found where Debian puts it; 'apt install dpdk' brings the drivers");
+		report(c, VERDICT_NOTE, "dpdk",
+			"not found where Debian puts it; 'apt install dpdk' brings the drivers");
 }
 
 static void
@@ -266,7 +293,8 @@ check_iommu(struct check *c)
 		report(c, VERDICT_GOOD, "iommu", "on: vfio-pci can drive physical ports");
 	else
 		report(c, VERDICT_NOTE, "iommu",
-			"off: fine for software ports. Physical ones need intel_iommu=on or amd_iommu=on at boot");
+			"off: fine for software ports. Physical ones need intel_iommu=on or "
+			"amd_iommu=on at boot");
 }
 
 /* The disk */
@@ -305,8 +333,10 @@ check_direct(struct check *c, const char *folder)
 	if (done == 4096)
 		report(c, VERDICT_GOOD, "disk", "%s takes O_DIRECT writes", folder);
 	else
-		report(c, VERDICT_FATAL, "disk", "%s: no O_DIRECT write (%s): the log needs it. Put data_dir on ext4 or "
-			"XFS on a local disk, writable for this user", folder, strerror(errno));
+		report(c, VERDICT_FATAL, "disk",
+			"%s: no O_DIRECT write (%s): the log needs it. Put data_dir on ext4 or "
+			"XFS on a local disk, writable for this user",
+			folder, strerror(errno));
 	free(sector);
 	if (fd >= 0) {
 		(void)close(fd); /* the file is thrown away */
@@ -323,8 +353,8 @@ read_queue(const char *folder, const char *name, char *line, size_t capacity)
 
 	if (stat(folder, &st) != 0)
 		return false;
-	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/%s", major(st.st_dev), minor(st.st_dev),
-		name); /* fits */
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/%s", major(st.st_dev),
+		minor(st.st_dev), name); /* fits */
 	if (read_line(path, line, capacity))
 		return true;
 	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../queue/%s", major(st.st_dev),
@@ -341,12 +371,15 @@ check_cache(struct check *c, const char *folder)
 	if (!read_queue(folder, "write_cache", cache, sizeof(cache)))
 		report(c, VERDICT_NOTE, "disk cache", "unknown for %s", folder);
 	else if (strcmp(cache, "write through") == 0)
-		report(c, VERDICT_GOOD, "disk cache", "write through: a completed write is durable");
+		report(c, VERDICT_GOOD, "disk cache",
+			"write through: a completed write is durable");
 	else if (read_queue(folder, "fua", fua, sizeof(fua)) && strcmp(fua, "1") == 0)
-		report(c, VERDICT_GOOD, "disk cache", "write back with FUA: one durable write per commit");
+		report(c, VERDICT_GOOD, "disk cache",
+			"write back with FUA: one durable write per commit");
 	else
 		report(c, VERDICT_NOTE, "disk cache",
-			"write back without FUA: each commit costs a flush. A disk with power-loss protection, or "
+			"write back without FUA: each commit costs a flush. A disk with power-loss "
+			"protection, or "
 			"write through, halves the commit latency");
 }
 
@@ -361,10 +394,12 @@ check_disk(struct check *c)
 	check_direct(c, folder);
 	check_cache(c, folder);
 	if (c->setup->log_mode != DECREE_LOG_DURABLE)
-		report(c, VERDICT_NOTE, "log mode", "%s: acknowledged commands do not survive a power cut of all nodes",
+		report(c, VERDICT_NOTE, "log mode",
+			"%s: acknowledged commands do not survive a power cut of all nodes",
 			log_mode_word(c->setup->log_mode));
 	if (!c->setup->auth)
-		report(c, VERDICT_NOTE, "auth", "none: anybody on this network may speak for any node");
+		report(c, VERDICT_NOTE, "auth",
+			"none: anybody on this network may speak for any node");
 }
 
 static int

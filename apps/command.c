@@ -14,8 +14,8 @@ static char program_name[64] = "decree";
 void
 set_program_name(const char *program, const char *command)
 {
-	(void)snprintf(program_name, sizeof(program_name), "%s%s%s", program, command[0] != '\0' ? " " : "",
-		command); /* a long name is cut */
+	(void)snprintf(program_name, sizeof(program_name), "%s%s%s", program,
+		command[0] != '\0' ? " " : "", command); /* a long name is cut */
 }
 
 int
@@ -95,8 +95,8 @@ parse_number(const char *option, const char *text, uint64_t min, uint64_t max, u
 	if (text[0] >= '0' && text[0] <= '9')
 		number = strtoull(text, &end, 10);
 	if (end == NULL || *end != '\0' || errno != 0 || number < min || number > max) {
-		(void)complain_usage("%s %s: expected a whole number from %" PRIu64 " to %" PRIu64, option, text,
-			min, max);
+		(void)complain_usage("%s %s: expected a whole number from %" PRIu64 " to %" PRIu64,
+			option, text, min, max);
 		return false;
 	}
 	*ret = number;
@@ -128,8 +128,8 @@ read_setup(const struct config_arguments *config, bool is_node, struct decree_se
 {
 	char error[DECREE_ERROR_BYTES];
 
-	if (decree_setup_read(config->path, config->settings, config->setting_count, is_node, ret_setup, error)
-		== 0)
+	if (decree_setup_read(config->path, config->settings, config->setting_count, is_node,
+		    ret_setup, error) == 0)
 		return true;
 	(void)complain("%s", error);
 	return false;
@@ -147,13 +147,17 @@ now_ns(void)
 const char *
 role_word(enum decree_role role)
 {
-	return role == DECREE_LEADER ? "leader" : role == DECREE_CANDIDATE ? "candidate" : "follower";
+	return role == DECREE_LEADER      ? "leader"
+	       : role == DECREE_CANDIDATE ? "candidate"
+					  : "follower";
 }
 
 const char *
 log_mode_word(enum decree_log_mode mode)
 {
-	return mode == DECREE_LOG_MEMORY ? "memory" : mode == DECREE_LOG_BUFFERED ? "buffered" : "durable";
+	return mode == DECREE_LOG_MEMORY     ? "memory"
+	       : mode == DECREE_LOG_BUFFERED ? "buffered"
+					     : "durable";
 }
 
 const char *

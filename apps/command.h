@@ -55,18 +55,19 @@ void set_program_name(const char *program, const char *command);
 
 /** Take what is left after the options: settings (with '=' and '.'), and others for the caller.
  * @param ret_others  [count_max] @return how many others, or -1 after a complaint */
-int take_arguments(int argc, char **argv, struct config_arguments *ret_config, const char **ret_others,
-	int count_max);
+int take_arguments(int argc, char **argv, struct config_arguments *ret_config,
+	const char **ret_others, int count_max);
 
 /** A whole number for an option. @return false after a complaint */
 bool parse_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *ret);
 
 /** Open a client for one group. @return NULL after a complaint */
-struct decree_client *open_client(
-	const struct config_arguments *config, uint16_t group, uint32_t in_flight_max);
+struct decree_client *
+open_client(const struct config_arguments *config, uint16_t group, uint32_t in_flight_max);
 
 /** Read the configuration. @return false after a complaint */
-bool read_setup(const struct config_arguments *config, bool is_node, struct decree_setup *ret_setup);
+bool
+read_setup(const struct config_arguments *config, bool is_node, struct decree_setup *ret_setup);
 
 uint64_t now_ns(void);
 

@@ -25,9 +25,9 @@ print_help(FILE *to)
 	(void)fprintf(to, "usage: decree COMMAND [OPTION ...] [section.key=value ...]\n\n");
 	for (uint32_t i = 0; i < command_count; i++)
 		(void)fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
-	(void)fprintf(to,
-		"\n'decree COMMAND --help' tells more. 'decree X' runs the program decree-X, if there is one.\n"
-		"A setting section.key=value overrides the configuration file.\n");
+	(void)fprintf(to, "\n'decree COMMAND --help' tells more. 'decree X' runs the program "
+			  "decree-X, if there is one.\n"
+			  "A setting section.key=value overrides the configuration file.\n");
 }
 
 /* decree-X beside this program, else in PATH. */
@@ -39,8 +39,8 @@ run_other(char **argv)
 	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name) - 1);
 	char *slash;
 
-	if (strchr(argv[0], '/') != NULL
-		|| snprintf(name, sizeof(name), "decree-%s", argv[0]) >= (int)sizeof(name))
+	if (strchr(argv[0], '/') != NULL ||
+		snprintf(name, sizeof(name), "decree-%s", argv[0]) >= (int)sizeof(name))
 		return complain_usage("'%.64s' is not a command", argv[0]);
 	if (length > 0) {
 		path[length] = '\0';
@@ -53,8 +53,8 @@ run_other(char **argv)
 	(void)execvp(name, argv);
 	if (errno != ENOENT)
 		return complain("%s: %s", name, strerror(errno));
-	return complain_usage("'%s' is not a command, and there is no program %s", name + strlen("decree-"),
-		name);
+	return complain_usage("'%s' is not a command, and there is no program %s",
+		name + strlen("decree-"), name);
 }
 
 int
@@ -64,7 +64,8 @@ main(int argc, char **argv)
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+		strcmp(argv[1], "help") == 0) {
 		print_help(stdout);
 		return EXIT_SUCCESS;
 	}

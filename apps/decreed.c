@@ -22,8 +22,10 @@ static const char help[] =
 	"usage: decreed -c FILE [--machine=log] [--ready-fd N] [section.key=value ...]\n\n"
 	"Run the node that [local] of the configuration names, until SIGTERM or SIGINT.\n\n"
 	"  -c, --config FILE  the configuration of cluster and node\n"
-	"      --machine M    what the cluster does with its commands: log (an ordered log; the default)\n"
-	"      --ready-fd N   write READY=1 to this descriptor once the node takes part, and close it\n"
+	"      --machine M    what the cluster does with its commands: log (an ordered log; the "
+	"default)\n"
+	"      --ready-fd N   write READY=1 to this descriptor once the node takes part, and close "
+	"it\n"
 	"      --version\n";
 
 struct daemon_options {
@@ -72,8 +74,8 @@ run_node(struct decree_node *node, const struct daemon_options *o, const struct 
 
 	if (rc != 0)
 		return complain("cannot start the node: %s", strerror(-rc));
-	(void)fprintf(stderr, "decreed: node %u of cluster %" PRIx64 " ready after %.0f ms\n", setup->node_id,
-		setup->cluster_id, (double)(now_ns() - started_ns) / 1e6);
+	(void)fprintf(stderr, "decreed: node %u of cluster %" PRIx64 " ready after %.0f ms\n",
+		setup->node_id, setup->cluster_id, (double)(now_ns() - started_ns) / 1e6);
 	tell_ready(o->ready_fd);
 	status = wait_for_end(node, signals);
 	decree_stop(node);
@@ -132,8 +134,9 @@ int
 main(int argc, char **argv)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "machine", required_argument, NULL, 'm' }, { "ready-fd", required_argument, NULL, 'r' },
-		{ "version", no_argument, NULL, 'v' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+		{ "machine", required_argument, NULL, 'm' },
+		{ "ready-fd", required_argument, NULL, 'r' }, { "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' }, { 0 } };
 	struct daemon_options o = { .ready_fd = -1 };
 	uint64_t started_ns = now_ns();
 	uint64_t number = 0;

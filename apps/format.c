@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char help[] =
-	"usage: decree format -c FILE [--new-keys] [section.key=value ...]\n\n"
-	"Make the data directory of the node that [local] names: one empty log per shard. A directory that\n"
-	"is formatted already is never touched.\n\n"
-	"  -c, --config FILE  the configuration of cluster and node\n"
-	"      --new-keys     create the key files that it names; copy them to the other nodes afterwards\n";
+static const char help[] = "usage: decree format -c FILE [--new-keys] [section.key=value ...]\n\n"
+			   "Make the data directory of the node that [local] names: one empty log "
+			   "per shard. A directory that\n"
+			   "is formatted already is never touched.\n\n"
+			   "  -c, --config FILE  the configuration of cluster and node\n"
+			   "      --new-keys     create the key files that it names; copy them to "
+			   "the other nodes afterwards\n";
 
 int
 command_format(int argc, char **argv)
@@ -36,10 +37,11 @@ command_format(int argc, char **argv)
 		return EXIT_USAGE;
 	if (!read_setup(&config, true, &setup))
 		return EXIT_FAILURE;
-	if (decree_format(config.path, config.settings, config.setting_count, are_keys_new, error) != 0)
+	if (decree_format(
+		    config.path, config.settings, config.setting_count, are_keys_new, error) != 0)
 		return complain("%s", error);
-	(void)printf("node %u of cluster %" PRIx64 ": %u log%s of %" PRIu64 " MiB in %s\n", setup.node_id,
-		setup.cluster_id, setup.shard_count, setup.shard_count > 1 ? "s" : "", setup.log_bytes >> 20,
-		setup.data_dir);
+	(void)printf("node %u of cluster %" PRIx64 ": %u log%s of %" PRIu64 " MiB in %s\n",
+		setup.node_id, setup.cluster_id, setup.shard_count,
+		setup.shard_count > 1 ? "s" : "", setup.log_bytes >> 20, setup.data_dir);
 	return EXIT_SUCCESS;
 }

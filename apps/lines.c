@@ -13,7 +13,8 @@
 int
 lines_open(struct lines *l, int fd, uint32_t line_bytes_max)
 {
-	*l = (struct lines){ .fd = fd, .line_bytes_max = line_bytes_max,
+	*l = (struct lines){ .fd = fd,
+		.line_bytes_max = line_bytes_max,
 		.capacity = (size_t)line_bytes_max + 1 + CHUNK_BYTES };
 	l->buffer = malloc(l->capacity);
 	return l->buffer != NULL ? 0 : -ENOMEM;
@@ -52,7 +53,8 @@ lines_next(struct lines *l, const uint8_t **ret_line, uint32_t *ret_bytes)
 {
 	for (;;) {
 		const uint8_t *line = l->buffer + l->start;
-		const uint8_t *newline = memchr(l->buffer + l->searched, '\n', l->end - l->searched);
+		const uint8_t *newline =
+			memchr(l->buffer + l->searched, '\n', l->end - l->searched);
 		size_t bytes = newline != NULL ? (size_t)(newline - line) : l->end - l->start;
 		enum lines_result result;
 

@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 enum lines_result {
-	LINES_ONE,	/* here is the next line */
-	LINES_WAIT,	/* nothing to read yet: poll the descriptor */
+	LINES_ONE,  /* here is the next line */
+	LINES_WAIT, /* nothing to read yet: poll the descriptor */
 	LINES_END,
 	LINES_TOO_LONG, /* the next line, `number`, has more than line_bytes_max */
-	LINES_ERROR,	/* errno */
+	LINES_ERROR,    /* errno */
 };
 
 struct lines {
@@ -24,9 +24,9 @@ struct lines {
 	uint32_t line_bytes_max;
 	uint8_t *buffer;
 	size_t capacity;
-	size_t last;  /* start of the line handed out last */
-	size_t start; /* of the next line */
-	size_t end;   /* of what was read */
+	size_t last;     /* start of the line handed out last */
+	size_t start;    /* of the next line */
+	size_t end;      /* of what was read */
 	size_t searched; /* no newline between start and here */
 	bool is_at_end;
 	uint64_t number; /* of the line handed out last, from 1 */

@@ -9,16 +9,18 @@
 #define ENTRY_COUNT 65536
 #define TIMEOUT_NS  UINT64_C(5000000000) /* of silence: a restarting node may come back */
 
-static const char help[] =
-	"usage: decree log -c FILE --node N [--group G] [--from SLOT] [--json] [section.key=value ...]\n\n"
-	"What a node applied, one line per command: slot, index in the slot, session, number in the session,\n"
-	"bytes, digest of the body. Commands that every node skipped (repeats) are marked, and so are those\n"
-	"that opened a session: the state machine saw neither.\n\n"
-	"  -c, --config FILE  the configuration of the cluster\n"
-	"  -n, --node N       ask this node\n"
-	"  -g, --group G      of this group (0)\n"
-	"  -f, --from SLOT    from this slot on (1)\n"
-	"      --json         one JSON object per line\n";
+static const char help[] = "usage: decree log -c FILE --node N [--group G] [--from SLOT] [--json] "
+			   "[section.key=value ...]\n\n"
+			   "What a node applied, one line per command: slot, index in the slot, "
+			   "session, number in the session,\n"
+			   "bytes, digest of the body. Commands that every node skipped (repeats) "
+			   "are marked, and so are those\n"
+			   "that opened a session: the state machine saw neither.\n\n"
+			   "  -c, --config FILE  the configuration of the cluster\n"
+			   "  -n, --node N       ask this node\n"
+			   "  -g, --group G      of this group (0)\n"
+			   "  -f, --from SLOT    from this slot on (1)\n"
+			   "      --json         one JSON object per line\n";
 
 struct log_options {
 	struct config_arguments config;
@@ -38,18 +40,22 @@ is_registration(const struct decree_log_entry *e)
 static void
 print_json(const struct decree_log_entry *e)
 {
-	(void)printf("{\"slot\":%" PRIu64 ",\"index\":%" PRIu32 ",\"session\":%" PRIu64 ",\"seq\":%" PRIu64
-		     ",\"bytes\":%" PRIu32 ",\"executed\":%s,\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"}\n",
-		e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->executed && !is_registration(e) ? "true" : "false",
-		e->digest.hi, e->digest.lo);
+	(void)printf("{\"slot\":%" PRIu64 ",\"index\":%" PRIu32 ",\"session\":%" PRIu64
+		     ",\"seq\":%" PRIu64 ",\"bytes\":%" PRIu32
+		     ",\"executed\":%s,\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"}\n",
+		e->slot.n, e->index, e->session.n, e->seq, e->bytes,
+		e->executed && !is_registration(e) ? "true" : "false", e->digest.hi, e->digest.lo);
 }
 
 static void
 print_text(const struct decree_log_entry *e)
 {
-	(void)printf("%" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %016" PRIx64 "%016" PRIx64
-		     "%s\n", e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->digest.hi, e->digest.lo,
-		is_registration(e) ? " registration" : e->executed ? "" : " skipped");
+	(void)printf("%" PRIu64 " %" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %016" PRIx64
+		     "%016" PRIx64 "%s\n",
+		e->slot.n, e->index, e->session.n, e->seq, e->bytes, e->digest.hi, e->digest.lo,
+		is_registration(e) ? " registration"
+		: e->executed      ? ""
+				   : " skipped");
 }
 
 static int
@@ -59,14 +65,18 @@ stream(struct decree_client *client, const struct log_options *o, struct decree_
 	struct decree_slot next = first;
 
 	for (;;) {
-		int count = decree_client_log(client, (uint16_t)o->node_id, first, entries, ENTRY_COUNT, &next,
-			TIMEOUT_NS);
+		int count = decree_client_log(client, (uint16_t)o->node_id, first, entries,
+			ENTRY_COUNT, &next, TIMEOUT_NS);
 
 		if (count == -ENOENT)
-			return complain("there is no node %" PRIu64 " in %s", o->node_id, o->config.path);
+			return complain(
+				"there is no node %" PRIu64 " in %s", o->node_id, o->config.path);
 		if (count == -ETIMEDOUT)
-			return complain("node %" PRIu64 " does not answer: is it running, and is its port reachable "
-				"from here?", o->node_id);
+			return complain(
+				"node %" PRIu64
+				" does not answer: is it running, and is its port reachable "
+				"from here?",
+				o->node_id);
 		if (count < 0)
 			return complain("node %" PRIu64 ": %s", o->node_id, strerror(-count));
 		for (int i = 0; i < count; i++)
@@ -84,7 +94,8 @@ static int
 run(const struct log_options *o)
 {
 	struct decree_log_entry *entries = calloc(ENTRY_COUNT, sizeof(entries[0]));
-	struct decree_client *client = entries != NULL ? open_client(&o->config, (uint16_t)o->group, 1) : NULL;
+	struct decree_client *client =
+		entries != NULL ? open_client(&o->config, (uint16_t)o->group, 1) : NULL;
 	int status = client != NULL ? stream(client, o, entries) : EXIT_FAILURE;
 
 	decree_client_close(client);
@@ -109,7 +120,8 @@ command_log(int argc, char **argv)
 		else if (option == 'n')
 			ok = parse_number("--node", optarg, 1, 65535, &o.node_id);
 		else if (option == 'g')
-			ok = parse_number("--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
+			ok = parse_number(
+				"--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
 		else if (option == 'f')
 			ok = parse_number("--from", optarg, 1, INT64_MAX, &o.from);
 		else if (option == 'j')

@@ -51,7 +51,8 @@ execute(struct log_machine *m, const struct decree_command *c)
 		.session = htole64(c->session.n),
 		.seq = htole64(c->seq),
 	};
-	XXH128_hash_t h = c->bytes <= SMALL_BODY_BYTES ? hash_small(&preamble, c) : hash_large(&preamble, c);
+	XXH128_hash_t h =
+		c->bytes <= SMALL_BODY_BYTES ? hash_small(&preamble, c) : hash_large(&preamble, c);
 
 	m->digest = (struct decree_digest){ .lo = h.low64, .hi = h.high64 };
 	m->count++;

@@ -11,7 +11,8 @@
 
 struct log_machine {
 	uint64_t count;
-	struct decree_digest digest; /* of the previous digest, slot, index, session, seq and body */
+	struct decree_digest
+		digest; /* of the previous digest, slot, index, session, seq and body */
 };
 
 extern const struct decree_machine_ops log_machine_ops;

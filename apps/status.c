@@ -9,7 +9,8 @@
 
 static const char help[] =
 	"usage: decree status -c FILE [--timeout MS] [--json] [section.key=value ...]\n\n"
-	"One row per node and group. Nodes that do not answer are named on standard error; the exit status\n"
+	"One row per node and group. Nodes that do not answer are named on standard error; the "
+	"exit status\n"
 	"is 0 if any node answered.\n\n"
 	"  -c, --config FILE  the configuration of the cluster\n"
 	"      --timeout MS   wait this long for each node (500)\n"
@@ -22,7 +23,8 @@ print_peers_json(const struct decree_status *s)
 		const struct decree_peer_row *peer = &s->peers[i];
 
 		(void)printf("%s{\"node\":%u,\"up\":%s,\"commit\":%" PRIu64 ",\"echo_age_ms\":",
-			i > 0 ? "," : "", peer->node_id, peer->session_up ? "true" : "false", peer->commit.n);
+			i > 0 ? "," : "", peer->node_id, peer->session_up ? "true" : "false",
+			peer->commit.n);
 		if (peer->echo_age_ns == UINT64_MAX)
 			(void)printf("null}");
 		else
@@ -33,22 +35,24 @@ print_peers_json(const struct decree_status *s)
 static void
 print_json(const struct decree_status *s)
 {
-	(void)printf("{\"node\":%u,\"group\":%u,\"role\":\"%s\",\"ready\":%s,\"leader\":%u,\"ballot\":%" PRIu64
-		     ",\"chosen\":%" PRIu64 ",\"applied\":%" PRIu64 ",\"applied_count\":%" PRIu64
-		     ",\"digest\":\"%016" PRIx64 "%016" PRIx64 "\",",
-		s->node_id, s->group, role_word(s->role), s->ready ? "true" : "false", s->leader, s->ballot.n,
-		s->chosen.n, s->applied.n, s->applied_count, s->digest.hi, s->digest.lo);
-	(void)printf("\"log_mode\":\"%s\",\"auth\":\"%s\",\"idle\":\"%s\",\"log_full\":%s,\"log_bytes_used\":%" PRIu64
-		     ",\"log_bytes\":%" PRIu64 ",\"boot_count\":%" PRIu64 ",\"uptime_ms\":%.3f"
+	(void)printf("{\"node\":%u,\"group\":%u,\"role\":\"%s\",\"ready\":%s,\"leader\":%u,"
+		     "\"ballot\":%" PRIu64 ",\"chosen\":%" PRIu64 ",\"applied\":%" PRIu64
+		     ",\"applied_count\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "%016" PRIx64 "\",",
+		s->node_id, s->group, role_word(s->role), s->ready ? "true" : "false", s->leader,
+		s->ballot.n, s->chosen.n, s->applied.n, s->applied_count, s->digest.hi,
+		s->digest.lo);
+	(void)printf("\"log_mode\":\"%s\",\"auth\":\"%s\",\"idle\":\"%s\",\"log_full\":%s,\"log_"
+		     "bytes_used\":%" PRIu64 ",\"log_bytes\":%" PRIu64 ",\"boot_count\":%" PRIu64
+		     ",\"uptime_ms\":%.3f"
 		     ",\"start_to_ready_ms\":%.3f,\"memory_bytes\":%" PRIu64 ",",
 		log_mode_word(s->log_mode), s->auth ? "gmac" : "none", idle_word(s->idle),
 		s->log_full ? "true" : "false", s->log_bytes_used, s->log_bytes, s->boot_count,
 		(double)s->uptime_ns / 1e6, (double)s->start_to_ready_ns / 1e6, s->memory_bytes);
-	(void)printf("\"frames_received\":%" PRIu64 ",\"frames_sent\":%" PRIu64 ",\"frames_dropped\":%" PRIu64
-		     ",\"messages_dropped\":%" PRIu64 ",\"elections\":%" PRIu64 ",\"sessions\":%" PRIu32
-		     ",\"peers\":[",
-		s->frames_received, s->frames_sent, s->frames_dropped, s->messages_dropped, s->elections,
-		s->session_count);
+	(void)printf("\"frames_received\":%" PRIu64 ",\"frames_sent\":%" PRIu64
+		     ",\"frames_dropped\":%" PRIu64 ",\"messages_dropped\":%" PRIu64
+		     ",\"elections\":%" PRIu64 ",\"sessions\":%" PRIu32 ",\"peers\":[",
+		s->frames_received, s->frames_sent, s->frames_dropped, s->messages_dropped,
+		s->elections, s->session_count);
 	print_peers_json(s);
 	(void)printf("]}\n");
 }
@@ -56,8 +60,9 @@ print_json(const struct decree_status *s)
 static void
 print_header(void)
 {
-	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s\n", "node", "group", "role",
-		"ready", "ballot", "chosen", "applied", "commands", "log", "auth", "peers", "drops", "memory");
+	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s\n", "node", "group",
+		"role", "ready", "ballot", "chosen", "applied", "commands", "log", "auth", "peers",
+		"drops", "memory");
 }
 
 static void
@@ -70,13 +75,15 @@ print_row(const struct decree_status *s)
 	for (uint32_t i = 0; i < s->peer_count; i++)
 		up += s->peers[i].session_up;
 	(void)snprintf(ballot, sizeof(ballot), "%" PRIu64 ".%u", s->ballot.n >> 16,
-		(unsigned int)(s->ballot.n & 0xffff)); /* fits */
+		(unsigned int)(s->ballot.n & 0xffff));                                   /* fits */
 	(void)snprintf(peers, sizeof(peers), "%" PRIu32 "/%" PRIu32, up, s->peer_count); /* fits */
-	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %-8s %-4s %5s %8" PRIu64
-		     " %4" PRIu64 "MiB%s\n", s->node_id, s->group, role_word(s->role),
-		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n, s->applied.n,
-		s->applied_count, log_mode_word(s->log_mode), s->auth ? "gmac" : "NONE", peers,
-		s->frames_dropped + s->messages_dropped, s->memory_bytes >> 20, s->log_full ? " LOG FULL" : "");
+	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64
+		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB%s\n",
+		s->node_id, s->group, role_word(s->role),
+		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n,
+		s->applied.n, s->applied_count, log_mode_word(s->log_mode),
+		s->auth ? "gmac" : "NONE", peers, s->frames_dropped + s->messages_dropped,
+		s->memory_bytes >> 20, s->log_full ? " LOG FULL" : "");
 }
 
 struct status_options {

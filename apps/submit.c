@@ -19,21 +19,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MS		 UINT64_C(1000000)
-#define IN_FLIGHT	 64
+#define MS               UINT64_C(1000000)
+#define IN_FLIGHT        64
 #define COMPLETION_COUNT 256
-#define PROGRESS_NS	 (100 * MS)
-#define SILENCE_NS	 (3000 * MS) /* then the operator hears that we wait */
+#define PROGRESS_NS      (100 * MS)
+#define SILENCE_NS       (3000 * MS) /* then the operator hears that we wait */
 
 static const char help[] =
 	"usage: decree submit -c FILE [OPTION ...] [section.key=value ...] [LINES]\n\n"
-	"Submit each line of LINES, or of standard input, as one command; the bytes as they are, without the\n"
+	"Submit each line of LINES, or of standard input, as one command; the bytes as they are, "
+	"without the\n"
 	"newline. At the end: latency, throughput, and the longest time without an answer.\n\n"
 	"  -c, --config FILE    the configuration of the cluster\n"
 	"  -n, --in-flight N    commands on their way at a time (64)\n"
 	"  -g, --group G        to this group (0)\n"
 	"      --progress       show how far it is, on standard error\n"
-	"      --acks FILE      append one JSON object per acknowledged command: session, seq, line, digest\n"
+	"      --acks FILE      append one JSON object per acknowledged command: session, seq, "
+	"line, digest\n"
 	"      --json           print the summary as one JSON object\n";
 
 struct submit_options {
@@ -71,9 +73,10 @@ struct submit {
 	uint64_t refused;
 	uint64_t unknown;
 	uint64_t bytes;
-	uint64_t started_ns;  /* first command */
-	uint64_t answered_ns; /* last answer, or when something was submitted after a pause of ours */
-	uint64_t gap_ns;      /* longest time without an answer while one was owed */
+	uint64_t started_ns; /* first command */
+	uint64_t
+		answered_ns; /* last answer, or when something was submitted after a pause of ours */
+	uint64_t gap_ns;     /* longest time without an answer while one was owed */
 	uint64_t ended_ns;
 	uint64_t progress_ns; /* when it was shown last */
 	bool is_silence_told;
@@ -109,11 +112,13 @@ end_input(struct submit *s, enum lines_result result)
 		return;
 	s->has_failed = true;
 	if (result == LINES_TOO_LONG)
-		(void)complain("line %" PRIu64 " has more than %" PRIu32 " bytes, the cluster's command_bytes_max; "
-			"%" PRIu64 " lines before it were submitted", s->lines.number, s->lines.line_bytes_max,
-			s->submitted);
+		(void)complain("line %" PRIu64 " has more than %" PRIu32
+			       " bytes, the cluster's command_bytes_max; "
+			       "%" PRIu64 " lines before it were submitted",
+			s->lines.number, s->lines.line_bytes_max, s->submitted);
 	else
-		(void)complain("reading line %" PRIu64 ": %s", s->lines.number + 1, strerror(errno));
+		(void)complain(
+			"reading line %" PRIu64 ": %s", s->lines.number + 1, strerror(errno));
 }
 
 /* @return false: the input has nothing now */
@@ -147,9 +152,11 @@ submit_lines(struct submit *s)
 static void
 write_ack(struct submit *s, const struct flight *flight, uint64_t seq)
 {
-	(void)fprintf(s->acks, "{\"session\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"line\":%" PRIu64
-		      ",\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"}\n",
-		decree_client_session(s->client).n, seq, flight->line, flight->digest.hi, flight->digest.lo);
+	(void)fprintf(s->acks,
+		"{\"session\":%" PRIu64 ",\"seq\":%" PRIu64 ",\"line\":%" PRIu64
+		",\"digest\":\"%016" PRIx64 "%016" PRIx64 "\"}\n",
+		decree_client_session(s->client).n, seq, flight->line, flight->digest.hi,
+		flight->digest.lo);
 }
 
 static void
@@ -199,8 +206,10 @@ poll_answers(struct submit *s, uint64_t timeout_ns)
 		note_answers(s, now);
 	if (s->in_flight > 0 && now - s->answered_ns > SILENCE_NS && !s->is_silence_told) {
 		s->is_silence_told = true;
-		(void)complain("no answer for %d s, trying on: is a majority of the nodes running and reachable? "
-			"('decree status' tells)", (int)(SILENCE_NS / 1000 / MS));
+		(void)complain("no answer for %d s, trying on: is a majority of the nodes running "
+			       "and reachable? "
+			       "('decree status' tells)",
+			(int)(SILENCE_NS / 1000 / MS));
 	}
 }
 
@@ -222,13 +231,14 @@ show_progress(struct submit *s, bool is_last)
 	uint64_t total = s->line_count;
 	int filled = total > 0 ? (int)(s->acked * 30 / total) : 0;
 
-	if (!s->options->has_progress || s->submitted == 0
-		|| (!is_last && now - s->progress_ns < PROGRESS_NS))
+	if (!s->options->has_progress || s->submitted == 0 ||
+		(!is_last && now - s->progress_ns < PROGRESS_NS))
 		return;
 	s->progress_ns = now;
 	if (total > 0)
-		(void)fprintf(stderr, "\r[%.*s%*s] %3d%% ", filled, "==============================",
-			30 - filled, "", (int)(s->acked * 100 / total));
+		(void)fprintf(stderr, "\r[%.*s%*s] %3d%% ", filled,
+			"==============================", 30 - filled, "",
+			(int)(s->acked * 100 / total));
 	else
 		(void)fprintf(stderr, "\r");
 	(void)fprintf(stderr, "%" PRIu64 " acknowledged, %.0f/s %s", s->acked,
@@ -265,8 +275,8 @@ static bool
 ask_mode(struct submit *s, const struct decree_setup *setup, struct decree_status *ret_status)
 {
 	for (uint32_t i = 0; i < setup->node_count; i++)
-		if (decree_client_status(s->client, setup->nodes[i], 200 * MS, ret_status) == 0
-			&& ret_status->role == DECREE_LEADER)
+		if (decree_client_status(s->client, setup->nodes[i], 200 * MS, ret_status) == 0 &&
+			ret_status->role == DECREE_LEADER)
 			return true;
 	return false;
 }
@@ -274,30 +284,33 @@ ask_mode(struct submit *s, const struct decree_setup *setup, struct decree_statu
 static void
 print_json(const struct submit *s, double seconds, const char *mode, const char *auth)
 {
-	(void)printf("{\"commands\":%" PRIu64 ",\"acked\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"unknown\":%" PRIu64
-		     ",\"bytes\":%" PRIu64 ",\"seconds\":%.6f,\"commits_per_s\":%.0f",
+	(void)printf("{\"commands\":%" PRIu64 ",\"acked\":%" PRIu64 ",\"refused\":%" PRIu64
+		     ",\"unknown\":%" PRIu64 ",\"bytes\":%" PRIu64
+		     ",\"seconds\":%.6f,\"commits_per_s\":%.0f",
 		s->submitted, s->acked, s->refused, s->unknown, s->bytes, seconds,
 		seconds > 0 ? (double)s->acked / seconds : 0);
-	(void)printf(",\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f",
+	(void)printf(
+		",\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f",
 		percentile_us(s, 50000), percentile_us(s, 90000), percentile_us(s, 99000),
 		percentile_us(s, 99900), (double)s->latency.max / 1e3);
-	(void)printf(",\"longest_gap_ms\":%.3f,\"in_flight\":%" PRIu64 ",\"log_mode\":\"%s\",\"auth\":\"%s\"}\n",
+	(void)printf(",\"longest_gap_ms\":%.3f,\"in_flight\":%" PRIu64
+		     ",\"log_mode\":\"%s\",\"auth\":\"%s\"}\n",
 		(double)s->gap_ns / 1e6, s->options->in_flight, mode, auth);
 }
 
 static void
 print_text(const struct submit *s, double seconds, const char *mode, const char *auth)
 {
-	(void)printf("%" PRIu64 " of %" PRIu64 " commands acknowledged in %.3f s: %.0f/s\n", s->acked,
-		s->submitted, seconds, seconds > 0 ? (double)s->acked / seconds : 0);
+	(void)printf("%" PRIu64 " of %" PRIu64 " commands acknowledged in %.3f s: %.0f/s\n",
+		s->acked, s->submitted, seconds, seconds > 0 ? (double)s->acked / seconds : 0);
 	if (s->refused + s->unknown > 0)
 		(void)printf("refused %" PRIu64 ", unknown %" PRIu64 "\n", s->refused, s->unknown);
 	(void)printf("latency in us     p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
 		percentile_us(s, 50000), percentile_us(s, 90000), percentile_us(s, 99000),
 		percentile_us(s, 99900), (double)s->latency.max / 1e3);
 	(void)printf("longest gap       %.3f ms between two answers\n", (double)s->gap_ns / 1e6);
-	(void)printf("measured with     %" PRIu64 " in flight, log mode %s, auth %s\n", s->options->in_flight,
-		mode, auth);
+	(void)printf("measured with     %" PRIu64 " in flight, log mode %s, auth %s\n",
+		s->options->in_flight, mode, auth);
 }
 
 static int
@@ -333,8 +346,10 @@ survey(struct submit *s, int fd, uint32_t line_bytes_max, const char *name)
 	}
 	if (too_long == 0)
 		return true;
-	(void)complain("%s: line %" PRIu64 " has more than %" PRIu32 " bytes, the cluster's command_bytes_max; "
-		"nothing was submitted", name, too_long, line_bytes_max);
+	(void)complain("%s: line %" PRIu64 " has more than %" PRIu32
+		       " bytes, the cluster's command_bytes_max; "
+		       "nothing was submitted",
+		name, too_long, line_bytes_max);
 	return false;
 }
 
@@ -374,7 +389,8 @@ run(const struct submit_options *o)
 	if (!read_setup(&o->config, false, &setup))
 		return EXIT_FAILURE;
 	if (o->in_flight > setup.session_window)
-		return complain_usage("--in-flight %" PRIu64 ": the cluster's session_window is %" PRIu32,
+		return complain_usage("--in-flight %" PRIu64
+				      ": the cluster's session_window is %" PRIu32,
 			o->in_flight, setup.session_window);
 	if (o->input_path != NULL)
 		fd = open(o->input_path, O_RDONLY | O_CLOEXEC);
@@ -398,9 +414,10 @@ int
 command_submit(int argc, char **argv)
 {
 	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "in-flight", required_argument, NULL, 'n' }, { "group", required_argument, NULL, 'g' },
-		{ "progress", no_argument, NULL, 'p' }, { "acks", required_argument, NULL, 'a' },
-		{ "json", no_argument, NULL, 'j' }, { "help", no_argument, NULL, 'h' }, { 0 } };
+		{ "in-flight", required_argument, NULL, 'n' },
+		{ "group", required_argument, NULL, 'g' }, { "progress", no_argument, NULL, 'p' },
+		{ "acks", required_argument, NULL, 'a' }, { "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' }, { 0 } };
 	struct submit_options o = { .in_flight = IN_FLIGHT };
 	bool ok = true;
 	int option;
@@ -411,7 +428,8 @@ command_submit(int argc, char **argv)
 		else if (option == 'n')
 			ok = parse_number("--in-flight", optarg, 1, 65536, &o.in_flight);
 		else if (option == 'g')
-			ok = parse_number("--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
+			ok = parse_number(
+				"--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
 		else if (option == 'a')
 			o.acks_path = optarg;
 		else if (option == 'p')

@@ -23,11 +23,11 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define MS		 UINT64_C(1000000)
-#define TICK_NS		 (5 * MS)
-#define YIELD_NS	 (200 * UINT64_C(1000))
-#define ASK_REPEAT_NS	 (50 * MS)
-#define FRAMES_PER_TURN	 256 /* then look at what has arrived */
+#define MS                UINT64_C(1000000)
+#define TICK_NS           (5 * MS)
+#define YIELD_NS          (200 * UINT64_C(1000))
+#define ASK_REPEAT_NS     (50 * MS)
+#define FRAMES_PER_TURN   256 /* then look at what has arrived */
 #define FRAMES_PER_SUBMIT 8   /* so many wait for company; the next poll sends what there is */
 
 struct decree_client {
@@ -81,21 +81,25 @@ open_pipeline(struct decree_client *client, const struct decree_client_options *
 		pipeline.in_flight_max = c->session_window;
 	for (uint32_t i = 0; i < c->node_count; i++)
 		pipeline.nodes[i] = c->nodes[i].node_id;
-	if (getrandom(pipeline.token, sizeof(pipeline.token), 0) != (ssize_t)sizeof(pipeline.token)
-		|| getrandom(&client->token, sizeof(client->token), 0) != (ssize_t)sizeof(client->token))
+	if (getrandom(pipeline.token, sizeof(pipeline.token), 0) !=
+			(ssize_t)sizeof(pipeline.token) ||
+		getrandom(&client->token, sizeof(client->token), 0) !=
+			(ssize_t)sizeof(client->token))
 		return -EIO;
 	return pipeline_open(&client->pipeline, &pipeline);
 }
 
 static int
-open_parts(struct decree_client *client, const struct decree_client_options *options, char *ret_error)
+open_parts(
+	struct decree_client *client, const struct decree_client_options *options, char *ret_error)
 {
 	int rc = config_load(options->config_path, options->settings, options->setting_count,
 		CONFIG_FOR_CLIENT, &client->config, ret_error);
 
 	if (rc == 0 && options->group >= client->config.group_count) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: there is no group %u, only 0 to %u",
-			options->config_path, options->group, client->config.group_count - 1);
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.300s: there is no group %u, only 0 to %u", options->config_path,
+			options->group, client->config.group_count - 1);
 		return -EINVAL;
 	}
 	if (rc == 0)
@@ -104,7 +108,8 @@ open_parts(struct decree_client *client, const struct decree_client_options *opt
 		return rc;
 	rc = open_pipeline(client, options);
 	if (rc != 0)
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "cannot open the client: %s", strerror(-rc));
+		(void)snprintf(
+			ret_error, DECREE_ERROR_BYTES, "cannot open the client: %s", strerror(-rc));
 	return rc;
 }
 
@@ -116,7 +121,8 @@ decree_client_open(const struct decree_client_options *options, struct decree_cl
 	int rc;
 
 	if (options->struct_bytes != sizeof(*options) || options->config_path == NULL) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "decree_client_options: set struct_bytes to "
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"decree_client_options: set struct_bytes to "
 			"sizeof(struct decree_client_options), and config_path");
 		return -EINVAL;
 	}
@@ -203,8 +209,8 @@ send_due(struct decree_client *client, uint64_t now_ns)
 }
 
 static void
-take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id, const uint8_t *payload,
-	uint32_t bytes)
+take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id,
+	const uint8_t *payload, uint32_t bytes)
 {
 	struct client_msg m;
 
@@ -214,8 +220,8 @@ take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id, co
 		pipeline_receive(&client->pipeline, now_ns, node_id, &m);
 	} else if (m.type == CLIENT_MSG_LOG_REPLY && node_id == client->reader_node) {
 		log_reader_receive(&client->reader, now_ns, &m);
-	} else if (m.type == CLIENT_MSG_STATUS_REPLY && client->status != NULL
-		&& m.status_reply.token == client->token) {
+	} else if (m.type == CLIENT_MSG_STATUS_REPLY && client->status != NULL &&
+		   m.status_reply.token == client->token) {
 		*client->status = m.status_reply.status;
 		client->is_status_here = true;
 	}
@@ -273,8 +279,9 @@ decree_client_submit(struct decree_client *client, const void *body, uint32_t by
 	if (!is_owner(client))
 		return -EPERM;
 	rc = pipeline_submit(p, body, bytes, cookie);
-	if (rc == 0 && p->session.n != 0 && (p->accepted - p->next) * (bytes + CLIENT_COMMAND_BYTES)
-			>= FRAMES_PER_SUBMIT * (uint64_t)p->config.frame_bytes)
+	if (rc == 0 && p->session.n != 0 &&
+		(p->accepted - p->next) * (bytes + CLIENT_COMMAND_BYTES) >=
+			FRAMES_PER_SUBMIT * (uint64_t)p->config.frame_bytes)
 		send_due(client, clock_now_ns());
 	return rc;
 }
@@ -284,7 +291,8 @@ decree_client_poll(struct decree_client *client, struct decree_completion *ret_c
 	uint32_t count_max, uint64_t timeout_ns)
 {
 	uint64_t started_ns = clock_now_ns();
-	uint64_t until_ns = timeout_ns < UINT64_MAX - started_ns ? started_ns + timeout_ns : UINT64_MAX;
+	uint64_t until_ns =
+		timeout_ns < UINT64_MAX - started_ns ? started_ns + timeout_ns : UINT64_MAX;
 	uint64_t now_ns = started_ns;
 
 	if (!is_owner(client))
@@ -304,7 +312,8 @@ decree_client_poll(struct decree_client *client, struct decree_completion *ret_c
 /* Questions to one node */
 
 static bool
-send_question(struct decree_client *client, uint64_t now_ns, uint16_t node_id, const struct client_msg *m)
+send_question(
+	struct decree_client *client, uint64_t now_ns, uint16_t node_id, const struct client_msg *m)
 {
 	struct transport *t = &client->transport;
 	struct transport_node *node = transport_find(t, node_id);
@@ -351,8 +360,8 @@ decree_client_status(struct decree_client *client, uint16_t node_id, uint64_t ti
 static void
 prepare_reader(struct decree_client *client, uint16_t node_id, uint64_t first, uint64_t now_ns)
 {
-	if (client->reader_node == node_id && client->reader_next == first
-		&& !log_reader_is_done(&client->reader)) {
+	if (client->reader_node == node_id && client->reader_next == first &&
+		!log_reader_is_done(&client->reader)) {
 		client->reader.heard_ns = now_ns;
 		return;
 	}
@@ -372,7 +381,8 @@ ask_for_ranges(struct decree_client *client, uint64_t now_ns)
 	if (!udp_session_is_established(&node->session))
 		return;
 	while (log_reader_request(&client->reader, now_ns, &m))
-		(void)send_question(client, now_ns, client->reader_node, &m); /* established: checked */
+		(void)send_question(
+			client, now_ns, client->reader_node, &m); /* established: checked */
 }
 
 int
@@ -396,7 +406,8 @@ decree_client_log(struct decree_client *client, uint16_t node_id, struct decree_
 		ask_for_ranges(client, now_ns);
 		if (!turn(client, now_ns))
 			wait_for_work(client, client->reader.heard_ns, now_ns, now_ns + TICK_NS);
-		rc = log_reader_take(&client->reader, ret_entries + count, count_max - count, &next);
+		rc = log_reader_take(
+			&client->reader, ret_entries + count, count_max - count, &next);
 		count += rc > 0 ? (uint32_t)rc : 0;
 		if (count == count_max || (rc == -ENOBUFS && count > 0))
 			break;

@@ -12,9 +12,13 @@ range_at(struct log_reader *r, uint32_t index)
 }
 
 void
-log_reader_init(struct log_reader *r, uint16_t group, uint64_t first, uint64_t seed, uint64_t now_ns)
+log_reader_init(
+	struct log_reader *r, uint16_t group, uint64_t first, uint64_t seed, uint64_t now_ns)
 {
-	*r = (struct log_reader){ .group = group, .next = first, .applied = UINT64_MAX, .token = seed,
+	*r = (struct log_reader){ .group = group,
+		.next = first,
+		.applied = UINT64_MAX,
+		.token = seed,
 		.heard_ns = now_ns };
 }
 
@@ -108,8 +112,8 @@ is_plausible(const struct log_range *range, const struct client_msg *m)
 	uint64_t end = m->log_reply.next.n;
 	uint32_t cursor = 0;
 
-	if (end < range->next || end > range->after
-		|| (end == range->next && m->log_reply.next_index < range->next_index))
+	if (end < range->next || end > range->after ||
+		(end == range->next && m->log_reply.next_index < range->next_index))
 		return false;
 	while (client_log_entry_next(m, &cursor, &entry)) {
 		if (entry.slot.n < slot || entry.slot.n > end || entry.slot.n >= range->after)
@@ -197,7 +201,8 @@ log_reader_take(struct log_reader *r, struct decree_log_entry *ret_entries, uint
 			break;
 		}
 		if (count > 0)
-			memcpy(ret_entries + taken, range->entries, (size_t)count * sizeof(ret_entries[0]));
+			memcpy(ret_entries + taken, range->entries,
+				(size_t)count * sizeof(ret_entries[0]));
 		taken += (uint32_t)count;
 		range->entry_count -= (uint32_t)count;
 		if (range->entry_count > 0) { /* the rest waits for the next call */

@@ -34,7 +34,7 @@ struct log_range {
 
 struct log_reader {
 	uint16_t group;
-	uint64_t next;	  /* first slot that no range covers */
+	uint64_t next;    /* first slot that no range covers */
 	uint64_t applied; /* as the node last said; UINT64_MAX: not yet */
 	uint64_t token;
 	struct log_range ranges[LOG_READER_RANGE_COUNT]; /* in order, from `head` on */

@@ -19,8 +19,8 @@
 /* Two nodes that each think the other leads must not make us spin between them. */
 #define REDIRECT_HOLD_NS (1 * MS)
 
-#define PAUSE_NS_DEFAULT  (2 * MS)
-#define PAUSE_NS_MAX	  (100 * MS)
+#define PAUSE_NS_DEFAULT   (2 * MS)
+#define PAUSE_NS_MAX       (100 * MS)
 #define PAUSE_NO_LEADER_NS (10 * MS)
 
 struct pipeline_entry {
@@ -59,9 +59,9 @@ pipeline_open(struct pipeline *p, const struct pipeline_config *config)
 	uint64_t bodies_bytes = (uint64_t)config->in_flight_max * 1024;
 
 	*p = (struct pipeline){ .config = *config, .rto_ns = PIPELINE_RTO_NS };
-	if (config->in_flight_max == 0 || config->in_flight_max > 1u << 20 || config->node_count == 0
-		|| config->node_count > DECREE_NODE_COUNT_MAX
-		|| config->frame_bytes < CLIENT_MSG_FIXED_BYTES_MAX)
+	if (config->in_flight_max == 0 || config->in_flight_max > 1u << 20 ||
+		config->node_count == 0 || config->node_count > DECREE_NODE_COUNT_MAX ||
+		config->frame_bytes < CLIENT_MSG_FIXED_BYTES_MAX)
 		return -EINVAL;
 
 	/* A kilobyte for each command in flight, and at least two of the largest. */
@@ -124,8 +124,9 @@ pipeline_submit(struct pipeline *p, const void *body, uint32_t bytes, void *cook
 		memcpy(place, body, bytes);
 	p->bodies_head = (uint32_t)(place - p->bodies) + rounded;
 	entry = entry_of(p, p->accepted);
-	*entry = (struct pipeline_entry){ .body = place, .bytes = bytes,
-		.completion = { .cookie = cookie } };
+	*entry = (struct pipeline_entry){
+		.body = place, .bytes = bytes, .completion = { .cookie = cookie }
+	};
 	p->accepted++;
 	p->is_session_wanted = true;
 	decree_assert(p->bodies_head <= p->bodies_bytes);
@@ -139,7 +140,8 @@ pipeline_reachable(struct pipeline *p, uint16_t node_id, bool is_reachable)
 {
 	for (uint32_t i = 0; i < p->config.node_count; i++)
 		if (p->config.nodes[i] == node_id)
-			p->is_reachable = (p->is_reachable & ~(1u << i)) | (uint32_t)is_reachable << i;
+			p->is_reachable = (p->is_reachable & ~(1u << i)) | (uint32_t)is_reachable
+										   << i;
 }
 
 static bool
@@ -202,8 +204,8 @@ hold_back(struct pipeline *p, uint64_t now_ns, uint64_t pause_ns)
 static bool
 is_waiting(const struct pipeline *p)
 {
-	return p->waiting_since_ns != 0
-		&& (p->session.n == 0 ? p->is_register_sent : p->answered < p->sent);
+	return p->waiting_since_ns != 0 &&
+	       (p->session.n == 0 ? p->is_register_sent : p->answered < p->sent);
 }
 
 void
@@ -265,7 +267,8 @@ register_frame(struct pipeline *p, uint8_t *out)
 static bool
 is_fragmented(const struct pipeline *p, const struct pipeline_entry *entry)
 {
-	return entry->bytes > p->config.frame_bytes - CLIENT_MSG_HEADER_BYTES - CLIENT_COMMAND_BYTES;
+	return entry->bytes >
+	       p->config.frame_bytes - CLIENT_MSG_HEADER_BYTES - CLIENT_COMMAND_BYTES;
 }
 
 static void
@@ -334,12 +337,11 @@ commands_frame(struct pipeline *p, uint8_t *out)
 	while (p->next < limit) {
 		const struct pipeline_entry *entry = entry_of(p, p->next);
 
-		if (is_fragmented(p, entry)
-			|| !client_commands_add(&w,
-				&(struct eng_command){ .session = p->session,
-					.seq = number_to_seq(p, p->next),
-					.body = entry->body,
-					.bytes = entry->bytes }))
+		if (is_fragmented(p, entry) ||
+			!client_commands_add(&w, &(struct eng_command){ .session = p->session,
+							 .seq = number_to_seq(p, p->next),
+							 .body = entry->body,
+							 .bytes = entry->bytes }))
 			break;
 		note_sent(p);
 		skip_answered(p);
@@ -420,8 +422,8 @@ abandon_session(struct pipeline *p)
 static void
 on_registered(struct pipeline *p, uint64_t now_ns, const struct client_reply *reply)
 {
-	if (p->session.n != 0 || memcmp(reply->token, p->config.token, DECREE_UUID_BYTES) != 0
-		|| reply->session.n == 0)
+	if (p->session.n != 0 || memcmp(reply->token, p->config.token, DECREE_UUID_BYTES) != 0 ||
+		reply->session.n == 0)
 		return;
 	p->session = reply->session;
 	note_progress(p, now_ns);
@@ -463,26 +465,21 @@ on_reply(struct pipeline *p, uint64_t now_ns, const struct client_reply *reply)
 		return;
 	}
 	if (reply->kind == CLIENT_REPLY_TABLE_FULL) {
-		if (p->session.n == 0 && memcmp(reply->token, p->config.token, DECREE_UUID_BYTES) == 0) {
+		if (p->session.n == 0 &&
+			memcmp(reply->token, p->config.token, DECREE_UUID_BYTES) == 0) {
 			p->is_register_sent = false;
 			hold_back(p, now_ns, PAUSE_NS_MAX);
 		}
 		return;
 	}
-	if (p->session.n == 0 || reply->session.n != p->session.n || reply->seq == 0
-		|| number < p->answered || number >= p->sent)
+	if (p->session.n == 0 || reply->session.n != p->session.n || reply->seq == 0 ||
+		number < p->answered || number >= p->sent)
 		return; /* of an earlier session, or answered before */
 
 	switch (reply->kind) {
-	case CLIENT_REPLY_APPLIED:
-		on_applied(p, now_ns, number, DECREE_APPLIED, reply);
-		break;
-	case CLIENT_REPLY_STALE:
-		on_applied(p, now_ns, number, DECREE_UNKNOWN, reply);
-		break;
-	case CLIENT_REPLY_GAP:
-		on_gap(p, now_ns, reply->result);
-		break;
+	case CLIENT_REPLY_APPLIED: on_applied(p, now_ns, number, DECREE_APPLIED, reply); break;
+	case CLIENT_REPLY_STALE: on_applied(p, now_ns, number, DECREE_UNKNOWN, reply); break;
+	case CLIENT_REPLY_GAP: on_gap(p, now_ns, reply->result); break;
 	default:
 		/* No session; or a command that this session can never execute, and so nothing after it. */
 		abandon_session(p);
@@ -501,7 +498,8 @@ on_redirect(struct pipeline *p, uint64_t now_ns, const struct client_msg *m)
 	p->redirect_count++;
 	p->timeout_count = 0; /* somebody is there */
 	p->rto_ns = PIPELINE_RTO_NS;
-	if (m->redirect.reason == CLIENT_REDIRECT_NOT_LEADER && is_new && set_target(p, m->node_id)) {
+	if (m->redirect.reason == CLIENT_REDIRECT_NOT_LEADER && is_new &&
+		set_target(p, m->node_id)) {
 		probe(p);
 		if (now_ns - p->redirect_ns < REDIRECT_HOLD_NS)
 			hold_back(p, now_ns, PAUSE_NS_DEFAULT);
@@ -511,7 +509,8 @@ on_redirect(struct pipeline *p, uint64_t now_ns, const struct client_msg *m)
 	}
 	if (m->redirect.reason == CLIENT_REDIRECT_BUSY) {
 		resume_from(p, p->answered);
-		p->window = p->window / 2 > PROBE_COMMAND_COUNT ? p->window / 2 : PROBE_COMMAND_COUNT;
+		p->window =
+			p->window / 2 > PROBE_COMMAND_COUNT ? p->window / 2 : PROBE_COMMAND_COUNT;
 	} else {
 		probe(p);
 	}
@@ -538,7 +537,8 @@ pipeline_receive(struct pipeline *p, uint64_t now_ns, uint16_t from, const struc
 			on_reply(p, now_ns, &reply);
 		/* A follower passed our commands on: from now on straight to the leader. */
 		if (from == p->config.nodes[p->target] && m->node_id != 0)
-			(void)set_target(p, m->node_id); /* false: not in our configuration, so stay */
+			(void)set_target(
+				p, m->node_id); /* false: not in our configuration, so stay */
 	}
 }
 

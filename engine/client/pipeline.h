@@ -27,14 +27,15 @@
 
 #include "engine/runtime/client_msg.h"
 
-#define PIPELINE_RTO_NS	    (20 * UINT64_C(1000000)) /* several round trips and a durable append */
-#define PIPELINE_RTO_NS_MAX (80 * UINT64_C(1000000)) /* below an election: its end must not be overslept */
+#define PIPELINE_RTO_NS (20 * UINT64_C(1000000)) /* several round trips and a durable append */
+#define PIPELINE_RTO_NS_MAX                                                                        \
+	(80 * UINT64_C(1000000)) /* below an election: its end must not be overslept */
 
 struct pipeline_config {
 	uint16_t group;
-	uint32_t in_flight_max;	     /* commands without an answer, <= the cluster's session window */
+	uint32_t in_flight_max; /* commands without an answer, <= the cluster's session window */
 	uint32_t command_bytes_max;
-	uint32_t frame_bytes;	     /* capacity of one payload */
+	uint32_t frame_bytes; /* capacity of one payload */
 	uint32_t node_count;
 	uint16_t nodes[DECREE_NODE_COUNT_MAX];
 	uint8_t token[DECREE_UUID_BYTES]; /* random */
@@ -47,19 +48,19 @@ struct pipeline {
 
 	/* Registration */
 	struct decree_session session; /* 0: not yet registered */
-	uint64_t session_first;	       /* number of the command that has seq 1 in this session */
+	uint64_t session_first;        /* number of the command that has seq 1 in this session */
 
 	/* Commands by number, from 0 for ever: [released, accepted) are held, released <= next <= accepted.
 	 * entries[number % capacity]. */
 	struct pipeline_entry *entries;
-	uint32_t capacity; /* a power of two */
-	uint64_t released; /* answered, and their completions taken */
-	uint64_t answered; /* every command before this one is answered */
-	uint64_t next;	   /* to be sent next */
-	uint64_t accepted; /* by pipeline_submit() */
-	uint64_t sent;	   /* highest ever sent + 1 */
+	uint32_t capacity;              /* a power of two */
+	uint64_t released;              /* answered, and their completions taken */
+	uint64_t answered;              /* every command before this one is answered */
+	uint64_t next;                  /* to be sent next */
+	uint64_t accepted;              /* by pipeline_submit() */
+	uint64_t sent;                  /* highest ever sent + 1 */
 	uint32_t fragment_offset_bytes; /* of command `next`, if it travels in fragments */
-	uint64_t window;		/* commands from `answered` on that may be on the way */
+	uint64_t window;                /* commands from `answered` on that may be on the way */
 
 	/* Bodies, in order, in a ring that never splits one */
 	uint8_t *bodies;
@@ -72,15 +73,15 @@ struct pipeline {
 	uint64_t completed_after;
 
 	/* Timing */
-	uint32_t target;       /* index in config.nodes */
-	uint32_t is_reachable; /* bit per index: there is a session with that node */
+	uint32_t target;           /* index in config.nodes */
+	uint32_t is_reachable;     /* bit per index: there is a session with that node */
 	uint64_t waiting_since_ns; /* last progress or first send; 0: nothing is on the way */
 	uint64_t rto_ns;
 	uint32_t timeout_count; /* in a row */
 	uint64_t pause_until_ns;
-	uint64_t gap_number;	   /* resumed from here ... */
-	uint64_t gap_handled_ns;   /* ... at this time */
-	uint64_t redirect_ns;	   /* last followed */
+	uint64_t gap_number;     /* resumed from here ... */
+	uint64_t gap_handled_ns; /* ... at this time */
+	uint64_t redirect_ns;    /* last followed */
 	bool is_session_wanted; /* since the first submit: who only asks for status takes no session */
 	bool is_register_sent;
 
@@ -107,12 +108,12 @@ void pipeline_tick(struct pipeline *p, uint64_t now_ns);
  * @param ret_node_id  where to; written if the result is not 0
  * @return its bytes; 0: nothing to send now
  */
-uint32_t pipeline_next_frame(
-	struct pipeline *p, uint64_t now_ns, uint8_t *out, uint16_t *ret_node_id);
+uint32_t
+pipeline_next_frame(struct pipeline *p, uint64_t now_ns, uint8_t *out, uint16_t *ret_node_id);
 
 /** Take REPLIES or a REDIRECT that a node sent; anything else, and other groups', is ignored. */
-void pipeline_receive(
-	struct pipeline *p, uint64_t now_ns, uint16_t from, const struct client_msg *m);
+void
+pipeline_receive(struct pipeline *p, uint64_t now_ns, uint16_t from, const struct client_msg *m);
 
 /** @return completions written, 0 .. count_max */
 uint32_t pipeline_completions(

@@ -10,8 +10,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define IP_UDP_BYTES	    28
-#define HELLO_PERIOD_NS	    UINT64_C(5000000) /* the session itself decides which of these calls sends */
+#define IP_UDP_BYTES 28
+#define HELLO_PERIOD_NS                                                                            \
+	UINT64_C(5000000) /* the session itself decides which of these calls sends */
 #define SOCKET_BUFFER_BYTES (4 << 20)
 
 static uint8_t *
@@ -98,8 +99,8 @@ transport_open(struct transport *t, const struct config *c, uint16_t group, char
 	if (rc >= 0 && t->memory == NULL)
 		rc = -ENOMEM;
 	if (rc < 0) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "cannot open the client's socket and sessions: %s",
-			strerror(-rc));
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"cannot open the client's socket and sessions: %s", strerror(-rc));
 		transport_close(t);
 		return rc;
 	}
@@ -180,13 +181,15 @@ transport_send(struct transport *t, uint64_t now_ns, uint16_t node_id, uint32_t 
 	if (node == NULL || !udp_session_is_established(&node->session))
 		return;
 	queue_datagram(t, node,
-		udp_session_seal(&node->session, now_ns, send_place(t, t->send_count), (uint16_t)bytes));
+		udp_session_seal(
+			&node->session, now_ns, send_place(t, t->send_count), (uint16_t)bytes));
 }
 
 static void
 send_hello(struct transport *t, struct transport_node *node, uint64_t now_ns)
 {
-	static_assert(UDP_SESSION_HELLO_BYTES <= 576 - IP_UDP_BYTES, "a hello fits the smallest MTU");
+	static_assert(
+		UDP_SESSION_HELLO_BYTES <= 576 - IP_UDP_BYTES, "a hello fits the smallest MTU");
 	uint8_t random[16];
 	uint32_t bytes;
 
@@ -233,8 +236,8 @@ static struct transport_node *
 find_sender(struct transport *t, const struct sockaddr_in *address)
 {
 	for (uint32_t i = 0; i < t->node_count; i++)
-		if (t->nodes[i].address.sin_addr.s_addr == address->sin_addr.s_addr
-			&& t->nodes[i].address.sin_port == address->sin_port)
+		if (t->nodes[i].address.sin_addr.s_addr == address->sin_addr.s_addr &&
+			t->nodes[i].address.sin_port == address->sin_port)
 			return &t->nodes[i];
 	return NULL;
 }
@@ -254,11 +257,11 @@ transport_receive(struct transport *t, uint64_t now_ns, uint16_t *ret_node_id,
 		index = t->receive_next++;
 		node = find_sender(t, &t->receive_addresses[index]);
 		*ret_payload = NULL;
-		if (node == NULL
-			|| (t->receive_headers[index].msg_hdr.msg_flags & MSG_TRUNC) != 0
-			|| udp_session_receive(&node->session, now_ns, receive_place(t, index),
-				   t->receive_headers[index].msg_len, ret_payload, ret_bytes)
-				!= NET_DROP_NONE)
+		if (node == NULL ||
+			(t->receive_headers[index].msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
+			udp_session_receive(&node->session, now_ns, receive_place(t, index),
+				t->receive_headers[index].msg_len, ret_payload,
+				ret_bytes) != NET_DROP_NONE)
 			continue;
 		if (*ret_payload == NULL) {
 			send_hello(t, node, now_ns);

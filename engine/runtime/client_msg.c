@@ -26,16 +26,18 @@
 
 #include <errno.h>
 
-#define STATUS_BYTES	  176u /* the fixed part of STATUS_REPLY, the header included */
+#define STATUS_BYTES      176u /* the fixed part of STATUS_REPLY, the header included */
 #define STATUS_PEER_BYTES 24u
 #define LOG_REQUEST_BYTES 32u
-#define LOG_REPLY_BYTES	  40u /* before the first entry */
+#define LOG_REPLY_BYTES   40u /* before the first entry */
 
-static_assert(STATUS_BYTES + DECREE_NODE_COUNT_MAX * STATUS_PEER_BYTES <= CLIENT_MSG_FIXED_BYTES_MAX,
+static_assert(
+	STATUS_BYTES + DECREE_NODE_COUNT_MAX * STATUS_PEER_BYTES <= CLIENT_MSG_FIXED_BYTES_MAX,
 	"a status reply is one of the fixed payloads");
 
 static void
-store_header(uint8_t *out, enum client_msg_type type, uint16_t group, uint16_t count, uint16_t node_id)
+store_header(
+	uint8_t *out, enum client_msg_type type, uint16_t group, uint16_t count, uint16_t node_id)
 {
 	decree_assert(group < DECREE_GROUP_COUNT_MAX);
 	out[0] = (uint8_t)type;
@@ -74,7 +76,9 @@ writer_begin(struct client_writer *w, uint8_t *out, uint32_t capacity, enum clie
 	uint16_t group, uint16_t node_id)
 {
 	decree_assert(capacity >= 64);
-	*w = (struct client_writer){ .out = out, .capacity = capacity, .bytes = CLIENT_MSG_HEADER_BYTES };
+	*w = (struct client_writer){
+		.out = out, .capacity = capacity, .bytes = CLIENT_MSG_HEADER_BYTES
+	};
 	store_header(out, type, group, 0, node_id);
 }
 
@@ -171,8 +175,8 @@ commands_check(const struct client_msg *m)
 static bool
 is_fragment_valid(const struct client_fragment *f)
 {
-	return f->session.n != 0 && f->seq != 0 && f->count > 0 && f->count <= f->total_bytes
-		&& f->offset_bytes <= f->total_bytes - f->count;
+	return f->session.n != 0 && f->seq != 0 && f->count > 0 && f->count <= f->total_bytes &&
+	       f->offset_bytes <= f->total_bytes - f->count;
 }
 
 static uint32_t
@@ -209,8 +213,8 @@ fragment_decode(const uint8_t *bytes, uint32_t count, struct client_fragment *re
 /* Replies */
 
 void
-client_replies_begin(struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group,
-	uint16_t leader)
+client_replies_begin(
+	struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group, uint16_t leader)
 {
 	writer_begin(w, out, capacity, CLIENT_MSG_REPLIES, group, leader);
 }
@@ -290,10 +294,11 @@ status_flags(const struct decree_status *s)
 static uint32_t
 status_encode(const struct decree_status *s, uint64_t token, uint8_t *out)
 {
-	const uint64_t words[] = { s->ballot.n, s->chosen.n, s->applied.n, s->digest.lo, s->digest.hi,
-		s->applied_count, s->log_bytes_used, s->log_bytes, s->boot_count, s->uptime_ns,
-		s->start_to_ready_ns, s->memory_bytes, s->frames_received, s->frames_sent,
-		s->frames_dropped, s->messages_dropped, s->elections, s->session_count };
+	const uint64_t words[] = { s->ballot.n, s->chosen.n, s->applied.n, s->digest.lo,
+		s->digest.hi, s->applied_count, s->log_bytes_used, s->log_bytes, s->boot_count,
+		s->uptime_ns, s->start_to_ready_ns, s->memory_bytes, s->frames_received,
+		s->frames_sent, s->frames_dropped, s->messages_dropped, s->elections,
+		s->session_count };
 	uint8_t *at = out + STATUS_BYTES;
 
 	static_assert(sizeof(words) == STATUS_BYTES - 32, "the status layout");
@@ -320,11 +325,11 @@ status_encode(const struct decree_status *s, uint64_t token, uint8_t *out)
 static void
 status_words_decode(const uint8_t *at, struct decree_status *ret)
 {
-	uint64_t *const words[] = { &ret->ballot.n, &ret->chosen.n, &ret->applied.n, &ret->digest.lo,
-		&ret->digest.hi, &ret->applied_count, &ret->log_bytes_used, &ret->log_bytes,
-		&ret->boot_count, &ret->uptime_ns, &ret->start_to_ready_ns, &ret->memory_bytes,
-		&ret->frames_received, &ret->frames_sent, &ret->frames_dropped, &ret->messages_dropped,
-		&ret->elections };
+	uint64_t *const words[] = { &ret->ballot.n, &ret->chosen.n, &ret->applied.n,
+		&ret->digest.lo, &ret->digest.hi, &ret->applied_count, &ret->log_bytes_used,
+		&ret->log_bytes, &ret->boot_count, &ret->uptime_ns, &ret->start_to_ready_ns,
+		&ret->memory_bytes, &ret->frames_received, &ret->frames_sent, &ret->frames_dropped,
+		&ret->messages_dropped, &ret->elections };
 	const uint32_t count = sizeof(words) / sizeof(words[0]);
 
 	for (uint32_t i = 0; i < count; i++)
@@ -353,10 +358,11 @@ static int
 status_decode(const uint8_t *bytes, uint32_t count, const struct client_msg *m,
 	struct decree_status *ret, uint64_t *ret_token)
 {
-	if (m->count > DECREE_NODE_COUNT_MAX || count != STATUS_BYTES + m->count * STATUS_PEER_BYTES)
+	if (m->count > DECREE_NODE_COUNT_MAX ||
+		count != STATUS_BYTES + m->count * STATUS_PEER_BYTES)
 		return -EBADMSG;
-	if (bytes[18] > DECREE_LEADER || bytes[19] > DECREE_LOG_MEMORY || bytes[20] > DECREE_IDLE_SLEEP
-		|| bytes[21] > 7 || !is_zero(bytes + 22, 10))
+	if (bytes[18] > DECREE_LEADER || bytes[19] > DECREE_LOG_MEMORY ||
+		bytes[20] > DECREE_IDLE_SLEEP || bytes[21] > 7 || !is_zero(bytes + 22, 10))
 		return -EBADMSG;
 	if (load_u64(bytes + STATUS_BYTES - 8) > UINT32_MAX) /* session_count, the last word */
 		return -EBADMSG;
@@ -406,8 +412,8 @@ client_log_reply_add(struct client_writer *w, const struct decree_log_entry *ent
 }
 
 uint32_t
-client_log_reply_finish(struct client_writer *w, struct decree_slot applied, struct decree_slot next,
-	uint16_t next_index)
+client_log_reply_finish(struct client_writer *w, struct decree_slot applied,
+	struct decree_slot next, uint16_t next_index)
 {
 	decree_assert(next.n > 0);
 	store_u16(w->out + 4, w->count);
@@ -451,8 +457,8 @@ log_reply_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 	m->log_reply.next_index = load_u16(bytes + 32);
 	m->entries = bytes + LOG_REPLY_BYTES;
 	m->entries_bytes = count - LOG_REPLY_BYTES;
-	if (m->log_reply.next.n == 0 || !is_zero(bytes + 34, 6)
-		|| m->entries_bytes != (uint32_t)m->count * CLIENT_LOG_ENTRY_BYTES)
+	if (m->log_reply.next.n == 0 || !is_zero(bytes + 34, 6) ||
+		m->entries_bytes != (uint32_t)m->count * CLIENT_LOG_ENTRY_BYTES)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < m->count; i++)
 		if (load_u16(m->entries + i * CLIENT_LOG_ENTRY_BYTES + 10) > 1)
@@ -469,7 +475,8 @@ log_request_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 	m->log_request.first.n = load_u64(bytes + 16);
 	m->log_request.slot_count = load_u32(bytes + 24);
 	m->log_request.first_index = load_u16(bytes + 28);
-	if (m->log_request.first.n == 0 || m->log_request.slot_count == 0 || !is_zero(bytes + 30, 2))
+	if (m->log_request.first.n == 0 || m->log_request.slot_count == 0 ||
+		!is_zero(bytes + 30, 2))
 		return -EBADMSG;
 	return 0;
 }
@@ -518,22 +525,16 @@ client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacit
 	store_header(ret_out, m->type, m->group, count, m->node_id);
 
 	switch (m->type) {
-	case CLIENT_MSG_COMMAND_FRAGMENT:
-		return fragment_encode(&m->fragment, ret_out, capacity);
+	case CLIENT_MSG_COMMAND_FRAGMENT: return fragment_encode(&m->fragment, ret_out, capacity);
 	case CLIENT_MSG_REDIRECT:
 		store_u32(ret_out + 8, m->redirect.reason);
 		store_u32(ret_out + 12, m->redirect.retry_after_us);
 		return 16;
-	case CLIENT_MSG_STATUS_REQUEST:
-		store_u64(ret_out + 8, m->status_request.token);
-		return 16;
+	case CLIENT_MSG_STATUS_REQUEST: store_u64(ret_out + 8, m->status_request.token); return 16;
 	case CLIENT_MSG_STATUS_REPLY:
 		return status_encode(&m->status_reply.status, m->status_reply.token, ret_out);
-	case CLIENT_MSG_LOG_REQUEST:
-		return log_request_encode(m, ret_out);
-	default:
-		decree_assert(!"a payload with entries has a writer");
-		return 0;
+	case CLIENT_MSG_LOG_REQUEST: return log_request_encode(m, ret_out);
+	default: decree_assert(!"a payload with entries has a writer"); return 0;
 	}
 }
 
@@ -541,35 +542,30 @@ client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacit
 static bool
 names_node(enum client_msg_type type)
 {
-	return type == CLIENT_MSG_REPLIES || type == CLIENT_MSG_REDIRECT
-		|| type == CLIENT_MSG_STATUS_REPLY || type == CLIENT_MSG_LOG_REPLY;
+	return type == CLIENT_MSG_REPLIES || type == CLIENT_MSG_REDIRECT ||
+	       type == CLIENT_MSG_STATUS_REPLY || type == CLIENT_MSG_LOG_REPLY;
 }
 
 static int
 body_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 {
 	switch (m->type) {
-	case CLIENT_MSG_COMMANDS:
-		return commands_check(m);
+	case CLIENT_MSG_COMMANDS: return commands_check(m);
 	case CLIENT_MSG_COMMAND_FRAGMENT:
 		return m->count == 0 ? fragment_decode(bytes, count, &m->fragment) : -EBADMSG;
-	case CLIENT_MSG_REPLIES:
-		return replies_check(m);
-	case CLIENT_MSG_REDIRECT:
-		return redirect_decode(bytes, count, m);
+	case CLIENT_MSG_REPLIES: return replies_check(m);
+	case CLIENT_MSG_REDIRECT: return redirect_decode(bytes, count, m);
 	case CLIENT_MSG_STATUS_REQUEST:
 		if (count != 16 || m->count != 0)
 			return -EBADMSG;
 		m->status_request.token = load_u64(bytes + 8);
 		return 0;
 	case CLIENT_MSG_STATUS_REPLY:
-		return status_decode(bytes, count, m, &m->status_reply.status, &m->status_reply.token);
-	case CLIENT_MSG_LOG_REQUEST:
-		return log_request_decode(bytes, count, m);
-	case CLIENT_MSG_LOG_REPLY:
-		return log_reply_decode(bytes, count, m);
-	default:
-		return -EBADMSG;
+		return status_decode(
+			bytes, count, m, &m->status_reply.status, &m->status_reply.token);
+	case CLIENT_MSG_LOG_REQUEST: return log_request_decode(bytes, count, m);
+	case CLIENT_MSG_LOG_REPLY: return log_reply_decode(bytes, count, m);
+	default: return -EBADMSG;
 	}
 }
 

@@ -48,19 +48,19 @@ enum client_msg_type {
 	CLIENT_MSG_TYPE_AFTER = 72,
 };
 
-#define CLIENT_MSG_HEADER_BYTES	  8u
-#define CLIENT_COMMAND_BYTES	  20u /* of one COMMANDS entry beside the body */
-#define CLIENT_FRAGMENT_BYTES	  48u /* of a COMMAND_FRAGMENT beside its piece, the header included */
-#define CLIENT_REPLY_BYTES	  28u /* of one REPLIES entry */
-#define CLIENT_LOG_ENTRY_BYTES	  48u /* of one LOG_REPLY entry */
+#define CLIENT_MSG_HEADER_BYTES    8u
+#define CLIENT_COMMAND_BYTES       20u /* of one COMMANDS entry beside the body */
+#define CLIENT_FRAGMENT_BYTES      48u /* of a COMMAND_FRAGMENT beside its piece, the header included */
+#define CLIENT_REPLY_BYTES         28u  /* of one REPLIES entry */
+#define CLIENT_LOG_ENTRY_BYTES     48u  /* of one LOG_REPLY entry */
 #define CLIENT_MSG_FIXED_BYTES_MAX 512u /* holds every payload without bodies or entries */
 
 enum client_reply_kind {
 	CLIENT_REPLY_APPLIED = 1,    /* status and result are the machine's */
 	CLIENT_REPLY_REGISTERED = 2, /* session answers token */
 	CLIENT_REPLY_TABLE_FULL = 3, /* token cannot be registered now: again later */
-	CLIENT_REPLY_GAP = 4,	     /* result = last seq known here: send from the one after */
-	CLIENT_REPLY_STALE = 5,	     /* executed long ago, its answer is no longer kept */
+	CLIENT_REPLY_GAP = 4,        /* result = last seq known here: send from the one after */
+	CLIENT_REPLY_STALE = 5,      /* executed long ago, its answer is no longer kept */
 	CLIENT_REPLY_NO_SESSION = 6, /* never registered, or evicted: never executed from now on */
 	CLIENT_REPLY_MISMATCH = 7,   /* this seq was used with another body */
 	CLIENT_REPLY_TOO_LARGE = 8,  /* over command_bytes_max */
@@ -79,8 +79,8 @@ struct client_reply {
 
 enum client_redirect_reason {
 	CLIENT_REDIRECT_NOT_LEADER = 1, /* ask `leader`; 0: nobody leads as far as I know */
-	CLIENT_REDIRECT_BUSY = 2,	/* window or queue full */
-	CLIENT_REDIRECT_NOT_READY = 3,	/* I lead, but what I inherited is not chosen yet */
+	CLIENT_REDIRECT_BUSY = 2,       /* window or queue full */
+	CLIENT_REDIRECT_NOT_READY = 3,  /* I lead, but what I inherited is not chosen yet */
 	CLIENT_REDIRECT_LOG_FULL = 4,
 	CLIENT_REDIRECT_REASON_AFTER = 5,
 };
@@ -88,20 +88,21 @@ enum client_redirect_reason {
 /* One command too large for a frame, in pieces of any size that arrive in any order. */
 struct client_fragment {
 	struct decree_session session; /* not 0 */
-	uint64_t seq;		       /* not 0 */
+	uint64_t seq;                  /* not 0 */
 	uint32_t total_bytes;
 	uint32_t offset_bytes;
 	struct decree_digest digest; /* of the whole body */
-	const uint8_t *bytes;	     /* [count] */
-	uint32_t count;		     /* >= 1; offset_bytes + count <= total_bytes */
+	const uint8_t *bytes;        /* [count] */
+	uint32_t count;              /* >= 1; offset_bytes + count <= total_bytes */
 };
 
 struct client_msg {
 	enum client_msg_type type;
-	uint16_t group;	    /* < DECREE_GROUP_COUNT_MAX */
-	uint16_t node_id;   /* see the header's table */
-	uint16_t count;	    /* entries of COMMANDS, REPLIES (>= 1) and LOG_REPLY (>= 0) */
-	const uint8_t *entries;	/* wire form, [entries_bytes]; read with the client_*_next() functions */
+	uint16_t group;   /* < DECREE_GROUP_COUNT_MAX */
+	uint16_t node_id; /* see the header's table */
+	uint16_t count;   /* entries of COMMANDS, REPLIES (>= 1) and LOG_REPLY (>= 0) */
+	const uint8_t
+		*entries; /* wire form, [entries_bytes]; read with the client_*_next() functions */
 	uint32_t entries_bytes;
 	union {
 		struct client_fragment fragment;
@@ -118,15 +119,18 @@ struct client_msg {
 		} status_reply;
 		struct {
 			uint64_t token;
-			struct decree_slot first; /* not 0; entries from (first, first_index) on ... */
+			struct decree_slot
+				first; /* not 0; entries from (first, first_index) on ... */
 			uint16_t first_index;
 			uint32_t slot_count; /* ... of at most this many slots, >= 1 */
 		} log_request;
 		struct {
 			uint64_t token;
 			struct decree_slot applied; /* of the answering node */
-			struct decree_slot next; /* first place not covered: ask there for more, if <= applied */
-			uint16_t next_index; /* index in that slot, as a slot may not fit one reply */
+			struct decree_slot
+				next; /* first place not covered: ask there for more, if <= applied */
+			uint16_t
+				next_index; /* index in that slot, as a slot may not fit one reply */
 		} log_reply;
 	};
 };
@@ -150,10 +154,10 @@ struct client_writer {
 };
 
 /** @param capacity  at least 64 bytes */
-void client_commands_begin(
-	struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group);
-void client_replies_begin(struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group,
-	uint16_t leader);
+void
+client_commands_begin(struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group);
+void client_replies_begin(
+	struct client_writer *w, uint8_t *out, uint32_t capacity, uint16_t group, uint16_t leader);
 void client_log_reply_begin(struct client_writer *w, uint8_t *out, uint32_t capacity,
 	uint16_t group, uint16_t node_id, uint64_t token);
 
@@ -168,9 +172,10 @@ uint32_t client_log_reply_finish(struct client_writer *w, struct decree_slot app
 	struct decree_slot next, uint16_t next_index);
 
 /** Read a decoded payload's entries in order. @param cursor  0 before the first. @return false at the end */
-bool client_command_next(
-	const struct client_msg *m, uint32_t *cursor, struct eng_command *ret_command);
-bool client_reply_next(const struct client_msg *m, uint32_t *cursor, struct client_reply *ret_reply);
+bool
+client_command_next(const struct client_msg *m, uint32_t *cursor, struct eng_command *ret_command);
+bool
+client_reply_next(const struct client_msg *m, uint32_t *cursor, struct client_reply *ret_reply);
 bool client_log_entry_next(
 	const struct client_msg *m, uint32_t *cursor, struct decree_log_entry *ret_entry);
 

@@ -34,10 +34,11 @@ struct parser {
 	uint32_t line; /* of what is being read, from 1; 0: a setting */
 	const char *setting;
 	enum config_section section;
-	struct config_node *node;		       /* section NODE */
-	uint32_t node_line[DECREE_NODE_COUNT_MAX];     /* of its header; 0: from a setting */
-	uint32_t key_line[DECREE_NODE_COUNT_MAX + 1][KEYS_MAX]; /* first use; row 0: not of a node */
-	bool is_list_replaced[KEYS_MAX];	       /* a setting has emptied the file's list */
+	struct config_node *node;                  /* section NODE */
+	uint32_t node_line[DECREE_NODE_COUNT_MAX]; /* of its header; 0: from a setting */
+	uint32_t key_line[DECREE_NODE_COUNT_MAX + 1]
+			 [KEYS_MAX];     /* first use; row 0: not of a node */
+	bool is_list_replaced[KEYS_MAX]; /* a setting has emptied the file's list */
 	int rc;
 	char *error;
 };
@@ -53,11 +54,14 @@ fail(struct parser *p, int rc, const char *format, ...)
 		return;
 	p->rc = rc;
 	if (p->line > 0)
-		used = (size_t)snprintf(p->error, DECREE_ERROR_BYTES, "%.300s:%u: ", p->c->path, p->line);
+		used = (size_t)snprintf(
+			p->error, DECREE_ERROR_BYTES, "%.300s:%u: ", p->c->path, p->line);
 	else
-		used = (size_t)snprintf(p->error, DECREE_ERROR_BYTES, "setting '%.100s': ", p->setting);
+		used = (size_t)snprintf(
+			p->error, DECREE_ERROR_BYTES, "setting '%.100s': ", p->setting);
 	va_start(args, format);
-	(void)vsnprintf(p->error + used, DECREE_ERROR_BYTES - used, format, args); /* cut if too long */
+	(void)vsnprintf(
+		p->error + used, DECREE_ERROR_BYTES - used, format, args); /* cut if too long */
 	va_end(args);
 }
 
@@ -102,8 +106,10 @@ enter_node(struct parser *p, unsigned long node_id)
 		if (c->nodes[i].node_id == node_id) {
 			p->node = &c->nodes[i];
 			if (p->line > 0)
-				fail(p, -EINVAL, "node %lu is described twice (first in line %u): give each "
-					"node an id of its own", node_id, p->node_line[i]);
+				fail(p, -EINVAL,
+					"node %lu is described twice (first in line %u): give each "
+					"node an id of its own",
+					node_id, p->node_line[i]);
 			return;
 		}
 	if (p->line == 0)
@@ -130,14 +136,15 @@ enter_section(struct parser *p, const char *name)
 		p->section = CONFIG_SECTION_CLUSTER;
 	} else if (strcmp(name, "local") == 0) {
 		p->section = CONFIG_SECTION_LOCAL;
-	} else if (sscanf(name, "node %lu%c", &node_id, &rest) == 1
-		|| sscanf(name, "node.%lu%c", &node_id, &rest) == 1) {
+	} else if (sscanf(name, "node %lu%c", &node_id, &rest) == 1 ||
+		   sscanf(name, "node.%lu%c", &node_id, &rest) == 1) {
 		p->section = CONFIG_SECTION_NODE;
 		enter_node(p, node_id);
 	} else {
 		nearest = config_section_nearest(name);
 		fail(p, -EINVAL, "unknown section [%.50s]; %s%s%s", name,
-			nearest != NULL ? "did you mean [" : "there are [cluster], [node N] and [local",
+			nearest != NULL ? "did you mean ["
+					: "there are [cluster], [node N] and [local",
 			nearest != NULL ? nearest : "", nearest != NULL ? "]?" : "]");
 	}
 }
@@ -148,7 +155,7 @@ static const char *
 section_name(const struct parser *p)
 {
 	return p->section == CONFIG_SECTION_CLUSTER ? "[cluster]"
-		: p->section == CONFIG_SECTION_NODE ? "[node N]"
+	       : p->section == CONFIG_SECTION_NODE  ? "[node N]"
 						    : "[local]";
 }
 
@@ -160,10 +167,11 @@ fail_unknown_key(struct parser *p, const char *name)
 	if (p->section == CONFIG_SECTION_NONE)
 		fail(p, -EINVAL, "'%.50s' stands before any section: begin with [cluster]", name);
 	else if (nearest != NULL)
-		fail(p, -EINVAL, "%s has no key '%.50s'; did you mean '%s'?", section_name(p), name, nearest);
+		fail(p, -EINVAL, "%s has no key '%.50s'; did you mean '%s'?", section_name(p), name,
+			nearest);
 	else
-		fail(p, -EINVAL, "%s has no key '%.50s'; docs/operating.md lists them all", section_name(p),
-			name);
+		fail(p, -EINVAL, "%s has no key '%.50s'; docs/operating.md lists them all",
+			section_name(p), name);
 }
 
 static void
@@ -218,7 +226,8 @@ take_value(struct parser *p, const char *name, const char *value)
 	rc = config_value_read(key, value, p->c, p->node, want);
 	if (rc == -E2BIG)
 		fail(p, -EINVAL, "too many '%s' lines: at most %d", name,
-			key->kind == CONFIG_EAL_ARG ? CONFIG_EAL_ARG_COUNT_MAX : CONFIG_PORT_COUNT_MAX);
+			key->kind == CONFIG_EAL_ARG ? CONFIG_EAL_ARG_COUNT_MAX
+						    : CONFIG_PORT_COUNT_MAX);
 	else if (rc != 0)
 		fail(p, -EINVAL, "%s = %.60s: expected %s", name, value, want);
 }
@@ -285,7 +294,9 @@ check_lines(struct parser *p)
 			fail(p, -EINVAL, "a NUL byte: this is not a text file");
 		} else if (i == p->bytes || p->text[i] == '\n') {
 			if (i - line_start > CONFIG_LINE_BYTES_MAX)
-				fail(p, -EINVAL, "the line has %zu bytes and at most %d are read: shorten it",
+				fail(p, -EINVAL,
+					"the line has %zu bytes and at most %d are read: shorten "
+					"it",
 					i - line_start, CONFIG_LINE_BYTES_MAX);
 			line_start = i + 1;
 			p->line++;
@@ -363,14 +374,16 @@ fill_derived(struct config *c)
 
 int
 config_parse(const char *path, const char *text, size_t bytes, const char *const *settings,
-	uint32_t setting_count, enum config_purpose purpose, struct config *ret_config, char *ret_error)
+	uint32_t setting_count, enum config_purpose purpose, struct config *ret_config,
+	char *ret_error)
 {
 	struct config c;
 	struct parser p = { .c = &c, .text = text, .bytes = bytes, .error = ret_error };
 	int rc;
 
 	if (strlen(path) >= CONFIG_PATH_BYTES) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "the configuration's path is too long");
+		(void)snprintf(
+			ret_error, DECREE_ERROR_BYTES, "the configuration's path is too long");
 		return -ENAMETOOLONG;
 	}
 	config_defaults(&c, path);
@@ -409,7 +422,8 @@ config_load(const char *path, const char *const *settings, uint32_t setting_coun
 	int rc = fd < 0 ? -errno : text == NULL ? -ENOMEM : read_whole(fd, text, &bytes);
 
 	if (rc == 0)
-		rc = config_parse(path, text, bytes, settings, setting_count, purpose, ret_config, ret_error);
+		rc = config_parse(
+			path, text, bytes, settings, setting_count, purpose, ret_config, ret_error);
 	else
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
 			"%.300s: cannot read the configuration: %s", path, strerror(-rc));

@@ -16,12 +16,12 @@
 
 #include <stddef.h>
 
-#define CONFIG_LINE_BYTES_MAX  199 /* libinih reads lines into 200 bytes and cuts longer ones */
-#define CONFIG_TEXT_BYTES      200
-#define CONFIG_PATH_BYTES      1024
-#define CONFIG_PORT_COUNT_MAX  8
+#define CONFIG_LINE_BYTES_MAX    199 /* libinih reads lines into 200 bytes and cuts longer ones */
+#define CONFIG_TEXT_BYTES        200
+#define CONFIG_PATH_BYTES        1024
+#define CONFIG_PORT_COUNT_MAX    8
 #define CONFIG_EAL_ARG_COUNT_MAX 32
-#define CONFIG_KEY_BYTES       32
+#define CONFIG_KEY_BYTES         32
 
 /* Bytes of an IPv4 packet that carry no part of a slot's value: IP, UDP and the authenticated frame (76),
  * and the header of an Accept (ENG_VALUE_OVERHEAD_BYTES). */
@@ -46,7 +46,7 @@ struct config_node {
 
 struct config_port {
 	char device[CONFIG_TEXT_BYTES]; /* PCI address or vdev string */
-	uint16_t peer_id;		/* 0: shared by all peers without a link of their own */
+	uint16_t peer_id;               /* 0: shared by all peers without a link of their own */
 };
 
 struct config {
@@ -56,7 +56,7 @@ struct config {
 	uint64_t cluster_id;
 	char name[CONFIG_TEXT_BYTES];
 	enum config_auth auth;
-	char key_file[CONFIG_PATH_BYTES];	 /* "" = none */
+	char key_file[CONFIG_PATH_BYTES];        /* "" = none */
 	char client_key_file[CONFIG_PATH_BYTES]; /* "" = none: clients are refused */
 	uint32_t shard_count;
 	uint32_t group_count;
@@ -82,13 +82,13 @@ struct config {
 	uint16_t node_id;
 	char data_dir[CONFIG_PATH_BYTES];
 	enum decree_log_mode log_mode;
-	uint64_t log_bytes;	/* of each shard's log; a multiple of segment_bytes */
+	uint64_t log_bytes;     /* of each shard's log; a multiple of segment_bytes */
 	uint64_t segment_bytes; /* a multiple of 1 MiB */
 	struct config_port ports[CONFIG_PORT_COUNT_MAX];
 	uint32_t port_count;
 	uint16_t cpus[DECREE_SHARD_COUNT_MAX]; /* [shard_count] if cpu_count > 0 */
-	uint32_t cpu_count;	 /* 0: not pinned by the file */
-	int32_t control_cpu;	 /* -1: any */
+	uint32_t cpu_count;                    /* 0: not pinned by the file */
+	int32_t control_cpu;                   /* -1: any */
 	enum decree_idle idle;
 	enum config_hugepages hugepages;
 	char eal_args[CONFIG_EAL_ARG_COUNT_MAX][CONFIG_TEXT_BYTES];
@@ -114,7 +114,8 @@ int config_load(const char *path, const char *const *settings, uint32_t setting_
 
 /** The same from memory; @p path is for messages and relative paths only. */
 int config_parse(const char *path, const char *text, size_t bytes, const char *const *settings,
-	uint32_t setting_count, enum config_purpose purpose, struct config *ret_config, char *ret_error);
+	uint32_t setting_count, enum config_purpose purpose, struct config *ret_config,
+	char *ret_error);
 
 /** @return NULL: no such node */
 const struct config_node *config_find_node(const struct config *c, uint16_t node_id);

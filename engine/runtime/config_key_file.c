@@ -61,15 +61,18 @@ read_digits(int fd, const char *path, char digits[DIGIT_COUNT + 2], char *error)
 	if (!S_ISREG(st.st_mode))
 		return fail(-EBADMSG, error, "%.300s: not a regular file", path);
 	if ((st.st_mode & 077) != 0)
-		return fail(-EPERM, error, "%.200s: others may read this key (mode %03o): chmod 600 %.200s",
-			path, st.st_mode & 0777, path);
+		return fail(-EPERM, error,
+			"%.200s: others may read this key (mode %03o): chmod 600 %.200s", path,
+			st.st_mode & 0777, path);
 	got = read(fd, digits, DIGIT_COUNT + 2);
 	if (got < 0)
 		return fail(-errno, error, "%.300s: %s", path, strerror(errno));
 	if (got == DIGIT_COUNT || (got == DIGIT_COUNT + 1 && digits[DIGIT_COUNT] == '\n'))
 		return 0;
-	return fail(-EBADMSG, error, "%.300s: a key is one line of %d hexadecimal digits; create one with "
-		"'decree format --new-keys' or 'openssl rand -hex 32'", path, DIGIT_COUNT);
+	return fail(-EBADMSG, error,
+		"%.300s: a key is one line of %d hexadecimal digits; create one with "
+		"'decree format --new-keys' or 'openssl rand -hex 32'",
+		path, DIGIT_COUNT);
 }
 
 int
@@ -81,9 +84,12 @@ config_key_read(const char *path, uint8_t ret_key[CONFIG_KEY_BYTES], char *ret_e
 	int rc;
 
 	if (fd < 0)
-		return fail(-errno, ret_error, "%.300s: cannot read the key: %s%s", path, strerror(errno),
-			errno == ENOENT ? "; copy it from another node, or create it with 'decree format "
-					  "--new-keys'" : "");
+		return fail(-errno, ret_error, "%.300s: cannot read the key: %s%s", path,
+			strerror(errno),
+			errno == ENOENT
+				? "; copy it from another node, or create it with 'decree format "
+				  "--new-keys'"
+				: "");
 	rc = read_digits(fd, path, digits, ret_error);
 	(void)close(fd); /* read only */
 	if (rc == 0 && !digits_to_key(digits, key))
@@ -121,13 +127,15 @@ config_key_create(const char *path, char *ret_error)
 	int rc;
 
 	if (fd < 0)
-		return fail(-errno, ret_error, "%.300s: cannot create the key file: %s", path, strerror(errno));
+		return fail(-errno, ret_error, "%.300s: cannot create the key file: %s", path,
+			strerror(errno));
 	rc = write_key(fd);
 	if (close(fd) != 0 && rc == 0)
 		rc = -errno;
 	if (rc != 0) {
 		(void)unlink(path); /* half a key is no key; nothing more can be done about it */
-		return fail(rc, ret_error, "%.300s: cannot write the key file: %s", path, strerror(-rc));
+		return fail(rc, ret_error, "%.300s: cannot write the key file: %s", path,
+			strerror(-rc));
 	}
 	return 0;
 }

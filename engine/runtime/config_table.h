@@ -16,20 +16,20 @@ enum config_section {
 };
 
 enum config_kind {
-	CONFIG_HEX,	/* u64, not 0 */
-	CONFIG_COUNT,	/* u32 in [min, max] */
+	CONFIG_HEX,     /* u64, not 0 */
+	CONFIG_COUNT,   /* u32 in [min, max] */
 	CONFIG_NODE_ID, /* u16 in [min, max] */
-	CONFIG_CPU,	/* i32 in [min, max] */
-	CONFIG_MS,	/* milliseconds in [min, max], kept as u64 nanoseconds */
-	CONFIG_SIZE,	/* u64 bytes in [min, max], suffix K, M or G; a multiple of 1 MiB */
+	CONFIG_CPU,     /* i32 in [min, max] */
+	CONFIG_MS,      /* milliseconds in [min, max], kept as u64 nanoseconds */
+	CONFIG_SIZE,    /* u64 bytes in [min, max], suffix K, M or G; a multiple of 1 MiB */
 	CONFIG_TEXT,
-	CONFIG_PATH,	/* relative to the file's folder */
-	CONFIG_WORD,	/* one of `words`, kept as its index in an enum */
+	CONFIG_PATH, /* relative to the file's folder */
+	CONFIG_WORD, /* one of `words`, kept as its index in an enum */
 	CONFIG_IPV4,
 	CONFIG_MAC,
-	CONFIG_CPUS,	/* "2,3,5-7" */
-	CONFIG_PORT,	/* repeatable */
-	CONFIG_LINK,	/* repeatable: node id, then the device */
+	CONFIG_CPUS,    /* "2,3,5-7" */
+	CONFIG_PORT,    /* repeatable */
+	CONFIG_LINK,    /* repeatable: node id, then the device */
 	CONFIG_EAL_ARG, /* repeatable */
 };
 

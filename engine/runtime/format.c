@@ -78,17 +78,21 @@ make_data_dir(struct formatting *f, char *ret_error)
 	if (errno != EEXIST) {
 		int rc = -errno;
 
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: cannot make the data directory: %s%s",
-			path, strerror(-rc), rc == -ENOENT ? "; make its parent folder first" : "");
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.300s: cannot make the data directory: %s%s", path, strerror(-rc),
+			rc == -ENOENT ? "; make its parent folder first" : "");
 		return rc;
 	}
 	for (uint32_t i = 0; i < DECREE_SHARD_COUNT_MAX; i++) {
 		shard_path(f->c, i, shard);
 		if (access(shard, F_OK) != 0)
 			continue;
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: already formatted, and never formatted "
-			"again. A node that lost its data needs a new node id; to throw a whole cluster away, "
-			"remove the folder yourself", path);
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.300s: already formatted, and never formatted "
+			"again. A node that lost its data needs a new node id; to throw a whole "
+			"cluster away, "
+			"remove the folder yourself",
+			path);
 		return -EEXIST;
 	}
 	return 0;
@@ -100,8 +104,10 @@ make_key(const char *path, bool *ret_is_ours, char *ret_error)
 	int rc = path[0] != '\0' ? config_key_create(path, ret_error) : 0;
 
 	if (rc == -EEXIST)
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: exists already and is kept: leave out "
-			"--new-keys to use it", path);
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.300s: exists already and is kept: leave out "
+			"--new-keys to use it",
+			path);
 	*ret_is_ours = rc == 0 && path[0] != '\0';
 	return rc;
 }
@@ -191,7 +197,8 @@ decree_format(const char *config_path, const char *const *settings, uint32_t set
 	if (rc != 0) {
 		take_back(&f);
 		if (ret_error[0] == '\0')
-			(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: %s", c.data_dir, strerror(-rc));
+			(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: %s", c.data_dir,
+				strerror(-rc));
 	}
 	return rc;
 }

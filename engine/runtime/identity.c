@@ -93,7 +93,8 @@ constants(const struct identity *a, const struct identity *b, struct constant re
 	ret[3] = (struct constant){ "alpha", a->alpha, b->alpha };
 	ret[4] = (struct constant){ "session_count", a->session_count, b->session_count };
 	ret[5] = (struct constant){ "session_window", a->session_window, b->session_window };
-	ret[6] = (struct constant){ "command_bytes_max", a->command_bytes_max, b->command_bytes_max };
+	ret[6] = (struct constant){ "command_bytes_max", a->command_bytes_max,
+		b->command_bytes_max };
 }
 
 const char *
@@ -111,34 +112,42 @@ identity_difference(const struct identity *mine, const struct identity *theirs)
 }
 
 int
-identity_check(const struct identity *found, const struct config *c, uint16_t shard, const char *what,
-	char *ret_error)
+identity_check(const struct identity *found, const struct config *c, uint16_t shard,
+	const char *what, char *ret_error)
 {
 	const struct identity wanted = identity_of_config(c, shard, &found->disk);
 	struct constant rows[CONSTANT_COUNT];
 
 	if (found->cluster_id != c->cluster_id) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s belongs to cluster %llx, but %.150s says "
-			"id = %llx: correct data_dir or id", what, (unsigned long long)found->cluster_id,
-			c->path, (unsigned long long)c->cluster_id);
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s belongs to cluster %llx, but %.150s says "
+			"id = %llx: correct data_dir or id",
+			what, (unsigned long long)found->cluster_id, c->path,
+			(unsigned long long)c->cluster_id);
 		return -EXDEV;
 	}
 	if (found->node_id != c->node_id) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s belongs to node %u, but %.150s says node = "
-			"%u: correct data_dir or node", what, found->node_id, c->path, c->node_id);
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s belongs to node %u, but %.150s says node = "
+			"%u: correct data_dir or node",
+			what, found->node_id, c->path, c->node_id);
 		return -EXDEV;
 	}
 	constants(found, &wanted, rows);
 	for (uint32_t i = 0; i < CONSTANT_COUNT; i++)
 		if (rows[i].a != rows[i].b) {
-			(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s was formatted with %s = %u, but "
-				"%.150s says %u: it can only be set by 'decree format', for all nodes at once",
+			(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+				"%.200s was formatted with %s = %u, but "
+				"%.150s says %u: it can only be set by 'decree format', for all "
+				"nodes at once",
 				what, rows[i].name, rows[i].a, c->path, rows[i].b);
 			return -EINVAL;
 		}
 	if (found->shard != shard) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s holds the log of shard %u: the folders "
-			"of this node were mixed up", what, found->shard);
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.200s holds the log of shard %u: the folders "
+			"of this node were mixed up",
+			what, found->shard);
 		return -EXDEV;
 	}
 	return 0;

@@ -39,8 +39,8 @@ struct identity {
 };
 
 /** What the configuration says a log's identity should be; only the uuid comes from the disk. */
-struct identity identity_of_config(
-	const struct config *c, uint16_t shard, const struct decree_uuid *disk);
+struct identity
+identity_of_config(const struct config *c, uint16_t shard, const struct decree_uuid *disk);
 
 void identity_encode(const struct identity *identity, uint8_t ret_blob[IDENTITY_BYTES]);
 

@@ -23,7 +23,7 @@ extern "C" {
 struct decree_client;
 
 struct decree_client_options {
-	size_t struct_bytes;	 /* sizeof(struct decree_client_options) */
+	size_t struct_bytes;     /* sizeof(struct decree_client_options) */
 	const char *config_path; /* the INI file of the cluster: [cluster] and [node N] suffice */
 	const char *const *settings; /* [setting_count] "section.key=value" */
 	uint32_t setting_count;
@@ -31,33 +31,39 @@ struct decree_client_options {
 	uint32_t in_flight_max; /* 0 = the cluster's session window */
 };
 
-DECREE_API int decree_client_open(const struct decree_client_options *options,
+DECREE_API
+int decree_client_open(const struct decree_client_options *options,
 	struct decree_client **ret_client, char ret_error[DECREE_ERROR_BYTES]);
-DECREE_API void decree_client_close(struct decree_client *client);
+DECREE_API
+void decree_client_close(struct decree_client *client);
 
 /** As decree_propose(): 0, -EAGAIN, -EMSGSIZE, -EPERM. Sends with the next decree_client_poll(), or at
  * once when several frames are full. */
-DECREE_API int decree_client_submit(
-	struct decree_client *client, const void *body, uint32_t bytes, void *cookie);
+DECREE_API
+int
+decree_client_submit(struct decree_client *client, const void *body, uint32_t bytes, void *cookie);
 
 /**
  * Send what waits, repeat what was lost, follow the leader, and collect answers.
  * @param timeout_ns  how long to wait for the first one; 0 = do not wait
  * @return how many completions were written
  */
-DECREE_API uint32_t decree_client_poll(struct decree_client *client,
-	struct decree_completion *ret_completions, uint32_t count_max, uint64_t timeout_ns);
+DECREE_API
+uint32_t decree_client_poll(struct decree_client *client, struct decree_completion *ret_completions,
+	uint32_t count_max, uint64_t timeout_ns);
 
 /** The session that commands are submitted under; 0 while it is being registered. Another one only after
  * completions other than DECREE_APPLIED. */
-DECREE_API struct decree_session decree_client_session(const struct decree_client *client);
+DECREE_API
+struct decree_session decree_client_session(const struct decree_client *client);
 
 /** Readable when decree_client_poll() has something to do; for an event loop. */
-DECREE_API int decree_client_fd(const struct decree_client *client);
+DECREE_API
+int decree_client_fd(const struct decree_client *client);
 
 struct decree_peer_row {
 	uint16_t node_id;
-	bool session_up;    /* authenticated, both directions */
+	bool session_up;      /* authenticated, both directions */
 	uint64_t echo_age_ns; /* since it last echoed a heartbeat; UINT64_MAX = never */
 	struct decree_slot commit;
 };
@@ -74,19 +80,20 @@ struct decree_status {
 	struct decree_digest digest;
 	uint64_t applied_count; /* commands executed */
 	enum decree_log_mode log_mode;
-	bool auth;		/* false: auth = none, frames are not authenticated */
-	enum decree_idle idle;	/* the strategy that runs, never AUTO */
+	bool auth;             /* false: auth = none, frames are not authenticated */
+	enum decree_idle idle; /* the strategy that runs, never AUTO */
 	bool log_full;
 	uint64_t log_bytes_used;
 	uint64_t log_bytes;
 	uint64_t boot_count;
 	uint64_t uptime_ns;
-	uint64_t start_to_ready_ns;  /* from the start of the process to the first turn of the loop */
-	uint64_t memory_bytes;	     /* resident + hugepages */
+	uint64_t
+		start_to_ready_ns; /* from the start of the process to the first turn of the loop */
+	uint64_t memory_bytes;     /* resident + hugepages */
 	uint64_t frames_received;
 	uint64_t frames_sent;
-	uint64_t frames_dropped;     /* malformed, foreign, not authentic, replayed */
-	uint64_t messages_dropped;   /* stale, not a member, beyond the window */
+	uint64_t frames_dropped;   /* malformed, foreign, not authentic, replayed */
+	uint64_t messages_dropped; /* stale, not a member, beyond the window */
 	uint64_t elections;
 	uint32_t session_count;
 	uint32_t peer_count;
@@ -94,8 +101,9 @@ struct decree_status {
 };
 
 /** Ask one node. @retval -ETIMEDOUT it did not answer */
-DECREE_API int decree_client_status(struct decree_client *client, uint16_t node_id,
-	uint64_t timeout_ns, struct decree_status *ret_status);
+DECREE_API
+int decree_client_status(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
+	struct decree_status *ret_status);
 
 struct decree_log_entry {
 	struct decree_slot slot;
@@ -113,9 +121,10 @@ struct decree_log_entry {
  * @param ret_next  first slot not yet covered; equal to applied + 1 at the end
  * @retval >= 0 entries written  @retval -ETIMEDOUT it did not answer
  */
-DECREE_API int decree_client_log(struct decree_client *client, uint16_t node_id,
-	struct decree_slot first, struct decree_log_entry *ret_entries, uint32_t count_max,
-	struct decree_slot *ret_next, uint64_t timeout_ns);
+DECREE_API
+int decree_client_log(struct decree_client *client, uint16_t node_id, struct decree_slot first,
+	struct decree_log_entry *ret_entries, uint32_t count_max, struct decree_slot *ret_next,
+	uint64_t timeout_ns);
 
 #ifdef __cplusplus
 }

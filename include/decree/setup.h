@@ -16,9 +16,9 @@
 extern "C" {
 #endif
 
-#define DECREE_PATH_BYTES	1024
-#define DECREE_NAME_BYTES	200
-#define DECREE_PORT_COUNT_MAX	8
+#define DECREE_PATH_BYTES     1024
+#define DECREE_NAME_BYTES     200
+#define DECREE_PORT_COUNT_MAX 8
 
 /** A configuration, read and checked. */
 struct decree_setup {
@@ -50,9 +50,9 @@ struct decree_setup {
  * @param settings  [setting_count] "section.key=value", after the file
  * @param is_node   the [local] section is needed too
  */
-DECREE_API int decree_setup_read(const char *config_path, const char *const *settings,
-	uint32_t setting_count, bool is_node, struct decree_setup *ret_setup,
-	char ret_error[DECREE_ERROR_BYTES]);
+DECREE_API
+int decree_setup_read(const char *config_path, const char *const *settings, uint32_t setting_count,
+	bool is_node, struct decree_setup *ret_setup, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
  * Make the data directory of the configuration's local node: one empty log per shard. On failure
@@ -62,11 +62,13 @@ DECREE_API int decree_setup_read(const char *config_path, const char *const *set
  * @retval -EEXIST   a data directory, or with @p are_keys_new a key, is there already: nothing was touched
  * Blocks: until everything is on the disk.
  */
-DECREE_API int decree_format(const char *config_path, const char *const *settings,
-	uint32_t setting_count, bool are_keys_new, char ret_error[DECREE_ERROR_BYTES]);
+DECREE_API
+int decree_format(const char *config_path, const char *const *settings, uint32_t setting_count,
+	bool are_keys_new, char ret_error[DECREE_ERROR_BYTES]);
 
 /** The library's version, for example "0.1.0". */
-DECREE_API const char *decree_version(void);
+DECREE_API
+const char *decree_version(void);
 
 #ifdef __cplusplus
 }

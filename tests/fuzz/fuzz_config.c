@@ -19,9 +19,10 @@ run(const uint8_t *data, size_t bytes, enum config_purpose purpose)
 	struct config c;
 
 	(void)snprintf(setting, sizeof(setting), "%.*s",
-		last != NULL ? (int)(data + bytes - last - 1) : 0, last != NULL ? (const char *)last + 1 : "");
-	if (config_parse("dir/fuzz.ini", (const char *)data, bytes, settings, setting[0] != '\0', purpose,
-		    &c, error) != 0) {
+		last != NULL ? (int)(data + bytes - last - 1) : 0,
+		last != NULL ? (const char *)last + 1 : "");
+	if (config_parse("dir/fuzz.ini", (const char *)data, bytes, settings, setting[0] != '\0',
+		    purpose, &c, error) != 0) {
 		decree_assert(error[0] != '\0');
 		return;
 	}

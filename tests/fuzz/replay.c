@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUT_BYTES_MAX	   (1u << 20)
-#define MUTATED_BYTES_MAX  4096 /* longer inputs run as they are: the work below is quadratic */
+#define INPUT_BYTES_MAX   (1u << 20)
+#define MUTATED_BYTES_MAX 4096 /* longer inputs run as they are: the work below is quadratic */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

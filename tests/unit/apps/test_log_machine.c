@@ -16,8 +16,8 @@ static uint64_t answers[8];
 static uint32_t answer_count;
 
 void
-decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq, uint16_t status,
-	uint64_t result)
+decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
+	uint16_t status, uint64_t result)
 {
 	(void)sink;
 	assert_int_equal(session.n, 65536);
@@ -29,8 +29,12 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 static struct decree_command
 command(uint64_t slot, uint32_t index, uint64_t seq, const void *body, uint32_t bytes)
 {
-	return (struct decree_command){ .slot = { slot }, .index = index, .session = { 65536 }, .seq = seq,
-		.body = body, .bytes = bytes };
+	return (struct decree_command){ .slot = { slot },
+		.index = index,
+		.session = { 65536 },
+		.seq = seq,
+		.body = body,
+		.bytes = bytes };
 }
 
 static struct decree_digest
@@ -82,9 +86,14 @@ test_every_part_of_a_command_counts(void **state)
 {
 	static uint8_t large[4000];
 	struct decree_command variants[] = {
-		command(1, 0, 1, "body", 4), command(2, 0, 1, "body", 4), command(1, 1, 1, "body", 4),
-		command(1, 0, 1, "bodz", 4), command(1, 0, 1, "body", 3), command(1, 0, 1, large, 4000),
-		command(1, 0, 1, large, 3999), command(1, 0, 1, NULL, 0),
+		command(1, 0, 1, "body", 4),
+		command(2, 0, 1, "body", 4),
+		command(1, 1, 1, "body", 4),
+		command(1, 0, 1, "bodz", 4),
+		command(1, 0, 1, "body", 3),
+		command(1, 0, 1, large, 4000),
+		command(1, 0, 1, large, 3999),
+		command(1, 0, 1, NULL, 0),
 	};
 	const uint32_t count = sizeof(variants) / sizeof(variants[0]);
 	struct decree_digest digests[sizeof(variants) / sizeof(variants[0])];
@@ -124,9 +133,9 @@ test_the_limit_between_small_and_large_bodies_is_not_visible(void **state)
 		uint8_t joined[48 + 512] = { 0 };
 		struct decree_digest whole;
 
-		joined[16] = 1;	      /* slot */
-		joined[34] = 1;	      /* session 65536 */
-		joined[40] = 1;	      /* seq */
+		joined[16] = 1; /* slot */
+		joined[34] = 1; /* session 65536 */
+		joined[40] = 1; /* seq */
 		memcpy(joined + 48, body, bytes);
 		whole = body_digest(joined, 48 + bytes);
 		assert_memory_equal(&digest, &whole, sizeof(digest));
@@ -143,7 +152,8 @@ main(void)
 		cmocka_unit_test_setup(test_bursts_do_not_matter, clear),
 		cmocka_unit_test_setup(test_every_part_of_a_command_counts, clear),
 		cmocka_unit_test_setup(test_order_counts, clear),
-		cmocka_unit_test_setup(test_the_limit_between_small_and_large_bodies_is_not_visible, clear),
+		cmocka_unit_test_setup(
+			test_the_limit_between_small_and_large_bodies_is_not_visible, clear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,8 +27,9 @@ write_two_commands(void)
 
 	client_commands_begin(&w, frame, sizeof(frame), 3);
 	assert_true(client_commands_add(&w, &(struct eng_command){ .body = token, .bytes = 16 }));
-	assert_true(client_commands_add(&w,
-		&(struct eng_command){ .session = { 65536 }, .seq = 9, .body = token, .bytes = 5 }));
+	assert_true(client_commands_add(
+		&w, &(struct eng_command){
+			    .session = { 65536 }, .seq = 9, .body = token, .bytes = 5 }));
 	return client_writer_finish(&w);
 }
 
@@ -133,8 +134,11 @@ test_a_group_beyond_the_limit_is_refused(void **state)
 static void
 test_replies_carry_answers_and_tokens(void **state)
 {
-	const struct client_reply answer = { .kind = CLIENT_REPLY_APPLIED, .status = 7,
-		.session = { 12 }, .seq = 99, .result = UINT64_MAX };
+	const struct client_reply answer = { .kind = CLIENT_REPLY_APPLIED,
+		.status = 7,
+		.session = { 12 },
+		.seq = 99,
+		.result = UINT64_MAX };
 	struct client_reply registered = { .kind = CLIENT_REPLY_REGISTERED, .session = { 13 } };
 	struct client_reply got;
 	struct client_writer w;
@@ -176,13 +180,32 @@ test_an_unknown_reply_kind_is_refused(void **state)
 static struct decree_status
 some_status(void)
 {
-	struct decree_status s = { .node_id = 3, .group = 1, .role = DECREE_LEADER, .ready = true,
-		.leader = 3, .ballot = { 1 << 16 | 3 }, .chosen = { 100 }, .applied = { 99 },
-		.digest = { 1, 2 }, .applied_count = 5000, .log_mode = DECREE_LOG_BUFFERED,
-		.auth = true, .idle = DECREE_IDLE_YIELD, .log_bytes_used = 1, .log_bytes = 1 << 30,
-		.boot_count = 4, .uptime_ns = 5, .start_to_ready_ns = 6, .memory_bytes = 7,
-		.frames_received = 8, .frames_sent = 9, .frames_dropped = 10, .messages_dropped = 11,
-		.elections = 12, .session_count = 13, .peer_count = 2 };
+	struct decree_status s = { .node_id = 3,
+		.group = 1,
+		.role = DECREE_LEADER,
+		.ready = true,
+		.leader = 3,
+		.ballot = { 1 << 16 | 3 },
+		.chosen = { 100 },
+		.applied = { 99 },
+		.digest = { 1, 2 },
+		.applied_count = 5000,
+		.log_mode = DECREE_LOG_BUFFERED,
+		.auth = true,
+		.idle = DECREE_IDLE_YIELD,
+		.log_bytes_used = 1,
+		.log_bytes = 1 << 30,
+		.boot_count = 4,
+		.uptime_ns = 5,
+		.start_to_ready_ns = 6,
+		.memory_bytes = 7,
+		.frames_received = 8,
+		.frames_sent = 9,
+		.frames_dropped = 10,
+		.messages_dropped = 11,
+		.elections = 12,
+		.session_count = 13,
+		.peer_count = 2 };
 
 	s.peers[0] = (struct decree_peer_row){ 1, true, 1000, { 98 } };
 	s.peers[1] = (struct decree_peer_row){ 2, false, UINT64_MAX, { 0 } };
@@ -193,7 +216,9 @@ static void
 test_a_status_comes_back_whole(void **state)
 {
 	const struct decree_status want = some_status();
-	struct client_msg m = { .type = CLIENT_MSG_STATUS_REPLY, .group = 1, .node_id = 3,
+	struct client_msg m = { .type = CLIENT_MSG_STATUS_REPLY,
+		.group = 1,
+		.node_id = 3,
 		.status_reply = { .token = 77, .status = want } };
 	const struct decree_status *got = &m.status_reply.status;
 	uint32_t bytes = client_msg_encode(&m, frame, sizeof(frame));
@@ -227,8 +252,13 @@ test_a_status_comes_back_whole(void **state)
 static void
 test_log_entries_come_back_with_the_place_to_continue(void **state)
 {
-	const struct decree_log_entry entry = { .slot = { 5 }, .index = 3, .session = { 65537 },
-		.seq = 8, .bytes = 64, .executed = true, .digest = { 3, 4 } };
+	const struct decree_log_entry entry = { .slot = { 5 },
+		.index = 3,
+		.session = { 65537 },
+		.seq = 8,
+		.bytes = 64,
+		.executed = true,
+		.digest = { 3, 4 } };
 	struct decree_log_entry got;
 	struct client_writer w;
 	struct client_msg m;
@@ -238,7 +268,9 @@ test_log_entries_come_back_with_the_place_to_continue(void **state)
 	client_log_reply_begin(&w, frame, sizeof(frame), 0, 2, 42);
 	assert_true(client_log_reply_add(&w, &entry));
 	assert_int_equal(decode(client_log_reply_finish(&w, (struct decree_slot){ 9 },
-					 (struct decree_slot){ 5 }, 4), &m), 0);
+					(struct decree_slot){ 5 }, 4),
+				 &m),
+		0);
 	assert_int_equal(m.log_reply.token, 42);
 	assert_int_equal(m.log_reply.applied.n, 9);
 	assert_int_equal(m.log_reply.next.n, 5);
@@ -255,9 +287,13 @@ test_log_entries_come_back_with_the_place_to_continue(void **state)
 static void
 test_a_fragment_beyond_its_command_is_refused(void **state)
 {
-	struct client_msg m = { .type = CLIENT_MSG_COMMAND_FRAGMENT, .fragment = { .session = { 1 },
-		.seq = 1, .total_bytes = 100, .offset_bytes = 90, .bytes = (const uint8_t *)"0123456789",
-		.count = 10 } };
+	struct client_msg m = { .type = CLIENT_MSG_COMMAND_FRAGMENT,
+		.fragment = { .session = { 1 },
+			.seq = 1,
+			.total_bytes = 100,
+			.offset_bytes = 90,
+			.bytes = (const uint8_t *)"0123456789",
+			.count = 10 } };
 	uint32_t bytes = client_msg_encode(&m, frame, sizeof(frame));
 
 	(void)state;
@@ -329,22 +365,27 @@ write_corpus(const char *dir)
 	write_seed(dir, "status_reply", client_msg_encode(&m, frame, sizeof(frame)));
 	m = (struct client_msg){ .type = CLIENT_MSG_STATUS_REQUEST };
 	write_seed(dir, "status_request", client_msg_encode(&m, frame, sizeof(frame)));
-	m = (struct client_msg){ .type = CLIENT_MSG_REDIRECT, .node_id = 2,
-		.redirect = { CLIENT_REDIRECT_BUSY, 500 } };
+	m = (struct client_msg){
+		.type = CLIENT_MSG_REDIRECT, .node_id = 2, .redirect = { CLIENT_REDIRECT_BUSY, 500 }
+	};
 	write_seed(dir, "redirect", client_msg_encode(&m, frame, sizeof(frame)));
-	m = (struct client_msg){ .type = CLIENT_MSG_LOG_REQUEST, .log_request = { 1, { 1 }, 0, 64 } };
+	m = (struct client_msg){ .type = CLIENT_MSG_LOG_REQUEST,
+		.log_request = { 1, { 1 }, 0, 64 } };
 	write_seed(dir, "log_request", client_msg_encode(&m, frame, sizeof(frame)));
-	m = (struct client_msg){ .type = CLIENT_MSG_COMMAND_FRAGMENT, .fragment = { { 1 }, 1, 20, 4,
-		{ 5, 6 }, (const uint8_t *)"piece", 5 } };
+	m = (struct client_msg){ .type = CLIENT_MSG_COMMAND_FRAGMENT,
+		.fragment = { { 1 }, 1, 20, 4, { 5, 6 }, (const uint8_t *)"piece", 5 } };
 	write_seed(dir, "fragment", client_msg_encode(&m, frame, sizeof(frame)));
 	client_replies_begin(&w, frame, sizeof(frame), 1, 2);
-	(void)client_replies_add(&w, &(struct client_reply){ .kind = CLIENT_REPLY_GAP, .result = 4 });
+	(void)client_replies_add(
+		&w, &(struct client_reply){ .kind = CLIENT_REPLY_GAP, .result = 4 });
 	(void)client_replies_add(&w, &(struct client_reply){ .kind = CLIENT_REPLY_REGISTERED });
 	write_seed(dir, "replies", client_writer_finish(&w));
 	client_log_reply_begin(&w, frame, sizeof(frame), 0, 2, 42);
-	(void)client_log_reply_add(&w, &(struct decree_log_entry){ .slot = { 5 }, .executed = true });
-	write_seed(dir, "log_reply", client_log_reply_finish(&w, (struct decree_slot){ 9 },
-					     (struct decree_slot){ 5 }, 1));
+	(void)client_log_reply_add(
+		&w, &(struct decree_log_entry){ .slot = { 5 }, .executed = true });
+	write_seed(dir, "log_reply",
+		client_log_reply_finish(
+			&w, (struct decree_slot){ 9 }, (struct decree_slot){ 5 }, 1));
 	return 0;
 }
 

@@ -11,8 +11,15 @@
 
 static char error[DECREE_ERROR_BYTES];
 
-static const struct config config = { .path = "d.ini", .cluster_id = 5, .node_id = 2, .shard_count = 2,
-	.group_count = 4, .slot_bytes = 1328, .alpha = 1024, .session_count = 512, .session_window = 4096,
+static const struct config config = { .path = "d.ini",
+	.cluster_id = 5,
+	.node_id = 2,
+	.shard_count = 2,
+	.group_count = 4,
+	.slot_bytes = 1328,
+	.alpha = 1024,
+	.session_count = 512,
+	.session_window = 4096,
 	.command_bytes_max = 65536 };
 
 static struct identity
@@ -106,7 +113,8 @@ test_every_reserved_or_magic_byte_counts(void **state)
 
 		identity_encode(&identity, blob);
 		blob[i] ^= 0x40;
-		assert_int_equal(identity_decode(blob, sizeof(blob), &identity), is_free ? 0 : -EBADMSG);
+		assert_int_equal(
+			identity_decode(blob, sizeof(blob), &identity), is_free ? 0 : -EBADMSG);
 	}
 	assert_int_equal(identity_decode(blob, sizeof(blob) - 1, &identity), -EBADMSG);
 }

@@ -48,18 +48,20 @@ serve(struct world *w, const struct client_msg *request)
 
 	client_log_reply_begin(&writer, frame, sizeof(frame), 0, 1, request->log_request.token);
 	for (; slot < after && slot <= w->applied && !is_full; slot++, index = 0) {
-		while (index < slot_entry_count(slot)
-			&& client_log_reply_add(&writer,
+		while (index < slot_entry_count(slot) &&
+			client_log_reply_add(&writer,
 				&(struct decree_log_entry){ .slot = { slot }, .index = index }))
 			index++;
 		is_full = index < slot_entry_count(slot);
 		if (is_full)
 			break;
 	}
-	assert_int_equal(client_msg_decode(frame,
-				 client_log_reply_finish(&writer, (struct decree_slot){ w->applied },
-					 (struct decree_slot){ slot }, (uint16_t)(is_full ? index : 0)),
-				 &reply), 0);
+	assert_int_equal(
+		client_msg_decode(frame,
+			client_log_reply_finish(&writer, (struct decree_slot){ w->applied },
+				(struct decree_slot){ slot }, (uint16_t)(is_full ? index : 0)),
+			&reply),
+		0);
 	log_reader_receive(&w->reader, w->now_ns, &reply);
 }
 
@@ -101,7 +103,9 @@ test_every_entry_comes_once_and_in_order(void **state)
 {
 	(void)state;
 	for (uint32_t seed = 1; seed <= 50; seed++) {
-		struct world w = { .random = seed, .applied = 500 + seed, .loss_percent = 30, .now_ns = 1 };
+		struct world w = {
+			.random = seed, .applied = 500 + seed, .loss_percent = 30, .now_ns = 1
+		};
 		uint64_t next = read_all(&w, 1 + seed % 3, 50 + seed * 7);
 
 		assert_true(next >= 501 + seed);
@@ -157,12 +161,16 @@ test_replies_that_do_not_fit_their_question_are_ignored(void **state)
 	for (uint64_t wrong = 0; wrong < 3; wrong++) {
 		const uint64_t ends[] = { 99, 133, 102 };
 
-		client_log_reply_begin(&writer, frame, sizeof(frame), 0, 1, request.log_request.token);
-		assert_true(client_log_reply_add(&writer, &(struct decree_log_entry){ .slot = { 103 } }));
-		assert_int_equal(client_msg_decode(frame,
-					 client_log_reply_finish(&writer, (struct decree_slot){ 1000 },
-						 (struct decree_slot){ ends[wrong] }, 0),
-					 &reply), 0);
+		client_log_reply_begin(
+			&writer, frame, sizeof(frame), 0, 1, request.log_request.token);
+		assert_true(client_log_reply_add(
+			&writer, &(struct decree_log_entry){ .slot = { 103 } }));
+		assert_int_equal(
+			client_msg_decode(frame,
+				client_log_reply_finish(&writer, (struct decree_slot){ 1000 },
+					(struct decree_slot){ ends[wrong] }, 0),
+				&reply),
+			0);
 		log_reader_receive(&w.reader, w.now_ns, &reply);
 		assert_int_equal(w.reader.ranges[0].next, 100);
 	}

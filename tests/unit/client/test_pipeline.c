@@ -13,15 +13,19 @@
 
 #include <cmocka.h>
 
-#define MS	    UINT64_C(1000000)
+#define MS          UINT64_C(1000000)
 #define FRAME_BYTES 512
-#define SESSION	    77
+#define SESSION     77
 
 static struct pipeline_config
 config(uint32_t in_flight_max)
 {
-	return (struct pipeline_config){ .in_flight_max = in_flight_max, .command_bytes_max = 4096,
-		.frame_bytes = FRAME_BYTES, .node_count = 3, .nodes = { 1, 2, 3 }, .token = "random token 16" };
+	return (struct pipeline_config){ .in_flight_max = in_flight_max,
+		.command_bytes_max = 4096,
+		.frame_bytes = FRAME_BYTES,
+		.node_count = 3,
+		.nodes = { 1, 2, 3 },
+		.token = "random token 16" };
 }
 
 struct fixture {
@@ -55,15 +59,20 @@ receive_reply(struct fixture *f, uint16_t from, struct client_reply reply)
 static void
 receive_answer(struct fixture *f, uint16_t from, uint64_t seq)
 {
-	receive_reply(f, from, (struct client_reply){ .kind = CLIENT_REPLY_APPLIED,
-				       .session = { SESSION }, .seq = seq, .result = seq * 10 });
+	receive_reply(f, from,
+		(struct client_reply){ .kind = CLIENT_REPLY_APPLIED,
+			.session = { SESSION },
+			.seq = seq,
+			.result = seq * 10 });
 }
 
 static void
-receive_redirect(struct fixture *f, uint16_t from, uint16_t leader, enum client_redirect_reason reason)
+receive_redirect(
+	struct fixture *f, uint16_t from, uint16_t leader, enum client_redirect_reason reason)
 {
-	struct client_msg m = { .type = CLIENT_MSG_REDIRECT, .node_id = leader,
-		.redirect = { reason, 1000 } };
+	struct client_msg m = {
+		.type = CLIENT_MSG_REDIRECT, .node_id = leader, .redirect = { reason, 1000 }
+	};
 
 	pipeline_receive(&f->p, f->now_ns, from, &m);
 }
@@ -125,8 +134,10 @@ setup_registered(void **state)
 	f = *state;
 	if (!send_one(f))
 		return -1;
-	receive_reply(f, 1, (struct client_reply){ .kind = CLIENT_REPLY_REGISTERED,
-				    .session = { SESSION }, .token = "random token 16" });
+	receive_reply(f, 1,
+		(struct client_reply){ .kind = CLIENT_REPLY_REGISTERED,
+			.session = { SESSION },
+			.token = "random token 16" });
 	return f->p.session.n == SESSION ? 0 : -1;
 }
 
@@ -184,8 +195,10 @@ test_another_clients_registration_is_ignored(void **state)
 	struct fixture *f = *state;
 
 	assert_true(send_one(f));
-	receive_reply(f, 1, (struct client_reply){ .kind = CLIENT_REPLY_REGISTERED,
-				    .session = { SESSION }, .token = "someone else 16" });
+	receive_reply(f, 1,
+		(struct client_reply){ .kind = CLIENT_REPLY_REGISTERED,
+			.session = { SESSION },
+			.token = "someone else 16" });
 	assert_int_equal(f->p.session.n, 0);
 }
 
@@ -195,8 +208,9 @@ test_a_full_session_table_is_asked_again_later(void **state)
 	struct fixture *f = *state;
 
 	assert_true(send_one(f));
-	receive_reply(f, 1, (struct client_reply){ .kind = CLIENT_REPLY_TABLE_FULL,
-				    .token = "random token 16" });
+	receive_reply(f, 1,
+		(struct client_reply){
+			.kind = CLIENT_REPLY_TABLE_FULL, .token = "random token 16" });
 	assert_false(send_one(f));
 	wait(f, 100 * MS);
 	assert_true(send_one(f));
@@ -472,14 +486,20 @@ test_a_gap_resumes_behind_what_the_leader_has(void **state)
 	submit(f, 40);
 	while (send_one(f))
 		;
-	receive_reply(f, 1, (struct client_reply){ .kind = CLIENT_REPLY_GAP, .session = { SESSION },
-				    .seq = 30, .result = 18 });
+	receive_reply(f, 1,
+		(struct client_reply){ .kind = CLIENT_REPLY_GAP,
+			.session = { SESSION },
+			.seq = 30,
+			.result = 18 });
 	assert_true(send_one(f));
 	assert_int_equal(first_sent(f).seq, 19);
 	while (send_one(f))
 		;
-	receive_reply(f, 1, (struct client_reply){ .kind = CLIENT_REPLY_GAP, .session = { SESSION },
-				    .seq = 31, .result = 18 });
+	receive_reply(f, 1,
+		(struct client_reply){ .kind = CLIENT_REPLY_GAP,
+			.session = { SESSION },
+			.seq = 31,
+			.result = 18 });
 	assert_false(send_one(f)); /* the same complaint */
 }
 
@@ -493,8 +513,9 @@ test_a_lost_session_makes_sent_commands_unknown_and_others_refused(void **state)
 	submit(f, 1);
 	assert_true(send_one(f));
 	submit(f, 1);
-	receive_reply(f, 1, (struct client_reply){ .kind = CLIENT_REPLY_NO_SESSION,
-				    .session = { SESSION }, .seq = 1 });
+	receive_reply(f, 1,
+		(struct client_reply){
+			.kind = CLIENT_REPLY_NO_SESSION, .session = { SESSION }, .seq = 1 });
 	assert_int_equal(take(f, done), 2);
 	assert_int_equal(done[0].outcome, DECREE_UNKNOWN);
 	assert_int_equal(done[1].outcome, DECREE_REFUSED);
@@ -509,12 +530,14 @@ test_numbers_start_again_in_a_new_session(void **state)
 {
 	struct fixture *f = *state;
 	struct decree_completion done[64];
-	struct client_reply registered = { .kind = CLIENT_REPLY_REGISTERED, .session = { SESSION + 1 } };
+	struct client_reply registered = { .kind = CLIENT_REPLY_REGISTERED,
+		.session = { SESSION + 1 } };
 
 	submit(f, 3);
 	assert_true(send_one(f));
-	receive_reply(f, 1, (struct client_reply){ .kind = CLIENT_REPLY_NO_SESSION,
-				    .session = { SESSION }, .seq = 2 });
+	receive_reply(f, 1,
+		(struct client_reply){
+			.kind = CLIENT_REPLY_NO_SESSION, .session = { SESSION }, .seq = 2 });
 	assert_int_equal(take(f, done), 3);
 	submit(f, 1);
 	assert_true(send_one(f));
@@ -537,8 +560,9 @@ test_answers_through_a_follower_lead_to_the_leader(void **state)
 	submit(f, 1);
 	assert_true(send_one(f));
 	client_replies_begin(&w, bytes, sizeof(bytes), 0, 2);
-	assert_true(client_replies_add(&w, &(struct client_reply){ .kind = CLIENT_REPLY_APPLIED,
-						   .session = { SESSION }, .seq = 1 }));
+	assert_true(client_replies_add(
+		&w, &(struct client_reply){
+			    .kind = CLIENT_REPLY_APPLIED, .session = { SESSION }, .seq = 1 }));
 	receive_written(f, 1, bytes, client_writer_finish(&w));
 	submit(f, 1);
 	assert_true(send_one(f));
@@ -590,8 +614,9 @@ world_send(struct world *w, uint16_t node, bool is_answer, const uint8_t *bytes,
 static struct client_reply
 world_execute(struct world *w, const struct eng_command *command)
 {
-	struct client_reply reply = { .kind = CLIENT_REPLY_APPLIED, .session = command->session,
-		.seq = command->seq };
+	struct client_reply reply = {
+		.kind = CLIENT_REPLY_APPLIED, .session = command->session, .seq = command->seq
+	};
 
 	if (command->session.n == 0) {
 		reply.kind = CLIENT_REPLY_REGISTERED;
@@ -617,7 +642,8 @@ world_serve(struct world *w, const struct wire_frame *frame)
 
 	assert_int_equal(client_msg_decode(frame->bytes, frame->count, &m), 0);
 	if (frame->node != w->leader) {
-		m = (struct client_msg){ .type = CLIENT_MSG_REDIRECT, .node_id = draw(w, 2) ? w->leader : 0,
+		m = (struct client_msg){ .type = CLIENT_MSG_REDIRECT,
+			.node_id = draw(w, 2) ? w->leader : 0,
 			.redirect = { CLIENT_REDIRECT_NOT_LEADER, 500 } };
 		world_send(w, frame->node, true, out, client_msg_encode(&m, out, sizeof(out)));
 		return;
@@ -657,13 +683,16 @@ world_run(struct world *w, uint32_t command_count)
 		uint32_t count;
 
 		assert_true(step < 1000000); /* progress */
-		if (submitted < command_count && pipeline_submit(&w->f.p, "x", draw(w, 2), NULL) == 0)
+		if (submitted < command_count &&
+			pipeline_submit(&w->f.p, "x", draw(w, 2), NULL) == 0)
 			submitted++;
 		if (draw(w, 200) == 0)
 			w->leader = (uint16_t)(1 + draw(w, 3));
 		while (w->wire_count < WIRE_MAX - 2 && send_one(&w->f))
-			world_send(w, w->f.to, false, w->f.frame, FRAME_BYTES < w->f.sent.entries_bytes + 8
-					? FRAME_BYTES : w->f.sent.entries_bytes + 8);
+			world_send(w, w->f.to, false, w->f.frame,
+				FRAME_BYTES < w->f.sent.entries_bytes + 8
+					? FRAME_BYTES
+					: w->f.sent.entries_bytes + 8);
 		if (w->wire_count > 0)
 			world_deliver_any(w);
 		wait(&w->f, w->wire_count > 0 ? MS / 10 : MS);
@@ -710,7 +739,8 @@ test_bodies_stay_whole_until_they_are_answered(void **state)
 	for (uint32_t round = 0; round < 2000; round++) {
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		memset(body, (int)(f->p.accepted & 0xff), sizeof(body));
-		(void)pipeline_submit(&f->p, body, (uint32_t)(random >> 40) % 4096, NULL); /* may be full */
+		(void)pipeline_submit(
+			&f->p, body, (uint32_t)(random >> 40) % 4096, NULL); /* may be full */
 		while (send_one(f)) {
 			struct eng_command command = { 0 };
 			uint32_t cursor = 0;
@@ -741,7 +771,8 @@ main(void)
 {
 #define REGISTERED(test) cmocka_unit_test_setup_teardown(test, setup_registered, teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_commands_wait_for_the_registration, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_commands_wait_for_the_registration, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_lost_registration_is_repeated_with_the_same_token, setup, teardown),
 		cmocka_unit_test_setup_teardown(
