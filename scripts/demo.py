@@ -31,7 +31,7 @@ TRANSPORT = "af_packet"
 IN_FLIGHT = 256
 DEADLINE_S = 60  # for anything that should take a second
 LINES_DEFAULT = 100_000
-COMMAND_BYTES_LIMIT = 16 << 20  # the most that [cluster] command_bytes_max takes
+COMMAND_BYTES_LIMIT = 4 << 20  # the most that [cluster] command_bytes_max takes
 MIB = 1 << 20
 CLEAR = "\r\x1b[K" if sys.stderr.isatty() else ""  # takes the bar away
 
@@ -82,9 +82,7 @@ class Text:
         """What the cluster must be set to so that every line is a command and all fit the log."""
         settings = []
         if self.longest > 64 << 10:
-            slots = 1 << (self.longest // 1024).bit_length()
-            settings += [f"cluster.command_bytes_max={self.longest}",
-                         f"cluster.window_slots={slots}", f"cluster.alpha={slots}"]
+            settings.append(f"cluster.command_bytes_max={self.longest}")
         # A slot takes whole sectors in the log, and at worst one write holds one command.
         log_bytes = 2 * self.bytes + 1024 * self.line_count
         log_mib = max(256, -(-log_bytes // (64 * MIB)) * 64)

@@ -20,6 +20,9 @@
 #define RETRANSMIT_SCAN_NS REORDER_NS
 #define INHERIT_RETRY_NS   5000000ull
 
+/* How long others wait for the next parts of a long command: longer than any retry of a client. */
+#define TRAIN_PATIENCE_NS 250000000ull
+
 /* ---- proposing ---- */
 
 /* (slot, ballot) -> bytes is fixed here, at the first send (6.2). */
@@ -222,6 +225,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->inherit_ns = NEVER;
 	r->announced = r->chosen;
 	r->batch_bytes = 0;
+	r->train.part_count = 0;
 	r->heartbeat_ns = r->now_ns;
 	r->retransmit_ns = NEVER;
 	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
@@ -352,6 +356,26 @@ batch_open(struct eng_replica *r)
 	r->batch_bytes = eng_value_begin(value_place(r, r->next), ENG_VALUE_BATCH);
 }
 
+static bool
+is_open_train(const struct eng_replica *r, const struct eng_command *c)
+{
+	return r->train.part_count != 0 && r->train.session.n == c->session.n &&
+		r->train.seq == c->seq && r->train.bytes == c->bytes &&
+		digest_eq(r->train.digest, base_digest(c->body, c->bytes));
+}
+
+/* Somebody's train is under way: nothing may stand between its parts. */
+static bool
+must_wait_for_train(struct eng_replica *r, const struct eng_command *c)
+{
+	if (r->train.part_count == 0 || is_open_train(r, c))
+		return false;
+	if (r->now_ns < r->train.used_ns + TRAIN_PATIENCE_NS)
+		return true;
+	r->train.part_count = 0;
+	return false;
+}
+
 static enum eng_submit_status
 submit_admit(struct eng_replica *r, const struct eng_command *c)
 {
@@ -360,41 +384,81 @@ submit_admit(struct eng_replica *r, const struct eng_command *c)
 	return eng_session_admit(r->sessions, c->session, c->seq);
 }
 
-/* A train: fragments in consecutive slots, nothing between them (7.5a). */
+static uint32_t
+part_bytes_max(const struct eng_replica *r)
+{
+	return r->cfg.slot_bytes - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
+}
+
+static void
+propose_part(struct eng_replica *r, const struct eng_command *c, struct eng_effects *fx)
+{
+	struct decree_slot slot = r->next;
+	uint32_t offset = r->train.part_next * part_bytes_max(r);
+	uint32_t left = c->bytes - offset;
+	struct eng_fragment f = {
+		.session = c->session,
+		.seq = c->seq,
+		.train = r->train.first,
+		.part = r->train.part_next++,
+		.part_count = r->train.part_count,
+		.command_bytes = c->bytes,
+		.digest = r->train.digest,
+		.bytes = c->body + offset,
+		.count = left < part_bytes_max(r) ? left : part_bytes_max(r),
+	};
+
+	entry_place(r, slot)->slot.n = 0;
+	uint32_t bytes = eng_value_fragment(value_place(r, slot), &f);
+	eng_value_set_stamp(value_place(r, slot), stamp_now(r));
+	r->next.n++;
+	propose(r, slot, value_place(r, slot), bytes, fx);
+}
+
+/* @return false if the command may not begin now; *ret_status says why */
+static bool
+train_begin(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
+	enum eng_submit_status *ret_status, struct eng_effects *fx)
+{
+	*ret_status = eng_session_may_admit(r->sessions, c->session, c->seq);
+	if (*ret_status != ENG_SUBMIT_OK)
+		return false;
+	*ret_status = ENG_SUBMIT_BUSY;
+	if (!window_has_room(r, 2) || !fx_has_room(fx, 2, 2))
+		return false;
+	batch_seal(r, fx);
+	r->train.session = c->session;
+	r->train.seq = c->seq;
+	r->train.bytes = c->bytes;
+	r->train.digest = base_digest(c->body, c->bytes);
+	r->train.first = r->next;
+	r->train.part_next = 0;
+	r->train.part_count = parts;
+	return true;
+}
+
+/*
+ * A train: fragments in consecutive slots, nothing between them (7.5a). A long one takes several steps: the
+ * answer is BUSY until the last part is proposed, and the same command, given again, goes on where it
+ * stopped. Meanwhile other commands wait, unless whoever sends the long one has gone silent; then the
+ * train is left as it is, and every node discards it alike.
+ */
 static enum eng_submit_status
 submit_train(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
 	struct eng_effects *fx)
 {
-	uint32_t per_part = r->cfg.slot_bytes - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
-	uint32_t batch = r->batch_bytes > 0;
-	struct eng_fragment f = {
-		.session = c->session,
-		.seq = c->seq,
-		.part_count = parts,
-		.command_bytes = c->bytes,
-		.digest = base_digest(c->body, c->bytes),
-	};
+	enum eng_submit_status status;
 
-	if (!window_has_room(r, parts + batch) || !fx_has_room(fx, parts + batch, parts + batch))
-		return ENG_SUBMIT_BUSY;
-	enum eng_submit_status status = submit_admit(r, c);
-	if (status != ENG_SUBMIT_OK)
+	if (!is_open_train(r, c) && !train_begin(r, c, parts, &status, fx))
 		return status;
-	batch_seal(r, fx);
-	f.train = r->next;
-	for (uint32_t part = 0; part < parts; part++) {
-		struct decree_slot slot = r->next;
-		uint32_t offset = part * per_part;
-		f.part = part;
-		f.bytes = c->body + offset;
-		f.count = c->bytes - offset < per_part ? c->bytes - offset : per_part;
-		entry_place(r, slot)->slot.n = 0;
-		uint32_t bytes = eng_value_fragment(value_place(r, slot), &f);
-		eng_value_set_stamp(value_place(r, slot), stamp_now(r));
-		r->next.n++;
-		propose(r, slot, value_place(r, slot), bytes, fx);
+	r->train.used_ns = r->now_ns;
+	while (r->train.part_next < r->train.part_count) {
+		if (!window_has_room(r, 1) || !fx_has_room(fx, 1, 1))
+			return ENG_SUBMIT_BUSY;
+		propose_part(r, c, fx);
 	}
-	return ENG_SUBMIT_OK;
+	r->train.part_count = 0;
+	return eng_session_admit(r->sessions, c->session, c->seq);
 }
 
 static enum eng_submit_status
@@ -423,6 +487,8 @@ submit_one(struct eng_replica *r, const struct eng_command *c, struct eng_effect
 {
 	if (c->bytes > r->cfg.command_bytes_max)
 		return ENG_SUBMIT_TOO_LARGE;
+	if (must_wait_for_train(r, c))
+		return ENG_SUBMIT_BUSY;
 	uint32_t parts = eng_value_part_count(c->bytes, r->cfg.slot_bytes);
 	return parts == 1 ? submit_small(r, c, fx) : submit_train(r, c, parts, fx);
 }

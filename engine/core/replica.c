@@ -44,9 +44,6 @@ config_check(const struct eng_config *c)
 	decree_assert(c->slot_bytes + ENG_VALUE_OVERHEAD_BYTES <= c->frame_bytes);
 	decree_assert(c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) <
 		FRAGMENT_WORDS * 64);
-	decree_assert(eng_value_part_count(c->command_bytes_max, c->slot_bytes) <= c->window_slots);
-	decree_assert(eng_value_part_count(c->command_bytes_max, c->slot_bytes) <=
-		ENG_FX_PERSIST_MAX - 8);
 	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY);
 }
 

@@ -173,6 +173,16 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t stamp_from_ns;		 /* ... which was at this monotonic time */
 	uint64_t stamp_last_ns;		 /* highest stamp seen in any value (7.3) */
 	uint32_t batch_bytes;		 /* open batch in the ring place of `next`; 0 = none */
+	struct {			 /* a command that is larger than a slot, on its way into slots */
+		struct decree_session session;
+		uint64_t seq;
+		struct decree_digest digest;
+		struct decree_slot first;
+		uint32_t bytes;
+		uint32_t part_next;
+		uint32_t part_count; /* 0: none */
+		uint64_t used_ns;
+	} train;
 	uint32_t inherit_asked;		 /* round-robin over the holders of a value */
 	uint64_t inherit_ns;		 /* ask again for inherited values then; NEVER */
 

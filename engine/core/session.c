@@ -347,19 +347,25 @@ eng_session_lookup(const struct eng_sessions *s, struct decree_session session, 
 }
 
 enum eng_submit_status
-eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_t seq)
+eng_session_may_admit(const struct eng_sessions *s, struct decree_session session, uint64_t seq)
 {
 	int32_t row = eng_session_row(s, session);
 
 	if (row < 0)
 		return ENG_SUBMIT_NO_SESSION;
-	struct row *w = &s->rows[row];
-	if (seq <= w->admitted)
+	if (seq <= s->rows[row].admitted)
 		return ENG_SUBMIT_DUPLICATE;
-	if (seq > w->admitted + 1)
-		return ENG_SUBMIT_GAP;
-	w->admitted = seq;
-	return ENG_SUBMIT_OK;
+	return seq > s->rows[row].admitted + 1 ? ENG_SUBMIT_GAP : ENG_SUBMIT_OK;
+}
+
+enum eng_submit_status
+eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_t seq)
+{
+	enum eng_submit_status status = eng_session_may_admit(s, session, seq);
+
+	if (status == ENG_SUBMIT_OK)
+		s->rows[eng_session_row(s, session)].admitted = seq;
+	return status;
 }
 
 void

@@ -78,6 +78,10 @@ uint64_t eng_session_last(const struct eng_sessions *s, struct decree_session se
 enum eng_submit_status eng_session_admit(
 	struct eng_sessions *s, struct decree_session session, uint64_t seq);
 
+/** As eng_session_admit(), without noting anything. */
+enum eng_submit_status eng_session_may_admit(
+	const struct eng_sessions *s, struct decree_session session, uint64_t seq);
+
 /** Forget what was on its way: a new leadership begins with what is executed. */
 void eng_sessions_admit_reset(struct eng_sessions *s);
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 /* What a slot spends on its header and on one fragment's, at most. */
-#define FRAGMENT_OVERHEAD_BYTES 128
 
 __attribute__((format(printf, 3, 4))) static bool
 wrong(const struct config *c, char *error, const char *format, ...)
@@ -63,8 +62,6 @@ is_power_of_two(uint32_t n)
 static bool
 check_sizes(const struct config *c, char *error)
 {
-	uint64_t train_bytes = (uint64_t)c->window_slots * (c->slot_bytes - FRAGMENT_OVERHEAD_BYTES);
-
 	if (c->window_slots > c->alpha)
 		return wrong(c, error, "window_slots = %u is more than alpha = %u: make it at most alpha",
 			c->window_slots, c->alpha);
@@ -75,10 +72,6 @@ check_sizes(const struct config *c, char *error)
 		return wrong(c, error, "slot_bytes = %u does not fit mtu = %u with %d bytes of headers: set "
 			"slot_bytes to at most %d, or raise mtu on every node and switch", c->slot_bytes,
 			c->mtu, CONFIG_SLOT_OVERHEAD_BYTES, (int)c->mtu - CONFIG_SLOT_OVERHEAD_BYTES);
-	if (c->command_bytes_max > train_bytes)
-		return wrong(c, error, "command_bytes_max = %u does not fit window_slots = %u slots of "
-			"slot_bytes = %u: raise window_slots or lower command_bytes_max",
-			c->command_bytes_max, c->window_slots, c->slot_bytes);
 	return true;
 }
 

@@ -31,12 +31,12 @@
 #define SIM_NODE_MAX	     7
 #define SIM_FRAME_BYTES	     640
 #define SIM_SLOT_BYTES	     320
-#define SIM_COMMAND_BYTES    4000
+#define SIM_COMMAND_BYTES    12000 /* more than a window of slots */
 #define SIM_POOL_COUNT	     128 /* empty frames of one node */
 #define SIM_INBOX_COUNT	     64	 /* frames that arrived and were not received yet; more are lost */
 #define SIM_SESSION_COUNT    128
 #define SIM_IN_FLIGHT	     32	 /* commands of one proposer */
-#define SIM_LOG_BYTES	     (4u << 20)
+#define SIM_LOG_BYTES	     (6u << 20) /* room for a run: a full log refuses commands for good */
 
 struct sim;
 

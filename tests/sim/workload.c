@@ -76,7 +76,7 @@ propose(struct sim *sim, struct sim_proposer *p)
 
 	c->seq = p->seq_made + 1;
 	c->bytes = 16 + (uint32_t)sim_draw(sim, 60);
-	if (sim_draw(sim, 40) == 0)
+	if (sim_draw(sim, 150) == 0)
 		c->bytes = 16 + (uint32_t)sim_draw(sim, SIM_COMMAND_BYTES - 16);
 	memset(c->body, (int)(p->id + c->seq), c->bytes);
 	store_u64(c->body, p->id);
