@@ -373,6 +373,7 @@ assembly_of(struct shard *s, const struct shard_group *g, const struct client_fr
 	a->total_bytes = f->total_bytes;
 	a->piece_bytes = 0;
 	a->have_bytes = 0;
+	a->is_waiting = false;
 	memset(a->pieces, 0, sizeof(a->pieces));
 	return a;
 }
@@ -401,25 +402,54 @@ assembly_free(struct assembly *a)
 {
 	a->session.n = 0;
 	a->used = 0;
+	a->is_waiting = false;
 }
 
+/* Give a whole command to the core. A long one takes many turns: it stays here while the leader is busy. */
 static void
-on_assembled(struct shard *s, struct shard_group *g, struct net_endpoint from, struct assembly *a)
+assembly_submit(struct shard *s, struct assembly *a)
 {
-	if (!digest_eq(base_digest(a->bytes, a->total_bytes), a->digest)) {
-		assembly_free(a); /* pieces of two bodies under one number: the sender's mistake */
-		return;
-	}
+	struct shard_group *g = shard_find_group(s, a->group->config.group);
+
 	s->submit[0] = (struct eng_command){
 		.session = a->session,
 		.seq = a->seq,
 		.body = a->bytes,
 		.bytes = a->total_bytes,
 	};
-	submit_and_answer(s, g, from, 1);
-	/* Keep it while the leader is busy: the first repeated piece then suffices. */
-	if (s->submit_status[0] != ENG_SUBMIT_BUSY && s->submit_status[0] != ENG_SUBMIT_GAP)
+	own_session(g, a->session, a->from);
+	shard_submit(s, g, 1);
+	a->is_waiting = s->submit_status[0] == ENG_SUBMIT_BUSY;
+	if (a->is_waiting) {
+		s->has_waiting = true;
+		return;
+	}
+	s->counters.client_commands++;
+	if (s->stop == SHARD_RUNS)
+		(void)on_status(s, g, a->from, &s->submit[0], s->submit_status[0]);
+	if (s->submit_status[0] != ENG_SUBMIT_GAP) /* what is missing comes, then a repeated piece */
 		assembly_free(a);
+}
+
+void
+clients_continue(struct shard *s)
+{
+	if (!s->has_waiting)
+		return;
+	s->has_waiting = false;
+	for (uint32_t i = 0; i < s->config.assembly_count; i++)
+		if (s->assemblies[i].is_waiting)
+			assembly_submit(s, &s->assemblies[i]);
+}
+
+static void
+on_assembled(struct shard *s, struct assembly *a)
+{
+	if (!digest_eq(base_digest(a->bytes, a->total_bytes), a->digest)) {
+		assembly_free(a); /* pieces of two bodies under one number: the sender's mistake */
+		return;
+	}
+	assembly_submit(s, a);
 }
 
 static void
@@ -441,9 +471,12 @@ on_fragment(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	if (a == NULL)
 		return;
 	a->used = ++s->assembly_clock;
+	a->from = from;
+	if (a->is_waiting)
+		return;
 	assembly_add(a, f);
 	if (a->have_bytes == a->total_bytes)
-		on_assembled(s, g, from, a);
+		on_assembled(s, a);
 }
 
 /* ------------------------------------------------------------------------------ frames */

@@ -465,8 +465,10 @@ shard_turn(struct shard *s, uint64_t now_ns)
 		return turn_boot(s);
 
 	receive(s);
-	if (room_for_burst(s))
+	if (room_for_burst(s)) {
+		clients_continue(s);
 		run_gateways(s);
+	}
 	reap(s);
 	tick(s);
 	flush(s);

@@ -145,6 +145,8 @@ struct assembly {
 	uint32_t total_bytes;
 	uint32_t piece_bytes; /* of every piece but the last; 0: not known yet */
 	uint32_t have_bytes;
+	bool is_waiting; /* whole, and the leader was busy: given again in each turn */
+	struct net_endpoint from; /* of the last piece */
 	uint64_t used; /* for the least recently used */
 	uint64_t pieces[ASSEMBLY_PIECE_COUNT_MAX / 64]; /* bitmap of those that are here */
 };
@@ -224,6 +226,7 @@ struct shard {
 	struct reply_frame replies[REPLY_FRAME_COUNT_MAX];
 	uint32_t reply_next;
 	bool has_replies;
+	bool has_waiting; /* some assembly is_waiting */
 
 	struct gateway gateways[SHARD_GATEWAY_COUNT_MAX];
 	struct assembly *assemblies; /* [config.assembly_count] */
@@ -307,6 +310,8 @@ void clients_on_applied(
 	struct shard *s, struct shard_group *g, struct owner to, const struct eng_applied *a);
 void clients_on_answer(struct shard *s, struct shard_group *g, struct owner to,
 	struct decree_session session, uint64_t seq, uint16_t status, uint64_t result);
+/* Large commands that are whole and have not found room yet. */
+void clients_continue(struct shard *s);
 void clients_flush(struct shard *s);
 
 /* reads.c */
