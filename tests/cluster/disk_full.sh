@@ -23,15 +23,16 @@ status=$?
 grep -qiE 'space|room|full' "$work/small.log" || fail "no word of the disk: $(cat "$work/small.log")"
 
 note "a log that fills up"
+log_is_full() {
+	field "$lead" log_full
+}
 lead=$(leader) || fail "there is no leader"
 ballot=$(field "$lead" ballot)
+log_is_full >/dev/null && fail "a fresh log is full"
 head -c 64M /dev/urandom | base64 -w 1000 >"$work/text"
 timeout 600 "$top/scripts/cluster" exec "$DECREE_BIN/decree" submit -c "$client_ini" --in-flight 256 \
 	--acks "$work/acks" "$work/text" >"$work/submit.log" 2>&1 &
 load_pid=$!
-log_is_full() {
-	[ "$(field "$lead" log_full)" = true ]
-}
 wait_until "the log was full" log_is_full
 [ "$(field "$lead" ballot)" = "$ballot" ] || fail "the leader changed"
 kill "$load_pid"

@@ -94,7 +94,7 @@ rows() {
 
 # field NODE NAME
 field() {
-	rows | jq -er "select(.node == $1) | .$2"
+	rows | jq -ers ".[] | select(.node == $1) | .$2"
 }
 
 # The node that leads and takes commands. Two may believe so for a moment; the higher ballot is right.
