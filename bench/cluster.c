@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/cluster.h"
 
-#include "engine/runtime/config.h"
-#include "engine/runtime/identity.h"
-#include "wal/directory.h"
+#include "decree/setup.h"
 
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,49 +60,6 @@ write_config(const struct bench_cluster *c, uint32_t node_id, char *ret_error)
 }
 
 static int
-format_shard(
-	const struct config *config, uint16_t shard, const struct decree_uuid *disk, char *ret_error)
-{
-	struct identity identity = identity_of_config(config, shard, disk);
-	uint8_t blob[IDENTITY_BYTES];
-	char folder[CONFIG_PATH_BYTES + 16];
-	struct wal_format format = {
-		.identity = blob,
-		.identity_bytes = IDENTITY_BYTES,
-		.payload_bytes_max = config->slot_bytes,
-		.log_bytes = config->log_bytes,
-		.segment_bytes = config->segment_bytes,
-	};
-
-	identity_encode(&identity, blob);
-	if (getrandom(&format.uuid, sizeof(format.uuid), 0) != sizeof(format.uuid))
-		return fail(ret_error, "no random numbers for", config->data_dir);
-	snprintf(folder, sizeof(folder), "%s/shard-%u", config->data_dir, shard);
-	return wal_directory_format(folder, &format, ret_error);
-}
-
-static int
-format_node(const struct bench_cluster *c, uint32_t node_id, char *ret_error)
-{
-	struct decree_uuid disk;
-	struct config config;
-	char path[512];
-	int rc;
-
-	bench_cluster_config(c, node_id, path);
-	rc = config_load(path, NULL, 0, CONFIG_FOR_NODE, &config, ret_error);
-	if (rc != 0)
-		return rc;
-	if (mkdir(config.data_dir, 0700) != 0)
-		return fail(ret_error, "cannot make", config.data_dir);
-	if (getrandom(&disk, sizeof(disk), 0) != sizeof(disk))
-		return fail(ret_error, "no random numbers for", path);
-	for (uint16_t shard = 0; rc == 0 && shard < config.shard_count; shard++)
-		rc = format_shard(&config, shard, &disk, ret_error);
-	return rc;
-}
-
-static int
 remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
 {
 	(void)status, (void)kind, (void)walk;
@@ -121,14 +75,17 @@ bench_cluster_remove(const struct bench_cluster *c)
 int
 bench_cluster_format(const struct bench_cluster *c, char *ret_error)
 {
+	char path[512];
+	bool has_key;
 	int rc = 0;
 
+	snprintf(path, sizeof(path), "%.255s/cluster.key", c->folder);
+	has_key = access(path, F_OK) == 0;
 	for (uint32_t i = 1; rc == 0 && i <= c->node_count; i++) {
-		char path[512];
-
 		snprintf(path, sizeof(path), "%.255s/data-%u", c->folder, i);
 		(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* may not be there yet */
-		rc = format_node(c, i, ret_error);
+		bench_cluster_config(c, i, path);
+		rc = decree_format(path, NULL, 0, i == 1 && !has_key, ret_error);
 	}
 	return rc;
 }
@@ -136,13 +93,10 @@ bench_cluster_format(const struct bench_cluster *c, char *ret_error)
 int
 bench_cluster_create(struct bench_cluster *c, char *ret_error)
 {
-	char key[512];
-	int rc;
+	int rc = 0;
 
 	if (mkdtemp(c->folder) == NULL)
 		return fail(ret_error, "cannot make", c->folder);
-	snprintf(key, sizeof(key), "%.255s/cluster.key", c->folder);
-	rc = config_key_create(key, ret_error);
 	for (uint32_t i = 1; rc == 0 && i <= c->node_count; i++)
 		rc = write_config(c, i, ret_error);
 	return rc;
