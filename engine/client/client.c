@@ -189,12 +189,6 @@ send_due(struct decree_client *client, uint64_t now_ns)
 {
 	struct transport *t = &client->transport;
 
-	/* Not even a session before the first command: whoever only asks for status or logs, however
-	 * often, must not fill the cluster's table. */
-	if (client->pipeline.accepted == 0) {
-		transport_flush(t);
-		return;
-	}
 	pipeline_tick(&client->pipeline, now_ns);
 	for (uint32_t i = 0; i < FRAMES_PER_TURN; i++) {
 		uint16_t node_id;
