@@ -192,6 +192,7 @@ struct eng_counters {
 struct eng_status {
 	enum decree_role role;
 	bool ready;		       /* leader: everything inherited is chosen, commands are taken */
+	bool log_full;		       /* no new commands for want of log space, here */
 	uint16_t leader;	       /* node_id as known here, 0 = none */
 	struct decree_ballot ballot;   /* of the leader that is followed, or own */
 	struct decree_ballot promised;

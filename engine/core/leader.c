@@ -331,8 +331,7 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 static bool
 window_has_room(const struct eng_replica *r, uint32_t slots)
 {
-	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 &&
-		r->log_space_slots > 2ull * r->cfg.window_slots;
+	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 && !replica_log_is_full(r);
 }
 
 static void

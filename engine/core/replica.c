@@ -486,6 +486,7 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.role = r->role != DECREE_LEADER && r->campaign != CAMPAIGN_NONE ? DECREE_CANDIDATE
 									       : r->role,
 		.ready = r->ready,
+		.log_full = replica_log_is_full(r),
 		.leader = r->leader,
 		.ballot = r->role == DECREE_LEADER ? r->ballot : r->leader_ballot,
 		.promised = r->promised,

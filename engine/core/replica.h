@@ -236,6 +236,14 @@ value_place(const struct eng_replica *r, struct decree_slot slot)
 	return r->values + (size_t)ring_index(r, slot) * r->value_stride;
 }
 
+/** Too little room for new commands. Twice the window stays for what is under way, and for what a new
+ * leader has to propose again. */
+static inline bool
+replica_log_is_full(const struct eng_replica *r)
+{
+	return r->log_space_slots <= 2ull * r->cfg.window_slots;
+}
+
 /** The entry of a slot, NULL if this node holds nothing of it in memory. */
 static inline struct entry *
 entry_find(const struct eng_replica *r, struct decree_slot slot)

@@ -263,9 +263,9 @@ on_status(struct shard *s, struct shard_group *g, struct net_endpoint from,
 		return true;
 	case ENG_SUBMIT_DUPLICATE: on_duplicate(s, g, from, c); return true;
 	case ENG_SUBMIT_BUSY:
+		eng_status(g->replica, &g->status);
 		redirect(s, g, from,
-			s->space_left <= LOG_SPACE_RESERVE ? CLIENT_REDIRECT_LOG_FULL :
-							     CLIENT_REDIRECT_BUSY);
+			g->status.log_full ? CLIENT_REDIRECT_LOG_FULL : CLIENT_REDIRECT_BUSY);
 		return false;
 	case ENG_SUBMIT_NOT_LEADER: redirect(s, g, from, not_leader_reason(s, g)); return false;
 	case ENG_SUBMIT_GAP:
