@@ -120,20 +120,17 @@ can_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	return true;
 }
 
-/* (slot, ballot) -> bytes never changes, and neither does a decision. */
+/*
+ * A decision stays. An Accept of another value, or of a lower ballot than the one at which we hold it, comes
+ * from a leader that has lost and does not know it; no vote of ours can help it. (Another value at a ballot
+ * above that of the decision would break safety, but the ballot at which a slot was decided is not recorded:
+ * the leader itself will see the contradiction in our answer.)
+ */
 static bool
-is_contradiction(struct eng_replica *r, const struct entry *e, const struct eng_msg *m,
-	struct eng_effects *fx)
+is_decided_against(const struct entry *e, const struct eng_msg *m)
 {
-	if (digest_eq(e->digest, m->accept.digest))
-		return false;
-	if (ballot_eq(e->vballot, m->ballot))
-		halt(r, ENG_HALT_TWO_VALUES, fx);
-	else if (e->decided)
-		halt(r, ENG_HALT_TWO_DECISIONS, fx);
-	else
-		return false;
-	return true;
+	return e->decided &&
+		(m->ballot.n < e->vballot.n || !digest_eq(e->digest, m->accept.digest));
 }
 
 static void
@@ -145,11 +142,16 @@ accept_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 		decided_send(r, m->accept.slot, m->src, fx); /* the leader is behind */
 		return;
 	}
-	if (e != NULL && is_contradiction(r, e, m, fx))
-		return;
 	if (e != NULL && ballot_eq(e->vballot, m->ballot)) {
+		/* (slot, ballot) -> bytes never changes. */
+		if (!digest_eq(e->digest, m->accept.digest))
+			halt(r, ENG_HALT_TWO_VALUES, fx);
 		/* A repeat: the first Accepted may be lost. Say it again, if it is true. */
 		r->ack.wanted |= e->persist_seq <= r->persisted;
+		return;
+	}
+	if (e != NULL && is_decided_against(e, m)) {
+		decided_send(r, m->accept.slot, m->src, fx);
 		return;
 	}
 	if (!can_accept(r, m, fx))

@@ -194,7 +194,7 @@ decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct
 {
 	const struct entry *e = entry_find(r, slot);
 
-	decree_assert(slot.n <= r->chosen.n);
+	decree_assert(slot.n <= r->chosen.n || (e != NULL && e->decided));
 	if (e != NULL)
 		entry_send(r, e, to, fx);
 	else if (fx->read_count < ENG_FX_READ_MAX)

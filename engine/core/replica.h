@@ -347,7 +347,7 @@ void learn_commit(struct eng_replica *r, struct decree_ballot ballot, struct dec
 void mark_decided(struct eng_replica *r, struct entry *e);
 /** Move the decided prefix over everything decided; what it passes is applied. */
 void advance_chosen(struct eng_replica *r, struct eng_effects *fx);
-/** Answer with a slot <= chosen, from the ring or by way of the log. */
+/** Answer with a decided slot, from the ring or (slot <= chosen) by way of the log. */
 void decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct eng_effects *fx);
 /** Ask a peer for decided slots soon. */
 void learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns);
