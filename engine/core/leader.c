@@ -109,6 +109,8 @@ inherit_slot(struct eng_replica *r, struct decree_slot slot, struct eng_effects 
 	if (e != NULL && ballot_eq(e->vballot, r->ballot))
 		return true; /* its value came while we were asking */
 	if (e != NULL && e->decided) {
+		if (e->vballot.n > r->ballot.n)
+			return true; /* a higher ballot decided it: ours is over, though we do not know */
 		propose(r, slot, value_place(r, slot), e->bytes, fx);
 	} else if (c->slot.n != slot.n || c->holders == 0) {
 		if (r->bootstrapping && slot.n == 1)
@@ -164,8 +166,8 @@ leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_
 	if (r->role != DECREE_LEADER || slot.n <= r->chosen.n || slot.n >= r->inherit_next.n ||
 		slot.n > r->prepare_last.n)
 		return;
-	if (e != NULL && ballot_eq(e->vballot, r->ballot))
-		return; /* proposed already */
+	if (e != NULL && (e->decided || ballot_eq(e->vballot, r->ballot)))
+		return; /* proposed already, or learned as decided while we were asking */
 	if (c->slot.n != slot.n || !digest_eq(c->digest, m->query_reply.digest))
 		return;
 

@@ -251,6 +251,10 @@ learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 		halt(r, ENG_HALT_TWO_DECISIONS, fx);
 		return;
 	}
+	if (e != NULL && ballot_eq(e->vballot, m->query_reply.vballot)) {
+		halt(r, ENG_HALT_TWO_VALUES, fx);
+		return;
+	}
 	if (r->log_space_slots == 0) {
 		r->counters.dropped_full++;
 		return;
@@ -272,6 +276,13 @@ on_query_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 			base_digest(m->query_reply.value, m->query_reply.bytes)) ||
 		eng_value_decode(m->query_reply.value, m->query_reply.bytes, &v) != 0)
 		return;
+	if (m->query_reply.vballot.n == 0 || is_round_jump(r, m->query_reply.vballot) ||
+		(r->role == DECREE_LEADER && m->query_reply.slot.n >= r->next.n)) {
+		/* A leader's free slots are its own to fill. What a higher ballot decided there comes
+		 * when that ballot has made a follower of us. */
+		r->counters.dropped_stale++;
+		return;
+	}
 	if (m->query_reply.state == ENG_ENTRY_ACCEPTED) {
 		leader_inherit_value(r, m, fx);
 		return;

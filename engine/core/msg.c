@@ -15,8 +15,8 @@
  *       32     8  ballot
  *
  * What follows is written by the writers below, field by field in the order of struct eng_msg. A message
- * is valid if and only if its type is known, the length in the header is the length of the rest, and that
- * is what the type needs.
+ * is valid if and only if its type is known, the length in the header is the length of the rest, that is
+ * what the type needs, and no slot is above ENG_SLOT_MAX (the end of a range may be one above).
  */
 #include "engine/core/msg.h"
 
@@ -305,7 +305,7 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->accepted.commit.n = load_u64(at + 16);
 		for (int i = 0; i < 4; i++)
 			m->accepted.sack[i] = load_u64(at + 24 + i * 8);
-		return m->accepted.start.n <= m->accepted.after.n;
+		return true;
 	case ENG_MSG_SUCCESS:
 		if (bytes != 16)
 			return false;
@@ -346,8 +346,47 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->query.accepted_too = flags;
 		m->query.first.n = load_u64(at);
 		m->query.after.n = load_u64(at + 8);
-		return m->query.first.n <= m->query.after.n;
+		return true;
 	default: return false;
+	}
+}
+
+static bool
+is_slot(struct decree_slot slot)
+{
+	return slot.n <= ENG_SLOT_MAX;
+}
+
+static bool
+is_range(struct decree_slot first, struct decree_slot after)
+{
+	return first.n <= after.n && after.n <= ENG_SLOT_MAX + 1;
+}
+
+/* Slots are added to and compared all over the core; bounded here, no sum overflows there. */
+static bool
+has_sound_slots(const struct eng_msg *m)
+{
+	switch (m->type) {
+	case ENG_MSG_PREVOTE: return is_slot(m->prevote.first_undecided);
+	case ENG_MSG_PREPARE: return is_slot(m->prepare.from);
+	case ENG_MSG_PROMISE:
+		return is_slot(m->promise.from) && is_slot(m->promise.low) &&
+			is_slot(m->promise.commit) && is_slot(m->promise.last) &&
+			is_range(m->promise.first, m->promise.after);
+	case ENG_MSG_ACCEPT:
+		return is_slot(m->accept.slot) && is_slot(m->accept.start) &&
+			is_slot(m->accept.commit);
+	case ENG_MSG_ACCEPTED:
+		return is_range(m->accepted.start, m->accepted.after) && is_slot(m->accepted.commit);
+	case ENG_MSG_SUCCESS: return is_slot(m->success.start) && is_slot(m->success.commit);
+	case ENG_MSG_LEADER_CHANGE: return is_slot(m->leader_change.start);
+	case ENG_MSG_HEARTBEAT: return is_slot(m->heartbeat.start) && is_slot(m->heartbeat.commit);
+	case ENG_MSG_HEARTBEAT_ECHO: return is_slot(m->heartbeat_echo.commit);
+	case ENG_MSG_QUERY: return is_range(m->query.first, m->query.after);
+	case ENG_MSG_QUERY_REPLY:
+		return is_slot(m->query_reply.slot) && is_slot(m->query_reply.commit);
+	default: return true;
 	}
 }
 
@@ -377,7 +416,7 @@ eng_msg_decode(const uint8_t *bytes, uint32_t count, struct eng_msg *ret_msg)
 	case ENG_MSG_QUERY_REPLY: ok = decode_query_reply(ret_msg, at, rest); break;
 	default: ok = decode_small(ret_msg, bytes[1], at, rest); break;
 	}
-	return ok ? 0 : -EBADMSG;
+	return ok && has_sound_slots(ret_msg) ? 0 : -EBADMSG;
 }
 
 const char *

@@ -144,6 +144,7 @@ struct eng_msg {
 	};
 };
 
+#define ENG_SLOT_MAX		  ((1ull << 48) - 1) /* a session's number has 48 bits for its slot */
 #define ENG_MSG_HEADER_BYTES	  40
 #define ENG_PROMISE_ENTRY_BYTES	  32
 #define ENG_VALUE_OVERHEAD_BYTES  96 /* bytes of an Accept or QueryReply beside the value, at most */
