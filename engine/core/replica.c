@@ -64,6 +64,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 			r->self = i;
 	}
 	decree_assert(r->self != SET_SELF);
+	r->query_peer = r->self; /* nobody was asked yet */
 	r->stalled_since_ns = NEVER;
 	r->query_ns = NEVER;
 	r->election_ns = NEVER;
@@ -150,6 +151,7 @@ promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_e
 	decree_assert(ballot.n > r->promised.n);
 
 	r->promised = ballot;
+	r->promise_due.wanted = false; /* to a candidate that has lost meanwhile */
 	struct eng_persist *p = persist_add(r, ENG_PERSIST_HARD, fx);
 	p->slot.n = 0;
 	p->value = NULL;
@@ -171,6 +173,7 @@ entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot
 	decree_assert(e->slot.n != slot.n || ballot.n >= e->vballot.n || decided);
 
 	bool was_decided = e->slot.n == slot.n && e->decided;
+	decree_assert(!was_decided || digest_eq(e->digest, digest));
 	if (place != value)
 		memcpy(place, value, bytes);
 	*e = (struct entry){
@@ -343,7 +346,7 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 {
 	int32_t index = peer_index(r, m->src);
 
-	if (index < 0 || (uint32_t)index == r->self || m->group != r->cfg.group) {
+	if (index < 0 || (uint32_t)index == r->self || m->group != r->cfg.group || m->src_disk == 0) {
 		r->counters.dropped_not_member++;
 		return false;
 	}
