@@ -28,7 +28,7 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.frame_bytes = CLUSTER_FRAME_BYTES,
 		.command_bytes_max = 2000,
 		.session_count = 16,
-		.session_window = 1024,
+		.session_window = 64, /* small, so that a story can fall out of it */
 		.heartbeat_ns = 20 * MS,
 		.election_ns = 200 * MS,
 		.disk_stall_ns = 1000 * MS,
@@ -84,7 +84,6 @@ cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed)
 	c->node_count = node_count;
 	c->seed = seed;
 	c->now_ns = 1000 * MS;
-	c->flight = malloc(CLUSTER_FLIGHT_MAX * sizeof(*c->flight));
 	c->fx = calloc(1, sizeof(*c->fx));
 	for (uint16_t node = 1; node <= node_count; node++) {
 		struct cluster_node *n = &c->nodes[node];
@@ -143,16 +142,28 @@ take_writes(struct cluster *c, uint16_t node)
 	}
 }
 
+struct cluster_frame *
+cluster_frame_add(struct cluster *c, uint16_t src, uint16_t dst)
+{
+	decree_assert(c->flight_count < CLUSTER_FLIGHT_MAX);
+	if (c->flight_count == c->flight_room) {
+		c->flight_room = c->flight_room == 0 ? 64 : 2 * c->flight_room;
+		c->flight = realloc(c->flight, c->flight_room * sizeof(*c->flight));
+		decree_assert(c->flight != NULL);
+	}
+	struct cluster_frame *f = &c->flight[c->flight_count++];
+	f->number = c->frame_number++;
+	f->src = src;
+	f->dst = dst;
+	return f;
+}
+
 static void
 send_to(struct cluster *c, uint16_t node, struct eng_msg m, uint16_t dst)
 {
-	decree_assert(c->flight_count < CLUSTER_FLIGHT_MAX);
-	struct cluster_frame *f = &c->flight[c->flight_count++];
+	struct cluster_frame *f = cluster_frame_add(c, node, dst);
 
 	m.dst = dst;
-	f->number = c->frame_number++;
-	f->src = node;
-	f->dst = dst;
 	f->bytes = eng_msg_encode(c->nodes[node].replica, &m, f->data, sizeof(f->data));
 }
 

@@ -69,6 +69,7 @@ struct cluster {
 	struct cluster_node nodes[CLUSTER_NODE_MAX + 1]; /* by node_id, from 1 */
 	struct cluster_frame *flight;			 /* [flight_count] in order of sending */
 	uint32_t flight_count;
+	uint32_t flight_room;
 	struct eng_effects *fx;				 /* of the last step */
 	/* Hooks, all optional; `context` is theirs. */
 	void *context;
@@ -96,6 +97,8 @@ void cluster_persist(struct cluster *c, uint16_t node, uint32_t count);
 /** Deliver flight[index] and remove it (unless @p keep: a duplicate stays in flight). */
 void cluster_deliver(struct cluster *c, uint32_t index, bool keep);
 void cluster_drop(struct cluster *c, uint32_t index);
+/** A frame of the test's own: it fills in bytes and data. */
+struct cluster_frame *cluster_frame_add(struct cluster *c, uint16_t src, uint16_t dst);
 /** Deliver and persist until nothing is left to do; time stands still. */
 void cluster_settle(struct cluster *c);
 /** Let time pass in steps of the next timer, settling after each, until @p ns are over. */

@@ -294,10 +294,7 @@ do_forge(struct story *s, const struct words *w)
 	m.src_disk = eng_disk_short(&c->nodes[m.src].disk);
 	if (type == ENG_MSG_TYPE_COUNT || !forge_body(s, w, &m, value))
 		return false;
-	struct cluster_frame *f = &c->flight[c->flight_count++];
-	f->number = c->frame_number++;
-	f->src = m.src;
-	f->dst = m.dst;
+	struct cluster_frame *f = cluster_frame_add(c, m.src, m.dst);
 	f->bytes = eng_msg_encode(NULL, &m, f->data, sizeof(f->data));
 	return true;
 }
