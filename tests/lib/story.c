@@ -577,6 +577,23 @@ do_submit(struct story *s, const struct words *w)
 	return false;
 }
 
+/* Registrations t1, t2, ... , settled in groups that fit the window. */
+static bool
+do_fill(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+	uint32_t count = (uint32_t)strtoul(w->at[2], NULL, 10);
+
+	for (uint32_t i = 1; node != 0 && i <= count; i++) {
+		char token[DECREE_UUID_BYTES + 1];
+		(void)snprintf(token, sizeof(token), "t%u", i);
+		submit_token(s, node, token);
+		if ((i % 16 == 0 || i == count) && !settle(s))
+			return false;
+	}
+	return node != 0;
+}
+
 static bool
 do_status(struct story *s, const struct words *w)
 {
@@ -635,6 +652,7 @@ static const struct {
 	{ "resume", 2, 2, do_resume },
 	{ "register", 3, 3, do_register },
 	{ "submit", 3, 5, do_submit },
+	{ "fill", 3, 3, do_fill },
 	{ "crash", 2, 2, do_crash },
 	{ "restart", 2, 2, do_restart },
 	{ "wipe", 2, 2, do_wipe },

@@ -24,6 +24,7 @@
  *   register N NAME              open session NAME at node N
  *   submit N NAME SEQ BODY       a command of that session; BODY x*1500 is 1,500 times x
  *   submit N TEXT                a command without a session: a registration with TEXT as its token
+ *   fill N COUNT                 many such commands, t1, t2, ..., settled
  *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
  *   logfull N   logroom N        the log of a node has no room, has room
  *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent
