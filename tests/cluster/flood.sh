@@ -11,7 +11,7 @@ load
 acks_grow 100
 
 note "three clients with 1,024 in flight each"
-seq 1 150000 >"$work/flood"
+seq 1 50000 >"$work/flood"
 pids=
 for i in 1 2 3; do
 	decree submit -c "$client_ini" --in-flight 1024 "$work/flood" >"$work/flood$i.log" 2>&1 &
