@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The session table: every command exactly once, whatever the log repeats (protocol 7.5, 7.5a). */
+#include "engine/core/session.h"
+
+#include "base/assert.h"
+#include "base/digest.h"
+#include "engine/core/value.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SLOT_BYTES 200
+#define WINDOW     64
+#define SESSIONS   4
+#define PART_BYTES (SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES)
+
+struct table {
+	struct eng_sessions *s;
+	void *memory;
+	uint64_t slot;
+	struct eng_applied applied[64];
+	uint32_t count;
+};
+
+static int
+setup(void **state)
+{
+	struct eng_config cfg = {
+		.session_count = SESSIONS,
+		.session_window = WINDOW,
+		.command_bytes_max = 1000,
+		.slot_bytes = SLOT_BYTES,
+	};
+	struct table *t = calloc(1, sizeof(*t));
+
+	t->memory = calloc(1, eng_sessions_bytes(&cfg));
+	t->s = eng_sessions_init(t->memory, &cfg);
+	*state = t;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct table *t = *state;
+
+	free(t->memory);
+	free(t);
+	return 0;
+}
+
+static void
+apply_value(struct table *t, const uint8_t *value, uint32_t bytes)
+{
+	uint64_t cluster_ns;
+
+	t->count = eng_sessions_apply(
+		t->s, (struct decree_slot){ ++t->slot }, value, bytes, t->applied, &cluster_ns);
+}
+
+static enum eng_verdict
+apply(struct table *t, struct decree_session session, uint64_t seq, const void *body,
+	uint32_t bytes)
+{
+	uint8_t value[SLOT_BYTES];
+	struct eng_command c = { session, seq, body, bytes };
+	uint32_t size = eng_value_begin(value, ENG_VALUE_BATCH);
+
+	size = eng_value_add(value, size, sizeof(value), &c);
+	assert_int_not_equal(size, 0);
+	apply_value(t, value, size);
+	assert_int_equal(t->count, 1);
+	return t->applied[0].verdict;
+}
+
+static struct decree_session
+open_session(struct table *t, char name)
+{
+	uint8_t token[DECREE_UUID_BYTES];
+
+	memset(token, name, sizeof(token));
+	assert_int_equal(
+		apply(t, (struct decree_session){ 0 }, 0, token, sizeof(token)), ENG_REGISTERED);
+	return t->applied[0].session;
+}
+
+static void
+test_session_is_named_by_its_slot_and_index(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+
+	assert_int_equal(a.n, 1ull << 16);
+	assert_int_equal(eng_session_find(t->s, (const uint8_t *)"aaaaaaaaaaaaaaaa").n, a.n);
+	assert_int_equal(eng_session_find(t->s, (const uint8_t *)"bbbbbbbbbbbbbbbb").n, 0);
+}
+
+/* A client that lost the answer registers again. */
+static void
+test_same_token_gives_the_same_session(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+
+	assert_int_equal(open_session(t, 'a').n, a.n);
+	assert_int_equal(eng_session_count(t->s), 1);
+}
+
+static void
+test_full_table_refuses_strangers_and_still_knows_its_own(void **state)
+{
+	struct table *t = *state;
+	uint8_t token[DECREE_UUID_BYTES] = "one too many";
+
+	for (char name = 'a'; name < 'a' + SESSIONS; name++)
+		open_session(t, name);
+	assert_int_equal(
+		apply(t, (struct decree_session){ 0 }, 0, token, sizeof(token)), ENG_TABLE_FULL);
+	assert_int_equal(open_session(t, 'b').n, 2ull << 16);
+}
+
+static void
+test_a_repeat_gets_the_first_answer_and_is_not_executed(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+
+	assert_int_equal(apply(t, a, 1, "pay", 3), ENG_EXECUTE);
+	assert_int_equal(apply(t, a, 1, "pay", 3), ENG_PENDING);
+	eng_session_answer(t->s, a, 1, 7, 4711);
+	assert_int_equal(apply(t, a, 1, "pay", 3), ENG_REPLAYED);
+	assert_int_equal(t->applied[0].status, 7);
+	assert_int_equal(t->applied[0].result, 4711);
+	assert_int_equal(eng_session_last(t->s, a), 1);
+}
+
+/* E22: the last one, an older one, and both again after newer ones. */
+static void
+test_nothing_is_executed_twice(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	int executed = 0;
+
+	for (uint64_t seq = 1; seq <= 5; seq++)
+		for (uint64_t again = seq; again >= 1; again--)
+			executed += apply(t, a, again, "body", 4) == ENG_EXECUTE;
+	assert_int_equal(executed, 5);
+}
+
+static void
+test_a_gap_changes_nothing(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+
+	assert_int_equal(apply(t, a, 2, "two", 3), ENG_GAP);
+	assert_int_equal(apply(t, a, UINT64_MAX, "far", 3), ENG_GAP);
+	assert_int_equal(eng_session_last(t->s, a), 0);
+	assert_int_equal(apply(t, a, 1, "one", 3), ENG_EXECUTE);
+	assert_int_equal(apply(t, a, 2, "two", 3), ENG_EXECUTE);
+}
+
+static void
+test_another_body_under_a_used_number_is_a_mismatch(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+
+	assert_int_equal(apply(t, a, 1, "one", 3), ENG_EXECUTE);
+	assert_int_equal(apply(t, a, 1, "eno", 3), ENG_MISMATCH);
+	assert_int_equal(eng_session_last(t->s, a), 1);
+}
+
+/* Nobody knows any more what it answered, so it must not be guessed, let alone executed. */
+static void
+test_older_than_the_kept_replies_is_stale(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint16_t status;
+	uint64_t result;
+
+	for (uint64_t seq = 1; seq <= WINDOW + 1; seq++) {
+		assert_int_equal(apply(t, a, seq, "body", 4), ENG_EXECUTE);
+		eng_session_answer(t->s, a, seq, 0, seq);
+	}
+	assert_int_equal(apply(t, a, 1, "body", 4), ENG_STALE);
+	assert_int_equal(apply(t, a, 0, "body", 4), ENG_STALE);
+	assert_int_equal(apply(t, a, 2, "body", 4), ENG_REPLAYED);
+	assert_int_equal(eng_session_lookup(t->s, a, 1, &status, &result), ENG_STALE);
+	assert_int_equal(eng_session_lookup(t->s, a, 2, &status, &result), ENG_REPLAYED);
+	assert_int_equal(result, 2);
+	assert_int_equal(eng_session_lookup(t->s, a, WINDOW + 2, &status, &result), ENG_GAP);
+}
+
+/* An answer that comes after its place was reused must not land on another command. */
+static void
+test_an_answer_that_is_too_late_is_dropped(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint16_t status;
+	uint64_t result;
+
+	for (uint64_t seq = 1; seq <= WINDOW + 1; seq++)
+		assert_int_equal(apply(t, a, seq, "body", 4), ENG_EXECUTE);
+	eng_session_answer(t->s, a, 1, 9, 9);
+	assert_int_equal(eng_session_lookup(t->s, a, WINDOW + 1, &status, &result), ENG_PENDING);
+}
+
+static void
+test_an_unknown_session_executes_nothing(void **state)
+{
+	struct table *t = *state;
+	uint16_t status;
+	uint64_t result;
+
+	assert_int_equal(apply(t, (struct decree_session){ 5 }, 1, "x", 1), ENG_NO_SESSION);
+	assert_int_equal(
+		eng_session_lookup(t->s, (struct decree_session){ 5 }, 1, &status, &result),
+		ENG_NO_SESSION);
+	assert_int_equal(
+		eng_session_admit(t->s, (struct decree_session){ 5 }, 1), ENG_SUBMIT_NO_SESSION);
+}
+
+static void
+test_the_leader_admits_each_number_once_and_in_order(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+
+	assert_int_equal(eng_session_admit(t->s, a, 2), ENG_SUBMIT_GAP);
+	assert_int_equal(eng_session_admit(t->s, a, 1), ENG_SUBMIT_OK);
+	assert_int_equal(eng_session_admit(t->s, a, 1), ENG_SUBMIT_DUPLICATE);
+	assert_int_equal(eng_session_admit(t->s, a, 2), ENG_SUBMIT_OK);
+	/* A new leadership knows only what was executed. */
+	eng_sessions_admit_reset(t->s);
+	assert_int_equal(eng_session_admit(t->s, a, 1), ENG_SUBMIT_OK);
+}
+
+/* ---- trains ---- */
+
+static void
+apply_part(struct table *t, struct decree_session session, uint64_t seq, uint64_t train,
+	uint32_t part, const uint8_t *body, uint32_t body_bytes)
+{
+	uint32_t parts = eng_value_part_count(body_bytes, SLOT_BYTES);
+	uint32_t offset = part * PART_BYTES;
+	uint8_t value[SLOT_BYTES];
+	struct eng_fragment f = {
+		.session = session,
+		.seq = seq,
+		.train = { train },
+		.part = part,
+		.part_count = parts,
+		.command_bytes = body_bytes,
+		.digest = base_digest(body, body_bytes),
+		.bytes = body + offset,
+		.count = body_bytes - offset < PART_BYTES ? body_bytes - offset : PART_BYTES,
+	};
+
+	apply_value(t, value, eng_value_fragment(value, &f));
+}
+
+static void
+fill_body(uint8_t *body, uint32_t bytes)
+{
+	for (uint32_t i = 0; i < bytes; i++)
+		body[i] = (uint8_t)(i * 7);
+}
+
+static void
+test_a_train_is_executed_with_its_last_fragment(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint8_t body[500];
+
+	fill_body(body, sizeof(body));
+	for (uint32_t part = 0; part < 4; part++) {
+		assert_int_equal(part == 0 ? 0 : t->count, 0);
+		apply_part(t, a, 1, 2, part, body, sizeof(body));
+	}
+	assert_int_equal(t->count, 1);
+	assert_int_equal(t->applied[0].verdict, ENG_EXECUTE);
+	assert_int_equal(t->applied[0].bytes, sizeof(body));
+	assert_memory_equal(t->applied[0].body, body, sizeof(body));
+}
+
+static void
+test_any_other_slot_closes_a_train(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	struct decree_session b = open_session(t, 'b');
+	uint8_t body[500];
+
+	fill_body(body, sizeof(body));
+	apply_part(t, a, 1, 3, 0, body, sizeof(body));
+	apply_part(t, a, 1, 3, 1, body, sizeof(body));
+	assert_int_equal(apply(t, b, 1, "x", 1), ENG_EXECUTE);
+	apply_part(t, a, 1, 3, 2, body, sizeof(body));
+	assert_int_equal(t->count, 0);
+	apply_part(t, a, 1, 3, 3, body, sizeof(body));
+	assert_int_equal(t->count, 0);
+	assert_int_equal(eng_session_last(t->s, a), 0);
+
+	/* The client sends the same number again, as a train of its own. */
+	uint64_t train = t->slot + 1;
+	for (uint32_t part = 0; part < 4; part++)
+		apply_part(t, a, 1, train, part, body, sizeof(body));
+	assert_int_equal(t->count, 1);
+	assert_int_equal(t->applied[0].verdict, ENG_EXECUTE);
+}
+
+static void
+test_fragments_out_of_order_are_nothing(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint8_t body[500];
+
+	fill_body(body, sizeof(body));
+	static const uint32_t orders[][4] = { { 1, 0, 2, 3 }, { 0, 0, 1, 2 }, { 0, 2, 1, 3 },
+		{ 0, 1, 1, 2 } };
+	for (uint32_t i = 0; i < 4; i++) {
+		uint64_t train = t->slot + 1;
+		for (uint32_t j = 0; j < 4; j++) {
+			apply_part(t, a, 1, train, orders[i][j], body, sizeof(body));
+			assert_int_equal(t->count, 0);
+		}
+	}
+}
+
+/* A train whose parts do not make the body that its digest names is dropped, not executed. */
+static void
+test_a_train_with_a_wrong_digest_is_dropped(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint8_t body[500];
+	uint8_t other[500];
+
+	fill_body(body, sizeof(body));
+	fill_body(other, sizeof(other));
+	other[450] ^= 1;
+	for (uint32_t part = 0; part < 4; part++)
+		apply_part(t, a, 1, 2, part, part == 3 ? other : body, sizeof(body));
+	assert_int_equal(t->count, 0);
+	assert_int_equal(eng_session_last(t->s, a), 0);
+}
+
+static void
+test_a_train_beyond_the_command_limit_is_dropped(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint8_t body[1001];
+
+	fill_body(body, sizeof(body));
+	for (uint32_t part = 0; part < eng_value_part_count(sizeof(body), SLOT_BYTES); part++)
+		apply_part(t, a, 1, 2, part, body, sizeof(body));
+	assert_int_equal(t->count, 0);
+}
+
+/* Cluster time never goes backwards, whatever the stamps say (7.3). */
+static void
+test_cluster_time_never_goes_backwards(void **state)
+{
+	static const uint64_t stamps[] = { 10, 30, 20, 31 };
+	static const uint64_t expected[] = { 10, 30, 30, 31 };
+	struct table *t = *state;
+	uint8_t value[ENG_VALUE_HEADER_BYTES];
+
+	for (uint32_t i = 0; i < 4; i++) {
+		uint64_t cluster_ns;
+		eng_value_begin(value, ENG_VALUE_NOOP);
+		eng_value_set_stamp(value, stamps[i]);
+		eng_sessions_apply(t->s, (struct decree_slot){ i + 1 }, value, sizeof(value),
+			t->applied, &cluster_ns);
+		assert_int_equal(cluster_ns, expected[i]);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_session_is_named_by_its_slot_and_index, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_same_token_gives_the_same_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_full_table_refuses_strangers_and_still_knows_its_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_repeat_gets_the_first_answer_and_is_not_executed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_is_executed_twice, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_gap_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_another_body_under_a_used_number_is_a_mismatch, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_older_than_the_kept_replies_is_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_an_answer_that_is_too_late_is_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_an_unknown_session_executes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_leader_admits_each_number_once_and_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_train_is_executed_with_its_last_fragment, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_any_other_slot_closes_a_train, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_fragments_out_of_order_are_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_train_with_a_wrong_digest_is_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_train_beyond_the_command_limit_is_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_cluster_time_never_goes_backwards, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

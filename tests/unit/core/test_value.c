@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bytes of a slot's value: what was written is read back, and nothing else is read. */
+#include "engine/core/value.h"
+
+#include "base/bytes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SLOT_BYTES 300
+
+static uint32_t
+make_noop(uint8_t *value)
+{
+	eng_value_begin(value, ENG_VALUE_NOOP);
+	eng_value_set_stamp(value, 12345);
+	return ENG_VALUE_HEADER_BYTES;
+}
+
+static uint32_t
+make_batch(uint8_t *value)
+{
+	uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
+	struct eng_command c = { { 7 << 16 }, 3, (const uint8_t *)"hello", 5 };
+
+	bytes = eng_value_add(value, bytes, SLOT_BYTES, &c);
+	c = (struct eng_command){ { 8 << 16 | 1 }, 4, (const uint8_t *)"", 0 };
+	return eng_value_add(value, bytes, SLOT_BYTES, &c);
+}
+
+static uint32_t
+make_fragment(uint8_t *value)
+{
+	struct eng_fragment f = {
+		.session = { 9 },
+		.seq = 2,
+		.train = { 40 },
+		.part = 1,
+		.part_count = 3,
+		.command_bytes = 20,
+		.digest = { 1, 2 },
+		.bytes = (const uint8_t *)"fragment",
+		.count = 8,
+	};
+
+	return eng_value_fragment(value, &f);
+}
+
+static uint32_t
+make_config(uint8_t *value)
+{
+	struct eng_membership m = {
+		.epoch = 1,
+		.q1 = 2,
+		.q2 = 2,
+		.slot_bytes = 1400,
+		.alpha = 512,
+		.command_bytes_max = 65536,
+		.session_count = 1000,
+		.session_window = 1024,
+		.member_count = 3,
+		.members = { { 1, 11 }, { 4, 44 }, { 9, 99 } },
+	};
+
+	return eng_value_config(value, &m);
+}
+
+static const struct {
+	const char *name;
+	enum eng_value_kind kind;
+	uint32_t (*make)(uint8_t *value);
+} kinds[] = {
+	{ "noop", ENG_VALUE_NOOP, make_noop },
+	{ "batch", ENG_VALUE_BATCH, make_batch },
+	{ "fragment", ENG_VALUE_FRAGMENT, make_fragment },
+	{ "config", ENG_VALUE_CONFIG, make_config },
+};
+#define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
+
+/* An exact copy on the heap, so that a sanitizer sees a read past the end. */
+static int
+decode(const uint8_t *value, uint32_t bytes)
+{
+	uint8_t *copy = malloc(bytes + 1);
+	struct eng_value v;
+
+	memcpy(copy, value, bytes);
+	int rc = eng_value_decode(copy, bytes, &v);
+	free(copy);
+	return rc;
+}
+
+static void
+test_every_truncation_and_every_tail_is_refused(void **state)
+{
+	uint8_t value[SLOT_BYTES + 1] = { 0 };
+
+	(void)state;
+	for (uint32_t i = 0; i < KIND_COUNT; i++) {
+		uint32_t bytes = kinds[i].make(value);
+		assert_int_equal(decode(value, bytes), 0);
+		for (uint32_t cut = 0; cut < bytes; cut++)
+			assert_int_not_equal(decode(value, cut), 0);
+		value[bytes] = 0;
+		assert_int_not_equal(decode(value, bytes + 1), 0);
+	}
+}
+
+static void
+test_every_zero_must_be_zero(void **state)
+{
+	static const uint32_t offsets[] = { 1, 4, 5, 6, 7 };
+	uint8_t value[SLOT_BYTES];
+
+	(void)state;
+	for (uint32_t i = 0; i < KIND_COUNT; i++) {
+		uint32_t bytes = kinds[i].make(value);
+		for (uint32_t j = 0; j < 5; j++) {
+			value[offsets[j]] ^= 1;
+			assert_int_not_equal(decode(value, bytes), 0);
+			value[offsets[j]] ^= 1;
+		}
+	}
+}
+
+/* Each length and count of each kind, told wrong in every way that fits its field. */
+static void
+test_every_lie_about_a_length_is_refused(void **state)
+{
+	static const struct {
+		uint32_t kind;
+		uint32_t offset;
+		uint32_t field_bytes;
+	} rows[] = {
+		{ 0, 2, 2 },
+		{ 1, 2, 2 },
+		{ 1, 32, 2 },
+		{ 1, 55, 2 },
+		{ 2, 2, 2 },
+		{ 2, 52, 4 },
+		{ 3, 2, 2 },
+		{ 3, 22, 2 },
+	};
+	uint8_t value[SLOT_BYTES];
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint32_t bytes = kinds[rows[i].kind].make(value);
+		uint32_t truth = rows[i].field_bytes == 2 ? load_u16(value + rows[i].offset)
+							  : load_u32(value + rows[i].offset);
+		for (uint32_t lie = 0; lie < 70000; lie++) {
+			if (lie == truth || (rows[i].field_bytes == 2 && lie > UINT16_MAX))
+				continue;
+			if (rows[i].field_bytes == 2)
+				store_u16(value + rows[i].offset, (uint16_t)lie);
+			else
+				store_u32(value + rows[i].offset, lie);
+			if (eng_value_decode(value, bytes, &(struct eng_value){ 0 }) == 0)
+				fail_msg("%s: %u instead of %u at %u", kinds[rows[i].kind].name,
+					lie, truth, rows[i].offset);
+		}
+	}
+}
+
+static void
+test_a_batch_gives_its_commands_back_in_order(void **state)
+{
+	uint8_t value[SLOT_BYTES];
+	struct eng_command c;
+	struct eng_value v;
+
+	(void)state;
+	uint32_t bytes = make_batch(value);
+	eng_value_set_stamp(value, 77);
+	assert_int_equal(eng_value_decode(value, bytes, &v), 0);
+	assert_int_equal(v.count, 2);
+	assert_int_equal(v.stamp_ns, 77);
+	assert_true(eng_value_next(&v, &c));
+	assert_int_equal(c.session.n, 7 << 16);
+	assert_int_equal(c.seq, 3);
+	assert_int_equal(c.bytes, 5);
+	assert_memory_equal(c.body, "hello", 5);
+	assert_true(eng_value_next(&v, &c));
+	assert_int_equal(c.bytes, 0);
+	assert_false(eng_value_next(&v, &c));
+}
+
+static void
+test_a_command_that_does_not_fit_is_not_added(void **state)
+{
+	uint8_t value[SLOT_BYTES];
+	uint8_t body[SLOT_BYTES] = { 0 };
+	struct eng_command c = { { 1 }, 1, body,
+		SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_COMMAND_HEADER_BYTES };
+	uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
+
+	(void)state;
+	c.bytes++;
+	assert_int_equal(eng_value_add(value, bytes, SLOT_BYTES, &c), 0);
+	c.bytes--;
+	assert_int_equal(eng_value_add(value, bytes, SLOT_BYTES, &c), SLOT_BYTES);
+}
+
+static void
+test_a_fragment_comes_back(void **state)
+{
+	uint8_t value[SLOT_BYTES];
+	struct eng_value v;
+
+	(void)state;
+	uint32_t bytes = make_fragment(value);
+	assert_int_equal(eng_value_decode(value, bytes, &v), 0);
+	assert_int_equal(v.fragment.session.n, 9);
+	assert_int_equal(v.fragment.train.n, 40);
+	assert_int_equal(v.fragment.part, 1);
+	assert_int_equal(v.fragment.part_count, 3);
+	assert_int_equal(v.fragment.command_bytes, 20);
+	assert_int_equal(v.fragment.count, 8);
+	assert_memory_equal(v.fragment.bytes, "fragment", 8);
+	store_u32(value + 40, 3); /* part 3 of 3, counted from 0 */
+	assert_int_not_equal(eng_value_decode(value, bytes, &v), 0);
+}
+
+/* Quorums that do not intersect, members out of order or without a number: refused by the decoder. */
+static void
+test_a_senseless_configuration_is_refused(void **state)
+{
+	static const struct {
+		uint32_t offset;
+		uint8_t byte;
+	} rows[] = {
+		{ 16, 0 }, /* epoch 0 */
+		{ 20, 1 }, /* q1 + q2 = 3 of 3 */
+		{ 20, 4 }, /* q1 of 3 members */
+		{ 21, 4 }, /* q2 */
+		{ 48, 0 }, /* member id 0 */
+		{ 64, 1 }, /* the same id twice */
+		{ 80, 2 }, /* descending */
+		{ 50, 1 }, /* a zero that is not */
+		{ 44, 1 },
+	};
+	uint8_t value[SLOT_BYTES];
+	struct eng_value v;
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint32_t bytes = make_config(value);
+		assert_int_equal(eng_value_decode(value, bytes, &v), 0);
+		value[rows[i].offset] = rows[i].byte;
+		assert_int_not_equal(eng_value_decode(value, bytes, &v), 0);
+	}
+}
+
+static void
+test_part_counts_meet_at_the_borders(void **state)
+{
+	uint32_t whole = SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_COMMAND_HEADER_BYTES;
+	uint32_t per_part = SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
+
+	(void)state;
+	assert_int_equal(eng_value_part_count(0, SLOT_BYTES), 1);
+	assert_int_equal(eng_value_part_count(whole, SLOT_BYTES), 1);
+	assert_int_equal(eng_value_part_count(whole + 1, SLOT_BYTES), 2);
+	assert_int_equal(eng_value_part_count(2 * per_part, SLOT_BYTES), 2);
+	assert_int_equal(eng_value_part_count(2 * per_part + 1, SLOT_BYTES), 3);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_truncation_and_every_tail_is_refused),
+		cmocka_unit_test(test_every_zero_must_be_zero),
+		cmocka_unit_test(test_every_lie_about_a_length_is_refused),
+		cmocka_unit_test(test_a_batch_gives_its_commands_back_in_order),
+		cmocka_unit_test(test_a_command_that_does_not_fit_is_not_added),
+		cmocka_unit_test(test_a_fragment_comes_back),
+		cmocka_unit_test(test_a_senseless_configuration_is_refused),
+		cmocka_unit_test(test_part_counts_meet_at_the_borders),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
