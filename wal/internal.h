@@ -97,6 +97,7 @@ struct wal_prewrite {
 	uint64_t identifiers_bytes; /* the same of the other file */
 	uint64_t noted_bytes;       /* segments_bytes of the session page on disk */
 	uint64_t bytes_per_second;
+	uint64_t head_seen; /* of the append path, when the last piece was written */
 	uint64_t due_ns;
 	uint32_t piece_bytes; /* in flight; 0 = none */
 	bool piece_is_identifiers;
