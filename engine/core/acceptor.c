@@ -190,8 +190,14 @@ on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 	follow(r, m->src, m->ballot, fx);
 	if (!ballot_eq(r->ack.ballot, m->ballot))
 		ack_reset(r, m);
-	accept_value(r, m, fx);
+	/* The commit index first, so that the record of this slot carries it as its hint: whoever holds
+	 * slot 2 on disk must know from its disk alone that slot 1, the membership, is decided. */
 	learn_commit(r, m->ballot, m->accept.start, m->accept.commit, fx);
+	if (r->halt != ENG_HALT_NONE)
+		return;
+	accept_value(r, m, fx);
+	if (m->accept.slot.n <= m->accept.commit.n)
+		learn_commit(r, m->ballot, m->accept.start, m->accept.commit, fx);
 }
 
 /* ---- what became durable ---- */

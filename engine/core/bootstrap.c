@@ -2,9 +2,12 @@
 /*
  * The first slot: who the members are, and with which disks (protocol 12.0).
  *
- * The first leader of a new cluster needs a promise of every member, writes all disks into slot 1, and
- * takes no command before slot 1 is durable on all of them. From then on a node that turns up with another
- * disk under a known id is not a member: an acceptor that has forgotten its promises must never vote.
+ * The first leader of a new cluster needs a promise of every member, writes all disks into slot 1, and takes
+ * no command before slot 1 and, behind it, an empty slot 2 are durable on all of them. The record of slot 2
+ * carries the hint that slot 1 is decided, so from its disk alone every member knows all disks before there
+ * is anything to lose. From then on a node without that knowledge has lost its disk: it needs the promise of
+ * every member, the others turn it away, and its votes do not count. An acceptor that has forgotten its
+ * promises must never vote.
  */
 #include "engine/core/replica.h"
 

@@ -397,26 +397,18 @@ has_learned_all(const struct eng_replica *r)
 	return true;
 }
 
-/*
- * Before the first configuration is decided nobody knows whose disk may be new, so every member must
- * answer. A second slot anywhere proves that the first one was once durable everywhere (12.0).
- */
-static bool
-is_bootstrap(const struct eng_replica *r)
-{
-	return r->members.epoch == 0 && r->prepare_last.n < 2;
-}
 
 void
 campaign_continue(struct eng_replica *r, struct eng_effects *fx)
 {
-	uint32_t needed = is_bootstrap(r) ? r->cfg.member_count : r->cfg.q1;
+	/* Before we know the first configuration we do not know whose disk may be new, our own included:
+	 * every member must answer, and one that knows better turns a new disk away (12.0). */
+	uint32_t needed = r->members.epoch == 0 ? r->cfg.member_count : r->cfg.q1;
 
 	if (r->campaign != CAMPAIGN_PREPARING || r->halt != ENG_HALT_NONE)
 		return;
 	if (!is_quorum(r, promised_members(r), needed) || !has_learned_all(r))
 		return;
-	r->bootstrapping = is_bootstrap(r);
 	r->campaign = CAMPAIGN_NONE;
 	leader_begin(r, fx);
 }

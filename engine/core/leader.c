@@ -183,15 +183,14 @@ leader_check_ready(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->role != DECREE_LEADER || r->ready || r->halt != ENG_HALT_NONE)
 		return;
-	if (r->bootstrapping && r->chosen.n >= 1) {
-		/* The first configuration is durable everywhere. A second slot proves it to every later
-		 * leader, who then needs a quorum only. */
-		r->bootstrapping = false;
+	if (r->bootstrapping && r->chosen.n >= 1 && r->next.n == 2) {
 		propose_noop(r, r->next, fx);
 		r->next.n++;
 		r->inherit_next = r->next;
 		r->prepare_last.n = r->next.n - 1;
 	}
+	if (r->bootstrapping && r->chosen.n >= 2)
+		r->bootstrapping = false; /* durable everywhere, and everywhere known to be */
 	if (r->inherit_next.n < r->next.n || r->chosen.n < r->prepare_last.n)
 		return;
 	r->ready = true;
@@ -217,8 +216,12 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->election_ns = NEVER;
 	r->campaign_retry_ns = NEVER;
 	r->ready = false;
+	/* A third slot was never proposed before the second was durable everywhere. */
+	r->bootstrapping = r->chosen.n < 2 && r->prepare_last.n < 3;
 	if (r->bootstrapping && r->prepare_last.n < 1)
 		r->prepare_last.n = 1;
+	if (r->prepare_last.n < r->last.n)
+		r->prepare_last = r->last; /* learned as decided while we were campaigning */
 	if (r->prepare_last.n < r->chosen.n)
 		r->prepare_last = r->chosen;
 	r->start = slot_next(r->chosen);
@@ -254,7 +257,7 @@ static void
 count_vote(struct eng_replica *r, struct decree_slot slot, uint32_t member)
 {
 	struct entry *e = entry_find(r, slot);
-	bool needs_all = r->bootstrapping && slot.n == 1;
+	bool needs_all = r->bootstrapping && slot.n <= 2;
 
 	if (e == NULL || !ballot_eq(e->vballot, r->ballot))
 		return; /* inherited and not proposed yet */
@@ -315,7 +318,8 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 		slot = r->chosen.n + 1;
 	for (; slot < m->accepted.after.n; slot++)
 		count_vote(r, (struct decree_slot){ slot }, member);
-	if (m->accepted.start.n <= p->matched.n && p->matched.n < m->accepted.after.n) {
+	/* A run that begins later than ours ended: what lies between was learned there as decided. */
+	if (p->matched.n < m->accepted.after.n && m->accepted.start.n < m->accepted.after.n) {
 		p->matched = m->accepted.after;
 		p->rto_ns = RTO_NS_MIN;
 		p->retry_ns = 0;
@@ -453,6 +457,11 @@ submit_train(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
 	if (!is_open_train(r, c) && !train_begin(r, c, parts, &status, fx))
 		return status;
 	r->train.used_ns = r->now_ns;
+	if (r->train.part_next + 1 == r->train.part_count &&
+		!digest_eq(r->train.digest, base_digest(c->body, c->bytes))) {
+		r->train.part_count = 0; /* other bytes than it began with: leave it, begin anew */
+		return ENG_SUBMIT_BUSY;
+	}
 	while (r->train.part_next < r->train.part_count) {
 		if (!window_has_room(r, 1) || !fx_has_room(fx, 1, 1))
 			return ENG_SUBMIT_BUSY;
