@@ -60,9 +60,10 @@ uint32_t eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, con
 void eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result);
 
-/** What a repeated command would get: REPLAYED, PENDING, STALE, NO_SESSION; GAP if it is not executed yet. */
-enum eng_verdict eng_session_lookup(const struct eng_sessions *s, struct decree_session session,
-	uint64_t seq, uint16_t *ret_status, uint64_t *ret_result);
+/** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION; GAP if it is not
+ * executed yet. */
+enum eng_verdict eng_session_lookup(const struct eng_sessions *s, const struct eng_command *command,
+	uint16_t *ret_status, uint64_t *ret_result);
 
 /** The session that a client token opened, 0 if none. */
 struct decree_session eng_session_find(

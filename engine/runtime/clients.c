@@ -229,9 +229,10 @@ on_duplicate(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	struct client_reply r = { .session = c->session, .seq = c->seq };
 
 	own_session(g, c->session, from);
-	switch (eng_session_lookup(g->sessions, c->session, c->seq, &r.status, &r.result)) {
+	switch (eng_session_lookup(g->sessions, c, &r.status, &r.result)) {
 	case ENG_REPLAYED: r.kind = CLIENT_REPLY_APPLIED; break;
 	case ENG_STALE: r.kind = CLIENT_REPLY_STALE; break;
+	case ENG_MISMATCH: r.kind = CLIENT_REPLY_MISMATCH; break;
 	case ENG_NO_SESSION: r.kind = CLIENT_REPLY_NO_SESSION; break;
 	default: return; /* on its way, or parked: its answer will come */
 	}
@@ -356,9 +357,11 @@ assembly_of(struct shard *s, const struct shard_group *g, const struct client_fr
 			a = at;
 			break;
 		}
-		if (at->used < a->used)
+		if (a->is_waiting || (!at->is_waiting && at->used < a->used))
 			a = at;
 	}
+	if (a->is_waiting && (a->group != g || a->session.n != f->session.n))
+		return NULL; /* all are whole and find no room: the sender repeats */
 	if (a->group == g && a->session.n == f->session.n) {
 		if (a->seq < f->seq && eng_session_last(g->sessions, f->session) < a->seq)
 			return NULL;

@@ -163,12 +163,28 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 	}
 }
 
+/* Session numbers are no secrets: a client may have used ours. What was executed must be what we gave. */
+static bool
+is_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *a)
+{
+	const struct gateway_entry *entry = entry_of(s, gw, a->seq);
+
+	return a->seq == gw->executed + 1 && a->seq <= gw->popped && entry->bytes == a->bytes &&
+		memcmp(entry->body, a->body, a->bytes) == 0;
+}
+
 void
 gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a)
 {
 	if (a->verdict == ENG_EXECUTE) {
-		decree_assert(a->seq == gw->executed + 1);
-		decree_assert(a->seq <= gw->popped);
+		if (!is_ours(s, gw, a)) {
+			shard_note(s, DECREE_LOG_ERROR,
+				"group %u: somebody else used the session of a proposer of this node: a "
+				"client with the client key borrowed its number. The proposer is closed",
+				gw->group->config.group);
+			refuse_all(s, gw);
+			return;
+		}
 		gw->executed = a->seq;
 		if (gw->sent < gw->executed)
 			gw->sent = gw->executed; /* given before a rewind, and it made it */
@@ -189,6 +205,8 @@ gateway_on_answer(
 {
 	struct gateway_entry *entry = entry_of(s, gw, seq);
 
+	if (gw->is_refused)
+		return; /* its proposer has the outcome already */
 	decree_assert(entry->seq == seq); /* answered once, and not before it was executed */
 	complete(gw, entry, DECREE_APPLIED, status, result);
 }

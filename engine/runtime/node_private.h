@@ -75,6 +75,7 @@ struct node_shard {
 	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
 	void *machines[SHARD_GROUP_COUNT_MAX];
 	uint64_t found_boot_count;
+	const char *refusal; /* why recovery was refused, NULL: not by us */
 
 	pthread_t thread;
 	bool has_thread;	 /* to be joined */

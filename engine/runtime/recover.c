@@ -216,7 +216,11 @@ on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 
 	if (generation == 0)
 		return 0; /* the first start */
-	return shard_recover_meta(ns->shard, blob, bytes, &ns->found_boot_count);
+	int rc = shard_recover_meta(ns->shard, blob, bytes, &ns->found_boot_count);
+	if (rc != 0)
+		ns->refusal = "the hard state was written by another version, or with another number of "
+			      "groups: compare [cluster] groups and shards with those at format time";
+	return rc;
 }
 
 static int
@@ -226,8 +230,11 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	struct node_shard *ns = context;
 	char text[DECREE_ERROR_BYTES];
 
-	if (shard_recover_record(ns->shard, tag, payload, payload_bytes, *place) != 0)
+	if (shard_recover_record(ns->shard, tag, payload, payload_bytes, *place) != 0) {
+		ns->refusal = "a record belongs to a group that is not here: compare [cluster] groups and "
+			      "shards with those at format time";
 		return -EBADMSG;
+	}
 	return shard_stop_reason(ns->shard, text) == SHARD_RUNS ? 0 : -EBADMSG;
 }
 
@@ -264,6 +271,8 @@ open_log(struct node_shard *ns, char *ret_error)
 
 		if (shard_stop_reason(ns->shard, text) != SHARD_RUNS)
 			snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s: %.300s", path, text);
+		else if (ns->refusal != NULL)
+			snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s: %s", path, ns->refusal);
 	}
 	return rc;
 }

@@ -156,6 +156,8 @@ finish_job(struct shard *s, struct log_job *job)
 	struct net_frame frame;
 
 	job->group = NULL;
+	if (job->slot_count > 0 && !job->is_read[0])
+		return; /* no answer at all: the client repeats, and gives up if it stays like this */
 	if (!out_frame(s, &frame))
 		return;
 	client_log_reply_begin(&w, frame.payload, s->config.frame_bytes, g->config.group, s->node_id,
@@ -163,6 +165,10 @@ finish_job(struct shard *s, struct log_job *job)
 	for (uint32_t i = 0; i < job->slot_count && next_index == 0; i++) {
 		uint32_t k = 0;
 
+		if (!job->is_read[i]) { /* all reads were in use: the list ends here, and says so */
+			next = (struct decree_slot){ job->first.n + i };
+			break;
+		}
 		while (k < job->entry_counts[i] && client_log_reply_add(&w, &job->entries[i][k]))
 			k++;
 		if (k == job->entry_counts[i] && !job->is_cut[i])
@@ -178,12 +184,13 @@ finish_job(struct shard *s, struct log_job *job)
 	out_push(s, &frame);
 }
 
-/* @param value  NULL: it could not be read; its slot is left out of the reply */
+/* @param value  NULL: it could not be read; the reply ends before its slot */
 void
 report_log_value(struct shard *s, struct log_job *job, uint16_t job_slot, const uint8_t *value,
 	uint32_t bytes)
 {
 	decree_assert(job->group != NULL && job->reads_open > 0);
+	job->is_read[job_slot] = value != NULL;
 	if (value != NULL)
 		add_value(job, job_slot, value, bytes);
 	if (--job->reads_open == 0)
@@ -219,6 +226,7 @@ report_log(struct shard *s, struct shard_group *g, struct net_endpoint to,
 		(uint32_t)min_u64(wanted, g->applied.n - first + 1);
 	memset(job->entry_counts, 0, sizeof(job->entry_counts));
 	memset(job->is_cut, 0, sizeof(job->is_cut));
+	memset(job->is_read, 0, sizeof(job->is_read));
 	job->reads_open = 1; /* this function's own, until every read has been asked for */
 	for (uint32_t i = 0; i < job->slot_count; i++)
 		if (reads_ask_job(s, job, (uint16_t)i, (struct decree_slot){ first + i }))

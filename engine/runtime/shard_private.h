@@ -186,6 +186,7 @@ struct log_job {
 	uint32_t slot_count;
 	uint32_t reads_open;
 	uint16_t entry_counts[LOG_JOB_SLOTS_MAX];
+	bool is_read[LOG_JOB_SLOTS_MAX];
 	bool is_cut[LOG_JOB_SLOTS_MAX]; /* more commands in the slot than entries */
 	struct decree_log_entry *entries[LOG_JOB_SLOTS_MAX]; /* [LOG_JOB_ENTRIES_MAX] each */
 };

@@ -77,6 +77,15 @@ apply(struct table *t, struct decree_session session, uint64_t seq, const void *
 	return t->applied[0].verdict;
 }
 
+static enum eng_verdict
+lookup(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
+	uint16_t *ret_status, uint64_t *ret_result)
+{
+	const struct eng_command c = { session, seq, (const uint8_t *)"body", 4 };
+
+	return eng_session_lookup(s, &c, ret_status, ret_result);
+}
+
 static struct decree_session
 open_session(struct table *t, char name)
 {
@@ -192,10 +201,13 @@ test_older_than_the_kept_replies_is_stale(void **state)
 	assert_int_equal(apply(t, a, 1, "body", 4), ENG_STALE);
 	assert_int_equal(apply(t, a, 0, "body", 4), ENG_STALE);
 	assert_int_equal(apply(t, a, 2, "body", 4), ENG_REPLAYED);
-	assert_int_equal(eng_session_lookup(t->s, a, 1, &status, &result), ENG_STALE);
-	assert_int_equal(eng_session_lookup(t->s, a, 2, &status, &result), ENG_REPLAYED);
+	assert_int_equal(lookup(t->s, a, 1, &status, &result), ENG_STALE);
+	assert_int_equal(lookup(t->s, a, 2, &status, &result), ENG_REPLAYED);
 	assert_int_equal(result, 2);
-	assert_int_equal(eng_session_lookup(t->s, a, WINDOW + 2, &status, &result), ENG_GAP);
+	assert_int_equal(lookup(t->s, a, WINDOW + 2, &status, &result), ENG_GAP);
+
+	const struct eng_command other = { a, 2, (const uint8_t *)"other", 5 };
+	assert_int_equal(eng_session_lookup(t->s, &other, &status, &result), ENG_MISMATCH);
 }
 
 /* An answer that comes after its place was reused must not land on another command. */
@@ -210,7 +222,7 @@ test_an_answer_that_is_too_late_is_dropped(void **state)
 	for (uint64_t seq = 1; seq <= WINDOW + 1; seq++)
 		assert_int_equal(apply(t, a, seq, "body", 4), ENG_EXECUTE);
 	eng_session_answer(t->s, a, 1, 9, 9);
-	assert_int_equal(eng_session_lookup(t->s, a, WINDOW + 1, &status, &result), ENG_PENDING);
+	assert_int_equal(lookup(t->s, a, WINDOW + 1, &status, &result), ENG_PENDING);
 }
 
 static void
@@ -222,7 +234,7 @@ test_an_unknown_session_executes_nothing(void **state)
 
 	assert_int_equal(apply(t, (struct decree_session){ 5 }, 1, "x", 1), ENG_NO_SESSION);
 	assert_int_equal(
-		eng_session_lookup(t->s, (struct decree_session){ 5 }, 1, &status, &result),
+		lookup(t->s, (struct decree_session){ 5 }, 1, &status, &result),
 		ENG_NO_SESSION);
 	assert_int_equal(
 		eng_session_admit(t->s, (struct decree_session){ 5 }, 1), ENG_SUBMIT_NO_SESSION);
