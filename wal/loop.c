@@ -66,7 +66,8 @@ log_submit(void *log, uint64_t now_ns)
 			      count); /* the disk has room for all that a log ever has in flight */
 		w->inflight_count += count;
 	}
-	if (count > 0 || w->read_count > 0)
+	/* Also for what an earlier kick could not hand over (the kernel was short of memory). */
+	if (w->inflight_count > 0)
 		w->ops->kick(w->disk);
 }
 
