@@ -55,7 +55,7 @@ cluster exec bash -c '
 	for n in 1 2 3; do
 		for size in 1 16 64 200 1400; do
 			for i in 1 2 3 4 5 6 7 8; do
-				head -c $size /dev/urandom >/dev/udp/10.77.0.$n/${port:-4900}
+				head -c $size /dev/urandom >/dev/udp/10.77.0.$n/${port:-7400}
 			done
 		done
 	done' 2>/dev/null

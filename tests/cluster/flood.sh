@@ -22,7 +22,7 @@ cluster exec bash -c '
 	port=$(sed -n "s/^base_port = //p" "$DECREE_CONFIG")
 	noise=$(head -c 800 /dev/urandom | base64 -w 0)
 	for i in $(seq 20000); do
-		echo "$noise" >/dev/udp/10.77.0.'"$lead"'/${port:-4900}
+		echo "$noise" >/dev/udp/10.77.0.'"$lead"'/${port:-7400}
 	done' 2>/dev/null
 for pid in $pids; do
 	wait "$pid" || fail "a client was not served: $(tail -n 3 "$work"/flood?.log)"

@@ -137,9 +137,14 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 	if (n->applied_count == o->order_count) {
 		sim_check(sim, o->order_count < SIM_COMMAND_MAX, "the run outgrew the oracle");
 		check_once(sim, c);
-		o->order[o->order_count++] = (struct sim_order){ c->slot, c->index, c->session, c->seq, d };
+		o->order[o->order_count++] = (struct sim_order){ c->slot, c->index, c->session, c->seq,
+			proposer_of(c), d };
 		sim_check(sim, proposer_of(c) != 0 && load_u64((const uint8_t *)c->body + 8) == c->seq,
 			"slot %lu holds a command that nobody proposed", c->slot.n);
+		sim_check(sim, o->executed[proposer_of(c)] + 1 == c->seq,
+			"command %lu of proposer %lu executed twice or out of order", c->seq,
+			proposer_of(c));
+		o->executed[proposer_of(c)] = c->seq;
 	}
 	const struct sim_order *first = &o->order[n->applied_count++];
 	sim_check(sim, first->slot.n == c->slot.n && first->index == c->index &&
@@ -153,10 +158,9 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 void
 oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq)
 {
-	(void)proposer, (void)seq;
 	sim->oracle.acked_count++;
-	sim_check(sim, sim->oracle.acked_count <= sim->oracle.order_count,
-		"more was acknowledged than executed");
+	sim_check(sim, seq <= sim->oracle.executed[proposer],
+		"command %lu of proposer %lu was acknowledged and never executed", seq, proposer);
 }
 
 /* What a person wants to see of a run that got stuck. */

@@ -124,12 +124,14 @@ struct sim_node {
 
 #define SIM_SLOT_MAX	16384
 #define SIM_COMMAND_MAX 65536
+#define SIM_PROPOSER_MAX 4096
 
 struct sim_order { /* one executed command, in the order of the log */
 	struct decree_slot slot;
 	uint32_t index;
 	struct decree_session session;
 	uint64_t seq;
+	uint64_t proposer; /* as the body names it */
 	struct decree_digest digest;
 };
 
@@ -145,6 +147,7 @@ struct sim_oracle {
 	struct sim_order *order; /* [SIM_COMMAND_MAX] */
 	uint64_t order_count;
 	struct sim_value *values; /* [SIM_VALUE_COUNT] */
+	uint64_t *executed; /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
 	uint64_t acked_count;
 	uint64_t leader_changes;
 };

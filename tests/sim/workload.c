@@ -58,6 +58,7 @@ workload_open(struct sim *sim, struct sim_node *n)
 
 	memset(p, 0, sizeof(*p));
 	p->id = ++sim->proposer_number;
+	decree_assert(p->id < SIM_PROPOSER_MAX);
 	p->node = n->id;
 	store_u64(token, p->id);
 	store_u64(token + 8, sim->seed);

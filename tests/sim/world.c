@@ -357,6 +357,7 @@ sim_create(uint64_t seed, uint32_t node_count, bool trace)
 	static const uint32_t sizes[] = { 3, 3, 5, 3, 1, 3, 4, 5, 2, 3, 7 };
 	sim->node_count = node_count != 0 ? node_count : sizes[sim_draw(sim, 11)];
 	sim->oracle.order = malloc(SIM_COMMAND_MAX * sizeof(*sim->oracle.order));
+	sim->oracle.executed = calloc(SIM_PROPOSER_MAX, sizeof(*sim->oracle.executed));
 	sim->oracle.values = calloc(SIM_VALUE_COUNT, sizeof(*sim->oracle.values));
 	sim_faults_draw(sim);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
@@ -381,6 +382,7 @@ sim_destroy(struct sim *sim)
 		free(sim->heap[i]);
 	free(sim->heap);
 	free(sim->oracle.order);
+	free(sim->oracle.executed);
 	free(sim->oracle.values);
 	free(sim);
 }
