@@ -32,8 +32,8 @@ write_link(FILE *file, const struct bench_cluster *c, uint32_t node_id, uint32_t
 	uint32_t low = node_id < peer_id ? node_id : peer_id;
 	uint32_t high = node_id < peer_id ? peer_id : node_id;
 
-	fprintf(file, "link = %u net_memif%u,role=%s,id=0,socket=%s/m%u%u,socket-abstract=no\n", peer_id,
-		peer_id, node_id == low ? "server" : "client", c->folder, low, high);
+	fprintf(file, "link = %u net_memif%u,role=%s,id=0,socket=%s/m%u%u,socket-abstract=no\n",
+		peer_id, peer_id, node_id == low ? "server" : "client", c->folder, low, high);
 }
 
 static int

@@ -28,12 +28,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NODE_COUNT	  3
-#define IN_FLIGHT_MAX	  4096
-#define ROUND_COUNT_MAX	  32
+#define NODE_COUNT        3
+#define IN_FLIGHT_MAX     4096
+#define ROUND_COUNT_MAX   32
 #define SETTING_COUNT_MAX 16
-#define WARM_UP_NS	  2000000000ull /* pre-writing 192 MiB takes 1.5 s */
-#define ELECTION_NS_MAX	  20000000000ull
+#define WARM_UP_NS        2000000000ull /* pre-writing 192 MiB takes 1.5 s */
+#define ELECTION_NS_MAX   20000000000ull
 
 struct options {
 	uint32_t in_flight;
@@ -341,8 +341,8 @@ run_floor(const char *self, const char *name, const char *arguments)
 	double p50 = 0;
 	FILE *output;
 
-	snprintf(command, sizeof(command), "%.*s%s", (int)(slash == NULL ? 0 : slash - self + 1), self,
-		name);
+	snprintf(command, sizeof(command), "%.*s%s", (int)(slash == NULL ? 0 : slash - self + 1),
+		self, name);
 	if (access(command, X_OK) != 0)
 		return 0;
 	strncat(command, " ", sizeof(command) - strlen(command) - 1);
@@ -384,8 +384,8 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 	s->rtt[i] = run_floor(self, "rtt", "50000");
 	snprintf(arguments, sizeof(arguments), "--writers=3 --rounds=1 --count=3000 %s", c->folder);
 	s->append[i] = run_floor(self, "append", arguments);
-	printf("round %u: p50 %.1f us, p99 %.1f, p99.9 %.1f, max %.0f; %.0f commits/s", i + 1, r.p50_us,
-		r.p99_us, r.p999_us, r.max_us, s->rate[i]);
+	printf("round %u: p50 %.1f us, p99 %.1f, p99.9 %.1f, max %.0f; %.0f commits/s", i + 1,
+		r.p50_us, r.p99_us, r.p999_us, r.max_us, s->rate[i]);
 	if (s->rtt[i] > 0 && s->append[i] > 0)
 		printf("; floor: round trip %.1f us + append %.1f us", s->rtt[i], s->append[i]);
 	printf("\n");
@@ -399,12 +399,13 @@ print_sum(const struct options *o, struct series *s)
 	double rtt = median(s->rtt, o->rounds), append = median(s->append, o->rounds);
 	double floor_us = rtt > 0 && append > 0 ? rtt + append : 0;
 
-	printf("{\"bench\":\"commit\",\"mode\":\"%s\",\"transport\":\"memif\",\"auth\":\"gmac\",\"nodes\":%d,"
+	printf("{\"bench\":\"commit\",\"mode\":\"%s\",\"transport\":\"memif\",\"auth\":\"gmac\","
+	       "\"nodes\":%d,"
 	       "\"in_flight\":%u,\"bytes\":%u,\"rounds\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,"
 	       "\"p999_us\":%.1f,\"commits_per_s\":%.0f,\"memory_mib\":%llu,\"raw_rtt_us\":%.1f,"
 	       "\"raw_append_us\":%.1f,\"p50_over_floor\":%.2f}\n",
-		o->mode, NODE_COUNT, o->in_flight, o->bytes, o->rounds, p50, median(s->p99, o->rounds),
-		median(s->p999, o->rounds), median(s->rate, o->rounds),
+		o->mode, NODE_COUNT, o->in_flight, o->bytes, o->rounds, p50,
+		median(s->p99, o->rounds), median(s->p999, o->rounds), median(s->rate, o->rounds),
 		(unsigned long long)(s->memory_kib >> 10), rtt, append,
 		floor_us > 0 ? p50 / floor_us : 0.0);
 }
@@ -471,7 +472,8 @@ main(int argc, char **argv)
 	snprintf(c.folder, sizeof(c.folder), "%.200s/dbXXXXXX", o.dir);
 	if (bench_cluster_create(&c, error) != 0)
 		die(error);
-	printf("3 nodes over memif with gmac on %ld CPUs, log %s, %u commands of %u bytes in flight, "
+	printf("3 nodes over memif with gmac on %ld CPUs, log %s, %u commands of %u bytes in "
+	       "flight, "
 	       "%.1f s x %u\n",
 		sysconf(_SC_NPROCESSORS_ONLN), o.mode, o.in_flight, o.bytes, o.seconds, o.rounds);
 	fflush(stdout);

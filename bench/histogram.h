@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define HISTOGRAM_BITS	6 /* 64 buckets per power of two */
+#define HISTOGRAM_BITS  6 /* 64 buckets per power of two */
 #define HISTOGRAM_COUNT (36 << HISTOGRAM_BITS)
 
 struct histogram {

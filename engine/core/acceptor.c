@@ -74,8 +74,8 @@ static void
 promise_send(struct eng_replica *r, struct eng_effects *fx)
 {
 	uint32_t entry_count = eng_promise_entry_count_max(r->cfg.frame_bytes);
-	uint64_t first = r->promise_due.from.n > r->chosen.n + 1 ? r->promise_due.from.n
-								 : r->chosen.n + 1;
+	uint64_t first =
+		r->promise_due.from.n > r->chosen.n + 1 ? r->promise_due.from.n : r->chosen.n + 1;
 
 	r->promise_due.wanted = false;
 	if (first > r->last.n) {
@@ -130,7 +130,7 @@ static bool
 is_decided_against(const struct entry *e, const struct eng_msg *m)
 {
 	return e->decided &&
-		(m->ballot.n < e->vballot.n || !digest_eq(e->digest, m->accept.digest));
+	       (m->ballot.n < e->vballot.n || !digest_eq(e->digest, m->accept.digest));
 }
 
 static void

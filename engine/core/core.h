@@ -33,10 +33,10 @@
 #include <stddef.h>
 
 #define ENG_RECORD_TAG_BYTES 64 /* = LOG_TAG_BYTES: what the log keeps apart for one slot */
-#define ENG_HARD_BYTES	     64 /* hard state of one group */
+#define ENG_HARD_BYTES       64 /* hard state of one group */
 #define ENG_FX_MESSAGE_MAX   512
 #define ENG_FX_PERSIST_MAX   256
-#define ENG_FX_READ_MAX	     64
+#define ENG_FX_READ_MAX      64
 
 struct eng_member {
 	uint16_t node_id; /* 1 .. 65535 */
@@ -48,29 +48,32 @@ struct eng_config {
 	uint16_t group;
 	struct decree_uuid disk;
 	uint32_t member_count; /* 1 .. DECREE_NODE_COUNT_MAX */
-	struct eng_member members[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included */
-	uint32_t q1;	       /* phase 1 quorum; q1 + q2 > member_count */
-	uint32_t q2;	       /* phase 2 quorum */
-	uint64_t nonce;	       /* of this start, fresh random bits */
-	uint64_t seed;	       /* of the replica's own random numbers */
-	uint32_t slot_bytes;   /* largest value of one slot; a cluster constant */
-	uint32_t alpha;	       /* no slot beyond the decided prefix + alpha; a cluster constant */
-	uint32_t window_slots; /* undecided slots that this node would propose as leader, <= alpha */
-	uint32_t ring_slots;   /* slots kept in memory, a power of two, >= 2 * alpha */
-	uint32_t frame_bytes;  /* capacity of one frame's payload */
-	uint32_t command_bytes_max;	/* a cluster constant */
-	uint32_t session_count;		/* rows of the session table; a cluster constant */
-	uint32_t session_window;	/* replies kept per session, power of two >= 1,024; a cluster constant */
+	struct eng_member
+		members[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included */
+	uint32_t q1;                            /* phase 1 quorum; q1 + q2 > member_count */
+	uint32_t q2;                            /* phase 2 quorum */
+	uint64_t nonce;                         /* of this start, fresh random bits */
+	uint64_t seed;                          /* of the replica's own random numbers */
+	uint32_t slot_bytes;                    /* largest value of one slot; a cluster constant */
+	uint32_t alpha; /* no slot beyond the decided prefix + alpha; a cluster constant */
+	uint32_t
+		window_slots; /* undecided slots that this node would propose as leader, <= alpha */
+	uint32_t ring_slots;  /* slots kept in memory, a power of two, >= 2 * alpha */
+	uint32_t frame_bytes; /* capacity of one frame's payload */
+	uint32_t command_bytes_max; /* a cluster constant */
+	uint32_t session_count;     /* rows of the session table; a cluster constant */
+	uint32_t
+		session_window; /* replies kept per session, power of two >= 1,024; a cluster constant */
 	uint64_t heartbeat_ns;
-	uint64_t election_ns;	/* T; elections time out after uniform [T, 2 T] */
+	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
 	uint64_t disk_stall_ns; /* oldest write not durable for longer: hand leadership over */
 };
 
 enum eng_event_type {
 	ENG_EV_RECOVER_HARD = 1, /* before START: the hard state found on disk, if any */
-	ENG_EV_RECOVER_COMMIT,	 /* before START: the record that follows, for its commit hint alone */
-	ENG_EV_RECOVER_RECORD,	 /* before START: each record of this group, in log order */
-	ENG_EV_START,		 /* everything found on disk has been handed over */
+	ENG_EV_RECOVER_COMMIT, /* before START: the record that follows, for its commit hint alone */
+	ENG_EV_RECOVER_RECORD, /* before START: each record of this group, in log order */
+	ENG_EV_START,          /* everything found on disk has been handed over */
 	ENG_EV_TICK,
 	ENG_EV_RECV,
 	ENG_EV_PERSISTED,
@@ -89,12 +92,13 @@ struct eng_command {
 
 enum eng_submit_status {
 	ENG_SUBMIT_OK = 0,
-	ENG_SUBMIT_NOT_LEADER = 1,  /* or not ready yet; see eng_leader() */
-	ENG_SUBMIT_BUSY = 2,	    /* window or log full: again later */
-	ENG_SUBMIT_GAP = 3,	    /* an earlier command of this session is missing: send that first */
-	ENG_SUBMIT_DUPLICATE = 4,   /* on its way already, or executed: the reply is or will be in the session */
-	ENG_SUBMIT_NO_SESSION = 5,  /* not registered (or evicted) */
-	ENG_SUBMIT_TOO_LARGE = 6,   /* over command_bytes_max */
+	ENG_SUBMIT_NOT_LEADER = 1, /* or not ready yet; see eng_leader() */
+	ENG_SUBMIT_BUSY = 2,       /* window or log full: again later */
+	ENG_SUBMIT_GAP = 3, /* an earlier command of this session is missing: send that first */
+	ENG_SUBMIT_DUPLICATE =
+		4, /* on its way already, or executed: the reply is or will be in the session */
+	ENG_SUBMIT_NO_SESSION = 5, /* not registered (or evicted) */
+	ENG_SUBMIT_TOO_LARGE = 6,  /* over command_bytes_max */
 };
 
 struct eng_event {
@@ -127,7 +131,7 @@ struct eng_event {
 			uint32_t bytes;
 		} value;
 		struct {
-			bool log_is_idle;	  /* a record appended now would be written at once */
+			bool log_is_idle; /* a record appended now would be written at once */
 			uint64_t log_space_slots; /* records that still fit the log */
 		} flush;
 	};
@@ -135,15 +139,15 @@ struct eng_event {
 
 enum eng_persist_kind {
 	ENG_PERSIST_RECORD = 1, /* append {tag, value} */
-	ENG_PERSIST_HARD = 2,	/* replace this group's hard state */
+	ENG_PERSIST_HARD = 2,   /* replace this group's hard state */
 };
 
 struct eng_persist {
 	enum eng_persist_kind kind;
 	uint64_t seq;
-	struct decree_slot slot;	   /* RECORD: the runtime indexes slot -> position in the log */
+	struct decree_slot slot; /* RECORD: the runtime indexes slot -> position in the log */
 	uint8_t tag[ENG_RECORD_TAG_BYTES]; /* RECORD: tag; HARD: the hard state */
-	const uint8_t *value;		   /* RECORD: lent until the end of the turn */
+	const uint8_t *value;              /* RECORD: lent until the end of the turn */
 	uint32_t bytes;
 };
 
@@ -154,11 +158,11 @@ struct eng_read {
 
 enum eng_halt {
 	ENG_HALT_NONE = 0,
-	ENG_HALT_TWO_VALUES,	/* one (slot, ballot), two digests: the cluster's safety is broken */
+	ENG_HALT_TWO_VALUES, /* one (slot, ballot), two digests: the cluster's safety is broken */
 	ENG_HALT_TWO_DECISIONS, /* one slot, two decided values */
-	ENG_HALT_NOT_MEMBER,	/* the cluster knows another disk under this node id */
-	ENG_HALT_BAD_RECORD,	/* the log holds a record that this version cannot read */
-	ENG_HALT_CONSTANTS,	/* the decided configuration differs from this node's constants */
+	ENG_HALT_NOT_MEMBER,    /* the cluster knows another disk under this node id */
+	ENG_HALT_BAD_RECORD,    /* the log holds a record that this version cannot read */
+	ENG_HALT_CONSTANTS,     /* the decided configuration differs from this node's constants */
 };
 
 struct eng_effects {
@@ -176,36 +180,36 @@ struct eng_effects {
 };
 
 struct eng_counters {
-	uint64_t elections;	   /* Prepares that this node started */
-	uint64_t ballots_lost;	   /* leaderships that ended */
-	uint64_t retransmits;	   /* Accepts sent again */
-	uint64_t queries;	   /* slots asked from peers */
-	uint64_t noops;		   /* gaps filled */
+	uint64_t elections;    /* Prepares that this node started */
+	uint64_t ballots_lost; /* leaderships that ended */
+	uint64_t retransmits;  /* Accepts sent again */
+	uint64_t queries;      /* slots asked from peers */
+	uint64_t noops;        /* gaps filled */
 	uint64_t dropped_not_member;
-	uint64_t dropped_stale;	   /* wrong ballot, nonce or role */
-	uint64_t dropped_window;   /* Accepts beyond what the ring can hold */
-	uint64_t dropped_full;	   /* Accepts refused because the log is full */
-	uint64_t handovers;	   /* leaderships given away because of a stalled disk */
-	uint64_t round_jumps;	   /* ballots refused by protocol 1.5 */
+	uint64_t dropped_stale;  /* wrong ballot, nonce or role */
+	uint64_t dropped_window; /* Accepts beyond what the ring can hold */
+	uint64_t dropped_full;   /* Accepts refused because the log is full */
+	uint64_t handovers;      /* leaderships given away because of a stalled disk */
+	uint64_t round_jumps;    /* ballots refused by protocol 1.5 */
 };
 
 struct eng_status {
 	enum decree_role role;
-	bool ready;		       /* leader: everything inherited is chosen, commands are taken */
-	bool log_full;		       /* no new commands for want of log space, here */
-	uint16_t leader;	       /* node_id as known here, 0 = none */
-	struct decree_ballot ballot;   /* of the leader that is followed, or own */
+	bool ready;      /* leader: everything inherited is chosen, commands are taken */
+	bool log_full;   /* no new commands for want of log space, here */
+	uint16_t leader; /* node_id as known here, 0 = none */
+	struct decree_ballot ballot; /* of the leader that is followed, or own */
 	struct decree_ballot promised;
-	struct decree_slot chosen;     /* decided prefix with values held */
-	struct decree_slot last;       /* highest slot accepted here */
-	uint32_t epoch;		       /* of the decided configuration, 0 before bootstrap is complete */
-	uint64_t heard_ns;	       /* last sign of life of the leader, or of a quorum if leader */
+	struct decree_slot chosen; /* decided prefix with values held */
+	struct decree_slot last;   /* highest slot accepted here */
+	uint32_t epoch;    /* of the decided configuration, 0 before bootstrap is complete */
+	uint64_t heard_ns; /* last sign of life of the leader, or of a quorum if leader */
 	struct eng_counters counters;
 };
 
 struct eng_peer_status {
 	uint16_t node_id;
-	uint64_t echo_ns;	    /* when it last echoed one of our heartbeats; 0 = never */
+	uint64_t echo_ns;           /* when it last echoed one of our heartbeats; 0 = never */
 	struct decree_slot commit;  /* as it last said */
 	struct decree_slot matched; /* leader: durable there below this slot */
 };
@@ -221,8 +225,8 @@ size_t eng_replica_bytes(const struct eng_config *config);
  * the replica is no longer used. Nothing else is ever allocated.
  * @param sessions  the session table of this group, consulted before a command is proposed; lent
  */
-struct eng_replica *eng_replica_init(
-	void *memory, const struct eng_config *config, struct eng_sessions *sessions);
+struct eng_replica *
+eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessions *sessions);
 
 /** Handle one event; @p ret_fx is overwritten. Cost: bounded by the burst constants above. */
 void eng_step(struct eng_replica *r, const struct eng_event *event, struct eng_effects *ret_fx);

@@ -122,8 +122,8 @@ campaign_prevote(struct eng_replica *r, struct eng_effects *fx)
 }
 
 static bool
-prevote_reason(const struct eng_replica *r, const struct eng_msg *m,
-	enum eng_failure_reason *ret_reason)
+prevote_reason(
+	const struct eng_replica *r, const struct eng_msg *m, enum eng_failure_reason *ret_reason)
 {
 	if (is_leader_alive(r))
 		*ret_reason = ENG_FAIL_LEADER_ALIVE;
@@ -293,7 +293,8 @@ static void
 promise_begin(struct peer *p, const struct eng_msg *m)
 {
 	if (p->promise_nonce == m->src_nonce && p->promise_low.n == m->promise.low.n &&
-		p->promise_commit.n == m->promise.commit.n && p->promise_last.n == m->promise.last.n)
+		p->promise_commit.n == m->promise.commit.n &&
+		p->promise_last.n == m->promise.last.n)
 		return;
 	p->promise_nonce = m->src_nonce;
 	p->promise_low = m->promise.low;
@@ -397,7 +398,6 @@ has_learned_all(const struct eng_replica *r)
 	return true;
 }
 
-
 void
 campaign_continue(struct eng_replica *r, struct eng_effects *fx)
 {
@@ -418,8 +418,8 @@ campaign_continue(struct eng_replica *r, struct eng_effects *fx)
 static uint64_t
 backoff(struct eng_replica *r)
 {
-	uint32_t doublings = r->failures < BACKOFF_DOUBLINGS_MAX ? r->failures
-								 : BACKOFF_DOUBLINGS_MAX;
+	uint32_t doublings =
+		r->failures < BACKOFF_DOUBLINGS_MAX ? r->failures : BACKOFF_DOUBLINGS_MAX;
 	uint64_t limit = r->cfg.heartbeat_ns << doublings;
 
 	if (limit > 2 * r->cfg.election_ns)
@@ -442,8 +442,8 @@ static void
 leader_on_failure(struct eng_replica *r)
 {
 	if (r->reprepare_ns == NEVER)
-		r->reprepare_ns = r->now_ns + r->cfg.heartbeat_ns +
-			random_below(r, r->cfg.heartbeat_ns + 1);
+		r->reprepare_ns =
+			r->now_ns + r->cfg.heartbeat_ns + random_below(r, r->cfg.heartbeat_ns + 1);
 }
 
 void
@@ -492,10 +492,11 @@ static void
 election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 {
 	bool disk_is_stalled = r->stalled_since_ns != NEVER &&
-		r->now_ns > r->stalled_since_ns + r->cfg.disk_stall_ns;
+			       r->now_ns > r->stalled_since_ns + r->cfg.disk_stall_ns;
 
 	if (disk_is_stalled) {
-		step_down(r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
+		step_down(
+			r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
 		return;
 	}
 	campaign_prevote(r, fx);

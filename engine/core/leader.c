@@ -30,8 +30,8 @@ static void
 propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *value, uint32_t bytes,
 	struct eng_effects *fx)
 {
-	struct entry *e = entry_store(
-		r, slot, r->ballot, base_digest(value, bytes), value, bytes, false, fx);
+	struct entry *e =
+		entry_store(r, slot, r->ballot, base_digest(value, bytes), value, bytes, false, fx);
 	uint64_t stamp_ns = eng_value_stamp(value_place(r, slot));
 
 	e->acks = 0;
@@ -76,7 +76,7 @@ static void
 propose_config(struct eng_replica *r, struct decree_slot slot, struct eng_effects *fx)
 {
 	uint8_t value[ENG_VALUE_HEADER_BYTES + ENG_CONFIG_HEADER_BYTES +
-		DECREE_NODE_COUNT_MAX * ENG_CONFIG_MEMBER_BYTES];
+		      DECREE_NODE_COUNT_MAX * ENG_CONFIG_MEMBER_BYTES];
 
 	propose(r, slot, value, bootstrap_value(r, value), fx);
 }
@@ -148,9 +148,12 @@ inherit_retry(struct eng_replica *r, struct eng_effects *fx)
 	uint32_t missing = 0;
 
 	r->inherit_asked++;
-	for (uint64_t slot = r->chosen.n + 1; slot < r->inherit_next.n && fx_has_room(fx, 2, 1); slot++)
-		if (slot <= r->prepare_last.n && !inherit_slot(r, (struct decree_slot){ slot }, fx)) {
-			inherit_ask(r, &r->choices[ring_index(r, (struct decree_slot){ slot })], fx);
+	for (uint64_t slot = r->chosen.n + 1; slot < r->inherit_next.n && fx_has_room(fx, 2, 1);
+		slot++)
+		if (slot <= r->prepare_last.n &&
+			!inherit_slot(r, (struct decree_slot){ slot }, fx)) {
+			inherit_ask(
+				r, &r->choices[ring_index(r, (struct decree_slot){ slot })], fx);
 			missing++;
 		}
 	r->inherit_ns = missing == 0 ? NEVER : r->now_ns + INHERIT_RETRY_NS;
@@ -337,7 +340,8 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 static bool
 window_has_room(const struct eng_replica *r, uint32_t slots)
 {
-	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 && !replica_log_is_full(r);
+	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 &&
+	       !replica_log_is_full(r);
 }
 
 static void
@@ -350,14 +354,15 @@ batch_seal(struct eng_replica *r, struct eng_effects *fx)
 	r->batch_bytes = 0;
 	eng_value_set_stamp(value_place(r, r->next), stamp_now(r));
 	r->next.n++;
-	propose(r, (struct decree_slot){ r->next.n - 1 }, value_place(r, (struct decree_slot){ r->next.n - 1 }),
-		bytes, fx);
+	propose(r, (struct decree_slot){ r->next.n - 1 },
+		value_place(r, (struct decree_slot){ r->next.n - 1 }), bytes, fx);
 }
 
 static void
 batch_open(struct eng_replica *r)
 {
-	entry_place(r, r->next)->slot.n = 0; /* what stood here is decided, applied and in the log */
+	entry_place(r, r->next)->slot.n =
+		0; /* what stood here is decided, applied and in the log */
 	r->batch_bytes = eng_value_begin(value_place(r, r->next), ENG_VALUE_BATCH);
 }
 
@@ -366,7 +371,7 @@ static bool
 is_open_train(const struct eng_replica *r, const struct eng_command *c)
 {
 	return r->train.part_count != 0 && r->train.session.n == c->session.n &&
-		r->train.seq == c->seq && r->train.bytes == c->bytes;
+	       r->train.seq == c->seq && r->train.bytes == c->bytes;
 }
 
 /* Somebody's train is under way: nothing may stand between its parts. */
@@ -449,8 +454,8 @@ train_begin(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
  * train is left as it is, and every node discards it alike.
  */
 static enum eng_submit_status
-submit_train(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
-	struct eng_effects *fx)
+submit_train(
+	struct eng_replica *r, const struct eng_command *c, uint32_t parts, struct eng_effects *fx)
 {
 	enum eng_submit_status status;
 
@@ -486,8 +491,8 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 		batch_seal(r, fx);
 		batch_open(r);
 	}
-	r->batch_bytes = eng_value_add(
-		value_place(r, r->next), r->batch_bytes, r->cfg.slot_bytes, c);
+	r->batch_bytes =
+		eng_value_add(value_place(r, r->next), r->batch_bytes, r->cfg.slot_bytes, c);
 	decree_assert(r->batch_bytes != 0);
 	return ENG_SUBMIT_OK;
 }
@@ -513,9 +518,8 @@ on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects 
 		r->admit_reset = false;
 	}
 	for (uint32_t i = 0; i < ev->submit.count; i++)
-		ev->submit.ret_statuses[i] = leads
-			? submit_one(r, &ev->submit.commands[i], fx)
-			: ENG_SUBMIT_NOT_LEADER;
+		ev->submit.ret_statuses[i] =
+			leads ? submit_one(r, &ev->submit.commands[i], fx) : ENG_SUBMIT_NOT_LEADER;
 }
 
 /*
@@ -619,7 +623,7 @@ is_lost(const struct eng_replica *r, const struct peer *p, uint32_t member, cons
 	if (e->acks & (1u << member) || !ballot_eq(e->vballot, r->ballot))
 		return false;
 	return r->now_ns > e->sent_ns + p->rto_ns ||
-		(e->slot.n < p->acked_last.n && r->now_ns > e->sent_ns + REORDER_NS);
+	       (e->slot.n < p->acked_last.n && r->now_ns > e->sent_ns + REORDER_NS);
 }
 
 static void
@@ -630,7 +634,8 @@ retransmit_peer(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
 
 	if (member == r->self || r->now_ns < p->retry_ns)
 		return;
-	for (uint64_t slot = r->chosen.n + 1; slot < r->next.n && count < RETRANSMIT_COUNT_MAX; slot++) {
+	for (uint64_t slot = r->chosen.n + 1; slot < r->next.n && count < RETRANSMIT_COUNT_MAX;
+		slot++) {
 		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
 		if (e == NULL || !is_lost(r, p, member, e))
 			continue;
@@ -656,8 +661,7 @@ retransmit(struct eng_replica *r, struct eng_effects *fx)
 {
 	for (uint32_t i = 0; i < r->cfg.member_count; i++)
 		retransmit_peer(r, i, fx);
-	r->retransmit_ns =
-		r->chosen.n + 1 < r->next.n ? r->now_ns + RETRANSMIT_SCAN_NS : NEVER;
+	r->retransmit_ns = r->chosen.n + 1 < r->next.n ? r->now_ns + RETRANSMIT_SCAN_NS : NEVER;
 }
 
 void

@@ -75,8 +75,8 @@ learn_commit(struct eng_replica *r, struct decree_ballot ballot, struct decree_s
 	}
 	advance_chosen(r, fx);
 	if (r->chosen.n < commit.n)
-		learner_want(r, commit,
-			r->now_ns + (r->chosen.n + 1 < start.n ? 0 : QUERY_GRACE_NS));
+		learner_want(
+			r, commit, r->now_ns + (r->chosen.n + 1 < start.n ? 0 : QUERY_GRACE_NS));
 }
 
 void
@@ -180,8 +180,8 @@ reply_add(struct eng_replica *r, uint16_t to, struct decree_slot slot, enum eng_
 static void
 entry_send(struct eng_replica *r, const struct entry *e, uint16_t to, struct eng_effects *fx)
 {
-	struct eng_msg *m = reply_add(
-		r, to, e->slot, e->decided ? ENG_ENTRY_DECIDED : ENG_ENTRY_ACCEPTED, fx);
+	struct eng_msg *m =
+		reply_add(r, to, e->slot, e->decided ? ENG_ENTRY_DECIDED : ENG_ENTRY_ACCEPTED, fx);
 
 	m->query_reply.vballot = e->vballot;
 	m->query_reply.digest = e->digest;

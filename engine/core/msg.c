@@ -77,7 +77,8 @@ put_entries(struct cursor *c, const struct eng_replica *r, struct decree_slot fi
 	struct decree_slot after)
 {
 	for (uint64_t slot = first.n; slot < after.n; slot++) {
-		struct eng_promise_entry e = eng_replica_promise_entry(r, (struct decree_slot){ slot });
+		struct eng_promise_entry e =
+			eng_replica_promise_entry(r, (struct decree_slot){ slot });
 
 		put_u64(c, e.vballot.n);
 		put_digest(c, e.digest);
@@ -227,11 +228,13 @@ decode_promise(struct eng_msg *m, const uint8_t *at, uint32_t bytes)
 	m->promise.after.n = load_u64(at + 48);
 	m->promise.entries = at + 7 * 8;
 	uint64_t count = m->promise.after.n - m->promise.first.n;
-	if (m->promise.after.n < m->promise.first.n || count > UINT32_MAX / ENG_PROMISE_ENTRY_BYTES ||
+	if (m->promise.after.n < m->promise.first.n ||
+		count > UINT32_MAX / ENG_PROMISE_ENTRY_BYTES ||
 		bytes - 7 * 8 != count * ENG_PROMISE_ENTRY_BYTES)
 		return false;
 	for (uint64_t i = 0; i < count; i++)
-		if (load_u32(m->promise.entries + i * ENG_PROMISE_ENTRY_BYTES + 28) > ENG_ENTRY_DECIDED)
+		if (load_u32(m->promise.entries + i * ENG_PROMISE_ENTRY_BYTES + 28) >
+			ENG_ENTRY_DECIDED)
 			return false;
 	return true;
 }
@@ -272,7 +275,7 @@ decode_query_reply(struct eng_msg *m, const uint8_t *at, uint32_t bytes)
 	m->query_reply.digest.lo = load_u64(at + 32);
 	m->query_reply.digest.hi = load_u64(at + 40);
 	return (state == ENG_ENTRY_ACCEPTED || state == ENG_ENTRY_DECIDED) &&
-		decode_value(at + 48, bytes - 48, &m->query_reply.value, &m->query_reply.bytes);
+	       decode_value(at + 48, bytes - 48, &m->query_reply.value, &m->query_reply.bytes);
 }
 
 static bool
@@ -372,13 +375,14 @@ has_sound_slots(const struct eng_msg *m)
 	case ENG_MSG_PREPARE: return is_slot(m->prepare.from);
 	case ENG_MSG_PROMISE:
 		return is_slot(m->promise.from) && is_slot(m->promise.low) &&
-			is_slot(m->promise.commit) && is_slot(m->promise.last) &&
-			is_range(m->promise.first, m->promise.after);
+		       is_slot(m->promise.commit) && is_slot(m->promise.last) &&
+		       is_range(m->promise.first, m->promise.after);
 	case ENG_MSG_ACCEPT:
 		return is_slot(m->accept.slot) && is_slot(m->accept.start) &&
-			is_slot(m->accept.commit);
+		       is_slot(m->accept.commit);
 	case ENG_MSG_ACCEPTED:
-		return is_range(m->accepted.start, m->accepted.after) && is_slot(m->accepted.commit);
+		return is_range(m->accepted.start, m->accepted.after) &&
+		       is_slot(m->accepted.commit);
 	case ENG_MSG_SUCCESS: return is_slot(m->success.start) && is_slot(m->success.commit);
 	case ENG_MSG_LEADER_CHANGE: return is_slot(m->leader_change.start);
 	case ENG_MSG_HEARTBEAT: return is_slot(m->heartbeat.start) && is_slot(m->heartbeat.commit);

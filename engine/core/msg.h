@@ -18,28 +18,28 @@
 struct eng_replica;
 
 enum eng_msg_type {
-	ENG_MSG_PREVOTE = 1,	     /* would you promise this ballot? No state changes */
+	ENG_MSG_PREVOTE = 1, /* would you promise this ballot? No state changes */
 	ENG_MSG_PREVOTE_REPLY = 2,
-	ENG_MSG_PREPARE = 3,	     /* phase 1a over the whole log suffix */
-	ENG_MSG_PROMISE = 4,	     /* phase 1b, in fragments of one frame each */
-	ENG_MSG_ACCEPT = 5,	     /* phase 2a, one slot */
-	ENG_MSG_ACCEPTED = 6,	     /* phase 2b, everything durable at this ballot */
-	ENG_MSG_SUCCESS = 7,	     /* commit index, when no Accept carries it */
-	ENG_MSG_FAILURE = 8,	     /* nack with a reason */
-	ENG_MSG_LEADER_CHANGE = 9,   /* phase 1 succeeded; or TimeoutNow to a chosen successor */
+	ENG_MSG_PREPARE = 3,       /* phase 1a over the whole log suffix */
+	ENG_MSG_PROMISE = 4,       /* phase 1b, in fragments of one frame each */
+	ENG_MSG_ACCEPT = 5,        /* phase 2a, one slot */
+	ENG_MSG_ACCEPTED = 6,      /* phase 2b, everything durable at this ballot */
+	ENG_MSG_SUCCESS = 7,       /* commit index, when no Accept carries it */
+	ENG_MSG_FAILURE = 8,       /* nack with a reason */
+	ENG_MSG_LEADER_CHANGE = 9, /* phase 1 succeeded; or TimeoutNow to a chosen successor */
 	ENG_MSG_HEARTBEAT = 10,
 	ENG_MSG_HEARTBEAT_ECHO = 11,
-	ENG_MSG_QUERY = 12,	     /* values of slots [first, after), please */
-	ENG_MSG_QUERY_REPLY = 13,    /* one slot's value */
+	ENG_MSG_QUERY = 12,       /* values of slots [first, after), please */
+	ENG_MSG_QUERY_REPLY = 13, /* one slot's value */
 	ENG_MSG_TYPE_COUNT = 14,
 };
 
 enum eng_failure_reason {
-	ENG_FAIL_BALLOT = 1,	 /* promised a higher one */
+	ENG_FAIL_BALLOT = 1,       /* promised a higher one */
 	ENG_FAIL_LEADER_ALIVE = 2, /* PreVote only: a leader was heard within T */
-	ENG_FAIL_NOT_MEMBER = 3, /* this disk is not the one that the configuration names */
-	ENG_FAIL_BUSY = 4,	 /* no room in the log */
-	ENG_FAIL_COMPACTED = 5,	 /* your first undecided slot is below what I still hold */
+	ENG_FAIL_NOT_MEMBER = 3,   /* this disk is not the one that the configuration names */
+	ENG_FAIL_BUSY = 4,         /* no room in the log */
+	ENG_FAIL_COMPACTED = 5,    /* your first undecided slot is below what I still hold */
 };
 
 enum eng_entry_state {
@@ -59,12 +59,12 @@ struct eng_promise_entry {
 
 struct eng_msg {
 	enum eng_msg_type type;
-	uint16_t src;		     /* node_id */
-	uint16_t dst;		     /* node_id; outgoing 0 = every other member */
+	uint16_t src; /* node_id */
+	uint16_t dst; /* node_id; outgoing 0 = every other member */
 	uint16_t group;
-	uint32_t epoch;		     /* configuration epoch of the sender; 0 = none yet */
-	uint64_t src_nonce;	     /* incarnation of the sender */
-	uint64_t src_disk;	     /* first 8 bytes of the sender's disk uuid */
+	uint32_t epoch;              /* configuration epoch of the sender; 0 = none yet */
+	uint64_t src_nonce;          /* incarnation of the sender */
+	uint64_t src_disk;           /* first 8 bytes of the sender's disk uuid */
 	struct decree_ballot ballot; /* of the exchange that this message belongs to */
 	union {
 		struct {
@@ -81,13 +81,15 @@ struct eng_msg {
 		} prepare;
 		struct {
 			uint64_t dst_nonce;
-			struct decree_slot from;   /* of the Prepare that this answers */
-			struct decree_slot low;	   /* slots below are known only through a snapshot */
-			struct decree_slot commit; /* decided prefix whose values the sender holds */
-			struct decree_slot last;   /* highest slot that it accepted or knows decided */
-			struct decree_slot first;  /* this fragment lists [first, after) */
+			struct decree_slot from; /* of the Prepare that this answers */
+			struct decree_slot low;  /* slots below are known only through a snapshot */
+			struct decree_slot
+				commit; /* decided prefix whose values the sender holds */
+			struct decree_slot
+				last; /* highest slot that it accepted or knows decided */
+			struct decree_slot first; /* this fragment lists [first, after) */
 			struct decree_slot after;
-			const uint8_t *entries;	   /* wire form; read with eng_promise_entry_at() */
+			const uint8_t *entries; /* wire form; read with eng_promise_entry_at() */
 		} promise;
 		struct {
 			struct decree_slot slot;
@@ -100,7 +102,7 @@ struct eng_msg {
 		struct {
 			struct decree_slot start; /* as in the Accept */
 			struct decree_slot after; /* durable at this ballot: [start, after) ... */
-			uint64_t sack[4];	  /* ... and after + 1 + bit (so bit 0 is slot after + 1) */
+			uint64_t sack[4]; /* ... and after + 1 + bit (so bit 0 is slot after + 1) */
 			struct decree_slot commit;
 		} accepted;
 		struct {
@@ -144,10 +146,10 @@ struct eng_msg {
 	};
 };
 
-#define ENG_SLOT_MAX		  ((1ull << 48) - 1) /* a session's number has 48 bits for its slot */
-#define ENG_MSG_HEADER_BYTES	  40
-#define ENG_PROMISE_ENTRY_BYTES	  32
-#define ENG_VALUE_OVERHEAD_BYTES  96 /* bytes of an Accept or QueryReply beside the value, at most */
+#define ENG_SLOT_MAX             ((1ull << 48) - 1) /* a session's number has 48 bits for its slot */
+#define ENG_MSG_HEADER_BYTES     40
+#define ENG_PROMISE_ENTRY_BYTES  32
+#define ENG_VALUE_OVERHEAD_BYTES 96 /* bytes of an Accept or QueryReply beside the value, at most */
 
 /** First 8 bytes of a disk uuid, as messages carry it. */
 uint64_t eng_disk_short(const struct decree_uuid *disk);
@@ -160,8 +162,8 @@ uint64_t eng_disk_short(const struct decree_uuid *disk);
  * @param capacity   of @p ret_bytes_out; at least ENG_VALUE_OVERHEAD_BYTES + slot_bytes
  * @return bytes written, > 0
  */
-uint32_t eng_msg_encode(const struct eng_replica *r, const struct eng_msg *m, uint8_t *ret_out,
-	uint32_t capacity);
+uint32_t eng_msg_encode(
+	const struct eng_replica *r, const struct eng_msg *m, uint8_t *ret_out, uint32_t capacity);
 
 /** Entries that one Promise fragment of @p capacity bytes can list. */
 uint32_t eng_promise_entry_count_max(uint32_t capacity);

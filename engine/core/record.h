@@ -10,7 +10,7 @@
 
 enum eng_record_kind {
 	ENG_RECORD_ACCEPTED = 1, /* (slot, ballot, value) was accepted */
-	ENG_RECORD_DECIDED = 2,	 /* value was learned as decided; it outweighs every accepted one */
+	ENG_RECORD_DECIDED = 2,  /* value was learned as decided; it outweighs every accepted one */
 };
 
 struct eng_record {

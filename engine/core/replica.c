@@ -28,9 +28,9 @@ size_t
 eng_replica_bytes(const struct eng_config *config)
 {
 	return align64(sizeof(struct eng_replica)) +
-		align64(config->ring_slots * sizeof(struct entry)) +
-		align64(config->ring_slots * sizeof(struct choice)) +
-		(size_t)config->ring_slots * value_stride(config);
+	       align64(config->ring_slots * sizeof(struct entry)) +
+	       align64(config->ring_slots * sizeof(struct choice)) +
+	       (size_t)config->ring_slots * value_stride(config);
 }
 
 static void
@@ -42,8 +42,8 @@ config_check(const struct eng_config *c)
 	decree_assert((c->ring_slots & (c->ring_slots - 1)) == 0);
 	decree_assert(c->ring_slots >= 2 * c->alpha && c->window_slots <= c->alpha);
 	decree_assert(c->slot_bytes + ENG_VALUE_OVERHEAD_BYTES <= c->frame_bytes);
-	decree_assert(c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) <
-		FRAGMENT_WORDS * 64);
+	decree_assert(
+		c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) < FRAGMENT_WORDS * 64);
 	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY);
 }
 
@@ -121,7 +121,7 @@ fx_has_room(const struct eng_effects *fx, uint32_t messages, uint32_t persists)
 {
 	/* A little is kept back for the answers that every handler may add. */
 	return fx->message_count + messages + 16 <= ENG_FX_MESSAGE_MAX &&
-		fx->persist_count + persists + 2 <= ENG_FX_PERSIST_MAX;
+	       fx->persist_count + persists + 2 <= ENG_FX_PERSIST_MAX;
 }
 
 void
@@ -346,7 +346,8 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 {
 	int32_t index = peer_index(r, m->src);
 
-	if (index < 0 || (uint32_t)index == r->self || m->group != r->cfg.group || m->src_disk == 0) {
+	if (index < 0 || (uint32_t)index == r->self || m->group != r->cfg.group ||
+		m->src_disk == 0) {
 		r->counters.dropped_not_member++;
 		return false;
 	}
@@ -487,7 +488,7 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 {
 	*ret_status = (struct eng_status){
 		.role = r->role != DECREE_LEADER && r->campaign != CAMPAIGN_NONE ? DECREE_CANDIDATE
-									       : r->role,
+										 : r->role,
 		.ready = r->ready,
 		.log_full = replica_log_is_full(r),
 		.leader = r->leader,
@@ -534,20 +535,25 @@ eng_halt_text(enum eng_halt why)
 	switch (why) {
 	case ENG_HALT_NONE: return "running";
 	case ENG_HALT_TWO_VALUES:
-		return "two different values were sent for one slot and ballot: the cluster's safety is "
+		return "two different values were sent for one slot and ballot: the cluster's "
+		       "safety is "
 		       "broken (is one node running twice?); keep every log and report it";
 	case ENG_HALT_TWO_DECISIONS:
-		return "two different values were decided for one slot: the cluster's safety is broken "
+		return "two different values were decided for one slot: the cluster's safety is "
+		       "broken "
 		       "(was a data directory replaced or restored?); keep every log and report it";
 	case ENG_HALT_NOT_MEMBER:
 		return "the cluster knows another disk under this node id: this data directory was "
-		       "formatted after the cluster was set up, or is another cluster's; bring the old "
+		       "formatted after the cluster was set up, or is another cluster's; bring the "
+		       "old "
 		       "directory back, a lost one must not rejoin under the same id";
 	case ENG_HALT_BAD_RECORD:
-		return "the log holds a record that this version cannot read: it was written by another "
+		return "the log holds a record that this version cannot read: it was written by "
+		       "another "
 		       "version or with other cluster constants (slot_bytes, alpha)";
 	case ENG_HALT_CONSTANTS:
-		return "the cluster was set up with other members or constants than this configuration "
+		return "the cluster was set up with other members or constants than this "
+		       "configuration "
 		       "names: compare [cluster] and [node] of all nodes with those at format time";
 	}
 	return "?";

@@ -33,7 +33,7 @@
 
 /* Slots that a learner asks for at a time: a few hundred KiB, a fraction of any receive ring. */
 #define QUERY_SLOT_COUNT 64
-#define QUERY_RETRY_NS	 5000000ull
+#define QUERY_RETRY_NS   5000000ull
 
 /* A hole below the commit index usually means that its Accept is still on its way. */
 #define QUERY_GRACE_NS 1000000ull
@@ -48,13 +48,13 @@ enum {
 
 /* What this node holds of one slot. The value stands in the ring of values at the same index. */
 struct entry {
-	struct decree_slot slot;	/* 0 = nothing here */
-	struct decree_ballot vballot;	/* ballot at which the value was accepted */
+	struct decree_slot slot;      /* 0 = nothing here */
+	struct decree_ballot vballot; /* ballot at which the value was accepted */
 	struct decree_digest digest;
-	uint64_t persist_seq;		/* the record is durable once persisted >= this */
-	uint64_t sent_ns;		/* leader: when its Accept left last */
+	uint64_t persist_seq; /* the record is durable once persisted >= this */
+	uint64_t sent_ns;     /* leader: when its Accept left last */
 	uint32_t bytes;
-	uint8_t acks;			/* leader: members for which (slot, own ballot) is durable */
+	uint8_t acks; /* leader: members for which (slot, own ballot) is durable */
 	bool decided;
 };
 
@@ -69,14 +69,14 @@ struct choice {
 
 struct peer {
 	uint16_t node_id;
-	uint64_t disk;		    /* first 8 bytes of its disk uuid as heard, 0 = not yet */
+	uint64_t disk; /* first 8 bytes of its disk uuid as heard, 0 = not yet */
 	/* leader */
 	struct decree_slot matched; /* durable at our ballot below this slot */
 	struct decree_slot commit;  /* its own, as it last said */
-	uint64_t echo_seq;	    /* newest heartbeat that came back */
-	uint64_t echo_ns;	    /* when that one was SENT (10.3: round trips, not receipts) */
+	uint64_t echo_seq;          /* newest heartbeat that came back */
+	uint64_t echo_ns;           /* when that one was SENT (10.3: round trips, not receipts) */
 	uint64_t rto_ns;
-	uint64_t retry_ns;	    /* no repeats before this */
+	uint64_t retry_ns;             /* no repeats before this */
 	struct decree_slot acked_last; /* highest slot durable there at our ballot */
 	/* candidate: the Promise that is being put together */
 	uint64_t promise_nonce;
@@ -84,31 +84,31 @@ struct peer {
 	struct decree_slot promise_commit;
 	struct decree_slot promise_last;
 	uint64_t promise_seen[FRAGMENT_WORDS];
-	bool promised;		    /* whole */
+	bool promised; /* whole */
 };
 
 enum campaign {
 	CAMPAIGN_NONE = 0,
-	CAMPAIGN_PREVOTE = 1,	 /* asking whether an election would succeed */
+	CAMPAIGN_PREVOTE = 1,    /* asking whether an election would succeed */
 	CAMPAIGN_PERSISTING = 2, /* own promise on its way to the disk (1.4) */
-	CAMPAIGN_PREPARING = 3,	 /* collecting promises, learning what they say is decided */
+	CAMPAIGN_PREPARING = 3,  /* collecting promises, learning what they say is decided */
 };
 
 struct eng_replica { /* owner: the shard that runs it */
 	struct eng_config cfg;
 	struct eng_sessions *sessions;
-	uint64_t now_ns;	   /* of the event being handled */
-	uint64_t random;	   /* state of the replica's own generator */
-	uint32_t self;		   /* index of this node in peers[] and in every bitmap */
+	uint64_t now_ns; /* of the event being handled */
+	uint64_t random; /* state of the replica's own generator */
+	uint32_t self;   /* index of this node in peers[] and in every bitmap */
 	struct peer peers[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included */
-	struct eng_membership members;		  /* decided configuration; epoch 0 = none yet */
+	struct eng_membership members;            /* decided configuration; epoch 0 = none yet */
 	struct eng_counters counters;
 	enum eng_halt halt;
 
 	/* Acceptor */
 	struct decree_ballot promised;
-	uint64_t persist_last; /* last persist sequence number given out */
-	uint64_t persisted;    /* durable up to here; Invariant: persisted <= persist_last */
+	uint64_t persist_last;     /* last persist sequence number given out */
+	uint64_t persisted;        /* durable up to here; Invariant: persisted <= persist_last */
 	uint64_t stalled_since_ns; /* the oldest write is under way since; NEVER = none */
 	uint64_t log_space_slots;  /* as the last FLUSH said */
 	struct decree_slot last;   /* highest slot with an entry */
@@ -124,56 +124,58 @@ struct eng_replica { /* owner: the shard that runs it */
 		struct decree_slot start;
 		struct decree_slot after; /* durable at `ballot`: [start, after) */
 		struct decree_slot last;  /* highest slot accepted at `ballot` */
-		uint64_t seq_first;	  /* oldest write that no Accepted covers yet, 0 = none */
-		uint64_t seq_last;	  /* newest write at `ballot` */
+		uint64_t seq_first;       /* oldest write that no Accepted covers yet, 0 = none */
+		uint64_t seq_last;        /* newest write at `ballot` */
 		bool wanted;
 	} ack;
 
 	/* Learner */
-	struct decree_slot chosen;	/* decided prefix, values held */
-	struct decree_slot released;	/* chosen when this step began: up to here values are applied
+	struct decree_slot chosen;   /* decided prefix, values held */
+	struct decree_slot released; /* chosen when this step began: up to here values are applied
 					   and may give way in the ring; released <= chosen */
 	struct decree_slot chosen_seen; /* highest commit index heard of */
-	uint64_t query_ns;		/* next Query not before; NEVER = nothing missing */
-	uint32_t query_peer;		/* index of the peer asked last */
+	uint64_t query_ns;              /* next Query not before; NEVER = nothing missing */
+	uint32_t query_peer;            /* index of the peer asked last */
 	struct decree_slot query_after; /* end of the range asked last */
 
 	/* Who leads */
 	enum decree_role role;
-	uint16_t leader;		 /* node_id, 0 = unknown */
+	uint16_t leader; /* node_id, 0 = unknown */
 	struct decree_ballot leader_ballot;
-	uint64_t heard_ns;		 /* last message of a live leader; 0 = never */
-	uint64_t round_seen;		 /* highest round in any message */
-	uint64_t election_ns;		 /* stand for election then; NEVER for a leader */
-	uint32_t failures;		 /* elections lost in a row: back-off exponent */
+	uint64_t heard_ns;    /* last message of a live leader; 0 = never */
+	uint64_t round_seen;  /* highest round in any message */
+	uint64_t election_ns; /* stand for election then; NEVER for a leader */
+	uint32_t failures;    /* elections lost in a row: back-off exponent */
 
 	/* Candidate and leader */
 	enum campaign campaign;
-	struct decree_ballot ballot;	 /* of the campaign or of the leadership */
-	uint64_t campaign_seq;		 /* CAMPAIGN_PERSISTING: our promise is durable when persisted >= this */
-	uint64_t campaign_retry_ns;	 /* repeat PreVote or Prepare then */
-	uint8_t grants;			 /* members that would vote for us */
+	struct decree_ballot ballot; /* of the campaign or of the leadership */
+	uint64_t
+		campaign_seq; /* CAMPAIGN_PERSISTING: our promise is durable when persisted >= this */
+	uint64_t campaign_retry_ns; /* repeat PreVote or Prepare then */
+	uint8_t grants;             /* members that would vote for us */
 	struct decree_slot prepare_from;
 	struct decree_slot prepare_last; /* highest slot that any promise mentions */
 
 	/* Leader */
-	struct decree_slot start;	 /* first slot proposed at this ballot */
-	struct decree_slot next;	 /* next free slot */
-	struct decree_slot inherit_next; /* next inherited slot to propose again, <= prepare_last + 1 */
+	struct decree_slot start; /* first slot proposed at this ballot */
+	struct decree_slot next;  /* next free slot */
+	struct decree_slot
+		inherit_next; /* next inherited slot to propose again, <= prepare_last + 1 */
 	bool ready;
-	bool admit_reset;		 /* forget the session hints before the next SUBMIT */
-	bool bootstrapping;		 /* slot 1 needs every member (12.0) */
-	struct decree_slot announced;	 /* commit index that the followers were told */
-	uint64_t heartbeat_ns;		 /* next one due */
+	bool admit_reset;             /* forget the session hints before the next SUBMIT */
+	bool bootstrapping;           /* slot 1 needs every member (12.0) */
+	struct decree_slot announced; /* commit index that the followers were told */
+	uint64_t heartbeat_ns;        /* next one due */
 	uint64_t heartbeat_seq;
 	uint64_t heartbeat_sent_ns[HEARTBEAT_HISTORY];
-	uint64_t retransmit_ns;		 /* look for lost Accepts then */
-	uint64_t reprepare_ns;		 /* phase 1 again above a higher promise (5.8); NEVER */
-	uint64_t stamp_base_ns;		 /* cluster time when this leader became ready ... */
-	uint64_t stamp_from_ns;		 /* ... which was at this monotonic time */
-	uint64_t stamp_last_ns;		 /* highest stamp seen in any value (7.3) */
-	uint32_t batch_bytes;		 /* open batch in the ring place of `next`; 0 = none */
-	struct {			 /* a command that is larger than a slot, on its way into slots */
+	uint64_t retransmit_ns; /* look for lost Accepts then */
+	uint64_t reprepare_ns;  /* phase 1 again above a higher promise (5.8); NEVER */
+	uint64_t stamp_base_ns; /* cluster time when this leader became ready ... */
+	uint64_t stamp_from_ns; /* ... which was at this monotonic time */
+	uint64_t stamp_last_ns; /* highest stamp seen in any value (7.3) */
+	uint32_t batch_bytes;   /* open batch in the ring place of `next`; 0 = none */
+	struct {                /* a command that is larger than a slot, on its way into slots */
 		struct decree_session session;
 		uint64_t seq;
 		struct decree_digest digest;
@@ -183,13 +185,13 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint32_t part_count; /* 0: none */
 		uint64_t used_ns;
 	} train;
-	uint32_t inherit_asked;		 /* round-robin over the holders of a value */
-	uint64_t inherit_ns;		 /* ask again for inherited values then; NEVER */
+	uint32_t inherit_asked; /* round-robin over the holders of a value */
+	uint64_t inherit_ns;    /* ask again for inherited values then; NEVER */
 
 	uint32_t value_stride;
-	struct entry *entries;	 /* [ring_slots] */
-	struct choice *choices;	 /* [ring_slots] */
-	uint8_t *values;	 /* [ring_slots][value_stride] */
+	struct entry *entries;  /* [ring_slots] */
+	struct choice *choices; /* [ring_slots] */
+	uint8_t *values;        /* [ring_slots][value_stride] */
 };
 
 /* ---- replica.c: ring, effects, small questions ---- */
@@ -273,13 +275,13 @@ void promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct 
  * Make (slot, ballot, value) this node's entry and append it to the log. @p value may already stand in
  * the ring. The slot must be <= ring_last().
  */
-struct entry *entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot ballot,
-	struct decree_digest digest, const uint8_t *value, uint32_t bytes, bool decided,
-	struct eng_effects *fx);
+struct entry *entry_store(struct eng_replica *r, struct decree_slot slot,
+	struct decree_ballot ballot, struct decree_digest digest, const uint8_t *value,
+	uint32_t bytes, bool decided, struct eng_effects *fx);
 
 /** A message with the common fields filled in; the caller fills the rest. dst 0 = all other members. */
-struct eng_msg *message_add(
-	struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_effects *fx);
+struct eng_msg *
+message_add(struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_effects *fx);
 
 /** True if @p messages more messages and @p persists more writes fit this step. */
 bool fx_has_room(const struct eng_effects *fx, uint32_t messages, uint32_t persists);
@@ -290,8 +292,8 @@ void failure_send(struct eng_replica *r, const struct eng_msg *m, enum eng_failu
 void halt(struct eng_replica *r, enum eng_halt why, struct eng_effects *fx);
 
 /** One slot as a Promise lists it; for eng_msg_encode(). */
-struct eng_promise_entry eng_replica_promise_entry(
-	const struct eng_replica *r, struct decree_slot slot);
+struct eng_promise_entry
+eng_replica_promise_entry(const struct eng_replica *r, struct decree_slot slot);
 
 /* ---- acceptor.c ---- */
 void on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
@@ -315,8 +317,8 @@ void campaign_prepare(struct eng_replica *r, struct eng_effects *fx);
 /** Phase 1 may have become complete: something was promised or learned. */
 void campaign_continue(struct eng_replica *r, struct eng_effects *fx);
 /** A leader with this ballot is alive: follow it. */
-void follow(struct eng_replica *r, uint16_t leader, struct decree_ballot ballot,
-	struct eng_effects *fx);
+void
+follow(struct eng_replica *r, uint16_t leader, struct decree_ballot ballot, struct eng_effects *fx);
 /** Give up a campaign or a leadership; stand again after @p wait_ns at the earliest. */
 void step_down(struct eng_replica *r, uint64_t wait_ns, struct eng_effects *fx);
 uint64_t election_timeout(struct eng_replica *r);
@@ -348,7 +350,8 @@ void mark_decided(struct eng_replica *r, struct entry *e);
 /** Move the decided prefix over everything decided; what it passes is applied. */
 void advance_chosen(struct eng_replica *r, struct eng_effects *fx);
 /** Answer with a decided slot, from the ring or (slot <= chosen) by way of the log. */
-void decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct eng_effects *fx);
+void
+decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct eng_effects *fx);
 /** Ask a peer for decided slots soon. */
 void learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns);
 
@@ -356,7 +359,8 @@ void learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_
 /** The configuration that a new cluster's first leader proposes in slot 1; every member was heard. */
 uint32_t bootstrap_value(const struct eng_replica *r, uint8_t *value);
 /** A decided configuration takes effect; may halt the node (12.0, 12.5). */
-void membership_apply(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx);
+void
+membership_apply(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx);
 /** Does the sender hold the disk that the configuration names? */
 bool is_member_disk(const struct eng_replica *r, uint16_t node_id, uint64_t disk);
 bool is_quorum(const struct eng_replica *r, uint8_t members, uint32_t quorum);

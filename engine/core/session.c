@@ -23,7 +23,7 @@ static_assert(sizeof(struct reply) == 16, "one reply is a quarter of a cache lin
 
 struct row {
 	struct decree_session session;
-	uint64_t last;	   /* last executed seq */
+	uint64_t last;     /* last executed seq */
 	uint64_t admitted; /* leader's hint: last seq on its way, >= last */
 	uint8_t token[DECREE_UUID_BYTES];
 };
@@ -31,8 +31,8 @@ struct row {
 /* The train that is being put together (7.5a). Any slot that is not its next part closes it. */
 struct train {
 	struct eng_fragment first; /* part 0; bytes unused */
-	uint32_t part_next;	   /* 0: no open train */
-	uint32_t bytes;		   /* collected in `body` */
+	uint32_t part_next;        /* 0: no open train */
+	uint32_t bytes;            /* collected in `body` */
 	struct decree_slot slot_next;
 };
 
@@ -44,11 +44,11 @@ struct eng_sessions {
 	uint32_t command_bytes_max;
 	struct train train;
 	struct decree_slot applied; /* last slot taken */
-	uint64_t cluster_ns;	    /* its stamp, never going backwards */
-	struct row *rows;	    /* [row_count_max] */
-	struct reply *replies;	    /* [row_count_max][window] */
-	uint16_t *buckets;	    /* [bucket_mask + 1] row + 1, open addressing; 0 = free */
-	uint8_t *body;		    /* [command_bytes_max] of the open train */
+	uint64_t cluster_ns;        /* its stamp, never going backwards */
+	struct row *rows;           /* [row_count_max] */
+	struct reply *replies;      /* [row_count_max][window] */
+	uint16_t *buckets;          /* [bucket_mask + 1] row + 1, open addressing; 0 = free */
+	uint8_t *body;              /* [command_bytes_max] of the open train */
 };
 
 static size_t
@@ -70,11 +70,12 @@ bucket_count(uint32_t rows)
 size_t
 eng_sessions_bytes(const struct eng_config *config)
 {
-	return align64(sizeof(struct eng_sessions)) + align64(config->session_count * sizeof(struct row)) +
-		align64((size_t)config->session_count * config->session_window *
-			sizeof(struct reply)) +
-		align64(bucket_count(config->session_count) * sizeof(uint16_t)) +
-		align64(config->command_bytes_max);
+	return align64(sizeof(struct eng_sessions)) +
+	       align64(config->session_count * sizeof(struct row)) +
+	       align64((size_t)config->session_count * config->session_window *
+		       sizeof(struct reply)) +
+	       align64(bucket_count(config->session_count) * sizeof(uint16_t)) +
+	       align64(config->command_bytes_max);
 }
 
 struct eng_sessions *
@@ -94,7 +95,8 @@ eng_sessions_init(void *memory, const struct eng_config *config)
 	s->rows = (struct row *)at;
 	at += align64(config->session_count * sizeof(struct row));
 	s->replies = (struct reply *)at;
-	at += align64((size_t)config->session_count * config->session_window * sizeof(struct reply));
+	at += align64(
+		(size_t)config->session_count * config->session_window * sizeof(struct reply));
 	s->buckets = (uint16_t *)at;
 	at += align64(bucket_count(config->session_count) * sizeof(uint16_t));
 	s->body = at;
@@ -248,9 +250,9 @@ static bool
 is_next_part(const struct train *t, struct decree_slot slot, const struct eng_fragment *f)
 {
 	return t->part_next > 0 && slot.n == t->slot_next.n && f->part == t->part_next &&
-		f->train.n == t->first.train.n && f->session.n == t->first.session.n &&
-		f->seq == t->first.seq && f->part_count == t->first.part_count &&
-		f->command_bytes == t->first.command_bytes;
+	       f->train.n == t->first.train.n && f->session.n == t->first.session.n &&
+	       f->seq == t->first.seq && f->part_count == t->first.part_count &&
+	       f->command_bytes == t->first.command_bytes;
 }
 
 /* @return true if the command is whole: it stands in s->body, s->train.bytes long */
@@ -277,7 +279,7 @@ apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng
 		return false;
 	t->part_next = 0;
 	return t->bytes == f->command_bytes &&
-		digest_eq(base_digest(s->body, t->bytes), t->first.digest);
+	       digest_eq(base_digest(s->body, t->bytes), t->first.digest);
 }
 
 uint32_t
@@ -299,7 +301,8 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 	if (v.kind == ENG_VALUE_FRAGMENT) {
 		if (!apply_fragment(s, slot, &v.fragment))
 			return 0;
-		c = (struct eng_command){ v.fragment.session, v.fragment.seq, s->body, s->train.bytes };
+		c = (struct eng_command){ v.fragment.session, v.fragment.seq, s->body,
+			s->train.bytes };
 		apply_command(s, &c, 0, &ret_commands[0]);
 		return 1;
 	}

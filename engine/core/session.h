@@ -21,8 +21,8 @@ enum eng_verdict {
 	ENG_EXECUTE = 1,    /* hand it to the state machine, then eng_session_answer() */
 	ENG_REPLAYED = 2,   /* executed before: `status` and `result` are the first answer */
 	ENG_PENDING = 3,    /* executed before, not answered yet: its answer will come */
-	ENG_GAP = 4,	    /* an earlier one is missing; nothing happened */
-	ENG_STALE = 5,	    /* older than the kept replies; nothing happened */
+	ENG_GAP = 4,        /* an earlier one is missing; nothing happened */
+	ENG_STALE = 5,      /* older than the kept replies; nothing happened */
 	ENG_MISMATCH = 6,   /* this seq was used with another body; nothing happened */
 	ENG_NO_SESSION = 7, /* nothing happened */
 	ENG_REGISTERED = 8, /* a session was opened, or found by its token: `session` */
@@ -33,13 +33,13 @@ struct eng_applied {
 	enum eng_verdict verdict;
 	struct decree_session session;
 	uint64_t seq;
-	const uint8_t *body; /* lent until the next eng_sessions_apply(); REGISTERED: the 16-byte token */
+	const uint8_t
+		*body; /* lent until the next eng_sessions_apply(); REGISTERED: the 16-byte token */
 	uint32_t bytes;
-	uint32_t index;	     /* of the command in its slot */
-	uint16_t status;     /* REPLAYED: the stored answer */
+	uint32_t index;  /* of the command in its slot */
+	uint16_t status; /* REPLAYED: the stored answer */
 	uint64_t result;
 };
-
 
 size_t eng_sessions_bytes(const struct eng_config *config);
 struct eng_sessions *eng_sessions_init(void *memory, const struct eng_config *config);
@@ -66,8 +66,8 @@ enum eng_verdict eng_session_lookup(const struct eng_sessions *s, const struct e
 	uint16_t *ret_status, uint64_t *ret_result);
 
 /** The session that a client token opened, 0 if none. */
-struct decree_session eng_session_find(
-	const struct eng_sessions *s, const uint8_t token[DECREE_UUID_BYTES]);
+struct decree_session
+eng_session_find(const struct eng_sessions *s, const uint8_t token[DECREE_UUID_BYTES]);
 
 /** Last executed seq of a session; 0 also for an unknown one. */
 uint64_t eng_session_last(const struct eng_sessions *s, struct decree_session session);
@@ -76,12 +76,12 @@ uint64_t eng_session_last(const struct eng_sessions *s, struct decree_session se
  * May the leader propose this command now? Keeps repeats and gaps out of the log; a hint that is not
  * replicated, exactly-once does not depend on it. OK also notes that the command is on its way.
  */
-enum eng_submit_status eng_session_admit(
-	struct eng_sessions *s, struct decree_session session, uint64_t seq);
+enum eng_submit_status
+eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_t seq);
 
 /** As eng_session_admit(), without noting anything. */
-enum eng_submit_status eng_session_may_admit(
-	const struct eng_sessions *s, struct decree_session session, uint64_t seq);
+enum eng_submit_status
+eng_session_may_admit(const struct eng_sessions *s, struct decree_session session, uint64_t seq);
 
 /** Forget what was on its way: a new leadership begins with what is executed. */
 void eng_sessions_admit_reset(struct eng_sessions *s);

@@ -135,7 +135,8 @@ eng_value_begin(uint8_t *value, enum eng_value_kind kind)
 }
 
 uint32_t
-eng_value_add(uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command)
+eng_value_add(
+	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command)
 {
 	uint8_t *at = value + bytes;
 

@@ -31,11 +31,11 @@
 
 #include "engine/core/core.h"
 
-#define ENG_VALUE_HEADER_BYTES	  16
+#define ENG_VALUE_HEADER_BYTES    16
 #define ENG_COMMAND_HEADER_BYTES  18
 #define ENG_FRAGMENT_HEADER_BYTES 56
-#define ENG_CONFIG_HEADER_BYTES	  32
-#define ENG_CONFIG_MEMBER_BYTES	  16
+#define ENG_CONFIG_HEADER_BYTES   32
+#define ENG_CONFIG_MEMBER_BYTES   16
 
 enum eng_value_kind {
 	ENG_VALUE_NOOP = 1,
@@ -76,9 +76,9 @@ struct eng_value {
 	enum eng_value_kind kind;
 	uint32_t count; /* commands of a batch */
 	uint64_t stamp_ns;
-	struct eng_fragment fragment;	  /* kind FRAGMENT */
+	struct eng_fragment fragment;     /* kind FRAGMENT */
 	struct eng_membership membership; /* kind CONFIG */
-	const uint8_t *next;		  /* kind BATCH: eng_value_next()'s place */
+	const uint8_t *next;              /* kind BATCH: eng_value_next()'s place */
 	const uint8_t *end;
 };
 

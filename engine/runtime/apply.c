@@ -161,7 +161,8 @@ apply_slot(struct decree_sink *sink, struct decree_slot slot)
 }
 
 void
-apply_range(struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after)
+apply_range(
+	struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after)
 {
 	struct decree_sink sink = { .shard = s, .group = g };
 

@@ -34,7 +34,7 @@ static bool
 is_same_endpoint(struct net_endpoint a, struct net_endpoint b)
 {
 	return a.node_id == b.node_id && a.client == b.client &&
-		a.client_generation == b.client_generation;
+	       a.client_generation == b.client_generation;
 }
 
 /* The open frame to @p to, or a fresh one; NULL if the network has none. */
@@ -101,7 +101,8 @@ redirect(struct shard *s, const struct shard_group *g, struct net_endpoint to,
 	struct client_msg m = {
 		.type = CLIENT_MSG_REDIRECT,
 		.group = g->config.group,
-		.node_id = reason == CLIENT_REDIRECT_NOT_LEADER ? eng_leader(g->replica) : s->node_id,
+		.node_id =
+			reason == CLIENT_REDIRECT_NOT_LEADER ? eng_leader(g->replica) : s->node_id,
 		.redirect = { .reason = reason, .retry_after_us = BUSY_RETRY_US },
 	};
 
@@ -118,7 +119,8 @@ redirect(struct shard *s, const struct shard_group *g, struct net_endpoint to,
 static struct net_endpoint
 endpoint_of(struct owner owner)
 {
-	return (struct net_endpoint){ .client = owner.index, .client_generation = owner.generation };
+	return (struct net_endpoint){ .client = owner.index,
+		.client_generation = owner.generation };
 }
 
 void
@@ -246,8 +248,8 @@ not_leader_reason(const struct shard *s, struct shard_group *g)
 	if (eng_leader(g->replica) == s->node_id)
 		return CLIENT_REDIRECT_BUSY; /* leadership began or ended within this turn */
 	eng_status(g->replica, &g->status);
-	return g->status.role == DECREE_LEADER ? CLIENT_REDIRECT_NOT_READY :
-						 CLIENT_REDIRECT_NOT_LEADER;
+	return g->status.role == DECREE_LEADER ? CLIENT_REDIRECT_NOT_READY
+					       : CLIENT_REDIRECT_NOT_LEADER;
 }
 
 /* @return false if the rest of this frame has no chance either */
@@ -430,7 +432,8 @@ assembly_submit(struct shard *s, struct assembly *a)
 	s->counters.client_commands++;
 	if (s->stop == SHARD_RUNS)
 		(void)on_status(s, g, a->from, &s->submit[0], s->submit_status[0]);
-	if (s->submit_status[0] != ENG_SUBMIT_GAP) /* what is missing comes, then a repeated piece */
+	if (s->submit_status[0] !=
+		ENG_SUBMIT_GAP) /* what is missing comes, then a repeated piece */
 		assembly_free(a);
 }
 

@@ -17,11 +17,17 @@ static const char *const idle_words[] = { "auto", "spin", "yield", "sleep", NULL
 static const char *const hugepages_words[] = { "auto", "no", NULL };
 
 #define CLUSTER(name, kind, field, ...)                                                            \
-	{ CONFIG_SECTION_CLUSTER, name, kind, offsetof(struct config, field), __VA_ARGS__ }
+	{                                                                                          \
+		CONFIG_SECTION_CLUSTER, name, kind, offsetof(struct config, field), __VA_ARGS__    \
+	}
 #define NODE(name, kind, field, ...)                                                               \
-	{ CONFIG_SECTION_NODE, name, kind, offsetof(struct config_node, field), __VA_ARGS__ }
+	{                                                                                          \
+		CONFIG_SECTION_NODE, name, kind, offsetof(struct config_node, field), __VA_ARGS__  \
+	}
 #define LOCAL(name, kind, field, ...)                                                              \
-	{ CONFIG_SECTION_LOCAL, name, kind, offsetof(struct config, field), __VA_ARGS__ }
+	{                                                                                          \
+		CONFIG_SECTION_LOCAL, name, kind, offsetof(struct config, field), __VA_ARGS__      \
+	}
 
 const struct config_key config_keys[] = {
 	CLUSTER("id", CONFIG_HEX, cluster_id, 1, UINT64_MAX),
@@ -127,7 +133,8 @@ config_key_nearest(enum config_section section, const char *name)
 	uint32_t best = UINT32_MAX;
 
 	for (uint32_t i = 0; i < config_key_count; i++)
-		if (config_keys[i].section == section && is_closer(name, config_keys[i].name, &best))
+		if (config_keys[i].section == section &&
+			is_closer(name, config_keys[i].name, &best))
 			nearest = config_keys[i].name;
 	return nearest;
 }
@@ -188,7 +195,8 @@ read_size(const struct config_key *key, const char *text, uint64_t *ret, char *w
 	static const char suffixes[] = "KMG";
 	char digits[24];
 	size_t length = strlen(text);
-	const char *suffix = length > 0 ? strchr(suffixes, toupper((unsigned char)text[length - 1])) : NULL;
+	const char *suffix =
+		length > 0 ? strchr(suffixes, toupper((unsigned char)text[length - 1])) : NULL;
 	uint32_t shift = suffix != NULL ? 10 * (uint32_t)(suffix - suffixes + 1) : 0;
 
 	length -= suffix != NULL;
@@ -245,7 +253,8 @@ read_path(const char *file, const char *text, char *ret, char *want)
 	if (text[0] != '\0' && length < CONFIG_PATH_BYTES)
 		return true;
 	ret[0] = '\0';
-	(void)snprintf(want, DECREE_ERROR_BYTES, "a path of at most %d bytes", CONFIG_PATH_BYTES - 1);
+	(void)snprintf(
+		want, DECREE_ERROR_BYTES, "a path of at most %d bytes", CONFIG_PATH_BYTES - 1);
 	return false;
 }
 
@@ -259,7 +268,8 @@ read_ipv4(const char *text, uint32_t *ret, char *want)
 		if (*ret != 0 && *ret >> 28 < 14) /* neither multicast nor broadcast */
 			return true;
 	}
-	(void)snprintf(want, DECREE_ERROR_BYTES, "an IPv4 address of one host, for example 10.0.0.1");
+	(void)snprintf(
+		want, DECREE_ERROR_BYTES, "an IPv4 address of one host, for example 10.0.0.1");
 	return false;
 }
 
@@ -269,16 +279,17 @@ read_mac(const char *text, struct config_node *node, char *want)
 	unsigned int b[6];
 	char rest;
 
-	if (strlen(text) == 17
-		&& sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-			   &rest) == 6
-		&& (b[0] & 1) == 0) {
+	if (strlen(text) == 17 &&
+		sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
+			&rest) == 6 &&
+		(b[0] & 1) == 0) {
 		for (uint32_t i = 0; i < 6; i++)
 			node->mac[i] = (uint8_t)b[i];
 		node->has_mac = true;
 		return true;
 	}
-	(void)snprintf(want, DECREE_ERROR_BYTES, "a unicast MAC address, for example 02:00:00:00:00:01");
+	(void)snprintf(
+		want, DECREE_ERROR_BYTES, "a unicast MAC address, for example 02:00:00:00:00:01");
 	return false;
 }
 
@@ -352,7 +363,8 @@ read_link(const char *text, struct config *c, char *want)
 		}
 	}
 	(void)snprintf(want, DECREE_ERROR_BYTES,
-		"a node id and a device, for example: link = 2 net_memif0,role=server,socket=/run/m.sock");
+		"a node id and a device, for example: link = 2 "
+		"net_memif0,role=server,socket=/run/m.sock");
 	return false;
 }
 
@@ -363,33 +375,23 @@ read_into(const struct config_key *key, const char *text, void *at, struct confi
 	uint64_t number = 0;
 
 	switch (key->kind) {
-	case CONFIG_HEX:
-		return read_hex(text, at, want);
-	case CONFIG_SIZE:
-		return read_size(key, text, at, want);
-	case CONFIG_TEXT:
-		return read_text(text, at, want);
-	case CONFIG_PATH:
-		return read_path(c->path, text, at, want);
-	case CONFIG_WORD:
-		return read_word(key, text, at, want);
-	case CONFIG_IPV4:
-		return read_ipv4(text, at, want);
-	case CONFIG_MAC:
-		return read_mac(text, node, want);
-	case CONFIG_CPUS:
-		return read_cpus(key, text, c, want);
-	case CONFIG_PORT:
-		return read_device(text, 0, c, want);
-	case CONFIG_LINK:
-		return read_link(text, c, want);
+	case CONFIG_HEX: return read_hex(text, at, want);
+	case CONFIG_SIZE: return read_size(key, text, at, want);
+	case CONFIG_TEXT: return read_text(text, at, want);
+	case CONFIG_PATH: return read_path(c->path, text, at, want);
+	case CONFIG_WORD: return read_word(key, text, at, want);
+	case CONFIG_IPV4: return read_ipv4(text, at, want);
+	case CONFIG_MAC: return read_mac(text, node, want);
+	case CONFIG_CPUS: return read_cpus(key, text, c, want);
+	case CONFIG_PORT: return read_device(text, 0, c, want);
+	case CONFIG_LINK: return read_link(text, c, want);
 	case CONFIG_EAL_ARG:
-		return read_text(text, c->eal_args[c->eal_arg_count], want) && ++c->eal_arg_count > 0;
+		return read_text(text, c->eal_args[c->eal_arg_count], want) &&
+		       ++c->eal_arg_count > 0;
 	case CONFIG_COUNT:
 	case CONFIG_CPU:
 	case CONFIG_NODE_ID:
-	case CONFIG_MS:
-		break;
+	case CONFIG_MS: break;
 	}
 	if (!read_in_range(key, text, &number, want))
 		return false;
@@ -408,8 +410,8 @@ config_value_read(const struct config_key *key, const char *text, struct config 
 {
 	uint8_t *base = key->section == CONFIG_SECTION_NODE ? (uint8_t *)node : (uint8_t *)c;
 
-	if ((key->kind == CONFIG_PORT || key->kind == CONFIG_LINK)
-		&& c->port_count == CONFIG_PORT_COUNT_MAX)
+	if ((key->kind == CONFIG_PORT || key->kind == CONFIG_LINK) &&
+		c->port_count == CONFIG_PORT_COUNT_MAX)
 		return -E2BIG;
 	if (key->kind == CONFIG_EAL_ARG && c->eal_arg_count == CONFIG_EAL_ARG_COUNT_MAX)
 		return -E2BIG;

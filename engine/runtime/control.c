@@ -14,7 +14,7 @@
 #include <time.h>
 
 #define LINES_PER_SECOND 50
-#define LOOK_EVERY_NS	 (500 * 1000 * 1000ull)
+#define LOOK_EVERY_NS    (500 * 1000 * 1000ull)
 
 static void
 write_line(struct decree_node *node, enum decree_log_level level, const char *line)
@@ -24,7 +24,8 @@ write_line(struct decree_node *node, enum decree_log_level level, const char *li
 	if (node->options.on_log != NULL)
 		node->options.on_log(node->options.context, level, line);
 	else
-		fprintf(stderr, "decree[%u] %s: %s\n", node->config.node_id, names[level & 7], line);
+		fprintf(stderr, "decree[%u] %s: %s\n", node->config.node_id, names[level & 7],
+			line);
 }
 
 void
@@ -203,8 +204,8 @@ control_main(void *context)
 			drain_lines(&node->shards[i], now_ns);
 		if (now_ns >= look_at_ns) {
 			look_at_ns = now_ns + LOOK_EVERY_NS;
-			atomic_store_explicit(&node->memory_bytes, control_memory_bytes(),
-				memory_order_relaxed);
+			atomic_store_explicit(
+				&node->memory_bytes, control_memory_bytes(), memory_order_relaxed);
 			watch_drops(node, now_ns);
 		}
 		if (!has_told_failure && atomic_load(&node->failed) != 0) {

@@ -60,8 +60,7 @@ send_one(struct shard *s, const struct shard_group *g, struct eng_msg *m, uint16
 		return;
 	m->dst = node_id;
 	frame.peer = (struct net_endpoint){ .node_id = node_id };
-	frame.payload_bytes =
-		eng_msg_encode(g->replica, m, frame.payload, s->config.frame_bytes);
+	frame.payload_bytes = eng_msg_encode(g->replica, m, frame.payload, s->config.frame_bytes);
 	out_push(s, &frame);
 }
 
@@ -84,8 +83,8 @@ on_role_changed(struct shard *s, struct shard_group *g)
 	struct eng_status before = g->status;
 
 	eng_status(g->replica, &g->status);
-	if (g->status.leader != 0 && (g->status.leader != before.leader ||
-					     g->status.ballot.n != before.ballot.n))
+	if (g->status.leader != 0 &&
+		(g->status.leader != before.leader || g->status.ballot.n != before.ballot.n))
 		shard_note(s, DECREE_LOG_NOTICE, "group %u: node %u leads, ballot %llu.%u",
 			g->config.group, g->status.leader,
 			(unsigned long long)(g->status.ballot.n >> 16),
@@ -110,7 +109,8 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 	g->wake_at_ns = fx->wake_at_ns;
 	if (!persist_append(s, g, fx)) {
 		shard_stop(s, SHARD_STOPPED_NO_ROOM,
-			"the log took fewer records than it had room for: this is an error in decree, "
+			"the log took fewer records than it had room for: this is an error in "
+			"decree, "
 			"please report it with the node's log");
 		return;
 	}

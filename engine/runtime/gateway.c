@@ -23,7 +23,7 @@
 #include "base/digest.h"
 #include "engine/runtime/shard_private.h"
 
-#define REWIND_PAUSE_NS	   (1000 * 1000ull)
+#define REWIND_PAUSE_NS    (1000 * 1000ull)
 #define FORWARD_FRAMES_MAX 32 /* per turn */
 
 int
@@ -148,7 +148,8 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 			continue;
 		if (a->verdict == ENG_TABLE_FULL) {
 			shard_note(s, DECREE_LOG_WARNING,
-				"group %u: a proposer was refused, the session table is full (%u rows)",
+				"group %u: a proposer was refused, the session table is full (%u "
+				"rows)",
 				g->config.group, g->config.session_count);
 			refuse_all(s, gw);
 			return;
@@ -170,7 +171,7 @@ is_ours(const struct shard *s, const struct gateway *gw, const struct eng_applie
 	const struct gateway_entry *entry = entry_of(s, gw, a->seq);
 
 	return a->seq == gw->executed + 1 && a->seq <= gw->popped && entry->bytes == a->bytes &&
-		memcmp(entry->body, a->body, a->bytes) == 0;
+	       memcmp(entry->body, a->body, a->bytes) == 0;
 }
 
 void
@@ -179,8 +180,10 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 	if (a->verdict == ENG_EXECUTE) {
 		if (!is_ours(s, gw, a)) {
 			shard_note(s, DECREE_LOG_ERROR,
-				"group %u: somebody else used the session of a proposer of this node: a "
-				"client with the client key borrowed its number. The proposer is closed",
+				"group %u: somebody else used the session of a proposer of this "
+				"node: a "
+				"client with the client key borrowed its number. The proposer is "
+				"closed",
 				gw->group->config.group);
 			refuse_all(s, gw);
 			return;
@@ -190,8 +193,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 			gw->sent = gw->executed; /* given before a rewind, and it made it */
 		consume(gw, entry_of(s, gw, a->seq));
 		gw->retry_ns = RETRY_NS_MIN;
-		gw->retry_at_ns =
-			gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
+		gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
 	} else if (a->verdict == ENG_GAP) {
 		gw->gap_at_ns = min_u64(gw->gap_at_ns, s->now_ns + REWIND_PAUSE_NS);
 	} else if (a->verdict == ENG_NO_SESSION) {
@@ -206,7 +208,7 @@ gateway_on_answer(
 	struct gateway_entry *entry = entry_of(s, gw, seq);
 
 	if (gw->is_refused)
-		return; /* its proposer has the outcome already */
+		return;                   /* its proposer has the outcome already */
 	decree_assert(entry->seq == seq); /* answered once, and not before it was executed */
 	complete(gw, entry, DECREE_APPLIED, status, result);
 }
@@ -218,8 +220,8 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 	struct client_reply reply;
 	uint32_t cursor = 0;
 
-	if (m->type == CLIENT_MSG_REPLIES && (!client_reply_next(m, &cursor, &reply) ||
-						     reply.kind != CLIENT_REPLY_GAP))
+	if (m->type == CLIENT_MSG_REPLIES &&
+		(!client_reply_next(m, &cursor, &reply) || reply.kind != CLIENT_REPLY_GAP))
 		return;
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
 		struct gateway *gw = &s->gateways[i];
@@ -228,7 +230,8 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 			continue;
 		if (m->type == CLIENT_MSG_REDIRECT) {
 			rewind_to_executed(gw, s->now_ns);
-			gw->not_before_ns = s->now_ns +
+			gw->not_before_ns =
+				s->now_ns +
 				min_u64(m->redirect.retry_after_us * 1000ull, RETRY_NS_MAX);
 		} else if (gw->session.n == reply.session.n) {
 			/* Frames behind the gap report it too: one pause, one repetition. */
@@ -351,8 +354,7 @@ forward_frame(struct shard *s, struct gateway *gw)
 
 	if (!out_frame(s, &frame))
 		return 0;
-	client_commands_begin(
-		&w, frame.payload, s->config.frame_bytes, gw->group->config.group);
+	client_commands_begin(&w, frame.payload, s->config.frame_bytes, gw->group->config.group);
 	while (gw->sent + count < gw->popped) {
 		struct eng_command c = command_of(s, gw, gw->sent + count + 1);
 
@@ -405,7 +407,7 @@ give_registration(struct shard *s, struct gateway *gw)
 		s->submit[0] = c;
 		shard_submit(s, gw->group, 1);
 		gw->is_register_sent = s->submit_status[0] == ENG_SUBMIT_OK ||
-			s->submit_status[0] == ENG_SUBMIT_DUPLICATE;
+				       s->submit_status[0] == ENG_SUBMIT_DUPLICATE;
 	} else if (out_frame(s, &frame)) {
 		client_commands_begin(
 			&w, frame.payload, s->config.frame_bytes, gw->group->config.group);

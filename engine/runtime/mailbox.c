@@ -33,11 +33,11 @@ struct mailbox {
 
 	/* owner: the proposer's thread */
 	struct {
-		uint64_t seq;	 /* of the last command pushed */
-		uint64_t place;	 /* behind its body */
+		uint64_t seq;   /* of the last command pushed */
+		uint64_t place; /* behind its body */
 		uint64_t consumed_seen;
-		void **cookies;	 /* [window] by seq, for mailbox_abandon() */
-		bool *is_open;	 /* [window] by seq: pushed, no outcome yet */
+		void **cookies;     /* [window] by seq, for mailbox_abandon() */
+		bool *is_open;      /* [window] by seq: pushed, no outcome yet */
 		uint64_t abandoned; /* seq up to which mailbox_abandon() has looked */
 	} producer __attribute__((aligned(CACHE_LINE)));
 
@@ -58,7 +58,8 @@ ring_create(struct mailbox *m, const char *name, uint32_t element_bytes)
 
 	if (bytes < 0)
 		return NULL;
-	ring = aligned_alloc(CACHE_LINE, ((size_t)bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+	ring = aligned_alloc(
+		CACHE_LINE, ((size_t)bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
 	if (ring == NULL)
 		return NULL;
 	memset(ring, 0, (size_t)bytes);

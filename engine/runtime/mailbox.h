@@ -32,11 +32,12 @@ void mailbox_destroy(struct mailbox *m);
 int mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cookie);
 
 /** @return outcomes, 0 .. count_max */
-uint32_t mailbox_poll(struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max);
+uint32_t
+mailbox_poll(struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max);
 
 /** After the shard's end: outcomes UNKNOWN for everything that has none. @return 0 .. count_max */
-uint32_t mailbox_abandon(
-	struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max);
+uint32_t
+mailbox_abandon(struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max);
 
 size_t mailbox_bytes(const struct mailbox *m);
 

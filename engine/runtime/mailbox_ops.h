@@ -17,7 +17,7 @@
 struct mail_command {
 	const uint8_t *body;
 	uint32_t bytes;
-	uint64_t seq;	/* from 1, without gaps */
+	uint64_t seq; /* from 1, without gaps */
 	void *cookie;
 	uint64_t place; /* the mailbox's; give it to consumed() */
 };
@@ -30,7 +30,8 @@ struct mailbox_ops {
 	void (*consumed)(void *mailbox, uint64_t place);
 
 	/** Outcomes. There is always room: commands without an outcome are limited by the window. */
-	void (*complete)(void *mailbox, const struct decree_completion *completions, uint32_t count);
+	void (*complete)(
+		void *mailbox, const struct decree_completion *completions, uint32_t count);
 };
 
 #endif

@@ -62,7 +62,8 @@ check_options(const struct decree_options *o, char *ret_error)
 {
 	if (o == NULL || o->struct_bytes != sizeof(*o))
 		return refuse(-EINVAL, ret_error,
-			"options: struct_bytes is not that of this version of decree: compile the program "
+			"options: struct_bytes is not that of this version of decree: compile the "
+			"program "
 			"against the headers of the library that it runs with");
 	if (o->config_path == NULL)
 		return refuse(-EINVAL, ret_error, "options: no config_path");
@@ -71,7 +72,8 @@ check_options(const struct decree_options *o, char *ret_error)
 		o->machine_ops->apply == NULL || o->machine_ops->digest == NULL ||
 		o->machines == NULL)
 		return refuse(-EINVAL, ret_error,
-			"options: machine_ops needs apply, digest and struct_bytes, and machines one "
+			"options: machine_ops needs apply, digest and struct_bytes, and machines "
+			"one "
 			"machine for each group");
 	return 0;
 }
@@ -86,8 +88,8 @@ load_config(struct decree_node *node, const struct decree_options *o, char *ret_
 		return rc;
 	if (o->group_count != node->config.group_count) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.200s says groups = %u, but the program has machines for %u", node->config.path,
-			node->config.group_count, o->group_count);
+			"%.200s says groups = %u, but the program has machines for %u",
+			node->config.path, node->config.group_count, o->group_count);
 		return -EINVAL;
 	}
 	return 0;
@@ -110,7 +112,8 @@ process_start_ns(void)
 		at = strrchr(text, ')'); /* the name may hold anything */
 		if (at != NULL)
 			(void)sscanf(at + 1,
-				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				"%*d "
 				"%*d %*d %llu",
 				&ticks);
 		fclose(file);
@@ -118,7 +121,7 @@ process_start_ns(void)
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	if (ticks > 0)
 		age_ns = (uint64_t)boot.tv_sec * 1000000000ull + (uint64_t)boot.tv_nsec -
-			ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK));
+			 ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK));
 	return node_now_ns() - age_ns;
 }
 
@@ -175,8 +178,10 @@ start_eal(struct decree_node *node, char *ret_error)
 		node_log(node, DECREE_LOG_NOTICE, "%s", node->eal_args->notice);
 	if (rte_eal_init(node->eal_args->argc, node->eal_args->argv) < 0) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"DPDK's EAL did not start (%s): its own lines above say more; 'decree check' looks "
-			"at hugepages, drivers and limits", rte_strerror(rte_errno));
+			"DPDK's EAL did not start (%s): its own lines above say more; 'decree "
+			"check' looks "
+			"at hugepages, drivers and limits",
+			rte_strerror(rte_errno));
 		return rte_errno > 0 ? -rte_errno : -EIO;
 	}
 	node->owns_eal = true;
@@ -314,18 +319,21 @@ say_what_runs(struct decree_node *node)
 
 	atomic_store(&node->memory_bytes, bytes);
 	node_log(node, DECREE_LOG_NOTICE,
-		"node %u, boot %llu: %u shard(s), %u group(s), log %s, %s, idle %s, memory %llu MiB "
+		"node %u, boot %llu: %u shard(s), %u group(s), log %s, %s, idle %s, memory %llu "
+		"MiB "
 		"(resident + hugepages)",
 		c->node_id, (unsigned long long)node->boot_count, c->shard_count, c->group_count,
 		modes[c->log_mode], node->net != NULL ? net_describe(node->net) : "no network",
 		idle_name(node->idle), (unsigned long long)(bytes >> 20));
 	if (c->log_mode == DECREE_LOG_MEMORY)
 		node_log(node, DECREE_LOG_WARNING,
-			"log mode MEMORY: a restart of this process loses what it promised; such a node must be "
+			"log mode MEMORY: a restart of this process loses what it promised; such a "
+			"node must be "
 			"replaced, never restarted");
 	if (c->log_mode == DECREE_LOG_BUFFERED)
 		node_log(node, DECREE_LOG_WARNING,
-			"log mode BUFFERED: a power cut loses what was acknowledged; a node that lost power "
+			"log mode BUFFERED: a power cut loses what was acknowledged; a node that "
+			"lost power "
 			"must be replaced");
 	if (c->auth == CONFIG_AUTH_NONE)
 		node_log(node, DECREE_LOG_WARNING,
@@ -353,7 +361,8 @@ build(struct decree_node *node, const struct decree_options *options, char *ret_
 	return 0;
 }
 
-DECREE_API int
+DECREE_API
+int
 decree_open(const struct decree_options *options, struct decree_node **ret_node,
 	char ret_error[DECREE_ERROR_BYTES])
 {
@@ -382,7 +391,8 @@ decree_open(const struct decree_options *options, struct decree_node **ret_node,
 
 /* ------------------------------------------------------------------------------ start, stop, close */
 
-DECREE_API int
+DECREE_API
+int
 decree_start(struct decree_node *node)
 {
 	int rc = 0;
@@ -401,7 +411,8 @@ decree_start(struct decree_node *node)
 	return rc;
 }
 
-DECREE_API int
+DECREE_API
+int
 decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES])
 {
 	int rc = atomic_load(&node->failed);
@@ -414,7 +425,8 @@ decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES])
 	return rc;
 }
 
-DECREE_API void
+DECREE_API
+void
 decree_stop(struct decree_node *node)
 {
 	decree_assert(node_is_owner(node));
@@ -424,7 +436,8 @@ decree_stop(struct decree_node *node)
 	control_join(node);
 }
 
-DECREE_API void
+DECREE_API
+void
 decree_close(struct decree_node *node)
 {
 	if (node == NULL)
@@ -458,8 +471,8 @@ take_back_question(struct node_shard *ns)
 {
 	uint32_t asked = QUESTION_ASKED;
 
-	return atomic_compare_exchange_strong_explicit(&ns->question, &asked, QUESTION_NONE,
-		memory_order_relaxed, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(
+		&ns->question, &asked, QUESTION_NONE, memory_order_relaxed, memory_order_relaxed);
 }
 
 /* The shard answers between two turns: what it says is of one moment. */
@@ -482,7 +495,8 @@ ask(struct node_shard *ns, uint16_t group, struct decree_group_status *ret_statu
 	return ns->question_rc;
 }
 
-DECREE_API int
+DECREE_API
+int
 decree_group_status(
 	struct decree_node *node, uint16_t group, struct decree_group_status *ret_status)
 {

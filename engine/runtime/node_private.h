@@ -25,15 +25,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NODE_ARENA_BYTES_MIN  (4u << 20)
-#define NODE_LOG_LINE_COUNT   64
-#define NODE_WATCH_COUNT      16
-#define NODE_CONTROL_NS	      (10 * 1000 * 1000ull)
+#define NODE_ARENA_BYTES_MIN (4u << 20)
+#define NODE_LOG_LINE_COUNT  64
+#define NODE_WATCH_COUNT     16
+#define NODE_CONTROL_NS      (10 * 1000 * 1000ull)
 
 /* A proposer's place at its shard. Each state has one writer, who hands the slot on with a release that
  * pairs with the other side's acquire. */
 enum slot_state {
-	SLOT_FREE = 0,	  /* anybody may claim it */
+	SLOT_FREE = 0,    /* anybody may claim it */
 	SLOT_CLAIMED = 1, /* the proposer's thread fills it */
 	SLOT_OPENING = 2, /* the shard shall open it */
 	SLOT_OPEN = 3,
@@ -65,7 +65,7 @@ enum question_state {
 struct node_shard {
 	struct decree_node *node;
 	uint16_t index;
-	uint16_t cpu;	     /* where it runs, if is_pinned */
+	uint16_t cpu; /* where it runs, if is_pinned */
 	bool is_pinned;
 	struct shard *shard; /* owner: its thread while that runs, else the owner of the node */
 	void *memory;
@@ -78,9 +78,9 @@ struct node_shard {
 	const char *refusal; /* why recovery was refused, NULL: not by us */
 
 	pthread_t thread;
-	bool has_thread;	 /* to be joined */
+	bool has_thread;         /* to be joined */
 	_Atomic bool is_running; /* release when the thread is done with `shard` */
-	uint64_t turn_at_ns;	 /* of the turn before, for the sleep strategy */
+	uint64_t turn_at_ns;     /* of the turn before, for the sleep strategy */
 
 	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
 
@@ -90,7 +90,7 @@ struct node_shard {
 	struct decree_group_status question_answer;
 
 	/* Lines for the log: the shard writes, the control thread reads. */
-	struct log_line *lines; /* [NODE_LOG_LINE_COUNT] */
+	struct log_line *lines;     /* [NODE_LOG_LINE_COUNT] */
 	_Atomic uint64_t line_head; /* release: the line is whole */
 	_Atomic uint64_t line_tail;
 	_Atomic uint64_t lines_lost;
@@ -114,7 +114,7 @@ struct decree_node {
 	uint8_t identity[IDENTITY_BYTES];
 	uint64_t boot_count;
 	uint64_t nonce;
-	enum decree_idle idle; /* never AUTO */
+	enum decree_idle idle;     /* never AUTO */
 	uint64_t process_start_ns; /* CLOCK_MONOTONIC */
 	_Atomic uint64_t ready_ns; /* start of the process to the first turn; 0 = not yet */
 	_Atomic uint64_t memory_bytes;
@@ -128,12 +128,12 @@ struct decree_node {
 	pthread_t control;
 	bool has_control;
 	bool is_started;
-	_Atomic bool stop; /* every thread ends its loop */
+	_Atomic bool stop;  /* every thread ends its loop */
 	_Atomic int failed; /* 0, or -errno: a shard stopped by itself */
 	pthread_mutex_t failed_mutex;
 	char failed_text[DECREE_ERROR_BYTES];
 	pthread_mutex_t status_mutex; /* askers of decree_group_status(); no shard ever takes it */
-	uint64_t line_budget;	      /* control thread: log lines that may still be written this second */
+	uint64_t line_budget; /* control thread: log lines that may still be written this second */
 	uint64_t line_budget_at_ns;
 	uint64_t lines_suppressed;
 	struct node_watch watches[NODE_WATCH_COUNT]; /* control thread */

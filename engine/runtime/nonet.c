@@ -35,5 +35,9 @@ nonet_tick(void *net, uint64_t now_ns)
 }
 
 const struct net_ops nonet_ops = {
-	nonet_recv, nonet_release, nonet_alloc, nonet_send, nonet_tick,
+	nonet_recv,
+	nonet_release,
+	nonet_alloc,
+	nonet_send,
+	nonet_tick,
 };

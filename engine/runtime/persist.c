@@ -25,7 +25,7 @@
 #include "engine/core/record.h"
 #include "engine/runtime/shard_private.h"
 
-#define META_VERSION	  1
+#define META_VERSION      1
 #define META_HEADER_BYTES 64
 
 static_assert(META_HEADER_BYTES + SHARD_GROUP_COUNT_MAX * ENG_HARD_BYTES <= LOG_META_BYTES_MAX,
@@ -107,8 +107,8 @@ meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes)
 static uint64_t
 meta_write(struct shard *s)
 {
-	s->meta_generation = s->config.log_ops->meta(
-		s->log, s->meta, shard_meta_bytes(s->config.group_count));
+	s->meta_generation =
+		s->config.log_ops->meta(s->log, s->meta, shard_meta_bytes(s->config.group_count));
 	return s->meta_generation;
 }
 
@@ -206,8 +206,10 @@ persist_on_completion(struct shard *s, const struct log_completion *c)
 		break;
 	case LOG_FAILED:
 		shard_stop(s, SHARD_STOPPED_LOG,
-			"the log could not be written (%s): what it holds is unknown until it is read "
-			"again. The node stops and sends nothing more. Check the device, then start the "
+			"the log could not be written (%s): what it holds is unknown until it is "
+			"read "
+			"again. The node stops and sends nothing more. Check the device, then "
+			"start the "
 			"node again",
 			strerror(-c->rc));
 		break;

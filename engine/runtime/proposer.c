@@ -85,15 +85,17 @@ refuse(struct decree_proposer *p, int rc, const char *why, char *ret_error)
 	return rc;
 }
 
-DECREE_API int
-decree_proposer_open(struct decree_node *node, uint16_t group, struct decree_proposer **ret_proposer,
-	char ret_error[DECREE_ERROR_BYTES])
+DECREE_API
+int
+decree_proposer_open(struct decree_node *node, uint16_t group,
+	struct decree_proposer **ret_proposer, char ret_error[DECREE_ERROR_BYTES])
 {
 	const struct config *c = &node->config;
 	struct decree_proposer *p;
 
 	if (group >= c->group_count)
-		return refuse(NULL, -ENOENT, "there is no such group in the configuration", ret_error);
+		return refuse(
+			NULL, -ENOENT, "there is no such group in the configuration", ret_error);
 	p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return refuse(NULL, -ENOMEM, "out of memory", ret_error);
@@ -106,8 +108,8 @@ decree_proposer_open(struct decree_node *node, uint16_t group, struct decree_pro
 		return refuse(p, -ENOMEM, "out of memory", ret_error);
 	p->slot = claim_slot(p->ns);
 	if (p->slot == NULL)
-		return refuse(p, -EMFILE, "the group's shard serves 16 proposers already: close one",
-			ret_error);
+		return refuse(p, -EMFILE,
+			"the group's shard serves 16 proposers already: close one", ret_error);
 	p->slot->group = group;
 	p->slot->mailbox = p->mailbox;
 	if (getrandom(p->slot->token, sizeof(p->slot->token), 0) != sizeof(p->slot->token)) {
@@ -125,10 +127,11 @@ is_over(const struct decree_proposer *p)
 {
 	/* Acquire: pairs with the release at the end of thread_main(). */
 	return atomic_load_explicit(&p->node->stop, memory_order_relaxed) &&
-		!atomic_load_explicit(&p->ns->is_running, memory_order_acquire);
+	       !atomic_load_explicit(&p->ns->is_running, memory_order_acquire);
 }
 
-DECREE_API int
+DECREE_API
+int
 decree_propose(struct decree_proposer *p, const void *body, uint32_t bytes, void *cookie)
 {
 	if (!pthread_equal(p->owner, pthread_self()))
@@ -140,8 +143,10 @@ decree_propose(struct decree_proposer *p, const void *body, uint32_t bytes, void
 	return mailbox_push(p->mailbox, body, bytes, cookie);
 }
 
-DECREE_API uint32_t
-decree_poll(struct decree_proposer *p, struct decree_completion *ret_completions, uint32_t count_max)
+DECREE_API
+uint32_t
+decree_poll(
+	struct decree_proposer *p, struct decree_completion *ret_completions, uint32_t count_max)
 {
 	bool over = is_over(p); /* before looking: then nothing comes after what is found */
 	uint32_t count;
@@ -166,8 +171,7 @@ take_back(struct decree_proposer *p)
 			!atomic_load_explicit(&p->ns->is_running, memory_order_acquire))
 			break; /* never opened */
 		if (state == SLOT_OPEN)
-			atomic_store_explicit(
-				&p->slot->state, SLOT_CLOSING, memory_order_release);
+			atomic_store_explicit(&p->slot->state, SLOT_CLOSING, memory_order_release);
 		else if (state != SLOT_CLOSED)
 			sched_yield();
 	} while (state != SLOT_CLOSED &&
@@ -175,7 +179,8 @@ take_back(struct decree_proposer *p)
 			 atomic_load_explicit(&p->ns->is_running, memory_order_acquire)));
 }
 
-DECREE_API void
+DECREE_API
+void
 decree_proposer_close(struct decree_proposer *p)
 {
 	if (p == NULL)

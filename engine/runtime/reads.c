@@ -116,7 +116,7 @@ reads_on_completion(struct shard *s, const struct log_completion *c)
 	struct read_request *r = &s->reads[c->token];
 	struct read_request done = *r;
 	bool is_good = c->rc == 0 && tag_group(c->tag) == r->group->config.group &&
-		tag_slot(c->tag).n == r->slot.n;
+		       tag_slot(c->tag).n == r->slot.n;
 
 	decree_assert(r->kind != READ_FREE && r->is_started);
 	r->kind = READ_FREE;
@@ -124,11 +124,13 @@ reads_on_completion(struct shard *s, const struct log_completion *c)
 	if (!is_good)
 		s->counters.reads_failed++;
 	if (c->rc != 0 && c->rc != -ENOTSUP)
-		shard_note(s, DECREE_LOG_ERROR, "group %u: slot %llu cannot be read back from the log: %s",
-			done.group->config.group, (unsigned long long)done.slot.n, strerror(-c->rc));
+		shard_note(s, DECREE_LOG_ERROR,
+			"group %u: slot %llu cannot be read back from the log: %s",
+			done.group->config.group, (unsigned long long)done.slot.n,
+			strerror(-c->rc));
 	if (done.kind == READ_JOB)
-		report_log_value(s, &s->jobs[done.job], done.job_slot,
-			is_good ? c->payload : NULL, c->payload_bytes);
+		report_log_value(s, &s->jobs[done.job], done.job_slot, is_good ? c->payload : NULL,
+			c->payload_bytes);
 	else if (is_good)
 		give_to_core(s, &done, c);
 }

@@ -45,8 +45,10 @@ check_limits(const struct config *c, char *ret_error)
 
 	if (ring_slots(c) / per_fragment >= 256) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.200s: alpha = %u is more than a promise can list in frames of mtu = %u: lower "
-			"alpha to %u", c->path, c->alpha, c->mtu, 256 * per_fragment / 4);
+			"%.200s: alpha = %u is more than a promise can list in frames of mtu = %u: "
+			"lower "
+			"alpha to %u",
+			c->path, c->alpha, c->mtu, 256 * per_fragment / 4);
 		return -EINVAL;
 	}
 	if (groups_per_shard > SHARD_GROUP_COUNT_MAX) {
@@ -167,7 +169,8 @@ shard_create(struct node_shard *ns, char *ret_error)
 	ns->memory = memory_take(ns->memory_bytes);
 	if (ns->memory == NULL) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"no memory for shard %u: it needs %zu MiB. Lower session_count or log_bytes",
+			"no memory for shard %u: it needs %zu MiB. Lower session_count or "
+			"log_bytes",
 			ns->index, ns->memory_bytes >> 20);
 		return -ENOMEM;
 	}
@@ -202,8 +205,10 @@ on_identity(void *context, const struct decree_uuid *uuid, const void *blob, uin
 		node->disk = found.disk;
 	else if (memcmp(&node->disk, &found.disk, sizeof(found.disk)) != 0) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.200s and shard-0 beside it were not formatted together: the directories of two "
-			"nodes were mixed up. Put the right one back", what);
+			"%.200s and shard-0 beside it were not formatted together: the directories "
+			"of two "
+			"nodes were mixed up. Put the right one back",
+			what);
 		return -EXDEV;
 	}
 	return shard_create(ns, ret_error);
@@ -218,8 +223,9 @@ on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 		return 0; /* the first start */
 	int rc = shard_recover_meta(ns->shard, blob, bytes, &ns->found_boot_count);
 	if (rc != 0)
-		ns->refusal = "the hard state was written by another version, or with another number of "
-			      "groups: compare [cluster] groups and shards with those at format time";
+		ns->refusal =
+			"the hard state was written by another version, or with another number of "
+			"groups: compare [cluster] groups and shards with those at format time";
 	return rc;
 }
 
@@ -231,7 +237,8 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	char text[DECREE_ERROR_BYTES];
 
 	if (shard_recover_record(ns->shard, tag, payload, payload_bytes, *place) != 0) {
-		ns->refusal = "a record belongs to a group that is not here: compare [cluster] groups and "
+		ns->refusal = "a record belongs to a group that is not here: compare [cluster] "
+			      "groups and "
 			      "shards with those at format time";
 		return -EBADMSG;
 	}
@@ -244,8 +251,9 @@ on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total)
 	struct node_shard *ns = context;
 
 	if (bytes_done > 256ull << 20)
-		node_log(ns->node, DECREE_LOG_INFO, "shard %u: read %llu of %llu MiB of its log", ns->index,
-			(unsigned long long)(bytes_done >> 20), (unsigned long long)(bytes_total >> 20));
+		node_log(ns->node, DECREE_LOG_INFO, "shard %u: read %llu of %llu MiB of its log",
+			ns->index, (unsigned long long)(bytes_done >> 20),
+			(unsigned long long)(bytes_total >> 20));
 }
 
 static int

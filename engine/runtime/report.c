@@ -21,16 +21,16 @@ fill_peers(const struct shard_group *g, uint64_t now_ns, struct decree_status *s
 	for (uint32_t i = 0; i < count; i++)
 		status->peers[i] = (struct decree_peer_row){
 			.node_id = peers[i].node_id,
-			.echo_age_ns = peers[i].echo_ns == 0 ? UINT64_MAX :
-				now_ns > peers[i].echo_ns    ? now_ns - peers[i].echo_ns :
-							       0,
+			.echo_age_ns = peers[i].echo_ns == 0       ? UINT64_MAX
+				       : now_ns > peers[i].echo_ns ? now_ns - peers[i].echo_ns
+								   : 0,
 			.commit = peers[i].commit,
 		};
 }
 
 int
-shard_status(const struct shard *s, uint16_t group, uint64_t now_ns,
-	struct decree_status *ret_status)
+shard_status(
+	const struct shard *s, uint16_t group, uint64_t now_ns, struct decree_status *ret_status)
 {
 	const struct shard_group *g = shard_find_group(s, group);
 	struct eng_status now;
@@ -55,8 +55,8 @@ shard_status(const struct shard *s, uint16_t group, uint64_t now_ns,
 		.frames_received = s->counters.messages_in,
 		.frames_sent = s->counters.messages_out,
 		.messages_dropped = now.counters.dropped_not_member + now.counters.dropped_stale +
-			now.counters.dropped_window + now.counters.dropped_full +
-			s->counters.malformed + s->counters.no_room_dropped,
+				    now.counters.dropped_window + now.counters.dropped_full +
+				    s->counters.malformed + s->counters.no_room_dropped,
 		.elections = now.counters.elections,
 		.session_count = eng_session_count(g->sessions),
 	};
@@ -160,8 +160,8 @@ finish_job(struct shard *s, struct log_job *job)
 		return; /* no answer at all: the client repeats, and gives up if it stays like this */
 	if (!out_frame(s, &frame))
 		return;
-	client_log_reply_begin(&w, frame.payload, s->config.frame_bytes, g->config.group, s->node_id,
-		job->token);
+	client_log_reply_begin(
+		&w, frame.payload, s->config.frame_bytes, g->config.group, s->node_id, job->token);
 	for (uint32_t i = 0; i < job->slot_count && next_index == 0; i++) {
 		uint32_t k = 0;
 
@@ -174,9 +174,9 @@ finish_job(struct shard *s, struct log_job *job)
 		if (k == job->entry_counts[i] && !job->is_cut[i])
 			continue;
 		next = (struct decree_slot){ job->first.n + i };
-		next_index = k < job->entry_counts[i] ?
-			(uint16_t)job->entries[i][k].index :
-			(uint16_t)(job->entries[i][k - 1].index + 1);
+		next_index = k < job->entry_counts[i]
+				     ? (uint16_t)job->entries[i][k].index
+				     : (uint16_t)(job->entries[i][k - 1].index + 1);
 		break;
 	}
 	frame.peer = job->to;
@@ -207,8 +207,8 @@ acquire_job(struct shard *s)
 }
 
 void
-report_log(struct shard *s, struct shard_group *g, struct net_endpoint to,
-	const struct client_msg *m)
+report_log(
+	struct shard *s, struct shard_group *g, struct net_endpoint to, const struct client_msg *m)
 {
 	struct log_job *job = acquire_job(s);
 	uint64_t first = m->log_request.first.n;
@@ -221,9 +221,8 @@ report_log(struct shard *s, struct shard_group *g, struct net_endpoint to,
 	job->token = m->log_request.token;
 	job->first.n = first;
 	job->first_index = m->log_request.first_index;
-	job->slot_count = first > g->applied.n ?
-		0 :
-		(uint32_t)min_u64(wanted, g->applied.n - first + 1);
+	job->slot_count =
+		first > g->applied.n ? 0 : (uint32_t)min_u64(wanted, g->applied.n - first + 1);
 	memset(job->entry_counts, 0, sizeof(job->entry_counts));
 	memset(job->is_cut, 0, sizeof(job->is_cut));
 	memset(job->is_read, 0, sizeof(job->is_read));

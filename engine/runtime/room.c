@@ -19,15 +19,15 @@
 #define PATIENCE_NS (5 * 1000 * 1000ull) /* a quarter of a heartbeat */
 
 /* Kept for ticks when messages are turned away, and for messages when a flush is. */
-#define RESERVE_TICK	4
+#define RESERVE_TICK    4
 #define RESERVE_MESSAGE 8
-#define RESERVE_ACCEPT	32
+#define RESERVE_ACCEPT  32
 
 bool
 room_for(const struct shard *s, const struct shard_group *g, uint32_t records)
 {
 	return s->room_left >= records &&
-		g->persists.appended - g->persists.durable + 2 * records <= PERSIST_RING_COUNT;
+	       g->persists.appended - g->persists.durable + 2 * records <= PERSIST_RING_COUNT;
 }
 
 uint32_t
@@ -83,7 +83,8 @@ room_look(struct shard *s)
 	if (s->space_left <= LOG_SPACE_RESERVE && !s->has_told_full) {
 		s->has_told_full = true;
 		shard_note(s, DECREE_LOG_WARNING,
-			"the log is full: no more commands are accepted. Format a larger one (log_bytes)");
+			"the log is full: no more commands are accepted. Format a larger one "
+			"(log_bytes)");
 	}
 }
 

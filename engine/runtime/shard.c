@@ -116,8 +116,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 			assemblies[i].bytes = bytes;
 	}
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
-		struct gateway_entry *window =
-			carve(c, config->gateway_window * sizeof(*window));
+		struct gateway_entry *window = carve(c, config->gateway_window * sizeof(*window));
 		if (s != NULL)
 			s->gateways[i].window = window;
 	}
@@ -153,7 +152,8 @@ shard_init(void *memory, const struct shard_config *config)
 	decree_assert((config->gateway_window & (config->gateway_window - 1)) == 0);
 	decree_assert(config->gateway_window >= 1);
 	decree_assert(config->gateway_window <= config->groups[0].session_window);
-	decree_assert(config->frame_bytes >= config->groups[0].slot_bytes + ENG_VALUE_OVERHEAD_BYTES);
+	decree_assert(
+		config->frame_bytes >= config->groups[0].slot_bytes + ENG_VALUE_OVERHEAD_BYTES);
 
 	s->config = *config;
 	s->config.assembly_count = assembly_count(config);
@@ -218,7 +218,6 @@ shard_recover_meta(struct shard *s, const uint8_t *blob, uint32_t bytes, uint64_
 		*ret_boot_count = s->boot_count;
 	return rc;
 }
-
 
 int
 shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload, uint32_t bytes,
@@ -290,7 +289,9 @@ shard_submit(struct shard *s, struct shard_group *g, uint32_t count)
 	struct eng_event event = {
 		.type = ENG_EV_SUBMIT,
 		.now_ns = s->now_ns,
-		.submit = { .commands = s->submit, .count = count, .ret_statuses = s->submit_status },
+		.submit = { .commands = s->submit,
+			.count = count,
+			.ret_statuses = s->submit_status },
 	};
 
 	decree_assert(count <= CLIENT_BURST_MAX);
@@ -331,7 +332,7 @@ static bool
 is_core_message(const struct net_frame *frame)
 {
 	return frame->payload_bytes > 0 && frame->payload[0] < CLIENT_MSG_COMMANDS &&
-		frame->peer.node_id != 0;
+	       frame->peer.node_id != 0;
 }
 
 /* Replicas first: a flood of commands must not delay a vote or a heartbeat. */
@@ -502,7 +503,7 @@ bool
 shard_is_log_busy(const struct shard *s)
 {
 	return s->durable_lsn < s->appended_lsn || s->durable_generation < s->meta_generation ||
-		s->read_open_count > 0;
+	       s->read_open_count > 0;
 }
 
 /* ------------------------------------------------------------------------------ questions */

@@ -26,9 +26,9 @@
 #include "net/net_ops.h"
 #include "wal/log_ops.h"
 
-#define SHARD_GROUP_COUNT_MAX 62 /* hard states that fit one log's meta blob */
+#define SHARD_GROUP_COUNT_MAX   62 /* hard states that fit one log's meta blob */
 #define SHARD_GATEWAY_COUNT_MAX 16
-#define SHARD_NET_TICK_NS     (5 * 1000 * 1000ull)
+#define SHARD_NET_TICK_NS       (5 * 1000 * 1000ull)
 
 struct shard_config {
 	const struct net_ops *net_ops;
@@ -37,11 +37,12 @@ struct shard_config {
 	uint64_t log_bytes; /* of the log directory: sizes the index of slots */
 
 	const struct eng_config *groups; /* [group_count] copied; group ids need not be dense */
-	uint32_t group_count;		 /* 1 .. SHARD_GROUP_COUNT_MAX */
+	uint32_t group_count;            /* 1 .. SHARD_GROUP_COUNT_MAX */
 	const struct decree_machine_ops *machine_ops;
 	void *const *machines; /* [group_count] lent */
 
-	uint32_t gateway_window; /* commands of one gateway without an outcome; power of two <= session_window */
+	uint32_t
+		gateway_window; /* commands of one gateway without an outcome; power of two <= session_window */
 	uint32_t assembly_count; /* large commands put together at once; 0 = 8 */
 
 	/* Each may be NULL. Called from shard_turn() and shard_recover_record(). */
@@ -57,27 +58,28 @@ struct shard_config {
 
 enum shard_stop {
 	SHARD_RUNS = 0,
-	SHARD_STOPPED_LOG = 1,	   /* a write or flush failed: durability is unknown */
-	SHARD_STOPPED_HALT = 2,	   /* the core found the cluster's or the log's safety broken */
+	SHARD_STOPPED_LOG = 1,     /* a write or flush failed: durability is unknown */
+	SHARD_STOPPED_HALT = 2,    /* the core found the cluster's or the log's safety broken */
 	SHARD_STOPPED_NO_ROOM = 3, /* an append came short although there was room: our own error */
 };
 
 struct shard_counters {
 	uint64_t turns;
-	uint64_t turns_busy;	   /* turns that did something */
-	uint64_t turns_no_room;	   /* turns without new input, because the log's buffer was full */
+	uint64_t turns_busy;    /* turns that did something */
+	uint64_t turns_no_room; /* turns without new input, because the log's buffer was full */
 	uint64_t messages_in;
 	uint64_t messages_out;
-	uint64_t malformed;	   /* payloads that did not decode, or claimed another sender */
-	uint64_t no_frame;	   /* messages lost because no empty frame was left */
-	uint64_t no_room_dropped;  /* messages dropped because a burst needed more log than was left */
-	uint64_t appended;	   /* records */
+	uint64_t malformed; /* payloads that did not decode, or claimed another sender */
+	uint64_t no_frame;  /* messages lost because no empty frame was left */
+	uint64_t
+		no_room_dropped; /* messages dropped because a burst needed more log than was left */
+	uint64_t appended;       /* records */
 	uint64_t hard_states;
-	uint64_t executed;	   /* commands handed to the state machines */
-	uint64_t skipped;	   /* repeats, gaps and unknown sessions */
-	uint64_t forwarded;	   /* commands of own proposers, sent to the leader */
+	uint64_t executed;  /* commands handed to the state machines */
+	uint64_t skipped;   /* repeats, gaps and unknown sessions */
+	uint64_t forwarded; /* commands of own proposers, sent to the leader */
 	uint64_t client_commands;
-	uint64_t client_refused;   /* redirected, busy */
+	uint64_t client_refused; /* redirected, busy */
 	uint64_t reads;
 	uint64_t reads_failed;
 };
@@ -97,12 +99,12 @@ uint32_t shard_meta_bytes(uint32_t group_count);
  * @param ret_boot_count  boot_count of the run before
  * @retval -EBADMSG  not a blob of this version, or of another number of groups
  */
-int shard_recover_meta(
-	struct shard *s, const uint8_t *blob, uint32_t bytes, uint64_t *ret_boot_count);
+int
+shard_recover_meta(struct shard *s, const uint8_t *blob, uint32_t bytes, uint64_t *ret_boot_count);
 
 /** Each record found by recovery, in log order. @retval -EBADMSG it names a group that is not here */
-int shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload, uint32_t bytes,
-	struct log_place place);
+int shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload,
+	uint32_t bytes, struct log_place place);
 
 /** What the tables of the configuration work on. Before shard_start(); both lent. */
 void shard_attach(struct shard *s, void *log, void *net);
@@ -138,12 +140,12 @@ int shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECR
 void shard_gateway_close(struct shard *s, int gateway);
 
 /** @retval -ENOENT no such group */
-int shard_group_status(
-	const struct shard *s, uint16_t group, struct decree_group_status *ret_status);
+int
+shard_group_status(const struct shard *s, uint16_t group, struct decree_group_status *ret_status);
 
 /** Everything that a status reply carries. @retval -ENOENT no such group */
-int shard_status(const struct shard *s, uint16_t group, uint64_t now_ns,
-	struct decree_status *ret_status);
+int shard_status(
+	const struct shard *s, uint16_t group, uint64_t now_ns, struct decree_status *ret_status);
 
 const struct shard_counters *shard_counters(const struct shard *s);
 

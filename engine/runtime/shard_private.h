@@ -32,22 +32,22 @@
 /* Persists on their way per group. The log's buffer holds a few thousand small records. */
 #define PERSIST_RING_COUNT 16384
 
-#define RECV_BURSTS_PER_TURN  4	   /* one group commit then takes up to 128 frames */
-#define SUBMIT_BURST	      256  /* commands given to the core at once */
+#define RECV_BURSTS_PER_TURN  4   /* one group commit then takes up to 128 frames */
+#define SUBMIT_BURST          256 /* commands given to the core at once */
 #define COMPLETION_BURST      64
-#define READ_COUNT_MAX	      256  /* reads waiting or in flight */
-#define LOG_JOB_COUNT_MAX     4	   /* log requests being answered */
-#define LOG_JOB_ENTRIES_MAX   190  /* that fit one reply in a frame of 9,000 bytes */
+#define READ_COUNT_MAX        256 /* reads waiting or in flight */
+#define LOG_JOB_COUNT_MAX     4   /* log requests being answered */
+#define LOG_JOB_ENTRIES_MAX   190 /* that fit one reply in a frame of 9,000 bytes */
 #define LOG_JOB_SLOTS_MAX     32
-#define REPLY_FRAME_COUNT_MAX 16   /* clients that are being answered at once */
-#define REGISTER_COUNT_MAX    64   /* clients that wait for their session */
-#define SKIP_COUNT_MAX	      65536 /* commands remembered as not executed, for log requests */
+#define REPLY_FRAME_COUNT_MAX 16    /* clients that are being answered at once */
+#define REGISTER_COUNT_MAX    64    /* clients that wait for their session */
+#define SKIP_COUNT_MAX        65536 /* commands remembered as not executed, for log requests */
 
 #define ASSEMBLY_PIECE_COUNT_MAX 4096 /* 4 MiB in pieces of a frame */
 
-#define RETRY_NS_MIN	 (5 * 1000 * 1000ull)
-#define RETRY_NS_MAX	 (200 * 1000 * 1000ull)
-#define BUSY_RETRY_US	 1000
+#define RETRY_NS_MIN     (5 * 1000 * 1000ull)
+#define RETRY_NS_MAX     (200 * 1000 * 1000ull)
+#define BUSY_RETRY_US    1000
 #define CLIENT_BURST_MAX 512 /* commands in one frame of 9,000 bytes: (9000 - 8) / 20 */
 
 /* Who waits for the answers of one session. */
@@ -58,7 +58,7 @@ enum owner_kind {
 };
 
 struct owner {
-	uint16_t kind;	/* enum owner_kind */
+	uint16_t kind;  /* enum owner_kind */
 	uint16_t index; /* client's place, or gateway */
 	uint32_t generation;
 };
@@ -93,8 +93,8 @@ struct shard_group {
 	struct decree_slot applied;
 	uint64_t applied_count;
 	uint64_t wake_at_ns;
-	bool is_dirty;	     /* stepped since the last FLUSH */
-	bool was_log_idle;   /* as told by the last FLUSH */
+	bool is_dirty;     /* stepped since the last FLUSH */
+	bool was_log_idle; /* as told by the last FLUSH */
 	struct persist_ring persists;
 	struct slot_index index;
 	struct owner *owners; /* [session_count] by session row */
@@ -120,8 +120,8 @@ struct gateway {
 	struct decree_session session; /* 0: not registered yet */
 	bool is_refused;
 	struct gateway_entry *window; /* [gateway_window] by seq */
-	uint64_t popped;   /* last seq taken from the mailbox */
-	uint64_t sent;	   /* last seq given to the leader; Invariant: executed <= sent <= popped */
+	uint64_t popped;              /* last seq taken from the mailbox */
+	uint64_t sent;     /* last seq given to the leader; Invariant: executed <= sent <= popped */
 	uint64_t executed; /* last seq applied here */
 	uint64_t consumed_place;
 	bool has_consumed;
@@ -130,7 +130,8 @@ struct gateway {
 	struct decree_ballot ballot;
 	uint64_t retry_at_ns; /* repeat what is not executed; UINT64_MAX = nothing is on its way */
 	uint64_t retry_ns;
-	uint64_t gap_at_ns; /* go back then: the leader misses something; UINT64_MAX = it does not */
+	uint64_t
+		gap_at_ns; /* go back then: the leader misses something; UINT64_MAX = it does not */
 	uint64_t not_before_ns; /* the leader was busy */
 	struct decree_completion completions[COMPLETION_BURST];
 	uint32_t completion_count;
@@ -145,9 +146,9 @@ struct assembly {
 	uint32_t total_bytes;
 	uint32_t piece_bytes; /* of every piece but the last; 0: not known yet */
 	uint32_t have_bytes;
-	bool is_waiting; /* whole, and the leader was busy: given again in each turn */
+	bool is_waiting;          /* whole, and the leader was busy: given again in each turn */
 	struct net_endpoint from; /* of the last piece */
-	uint64_t used; /* for the least recently used */
+	uint64_t used;            /* for the least recently used */
 	uint64_t pieces[ASSEMBLY_PIECE_COUNT_MAX / 64]; /* bitmap of those that are here */
 };
 
@@ -172,7 +173,7 @@ struct read_request {
 	struct decree_slot slot;
 	uint64_t position;
 	uint16_t requester; /* READ_CORE */
-	uint16_t job;	    /* READ_JOB */
+	uint16_t job;       /* READ_JOB */
 	uint16_t job_slot;
 };
 
@@ -195,7 +196,7 @@ struct shard {
 	struct shard_config config;
 	void *net;
 	void *log;
-	struct shard_group *groups; /* [config.group_count] */
+	struct shard_group *groups;                  /* [config.group_count] */
 	int16_t group_local[DECREE_GROUP_COUNT_MAX]; /* -1: not here */
 	uint16_t node_id;
 	uint64_t boot_count;
@@ -213,9 +214,9 @@ struct shard {
 	uint64_t durable_lsn;
 	uint64_t appended_lsn;
 	uint64_t durable_generation;
-	uint64_t meta_generation; /* last one asked for */
-	uint32_t room_left;	  /* appends that still fit in this turn */
-	uint64_t space_left;	  /* records that still fit the log */
+	uint64_t meta_generation;  /* last one asked for */
+	uint32_t room_left;        /* appends that still fit in this turn */
+	uint64_t space_left;       /* records that still fit the log */
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
 	bool has_told_full;
 
@@ -239,8 +240,8 @@ struct shard {
 	struct log_job jobs[LOG_JOB_COUNT_MAX];
 
 	/* Scratch */
-	struct eng_applied *applied;	   /* [commands_per_slot_max] */
-	struct decree_command *commands;   /* [commands_per_slot_max] */
+	struct eng_applied *applied;     /* [commands_per_slot_max] */
+	struct decree_command *commands; /* [commands_per_slot_max] */
 	struct eng_command submit[CLIENT_BURST_MAX];
 	enum eng_submit_status submit_status[CLIENT_BURST_MAX];
 	struct shard_counters counters;
@@ -317,15 +318,15 @@ void clients_flush(struct shard *s);
 
 /* reads.c */
 void reads_ask(struct shard *s, struct shard_group *g, const struct eng_read *read);
-bool reads_ask_job(struct shard *s, struct log_job *job, uint16_t job_slot, struct decree_slot slot);
+bool
+reads_ask_job(struct shard *s, struct log_job *job, uint16_t job_slot, struct decree_slot slot);
 void reads_kick(struct shard *s);
 void reads_on_completion(struct shard *s, const struct log_completion *c);
 
 /* report.c */
-void report_status(
-	struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token);
-void report_log(struct shard *s, struct shard_group *g, struct net_endpoint to,
-	const struct client_msg *m);
+void report_status(struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token);
+void report_log(
+	struct shard *s, struct shard_group *g, struct net_endpoint to, const struct client_msg *m);
 void report_log_value(struct shard *s, struct log_job *job, uint16_t job_slot, const uint8_t *value,
 	uint32_t bytes);
 

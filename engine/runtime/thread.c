@@ -21,8 +21,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define SLEEP_NS	20000 /* under this, timers cost more than they save */
-#define SLEEP_AFTER_NS	200000
+#define SLEEP_NS       20000 /* under this, timers cost more than they save */
+#define SLEEP_AFTER_NS 200000
 
 uint64_t
 node_now_ns(void)
@@ -138,8 +138,7 @@ answer_question(struct node_shard *ns)
 	if (!atomic_compare_exchange_strong_explicit(&ns->question, &asked, QUESTION_ANSWERING,
 		    memory_order_acquire, memory_order_relaxed))
 		return;
-	ns->question_rc =
-		shard_group_status(ns->shard, ns->question_group, &ns->question_answer);
+	ns->question_rc = shard_group_status(ns->shard, ns->question_group, &ns->question_answer);
 	atomic_store_explicit(&ns->question, QUESTION_ANSWERED, memory_order_release);
 }
 

@@ -19,13 +19,13 @@ static const struct advice advices[] = {
 	{ NET_DROP_SHARD, "frames for a shard that is not here: 'shards' differs between nodes" },
 	{ NET_DROP_PEER_UNKNOWN, "frames of a node that is not in the configuration" },
 	{ NET_DROP_TAG, "frames that are not authentic: damaged, or forged" },
-	{ NET_DROP_HELLO_TAG,
-		"handshakes under another key or another 'auth': compare key_file on all nodes and clients" },
-	{ NET_DROP_HELLO_OLD_BOOT,
-		"handshakes with a boot count of the past: a node runs from an old copy of its data" },
+	{ NET_DROP_HELLO_TAG, "handshakes under another key or another 'auth': compare key_file on "
+			      "all nodes and clients" },
+	{ NET_DROP_HELLO_OLD_BOOT, "handshakes with a boot count of the past: a node runs from an "
+				   "old copy of its data" },
 	{ NET_DROP_HELLO_TWIN, "handshakes of two processes under one node id: stop one of them" },
-	{ NET_DROP_HELLO_IDENTITY,
-		"handshakes of a node with other constants or another disk: compare [cluster] on all nodes" },
+	{ NET_DROP_HELLO_IDENTITY, "handshakes of a node with other constants or another disk: "
+				   "compare [cluster] on all nodes" },
 	{ NET_DROP_CLIENT_REFUSED, "clients, which are not allowed here: set client_key_file" },
 	{ NET_DROP_NO_BUFFER, "frames for lack of buffers" },
 };
@@ -40,8 +40,8 @@ sum(const struct decree_node *node, enum net_drop drop)
 	uint64_t count = 0;
 
 	for (uint16_t i = 0; i < node->shard_count; i++)
-		count += atomic_load_explicit(&net_shard_counters(node->net, i)->dropped[drop],
-			memory_order_relaxed);
+		count += atomic_load_explicit(
+			&net_shard_counters(node->net, i)->dropped[drop], memory_order_relaxed);
 	return count;
 }
 

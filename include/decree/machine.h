@@ -42,8 +42,9 @@ struct decree_sink;
  * @param status  0 .. 65535, the machine's own; 0 should mean success
  * @param result  the machine's own, e.g. an id. Both are kept for repeated commands
  */
-DECREE_API void decree_sink_answer(struct decree_sink *sink, struct decree_session session,
-	uint64_t seq, uint16_t status, uint64_t result);
+DECREE_API
+void decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
+	uint16_t status, uint64_t result);
 
 /** One chunk of a snapshot: a key range, serialised whole. */
 struct decree_chunk {
@@ -69,7 +70,8 @@ struct decree_machine_ops {
 	/* Snapshots: chunks in canonical key order, each serialised whole before its first mutation after
 	 * begin(), so that the bytes are equal on all nodes. May be NULL until snapshots are used. */
 	int (*snapshot_begin)(void *machine);
-	int (*snapshot_next)(void *machine, struct decree_chunk *ret_chunk); /* 1 = one more, 0 = done */
+	int (*snapshot_next)(
+		void *machine, struct decree_chunk *ret_chunk); /* 1 = one more, 0 = done */
 	void (*snapshot_end)(void *machine);
 	int (*restore_begin)(void *machine);
 	int (*restore_next)(void *machine, const struct decree_chunk *chunk);

@@ -37,8 +37,8 @@ enum decree_log_level {
 };
 
 struct decree_options {
-	size_t struct_bytes;	 /* sizeof(struct decree_options) */
-	const char *config_path; /* the INI file that describes cluster and node */
+	size_t struct_bytes;         /* sizeof(struct decree_options) */
+	const char *config_path;     /* the INI file that describes cluster and node */
 	const char *const *settings; /* [setting_count] "section.key=value", override the file */
 	uint32_t setting_count;
 	bool eal_is_initialised; /* the host program called rte_eal_init() itself */
@@ -49,7 +49,8 @@ struct decree_options {
 
 	void *context; /* given to every callback below; each may be NULL */
 	/** Slots [first, after) of a group were applied on this node. Shard's thread. */
-	void (*on_applied)(void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
+	void (*on_applied)(
+		void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
 	/** Role, leader (node_id, 0 = unknown) or ballot of a group changed. Shard's thread. */
 	void (*on_role)(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 		struct decree_ballot ballot);
@@ -59,20 +60,25 @@ struct decree_options {
 
 /** Read the configuration, take all memory, open ports and data directory, recover the log.
  * Blocks: until the log has been read. */
-DECREE_API int decree_open(const struct decree_options *options, struct decree_node **ret_node,
+DECREE_API
+int decree_open(const struct decree_options *options, struct decree_node **ret_node,
 	char ret_error[DECREE_ERROR_BYTES]);
 
 /** Start the shards. Returns at once. */
-DECREE_API int decree_start(struct decree_node *node);
+DECREE_API
+int decree_start(struct decree_node *node);
 
 /** @retval 0 running  @retval -errno the node has stopped by itself: @p ret_error says why. Any thread. */
-DECREE_API int decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES]);
+DECREE_API
+int decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES]);
 
 /** Stop the shards and wait for them. What is in flight stays unknown to its proposers. */
-DECREE_API void decree_stop(struct decree_node *node);
+DECREE_API
+void decree_stop(struct decree_node *node);
 
 /** Give everything back. NULL is fine. */
-DECREE_API void decree_close(struct decree_node *node);
+DECREE_API
+void decree_close(struct decree_node *node);
 
 struct decree_group_status {
 	enum decree_role role;
@@ -86,14 +92,16 @@ struct decree_group_status {
 
 /** What the group's shard says between two turns of its loop: all fields are of one moment. Any thread.
  * @retval -ENOENT no such group  @retval -ETIMEDOUT the shard does not run (a stopped process, a debugger) */
-DECREE_API int decree_group_status(
+DECREE_API
+int decree_group_status(
 	struct decree_node *node, uint16_t group, struct decree_group_status *ret_status);
 
 /* What became of a proposed command. */
 enum decree_outcome {
-	DECREE_APPLIED = 0,  /* chosen and applied on this node; `status` and `result` are the machine's */
-	DECREE_REFUSED = 1,  /* never executed and never will be: the session is gone */
-	DECREE_UNKNOWN = 2,  /* the node was stopped: it may or may not be executed */
+	DECREE_APPLIED =
+		0, /* chosen and applied on this node; `status` and `result` are the machine's */
+	DECREE_REFUSED = 1, /* never executed and never will be: the session is gone */
+	DECREE_UNKNOWN = 2, /* the node was stopped: it may or may not be executed */
 };
 
 struct decree_completion {
@@ -108,7 +116,8 @@ struct decree_completion {
  * Open the calling thread's way into a group. It registers a session of its own; commands proposed
  * meanwhile wait for it.
  */
-DECREE_API int decree_proposer_open(struct decree_node *node, uint16_t group,
+DECREE_API
+int decree_proposer_open(struct decree_node *node, uint16_t group,
 	struct decree_proposer **ret_proposer, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
@@ -125,15 +134,18 @@ DECREE_API int decree_proposer_open(struct decree_node *node, uint16_t group,
  *
  * Thread: the proposer's. Blocks: never. Allocates: never. Cost: one copy, no system call.
  */
-DECREE_API int decree_propose(
-	struct decree_proposer *proposer, const void *body, uint32_t bytes, void *cookie);
+DECREE_API
+int
+decree_propose(struct decree_proposer *proposer, const void *body, uint32_t bytes, void *cookie);
 
 /** Completions, in the order of execution. @return how many, 0 .. count_max. Thread: the proposer's. */
-DECREE_API uint32_t decree_poll(
-	struct decree_proposer *proposer, struct decree_completion *ret_completions, uint32_t count_max);
+DECREE_API
+uint32_t decree_poll(struct decree_proposer *proposer, struct decree_completion *ret_completions,
+	uint32_t count_max);
 
 /** Forget the proposer. Commands without a completion may still be executed. */
-DECREE_API void decree_proposer_close(struct decree_proposer *proposer);
+DECREE_API
+void decree_proposer_close(struct decree_proposer *proposer);
 
 #ifdef __cplusplus
 }

@@ -18,11 +18,11 @@ extern "C" {
 
 #define DECREE_API __attribute__((visibility("default")))
 
-#define DECREE_NODE_COUNT_MAX 7	   /* voters of one cluster */
-#define DECREE_GROUP_COUNT_MAX 64  /* groups of one node */
-#define DECREE_SHARD_COUNT_MAX 64  /* shards (pinned threads) of one node */
-#define DECREE_UUID_BYTES	  16
-#define DECREE_ERROR_BYTES	  512 /* room for one error message, terminator included */
+#define DECREE_NODE_COUNT_MAX  7  /* voters of one cluster */
+#define DECREE_GROUP_COUNT_MAX 64 /* groups of one node */
+#define DECREE_SHARD_COUNT_MAX 64 /* shards (pinned threads) of one node */
+#define DECREE_UUID_BYTES      16
+#define DECREE_ERROR_BYTES     512 /* room for one error message, terminator included */
 
 /** Position in the log of one group, from 1; 0 = none. */
 struct decree_slot {
@@ -58,9 +58,9 @@ enum decree_role {
 
 /** What an acknowledged command survives; each mode is named in every status and benchmark header. */
 enum decree_log_mode {
-	DECREE_LOG_DURABLE = 0,	 /* power loss of every node */
+	DECREE_LOG_DURABLE = 0,  /* power loss of every node */
 	DECREE_LOG_BUFFERED = 1, /* process crashes, not a power cut */
-	DECREE_LOG_MEMORY = 2,	 /* nothing but the other nodes: for measuring */
+	DECREE_LOG_MEMORY = 2,   /* nothing but the other nodes: for measuring */
 };
 
 /** How a shard waits for work. */

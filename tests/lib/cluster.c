@@ -272,7 +272,8 @@ cluster_persist(struct cluster *c, uint16_t node, uint32_t count)
 		n->durable[n->durable_count++] = *w;
 	}
 	n->outstanding_count -= count;
-	memmove(n->outstanding, n->outstanding + count, n->outstanding_count * sizeof(*n->outstanding));
+	memmove(n->outstanding, n->outstanding + count,
+		n->outstanding_count * sizeof(*n->outstanding));
 	cluster_step(c, node,
 		&(struct eng_event){
 			.type = ENG_EV_PERSISTED, .now_ns = c->now_ns, .persisted.seq = seq });
@@ -392,7 +393,8 @@ cluster_elect(struct cluster *c, uint16_t node)
 		if (c->now_ns < r->heard_ns + 2 * r->cfg.election_ns + 1)
 			c->now_ns += 2 * r->cfg.election_ns + 1;
 		r->election_ns = c->now_ns;
-		cluster_step(c, node, &(struct eng_event){ .type = ENG_EV_TICK, .now_ns = c->now_ns });
+		cluster_step(
+			c, node, &(struct eng_event){ .type = ENG_EV_TICK, .now_ns = c->now_ns });
 		cluster_flush(c, node);
 		cluster_settle(c);
 	}
@@ -407,8 +409,9 @@ cluster_submit(struct cluster *c, uint16_t node, struct decree_session session, 
 	struct eng_command command = { session, seq, body, bytes };
 
 	cluster_step(c, node,
-		&(struct eng_event){
-			.type = ENG_EV_SUBMIT, .now_ns = c->now_ns, .submit = { &command, 1, &status } });
+		&(struct eng_event){ .type = ENG_EV_SUBMIT,
+			.now_ns = c->now_ns,
+			.submit = { &command, 1, &status } });
 	cluster_flush(c, node);
 	return status;
 }

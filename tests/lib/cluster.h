@@ -15,10 +15,11 @@
 
 #include <stdio.h>
 
-#define CLUSTER_NODE_MAX    DECREE_NODE_COUNT_MAX
-#define CLUSTER_FRAME_BYTES 600 /* small, so that promises need fragments and commands need trains */
-#define CLUSTER_SLOT_BYTES  200
-#define CLUSTER_FLIGHT_MAX  20000
+#define CLUSTER_NODE_MAX DECREE_NODE_COUNT_MAX
+#define CLUSTER_FRAME_BYTES                                                                        \
+	600 /* small, so that promises need fragments and commands need trains */
+#define CLUSTER_SLOT_BYTES 200
+#define CLUSTER_FLIGHT_MAX 20000
 
 struct cluster_write {
 	uint64_t seq;
@@ -38,7 +39,7 @@ struct cluster_node {
 	void *memory;
 	void *session_memory;
 	/* the disk */
-	struct cluster_write *durable;	   /* [durable_count] records, in log order */
+	struct cluster_write *durable; /* [durable_count] records, in log order */
 	uint32_t durable_count;
 	uint8_t hard[ENG_HARD_BYTES];
 	bool has_hard;
@@ -49,7 +50,7 @@ struct cluster_node {
 	/* what it applied in this life */
 	struct decree_slot applied;
 	struct decree_digest applied_digest; /* of all values in order */
-	uint64_t executed;		     /* commands that reached the state machine */
+	uint64_t executed;                   /* commands that reached the state machine */
 	bool log_is_full;
 };
 
@@ -67,16 +68,16 @@ struct cluster {
 	uint64_t seed;
 	uint64_t frame_number;
 	struct cluster_node nodes[CLUSTER_NODE_MAX + 1]; /* by node_id, from 1 */
-	struct cluster_frame *flight;			 /* [flight_count] in order of sending */
+	struct cluster_frame *flight;                    /* [flight_count] in order of sending */
 	uint32_t flight_count;
 	uint32_t flight_room;
-	struct eng_effects *fx;				 /* of the last step */
+	struct eng_effects *fx; /* of the last step */
 	/* Hooks, all optional; `context` is theirs. */
 	void *context;
 	void (*on_send)(struct cluster *c, const struct eng_msg *m, uint16_t dst);
 	void (*on_write)(struct cluster *c, uint16_t node, const struct cluster_write *w);
-	void (*on_apply)(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_t *value,
-		uint32_t bytes);
+	void (*on_apply)(struct cluster *c, uint16_t node, struct decree_slot slot,
+		const uint8_t *value, uint32_t bytes);
 	void (*on_command)(struct cluster *c, uint16_t node, struct decree_slot slot,
 		const struct eng_applied *a);
 	void (*on_halt)(struct cluster *c, uint16_t node, enum eng_halt why);
@@ -107,8 +108,8 @@ void cluster_run(struct cluster *c, uint64_t ns);
 uint16_t cluster_elect_any(struct cluster *c, uint64_t ns);
 /** Jump to this node's election timeout and settle, until it leads. @return false if it does not */
 bool cluster_elect(struct cluster *c, uint16_t node);
-enum eng_submit_status cluster_submit(struct cluster *c, uint16_t node, struct decree_session session,
-	uint64_t seq, const void *body, uint32_t bytes);
+enum eng_submit_status cluster_submit(struct cluster *c, uint16_t node,
+	struct decree_session session, uint64_t seq, const void *body, uint32_t bytes);
 
 /** Lose memory and outstanding writes. */
 void cluster_crash(struct cluster *c, uint16_t node);

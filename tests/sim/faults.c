@@ -18,7 +18,8 @@ draw_between(struct sim *sim, uint64_t low, uint64_t high)
 static uint64_t
 schedule(struct sim *sim, uint64_t every_ns)
 {
-	return every_ns == 0 ? UINT64_MAX : sim->now_ns + draw_between(sim, every_ns / 4, every_ns * 2);
+	return every_ns == 0 ? UINT64_MAX
+			     : sim->now_ns + draw_between(sim, every_ns / 4, every_ns * 2);
 }
 
 static void
@@ -168,9 +169,7 @@ cut_links(struct sim *sim)
 		for (uint16_t b = 1; b <= sim->node_count; b++)
 			sim->is_cut[a][b] = true;
 		break;
-	case 2: /* one direction of one link */
-		sim->is_cut[a][any_node(sim)] = true;
-		break;
+	case 2: /* one direction of one link */ sim->is_cut[a][any_node(sim)] = true; break;
 	case 3: /* two halves */
 		for (uint16_t b = 1; b <= sim->node_count; b++)
 			for (uint16_t c = 1; c <= sim->node_count; c++)

@@ -9,8 +9,10 @@
 static const char usage[] =
 	"usage: sim [--seed N] [--count N] [--nodes N] [--seconds N] [--trace]\n"
 	"\n"
-	"Runs a whole cluster, production code on simulated network, disks and clock, once per seed.\n"
-	"A run has two parts: first things go wrong, and nothing may ever be lost or differ; then the\n"
+	"Runs a whole cluster, production code on simulated network, disks and clock, once per "
+	"seed.\n"
+	"A run has two parts: first things go wrong, and nothing may ever be lost or differ; then "
+	"the\n"
 	"faults stop, and everything that was asked for must be done within five seconds.\n"
 	"\n"
 	"  --seed N     first seed (default 1). The same seed gives the same run, byte for byte\n"
@@ -28,7 +30,8 @@ static void
 on_abort(int signal_number)
 {
 	char line[64];
-	int bytes = snprintf(line, sizeof(line), "FAILED seed %lu: an assertion, above\n", current_seed);
+	int bytes = snprintf(
+		line, sizeof(line), "FAILED seed %lu: an assertion, above\n", current_seed);
 
 	(void)signal_number;
 	if (write(STDERR_FILENO, line, (size_t)bytes) < 0)
@@ -111,9 +114,10 @@ main(int argc, char **argv)
 	for (uint64_t i = 0; i < count; i++)
 		run(seed + i, nodes, seconds, trace, &t);
 	double wall = wall_seconds() - begin;
-	printf("%lu seeds passed: %lu events, %lu commands in %lu slots, %lu crashes (%lu power cuts), "
+	printf("%lu seeds passed: %lu events, %lu commands in %lu slots, %lu crashes (%lu power "
+	       "cuts), "
 	       "%lu leaders, %lu of %lu frames lost; %.1f s virtual in %.1f s\n",
-		count, t.events, t.commands, t.slots, t.crashes, t.power_cuts, t.leaders, t.lost, t.sent,
-		(double)t.virtual_ns / 1e9, wall);
+		count, t.events, t.commands, t.slots, t.crashes, t.power_cuts, t.leaders, t.lost,
+		t.sent, (double)t.virtual_ns / 1e9, wall);
 	return 0;
 }

@@ -53,17 +53,13 @@ oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32
 	if (data[0] >= 64 || eng_msg_decode(data, bytes, &m) != 0)
 		return;
 	switch (m.type) {
-	case ENG_MSG_ACCEPT:
-		check_one_value(sim, &m);
-		break;
+	case ENG_MSG_ACCEPT: check_one_value(sim, &m); break;
 	case ENG_MSG_ACCEPTED:
 		note_promised(n, m.ballot);
 		note_accepted(sim, n, &m);
 		break;
 	case ENG_MSG_PROMISE:
-	case ENG_MSG_PREPARE:
-		note_promised(n, m.ballot);
-		break;
+	case ENG_MSG_PREPARE: note_promised(n, m.ballot); break;
 	default: break;
 	}
 }
@@ -74,7 +70,8 @@ oracle_on_recovered(struct sim *sim, struct sim_node *n)
 	const struct eng_replica *r = shard_replica(n->shard, 0);
 
 	sim_check(sim, r->promised.n >= n->promised_said.n,
-		"node %u promised %lx and came back with %lx", n->id, n->promised_said.n, r->promised.n);
+		"node %u promised %lx and came back with %lx", n->id, n->promised_said.n,
+		r->promised.n);
 	for (uint64_t slot = r->chosen.n + 1; slot < SIM_SLOT_MAX; slot++) {
 		struct decree_ballot said = n->accepted_said[slot];
 		if (said.n == 0)
@@ -137,9 +134,10 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 	if (n->applied_count == o->order_count) {
 		sim_check(sim, o->order_count < SIM_COMMAND_MAX, "the run outgrew the oracle");
 		check_once(sim, c);
-		o->order[o->order_count++] = (struct sim_order){ c->slot, c->index, c->session, c->seq,
-			proposer_of(c), d };
-		sim_check(sim, proposer_of(c) != 0 && load_u64((const uint8_t *)c->body + 8) == c->seq,
+		o->order[o->order_count++] = (struct sim_order){ c->slot, c->index, c->session,
+			c->seq, proposer_of(c), d };
+		sim_check(sim,
+			proposer_of(c) != 0 && load_u64((const uint8_t *)c->body + 8) == c->seq,
 			"slot %lu holds a command that nobody proposed", c->slot.n);
 		sim_check(sim, o->executed[proposer_of(c)] + 1 == c->seq,
 			"command %lu of proposer %lu executed twice or out of order", c->seq,
@@ -147,7 +145,8 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 		o->executed[proposer_of(c)] = c->seq;
 	}
 	const struct sim_order *first = &o->order[n->applied_count++];
-	sim_check(sim, first->slot.n == c->slot.n && first->index == c->index &&
+	sim_check(sim,
+		first->slot.n == c->slot.n && first->index == c->index &&
 			first->session.n == c->session.n && first->seq == c->seq &&
 			digest_eq(first->digest, d),
 		"node %u executes another command in slot %lu", n->id, c->slot.n);
@@ -176,7 +175,8 @@ print_nodes(const struct sim *sim)
 		}
 		eng_status(shard_replica(n->shard, 0), &st);
 		fprintf(stderr,
-			"node %u: role %d ready %d leader %u ballot %lx promised %lx chosen %lu last %lu "
+			"node %u: role %d ready %d leader %u ballot %lx promised %lx chosen %lu "
+			"last %lu "
 			"executed %lu, proposer made %lu popped %lu done %lu\n",
 			id, st.role, st.ready, st.leader, st.ballot.n, st.promised.n, st.chosen.n,
 			st.last.n, n->applied_count, n->proposer.seq_made, n->proposer.seq_popped,
@@ -190,7 +190,8 @@ oracle_is_calm(const struct sim *sim)
 	bool is_calm = sim_leader(sim) != 0 && workload_is_done(sim);
 
 	for (uint16_t id = 1; id <= sim->node_count; id++)
-		is_calm &= sim->nodes[id].is_up &&
+		is_calm &=
+			sim->nodes[id].is_up &&
 			sim->nodes[id].applied_count == sim->oracle.order_count &&
 			shard_replica(sim->nodes[id].shard, 0)->chosen.n == sim->oracle.chosen_last;
 	return is_calm;
@@ -204,14 +205,15 @@ oracle_check_calm(struct sim *sim)
 	if (!oracle_is_calm(sim))
 		print_nodes(sim);
 	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
-	sim_check(sim, workload_is_done(sim), "commands are stuck although nothing is wrong any more");
+	sim_check(sim, workload_is_done(sim),
+		"commands are stuck although nothing is wrong any more");
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
 		const struct eng_replica *r = shard_replica(n->shard, 0);
 		sim_check(sim, n->is_up, "node %u is down", id);
 		sim_check(sim, r->chosen.n == o->chosen_last, "node %u has chosen %lu of %lu", id,
 			r->chosen.n, o->chosen_last);
-		sim_check(sim, n->applied_count == o->order_count, "node %u executed %lu of %lu", id,
-			n->applied_count, o->order_count);
+		sim_check(sim, n->applied_count == o->order_count, "node %u executed %lu of %lu",
+			id, n->applied_count, o->order_count);
 	}
 }

@@ -28,15 +28,15 @@
 #define MS 1000000ull
 #define US 1000ull
 
-#define SIM_NODE_MAX	     7
-#define SIM_FRAME_BYTES	     640
-#define SIM_SLOT_BYTES	     320
-#define SIM_COMMAND_BYTES    12000 /* more than a window of slots */
-#define SIM_POOL_COUNT	     128 /* empty frames of one node */
-#define SIM_INBOX_COUNT	     64	 /* frames that arrived and were not received yet; more are lost */
-#define SIM_SESSION_COUNT    128
-#define SIM_IN_FLIGHT	     32	 /* commands of one proposer */
-#define SIM_LOG_BYTES	     (6u << 20) /* room for a run: a full log refuses commands for good */
+#define SIM_NODE_MAX      7
+#define SIM_FRAME_BYTES   640
+#define SIM_SLOT_BYTES    320
+#define SIM_COMMAND_BYTES 12000 /* more than a window of slots */
+#define SIM_POOL_COUNT    128   /* empty frames of one node */
+#define SIM_INBOX_COUNT   64    /* frames that arrived and were not received yet; more are lost */
+#define SIM_SESSION_COUNT 128
+#define SIM_IN_FLIGHT     32         /* commands of one proposer */
+#define SIM_LOG_BYTES     (6u << 20) /* room for a run: a full log refuses commands for good */
 
 struct sim;
 
@@ -44,14 +44,15 @@ struct sim;
 struct sim_faults {
 	uint32_t loss_ppm;
 	uint32_t duplicate_ppm;
-	uint32_t corrupt_ppm;	  /* a byte is changed on the way; authentication would catch it, here the oracle drops it */
+	uint32_t
+		corrupt_ppm; /* a byte is changed on the way; authentication would catch it, here the oracle drops it */
 	uint64_t delay_ns_min;
 	uint64_t delay_ns_max;
-	uint32_t slow_ppm;	  /* frames that take up to slow_ns_max: reordering across elections */
+	uint32_t slow_ppm; /* frames that take up to slow_ns_max: reordering across elections */
 	uint64_t slow_ns_max;
 	uint64_t disk_ns_min;
 	uint64_t disk_ns_max;
-	uint64_t crash_every_ns;  /* mean; 0 = never */
+	uint64_t crash_every_ns;    /* mean; 0 = never */
 	uint32_t power_cut_percent; /* of crashes; the others are kill -9 */
 	uint64_t down_ns_max;
 	uint64_t pause_every_ns;
@@ -94,10 +95,10 @@ struct sim_proposer {
 struct sim_node {
 	uint16_t id;
 	bool is_up;
-	bool is_dead;	      /* halted or log failed: must not happen unless the faults explain it */
-	uint64_t up_at_ns;    /* restart then, if down */
+	bool is_dead;      /* halted or log failed: must not happen unless the faults explain it */
+	uint64_t up_at_ns; /* restart then, if down */
 	uint64_t paused_until_ns;
-	uint64_t turn_at_ns;  /* next turn even if nothing arrives */
+	uint64_t turn_at_ns; /* next turn even if nothing arrives */
 	uint64_t boot_count;
 	struct disk_fake *disk;
 	struct wal *wal;
@@ -122,8 +123,8 @@ struct sim_node {
 	struct decree_ballot *accepted_said; /* [SIM_SLOT_MAX] by slot */
 };
 
-#define SIM_SLOT_MAX	16384
-#define SIM_COMMAND_MAX 65536
+#define SIM_SLOT_MAX     16384
+#define SIM_COMMAND_MAX  65536
 #define SIM_PROPOSER_MAX 4096
 
 struct sim_order { /* one executed command, in the order of the log */
@@ -147,7 +148,7 @@ struct sim_oracle {
 	struct sim_order *order; /* [SIM_COMMAND_MAX] */
 	uint64_t order_count;
 	struct sim_value *values; /* [SIM_VALUE_COUNT] */
-	uint64_t *executed; /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
+	uint64_t *executed;       /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
 	uint64_t acked_count;
 	uint64_t leader_changes;
 };
@@ -162,7 +163,7 @@ struct sim {
 	bool trace;
 	bool is_calm; /* the faults have stopped */
 	struct sim_faults faults;
-	struct sim_node nodes[SIM_NODE_MAX + 1]; /* by id, from 1 */
+	struct sim_node nodes[SIM_NODE_MAX + 1];         /* by id, from 1 */
 	bool is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
 	uint64_t heal_at_ns;
 	uint64_t next_crash_ns, next_pause_ns, next_cut_ns, next_crash_all_ns, next_stall_ns;
@@ -217,8 +218,8 @@ uint64_t sim_faults_next_ns(const struct sim *sim);
 /** No more faults: everything heals, everybody is up. */
 void sim_faults_stop(struct sim *sim);
 /** Put a frame on its way, or lose it. */
-void sim_frame_send(
-	struct sim *sim, uint16_t src, uint16_t dst, const uint8_t *data, uint32_t bytes);
+void
+sim_frame_send(struct sim *sim, uint16_t src, uint16_t dst, const uint8_t *data, uint32_t bytes);
 void sim_heap_push(struct sim *sim, struct sim_frame *frame);
 
 /* oracle.c */

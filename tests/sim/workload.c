@@ -37,7 +37,8 @@ mail_complete(void *mailbox, const struct decree_completion *completions, uint32
 		if (completions[i].outcome == DECREE_REFUSED)
 			continue;
 		sim_check(n->sim, completions[i].seq == p->seq_done + 1,
-			"proposer %lu: outcome of %lu after %lu", p->id, completions[i].seq, p->seq_done);
+			"proposer %lu: outcome of %lu after %lu", p->id, completions[i].seq,
+			p->seq_done);
 		p->seq_done = completions[i].seq;
 		oracle_on_ack(n->sim, p->id, completions[i].seq);
 	}

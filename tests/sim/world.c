@@ -46,7 +46,8 @@ heap_pop(struct sim *sim)
 		uint32_t child = 2 * i + 1;
 		if (child >= sim->heap_count)
 			break;
-		if (child + 1 < sim->heap_count && is_before(sim->heap[child + 1], sim->heap[child]))
+		if (child + 1 < sim->heap_count &&
+			is_before(sim->heap[child + 1], sim->heap[child]))
 			child++;
 		if (!is_before(sim->heap[child], last))
 			break;
@@ -136,7 +137,8 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 {
 	struct sim_node *n = machine;
 
-	sim_check(n->sim, cluster_ns >= n->cluster_ns, "cluster time went backwards on node %u", n->id);
+	sim_check(n->sim, cluster_ns >= n->cluster_ns, "cluster time went backwards on node %u",
+		n->id);
 	n->cluster_ns = cluster_ns;
 	for (uint32_t i = 0; i < count; i++) {
 		oracle_on_command(n->sim, n, &commands[i]);
@@ -248,13 +250,14 @@ recover_meta(void *context, uint64_t generation, const void *blob, uint32_t byte
 		return 0;
 	int rc = shard_recover_meta(n->shard, blob, bytes, &boot_count);
 	sim_check(n->sim, rc == 0, "node %u: hard state of %u bytes", n->id, bytes);
-	sim_check(n->sim, boot_count <= n->boot_count, "node %u: boot count from the future", n->id);
+	sim_check(
+		n->sim, boot_count <= n->boot_count, "node %u: boot count from the future", n->id);
 	return 0;
 }
 
 static int
-recover_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
-	uint32_t payload_bytes)
+recover_record(void *context, const struct log_place *place, const uint8_t *tag,
+	const void *payload, uint32_t payload_bytes)
 {
 	struct sim_node *n = context;
 
@@ -443,8 +446,8 @@ node_turn(struct sim *sim, struct sim_node *n)
 		n->turn_at_ns = sim->now_ns + 2 * US; /* hands the disk the second copy */
 	if (!worked && shard_has_started(n->shard) && shard_wake_at(n->shard) <= sim->now_ns)
 		n->turn_at_ns = sim->now_ns + 10 * US;
-	sim_check(sim, shard_stop_reason(n->shard, text) == SHARD_RUNS, "node %u stopped: %s", n->id,
-		text);
+	sim_check(sim, shard_stop_reason(n->shard, text) == SHARD_RUNS, "node %u stopped: %s",
+		n->id, text);
 }
 
 static void

@@ -15,9 +15,10 @@
 #include <cmocka.h>
 
 #define CLUSTER "[cluster]\nid = c0ffee\nkey_file = k\nclient_key_file = ck\n" /* lines 1-4 */
-#define NODES	"[node 1]\nip = 10.0.0.1\n[node 2]\nip = 10.0.0.2\n[node 3]\nip = 10.0.0.3\n" /* 5-10 */
-#define LOCAL	"[local]\nnode = 2\ndata_dir = data\nport = net_af_packet0,iface=eth0\n"	/* 11-14 */
-#define WHOLE	CLUSTER NODES LOCAL
+#define NODES                                                                                      \
+	"[node 1]\nip = 10.0.0.1\n[node 2]\nip = 10.0.0.2\n[node 3]\nip = 10.0.0.3\n"  /* 5-10 */
+#define LOCAL "[local]\nnode = 2\ndata_dir = data\nport = net_af_packet0,iface=eth0\n" /* 11-14 */
+#define WHOLE CLUSTER NODES LOCAL
 
 static char error[DECREE_ERROR_BYTES];
 
@@ -25,8 +26,8 @@ static int
 parse_for(enum config_purpose purpose, const char *text, const char *setting, struct config *ret)
 {
 	memset(error, 0, sizeof(error));
-	return config_parse("etc/decree.ini", text, strlen(text), &setting, setting != NULL, purpose, ret,
-		error);
+	return config_parse("etc/decree.ini", text, strlen(text), &setting, setting != NULL,
+		purpose, ret, error);
 }
 
 static int
@@ -78,12 +79,15 @@ test_every_kind_of_value_is_read(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(parse("# a comment\r\n  [cluster]\n  id = 0xFF ; inline\n  auth = none\nshards=2\n"
-			       "[node 7]\nip=10.0.0.7\nmac=02:00:00:00:00:aB\n[node 4]\nip=10.0.0.4\n"
-			       "[local]\nnode = 4\ndata_dir = /d\nlog_bytes = 2G\nsegment_bytes = 64M\n"
-			       "log_mode = memory\nidle = yield\nhugepages = no\ncpus = 2,4-4\n"
-			       "control_cpu = 0\nlink = 7 net_memif0,role=client\neal_arg = --log-level=8\n"
-			       "eal_arg = -v\nport = 0000:3b:00.0\n", NULL, &c), 0);
+	assert_int_equal(
+		parse("# a comment\r\n  [cluster]\n  id = 0xFF ; inline\n  auth = none\nshards=2\n"
+		      "[node 7]\nip=10.0.0.7\nmac=02:00:00:00:00:aB\n[node 4]\nip=10.0.0.4\n"
+		      "[local]\nnode = 4\ndata_dir = /d\nlog_bytes = 2G\nsegment_bytes = 64M\n"
+		      "log_mode = memory\nidle = yield\nhugepages = no\ncpus = 2,4-4\n"
+		      "control_cpu = 0\nlink = 7 net_memif0,role=client\neal_arg = --log-level=8\n"
+		      "eal_arg = -v\nport = 0000:3b:00.0\n",
+			NULL, &c),
+		0);
 	assert_int_equal(c.cluster_id, 255);
 	assert_int_equal(c.group_count, 2);
 	assert_int_equal(c.nodes[0].node_id, 4); /* ascending, whatever the file's order */
@@ -148,28 +152,36 @@ struct refusal {
 };
 
 #define LINE_200                                                                                   \
-	"name = 89012345678901234567890123456789012345678901234567890123456789012345678901234567890123" \
-	"4567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890" \
+	"name = "                                                                                  \
+	"89012345678901234567890123456789012345678901234567890123456789012345678901234567890123"   \
+	"4567890123456789012345678901234567890123456789012345678901234567890123456789012345678901" \
+	"234567890"                                                                                \
 	"123456789012345"
 
 static const struct refusal refusals[] = {
 	{ "unknown key, with the nearest", CLUSTER "hartbeat_ms = 20\n", NULL,
 		{ "etc/decree.ini:5:", "hartbeat_ms", "'heartbeat_ms'" } },
-	{ "unknown section, with the nearest", "[clutser]\n", NULL, { ":1:", "clutser", "[cluster]" } },
+	{ "unknown section, with the nearest", "[clutser]\n", NULL,
+		{ ":1:", "clutser", "[cluster]" } },
 	{ "unknown section without a neighbour", "[zzzzzzzzz]\n", NULL, { ":1:", "[node N]" } },
 	{ "key before any section", "id = 1\n", NULL, { ":1:", "before any section" } },
 	{ "neither key nor section", CLUSTER "what is this\n", NULL, { ":5:", "neither" } },
 	{ "unclosed section", CLUSTER "[node 1\n", NULL, { ":5:", "neither" } },
 	{ "first error first", "junk\n[zzzzzzzzz]\n", NULL, { ":1:", "neither" } },
 	{ "key given twice", CLUSTER "id = 2\n", NULL, { ":5:", "'id'", "line 2" } },
-	{ "node described twice", CLUSTER NODES "[node 2]\n", NULL, { ":11:", "node 2", "line 7" } },
+	{ "node described twice", CLUSTER NODES "[node 2]\n", NULL,
+		{ ":11:", "node 2", "line 7" } },
 	{ "node id 0", CLUSTER "[node 0]\n", NULL, { ":5:", "1 to 65535" } },
 	{ "node id too large", CLUSTER "[node 65536]\n", NULL, { ":5:", "1 to 65535" } },
-	{ "eight nodes", CLUSTER "[node 1]\n[node 2]\n[node 3]\n[node 4]\n[node 5]\n[node 6]\n[node 7]\n"
-		"[node 8]\n", NULL, { ":12:", "more than 7" } },
-	{ "bad address", CLUSTER "[node 1]\nip = 10.0.0.300\n", NULL, { ":6:", "10.0.0.300", "IPv4" } },
+	{ "eight nodes",
+		CLUSTER "[node 1]\n[node 2]\n[node 3]\n[node 4]\n[node 5]\n[node 6]\n[node 7]\n"
+			"[node 8]\n",
+		NULL, { ":12:", "more than 7" } },
+	{ "bad address", CLUSTER "[node 1]\nip = 10.0.0.300\n", NULL,
+		{ ":6:", "10.0.0.300", "IPv4" } },
 	{ "bad mac", CLUSTER "[node 1]\nmac = 1:2:3\n", NULL, { ":6:", "MAC" } },
-	{ "multicast mac", CLUSTER "[node 1]\nmac = 01:00:00:00:00:01\n", NULL, { ":6:", "unicast" } },
+	{ "multicast mac", CLUSTER "[node 1]\nmac = 01:00:00:00:00:01\n", NULL,
+		{ ":6:", "unicast" } },
 	{ "id of zero", "[cluster]\nid = 0\n", NULL, { ":2:", "hexadecimal" } },
 	{ "id too long", "[cluster]\nid = 12345678901234567\n", NULL, { ":2:", "hexadecimal" } },
 	{ "negative number", CLUSTER "alpha = -1\n", NULL, { ":5:", "-1", "whole number" } },
@@ -177,40 +189,52 @@ static const struct refusal refusals[] = {
 	{ "number with a tail", CLUSTER "mtu = 1500x\n", NULL, { ":5:", "1500x" } },
 	{ "unknown word", CLUSTER "auth = gmack\n", NULL, { ":5:", "gmack", "'gmac', 'none'" } },
 	{ "size not in MiB", WHOLE "log_bytes = 5000K\n", NULL, { ":15:", "multiple of 1M" } },
-	{ "size overflow", WHOLE "log_bytes = 18446744073709551615G\n", NULL, { ":15:", "multiple" } },
+	{ "size overflow", WHOLE "log_bytes = 18446744073709551615G\n", NULL,
+		{ ":15:", "multiple" } },
 	{ "empty value", CLUSTER "name =\n", NULL, { ":5:", "1 to 199 bytes" } },
 	{ "cpus with junk", WHOLE "cpus = 1,x\n", NULL, { ":15:", "list of CPUs" } },
 	{ "cpus backwards", WHOLE "cpus = 4-2\n", NULL, { ":15:", "list of CPUs" } },
 	{ "link without device", WHOLE "link = 3\n", NULL, { ":15:", "node id and a device" } },
-	{ "too many ports", WHOLE "port=a\nport=a\nport=a\nport=a\nport=a\nport=a\nport=a\nport=a\n", NULL,
+	{ "too many ports",
+		WHOLE "port=a\nport=a\nport=a\nport=a\nport=a\nport=a\nport=a\nport=a\n", NULL,
 		{ ":22:", "too many 'port'" } },
 	{ "line that libinih would cut", CLUSTER LINE_200 "\n", NULL, { ":5:", "at most 199" } },
-	{ "setting without a section", WHOLE, "log_mode=memory", { "setting 'log_mode=memory'", "section." } },
+	{ "setting without a section", WHOLE, "log_mode=memory",
+		{ "setting 'log_mode=memory'", "section." } },
 	{ "setting without a value", WHOLE, "local.log_mode", { "section.key=value" } },
 	{ "setting of an unknown key", WHOLE, "local.idel=spin", { "idel", "'idle'" } },
 	{ "setting of an unknown node", WHOLE, "node.9.ip=10.0.0.9", { "no [node 9]" } },
 	{ "no id", "[cluster]\n" NODES, NULL, { "[cluster] has no 'id'", "openssl rand" } },
-	{ "no key file", "[cluster]\nid = 1\n" NODES LOCAL, NULL, { "no 'key_file'", "--new-keys" } },
+	{ "no key file", "[cluster]\nid = 1\n" NODES LOCAL, NULL,
+		{ "no 'key_file'", "--new-keys" } },
 	{ "no nodes", CLUSTER LOCAL, NULL, { "no nodes" } },
 	{ "node without address", CLUSTER "[node 1]\n" LOCAL, NULL, { "[node 1] has no 'ip'" } },
-	{ "same address twice", WHOLE, "node.3.ip=10.0.0.1", { "[node 1] and [node 3]", "same 'ip'" } },
+	{ "same address twice", WHOLE, "node.3.ip=10.0.0.1",
+		{ "[node 1] and [node 3]", "same 'ip'" } },
 	{ "no local section", CLUSTER NODES, NULL, { "no 'node'", "node = N" } },
 	{ "local node missing", WHOLE, "local.node=4", { "node = 4", "no [node 4]" } },
 	{ "no data_dir", CLUSTER NODES "[local]\nnode = 1\nport = x\n", NULL, { "no 'data_dir'" } },
 	{ "no port", CLUSTER NODES "[local]\nnode = 1\ndata_dir = d\n", NULL, { "no 'port'" } },
 	{ "link to itself", WHOLE, "local.link=2 net_memif0", { "link = 2", "itself" } },
 	{ "link to a stranger", WHOLE, "local.link=9 net_memif0", { "link = 9", "no [node 9]" } },
-	{ "two links to one peer", WHOLE "link = 1 a\nlink = 1 b\n", NULL, { "two links to node 1" } },
-	{ "quorums that do not meet", WHOLE "[cluster]\nq1 = 1\nq2 = 2\n", NULL, { "q1 + q2 = 3" } },
+	{ "two links to one peer", WHOLE "link = 1 a\nlink = 1 b\n", NULL,
+		{ "two links to node 1" } },
+	{ "quorums that do not meet", WHOLE "[cluster]\nq1 = 1\nq2 = 2\n", NULL,
+		{ "q1 + q2 = 3" } },
 	{ "quorum beyond the nodes", WHOLE, "cluster.q1=4", { "only 3 nodes" } },
-	{ "window beyond alpha", WHOLE, "cluster.window_slots=2048", { "window_slots = 2048", "alpha" } },
+	{ "window beyond alpha", WHOLE, "cluster.window_slots=2048",
+		{ "window_slots = 2048", "alpha" } },
 	{ "odd session window", WHOLE, "cluster.session_window=3000", { "3000", "power of two" } },
-	{ "slot beyond the mtu", WHOLE, "cluster.slot_bytes=1400", { "1400", "at most 1328", "mtu" } },
+	{ "slot beyond the mtu", WHOLE, "cluster.slot_bytes=1400",
+		{ "1400", "at most 1328", "mtu" } },
 	{ "command beyond the ceiling", WHOLE, "cluster.command_bytes_max=5000000",
 		{ "command_bytes_max", "4194304" } },
-	{ "election too quick", WHOLE, "cluster.election_ms=100", { "election_ms = 100", "10 times" } },
-	{ "ports run over", WHOLE "[cluster]\nbase_port=65535\nshards=2\n", NULL, { "65535", "lower" } },
-	{ "shards without groups", WHOLE "[cluster]\nshards = 4\ngroups = 2\n", NULL, { "fewer shards" } },
+	{ "election too quick", WHOLE, "cluster.election_ms=100",
+		{ "election_ms = 100", "10 times" } },
+	{ "ports run over", WHOLE "[cluster]\nbase_port=65535\nshards=2\n", NULL,
+		{ "65535", "lower" } },
+	{ "shards without groups", WHOLE "[cluster]\nshards = 4\ngroups = 2\n", NULL,
+		{ "fewer shards" } },
 	{ "log of one segment", WHOLE, "local.log_bytes=64M", { "log_bytes", "segment_bytes" } },
 	{ "cpus for other shards", WHOLE, "local.cpus=1,2", { "2 CPUs for 1 shards" } },
 };
@@ -236,7 +260,8 @@ test_a_line_of_199_bytes_is_read_whole(void **state)
 	struct config c;
 
 	(void)state;
-	(void)snprintf(text, sizeof(text), "[cluster]\n%.199s\nid=1\nkey_file=k\n" NODES LOCAL, LINE_200);
+	(void)snprintf(
+		text, sizeof(text), "[cluster]\n%.199s\nid=1\nkey_file=k\n" NODES LOCAL, LINE_200);
 	assert_int_equal(parse(text, NULL, &c), 0);
 	assert_int_equal(strlen(c.name), 199 - 7);
 }
@@ -248,7 +273,8 @@ test_a_nul_byte_is_refused(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(config_parse("f", text, sizeof(text) - 1, NULL, 0, CONFIG_FOR_NODE, &c, error),
+	assert_int_equal(
+		config_parse("f", text, sizeof(text) - 1, NULL, 0, CONFIG_FOR_NODE, &c, error),
 		-EINVAL);
 	assert_non_null(strstr(error, "f:2: a NUL byte"));
 }
@@ -259,7 +285,8 @@ test_a_missing_file_is_named(void **state)
 	struct config c;
 
 	(void)state;
-	assert_int_equal(config_load("/nonexistent/decree.ini", NULL, 0, CONFIG_FOR_NODE, &c, error),
+	assert_int_equal(
+		config_load("/nonexistent/decree.ini", NULL, 0, CONFIG_FOR_NODE, &c, error),
 		-ENOENT);
 	assert_non_null(strstr(error, "/nonexistent/decree.ini"));
 }
@@ -381,14 +408,16 @@ main(void)
 			test_a_created_key_is_private_and_read_back, key_setup, key_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_key_that_others_may_read_is_refused, key_setup, key_teardown),
-		cmocka_unit_test_setup_teardown(test_a_malformed_key_is_refused, key_setup, key_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_malformed_key_is_refused, key_setup, key_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_missing_key_says_how_to_get_one, key_setup, key_teardown),
 	};
 	int failed = cmocka_run_group_tests_name("config", tests, NULL, NULL);
 
 	for (size_t i = 0; i < REFUSAL_COUNT; i++)
-		rows[i] = (struct CMUnitTest){ .name = refusals[i].name, .test_func = test_refusal,
+		rows[i] = (struct CMUnitTest){ .name = refusals[i].name,
+			.test_func = test_refusal,
 			.initial_state = (void *)(uintptr_t)&refusals[i] };
 	return failed + cmocka_run_group_tests_name("refused configurations", rows, NULL, NULL);
 }

@@ -234,8 +234,7 @@ test_an_unknown_session_executes_nothing(void **state)
 
 	assert_int_equal(apply(t, (struct decree_session){ 5 }, 1, "x", 1), ENG_NO_SESSION);
 	assert_int_equal(
-		lookup(t->s, (struct decree_session){ 5 }, 1, &status, &result),
-		ENG_NO_SESSION);
+		lookup(t->s, (struct decree_session){ 5 }, 1, &status, &result), ENG_NO_SESSION);
 	assert_int_equal(
 		eng_session_admit(t->s, (struct decree_session){ 5 }, 1), ENG_SUBMIT_NO_SESSION);
 }

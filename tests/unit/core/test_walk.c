@@ -18,10 +18,10 @@
 
 #include <cmocka.h>
 
-#define MS		 1000000ull
-#define SLOT_MAX	 4000
-#define STEPS		 8000
-#define SESSION_COUNT	 3
+#define MS            1000000ull
+#define SLOT_MAX      4000
+#define STEPS         8000
+#define SESSION_COUNT 3
 
 struct truth {
 	struct decree_digest chosen[SLOT_MAX]; /* by slot; lo = 0: nobody applied it yet */
@@ -46,7 +46,8 @@ draw(struct truth *t, uint64_t bound)
 }
 
 static void
-on_apply(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_t *value, uint32_t bytes)
+on_apply(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_t *value,
+	uint32_t bytes)
 {
 	struct truth *t = c->context;
 	struct decree_digest d = base_digest(value, bytes);
@@ -103,14 +104,16 @@ work(struct cluster *c, struct truth *t)
 	if (leader == 0)
 		return;
 	if (t->sessions[i].session.n == 0) {
-		cluster_submit(c, leader, (struct decree_session){ 0 }, 0, t->sessions[i].token, 16);
+		cluster_submit(
+			c, leader, (struct decree_session){ 0 }, 0, t->sessions[i].token, 16);
 		return;
 	}
 	uint64_t seq = t->sessions[i].acked + 1 + draw(t, 4); /* gaps and repeats on purpose */
 	uint32_t bytes = draw(t, 10) == 0 ? (uint32_t)draw(t, sizeof(body)) : (uint32_t)draw(t, 60);
 	memset(body, (int)(seq + i), bytes);
 	if (bytes >= 8)
-		store_u64(body, seq); /* same seq, other length: MISMATCH at most, never executed twice */
+		store_u64(body,
+			seq); /* same seq, other length: MISMATCH at most, never executed twice */
 	cluster_submit(c, leader, t->sessions[i].session, seq, body, bytes);
 }
 
@@ -187,8 +190,8 @@ walk(uint64_t seed)
 	for (int i = 0; i < 20 && status != ENG_SUBMIT_OK; i++) {
 		uint16_t leader = cluster_elect_any(c, 5000 * MS);
 		decree_assert(leader != 0);
-		status = cluster_submit(
-			c, leader, (struct decree_session){ 0 }, 0, (const uint8_t *)"the-final-token!", 16);
+		status = cluster_submit(c, leader, (struct decree_session){ 0 }, 0,
+			(const uint8_t *)"the-final-token!", 16);
 	}
 	decree_assert(status == ENG_SUBMIT_OK);
 	uint64_t before = t->chosen_last;

@@ -22,8 +22,8 @@ static const struct net_endpoint client = { .client = 5, .client_generation = 9 
 static const uint8_t token[DECREE_UUID_BYTES] = "a client's token";
 
 static void
-deliver_command(struct fixture *f, struct world_node *to, struct decree_session session, uint64_t seq,
-	const void *body, uint32_t bytes)
+deliver_command(struct fixture *f, struct world_node *to, struct decree_session session,
+	uint64_t seq, const void *body, uint32_t bytes)
 {
 	struct eng_command c = { .session = session, .seq = seq, .body = body, .bytes = bytes };
 	uint8_t payload[WORLD_FRAME_BYTES];
@@ -127,7 +127,8 @@ test_many_commands_are_answered_in_few_frames(void **state)
 		struct client_msg m;
 
 		assert_int_equal(client_msg_decode(f->w->client_frames[i].payload,
-					 f->w->client_frames[i].bytes, &m), 0);
+					 f->w->client_frames[i].bytes, &m),
+			0);
 		replies += m.count;
 	}
 	assert_int_equal(replies, 200);
@@ -214,21 +215,25 @@ static void
 test_answers_go_to_where_the_session_was_heard_last(void **state)
 {
 	struct fixture *f = *state;
-	struct eng_command c = { .session = f->session, .seq = 1, .body = (const uint8_t *)"a", .bytes = 1 };
+	struct eng_command c = {
+		.session = f->session, .seq = 1, .body = (const uint8_t *)"a", .bytes = 1
+	};
 	uint8_t payload[64];
 	struct client_writer w;
 
 	client_commands_begin(&w, payload, sizeof(payload), 0);
 	assert_true(client_commands_add(&w, &c));
-	world_deliver(f->w, f->leader, (struct net_endpoint){ .client = 77, .client_generation = 1 },
-		payload, client_writer_finish(&w));
+	world_deliver(f->w, f->leader,
+		(struct net_endpoint){ .client = 77, .client_generation = 1 }, payload,
+		client_writer_finish(&w));
 	world_run(f->w, 10000000);
 	assert_int_equal(f->w->client_frame_count, 1);
 	assert_int_equal(f->w->client_frames[0].to.client, 77);
 }
 
 static void
-deliver_fragments(struct fixture *f, uint64_t seq, const uint8_t *body, uint32_t bytes, uint32_t skip)
+deliver_fragments(
+	struct fixture *f, uint64_t seq, const uint8_t *body, uint32_t bytes, uint32_t skip)
 {
 	struct client_msg m = {
 		.type = CLIENT_MSG_COMMAND_FRAGMENT,
@@ -379,8 +384,8 @@ test_the_log_lists_every_command_once_and_in_order(void **state)
 	for (uint32_t i = 0; i < count; i++) {
 		if (i > 0)
 			assert_true(entries[i].slot.n > entries[i - 1].slot.n ||
-				(entries[i].slot.n == entries[i - 1].slot.n &&
-					entries[i].index > entries[i - 1].index));
+				    (entries[i].slot.n == entries[i - 1].slot.n &&
+					    entries[i].index > entries[i - 1].index));
 		if (entries[i].session.n != f->session.n || !entries[i].executed)
 			continue;
 		assert_int_equal(entries[i].seq, seq + 1);

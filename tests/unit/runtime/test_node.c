@@ -41,8 +41,8 @@ struct fixture {
 };
 
 static void
-adder_apply(void *machine, const struct decree_command *commands, uint32_t count, uint64_t cluster_ns,
-	struct decree_sink *sink)
+adder_apply(void *machine, const struct decree_command *commands, uint32_t count,
+	uint64_t cluster_ns, struct decree_sink *sink)
 {
 	struct adder *a = machine;
 
@@ -89,7 +89,8 @@ write_config(struct fixture *f)
 	assert_non_null(file);
 	fprintf(file,
 		"[cluster]\nid = 77\nauth = none\nshards = 2\ngroups = 2\nsession_count = 16\n"
-		"session_window = 1024\n[node 1]\nip = 10.0.0.1\n[local]\nnode = 1\ndata_dir = data\n"
+		"session_window = 1024\n[node 1]\nip = 10.0.0.1\n[local]\nnode = 1\ndata_dir = "
+		"data\n"
 		"log_bytes = 8M\nsegment_bytes = 2M\n");
 	assert_int_equal(fclose(file), 0);
 }
@@ -116,7 +117,8 @@ format_data(struct fixture *f)
 		};
 
 		identity_encode(&identity, blob);
-		assert_int_equal(getrandom(&format.uuid, sizeof(format.uuid), 0), sizeof(format.uuid));
+		assert_int_equal(
+			getrandom(&format.uuid, sizeof(format.uuid), 0), sizeof(format.uuid));
 		snprintf(folder, sizeof(folder), "%s/shard-%u", config.data_dir, shard);
 		assert_int_equal(wal_directory_format(folder, &format, f->error), 0);
 	}

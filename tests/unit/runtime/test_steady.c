@@ -158,7 +158,8 @@ test_three_nodes_and_forwarding_allocate_nothing_and_take_no_lock(void **state)
 		w->nodes[i].log.is_ring = true;
 	world_elect(w);
 	assert_int_equal(
-		shard_gateway_open(world_follower(w)->shard, 0, token, &world_mailbox_ops, mail), 0);
+		shard_gateway_open(world_follower(w)->shard, 0, token, &world_mailbox_ops, mail),
+		0);
 	run_commands(w, mail, 5000);
 
 	allocations_before = allocations;
@@ -176,7 +177,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_counters_count),
-		cmocka_unit_test(test_a_hundred_thousand_commands_allocate_nothing_and_take_no_lock),
+		cmocka_unit_test(
+			test_a_hundred_thousand_commands_allocate_nothing_and_take_no_lock),
 		cmocka_unit_test(test_three_nodes_and_forwarding_allocate_nothing_and_take_no_lock),
 	};
 

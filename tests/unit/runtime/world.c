@@ -135,11 +135,12 @@ net_tick(void *ctx, uint64_t now_ns)
 	(void)now_ns;
 }
 
-static const struct net_ops net_world_ops = { net_recv, net_release, net_alloc, net_send, net_tick };
+static const struct net_ops net_world_ops = { net_recv, net_release, net_alloc, net_send,
+	net_tick };
 
 void
-world_deliver(
-	struct world *w, struct world_node *to, struct net_endpoint from, const void *bytes, uint32_t count)
+world_deliver(struct world *w, struct world_node *to, struct net_endpoint from, const void *bytes,
+	uint32_t count)
 {
 	struct world_frame *f = frame_acquire(w);
 
@@ -267,7 +268,8 @@ log_reap(void *ctx, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	}
 	if (log->meta_reported < log->meta_durable) {
 		log->meta_reported = log->meta_durable;
-		ret[count++] = (struct log_completion){ .kind = LOG_META, .lsn = log->meta_durable };
+		ret[count++] =
+			(struct log_completion){ .kind = LOG_META, .lsn = log->meta_durable };
 	}
 	return count + reap_reads(log, ret + count, count_max - count);
 }
@@ -292,7 +294,13 @@ log_is_idle(void *ctx)
 }
 
 static const struct log_ops log_world_ops = {
-	log_append, log_meta, log_read, log_submit, log_reap, log_room, log_is_idle,
+	log_append,
+	log_meta,
+	log_read,
+	log_submit,
+	log_reap,
+	log_room,
+	log_is_idle,
 };
 
 /* ------------------------------------------------------------------------------ mailbox */
@@ -421,7 +429,8 @@ on_log(void *ctx, enum decree_log_level level, const char *line)
 }
 
 static void
-on_role(void *ctx, uint16_t group, enum decree_role role, uint16_t leader, struct decree_ballot ballot)
+on_role(void *ctx, uint16_t group, enum decree_role role, uint16_t leader,
+	struct decree_ballot ballot)
 {
 	struct world_node *n = ctx;
 

@@ -40,7 +40,7 @@ struct world_read {
 
 struct world_log {
 	struct world_record *records; /* [WORLD_RECORD_COUNT_MAX] lsn - 1; wraps if is_ring */
-	bool is_ring;	      /* keep the newest only: for long runs */
+	bool is_ring;                 /* keep the newest only: for long runs */
 	uint64_t appended;
 	uint64_t submitted;
 	uint64_t durable;
@@ -147,8 +147,8 @@ void world_restart(struct world *w, struct world_node *n);
 struct world_node *world_follower(struct world *w);
 
 /** A payload arrives at a node. */
-void world_deliver(
-	struct world *w, struct world_node *to, struct net_endpoint from, const void *bytes, uint32_t count);
+void world_deliver(struct world *w, struct world_node *to, struct net_endpoint from,
+	const void *bytes, uint32_t count);
 
 struct world_mailbox *world_mailbox_new(void);
 void world_mailbox_free(struct world_mailbox *m);
