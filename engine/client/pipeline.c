@@ -467,6 +467,8 @@ on_reply(struct pipeline *p, uint64_t now_ns, const struct client_reply *reply)
 	if (reply->kind == CLIENT_REPLY_TABLE_FULL) {
 		if (p->session.n == 0 &&
 			memcmp(reply->token, p->config.token, DECREE_UUID_BYTES) == 0) {
+			/* No row is ever given back yet: say so instead of asking for ever. */
+			abandon_session(p);
 			p->is_register_sent = false;
 			hold_back(p, now_ns, PAUSE_NS_MAX);
 		}

@@ -106,6 +106,12 @@ check_cluster(const struct config *c, char *error)
 			"heartbeats would depose a leader",
 			(unsigned int)(c->election_ns / 1000000),
 			(unsigned int)(c->heartbeat_ns / 1000000));
+	if (c->election_ns >= 64 * c->heartbeat_ns)
+		return wrong(c, error,
+			"election_ms = %u is 64 times heartbeat_ms = %u or more: raise heartbeat_ms, or "
+			"lower election_ms",
+			(unsigned int)(c->election_ns / 1000000),
+			(unsigned int)(c->heartbeat_ns / 1000000));
 	if (c->base_port + c->shard_count - 1 > UINT16_MAX)
 		return wrong(c, error,
 			"base_port = %u with %u shards runs past port 65535: lower it",

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 [ "$(id -u)" -eq 0 ] || { echo "SKIPPED: mounting a small disk needs root" && exit 77; }
-begin --log-bytes $((32 << 20)) --set local.segment_bytes=16M
+begin --log-bytes $((32 << 20)) --set local.segment_bytes=16M --set cluster.election_ms=1000
 
 note "no room at format"
 truncate -s 24M "$work/disk.img"

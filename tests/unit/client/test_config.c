@@ -229,6 +229,7 @@ static const struct refusal refusals[] = {
 		{ "1400", "at most 1328", "mtu" } },
 	{ "command beyond the ceiling", WHOLE, "cluster.command_bytes_max=5000000",
 		{ "command_bytes_max", "4194304" } },
+	{ "election too slow", WHOLE, "cluster.election_ms=1280", { "election_ms = 1280", "64 times" } },
 	{ "election too quick", WHOLE, "cluster.election_ms=100",
 		{ "election_ms = 100", "10 times" } },
 	{ "ports run over", WHOLE "[cluster]\nbase_port=65535\nshards=2\n", NULL,

@@ -203,18 +203,19 @@ test_another_clients_registration_is_ignored(void **state)
 }
 
 static void
-test_a_full_session_table_is_asked_again_later(void **state)
+test_a_full_session_table_refuses_what_waits(void **state)
 {
 	struct fixture *f = *state;
+	struct decree_completion done[64];
 
+	submit(f, 1);
 	assert_true(send_one(f));
 	receive_reply(f, 1,
 		(struct client_reply){
 			.kind = CLIENT_REPLY_TABLE_FULL, .token = "random token 16" });
+	assert_int_equal(take(f, done), 1);
+	assert_int_equal(done[0].outcome, DECREE_REFUSED);
 	assert_false(send_one(f));
-	wait(f, 100 * MS);
-	assert_true(send_one(f));
-	assert_int_equal(first_sent(f).session.n, 0);
 }
 
 /* `decree status` must not fill the session table. */
@@ -778,7 +779,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_another_clients_registration_is_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			test_a_full_session_table_is_asked_again_later, setup, teardown),
+			test_a_full_session_table_refuses_what_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_without_a_command_no_session_is_taken, setup, teardown),
 		REGISTERED(test_commands_share_frames_and_are_numbered_from_one),
