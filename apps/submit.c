@@ -306,7 +306,8 @@ print_text(const struct submit *s, double seconds, const char *mode, const char 
 	if (s->refused + s->unknown > 0)
 		(void)printf("refused %" PRIu64 ", unknown %" PRIu64 "\n", s->refused, s->unknown);
 	if (s->refused > 0)
-		(void)printf("refused means never executed: the cluster's session table is full (session_count), "
+		(void)printf("refused means never executed: the cluster's session table is full "
+			     "(session_count), "
 			     "or the session was lost\n");
 	(void)printf("latency in us     p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
 		percentile_us(s, 50000), percentile_us(s, 90000), percentile_us(s, 99000),

@@ -182,8 +182,11 @@ static void
 resume_from(struct pipeline *p, uint64_t number)
 {
 	decree_assert(number >= p->answered && number <= p->accepted);
+	/* A large command whose pieces are being sent goes on: beginning anew at every gap that the commands
+	 * behind it report would never reach its last piece. What is lost of it is sent again afterwards. */
+	if (p->next != number)
+		p->fragment_offset_bytes = 0;
 	p->next = number;
-	p->fragment_offset_bytes = 0;
 	p->is_register_sent = false;
 }
 

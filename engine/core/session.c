@@ -330,11 +330,10 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 }
 
 enum eng_verdict
-eng_session_lookup(const struct eng_sessions *s, const struct eng_command *command,
-	uint16_t *ret_status, uint64_t *ret_result)
+eng_session_lookup(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
+	struct decree_digest body_digest, uint16_t *ret_status, uint64_t *ret_result)
 {
-	int32_t row = eng_session_row(s, command->session);
-	uint64_t seq = command->seq;
+	int32_t row = eng_session_row(s, session);
 
 	if (row < 0)
 		return ENG_NO_SESSION;
@@ -343,7 +342,7 @@ eng_session_lookup(const struct eng_sessions *s, const struct eng_command *comma
 	if (seq == 0 || s->rows[row].last - seq >= s->window)
 		return ENG_STALE;
 	const struct reply *reply = reply_of(s, row, seq);
-	if (reply->digest != (uint32_t)base_digest(command->body, command->bytes).lo)
+	if (reply->digest != (uint32_t)body_digest.lo)
 		return ENG_MISMATCH;
 	if (reply->state != REPLY_DONE)
 		return ENG_PENDING;

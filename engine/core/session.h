@@ -61,9 +61,9 @@ void eng_session_answer(struct eng_sessions *s, struct decree_session session, u
 	uint16_t status, uint64_t result);
 
 /** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION; GAP if it is not
- * executed yet. */
-enum eng_verdict eng_session_lookup(const struct eng_sessions *s, const struct eng_command *command,
-	uint16_t *ret_status, uint64_t *ret_result);
+ * executed yet. @param body_digest  of the whole body */
+enum eng_verdict eng_session_lookup(const struct eng_sessions *s, struct decree_session session,
+	uint64_t seq, struct decree_digest body_digest, uint16_t *ret_status, uint64_t *ret_result);
 
 /** The session that a client token opened, 0 if none. */
 struct decree_session

@@ -224,14 +224,15 @@ clients_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 
 /* ------------------------------------------------------------------------------ commands */
 
+/* @param digest  of the command's body */
 static void
 on_duplicate(struct shard *s, struct shard_group *g, struct net_endpoint from,
-	const struct eng_command *c)
+	struct decree_session session, uint64_t seq, struct decree_digest digest)
 {
-	struct client_reply r = { .session = c->session, .seq = c->seq };
+	struct client_reply r = { .session = session, .seq = seq };
 
-	own_session(g, c->session, from);
-	switch (eng_session_lookup(g->sessions, c, &r.status, &r.result)) {
+	own_session(g, session, from);
+	switch (eng_session_lookup(g->sessions, session, seq, digest, &r.status, &r.result)) {
 	case ENG_REPLAYED: r.kind = CLIENT_REPLY_APPLIED; break;
 	case ENG_STALE: r.kind = CLIENT_REPLY_STALE; break;
 	case ENG_MISMATCH: r.kind = CLIENT_REPLY_MISMATCH; break;
@@ -264,7 +265,9 @@ on_status(struct shard *s, struct shard_group *g, struct net_endpoint from,
 		if (c->session.n == 0 && from.node_id == 0)
 			remember_register(g, c->body, from);
 		return true;
-	case ENG_SUBMIT_DUPLICATE: on_duplicate(s, g, from, c); return true;
+	case ENG_SUBMIT_DUPLICATE:
+		on_duplicate(s, g, from, c->session, c->seq, base_digest(c->body, c->bytes));
+		return true;
 	case ENG_SUBMIT_BUSY:
 		eng_status(g->replica, &g->status);
 		redirect(s, g, from,
@@ -471,6 +474,12 @@ on_fragment(struct shard *s, struct shard_group *g, struct net_endpoint from,
 		struct eng_command c = { .session = f->session, .seq = f->seq };
 		if (f->offset_bytes == 0)
 			(void)on_status(s, g, from, &c, ENG_SUBMIT_TOO_LARGE);
+		return;
+	}
+	if (f->seq <= eng_session_last(g->sessions, f->session)) {
+		/* Repeated pieces of what is executed must not push out the command behind it. */
+		if (f->offset_bytes == 0)
+			on_duplicate(s, g, from, f->session, f->seq, f->digest);
 		return;
 	}
 	struct assembly *a = assembly_of(s, g, f);

@@ -108,7 +108,8 @@ check_cluster(const struct config *c, char *error)
 			(unsigned int)(c->heartbeat_ns / 1000000));
 	if (c->election_ns >= 64 * c->heartbeat_ns)
 		return wrong(c, error,
-			"election_ms = %u is 64 times heartbeat_ms = %u or more: raise heartbeat_ms, or "
+			"election_ms = %u is 64 times heartbeat_ms = %u or more: raise "
+			"heartbeat_ms, or "
 			"lower election_ms",
 			(unsigned int)(c->election_ns / 1000000),
 			(unsigned int)(c->heartbeat_ns / 1000000));

@@ -81,9 +81,7 @@ static enum eng_verdict
 lookup(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint16_t *ret_status, uint64_t *ret_result)
 {
-	const struct eng_command c = { session, seq, (const uint8_t *)"body", 4 };
-
-	return eng_session_lookup(s, &c, ret_status, ret_result);
+	return eng_session_lookup(s, session, seq, base_digest("body", 4), ret_status, ret_result);
 }
 
 static struct decree_session
@@ -206,8 +204,8 @@ test_older_than_the_kept_replies_is_stale(void **state)
 	assert_int_equal(result, 2);
 	assert_int_equal(lookup(t->s, a, WINDOW + 2, &status, &result), ENG_GAP);
 
-	const struct eng_command other = { a, 2, (const uint8_t *)"other", 5 };
-	assert_int_equal(eng_session_lookup(t->s, &other, &status, &result), ENG_MISMATCH);
+	assert_int_equal(eng_session_lookup(t->s, a, 2, base_digest("other", 5), &status, &result),
+		ENG_MISMATCH);
 }
 
 /* An answer that comes after its place was reused must not land on another command. */
