@@ -479,6 +479,25 @@ test_a_busy_leader_is_asked_again_when_it_said(void **state)
 	assert_int_equal(f->to, 1);
 }
 
+/* The leader is busy with the command itself, so it says so to what comes behind: sending the command anew
+ * each time would never reach its last piece. */
+static void
+test_a_busy_leader_does_not_restart_a_large_command(void **state)
+{
+	struct fixture *f = *state;
+	static const uint8_t body[4096];
+
+	assert_int_equal(pipeline_submit(&f->p, body, sizeof(body), f), 0);
+	assert_true(send_one(f));
+	assert_int_equal(f->sent.type, CLIENT_MSG_COMMAND_FRAGMENT);
+	uint32_t sent_bytes = f->sent.fragment.offset_bytes + f->sent.fragment.count;
+	receive_redirect(f, 1, 1, CLIENT_REDIRECT_BUSY);
+	wait(f, 1 * MS);
+	assert_true(send_one(f));
+	assert_int_equal(f->sent.type, CLIENT_MSG_COMMAND_FRAGMENT);
+	assert_int_equal(f->sent.fragment.offset_bytes, sent_bytes);
+}
+
 static void
 test_a_gap_resumes_behind_what_the_leader_has(void **state)
 {
@@ -780,6 +799,8 @@ main(void)
 			test_another_clients_registration_is_ignored, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_full_session_table_refuses_what_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_busy_leader_does_not_restart_a_large_command,
+			setup_registered, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_without_a_command_no_session_is_taken, setup, teardown),
 		REGISTERED(test_commands_share_frames_and_are_numbered_from_one),
