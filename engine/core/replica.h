@@ -5,7 +5,9 @@
  *
  * One replica plays all three roles of Paxos in one single-threaded actor:
  *   acceptor.c  promises and accepts             election.c  who leads: timers, PreVote, phase 1
- *   leader.c    phase 2 of the leader            learner.c   what is chosen, and how to get it
+ *   leader.c    a leadership: from what it inherits to its end
+ *   propose.c   commands into slots              votes.c     quorums of votes, and lost frames
+ *   learner.c   what is chosen, and how to get it
  *   bootstrap.c the first slot: who the members are
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
  */
@@ -26,6 +28,9 @@
 
 /* A frame that overtook another by more than this was not reordered: the other one is lost. */
 #define REORDER_NS 2000000ull
+
+/* How often lost Accepts are looked for. */
+#define RETRANSMIT_SCAN_NS REORDER_NS
 
 /* First wait for an Accepted; covers a slow fsync, so that a busy disk causes no repeats. */
 #define RTO_NS_MIN 10000000ull
@@ -325,15 +330,28 @@ uint64_t election_timeout(struct eng_replica *r);
 
 /* ---- leader.c ---- */
 void leader_begin(struct eng_replica *r, struct eng_effects *fx);
+void leader_check_ready(struct eng_replica *r, struct eng_effects *fx);
 void leader_tick(struct eng_replica *r, struct eng_effects *fx);
 void leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx);
-void leader_on_persisted(struct eng_replica *r, struct eng_effects *fx);
-void on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
-void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 /** A value for an inherited slot arrived: propose it if it is the one that phase 1 chose. */
 void leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 uint64_t leader_wake_at(const struct eng_replica *r);
+
+/* ---- propose.c ---- */
+/** Give a slot its value at our ballot; @p value may already stand in the ring. */
+void leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *value,
+	uint32_t bytes, struct eng_effects *fx);
+void leader_propose_noop(struct eng_replica *r, struct decree_slot slot, struct eng_effects *fx);
+/** Propose the open batch, if there is one. */
+void batch_seal(struct eng_replica *r, struct eng_effects *fx);
+void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+
+/* ---- votes.c ---- */
+void leader_on_persisted(struct eng_replica *r, struct eng_effects *fx);
+void on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+/** Look for Accepts that were lost, and send them again. */
+void retransmit(struct eng_replica *r, struct eng_effects *fx);
 
 /* ---- learner.c ---- */
 void on_success(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);

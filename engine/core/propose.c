@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a leader puts into slots.
+ *
+ *   1. pack commands into the next free slot while the previous write is on its way to the disk
+ *   2. a slot goes to the own log and to every follower in the same turn
+ *
+ * A command larger than a slot becomes a train of fragments in consecutive slots (7.5a).
+ */
+#include "engine/core/replica.h"
+
+#include "base/digest.h"
+
+/* How long others wait for the next parts of a long command: longer than any retry of a client. */
+#define TRAIN_PATIENCE_NS 250000000ull
+
+/* ---- proposing ---- */
+
+/* (slot, ballot) -> bytes is fixed here, at the first send (6.2). */
+void
+leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *value, uint32_t bytes,
+	struct eng_effects *fx)
+{
+	struct entry *e =
+		entry_store(r, slot, r->ballot, base_digest(value, bytes), value, bytes, false, fx);
+	uint64_t stamp_ns = eng_value_stamp(value_place(r, slot));
+
+	e->acks = 0;
+	if (r->stamp_last_ns < stamp_ns)
+		r->stamp_last_ns = stamp_ns;
+	if (r->retransmit_ns == NEVER)
+		r->retransmit_ns = r->now_ns + RETRANSMIT_SCAN_NS;
+	if (r->cfg.member_count == 1)
+		return;
+	struct eng_msg *m = message_add(r, ENG_MSG_ACCEPT, 0, fx);
+	m->ballot = r->ballot;
+	m->accept.slot = slot;
+	m->accept.start = r->start;
+	m->accept.commit = r->chosen;
+	m->accept.digest = e->digest;
+	m->accept.value = value_place(r, slot);
+	m->accept.bytes = e->bytes;
+	r->announced = r->chosen;
+}
+
+/* Cluster time: the last stamp of the past plus our own monotonic time since we became ready (7.3). */
+static uint64_t
+stamp_now(const struct eng_replica *r)
+{
+	uint64_t stamp_ns = r->stamp_base_ns + (r->now_ns - r->stamp_from_ns);
+
+	return stamp_ns > r->stamp_last_ns ? stamp_ns : r->stamp_last_ns;
+}
+
+void
+leader_propose_noop(struct eng_replica *r, struct decree_slot slot, struct eng_effects *fx)
+{
+	uint8_t value[ENG_VALUE_HEADER_BYTES];
+
+	eng_value_begin(value, ENG_VALUE_NOOP);
+	eng_value_set_stamp(value, r->stamp_last_ns);
+	r->counters.noops++;
+	leader_propose(r, slot, value, sizeof(value), fx);
+}
+
+/* ---- commands ---- */
+
+static bool
+window_has_room(const struct eng_replica *r, uint32_t slots)
+{
+	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 &&
+	       !replica_log_is_full(r);
+}
+
+void
+batch_seal(struct eng_replica *r, struct eng_effects *fx)
+{
+	uint32_t bytes = r->batch_bytes;
+
+	if (bytes == 0)
+		return;
+	r->batch_bytes = 0;
+	eng_value_set_stamp(value_place(r, r->next), stamp_now(r));
+	r->next.n++;
+	leader_propose(r, (struct decree_slot){ r->next.n - 1 },
+		value_place(r, (struct decree_slot){ r->next.n - 1 }), bytes, fx);
+}
+
+static void
+batch_open(struct eng_replica *r)
+{
+	entry_place(r, r->next)->slot.n =
+		0; /* what stood here is decided, applied and in the log */
+	r->batch_bytes = eng_value_begin(value_place(r, r->next), ENG_VALUE_BATCH);
+}
+
+/* Other bytes under the same number are found by the train's digest, when it is applied. */
+static bool
+is_open_train(const struct eng_replica *r, const struct eng_command *c)
+{
+	return r->train.part_count != 0 && r->train.session.n == c->session.n &&
+	       r->train.seq == c->seq && r->train.bytes == c->bytes;
+}
+
+/* Somebody's train is under way: nothing may stand between its parts. */
+static bool
+must_wait_for_train(struct eng_replica *r, const struct eng_command *c)
+{
+	if (r->train.part_count == 0 || is_open_train(r, c))
+		return false;
+	if (r->now_ns < r->train.used_ns + TRAIN_PATIENCE_NS)
+		return true;
+	r->train.part_count = 0;
+	return false;
+}
+
+static enum eng_submit_status
+submit_admit(struct eng_replica *r, const struct eng_command *c)
+{
+	if (c->session.n == 0)
+		return c->bytes == DECREE_UUID_BYTES ? ENG_SUBMIT_OK : ENG_SUBMIT_NO_SESSION;
+	return eng_session_admit(r->sessions, c->session, c->seq);
+}
+
+static uint32_t
+part_bytes_max(const struct eng_replica *r)
+{
+	return r->cfg.slot_bytes - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
+}
+
+static void
+propose_part(struct eng_replica *r, const struct eng_command *c, struct eng_effects *fx)
+{
+	struct decree_slot slot = r->next;
+	uint32_t offset = r->train.part_next * part_bytes_max(r);
+	uint32_t left = c->bytes - offset;
+	struct eng_fragment f = {
+		.session = c->session,
+		.seq = c->seq,
+		.train = r->train.first,
+		.part = r->train.part_next++,
+		.part_count = r->train.part_count,
+		.command_bytes = c->bytes,
+		.digest = r->train.digest,
+		.bytes = c->body + offset,
+		.count = left < part_bytes_max(r) ? left : part_bytes_max(r),
+	};
+
+	entry_place(r, slot)->slot.n = 0;
+	uint32_t bytes = eng_value_fragment(value_place(r, slot), &f);
+	eng_value_set_stamp(value_place(r, slot), stamp_now(r));
+	r->next.n++;
+	leader_propose(r, slot, value_place(r, slot), bytes, fx);
+}
+
+/* @return false if the command may not begin now; *ret_status says why */
+static bool
+train_begin(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
+	enum eng_submit_status *ret_status, struct eng_effects *fx)
+{
+	*ret_status = eng_session_may_admit(r->sessions, c->session, c->seq);
+	if (*ret_status != ENG_SUBMIT_OK)
+		return false;
+	*ret_status = ENG_SUBMIT_BUSY;
+	if (!window_has_room(r, 2) || !fx_has_room(fx, 2, 2))
+		return false;
+	batch_seal(r, fx);
+	r->train.session = c->session;
+	r->train.seq = c->seq;
+	r->train.bytes = c->bytes;
+	r->train.digest = base_digest(c->body, c->bytes);
+	r->train.first = r->next;
+	r->train.part_next = 0;
+	r->train.part_count = parts;
+	return true;
+}
+
+/*
+ * A train: fragments in consecutive slots, nothing between them (7.5a). A long one takes several steps: the
+ * answer is BUSY until the last part is proposed, and the same command, given again, goes on where it
+ * stopped. Meanwhile other commands wait, unless whoever sends the long one has gone silent; then the
+ * train is left as it is, and every node discards it alike.
+ */
+static enum eng_submit_status
+submit_train(
+	struct eng_replica *r, const struct eng_command *c, uint32_t parts, struct eng_effects *fx)
+{
+	enum eng_submit_status status;
+
+	if (!is_open_train(r, c) && !train_begin(r, c, parts, &status, fx))
+		return status;
+	r->train.used_ns = r->now_ns;
+	if (r->train.part_next + 1 == r->train.part_count &&
+		!digest_eq(r->train.digest, base_digest(c->body, c->bytes))) {
+		r->train.part_count = 0; /* other bytes than it began with: leave it, begin anew */
+		return ENG_SUBMIT_BUSY;
+	}
+	while (r->train.part_next < r->train.part_count) {
+		if (!window_has_room(r, 1) || !fx_has_room(fx, 1, 1))
+			return ENG_SUBMIT_BUSY;
+		propose_part(r, c, fx);
+	}
+	r->train.part_count = 0;
+	return eng_session_admit(r->sessions, c->session, c->seq);
+}
+
+static enum eng_submit_status
+submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effects *fx)
+{
+	uint32_t needed = ENG_COMMAND_HEADER_BYTES + c->bytes;
+	bool fits = r->batch_bytes > 0 && r->batch_bytes + needed <= r->cfg.slot_bytes;
+
+	if (!fits && (!window_has_room(r, r->batch_bytes > 0 ? 2 : 1) || !fx_has_room(fx, 1, 1)))
+		return ENG_SUBMIT_BUSY;
+	enum eng_submit_status status = submit_admit(r, c);
+	if (status != ENG_SUBMIT_OK)
+		return status;
+	if (!fits) {
+		batch_seal(r, fx);
+		batch_open(r);
+	}
+	r->batch_bytes =
+		eng_value_add(value_place(r, r->next), r->batch_bytes, r->cfg.slot_bytes, c);
+	decree_assert(r->batch_bytes != 0);
+	return ENG_SUBMIT_OK;
+}
+
+static enum eng_submit_status
+submit_one(struct eng_replica *r, const struct eng_command *c, struct eng_effects *fx)
+{
+	if (c->bytes > r->cfg.command_bytes_max)
+		return ENG_SUBMIT_TOO_LARGE;
+	if (must_wait_for_train(r, c))
+		return ENG_SUBMIT_BUSY;
+	uint32_t parts = eng_value_part_count(c->bytes, r->cfg.slot_bytes);
+	return parts == 1 ? submit_small(r, c, fx) : submit_train(r, c, parts, fx);
+}
+
+void
+on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	bool leads = r->role == DECREE_LEADER && r->ready && r->reprepare_ns == NEVER;
+
+	if (leads && r->admit_reset) {
+		eng_sessions_admit_reset(r->sessions);
+		r->admit_reset = false;
+	}
+	for (uint32_t i = 0; i < ev->submit.count; i++)
+		ev->submit.ret_statuses[i] =
+			leads ? submit_one(r, &ev->submit.commands[i], fx) : ENG_SUBMIT_NOT_LEADER;
+}

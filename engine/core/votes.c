@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Votes: q2 durable ones for the same (slot, ballot), our own among them only once durable, choose a slot.
+ * What is lost on the way is sent again, byte for byte; who is far behind asks as a learner.
+ */
+#include "engine/core/replica.h"
+
+#include "base/digest.h"
+
+/* ---- counting ---- */
+
+static void
+count_vote(struct eng_replica *r, struct decree_slot slot, uint32_t member)
+{
+	struct entry *e = entry_find(r, slot);
+	bool needs_all = r->bootstrapping && slot.n <= 2;
+
+	if (e == NULL || !ballot_eq(e->vballot, r->ballot))
+		return; /* inherited and not proposed yet */
+	e->acks |= (uint8_t)(1u << member);
+	if (is_quorum(r, e->acks, needs_all ? r->cfg.member_count : r->cfg.q2))
+		mark_decided(r, e);
+}
+
+static void
+leader_advance(struct eng_replica *r, struct eng_effects *fx)
+{
+	advance_chosen(r, fx);
+	leader_check_ready(r, fx);
+}
+
+void
+leader_on_persisted(struct eng_replica *r, struct eng_effects *fx)
+{
+	if (r->role != DECREE_LEADER)
+		return;
+	for (uint64_t slot = r->chosen.n + 1; slot < r->next.n; slot++) {
+		struct decree_slot s = { slot };
+		const struct entry *e = entry_find(r, s);
+		if (e != NULL && e->persist_seq <= r->persisted)
+			count_vote(r, s, r->self);
+	}
+	leader_advance(r, fx);
+}
+
+static void
+count_sack(struct eng_replica *r, struct peer *p, uint32_t member, const struct eng_msg *m)
+{
+	for (uint32_t word = 0; word < 4; word++) {
+		for (uint64_t bits = m->accepted.sack[word]; bits != 0; bits &= bits - 1) {
+			uint64_t bit = word * 64 + (uint64_t)__builtin_ctzll(bits);
+			struct decree_slot slot = { m->accepted.after.n + 1 + bit };
+			if (slot.n >= r->next.n)
+				return;
+			if (slot.n > r->chosen.n)
+				count_vote(r, slot, member);
+			if (p->acked_last.n < slot.n)
+				p->acked_last = slot;
+		}
+	}
+}
+
+void
+on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (r->role != DECREE_LEADER || !ballot_eq(m->ballot, r->ballot)) {
+		r->counters.dropped_stale++;
+		return;
+	}
+	if (m->accepted.after.n > r->next.n)
+		return; /* claims slots that we never proposed */
+
+	/* From here on: durable votes for this very ballot. */
+
+	uint32_t member = (uint32_t)peer_index(r, m->src);
+	struct peer *p = &r->peers[member];
+	uint64_t slot = m->accepted.start.n;
+	if (m->accepted.start.n <= p->matched.n)
+		slot = p->matched.n;
+	if (slot <= r->chosen.n)
+		slot = r->chosen.n + 1;
+	for (; slot < m->accepted.after.n; slot++)
+		count_vote(r, (struct decree_slot){ slot }, member);
+	/* A run that begins later than ours ended: what lies between was learned there as decided. */
+	if (p->matched.n < m->accepted.after.n && m->accepted.start.n < m->accepted.after.n) {
+		p->matched = m->accepted.after;
+		p->rto_ns = RTO_NS_MIN;
+		p->retry_ns = 0;
+	}
+	if (m->accepted.after.n > 0 && p->acked_last.n < m->accepted.after.n - 1)
+		p->acked_last.n = m->accepted.after.n - 1;
+	if (p->commit.n < m->accepted.commit.n)
+		p->commit = m->accepted.commit;
+	count_sack(r, p, member, m);
+	leader_advance(r, fx);
+}
+
+/* ---- sending again ---- */
+
+static bool
+is_lost(const struct eng_replica *r, const struct peer *p, uint32_t member, const struct entry *e)
+{
+	if (e->acks & (1u << member) || !ballot_eq(e->vballot, r->ballot))
+		return false;
+	return r->now_ns > e->sent_ns + p->rto_ns ||
+	       (e->slot.n < p->acked_last.n && r->now_ns > e->sent_ns + REORDER_NS);
+}
+
+static void
+retransmit_peer(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
+{
+	struct peer *p = &r->peers[member];
+	uint32_t count = 0;
+
+	if (member == r->self || r->now_ns < p->retry_ns)
+		return;
+	for (uint64_t slot = r->chosen.n + 1; slot < r->next.n && count < RETRANSMIT_COUNT_MAX;
+		slot++) {
+		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
+		if (e == NULL || !is_lost(r, p, member, e))
+			continue;
+		struct eng_msg *m = message_add(r, ENG_MSG_ACCEPT, p->node_id, fx);
+		m->ballot = r->ballot;
+		m->accept.slot = e->slot;
+		m->accept.start = r->start;
+		m->accept.commit = r->chosen;
+		m->accept.digest = e->digest;
+		m->accept.value = value_place(r, e->slot);
+		m->accept.bytes = e->bytes;
+		count++;
+	}
+	if (count == 0)
+		return;
+	r->counters.retransmits += count;
+	p->retry_ns = r->now_ns + p->rto_ns + random_below(r, p->rto_ns / 4 + 1);
+	p->rto_ns = p->rto_ns * 2 < RTO_NS_MAX ? p->rto_ns * 2 : RTO_NS_MAX;
+}
+
+void
+retransmit(struct eng_replica *r, struct eng_effects *fx)
+{
+	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+		retransmit_peer(r, i, fx);
+	r->retransmit_ns = r->chosen.n + 1 < r->next.n ? r->now_ns + RETRANSMIT_SCAN_NS : NEVER;
+}
