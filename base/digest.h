@@ -14,6 +14,17 @@
 /** @param data  lent for the call; may be NULL if @p bytes is 0 */
 struct decree_digest base_digest(const void *data, size_t bytes);
 
+/* A digest over bytes that come in pieces. Owner: the caller; nothing needs to be given back. */
+struct digest_stream {
+	_Alignas(64) uint8_t state[640];
+};
+
+/** base_digest() of all the pieces in order, however they were cut. */
+void digest_stream_init(struct digest_stream *d);
+void digest_stream_add(struct digest_stream *d, const void *data, size_t bytes);
+/** More may be added afterwards. */
+struct decree_digest digest_stream_get(const struct digest_stream *d);
+
 static inline bool
 digest_eq(struct decree_digest a, struct decree_digest b)
 {
