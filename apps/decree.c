@@ -14,6 +14,7 @@ const struct command commands[] = {
 	{ "submit", command_submit, "submit each line of a file as a command" },
 	{ "status", command_status, "one row per node: role, ballot, chosen, applied, ..." },
 	{ "log", command_log, "what a node applied" },
+	{ "transfer", command_transfer, "make another node the leader" },
 	{ "check", command_check, "is this host ready to run a node?" },
 };
 

@@ -9,6 +9,8 @@
  */
 #include "decree/client.h"
 
+#include "base/bytes.h"
+#include "engine/client/admin_request.h"
 #include "engine/client/log_reader.h"
 #include "engine/client/pipeline.h"
 #include "engine/client/transport.h"
@@ -41,6 +43,8 @@ struct decree_client {
 	/* The answer that decree_client_status() waits for. */
 	struct decree_status *status; /* NULL: nobody waits */
 	bool is_status_here;
+
+	struct admin_request *admin; /* that decree_client_admin() waits for; NULL: nobody waits */
 
 	/* Kept between calls of decree_client_log(): what was read ahead. */
 	struct log_reader reader;
@@ -218,6 +222,8 @@ take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id,
 		   m.status_reply.token == client->token) {
 		*client->status = m.status_reply.status;
 		client->is_status_here = true;
+	} else if (m.type == CLIENT_MSG_ADMIN_REPLY && client->admin != NULL) {
+		admin_request_receive(client->admin, now_ns, &m);
 	}
 }
 
@@ -414,4 +420,51 @@ decree_client_log(struct decree_client *client, uint16_t node_id, struct decree_
 		return rc;
 	*ret_next = next;
 	return (int)count;
+}
+
+int
+decree_client_admin(struct decree_client *client, enum decree_admin_op op,
+	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES], uint64_t timeout_ns,
+	char ret_text[DECREE_ERROR_BYTES])
+{
+	const struct transport *t = &client->transport;
+	uint64_t started_ns = clock_now_ns();
+	uint64_t now_ns = started_ns;
+	struct admin_request request;
+	uint16_t nodes[DECREE_NODE_COUNT_MAX];
+	struct client_msg m;
+	uint16_t node_id;
+
+	if (!is_owner(client)) {
+		(void)snprintf(ret_text, DECREE_ERROR_BYTES, "another thread's client");
+		return -EPERM;
+	}
+	for (uint32_t i = 0; i < t->node_count; i++)
+		nodes[i] = t->nodes[i].node_id;
+	client->token += client->token == UINT64_MAX ? 2 : 1; /* never 0 */
+	admin_request_init(
+		&request, client->group, client->token, op, arguments, nodes, t->node_count);
+	client->admin = &request;
+	while (!request.is_done && now_ns - started_ns < timeout_ns) {
+		if (admin_request_next(&request, now_ns, &node_id, &m))
+			(void)send_question(client, now_ns, node_id, &m); /* or the next node */
+		if (!turn(client, now_ns))
+			wait_for_work(client, started_ns, now_ns,
+				now_ns + TICK_NS < started_ns + timeout_ns
+					? now_ns + TICK_NS
+					: started_ns + timeout_ns);
+		now_ns = clock_now_ns();
+	}
+	client->admin = NULL;
+	return admin_request_result(&request, ret_text);
+}
+
+int
+decree_client_transfer(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
+	char ret_text[DECREE_ERROR_BYTES])
+{
+	uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES] = { 0 };
+
+	store_u16(arguments, node_id);
+	return decree_client_admin(client, DECREE_ADMIN_TRANSFER, arguments, timeout_ns, ret_text);
 }

@@ -80,6 +80,7 @@ enum eng_event_type {
 	ENG_EV_SUBMIT,
 	ENG_EV_VALUE,
 	ENG_EV_FLUSH,
+	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
 };
 
 /* One command on its way into a slot. session 0 registers: the body is a 16-byte client token. */
@@ -99,6 +100,15 @@ enum eng_submit_status {
 		4, /* on its way already, or executed: the reply is or will be in the session */
 	ENG_SUBMIT_NO_SESSION = 5, /* not registered (or evicted) */
 	ENG_SUBMIT_TOO_LARGE = 6,  /* over command_bytes_max */
+};
+
+enum eng_transfer_result {
+	ENG_TRANSFER_OK = 0,         /* under way, or was already; eng_status() tells the end */
+	ENG_TRANSFER_NOT_LEADER = 1, /* or not ready yet */
+	ENG_TRANSFER_NOT_MEMBER = 2, /* no voter of that id */
+	ENG_TRANSFER_SELF = 3,       /* it leads already */
+	ENG_TRANSFER_UNHEARD = 4,    /* it did not answer within T */
+	ENG_TRANSFER_BUSY = 5,       /* another transfer is under way */
 };
 
 struct eng_event {
@@ -134,6 +144,10 @@ struct eng_event {
 			bool log_is_idle; /* a record appended now would be written at once */
 			uint64_t log_space_slots; /* records that still fit the log */
 		} flush;
+		struct {
+			uint16_t to; /* node_id */
+			enum eng_transfer_result *ret_result;
+		} transfer;
 	};
 };
 
@@ -186,18 +200,20 @@ struct eng_counters {
 	uint64_t queries;      /* slots asked from peers */
 	uint64_t noops;        /* gaps filled */
 	uint64_t dropped_not_member;
-	uint64_t dropped_stale;  /* wrong ballot, nonce or role */
-	uint64_t dropped_window; /* Accepts beyond what the ring can hold */
-	uint64_t dropped_full;   /* Accepts refused because the log is full */
-	uint64_t handovers;      /* leaderships given away because of a stalled disk */
-	uint64_t round_jumps;    /* ballots refused by protocol 1.5 */
+	uint64_t dropped_stale;    /* wrong ballot, nonce or role */
+	uint64_t dropped_window;   /* Accepts beyond what the ring can hold */
+	uint64_t dropped_full;     /* Accepts refused because the log is full */
+	uint64_t handovers;        /* leaderships given away because of a stalled disk */
+	uint64_t transfers_failed; /* the successor did not take over within T */
+	uint64_t round_jumps;      /* ballots refused by protocol 1.5 */
 };
 
 struct eng_status {
 	enum decree_role role;
-	bool ready;      /* leader: everything inherited is chosen, commands are taken */
-	bool log_full;   /* no new commands for want of log space, here */
-	uint16_t leader; /* node_id as known here, 0 = none */
+	bool ready;           /* leader: everything inherited is chosen, commands are taken */
+	bool log_full;        /* no new commands for want of log space, here */
+	uint16_t leader;      /* node_id as known here, 0 = none */
+	uint16_t transfer_to; /* node_id of the successor that is being handed over to, 0 = none */
 	struct decree_ballot ballot; /* of the leader that is followed, or own */
 	struct decree_ballot promised;
 	struct decree_slot chosen; /* decided prefix with values held */
@@ -244,6 +260,8 @@ uint32_t eng_peer_status(
 uint16_t eng_leader(const struct eng_replica *r);
 
 const char *eng_halt_text(enum eng_halt halt);
+
+const char *eng_transfer_result_name(enum eng_transfer_result result);
 
 /** Longest hard-coded text; the operator's remedy is part of it. */
 const char *eng_submit_status_name(enum eng_submit_status status);

@@ -71,6 +71,7 @@ step_down(struct eng_replica *r, uint64_t wait_ns, struct eng_effects *fx)
 	r->campaign = CAMPAIGN_NONE;
 	r->ready = false;
 	r->batch_bytes = 0;
+	r->transfer.to = 0;
 	r->reprepare_ns = NEVER;
 	r->inherit_ns = NEVER;
 	r->election_ns = r->now_ns + wait_ns + election_timeout(r);
@@ -192,6 +193,7 @@ campaign_prepare(struct eng_replica *r, struct eng_effects *fx)
 	r->ready = false;
 	r->leader = 0;
 	r->batch_bytes = 0;
+	r->transfer.to = 0;
 	r->reprepare_ns = NEVER;
 	r->inherit_ns = NEVER;
 	r->campaign_retry_ns = NEVER;

@@ -171,6 +171,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->announced = r->chosen;
 	r->batch_bytes = 0;
 	r->train.part_count = 0;
+	r->transfer.to = 0;
 	r->heartbeat_ns = r->now_ns;
 	r->retransmit_ns = NEVER;
 	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
@@ -206,6 +207,7 @@ leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
 	leader_check_ready(r, fx);
 	if (log_is_idle && fx_has_room(fx, 1, 1))
 		batch_seal(r, fx);
+	transfer_continue(r, fx);
 	if (r->announced.n < r->chosen.n && r->cfg.member_count > 1) {
 		struct eng_msg *m = message_add(r, ENG_MSG_SUCCESS, 0, fx);
 		m->ballot = r->ballot;
@@ -249,8 +251,8 @@ on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_eff
 	r->heard_ns = r->now_ns;
 }
 
-static bool
-is_heard(const struct eng_replica *r, uint32_t member)
+bool
+leader_hears(const struct eng_replica *r, uint32_t member)
 {
 	return member == r->self || r->now_ns < r->peers[member].echo_ns + r->cfg.election_ns;
 }
@@ -261,7 +263,7 @@ has_quorum_of_echoes(const struct eng_replica *r)
 	uint8_t heard = 0;
 
 	for (uint32_t i = 0; i < r->cfg.member_count; i++)
-		if (is_heard(r, i))
+		if (leader_hears(r, i))
 			heard |= (uint8_t)(1u << i);
 	return is_quorum(r, heard, r->cfg.q2);
 }
@@ -273,16 +275,13 @@ hand_over(struct eng_replica *r, struct eng_effects *fx)
 	int32_t best = -1;
 
 	for (uint32_t i = 0; i < r->cfg.member_count; i++)
-		if (i != r->self && is_heard(r, i) &&
+		if (i != r->self && leader_hears(r, i) &&
 			(best < 0 || r->peers[i].matched.n > r->peers[best].matched.n))
 			best = (int32_t)i;
 	if (best < 0)
 		return; /* nobody to hand over to: wait for the disk */
 	r->counters.handovers++;
-	struct eng_msg *m = message_add(r, ENG_MSG_LEADER_CHANGE, r->peers[best].node_id, fx);
-	m->ballot = r->ballot;
-	m->leader_change.start = r->start;
-	m->leader_change.timeout_now = true;
+	timeout_now_send(r, (uint32_t)best, fx);
 	step_down(r, 2 * r->cfg.election_ns, fx);
 }
 
@@ -312,6 +311,7 @@ leader_tick(struct eng_replica *r, struct eng_effects *fx)
 		retransmit(r, fx);
 	if (r->now_ns >= r->inherit_ns)
 		inherit_retry(r, fx);
+	transfer_continue(r, fx);
 }
 
 uint64_t

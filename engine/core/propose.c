@@ -230,7 +230,7 @@ submit_one(struct eng_replica *r, const struct eng_command *c, struct eng_effect
 {
 	if (c->bytes > r->cfg.command_bytes_max)
 		return ENG_SUBMIT_TOO_LARGE;
-	if (must_wait_for_train(r, c))
+	if (r->transfer.to != 0 || must_wait_for_train(r, c))
 		return ENG_SUBMIT_BUSY;
 	uint32_t parts = eng_value_part_count(c->bytes, r->cfg.slot_bytes);
 	return parts == 1 ? submit_small(r, c, fx) : submit_train(r, c, parts, fx);

@@ -475,6 +475,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_SUBMIT: on_submit(r, ev, ret_fx); break;
 	case ENG_EV_VALUE: on_value(r, ev, ret_fx); break;
 	case ENG_EV_FLUSH: on_flush(r, ev, ret_fx); break;
+	case ENG_EV_TRANSFER: on_transfer(r, ev, ret_fx); break;
 	}
 	ret_fx->role_changed = role != r->role || leader != r->leader || ready != r->ready;
 	ret_fx->wake_at_ns = wake_at(r);
@@ -492,6 +493,7 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.ready = r->ready,
 		.log_full = replica_log_is_full(r),
 		.leader = r->leader,
+		.transfer_to = r->transfer.to,
 		.ballot = r->role == DECREE_LEADER ? r->ballot : r->leader_ballot,
 		.promised = r->promised,
 		.chosen = r->chosen,

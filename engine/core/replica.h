@@ -9,6 +9,7 @@
  *   propose.c   commands into slots              votes.c     quorums of votes, and lost frames
  *   learner.c   what is chosen, and how to get it
  *   bootstrap.c the first slot: who the members are
+ *   transfer.c  leadership given away on request
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
  */
 #ifndef ENG_REPLICA_H
@@ -190,6 +191,11 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint32_t part_count; /* 0: none */
 		uint64_t used_ns;
 	} train;
+	struct { /* leadership on its way to another member; no new commands meanwhile */
+		uint16_t to;       /* node_id, 0: none */
+		uint64_t until_ns; /* given up then */
+		uint64_t send_ns;  /* TimeoutNow not before */
+	} transfer;
 	uint32_t inherit_asked; /* round-robin over the holders of a value */
 	uint64_t inherit_ns;    /* ask again for inherited values then; NEVER */
 
@@ -337,6 +343,15 @@ void on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct en
 /** A value for an inherited slot arrived: propose it if it is the one that phase 1 chose. */
 void leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 uint64_t leader_wake_at(const struct eng_replica *r);
+/** This member echoed a heartbeat that was sent within T; a leader always hears itself. */
+bool leader_hears(const struct eng_replica *r, uint32_t member);
+
+/* ---- transfer.c ---- */
+void on_transfer(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+/** Say TimeoutNow as soon as the successor has everything; give up after T. */
+void transfer_continue(struct eng_replica *r, struct eng_effects *fx);
+/** Ask a member to stand for election at once. */
+void timeout_now_send(struct eng_replica *r, uint32_t member, struct eng_effects *fx);
 
 /* ---- propose.c ---- */
 /** Give a slot its value at our ballot; @p value may already stand in the ring. */

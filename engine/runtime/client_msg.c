@@ -18,6 +18,9 @@
  *                                  34 u8[6] 0 | 40 entries of 48 bytes:
  *                                  0 u64 slot | 8 u16 index | 10 u16 executed, 0 or 1 | 12 u32 bytes
  *                                  16 u64 session | 24 u64 seq | 32 u128 digest
+ *   ADMIN_REQUEST                  8 u64 token, not 0 | 16 u32 op | 20 u32 0 | 24 u8[64] arguments, per op
+ *   ADMIN_REPLY                    8 u64 token, not 0 | 16 u16 status, 1 .. 8 | 18 u16 leader
+ *                                  20 u16 text_bytes, <= 200 | 22 u16 0 | 24 text
  */
 #include "engine/runtime/client_msg.h"
 
@@ -30,6 +33,7 @@
 #define STATUS_PEER_BYTES 24u
 #define LOG_REQUEST_BYTES 32u
 #define LOG_REPLY_BYTES   40u /* before the first entry */
+#define ADMIN_BYTES       24u /* of a request or reply beside its arguments or text */
 
 static_assert(
 	STATUS_BYTES + DECREE_NODE_COUNT_MAX * STATUS_PEER_BYTES <= CLIENT_MSG_FIXED_BYTES_MAX,
@@ -494,6 +498,66 @@ log_request_encode(const struct client_msg *m, uint8_t *out)
 	return LOG_REQUEST_BYTES;
 }
 
+/* Administration */
+
+static uint32_t
+admin_request_encode(const struct client_msg *m, uint8_t *out)
+{
+	decree_assert(m->admin_request.token != 0);
+	store_u64(out + 8, m->admin_request.token);
+	store_u32(out + 16, m->admin_request.op);
+	store_u32(out + 20, 0);
+	memcpy(out + ADMIN_BYTES, m->admin_request.arguments, CLIENT_ADMIN_ARGUMENT_BYTES);
+	return ADMIN_BYTES + CLIENT_ADMIN_ARGUMENT_BYTES;
+}
+
+static int
+admin_request_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
+{
+	if (count != ADMIN_BYTES + CLIENT_ADMIN_ARGUMENT_BYTES || m->count != 0)
+		return -EBADMSG;
+	m->admin_request.token = load_u64(bytes + 8);
+	m->admin_request.op = load_u32(bytes + 16);
+	m->admin_request.arguments = bytes + ADMIN_BYTES;
+	return m->admin_request.token != 0 && load_u32(bytes + 20) == 0 ? 0 : -EBADMSG;
+}
+
+static uint32_t
+admin_reply_encode(const struct client_msg *m, uint8_t *out)
+{
+	decree_assert(m->admin_reply.token != 0);
+	decree_assert(m->admin_reply.text_bytes <= CLIENT_ADMIN_TEXT_BYTES);
+	store_u64(out + 8, m->admin_reply.token);
+	store_u16(out + 16, (uint16_t)m->admin_reply.status);
+	store_u16(out + 18, m->admin_reply.leader);
+	store_u16(out + 20, m->admin_reply.text_bytes);
+	store_u16(out + 22, 0);
+	if (m->admin_reply.text_bytes > 0)
+		memcpy(out + ADMIN_BYTES, m->admin_reply.text, m->admin_reply.text_bytes);
+	return ADMIN_BYTES + m->admin_reply.text_bytes;
+}
+
+static int
+admin_reply_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
+{
+	uint16_t status;
+
+	if (count < ADMIN_BYTES || m->count != 0)
+		return -EBADMSG;
+	status = load_u16(bytes + 16);
+	m->admin_reply.token = load_u64(bytes + 8);
+	m->admin_reply.status = (enum client_admin_status)status;
+	m->admin_reply.leader = load_u16(bytes + 18);
+	m->admin_reply.text_bytes = load_u16(bytes + 20);
+	m->admin_reply.text = bytes + ADMIN_BYTES;
+	if (m->admin_reply.token == 0 || status < CLIENT_ADMIN_DONE ||
+		status >= CLIENT_ADMIN_STATUS_AFTER || load_u16(bytes + 22) != 0 ||
+		m->admin_reply.text_bytes > CLIENT_ADMIN_TEXT_BYTES ||
+		count != ADMIN_BYTES + m->admin_reply.text_bytes)
+		return -EBADMSG;
+	return status == CLIENT_ADMIN_NOT_LEADER || m->admin_reply.leader == 0 ? 0 : -EBADMSG;
+}
+
 static int
 redirect_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 {
@@ -534,6 +598,8 @@ client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacit
 	case CLIENT_MSG_STATUS_REPLY:
 		return status_encode(&m->status_reply.status, m->status_reply.token, ret_out);
 	case CLIENT_MSG_LOG_REQUEST: return log_request_encode(m, ret_out);
+	case CLIENT_MSG_ADMIN_REQUEST: return admin_request_encode(m, ret_out);
+	case CLIENT_MSG_ADMIN_REPLY: return admin_reply_encode(m, ret_out);
 	default: decree_assert(!"a payload with entries has a writer"); return 0;
 	}
 }
@@ -543,7 +609,8 @@ static bool
 names_node(enum client_msg_type type)
 {
 	return type == CLIENT_MSG_REPLIES || type == CLIENT_MSG_REDIRECT ||
-	       type == CLIENT_MSG_STATUS_REPLY || type == CLIENT_MSG_LOG_REPLY;
+	       type == CLIENT_MSG_STATUS_REPLY || type == CLIENT_MSG_LOG_REPLY ||
+	       type == CLIENT_MSG_ADMIN_REPLY;
 }
 
 static int
@@ -565,6 +632,8 @@ body_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 			bytes, count, m, &m->status_reply.status, &m->status_reply.token);
 	case CLIENT_MSG_LOG_REQUEST: return log_request_decode(bytes, count, m);
 	case CLIENT_MSG_LOG_REPLY: return log_reply_decode(bytes, count, m);
+	case CLIENT_MSG_ADMIN_REQUEST: return admin_request_decode(bytes, count, m);
+	case CLIENT_MSG_ADMIN_REPLY: return admin_reply_decode(bytes, count, m);
 	default: return -EBADMSG;
 	}
 }

@@ -4,10 +4,10 @@
  * The payloads that are not messages between replicas: commands and their answers, redirects, status,
  * and reading back what was applied.
  *
- *   client   -> node      COMMANDS, COMMAND_FRAGMENT, STATUS_REQUEST, LOG_REQUEST
+ *   client   -> node      COMMANDS, COMMAND_FRAGMENT, STATUS_REQUEST, LOG_REQUEST, ADMIN_REQUEST
  *   follower -> leader    COMMANDS, COMMAND_FRAGMENT, passed on unchanged
  *   leader   -> follower  REPLIES, REDIRECT, passed on to whoever asked
- *   node     -> client    REPLIES, REDIRECT, STATUS_REPLY, LOG_REPLY
+ *   node     -> client    REPLIES, REDIRECT, STATUS_REPLY, LOG_REPLY, ADMIN_REPLY
  *
  * The first byte tells them from the messages of engine/core/msg.h, which use 1 .. 63.
  *
@@ -21,7 +21,7 @@
  *   2  u16  group
  *   4  u16  count of entries, 0 where there are none
  *   6  u16  node_id: of the leader in REPLIES and REDIRECT (0 = unknown), of the node that answers in
- *           STATUS_REPLY and LOG_REPLY, else 0
+ *           STATUS_REPLY, LOG_REPLY and ADMIN_REPLY, else 0
  *   8       per type, see the table at the top of client_msg.c
  *
  * A payload is valid if and only if its length is exactly what its type and its entries say, each field
@@ -45,15 +45,19 @@ enum client_msg_type {
 	CLIENT_MSG_STATUS_REPLY = 69,
 	CLIENT_MSG_LOG_REQUEST = 70,
 	CLIENT_MSG_LOG_REPLY = 71,
-	CLIENT_MSG_TYPE_AFTER = 72,
+	CLIENT_MSG_ADMIN_REQUEST = 72, /* change how the cluster runs: see admin.c */
+	CLIENT_MSG_ADMIN_REPLY = 73,
+	CLIENT_MSG_TYPE_AFTER = 80,
 };
 
-#define CLIENT_MSG_HEADER_BYTES    8u
-#define CLIENT_COMMAND_BYTES       20u /* of one COMMANDS entry beside the body */
-#define CLIENT_FRAGMENT_BYTES      48u /* of a COMMAND_FRAGMENT beside its piece, the header included */
-#define CLIENT_REPLY_BYTES         28u  /* of one REPLIES entry */
-#define CLIENT_LOG_ENTRY_BYTES     48u  /* of one LOG_REPLY entry */
-#define CLIENT_MSG_FIXED_BYTES_MAX 512u /* holds every payload without bodies or entries */
+#define CLIENT_MSG_HEADER_BYTES     8u
+#define CLIENT_COMMAND_BYTES        20u /* of one COMMANDS entry beside the body */
+#define CLIENT_FRAGMENT_BYTES       48u /* of a COMMAND_FRAGMENT beside its piece, the header included */
+#define CLIENT_REPLY_BYTES          28u /* of one REPLIES entry */
+#define CLIENT_LOG_ENTRY_BYTES      48u /* of one LOG_REPLY entry */
+#define CLIENT_ADMIN_ARGUMENT_BYTES 64u
+#define CLIENT_ADMIN_TEXT_BYTES     200u
+#define CLIENT_MSG_FIXED_BYTES_MAX  512u /* holds every payload without bodies or entries */
 
 enum client_reply_kind {
 	CLIENT_REPLY_APPLIED = 1,    /* status and result are the machine's */
@@ -83,6 +87,18 @@ enum client_redirect_reason {
 	CLIENT_REDIRECT_NOT_READY = 3,  /* I lead, but what I inherited is not chosen yet */
 	CLIENT_REDIRECT_LOG_FULL = 4,
 	CLIENT_REDIRECT_REASON_AFTER = 5,
+};
+
+enum client_admin_status {
+	CLIENT_ADMIN_DONE = 1,
+	CLIENT_ADMIN_PENDING = 2,    /* begun: ask again with the same token for the outcome */
+	CLIENT_ADMIN_NOT_LEADER = 3, /* ask `leader`; 0: nobody leads as far as I know */
+	CLIENT_ADMIN_BUSY = 4,       /* another request is being carried out: again later */
+	CLIENT_ADMIN_REFUSED = 5,    /* not possible as things are; nothing was done */
+	CLIENT_ADMIN_FAILED = 6,     /* tried, and did not work */
+	CLIENT_ADMIN_OFF = 7,        /* this node takes no administrative requests */
+	CLIENT_ADMIN_UNKNOWN = 8,    /* no such operation in this version */
+	CLIENT_ADMIN_STATUS_AFTER = 9,
 };
 
 /* One command too large for a frame, in pieces of any size that arrive in any order. */
@@ -132,11 +148,23 @@ struct client_msg {
 			uint16_t
 				next_index; /* index in that slot, as a slot may not fit one reply */
 		} log_reply;
+		struct {
+			uint64_t token; /* not 0; the same in every repetition of one request */
+			uint32_t op;    /* enum decree_admin_op; any number decodes */
+			const uint8_t *arguments; /* [CLIENT_ADMIN_ARGUMENT_BYTES] */
+		} admin_request;
+		struct {
+			uint64_t token;
+			enum client_admin_status status;
+			uint16_t leader;     /* NOT_LEADER only, else 0 */
+			const uint8_t *text; /* [text_bytes] for the operator, no terminator */
+			uint16_t text_bytes; /* <= CLIENT_ADMIN_TEXT_BYTES */
+		} admin_reply;
 	};
 };
 
 /**
- * Write one payload without entries: COMMAND_FRAGMENT, REDIRECT, STATUS_*, LOG_REQUEST.
+ * Write one payload without entries: COMMAND_FRAGMENT, REDIRECT, STATUS_*, LOG_REQUEST, ADMIN_*.
  * @param capacity  CLIENT_MSG_FIXED_BYTES_MAX suffices; a fragment needs CLIENT_FRAGMENT_BYTES + its piece
  * @return bytes written, > 0; fields out of range are asserted
  */

@@ -70,6 +70,7 @@ config_defaults(struct config *c, const char *path)
 {
 	*c = (struct config){
 		.auth = CONFIG_AUTH_GMAC,
+		.admin = CONFIG_ADMIN_YES,
 		.shard_count = 1,
 		.slot_bytes = 1328, /* + CONFIG_SLOT_OVERHEAD_BYTES = 1,500 */
 		.alpha = 1024,

@@ -32,6 +32,11 @@ enum config_auth {
 	CONFIG_AUTH_NONE = 1,
 };
 
+enum config_admin {
+	CONFIG_ADMIN_NO = 0, /* clients may not change how the cluster runs */
+	CONFIG_ADMIN_YES = 1,
+};
+
 enum config_hugepages {
 	CONFIG_HUGEPAGES_AUTO = 0, /* if the host has some, else a notice */
 	CONFIG_HUGEPAGES_NO = 1,
@@ -58,6 +63,7 @@ struct config {
 	enum config_auth auth;
 	char key_file[CONFIG_PATH_BYTES];        /* "" = none */
 	char client_key_file[CONFIG_PATH_BYTES]; /* "" = none: clients are refused */
+	enum config_admin admin;
 	uint32_t shard_count;
 	uint32_t group_count;
 	uint32_t slot_bytes;

@@ -14,6 +14,7 @@
 static const char *const auth_words[] = { "gmac", "none", NULL };
 static const char *const log_mode_words[] = { "durable", "buffered", "memory", NULL };
 static const char *const idle_words[] = { "auto", "spin", "yield", "sleep", NULL };
+static const char *const no_yes_words[] = { "no", "yes", NULL };
 static const char *const hugepages_words[] = { "auto", "no", NULL };
 
 #define CLUSTER(name, kind, field, ...)                                                            \
@@ -35,6 +36,7 @@ const struct config_key config_keys[] = {
 	CLUSTER("auth", CONFIG_WORD, auth, 0, 0, auth_words),
 	CLUSTER("key_file", CONFIG_PATH, key_file, 0, 0),
 	CLUSTER("client_key_file", CONFIG_PATH, client_key_file, 0, 0),
+	CLUSTER("admin", CONFIG_WORD, admin, 0, 0, no_yes_words),
 	CLUSTER("shards", CONFIG_COUNT, shard_count, 1, DECREE_SHARD_COUNT_MAX),
 	CLUSTER("groups", CONFIG_COUNT, group_count, 1, DECREE_GROUP_COUNT_MAX),
 	CLUSTER("slot_bytes", CONFIG_COUNT, slot_bytes, 512, 8192),

@@ -114,6 +114,7 @@ fill_config(struct node_shard *ns)
 		.machine_ops = &node->machine_ops,
 		.machines = ns->machines,
 		.gateway_window = c->session_window,
+		.refuses_admin = c->admin == CONFIG_ADMIN_NO,
 		.context = ns,
 		.on_log = control_push_line,
 		.fill_status = control_fill_status,

@@ -44,6 +44,7 @@ struct shard_config {
 	uint32_t
 		gateway_window; /* commands of one gateway without an outcome; power of two <= session_window */
 	uint32_t assembly_count; /* large commands put together at once; 0 = 8 */
+	bool refuses_admin;      /* clients may not change how the cluster runs */
 
 	/* Each may be NULL. Called from shard_turn() and shard_recover_record(). */
 	void *context;

@@ -7,7 +7,7 @@
  *   persist.c     what is durable, slot -> place    apply.c      chosen slots -> state machine -> answers
  *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
  *   reads.c       old values from the log           report.c     status and log requests
- *   room.c        back-pressure of the log
+ *   room.c        back-pressure of the log        admin.c      what an operator asks for
  */
 #ifndef RUNTIME_SHARD_PRIVATE_H
 #define RUNTIME_SHARD_PRIVATE_H
@@ -83,6 +83,15 @@ struct pending_register {
 	bool is_used;
 };
 
+/* The administrative request that is being carried out, or was last. */
+struct admin_job {
+	uint64_t token; /* 0: none yet */
+	uint32_t op;
+	uint8_t arguments[CLIENT_ADMIN_ARGUMENT_BYTES];
+	enum client_admin_status status; /* PENDING, or how it ended */
+	char text[CLIENT_ADMIN_TEXT_BYTES + 1];
+};
+
 struct shard_group {
 	struct eng_config config;
 	uint32_t local; /* index here */
@@ -102,6 +111,7 @@ struct shard_group {
 	uint32_t register_next;
 	uint64_t *skips; /* [SKIP_COUNT_MAX] slot << 16 | index, ascending */
 	uint64_t skip_count;
+	struct admin_job admin;
 };
 
 struct gateway_entry {
@@ -315,6 +325,13 @@ void clients_on_answer(struct shard *s, struct shard_group *g, struct owner to,
 /* Large commands that are whole and have not found room yet. */
 void clients_continue(struct shard *s);
 void clients_flush(struct shard *s);
+
+/* admin.c */
+void admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint from,
+	const struct client_msg *m);
+/* How the job ends, or that it goes on. */
+__attribute__((format(printf, 3, 4))) void
+admin_answer(struct admin_job *job, enum client_admin_status status, const char *format, ...);
 
 /* reads.c */
 void reads_ask(struct shard *s, struct shard_group *g, const struct eng_read *read);

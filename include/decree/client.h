@@ -126,6 +126,36 @@ int decree_client_log(struct decree_client *client, uint16_t node_id, struct dec
 	struct decree_log_entry *ret_entries, uint32_t count_max, struct decree_slot *ret_next,
 	uint64_t timeout_ns);
 
+/* Who holds the cluster's client key may administer it, unless [cluster] admin = no. */
+enum decree_admin_op {
+	DECREE_ADMIN_TRANSFER = 1, /* arguments: 0 u16 node_id of the new leader | 2 0 ... */
+};
+
+#define DECREE_ADMIN_ARGUMENT_BYTES 64
+
+/**
+ * Ask the cluster to change how it runs: find the node that can do it, repeat what was lost, and wait for
+ * the outcome. Repeating is safe: an operation says what shall be, and is done when it is.
+ *
+ * @param arguments  [DECREE_ADMIN_ARGUMENT_BYTES] little-endian, laid out per operation, the rest 0
+ * @param ret_text   one sentence: what was done, or why not; always written
+ * @retval 0           done
+ * @retval -ECANCELED  refused, or tried in vain: `ret_text` says why
+ * @retval -EACCES     the nodes take no administrative requests
+ * @retval -ENOSYS     the nodes do not know this operation
+ * @retval -ETIMEDOUT  no outcome in time: it may still happen
+ * @retval -EPERM      another thread's client
+ */
+DECREE_API
+int decree_client_admin(struct decree_client *client, enum decree_admin_op op,
+	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES], uint64_t timeout_ns,
+	char ret_text[DECREE_ERROR_BYTES]);
+
+/** Make @p node_id the leader of the client's group. Results as decree_client_admin(). */
+DECREE_API
+int decree_client_transfer(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
+	char ret_text[DECREE_ERROR_BYTES]);
+
 #ifdef __cplusplus
 }
 #endif

@@ -501,6 +501,24 @@ do_logfull(struct story *s, const struct words *w)
 	return node != 0;
 }
 
+static bool
+do_transfer(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+	enum eng_transfer_result result = ENG_TRANSFER_NOT_LEADER;
+
+	if (node == 0)
+		return false;
+	cluster_step(s->cluster, node,
+		&(struct eng_event){ .type = ENG_EV_TRANSFER,
+			.now_ns = s->cluster->now_ns,
+			.transfer = { (uint16_t)strtoul(w->at[2], NULL, 10), &result } });
+	cluster_flush(s->cluster, node);
+	if (result != ENG_TRANSFER_OK)
+		story_line(s, "%u refuses: %s", node, eng_transfer_result_name(result));
+	return true;
+}
+
 /* ---- commands of clients ---- */
 
 static void
@@ -656,6 +674,7 @@ static const struct {
 	{ "crash", 2, 2, do_crash },
 	{ "restart", 2, 2, do_restart },
 	{ "wipe", 2, 2, do_wipe },
+	{ "transfer", 3, 3, do_transfer },
 	{ "logfull", 2, 2, do_logfull },
 	{ "logroom", 2, 2, do_logfull },
 	{ "forge", 4, WORD_MAX, do_forge },

@@ -26,6 +26,7 @@
  *   submit N TEXT                a command without a session: a registration with TEXT as its token
  *   fill N COUNT                 many such commands, t1, t2, ..., settled
  *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
+ *   transfer N TO                node N is asked to hand its leadership to node TO
  *   logfull N   logroom N        the log of a node has no room, has room
  *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent
  *   status   log N               what the nodes say; what a node applied

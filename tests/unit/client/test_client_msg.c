@@ -341,6 +341,55 @@ test_types_of_core_messages_are_refused(void **state)
 	}
 }
 
+static uint32_t
+write_admin_reply(enum client_admin_status status, uint16_t leader)
+{
+	struct client_msg m = { .type = CLIENT_MSG_ADMIN_REPLY,
+		.node_id = 2,
+		.admin_reply = { 7, status, leader, (const uint8_t *)"node 2 does not lead", 20 } };
+
+	return client_msg_encode(&m, frame, sizeof(frame));
+}
+
+static uint32_t
+write_admin_request(void)
+{
+	static const uint8_t arguments[CLIENT_ADMIN_ARGUMENT_BYTES] = { 2 };
+	struct client_msg m = { .type = CLIENT_MSG_ADMIN_REQUEST,
+		.admin_request = { 7, DECREE_ADMIN_TRANSFER, arguments } };
+
+	return client_msg_encode(&m, frame, sizeof(frame));
+}
+
+static void
+test_admin_messages_come_back_whole_and_damaged_ones_are_refused(void **state)
+{
+	uint32_t bytes = write_admin_request();
+	struct client_msg m;
+
+	(void)state;
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(m.admin_request.token, 7);
+	assert_int_equal(m.admin_request.op, DECREE_ADMIN_TRANSFER);
+	assert_int_equal(m.admin_request.arguments[0], 2);
+	assert_int_equal(decode(bytes - 1, &m), -EBADMSG);
+	frame[8] = 0; /* no token */
+	assert_int_equal(decode(bytes, &m), -EBADMSG);
+
+	bytes = write_admin_reply(CLIENT_ADMIN_NOT_LEADER, 3);
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(m.admin_reply.leader, 3);
+	assert_int_equal(m.admin_reply.text_bytes, 20);
+	assert_int_equal(decode(bytes - 1, &m), -EBADMSG);
+	frame[20] = 201; /* a longer text than there may be */
+	assert_int_equal(decode(24 + 201, &m), -EBADMSG);
+	bytes = write_admin_reply(CLIENT_ADMIN_DONE, 3); /* only NOT_LEADER names one */
+	assert_int_equal(decode(bytes, &m), -EBADMSG);
+	bytes = write_admin_reply(CLIENT_ADMIN_DONE, 0);
+	frame[16] = CLIENT_ADMIN_STATUS_AFTER;
+	assert_int_equal(decode(bytes, &m), -EBADMSG);
+}
+
 /* `test_client_msg --corpus DIR` writes one valid payload of each type: the seeds of the fuzzer. */
 static void
 write_seed(const char *dir, const char *name, uint32_t bytes)
@@ -375,6 +424,8 @@ write_corpus(const char *dir)
 	m = (struct client_msg){ .type = CLIENT_MSG_COMMAND_FRAGMENT,
 		.fragment = { { 1 }, 1, 20, 4, { 5, 6 }, (const uint8_t *)"piece", 5 } };
 	write_seed(dir, "fragment", client_msg_encode(&m, frame, sizeof(frame)));
+	write_seed(dir, "admin_request", write_admin_request());
+	write_seed(dir, "admin_reply", write_admin_reply(CLIENT_ADMIN_NOT_LEADER, 3));
 	client_replies_begin(&w, frame, sizeof(frame), 1, 2);
 	(void)client_replies_add(
 		&w, &(struct client_reply){ .kind = CLIENT_REPLY_GAP, .result = 4 });
@@ -407,6 +458,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_a_fragment_beyond_its_command_is_refused),
 		cmocka_unit_test(test_a_log_request_for_nothing_is_refused),
 		cmocka_unit_test(test_types_of_core_messages_are_refused),
+		cmocka_unit_test(test_admin_messages_come_back_whole_and_damaged_ones_are_refused),
 	};
 
 	if (argc == 3 && strcmp(argv[1], "--corpus") == 0)

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an operator asks for: `decree transfer` and the like.
+ *
+ *   1. a request names an operation; the table below knows whether only a leader can carry it out
+ *   2. it becomes the group's job, one at a time; the operation begins, and says done, pending or why not
+ *   3. the client repeats the request under the same token; each repetition looks at the job again, until it
+ *      has ended, and is told the same end as often as it asks
+ *
+ * What may fail: any frame may be lost, the client repeats. A node that restarts forgets its job: the
+ * repetition begins it anew, so an operation asks for a state ("node 2 leads") and not for an act, and is
+ * done at once when that state holds.
+ */
+#include "base/bytes.h"
+#include "engine/runtime/shard_private.h"
+
+#include <stdarg.h>
+
+void
+admin_answer(struct admin_job *job, enum client_admin_status status, const char *format, ...)
+{
+	va_list args;
+
+	job->status = status;
+	va_start(args, format);
+	(void)vsnprintf(job->text, sizeof(job->text), format, args); /* cut if too long */
+	va_end(args);
+}
+
+/* ---- leader transfer ---- */
+
+static void
+transfer_refuse(struct admin_job *job, uint16_t to, enum eng_transfer_result why)
+{
+	switch (why) {
+	case ENG_TRANSFER_NOT_MEMBER:
+		admin_answer(job, CLIENT_ADMIN_REFUSED, "node %u is no voter of this group", to);
+		break;
+	case ENG_TRANSFER_UNHEARD:
+		admin_answer(job, CLIENT_ADMIN_REFUSED,
+			"node %u does not answer the leader's heartbeats: is it running, and "
+			"reachable both ways?",
+			to);
+		break;
+	case ENG_TRANSFER_BUSY:
+		admin_answer(job, CLIENT_ADMIN_BUSY, "another transfer is under way");
+		break;
+	case ENG_TRANSFER_NOT_LEADER:
+		admin_answer(job, CLIENT_ADMIN_BUSY, "the leader is not ready yet");
+		break;
+	case ENG_TRANSFER_OK:
+	case ENG_TRANSFER_SELF: break; /* no refusals */
+	}
+}
+
+static void
+transfer_begin(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	enum eng_transfer_result result = ENG_TRANSFER_NOT_LEADER;
+	uint16_t to = load_u16(job->arguments);
+	struct eng_event event = { .type = ENG_EV_TRANSFER,
+		.now_ns = s->now_ns,
+		.transfer = { .to = to, .ret_result = &result } };
+
+	if (eng_leader(g->replica) == to) {
+		admin_answer(job, CLIENT_ADMIN_DONE, "node %u leads", to);
+		return;
+	}
+	if (room_for(s, g, ROOM_STEP))
+		shard_step(s, g, &event);
+	if (result == ENG_TRANSFER_OK)
+		admin_answer(job, CLIENT_ADMIN_PENDING, "handing over to node %u", to);
+	else
+		transfer_refuse(job, to, result);
+}
+
+static void
+transfer_look(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	uint16_t to = load_u16(job->arguments);
+	struct eng_status now;
+
+	eng_status(g->replica, &now);
+	if (eng_leader(g->replica) == to)
+		admin_answer(job, CLIENT_ADMIN_DONE, "node %u leads", to);
+	else if (now.role == DECREE_LEADER && now.transfer_to != to)
+		admin_answer(job, CLIENT_ADMIN_FAILED,
+			"node %u did not take over in time; node %u goes on leading", to,
+			s->node_id);
+	else if (now.role != DECREE_LEADER && eng_leader(g->replica) != 0)
+		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node took over");
+}
+
+/* ---- the table ---- */
+
+static const struct admin_op {
+	uint32_t op;
+	/* Only the group's leader carries it out. */
+	bool needs_leader;
+	/* A request that is new here: answer it, with PENDING if it takes more than this turn. */
+	void (*begin)(struct shard *s, struct shard_group *g, struct admin_job *job);
+	/* A pending one was repeated: answer it if it has ended. NULL: it never is pending. */
+	void (*look)(struct shard *s, struct shard_group *g, struct admin_job *job);
+} ops[] = {
+	{ DECREE_ADMIN_TRANSFER, true, transfer_begin, transfer_look },
+};
+
+static const struct admin_op *
+op_find(uint32_t op)
+{
+	for (uint32_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
+		if (ops[i].op == op)
+			return &ops[i];
+	return NULL;
+}
+
+/* ---- requests ---- */
+
+static void
+reply_send(struct shard *s, const struct shard_group *g, struct net_endpoint to,
+	const struct admin_job *job)
+{
+	struct net_frame frame;
+	struct client_msg m = {
+		.type = CLIENT_MSG_ADMIN_REPLY,
+		.group = g->config.group,
+		.node_id = s->node_id,
+		.admin_reply = { .token = job->token,
+			.status = job->status,
+			.leader = job->status == CLIENT_ADMIN_NOT_LEADER ? eng_leader(g->replica) : 0,
+			.text = (const uint8_t *)job->text,
+			.text_bytes = (uint16_t)strlen(job->text) },
+	};
+
+	if (!out_frame(s, &frame))
+		return; /* the client repeats */
+	frame.peer = to;
+	frame.payload_bytes = client_msg_encode(&m, frame.payload, s->config.frame_bytes);
+	out_push(s, &frame);
+}
+
+static bool
+is_repeated(const struct admin_job *job, const struct client_msg *m)
+{
+	return job->token == m->admin_request.token && job->op == m->admin_request.op &&
+	       memcmp(job->arguments, m->admin_request.arguments, sizeof(job->arguments)) == 0;
+}
+
+static void
+job_look(struct shard *s, struct shard_group *g, const struct admin_op *op)
+{
+	struct admin_job *job = &g->admin;
+
+	if (job->status == CLIENT_ADMIN_PENDING && op->look != NULL)
+		op->look(s, g, job);
+	if (job->status == CLIENT_ADMIN_NOT_LEADER)
+		job->token = 0; /* no end: begun anew wherever it can be carried out */
+}
+
+/* @param job  filled in, but for its answer */
+static void
+job_begin(struct shard *s, struct shard_group *g, const struct admin_op *op, struct admin_job *job)
+{
+	if (g->admin.status == CLIENT_ADMIN_PENDING)
+		job_look(s, g, op_find(g->admin.op)); /* whoever asked for it may have gone */
+	if (g->admin.status == CLIENT_ADMIN_PENDING) {
+		admin_answer(job, CLIENT_ADMIN_BUSY, "another request is being carried out");
+		return;
+	}
+	op->begin(s, g, job);
+	if (job->status == CLIENT_ADMIN_PENDING || job->status == CLIENT_ADMIN_DONE)
+		g->admin = *job;
+}
+
+void
+admin_on_request(
+	struct shard *s, struct shard_group *g, struct net_endpoint from, const struct client_msg *m)
+{
+	const struct admin_op *op = op_find(m->admin_request.op);
+	struct admin_job job = { .token = m->admin_request.token, .op = m->admin_request.op };
+
+	memcpy(job.arguments, m->admin_request.arguments, sizeof(job.arguments));
+	if (s->config.refuses_admin) {
+		admin_answer(&job, CLIENT_ADMIN_OFF, "[cluster] admin = no");
+	} else if (op == NULL) {
+		admin_answer(&job, CLIENT_ADMIN_UNKNOWN, "node %u does not know operation %u",
+			s->node_id, job.op);
+	} else if (is_repeated(&g->admin, m)) {
+		job_look(s, g, op);
+		job.status = g->admin.status;
+		memcpy(job.text, g->admin.text, sizeof(job.text));
+	} else if (op->needs_leader && eng_leader(g->replica) != s->node_id) {
+		admin_answer(&job, CLIENT_ADMIN_NOT_LEADER, "node %u does not lead", s->node_id);
+	} else {
+		job_begin(s, g, op, &job);
+	}
+	reply_send(s, g, from, &job);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Administrative requests, from the frame of a client to what the group does, with shards of a world. */
+#include "world.h"
+
+#include "base/bytes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct net_endpoint client = { .client = 5, .client_generation = 9 };
+
+struct answer {
+	enum client_admin_status status;
+	uint16_t leader;
+	char text[CLIENT_ADMIN_TEXT_BYTES + 1];
+};
+
+static struct answer
+ask(struct world *w, struct world_node *n, uint64_t token, uint32_t op, uint16_t node_id)
+{
+	uint8_t arguments[CLIENT_ADMIN_ARGUMENT_BYTES] = { 0 };
+	uint8_t payload[CLIENT_MSG_FIXED_BYTES_MAX];
+	struct answer answer = { 0 };
+	struct client_msg m = {
+		.type = CLIENT_MSG_ADMIN_REQUEST,
+		.admin_request = { .token = token, .op = op, .arguments = arguments },
+	};
+
+	store_u16(arguments, node_id);
+	w->client_frame_count = 0;
+	world_deliver(w, n, client, payload, client_msg_encode(&m, payload, sizeof(payload)));
+	(void)world_turn(w);
+	assert_int_equal(w->client_frame_count, 1);
+	assert_int_equal(
+		client_msg_decode(w->client_frames[0].payload, w->client_frames[0].bytes, &m), 0);
+	assert_int_equal(m.type, CLIENT_MSG_ADMIN_REPLY);
+	assert_int_equal(m.node_id, n->node_id);
+	assert_int_equal(m.admin_reply.token, token);
+	answer.status = m.admin_reply.status;
+	answer.leader = m.admin_reply.leader;
+	memcpy(answer.text, m.admin_reply.text, m.admin_reply.text_bytes);
+	return answer;
+}
+
+static void
+test_a_transfer_is_pending_and_then_done(void **state)
+{
+	struct world *w = world_new(3);
+	struct world_node *leader = world_elect(w);
+	struct world_node *next = world_follower(w);
+
+	(void)state;
+	assert_int_equal(
+		ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_PENDING);
+	world_run(w, 20000000);
+	assert_int_equal(next->role, DECREE_LEADER);
+	assert_int_equal(
+		ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_DONE);
+	/* The same wish under another token holds already, whoever is asked. */
+	assert_int_equal(
+		ask(w, next, 2, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_DONE);
+	world_free(w);
+}
+
+static void
+test_a_follower_names_the_leader(void **state)
+{
+	struct world *w = world_new(3);
+	struct world_node *leader = world_elect(w);
+	struct world_node *next = world_follower(w);
+	struct answer answer;
+
+	(void)state;
+	answer = ask(w, next, 1, DECREE_ADMIN_TRANSFER, next->node_id);
+	assert_int_equal(answer.status, CLIENT_ADMIN_NOT_LEADER);
+	assert_int_equal(answer.leader, leader->node_id);
+	world_free(w);
+}
+
+static void
+test_a_transfer_that_cannot_be_is_refused_and_another_may_follow(void **state)
+{
+	struct world *w = world_new(3);
+	struct world_node *leader = world_elect(w);
+	struct world_node *next = world_follower(w);
+
+	(void)state;
+	assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_TRANSFER, 77).status, CLIENT_ADMIN_REFUSED);
+	assert_int_equal(
+		ask(w, leader, 2, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_PENDING);
+	world_free(w);
+}
+
+/* The successor's disk hangs: the leader goes on, says so as often as it is asked, and takes other requests. */
+static void
+test_a_transfer_in_vain_fails(void **state)
+{
+	struct world *w = world_new(3);
+	struct world_node *leader = world_elect(w);
+	struct world_node *next = world_follower(w);
+
+	(void)state;
+	next->log.hold_records = true;
+	next->log.hold_meta = true;
+	assert_int_equal(
+		ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_PENDING);
+	assert_int_equal(ask(w, leader, 2, DECREE_ADMIN_TRANSFER,
+				 6 - leader->node_id - next->node_id).status,
+		CLIENT_ADMIN_BUSY);
+	w->cut[leader->node_id][next->node_id] = true;
+	world_run(w, 2 * leader->eng.election_ns);
+	assert_int_equal(leader->role, DECREE_LEADER);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status,
+			CLIENT_ADMIN_FAILED);
+	assert_int_equal(ask(w, leader, 2, DECREE_ADMIN_TRANSFER,
+				 6 - leader->node_id - next->node_id).status,
+		CLIENT_ADMIN_PENDING);
+	world_free(w);
+}
+
+static void
+test_an_unknown_operation_is_told_so(void **state)
+{
+	struct world *w = world_new(1);
+	struct world_node *leader = world_elect(w);
+
+	(void)state;
+	assert_int_equal(ask(w, leader, 1, 4711, 0).status, CLIENT_ADMIN_UNKNOWN);
+	world_free(w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_transfer_is_pending_and_then_done),
+		cmocka_unit_test(test_a_follower_names_the_leader),
+		cmocka_unit_test(test_a_transfer_that_cannot_be_is_refused_and_another_may_follow),
+		cmocka_unit_test(test_a_transfer_in_vain_fails),
+		cmocka_unit_test(test_an_unknown_operation_is_told_so),
+	};
+
+	return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
+}
