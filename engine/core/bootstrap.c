@@ -27,8 +27,10 @@ bootstrap_value(const struct eng_replica *r, uint8_t *value)
 	};
 
 	for (uint32_t i = 0; i < m.member_count; i++) {
-		m.members[i].node_id = r->peers[i].node_id;
-		m.members[i].disk = i == r->self ? eng_disk_short(&r->cfg.disk) : r->peers[i].disk;
+		uint32_t index = (uint32_t)peer_index(r, r->cfg.members[i].node_id);
+		m.members[i].node_id = r->cfg.members[i].node_id;
+		m.members[i].disk =
+			index == r->self ? eng_disk_short(&r->cfg.disk) : r->peers[index].disk;
 		decree_assert(m.members[i].disk != 0);
 	}
 	return eng_value_config(value, &m);
@@ -55,13 +57,13 @@ membership_apply(struct eng_replica *r, const struct eng_membership *m, struct e
 		halt(r, ENG_HALT_CONSTANTS, fx);
 		return;
 	}
-	r->members = *m;
+	config_take(r, m);
 	if (!is_member_disk(r, r->cfg.node_id, eng_disk_short(&r->cfg.disk))) {
 		halt(r, ENG_HALT_NOT_MEMBER, fx);
 		return;
 	}
 	/* What an unknown disk promised before we knew better does not count. */
-	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+	for (uint32_t i = 0; i < r->peer_count; i++)
 		if (i != r->self && !is_member_disk(r, r->peers[i].node_id, r->peers[i].disk))
 			r->peers[i].promised = false;
 }
@@ -69,17 +71,10 @@ membership_apply(struct eng_replica *r, const struct eng_membership *m, struct e
 bool
 is_member_disk(const struct eng_replica *r, uint16_t node_id, uint64_t disk)
 {
-	if (r->members.epoch == 0)
+	if (r->config.m.epoch == 0)
 		return true; /* not known yet; then phase 1 needs every member */
-	for (uint32_t i = 0; i < r->members.member_count; i++)
-		if (r->members.members[i].node_id == node_id)
-			return r->members.members[i].disk == disk;
+	for (uint32_t i = 0; i < r->config.m.member_count; i++)
+		if (r->config.m.members[i].node_id == node_id)
+			return r->config.m.members[i].disk == disk;
 	return false;
-}
-
-bool
-is_quorum(const struct eng_replica *r, uint8_t members, uint32_t quorum)
-{
-	(void)r;
-	return (uint32_t)__builtin_popcount(members) >= quorum;
 }

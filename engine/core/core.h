@@ -34,6 +34,7 @@
 
 #define ENG_RECORD_TAG_BYTES 64 /* = LOG_TAG_BYTES: what the log keeps apart for one slot */
 #define ENG_HARD_BYTES       64 /* hard state of one group */
+#define ENG_PEER_COUNT_MAX   16 /* nodes that a replica knows at a time, itself included */
 #define ENG_FX_MESSAGE_MAX   512
 #define ENG_FX_PERSIST_MAX   256
 #define ENG_FX_READ_MAX      64
@@ -253,11 +254,17 @@ const uint8_t *eng_value(const struct eng_replica *r, struct decree_slot slot, u
 void eng_status(const struct eng_replica *r, struct eng_status *ret_status);
 
 /** @return how many peers were written, without this node itself */
-uint32_t eng_peer_status(
-	const struct eng_replica *r, struct eng_peer_status ret_peers[DECREE_NODE_COUNT_MAX]);
+uint32_t
+eng_peer_status(const struct eng_replica *r, struct eng_peer_status ret_peers[ENG_PEER_COUNT_MAX]);
 
 /** node_id of the leader to send commands to, 0 if unknown. This node itself only if it is ready. */
 uint16_t eng_leader(const struct eng_replica *r);
+
+/**
+ * Where a message with dst 0 goes: every other node that takes part.
+ * @return how many node ids were written
+ */
+uint32_t eng_targets(const struct eng_replica *r, uint16_t ret_nodes[ENG_PEER_COUNT_MAX]);
 
 const char *eng_halt_text(enum eng_halt halt);
 

@@ -34,7 +34,7 @@ election_timeout(struct eng_replica *r)
 void
 election_start(struct eng_replica *r)
 {
-	r->election_ns = r->now_ns + (r->cfg.member_count == 1 ? 0 : election_timeout(r));
+	r->election_ns = r->now_ns + (is_alone(r) ? 0 : election_timeout(r));
 }
 
 static bool
@@ -102,9 +102,7 @@ prevote_send(struct eng_replica *r, struct eng_effects *fx)
 static bool
 prevote_is_won(const struct eng_replica *r)
 {
-	uint32_t needed = r->cfg.q1 > r->cfg.q2 ? r->cfg.q1 : r->cfg.q2;
-
-	return is_quorum(r, r->grants, needed);
+	return has_q1_everywhere(r, r->grants) && has_q2_everywhere(r, r->grants);
 }
 
 static void
@@ -113,7 +111,7 @@ campaign_prevote(struct eng_replica *r, struct eng_effects *fx)
 	r->campaign = CAMPAIGN_PREVOTE;
 	r->leader = 0;
 	r->ballot = ballot_above_all(r);
-	r->grants = (uint8_t)(1u << r->self);
+	r->grants = set_of(r->self);
 	/* The whole attempt gets one timeout; then a new one, with a new ballot. */
 	r->election_ns = r->now_ns + election_timeout(r);
 	if (prevote_is_won(r))
@@ -165,7 +163,7 @@ on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 
 	/* From here on: a grant for the campaign in progress. */
 
-	r->grants |= (uint8_t)(1u << peer_index(r, m->src));
+	r->grants |= set_of((uint32_t)peer_index(r, m->src));
 	if (prevote_is_won(r))
 		campaign_prepare(r, fx);
 }
@@ -175,7 +173,7 @@ on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 static void
 promises_forget(struct eng_replica *r)
 {
-	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
+	for (uint32_t i = 0; i < r->peer_count; i++) {
 		r->peers[i].promised = false;
 		r->peers[i].promise_nonce = 0;
 		memset(r->peers[i].promise_seen, 0, sizeof(r->peers[i].promise_seen));
@@ -208,7 +206,7 @@ static void
 prepare_send(struct eng_replica *r, struct eng_effects *fx)
 {
 	r->campaign_retry_ns = r->now_ns + PREPARE_RETRY_NS(r);
-	if (r->cfg.member_count == 1)
+	if (is_alone(r))
 		return;
 	struct eng_msg *m = message_add(r, ENG_MSG_PREPARE, 0, fx);
 	m->ballot = r->ballot;
@@ -240,7 +238,7 @@ choice_merge(struct eng_replica *r, struct decree_slot slot, const struct eng_pr
 	}
 	if (c->decided && !decided) {
 		if (digest_eq(c->digest, e->digest))
-			c->holders |= (uint8_t)(1u << member);
+			c->holders |= set_of(member);
 		return;
 	}
 	if (e->vballot.n > c->vballot.n || (decided && !c->decided)) {
@@ -251,7 +249,7 @@ choice_merge(struct eng_replica *r, struct decree_slot slot, const struct eng_pr
 		c->decided = decided;
 	}
 	if (digest_eq(c->digest, e->digest))
-		c->holders |= (uint8_t)(1u << member);
+		c->holders |= set_of(member);
 }
 
 static void
@@ -379,14 +377,14 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 
 /* ---- the end of phase 1 ---- */
 
-static uint8_t
+static uint16_t
 promised_members(const struct eng_replica *r)
 {
-	uint8_t set = 0;
+	uint16_t set = 0;
 
-	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+	for (uint32_t i = 0; i < r->peer_count; i++)
 		if (r->peers[i].promised)
-			set |= (uint8_t)(1u << i);
+			set |= set_of(i);
 	return set;
 }
 
@@ -394,22 +392,30 @@ promised_members(const struct eng_replica *r)
 static bool
 has_learned_all(const struct eng_replica *r)
 {
-	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+	for (uint32_t i = 0; i < r->peer_count; i++)
 		if (r->peers[i].promised && r->peers[i].promise_commit.n > r->chosen.n)
 			return false;
 	return true;
 }
 
+/* Before we know the first configuration we do not know whose disk may be new, our own included: every
+ * member must answer, and one that knows better turns a new disk away (12.0). */
+static bool
+has_promises(const struct eng_replica *r)
+{
+	uint16_t set = promised_members(r);
+
+	if (r->config.m.epoch == 0)
+		return is_quorum(set, &r->config, r->config.m.member_count);
+	return has_q1_everywhere(r, set);
+}
+
 void
 campaign_continue(struct eng_replica *r, struct eng_effects *fx)
 {
-	/* Before we know the first configuration we do not know whose disk may be new, our own included:
-	 * every member must answer, and one that knows better turns a new disk away (12.0). */
-	uint32_t needed = r->members.epoch == 0 ? r->cfg.member_count : r->cfg.q1;
-
 	if (r->campaign != CAMPAIGN_PREPARING || r->halt != ENG_HALT_NONE)
 		return;
-	if (!is_quorum(r, promised_members(r), needed) || !has_learned_all(r))
+	if (!has_promises(r) || !has_learned_all(r))
 		return;
 	r->campaign = CAMPAIGN_NONE;
 	leader_begin(r, fx);
@@ -455,7 +461,7 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		r->counters.dropped_stale++;
 		return; /* meant for an earlier life of this node (E26) */
 	}
-	if (m->failure.reason == ENG_FAIL_NOT_MEMBER && r->members.epoch == 0 && m->epoch != 0) {
+	if (m->failure.reason == ENG_FAIL_NOT_MEMBER && r->config.m.epoch == 0 && m->epoch != 0) {
 		halt(r, ENG_HALT_NOT_MEMBER, fx);
 		return;
 	}

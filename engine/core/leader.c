@@ -30,9 +30,9 @@ propose_config(struct eng_replica *r, struct decree_slot slot, struct eng_effect
 static void
 inherit_ask(struct eng_replica *r, const struct choice *c, struct eng_effects *fx)
 {
-	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
-		uint32_t member = (r->inherit_asked + i) % r->cfg.member_count;
-		if (member == r->self || !(c->holders & (1u << member)))
+	for (uint32_t i = 0; i < r->peer_count; i++) {
+		uint32_t member = (r->inherit_asked + i) % r->peer_count;
+		if (member == r->self || !(c->holders & set_of(member)))
 			continue;
 		struct eng_msg *q = message_add(r, ENG_MSG_QUERY, r->peers[member].node_id, fx);
 		q->query.first = c->slot;
@@ -174,7 +174,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->transfer.to = 0;
 	r->heartbeat_ns = r->now_ns;
 	r->retransmit_ns = NEVER;
-	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
+	for (uint32_t i = 0; i < r->peer_count; i++) {
 		struct peer *p = &r->peers[i];
 		p->matched = r->start;
 		p->acked_last.n = 0;
@@ -182,7 +182,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 		p->rto_ns = RTO_NS_MIN;
 		p->retry_ns = 0;
 	}
-	if (r->cfg.member_count > 1) {
+	if (!is_alone(r)) {
 		struct eng_msg *m = message_add(r, ENG_MSG_LEADER_CHANGE, 0, fx);
 		m->ballot = r->ballot;
 		m->leader_change.start = r->start;
@@ -208,7 +208,7 @@ leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
 	if (log_is_idle && fx_has_room(fx, 1, 1))
 		batch_seal(r, fx);
 	transfer_continue(r, fx);
-	if (r->announced.n < r->chosen.n && r->cfg.member_count > 1) {
+	if (r->announced.n < r->chosen.n && !is_alone(r)) {
 		struct eng_msg *m = message_add(r, ENG_MSG_SUCCESS, 0, fx);
 		m->ballot = r->ballot;
 		m->success.start = r->start;
@@ -223,7 +223,7 @@ heartbeat_send(struct eng_replica *r, struct eng_effects *fx)
 	r->heartbeat_seq++;
 	r->heartbeat_sent_ns[r->heartbeat_seq % HEARTBEAT_HISTORY] = r->now_ns;
 	r->heartbeat_ns = r->now_ns + r->cfg.heartbeat_ns;
-	if (r->cfg.member_count == 1)
+	if (is_alone(r))
 		return;
 	struct eng_msg *m = message_add(r, ENG_MSG_HEARTBEAT, 0, fx);
 	m->ballot = r->ballot;
@@ -260,12 +260,12 @@ leader_hears(const struct eng_replica *r, uint32_t member)
 static bool
 has_quorum_of_echoes(const struct eng_replica *r)
 {
-	uint8_t heard = 0;
+	uint16_t heard = 0;
 
-	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+	for (uint32_t i = 0; i < r->peer_count; i++)
 		if (leader_hears(r, i))
-			heard |= (uint8_t)(1u << i);
-	return is_quorum(r, heard, r->cfg.q2);
+			heard |= set_of(i);
+	return has_q2_everywhere(r, heard);
 }
 
 /* 10.5: our disk hangs. The peer that has most of the log takes over; we keep voting when it is back. */
@@ -274,10 +274,12 @@ hand_over(struct eng_replica *r, struct eng_effects *fx)
 {
 	int32_t best = -1;
 
-	for (uint32_t i = 0; i < r->cfg.member_count; i++)
-		if (i != r->self && leader_hears(r, i) &&
+	for (uint16_t set = r->config.voters & r->targets; set != 0; set = set_rest(set)) {
+		uint32_t i = set_first(set);
+		if (leader_hears(r, i) &&
 			(best < 0 || r->peers[i].matched.n > r->peers[best].matched.n))
 			best = (int32_t)i;
+	}
 	if (best < 0)
 		return; /* nobody to hand over to: wait for the disk */
 	r->counters.handovers++;
@@ -295,7 +297,7 @@ leader_tick(struct eng_replica *r, struct eng_effects *fx)
 		return;
 	}
 	if (r->stalled_since_ns != NEVER &&
-		r->now_ns > r->stalled_since_ns + r->cfg.disk_stall_ns && r->cfg.member_count > 1) {
+		r->now_ns > r->stalled_since_ns + r->cfg.disk_stall_ns && !is_alone(r)) {
 		hand_over(r, fx);
 		if (r->role != DECREE_LEADER)
 			return;

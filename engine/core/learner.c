@@ -124,14 +124,13 @@ query_peer_next(struct eng_replica *r)
 {
 	int32_t leader = peer_index(r, r->leader);
 
-	if (r->cfg.member_count == 1)
-		return r->self;
-	if (leader >= 0 && (uint32_t)leader != r->self && (uint32_t)leader != r->query_peer)
+	if (leader >= 0 && r->targets & set_of((uint32_t)leader) &&
+		(uint32_t)leader != r->query_peer)
 		return (uint32_t)leader;
 	uint32_t index = r->query_peer;
 	do
-		index = (index + 1) % r->cfg.member_count;
-	while (index == r->self);
+		index = (index + 1) % r->peer_count;
+	while (!(r->targets & set_of(index)));
 	return index;
 }
 
@@ -156,7 +155,7 @@ learner_tick(struct eng_replica *r, struct eng_effects *fx)
 	if (r->now_ns < r->query_ns)
 		return;
 	r->query_ns = NEVER;
-	if (r->chosen.n >= r->chosen_seen.n || r->cfg.member_count == 1)
+	if (r->chosen.n >= r->chosen_seen.n || is_alone(r))
 		return;
 	r->query_peer = query_peer_next(r);
 	query_send(r, slot_next(r->chosen), fx);

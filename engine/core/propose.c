@@ -30,7 +30,7 @@ leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *va
 		r->stamp_last_ns = stamp_ns;
 	if (r->retransmit_ns == NEVER)
 		r->retransmit_ns = r->now_ns + RETRANSMIT_SCAN_NS;
-	if (r->cfg.member_count == 1)
+	if (is_alone(r))
 		return;
 	struct eng_msg *m = message_add(r, ENG_MSG_ACCEPT, 0, fx);
 	m->ballot = r->ballot;

@@ -57,13 +57,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->cfg = *config;
 	r->sessions = sessions;
 	r->random = config->seed | 1;
-	r->self = SET_SELF;
-	for (uint32_t i = 0; i < config->member_count; i++) {
-		r->peers[i].node_id = config->members[i].node_id;
-		if (r->peers[i].node_id == config->node_id)
-			r->self = i;
-	}
-	decree_assert(r->self != SET_SELF);
+	membership_init(r);
 	r->query_peer = r->self; /* nobody was asked yet */
 	r->stalled_since_ns = NEVER;
 	r->query_ns = NEVER;
@@ -83,7 +77,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 int32_t
 peer_index(const struct eng_replica *r, uint16_t node_id)
 {
-	for (uint32_t i = 0; i < r->cfg.member_count; i++)
+	for (uint32_t i = 0; i < r->peer_count; i++)
 		if (r->peers[i].node_id == node_id)
 			return (int32_t)i;
 	return -1;
@@ -215,7 +209,7 @@ message_add(struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct 
 	m->src = r->cfg.node_id;
 	m->dst = dst;
 	m->group = r->cfg.group;
-	m->epoch = r->members.epoch;
+	m->epoch = r->config.m.epoch;
 	m->src_nonce = r->cfg.nonce;
 	m->src_disk = eng_disk_short(&r->cfg.disk);
 	m->ballot.n = 0;
@@ -498,21 +492,19 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.promised = r->promised,
 		.chosen = r->chosen,
 		.last = r->last,
-		.epoch = r->members.epoch,
+		.epoch = r->config.m.epoch,
 		.heard_ns = r->heard_ns,
 		.counters = r->counters,
 	};
 }
 
 uint32_t
-eng_peer_status(
-	const struct eng_replica *r, struct eng_peer_status ret_peers[DECREE_NODE_COUNT_MAX])
+eng_peer_status(const struct eng_replica *r, struct eng_peer_status ret_peers[ENG_PEER_COUNT_MAX])
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
-		if (i == r->self)
-			continue;
+	for (uint16_t set = r->targets; set != 0; set = set_rest(set)) {
+		uint32_t i = set_first(set);
 		ret_peers[count++] = (struct eng_peer_status){
 			.node_id = r->peers[i].node_id,
 			.echo_ns = r->peers[i].echo_ns,

@@ -10,6 +10,7 @@
  *   learner.c   what is chosen, and how to get it
  *   bootstrap.c the first slot: who the members are
  *   transfer.c  leadership given away on request
+ *   membership.c the table of known nodes, configurations and their quorums
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
  */
 #ifndef ENG_REPLICA_H
@@ -48,10 +49,6 @@
 
 #define FRAGMENT_WORDS 4 /* bitmap of Promise fragments seen: 256 fragments */
 
-enum {
-	SET_SELF = 0xff,
-};
-
 /* What this node holds of one slot. The value stands in the ring of values at the same index. */
 struct entry {
 	struct decree_slot slot;      /* 0 = nothing here */
@@ -60,7 +57,7 @@ struct entry {
 	uint64_t persist_seq; /* the record is durable once persisted >= this */
 	uint64_t sent_ns;     /* leader: when its Accept left last */
 	uint32_t bytes;
-	uint8_t acks; /* leader: members for which (slot, own ballot) is durable */
+	uint16_t acks; /* leader: nodes for which (slot, own ballot) is durable, voters or not */
 	bool decided;
 };
 
@@ -70,7 +67,7 @@ struct choice {
 	struct decree_ballot vballot;
 	struct decree_digest digest;
 	bool decided;
-	uint8_t holders; /* members that reported exactly this */
+	uint16_t holders; /* nodes that reported exactly this */
 };
 
 struct peer {
@@ -93,6 +90,14 @@ struct peer {
 	bool promised; /* whole */
 };
 
+/* A configuration, and the slots that it governs: from `from` up to the next one's. */
+struct config {
+	struct decree_slot from;
+	struct eng_membership
+		m;       /* epoch 0: nothing is decided yet, the members are the INI file's */
+	uint16_t voters; /* bitmap over peers[] */
+};
+
 enum campaign {
 	CAMPAIGN_NONE = 0,
 	CAMPAIGN_PREVOTE = 1,    /* asking whether an election would succeed */
@@ -106,8 +111,12 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t now_ns; /* of the event being handled */
 	uint64_t random; /* state of the replica's own generator */
 	uint32_t self;   /* index of this node in peers[] and in every bitmap */
-	struct peer peers[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included */
-	struct eng_membership members;            /* decided configuration; epoch 0 = none yet */
+	uint32_t peer_count;
+	struct peer
+		peers[ENG_PEER_COUNT_MAX]; /* known nodes, this one included, in no order; bitmaps
+						  of nodes are over this table */
+	uint16_t targets;                  /* nodes that dst 0 means */
+	struct config config;              /* governs the first undecided slot */
 	struct eng_counters counters;
 	enum eng_halt halt;
 
@@ -159,7 +168,7 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t
 		campaign_seq; /* CAMPAIGN_PERSISTING: our promise is durable when persisted >= this */
 	uint64_t campaign_retry_ns; /* repeat PreVote or Prepare then */
-	uint8_t grants;             /* members that would vote for us */
+	uint16_t grants;            /* nodes that would vote for us */
 	struct decree_slot prepare_from;
 	struct decree_slot prepare_last; /* highest slot that any promise mentions */
 
@@ -273,7 +282,7 @@ ring_last(const struct eng_replica *r)
 	return (struct decree_slot){ r->released.n + r->cfg.ring_slots - 1 };
 }
 
-/** Index of a member, -1 if it is none. */
+/** Index of a node in the table, -1 if it is unknown. */
 int32_t peer_index(const struct eng_replica *r, uint16_t node_id);
 
 /** Uniform in [0, bound). */
@@ -388,6 +397,58 @@ decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct
 /** Ask a peer for decided slots soon. */
 void learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns);
 
+/* ---- membership.c ---- */
+
+/* The nodes of a bitmap, one a turn:  for (uint16_t set = r->targets; set != 0; set = set_rest(set)) */
+static inline uint32_t
+set_first(uint16_t set)
+{
+	return (uint32_t)__builtin_ctz(set);
+}
+
+static inline uint16_t
+set_rest(uint16_t set)
+{
+	return set & (uint16_t)(set - 1);
+}
+
+static inline uint16_t
+set_of(uint32_t index)
+{
+	return (uint16_t)(1u << index);
+}
+
+/** Nobody else takes part. */
+static inline bool
+is_alone(const struct eng_replica *r)
+{
+	return r->targets == 0;
+}
+
+/** The configuration that governs a slot beyond the decided prefix. */
+static inline const struct config *
+config_governing(const struct eng_replica *r, struct decree_slot slot)
+{
+	(void)slot;
+	return &r->config;
+}
+
+/** Are there @p quorum voters of this configuration among the nodes of @p set? */
+static inline bool
+is_quorum(uint16_t set, const struct config *c, uint32_t quorum)
+{
+	return (uint32_t)__builtin_popcount(set & c->voters) >= quorum;
+}
+
+/** @p set holds a phase 1 quorum, or a phase 2 quorum, of every configuration that is open. */
+bool has_q1_everywhere(const struct eng_replica *r, uint16_t set);
+bool has_q2_everywhere(const struct eng_replica *r, uint16_t set);
+
+/** The table of nodes and the configuration as the INI file has them. */
+void membership_init(struct eng_replica *r);
+/** From now on this configuration governs. */
+void config_take(struct eng_replica *r, const struct eng_membership *m);
+
 /* ---- bootstrap.c ---- */
 /** The configuration that a new cluster's first leader proposes in slot 1; every member was heard. */
 uint32_t bootstrap_value(const struct eng_replica *r, uint8_t *value);
@@ -396,6 +457,5 @@ void
 membership_apply(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx);
 /** Does the sender hold the disk that the configuration names? */
 bool is_member_disk(const struct eng_replica *r, uint16_t node_id, uint64_t disk);
-bool is_quorum(const struct eng_replica *r, uint8_t members, uint32_t quorum);
 
 #endif

@@ -13,12 +13,13 @@ static void
 count_vote(struct eng_replica *r, struct decree_slot slot, uint32_t member)
 {
 	struct entry *e = entry_find(r, slot);
+	const struct config *c = config_governing(r, slot);
 	bool needs_all = r->bootstrapping && slot.n <= 2;
 
 	if (e == NULL || !ballot_eq(e->vballot, r->ballot))
 		return; /* inherited and not proposed yet */
-	e->acks |= (uint8_t)(1u << member);
-	if (is_quorum(r, e->acks, needs_all ? r->cfg.member_count : r->cfg.q2))
+	e->acks |= set_of(member);
+	if (is_quorum(e->acks, c, needs_all ? c->m.member_count : c->m.q2))
 		mark_decided(r, e);
 }
 
@@ -100,7 +101,7 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 static bool
 is_lost(const struct eng_replica *r, const struct peer *p, uint32_t member, const struct entry *e)
 {
-	if (e->acks & (1u << member) || !ballot_eq(e->vballot, r->ballot))
+	if (e->acks & set_of(member) || !ballot_eq(e->vballot, r->ballot))
 		return false;
 	return r->now_ns > e->sent_ns + p->rto_ns ||
 	       (e->slot.n < p->acked_last.n && r->now_ns > e->sent_ns + REORDER_NS);
@@ -112,7 +113,7 @@ retransmit_peer(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
 	struct peer *p = &r->peers[member];
 	uint32_t count = 0;
 
-	if (member == r->self || r->now_ns < p->retry_ns)
+	if (r->now_ns < p->retry_ns)
 		return;
 	for (uint64_t slot = r->chosen.n + 1; slot < r->next.n && count < RETRANSMIT_COUNT_MAX;
 		slot++) {
@@ -139,7 +140,7 @@ retransmit_peer(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
 void
 retransmit(struct eng_replica *r, struct eng_effects *fx)
 {
-	for (uint32_t i = 0; i < r->cfg.member_count; i++)
-		retransmit_peer(r, i, fx);
+	for (uint16_t set = r->targets; set != 0; set = set_rest(set))
+		retransmit_peer(r, set_first(set), fx);
 	r->retransmit_ns = r->chosen.n + 1 < r->next.n ? r->now_ns + RETRANSMIT_SCAN_NS : NEVER;
 }

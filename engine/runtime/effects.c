@@ -68,13 +68,15 @@ send_one(struct shard *s, const struct shard_group *g, struct eng_msg *m, uint16
 static void
 send_message(struct shard *s, const struct shard_group *g, struct eng_msg *m)
 {
+	uint16_t nodes[ENG_PEER_COUNT_MAX];
+
 	if (m->dst != 0) {
 		send_one(s, g, m, m->dst);
 		return;
 	}
-	for (uint32_t i = 0; i < g->config.member_count; i++)
-		if (g->config.members[i].node_id != s->node_id)
-			send_one(s, g, m, g->config.members[i].node_id);
+	uint32_t count = eng_targets(g->replica, nodes);
+	for (uint32_t i = 0; i < count; i++)
+		send_one(s, g, m, nodes[i]);
 }
 
 static void

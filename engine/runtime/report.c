@@ -14,7 +14,7 @@
 static void
 fill_peers(const struct shard_group *g, uint64_t now_ns, struct decree_status *status)
 {
-	struct eng_peer_status peers[DECREE_NODE_COUNT_MAX];
+	struct eng_peer_status peers[ENG_PEER_COUNT_MAX];
 	uint32_t count = eng_peer_status(g->replica, peers);
 
 	status->peer_count = count;

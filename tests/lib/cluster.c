@@ -172,11 +172,12 @@ take_messages(struct cluster *c, uint16_t node)
 {
 	for (uint32_t i = 0; i < c->fx->message_count; i++) {
 		const struct eng_msg *m = &c->fx->messages[i];
+		uint16_t targets[ENG_PEER_COUNT_MAX] = { m->dst };
+		uint32_t count = m->dst != 0 ? 1 : eng_targets(c->nodes[node].replica, targets);
 		if (c->on_send != NULL)
 			c->on_send(c, m, m->dst);
-		for (uint16_t dst = 1; dst <= c->node_count; dst++)
-			if (dst != node && (m->dst == dst || m->dst == 0))
-				send_to(c, node, *m, dst);
+		for (uint32_t k = 0; k < count; k++)
+			send_to(c, node, *m, targets[k]);
 	}
 }
 
