@@ -9,7 +9,7 @@
  * leader may already have told a client (Paxos Made Simple, section 2.5). Both answers therefore wait
  * here for the log; nothing else ever waits with them.
  */
-#include "engine/core/replica.h"
+#include "engine/core/readindex.h"
 
 #include "base/digest.h"
 
@@ -33,6 +33,10 @@ on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 {
 	if (ballot_node(m->ballot) != m->src)
 		return; /* nobody prepares another's ballot */
+	if (lease_refuses(r, m->src)) {
+		failure_send(r, m, ENG_FAIL_LEASE, fx);
+		return;
+	}
 	if (m->ballot.n < r->promised.n) {
 		failure_send(r, m, ENG_FAIL_BALLOT, fx);
 		return;

@@ -16,8 +16,9 @@
  *   4. `reads` ask for old values from the log; each is answered by an event VALUE.
  *   5. after all events of a turn one FLUSH, which packs what is waiting into slots, acknowledges
  *      what became durable, and announces what was chosen.
- *   6. `wake_at_ns`: a TICK is due then, even if nothing else happens.
- *   7. `halt` != 0: stop the node and tell the operator why; nothing else of this step counts.
+ *   6. `read_ready` names batches of reads that may be answered once a slot is applied.
+ *   7. `wake_at_ns`: a TICK is due then, even if nothing else happens.
+ *   8. `halt` != 0: stop the node and tell the operator why; nothing else of this step counts.
  *
  * Threads:  a replica belongs to the shard that runs it. Nothing here is callable from elsewhere.
  * Memory:   eng_replica_bytes() of it, given by the caller, once.
@@ -38,6 +39,7 @@
 #define ENG_FX_MESSAGE_MAX   512
 #define ENG_FX_PERSIST_MAX   256
 #define ENG_FX_READ_MAX      64
+#define ENG_READ_OPEN_MAX    64 /* batches of reads (ENG_EV_READ) that wait for their slot */
 
 struct eng_member {
 	uint16_t node_id; /* 1 .. 65535 */
@@ -68,6 +70,8 @@ struct eng_config {
 	uint64_t heartbeat_ns;
 	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
 	uint64_t disk_stall_ns; /* oldest write not durable for longer: hand leadership over */
+	uint64_t lease_ns;      /* D; a cluster constant, below election_ns; 0 = no leases */
+	uint32_t max_drift_ppm; /* of any clock against true time; a cluster constant, if leases */
 };
 
 enum eng_event_type {
@@ -79,6 +83,7 @@ enum eng_event_type {
 	ENG_EV_RECV,
 	ENG_EV_PERSISTED,
 	ENG_EV_SUBMIT,
+	ENG_EV_READ, /* what reads that begin now must see is asked for: answered by read_ready */
 	ENG_EV_VALUE,
 	ENG_EV_FLUSH,
 	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
@@ -114,7 +119,9 @@ enum eng_transfer_result {
 
 struct eng_event {
 	enum eng_event_type type;
-	uint64_t now_ns; /* monotonic; 0 during recovery */
+	/* Monotonic, suspended time included; 0 during recovery. With leases, the now_ns of a RECV is not
+	 * older than the frame's arrival: a refusal counts from there (8.3). */
+	uint64_t now_ns;
 	union {
 		struct {
 			const uint8_t *bytes; /* [ENG_HARD_BYTES] */
@@ -135,6 +142,9 @@ struct eng_event {
 			uint32_t count;
 			enum eng_submit_status *ret_statuses; /* [count] */
 		} submit;
+		struct {
+			uint64_t id; /* of the batch, the runtime's own */
+		} read;
 		struct {
 			uint16_t requester; /* copied from the read */
 			const uint8_t *tag;
@@ -171,6 +181,13 @@ struct eng_read {
 	uint16_t requester; /* node_id, returned in the VALUE event */
 };
 
+/* A batch of reads: answer it from the state after `slot`, or any later one. */
+struct eng_read_ready {
+	uint64_t id;             /* of the READ event */
+	struct decree_slot slot; /* 0 = there was nothing to see */
+	bool is_busy; /* ENG_READ_OPEN_MAX batches wait: it was not taken. Only in the step of its READ */
+};
+
 enum eng_halt {
 	ENG_HALT_NONE = 0,
 	ENG_HALT_TWO_VALUES, /* one (slot, ballot), two digests: the cluster's safety is broken */
@@ -184,6 +201,7 @@ struct eng_effects {
 	uint32_t persist_count;
 	uint32_t message_count;
 	uint32_t read_count;
+	uint32_t read_ready_count;
 	struct decree_slot apply_first; /* [apply_first, apply_after), empty if equal */
 	struct decree_slot apply_after;
 	uint64_t wake_at_ns;
@@ -192,6 +210,7 @@ struct eng_effects {
 	struct eng_persist persists[ENG_FX_PERSIST_MAX];
 	struct eng_msg messages[ENG_FX_MESSAGE_MAX];
 	struct eng_read reads[ENG_FX_READ_MAX];
+	struct eng_read_ready read_ready[ENG_READ_OPEN_MAX]; /* in the order of the READs */
 };
 
 struct eng_counters {
@@ -207,6 +226,7 @@ struct eng_counters {
 	uint64_t handovers;        /* leaderships given away because of a stalled disk */
 	uint64_t transfers_failed; /* the successor did not take over within T */
 	uint64_t round_jumps;      /* ballots refused by protocol 1.5 */
+	uint64_t read_rounds;      /* heartbeats sent for the sake of reads */
 };
 
 struct eng_status {
@@ -265,6 +285,10 @@ uint16_t eng_leader(const struct eng_replica *r);
  * @return how many node ids were written
  */
 uint32_t eng_targets(const struct eng_replica *r, uint16_t ret_nodes[ENG_PEER_COUNT_MAX]);
+
+/** Does this node lead, and nobody else for sure, at @p now_ns? A read that was answered from its state
+ * may leave only if this holds after the answer was computed, by a clock read after it (8.3). */
+bool eng_lease_holds(const struct eng_replica *r, uint64_t now_ns);
 
 const char *eng_halt_text(enum eng_halt halt);
 

@@ -15,7 +15,7 @@
  *   - frames are lost: PreVote and Prepare are repeated; both are idempotent
  *   - we are far behind: the promises say so, we learn first; if that takes long, somebody else wins
  */
-#include "engine/core/replica.h"
+#include "engine/core/readindex.h"
 
 #include "base/digest.h"
 
@@ -35,6 +35,7 @@ void
 election_start(struct eng_replica *r)
 {
 	r->election_ns = r->now_ns + (is_alone(r) ? 0 : election_timeout(r));
+	lease_start(r);
 }
 
 static bool
@@ -126,6 +127,8 @@ prevote_reason(
 {
 	if (is_leader_alive(r))
 		*ret_reason = ENG_FAIL_LEADER_ALIVE;
+	else if (lease_refuses(r, m->src))
+		*ret_reason = ENG_FAIL_LEASE;
 	else if (m->ballot.n <= r->promised.n)
 		*ret_reason = ENG_FAIL_BALLOT;
 	else
@@ -487,7 +490,9 @@ on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 	if (m->leader_change.timeout_now) {
 		/* The leader's disk has stalled and it asks us to take over: no PreVote, for everybody
 		 * has just heard of a leader. */
-		if (r->role != DECREE_LEADER && r->campaign == CAMPAIGN_NONE)
+		lease_give_back(r, m->src);
+		if (r->role != DECREE_LEADER && r->campaign == CAMPAIGN_NONE &&
+			!lease_refuses(r, r->cfg.node_id))
 			campaign_prepare(r, fx);
 		return;
 	}
@@ -505,6 +510,11 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 	if (disk_is_stalled) {
 		step_down(
 			r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
+		return;
+	}
+	if (lease_refuses(r, r->cfg.node_id)) {
+		/* Our own promise counts in the quorum that a lease must meet (8.3). */
+		r->election_ns = lease_refuses_until(r) + random_below(r, r->cfg.heartbeat_ns);
 		return;
 	}
 	campaign_prevote(r, fx);

@@ -9,7 +9,7 @@
  * It stops leading when too few heartbeats come back (CheckQuorum, 10.3), when a higher ballot is at work,
  * or when its disk hangs (10.5). It never stops a slot that is on its way: whoever leads next finds it.
  */
-#include "engine/core/replica.h"
+#include "engine/core/readindex.h"
 
 #include "base/digest.h"
 
@@ -174,6 +174,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->transfer.to = 0;
 	r->heartbeat_ns = r->now_ns;
 	r->retransmit_ns = NEVER;
+	readindex_leader_begin(r);
 	for (uint32_t i = 0; i < r->peer_count; i++) {
 		struct peer *p = &r->peers[i];
 		p->matched = r->start;
@@ -217,7 +218,7 @@ leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
 	}
 }
 
-static void
+void
 heartbeat_send(struct eng_replica *r, struct eng_effects *fx)
 {
 	r->heartbeat_seq++;
@@ -235,9 +236,9 @@ heartbeat_send(struct eng_replica *r, struct eng_effects *fx)
 void
 on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	(void)fx;
 	if (r->role != DECREE_LEADER || !ballot_eq(m->ballot, r->ballot) ||
-		m->heartbeat_echo.dst_nonce != r->cfg.nonce)
+		m->heartbeat_echo.dst_nonce != r->cfg.nonce ||
+		m->heartbeat_echo.promised.n > r->ballot.n)
 		return;
 	struct peer *p = &r->peers[peer_index(r, m->src)];
 	uint64_t seq = m->heartbeat_echo.seq;
@@ -246,9 +247,11 @@ on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_eff
 		return;
 	p->echo_seq = seq;
 	p->echo_ns = r->heartbeat_sent_ns[seq % HEARTBEAT_HISTORY];
+	p->grant_ns = p->echo_ns; /* from its sending, not from its echo (E18) */
 	if (p->commit.n < m->heartbeat_echo.commit.n)
 		p->commit = m->heartbeat_echo.commit;
 	r->heard_ns = r->now_ns;
+	readindex_on_echo(r, fx);
 }
 
 bool
@@ -309,6 +312,7 @@ leader_tick(struct eng_replica *r, struct eng_effects *fx)
 	}
 	if (r->now_ns >= r->heartbeat_ns)
 		heartbeat_send(r, fx);
+	readindex_leader_tick(r, fx);
 	if (r->now_ns >= r->retransmit_ns)
 		retransmit(r, fx);
 	if (r->now_ns >= r->inherit_ns)

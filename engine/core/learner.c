@@ -10,6 +10,7 @@
 #include "engine/core/replica.h"
 
 #include "base/digest.h"
+#include "engine/core/readindex.h"
 #include "engine/core/record.h"
 
 /* ---- the decided prefix ---- */
@@ -98,6 +99,7 @@ on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 		return;
 	}
 	follow(r, m->src, m->ballot, fx);
+	lease_grant(r, m->src);
 	struct eng_msg *echo = message_add(r, ENG_MSG_HEARTBEAT_ECHO, m->src, fx);
 	echo->ballot = m->ballot;
 	echo->heartbeat_echo.seq = m->heartbeat.seq;

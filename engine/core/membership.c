@@ -59,6 +59,13 @@ has_q2_everywhere(const struct eng_replica *r, uint16_t set)
 	return is_quorum(set, &r->config, r->config.m.q2);
 }
 
+/* Two sets meet if one cannot be found within what the other leaves. */
+bool
+meets_every_q1(const struct eng_replica *r, uint16_t set)
+{
+	return !is_quorum((uint16_t)~set, &r->config, r->config.m.q1);
+}
+
 uint32_t
 eng_targets(const struct eng_replica *r, uint16_t ret_nodes[ENG_PEER_COUNT_MAX])
 {

@@ -166,6 +166,12 @@ put_body(struct cursor *c, const struct eng_replica *r, const struct eng_msg *m)
 		put_digest(c, m->query_reply.digest);
 		put_value(c, m->query_reply.value, m->query_reply.bytes);
 		break;
+	case ENG_MSG_READ_INDEX: put_u64(c, m->read_index.token); break;
+	case ENG_MSG_READ_INDEX_REPLY:
+		put_u64(c, m->read_index_reply.token);
+		put_u64(c, m->read_index_reply.dst_nonce);
+		put_u64(c, m->read_index_reply.slot.n);
+		break;
 	case ENG_MSG_TYPE_COUNT: decree_assert(false);
 	}
 }
@@ -350,6 +356,18 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->query.first.n = load_u64(at);
 		m->query.after.n = load_u64(at + 8);
 		return true;
+	case ENG_MSG_READ_INDEX:
+		if (bytes != 8)
+			return false;
+		m->read_index.token = load_u64(at);
+		return true;
+	case ENG_MSG_READ_INDEX_REPLY:
+		if (bytes != 24)
+			return false;
+		m->read_index_reply.token = load_u64(at);
+		m->read_index_reply.dst_nonce = load_u64(at + 8);
+		m->read_index_reply.slot.n = load_u64(at + 16);
+		return true;
 	default: return false;
 	}
 }
@@ -390,6 +408,7 @@ has_sound_slots(const struct eng_msg *m)
 	case ENG_MSG_QUERY: return is_range(m->query.first, m->query.after);
 	case ENG_MSG_QUERY_REPLY:
 		return is_slot(m->query_reply.slot) && is_slot(m->query_reply.commit);
+	case ENG_MSG_READ_INDEX_REPLY: return is_slot(m->read_index_reply.slot);
 	default: return true;
 	}
 }
@@ -440,9 +459,11 @@ eng_msg_type_name(enum eng_msg_type type)
 		[ENG_MSG_HEARTBEAT_ECHO] = "echo",
 		[ENG_MSG_QUERY] = "query",
 		[ENG_MSG_QUERY_REPLY] = "query-reply",
+		[ENG_MSG_READ_INDEX] = "read-index",
+		[ENG_MSG_READ_INDEX_REPLY] = "read-index-reply",
 	};
 
-	return type > 0 && type < ENG_MSG_TYPE_COUNT ? names[type] : "?";
+	return type > 0 && type < ENG_MSG_TYPE_COUNT && names[type] != NULL ? names[type] : "?";
 }
 
 const char *
@@ -454,6 +475,7 @@ eng_failure_reason_name(enum eng_failure_reason reason)
 	case ENG_FAIL_NOT_MEMBER: return "not-member";
 	case ENG_FAIL_BUSY: return "busy";
 	case ENG_FAIL_COMPACTED: return "compacted";
+	case ENG_FAIL_LEASE: return "lease";
 	}
 	return "?";
 }

@@ -29,9 +29,11 @@ enum eng_msg_type {
 	ENG_MSG_LEADER_CHANGE = 9, /* phase 1 succeeded; or TimeoutNow to a chosen successor */
 	ENG_MSG_HEARTBEAT = 10,
 	ENG_MSG_HEARTBEAT_ECHO = 11,
-	ENG_MSG_QUERY = 12,       /* values of slots [first, after), please */
-	ENG_MSG_QUERY_REPLY = 13, /* one slot's value */
-	ENG_MSG_TYPE_COUNT = 14,
+	ENG_MSG_QUERY = 12,            /* values of slots [first, after), please */
+	ENG_MSG_QUERY_REPLY = 13,      /* one slot's value */
+	ENG_MSG_READ_INDEX = 14,       /* what must a read that begins now see? */
+	ENG_MSG_READ_INDEX_REPLY = 15, /* this slot and everything before it */
+	ENG_MSG_TYPE_COUNT = 32,
 };
 
 enum eng_failure_reason {
@@ -40,6 +42,8 @@ enum eng_failure_reason {
 	ENG_FAIL_NOT_MEMBER = 3,   /* this disk is not the one that the configuration names */
 	ENG_FAIL_BUSY = 4,         /* no room in the log */
 	ENG_FAIL_COMPACTED = 5,    /* your first undecided slot is below what I still hold */
+	ENG_FAIL_LEASE =
+		6, /* another holds a lease of mine, or an earlier life of mine may have given one */
 };
 
 enum eng_entry_state {
@@ -143,6 +147,14 @@ struct eng_msg {
 			const uint8_t *value;
 			uint32_t bytes;
 		} query_reply;
+		struct {
+			uint64_t token; /* of the sender's life, > 0 */
+		} read_index; /* ballot: at which the receiver leads, as far as the sender knows */
+		struct {
+			uint64_t token;     /* this and all lower ones of ... */
+			uint64_t dst_nonce; /* ... this life are answered */
+			struct decree_slot slot;
+		} read_index_reply;
 	};
 };
 

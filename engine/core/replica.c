@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "engine/core/readindex.h"
 #include "engine/core/record.h"
 
 static size_t
@@ -44,7 +45,9 @@ config_check(const struct eng_config *c)
 	decree_assert(c->slot_bytes + ENG_VALUE_OVERHEAD_BYTES <= c->frame_bytes);
 	decree_assert(
 		c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) < FRAGMENT_WORDS * 64);
-	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY);
+	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY / 4);
+	decree_assert(c->lease_ns < c->election_ns);
+	decree_assert(c->max_drift_ppm < 1000000);
 }
 
 struct eng_replica *
@@ -64,6 +67,8 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->election_ns = NEVER;
 	r->reprepare_ns = NEVER;
 	r->inherit_ns = NEVER;
+	r->reads.retry_ns = NEVER;
+	r->reads.round_retry_ns = NEVER;
 	r->log_space_slots = UINT64_MAX;
 	r->value_stride = value_stride(config);
 	r->entries = (struct entry *)at;
@@ -103,6 +108,7 @@ fx_reset(struct eng_effects *fx)
 	fx->persist_count = 0;
 	fx->message_count = 0;
 	fx->read_count = 0;
+	fx->read_ready_count = 0;
 	fx->apply_first.n = 0;
 	fx->apply_after.n = 0;
 	fx->wake_at_ns = NEVER;
@@ -380,6 +386,8 @@ on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	case ENG_MSG_HEARTBEAT_ECHO: on_heartbeat_echo(r, m, fx); break;
 	case ENG_MSG_QUERY: on_query(r, m, fx); break;
 	case ENG_MSG_QUERY_REPLY: on_query_reply(r, m, fx); break;
+	case ENG_MSG_READ_INDEX: on_read_index(r, m, fx); break;
+	case ENG_MSG_READ_INDEX_REPLY: on_read_index_reply(r, m, fx); break;
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 }
@@ -412,6 +420,7 @@ on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	r->log_space_slots = ev->flush.log_space_slots;
 	leader_flush(r, ev->flush.log_is_idle, fx);
 	acceptor_flush(r, fx);
+	readindex_flush(r, fx);
 }
 
 static uint64_t
@@ -427,6 +436,7 @@ wake_at(const struct eng_replica *r)
 
 	if (r->campaign != CAMPAIGN_NONE)
 		at = earlier(at, r->campaign_retry_ns);
+	at = earlier(at, readindex_wake_at(r));
 	return earlier(at, leader_wake_at(r));
 }
 
@@ -467,6 +477,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ret_fx); break;
 	case ENG_EV_PERSISTED: on_persisted(r, ev->persisted.seq, ret_fx); break;
 	case ENG_EV_SUBMIT: on_submit(r, ev, ret_fx); break;
+	case ENG_EV_READ: on_read(r, ev, ret_fx); break;
 	case ENG_EV_VALUE: on_value(r, ev, ret_fx); break;
 	case ENG_EV_FLUSH: on_flush(r, ev, ret_fx); break;
 	case ENG_EV_TRANSFER: on_transfer(r, ev, ret_fx); break;

@@ -11,6 +11,7 @@
  *   bootstrap.c the first slot: who the members are
  *   transfer.c  leadership given away on request
  *   membership.c the table of known nodes, configurations and their quorums
+ *   readindex.c reads without a slot, and leases
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
  */
 #ifndef ENG_REPLICA_H
@@ -45,7 +46,10 @@
 /* A hole below the commit index usually means that its Accept is still on its way. */
 #define QUERY_GRACE_NS 1000000ull
 
-#define HEARTBEAT_HISTORY 64 /* send times kept: T must not be longer than this many heartbeats */
+/* Send times kept. T must not be longer than a quarter of this many heartbeats; the rest is for the rounds of
+ * reads, which follow each other at the pace of the fastest quorum: an echo that is slower than that by
+ * a factor of 200 is not believed. */
+#define HEARTBEAT_HISTORY 256
 
 #define FRAGMENT_WORDS 4 /* bitmap of Promise fragments seen: 256 fragments */
 
@@ -81,6 +85,12 @@ struct peer {
 	uint64_t rto_ns;
 	uint64_t retry_ns;             /* no repeats before this */
 	struct decree_slot acked_last; /* highest slot durable there at our ballot */
+	uint64_t
+		grant_ns; /* newest heartbeat of this ballot that it echoed was sent then; 0 = none */
+	struct { /* its reads (8.2), our own in our own place: the newest token serves all */
+		uint64_t nonce; /* of the life that asks */
+		uint64_t token; /* 0 = none */
+	} read_queued, read_round;
 	/* candidate: the Promise that is being put together */
 	uint64_t promise_nonce;
 	struct decree_slot promise_low;
@@ -207,6 +217,27 @@ struct eng_replica { /* owner: the shard that runs it */
 	} transfer;
 	uint32_t inherit_asked; /* round-robin over the holders of a value */
 	uint64_t inherit_ns;    /* ask again for inherited values then; NEVER */
+
+	struct { /* reads (8.2). Tokens are given out in order, from 1 */
+		uint64_t open[ENG_READ_OPEN_MAX]; /* ids of own batches (done, last], by token */
+		uint64_t done;
+		uint64_t last;
+		uint64_t asked; /* newest token that the leader was asked for ... */
+		struct decree_ballot asked_ballot; /* ... and at which ballot it led */
+		uint64_t retry_ns;                 /* ask again then */
+		/* leader */
+		bool is_queued;     /* some read_queued.token is set */
+		uint64_t round_seq; /* heartbeat of the round under way, or a later one; 0 = none */
+		struct decree_slot round_slot;
+		uint64_t round_retry_ns;
+	} reads;
+	struct {                        /* leases (8.3) */
+		uint16_t holder;        /* follower: whom it granted one ... */
+		uint64_t until_ns;      /* ... and until when it refuses all others */
+		uint64_t mute_until_ns; /* what an earlier life may have granted */
+		bool is_revoked;        /* leader: none at this ballot any more */
+		bool is_suspended;
+	} lease;
 
 	uint32_t value_stride;
 	struct entry *entries;  /* [ring_slots] */
@@ -347,6 +378,7 @@ uint64_t election_timeout(struct eng_replica *r);
 void leader_begin(struct eng_replica *r, struct eng_effects *fx);
 void leader_check_ready(struct eng_replica *r, struct eng_effects *fx);
 void leader_tick(struct eng_replica *r, struct eng_effects *fx);
+void heartbeat_send(struct eng_replica *r, struct eng_effects *fx);
 void leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx);
 void on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 /** A value for an inherited slot arrived: propose it if it is the one that phase 1 chose. */
@@ -443,6 +475,8 @@ is_quorum(uint16_t set, const struct config *c, uint32_t quorum)
 /** @p set holds a phase 1 quorum, or a phase 2 quorum, of every configuration that is open. */
 bool has_q1_everywhere(const struct eng_replica *r, uint16_t set);
 bool has_q2_everywhere(const struct eng_replica *r, uint16_t set);
+/** @p set has a node in common with every phase 1 quorum of every configuration that is open. */
+bool meets_every_q1(const struct eng_replica *r, uint16_t set);
 
 /** The table of nodes and the configuration as the INI file has them. */
 void membership_init(struct eng_replica *r);

@@ -12,7 +12,7 @@
  *   - the successor is too slow, dead or cut off: after T this leader takes commands again
  *   - this leader falls meanwhile: so does the plan, whoever leads next
  */
-#include "engine/core/replica.h"
+#include "engine/core/readindex.h"
 
 void
 timeout_now_send(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
@@ -22,6 +22,7 @@ timeout_now_send(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
 	m->ballot = r->ballot;
 	m->leader_change.start = r->start;
 	m->leader_change.timeout_now = true;
+	lease_revoke(r);
 }
 
 static enum eng_transfer_result

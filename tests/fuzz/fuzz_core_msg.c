@@ -88,7 +88,8 @@ frame_repair(struct cluster *c, uint8_t *frame, uint32_t bytes, uint8_t op)
 		store_u32(frame + digest_at + 20, 0);
 	}
 	uint32_t nonce_at = frame[0] == ENG_MSG_PROMISE ? 40 : frame[0] == ENG_MSG_FAILURE ? 48 : 0;
-	if (frame[0] == ENG_MSG_PREVOTE_REPLY || frame[0] == ENG_MSG_HEARTBEAT_ECHO)
+	if (frame[0] == ENG_MSG_PREVOTE_REPLY || frame[0] == ENG_MSG_HEARTBEAT_ECHO ||
+		frame[0] == ENG_MSG_READ_INDEX_REPLY)
 		nonce_at = 48;
 	if (nonce_at != 0 && bytes >= nonce_at + 8)
 		store_u64(frame + nonce_at, r->cfg.nonce);

@@ -32,6 +32,8 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.heartbeat_ns = 20 * MS,
 		.election_ns = 200 * MS,
 		.disk_stall_ns = 1000 * MS,
+		.lease_ns = c->lease_ns,
+		.max_drift_ppm = 1000,
 	};
 
 	for (uint32_t i = 0; i < c->node_count; i++)
@@ -226,6 +228,8 @@ cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 	take_writes(c, node);
 	take_messages(c, node);
 	bool role_changed = c->fx->role_changed;
+	for (uint32_t i = 0; i < c->fx->read_ready_count && c->on_read != NULL; i++)
+		c->on_read(c, node, &c->fx->read_ready[i]);
 	for (uint64_t slot = c->fx->apply_first.n; slot < c->fx->apply_after.n; slot++)
 		apply_slot(c, node, (struct decree_slot){ slot });
 	if (role_changed && c->on_role != NULL)
@@ -415,6 +419,14 @@ cluster_submit(struct cluster *c, uint16_t node, struct decree_session session, 
 			.submit = { &command, 1, &status } });
 	cluster_flush(c, node);
 	return status;
+}
+
+void
+cluster_read(struct cluster *c, uint16_t node, uint64_t id)
+{
+	cluster_step(c, node,
+		&(struct eng_event){ .type = ENG_EV_READ, .now_ns = c->now_ns, .read.id = id });
+	cluster_flush(c, node);
 }
 
 void

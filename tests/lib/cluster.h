@@ -67,6 +67,7 @@ struct cluster {
 	uint64_t now_ns;
 	uint64_t seed;
 	uint64_t frame_number;
+	uint64_t lease_ns; /* of nodes that start from now on; 0 = no leases */
 	struct cluster_node nodes[CLUSTER_NODE_MAX + 1]; /* by node_id, from 1 */
 	struct cluster_frame *flight;                    /* [flight_count] in order of sending */
 	uint32_t flight_count;
@@ -82,6 +83,7 @@ struct cluster {
 		const struct eng_applied *a);
 	void (*on_halt)(struct cluster *c, uint16_t node, enum eng_halt why);
 	void (*on_role)(struct cluster *c, uint16_t node);
+	void (*on_read)(struct cluster *c, uint16_t node, const struct eng_read_ready *ready);
 };
 
 /** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by seed. */
@@ -110,6 +112,9 @@ uint16_t cluster_elect_any(struct cluster *c, uint64_t ns);
 bool cluster_elect(struct cluster *c, uint16_t node);
 enum eng_submit_status cluster_submit(struct cluster *c, uint16_t node,
 	struct decree_session session, uint64_t seq, const void *body, uint32_t bytes);
+
+/** A batch of reads begins at this node; on_read says what it has to see. */
+void cluster_read(struct cluster *c, uint16_t node, uint64_t id);
 
 /** Lose memory and outstanding writes. */
 void cluster_crash(struct cluster *c, uint16_t node);

@@ -248,6 +248,17 @@ forge_body(struct story *s, const struct words *w, struct eng_msg *m, uint8_t *v
 		m->heartbeat.start.n = number_of(w, "start", 1);
 		m->heartbeat.commit.n = number_of(w, "commit", 0);
 		return true;
+	case ENG_MSG_READ_INDEX_REPLY:
+		m->read_index_reply.token = number_of(w, "token", 1);
+		m->read_index_reply.dst_nonce = nonce;
+		m->read_index_reply.slot.n = number_of(w, "slot", 0);
+		return true;
+	case ENG_MSG_HEARTBEAT_ECHO:
+		m->heartbeat_echo.seq = number_of(w, "seq", 1);
+		m->heartbeat_echo.dst_nonce = nonce;
+		m->heartbeat_echo.commit.n = number_of(w, "commit", 0);
+		m->heartbeat_echo.promised = ballot_of(key_of(w, "promised", w->at[3]));
+		return true;
 	case ENG_MSG_FAILURE:
 		m->failure.reason = ENG_FAIL_BALLOT;
 		m->failure.promised = ballot_of(key_of(w, "promised", "0"));
@@ -613,6 +624,41 @@ do_fill(struct story *s, const struct words *w)
 }
 
 static bool
+do_read(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	if (node != 0)
+		cluster_read(s->cluster, node, ++s->read_count);
+	return node != 0;
+}
+
+static bool
+do_leases(struct story *s, const struct words *w)
+{
+	struct cluster *c = s->cluster;
+
+	c->lease_ns = ms_of(w->at[1]);
+	for (uint16_t node = 1; node <= c->node_count; node++)
+		if (c->nodes[node].up)
+			cluster_replica(c, node)->cfg.lease_ns = c->lease_ns;
+	return true;
+}
+
+static bool
+do_lease(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	if (node == 0 || !s->cluster->nodes[node].up)
+		return false;
+	story_line(s, "%u holds %s lease", node,
+		eng_lease_holds(cluster_replica(s->cluster, node), s->cluster->now_ns) ? "a"
+										       : "no");
+	return true;
+}
+
+static bool
 do_status(struct story *s, const struct words *w)
 {
 	(void)w;
@@ -671,6 +717,9 @@ static const struct {
 	{ "register", 3, 3, do_register },
 	{ "submit", 3, 5, do_submit },
 	{ "fill", 3, 3, do_fill },
+	{ "read", 2, 2, do_read },
+	{ "leases", 2, 2, do_leases },
+	{ "lease", 2, 2, do_lease },
 	{ "crash", 2, 2, do_crash },
 	{ "restart", 2, 2, do_restart },
 	{ "wipe", 2, 2, do_wipe },

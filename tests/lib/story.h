@@ -25,6 +25,9 @@
  *   submit N NAME SEQ BODY       a command of that session; BODY x*1500 is 1,500 times x
  *   submit N TEXT                a command without a session: a registration with TEXT as its token
  *   fill N COUNT                 many such commands, t1, t2, ..., settled
+ *   read N                       a batch of reads begins at this node; they are numbered from 1
+ *   leases MS                    every node gives leases of MS, from now on and after a restart
+ *   lease N                      does this node hold one?
  *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
  *   transfer N TO                node N is asked to hand its leadership to node TO
  *   logfull N   logroom N        the log of a node has no room, has room
@@ -59,6 +62,7 @@ struct story {
 		struct decree_session session;
 	} sessions[STORY_SESSION_MAX];
 	uint32_t session_count;
+	uint64_t read_count;
 	struct story_value values[STORY_VALUE_MAX];
 	uint32_t value_count;
 	char *log[CLUSTER_NODE_MAX + 1]; /* text of what each node applied in this life */

@@ -276,6 +276,11 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 			m->query_reply.state == ENG_ENTRY_DECIDED ? "decided" : "accepted",
 			m->query_reply.commit.n);
 		break;
+	case ENG_MSG_READ_INDEX: story_line(s, "%s token=%lu", head, m->read_index.token); break;
+	case ENG_MSG_READ_INDEX_REPLY:
+		story_line(s, "%s token=%lu slot=%lu", head, m->read_index_reply.token,
+			m->read_index_reply.slot.n);
+		break;
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 }
@@ -380,6 +385,16 @@ on_halt(struct cluster *c, uint16_t node, enum eng_halt why)
 	story_line(c->context, "%u HALTS: %s", node, halt_text(why));
 }
 
+static void
+on_read(struct cluster *c, uint16_t node, const struct eng_read_ready *ready)
+{
+	if (ready->is_busy)
+		story_line(c->context, "%u refuses read %lu: busy", node, ready->id);
+	else
+		story_line(c->context, "%u answers read %lu from slot %lu on", node, ready->id,
+			ready->slot.n);
+}
+
 static const char *
 role_text(const struct eng_status *status)
 {
@@ -438,4 +453,5 @@ story_trace_hooks(struct story *s)
 	s->cluster->on_command = on_command;
 	s->cluster->on_halt = on_halt;
 	s->cluster->on_role = on_role;
+	s->cluster->on_read = on_read;
 }

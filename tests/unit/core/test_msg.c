@@ -16,6 +16,13 @@
 
 static const uint8_t value[] = "a value of some bytes";
 
+/* The numbers of types have gaps. */
+static bool
+is_type(uint32_t type)
+{
+	return strcmp(eng_msg_type_name(type), "?") != 0;
+}
+
 /* One example of each type, every field different. */
 static struct eng_msg
 example(enum eng_msg_type type)
@@ -102,6 +109,12 @@ example(enum eng_msg_type type)
 		m.query_reply.value = value;
 		m.query_reply.bytes = sizeof(value);
 		break;
+	case ENG_MSG_READ_INDEX: m.read_index.token = 20; break;
+	case ENG_MSG_READ_INDEX_REPLY:
+		m.read_index_reply.token = 20;
+		m.read_index_reply.dst_nonce = 21;
+		m.read_index_reply.slot.n = 22;
+		break;
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 	return m;
@@ -125,6 +138,8 @@ test_every_type_survives_the_wire(void **state)
 {
 	(void)state;
 	for (uint32_t type = 1; type < ENG_MSG_TYPE_COUNT; type++) {
+		if (!is_type(type))
+			continue;
 		uint8_t frame[FRAME_BYTES];
 		uint8_t again[FRAME_BYTES];
 		struct eng_msg m = example(type);
@@ -147,6 +162,8 @@ test_every_truncation_and_every_tail_is_refused(void **state)
 {
 	(void)state;
 	for (uint32_t type = 1; type < ENG_MSG_TYPE_COUNT; type++) {
+		if (!is_type(type))
+			continue;
 		uint8_t frame[FRAME_BYTES] = { 0 };
 		struct eng_msg m = example(type);
 		uint32_t bytes = eng_msg_encode(NULL, &m, frame, sizeof(frame));
@@ -174,7 +191,9 @@ test_unknown_types_and_flags_are_refused(void **state)
 	uint32_t bytes = eng_msg_encode(NULL, &m, frame, sizeof(frame));
 
 	(void)state;
-	for (uint32_t type = ENG_MSG_TYPE_COUNT; type < 257; type++) {
+	for (uint32_t type = 1; type < 257; type++) {
+		if (is_type(type))
+			continue;
 		frame[0] = (uint8_t)type; /* 256: type 0 */
 		assert_int_not_equal(decode_copy(frame, bytes), 0);
 	}
@@ -209,6 +228,7 @@ test_absurd_slots_are_refused(void **state)
 		{ ENG_MSG_HEARTBEAT_ECHO, 56 },
 		{ ENG_MSG_QUERY_REPLY, 40 },
 		{ ENG_MSG_QUERY_REPLY, 56 },
+		{ ENG_MSG_READ_INDEX_REPLY, 56 },
 	};
 
 	(void)state;

@@ -2,7 +2,8 @@
 /*
  * A random walk through the core: frames are delivered in any order, lost and doubled, writes become
  * durable at any time, nodes crash and return. After every step: no slot has two values, nothing that was
- * chosen is ever lost, every node applies the same commands in the same order. Then the faults stop, and a
+ * chosen is ever lost, every node applies the same commands in the same order; a read sees everything that any
+ * node had applied when it began, and whoever holds a lease has seen all of it. Then the faults stop, and a
  * leader must appear and commit.
  *
  *   test_walk [SEED [COUNT]]    runs those seeds and prints the one that fails
@@ -22,6 +23,7 @@
 #define SLOT_MAX      4000
 #define STEPS         8000
 #define SESSION_COUNT 3
+#define READ_MAX      STEPS
 
 struct truth {
 	struct decree_digest chosen[SLOT_MAX]; /* by slot; lo = 0: nobody applied it yet */
@@ -33,6 +35,8 @@ struct truth {
 		uint64_t acked; /* highest seq that some node executed */
 		uint64_t sent;
 	} sessions[SESSION_COUNT];
+	uint64_t read_count;
+	uint64_t read_floor[READ_MAX]; /* by id: chosen_last when it began */
 };
 
 static uint64_t
@@ -85,6 +89,24 @@ on_halt(struct cluster *c, uint16_t node, enum eng_halt why)
 	decree_assert(false);
 }
 
+static void
+on_read(struct cluster *c, uint16_t node, const struct eng_read_ready *ready)
+{
+	struct truth *t = c->context;
+
+	(void)node;
+	decree_assert(ready->id < t->read_count);
+	decree_assert(ready->is_busy || ready->slot.n >= t->read_floor[ready->id]);
+}
+
+static void
+check_leases(struct cluster *c, const struct truth *t)
+{
+	for (uint16_t n = 1; n <= c->node_count; n++)
+		if (c->nodes[n].up && eng_lease_holds(cluster_replica(c, n), c->now_ns))
+			decree_assert(cluster_replica(c, n)->chosen.n >= t->chosen_last);
+}
+
 static uint16_t
 leader_of(struct cluster *c)
 {
@@ -131,6 +153,9 @@ walk_step(struct cluster *c, struct truth *t, uint32_t loss)
 			cluster_deliver(c, index, draw(t, 50) == 0);
 	} else if (dice < 800) {
 		cluster_persist(c, node, (uint32_t)(1 + draw(t, 3)));
+	} else if (dice < 830) {
+		t->read_floor[t->read_count] = t->chosen_last;
+		cluster_read(c, node, t->read_count++);
 	} else if (dice < 900) {
 		work(c, t);
 	} else if (dice < 990) {
@@ -146,6 +171,7 @@ walk_step(struct cluster *c, struct truth *t, uint32_t loss)
 	}
 	if (c->flight_count > 500)
 		cluster_drop(c, 0);
+	check_leases(c, t);
 }
 
 /* Chosen is for ever: every later leader holds what any node applied. */
@@ -163,6 +189,14 @@ check_all(struct cluster *c, struct truth *t)
 }
 
 static void
+give_leases(struct cluster *c, uint64_t ns)
+{
+	c->lease_ns = ns;
+	for (uint16_t n = 1; n <= c->node_count; n++)
+		cluster_replica(c, n)->cfg.lease_ns = ns;
+}
+
+static void
 walk(uint64_t seed)
 {
 	struct truth *t = calloc(1, sizeof(*t));
@@ -175,6 +209,9 @@ walk(uint64_t seed)
 	c->on_apply = on_apply;
 	c->on_command = on_command;
 	c->on_halt = on_halt;
+	c->on_read = on_read;
+	if (seed % 3 == 0)
+		give_leases(c, (20 + draw(t, 170)) * MS);
 	for (int i = 0; i < SESSION_COUNT; i++)
 		memset(t->sessions[i].token, 'a' + i, 16);
 
