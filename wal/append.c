@@ -38,11 +38,11 @@ static uint64_t
 limit_position(const struct wal *w)
 {
 	uint64_t window = w->append.durable_end + w->geometry.window_bytes;
-	uint64_t prewritten = w->geometry.log_bytes + w->prewrite.segments_bytes;
+	uint64_t end = trim_end_position(w);
 
 	if (w->is_endless)
 		return window;
-	return window < prewritten ? window : prewritten;
+	return window < end ? window : end;
 }
 
 /* @return how many more records the identifiers have room for, in memory and on the disk */
@@ -52,11 +52,11 @@ identifier_room(const struct wal *w)
 	uint64_t last_lsn = w->append.next_lsn - 1;
 	uint64_t held = last_lsn - w->identifiers.written_lsn + 2 * IDENTIFIER_COUNT_PER_SECTOR;
 	uint64_t room = w->identifiers.capacity > held ? w->identifiers.capacity - held : 0;
-	uint64_t disk = w->prewrite.identifiers_bytes / IDENTIFIER_BYTES;
+	uint64_t end_lsn = trim_end_lsn(w), disk;
 
 	if (w->is_endless)
 		return room;
-	disk = disk > last_lsn ? disk - last_lsn : 0;
+	disk = end_lsn > last_lsn ? end_lsn - last_lsn : 0;
 	return room < disk ? room : disk;
 }
 
@@ -76,6 +76,12 @@ append_block(struct wal *w, enum block_kind kind, const uint8_t *tag, const void
 		.kind = kind,
 	};
 
+	trim_note_block(w, &(struct log_start){
+				   .lsn = header.lsn,
+				   .position = header.position,
+				   .previous = header.previous,
+				   .generation = header.generation,
+			   });
 	for (uint64_t gap = a->head; gap < header.position; gap += WAL_SECTOR_BYTES)
 		memset(sector_at(buffer_at(w, gap), 0), 0, WAL_SECTOR_BYTES);
 	block_encode(&w->seal, &header, tag, payload, buffer_at(w, header.position), &a->previous);
@@ -155,8 +161,8 @@ append_room(const struct wal *w)
 	if (w->is_endless) {
 		space = UINT64_MAX;
 	} else {
-		uint64_t end = w->geometry.log_bytes + w->prewrite.segments_bytes;
-		uint64_t entries = w->prewrite.identifiers_bytes / IDENTIFIER_BYTES;
+		uint64_t end = trim_end_position(w);
+		uint64_t entries = trim_end_lsn(w);
 		uint64_t last_lsn = w->append.next_lsn - 1;
 
 		space = block_count_between(w, head, end);

@@ -99,7 +99,12 @@ stage_fill(struct wal *w, uint64_t *ret_first_lsn, uint64_t *ret_last_lsn)
 	for (uint64_t lsn = first + 1; lsn <= last; lsn++) {
 		uint8_t *to = ids->stage + (lsn - 1 - first) * IDENTIFIER_BYTES;
 
-		decree_assert(lsn >= ids->first_lsn);
+		if (lsn < ids->first_lsn) {
+			/* Before the beginning of the log that was opened: nobody needs it. */
+			decree_assert(lsn < w->trim.start.lsn);
+			memset(to, 0, IDENTIFIER_BYTES);
+			continue;
+		}
 		memcpy(to, entry_of(ids, lsn), IDENTIFIER_BYTES);
 		decree_assert(load_u64(to) == lsn);
 		identifier_seal(&w->seal, to);

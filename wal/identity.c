@@ -9,9 +9,13 @@
  *     24    8  segment bytes                    8   16  the kernel's boot id
  *     32    4  window bytes                    24    8  pre-written bytes of `segments` (a hint)
  *     36    4  payload bytes max               32    8  pre-written bytes of `identifiers` (a hint)
- *     40    4  blob bytes
- *     44   20  zero
- *     64    -  blob
+ *     40    4  blob bytes                   40    8  lsn at which the log begins
+ *     44   20  zero                         48    8  position of that block
+ *     64    -  blob                         56   16  digest of the block before it
+ *                                           72    4  generation of that block
+ *                                           76    4  zero
+ *
+ * A session page of 40 bytes, as earlier versions wrote it, says that the log begins at lsn 1.
  */
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -23,7 +27,9 @@
 #include <string.h>
 
 #define IDENTITY_FIXED_BYTES  64
-#define SESSION_BODY_BYTES    40
+#define SESSION_BODY_BYTES    80
+#define SESSION_BODY_BYTES_V1 40
+#define START_MAX             (1ull << 62) /* no log lives that long, and sums do not overflow */
 #define LOG_BYTES_DEFAULT     (1ull << 30)
 #define LOG_BYTES_MAX         (1ull << 44)
 #define SEGMENT_BYTES_DEFAULT (64ull << 20)
@@ -143,15 +149,44 @@ wal_session_seal(uint8_t *page, const struct wal_session *s, const struct wal_se
 	memcpy(body + 8, s->boot_id, WAL_BOOT_ID_BYTES);
 	store_u64(body + 24, s->segments_prewritten_bytes);
 	store_u64(body + 32, s->identifiers_prewritten_bytes);
+	store_u64(body + 40, s->start.lsn);
+	store_u64(body + 48, s->start.position);
+	store_u64(body + 56, s->start.previous.lo);
+	store_u64(body + 64, s->start.previous.hi);
+	store_u32(body + 72, s->start.generation);
+	store_u32(body + 76, 0);
 	page_seal(page, &page_session, seal, &header);
 }
 
+static int
+start_decode(const uint8_t *body, uint32_t body_bytes, const struct wal_geometry *g,
+	struct log_start *ret)
+{
+	*ret = (struct log_start){ .lsn = 1, .position = g->log_bytes };
+	if (body_bytes == SESSION_BODY_BYTES_V1)
+		return 0;
+	*ret = (struct log_start){
+		.lsn = load_u64(body + 40),
+		.position = load_u64(body + 48),
+		.previous = { .lo = load_u64(body + 56), .hi = load_u64(body + 64) },
+		.generation = load_u32(body + 72),
+	};
+	if (ret->lsn == 0 || ret->lsn > START_MAX || ret->position > START_MAX)
+		return -EBADMSG;
+	if (ret->position < g->log_bytes || ret->position % g->segment_bytes != 0)
+		return -EBADMSG;
+	return (ret->lsn == 1) == (ret->position == g->log_bytes) ? 0 : -EBADMSG;
+}
+
 int
-session_decode(const uint8_t *page, const struct page_header *header, struct wal_session *ret)
+session_decode(const uint8_t *page, const struct page_header *header, const struct wal_geometry *g,
+	struct wal_session *ret)
 {
 	const uint8_t *body = page + PAGE_HEADER_BYTES;
 
-	if (header->body_bytes != SESSION_BODY_BYTES || load_u32(body + 4) > DECREE_LOG_MEMORY)
+	if (header->body_bytes != SESSION_BODY_BYTES && header->body_bytes != SESSION_BODY_BYTES_V1)
+		return -EBADMSG;
+	if (load_u32(body + 4) > DECREE_LOG_MEMORY)
 		return -EBADMSG;
 	ret->number = load_u32(body);
 	ret->mode = (enum decree_log_mode)load_u32(body + 4);
@@ -162,7 +197,7 @@ session_decode(const uint8_t *page, const struct page_header *header, struct wal
 	if (ret->segments_prewritten_bytes % WAL_SECTOR_BYTES != 0 ||
 		ret->identifiers_prewritten_bytes % WAL_SECTOR_BYTES != 0)
 		return -EBADMSG;
-	return 0;
+	return start_decode(body, header->body_bytes, g, &ret->start);
 }
 
 static int
@@ -199,7 +234,10 @@ format_write(const struct disk_ops *ops, void *disk, const struct wal_geometry *
 	const struct wal_format *format, uint8_t *page)
 {
 	struct wal_seal seal = wal_seal_of(&g->uuid);
-	struct wal_session session = { .write_count = 1 };
+	struct wal_session session = {
+		.start = { .lsn = 1, .position = g->log_bytes },
+		.write_count = 1,
+	};
 	int rc = ops->allocate(disk, DISK_SEGMENTS, g->log_bytes);
 
 	if (rc == 0)

@@ -37,6 +37,14 @@ struct wal_geometry {
 	uint32_t sector_count_max; /* of one block */
 };
 
+/* A block at the start of a segment, and what must be known to read the log from there. */
+struct log_start {
+	uint64_t lsn;
+	uint64_t position;
+	struct decree_digest previous; /* digest of the block before; zero for lsn 1 */
+	uint32_t generation;
+};
+
 /* What the session page says about this and earlier runs. */
 struct wal_session {
 	uint32_t number; /* = generation of every block written in it; 0 = never opened */
@@ -45,7 +53,8 @@ struct wal_session {
 	uint64_t
 		segments_prewritten_bytes; /* hints: from the start of the file, never more than is true */
 	uint64_t identifiers_prewritten_bytes;
-	uint64_t write_count; /* generation of the page itself */
+	struct log_start start; /* nothing before is read any more */
+	uint64_t write_count;   /* generation of the page itself */
 };
 
 struct wal_write {
@@ -105,6 +114,16 @@ struct wal_prewrite {
 	uint8_t *note; /* [512] */
 };
 
+/* Invariant: noted.lsn <= session.start.lsn <= start.lsn */
+struct wal_trim {
+	struct log_start *
+		segments; /* [log_bytes / segment_bytes] the block that each one starts with, of its last use */
+	struct log_start start; /* of the log, as soon as it is noted */
+	struct log_start
+		noted; /* durable in both copies of the session page: space before it is free */
+	uint64_t wanted_lsn; /* records below are not needed */
+};
+
 struct wal_meta {
 	uint8_t *page;    /* [4096] being written */
 	uint8_t *pending; /* [LOG_META_BYTES_MAX] newest blob from the caller */
@@ -150,6 +169,7 @@ struct wal {
 	struct wal_append append;
 	struct wal_identifiers identifiers;
 	struct wal_prewrite prewrite;
+	struct wal_trim trim;
 	struct wal_meta meta;
 	struct wal_read reads[READ_SLOT_COUNT];
 	uint32_t read_count;     /* not free */
@@ -217,6 +237,22 @@ void prewrite_on_noted(struct wal *w);
 /** Start-up: pre-write at least one segment after the head. Blocks. */
 int prewrite_first(struct wal *w);
 
+/* trim.c */
+/** A block was appended or recovered: remember it if a segment starts with it. */
+void trim_note_block(struct wal *w, const struct log_start *block);
+/** The session page was read. */
+void trim_begin(struct wal *w);
+void trim_want(struct wal *w, uint64_t lsn);
+/** Let the log begin as late as it may. */
+void trim_advance(struct wal *w);
+/** @return true if the session page should be noted for a new beginning */
+bool trim_is_due(const struct wal *w);
+void trim_on_noted(struct wal *w);
+/** @return the position that no block may cross for want of space */
+uint64_t trim_end_position(const struct wal *w);
+/** @return the last lsn that has a place in the identifier ring */
+uint64_t trim_end_lsn(const struct wal *w);
+
 /* hardstate.c */
 uint64_t meta_request(struct wal *w, const void *blob, uint32_t bytes);
 bool meta_next_write(struct wal *w, struct disk_request *ret_request);
@@ -239,7 +275,8 @@ int wal_identity_decode(const uint8_t *page, uint32_t body_bytes, struct wal_geo
 const char *geometry_check(struct wal_geometry *geometry);
 void
 wal_session_seal(uint8_t *page, const struct wal_session *session, const struct wal_seal *seal);
-int session_decode(const uint8_t *page, const struct page_header *header, struct wal_session *ret);
+int session_decode(const uint8_t *page, const struct page_header *header,
+	const struct wal_geometry *geometry, struct wal_session *ret);
 
 /* recover.c */
 /**

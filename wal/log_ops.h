@@ -88,6 +88,15 @@ struct log_ops {
 	/** What may be appended now. Callers that stay within it never see a short append. */
 	struct log_room (*room)(void *log);
 
+	/**
+	 * No record with a smaller lsn is needed any more, now or after a restart: their space may be used again.
+	 * A permission, not an order: the log recycles whole segments of its own size, in its own time, as turns go by, and
+	 * room() grows then. It never drops a record with an lsn of @p lsn or above. Records below may still
+	 * be handed over by the next open, or be gone; a read() of one gives LOG_READ with an error once it is gone.
+	 * @param lsn  1 .. any; a smaller one than before changes nothing. It need not exist yet
+	 */
+	void (*trim)(void *log, uint64_t lsn);
+
 	/** True if a record appended now would be written at once: no data write is waiting or in flight
 	 * beyond what the log keeps in flight. */
 	bool (*is_idle)(void *log);

@@ -45,6 +45,7 @@ log_submit(void *log, uint64_t now_ns)
 
 	if (w->failed_rc != 0)
 		return;
+	trim_advance(w);
 
 	/* The identifiers are chosen before the data, to know whether the log is idle, but go after it. */
 	has_identifiers = identifiers_next_write(w, now_ns, &identifiers);
@@ -167,6 +168,12 @@ log_room(void *log)
 	return append_room(log);
 }
 
+static void
+log_trim(void *log, uint64_t lsn)
+{
+	trim_want(log, lsn);
+}
+
 static bool
 log_is_idle(void *log)
 {
@@ -183,5 +190,6 @@ const struct log_ops wal_log_ops = {
 	.submit = log_submit,
 	.reap = log_reap,
 	.room = log_room,
+	.trim = log_trim,
 	.is_idle = log_is_idle,
 };

@@ -115,7 +115,7 @@ session_load(struct wal *w, char *error)
 
 	rc = page_load(w->ops, w->disk, &page_session, &w->seal, page, &header, &stale);
 	if (rc == 0)
-		rc = session_decode(page, &header, &w->session);
+		rc = session_decode(page, &header, &w->geometry, &w->session);
 	if (rc == 0 &&
 		(w->session.segments_prewritten_bytes > w->geometry.log_bytes ||
 			w->session.identifiers_prewritten_bytes > w->geometry.identifiers_bytes))
@@ -168,7 +168,8 @@ static int
 memory_init(struct wal *w, char *error)
 {
 	size_t slot_bytes = (size_t)w->geometry.sector_count_max * WAL_SECTOR_BYTES;
-	size_t total = 0, window, stage, zeros, page, pending, note, slots, payloads, entries;
+	size_t total = 0, window, stage, zeros, page, pending, note, slots, payloads, entries,
+	       segments;
 	uint8_t *m;
 	int rc;
 
@@ -184,6 +185,8 @@ memory_init(struct wal *w, char *error)
 	slots = take(&total, READ_SLOT_COUNT * slot_bytes);
 	payloads = take(&total, READ_SLOT_COUNT * slot_bytes);
 	entries = take(&total, (size_t)w->identifiers.capacity * IDENTIFIER_BYTES);
+	segments = take(&total,
+		w->geometry.log_bytes / w->geometry.segment_bytes * sizeof(*w->trim.segments));
 
 	m = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
 		-1, 0);
@@ -194,7 +197,8 @@ memory_init(struct wal *w, char *error)
 	w->append.buffer = m + window;
 	w->identifiers.stage = m + stage;
 	w->identifiers.entries = m + entries;
-	w->identifiers.first_lsn = 1;
+	w->identifiers.first_lsn = w->session.start.lsn;
+	w->trim.segments = (struct log_start *)(m + segments);
 	w->prewrite.zeros = m + zeros;
 	w->prewrite.note = m + note;
 	w->meta.page = m + page;
@@ -287,7 +291,8 @@ identifiers_repair(struct wal *w)
 {
 	struct wal_identifiers *ids = &w->identifiers;
 	uint64_t last = w->append.durable_lsn;
-	uint64_t count = last < ids->capacity / 2 ? last : ids->capacity / 2;
+	uint64_t held = last + 1 - ids->first_lsn;
+	uint64_t count = held < ids->capacity / 2 ? held : ids->capacity / 2;
 	struct disk_request request;
 	int rc = 0;
 
@@ -311,7 +316,7 @@ static void
 prewrite_begin(struct wal *w, const struct wal_config *cfg)
 {
 	struct wal_prewrite *p = &w->prewrite;
-	uint64_t head = w->append.head - w->geometry.log_bytes;
+	uint64_t head = w->append.head - w->geometry.log_bytes; /* a lap or more: all of it */
 	uint64_t entries = (w->append.next_lsn - 1 + IDENTIFIER_COUNT_PER_SECTOR - 1) /
 			   IDENTIFIER_COUNT_PER_SECTOR * WAL_SECTOR_BYTES;
 
@@ -319,9 +324,11 @@ prewrite_begin(struct wal *w, const struct wal_config *cfg)
 	p->identifiers_bytes = w->session.identifiers_prewritten_bytes;
 	p->noted_bytes = p->segments_bytes;
 	if (p->segments_bytes < head)
-		p->segments_bytes = head;
+		p->segments_bytes = head < w->geometry.log_bytes ? head : w->geometry.log_bytes;
 	if (p->identifiers_bytes < entries)
-		p->identifiers_bytes = entries;
+		p->identifiers_bytes = entries < w->geometry.identifiers_bytes
+					       ? entries
+					       : w->geometry.identifiers_bytes;
 	p->bytes_per_second = cfg->prewrite_bytes_per_second != 0
 				      ? cfg->prewrite_bytes_per_second
 				      : PREWRITE_BYTES_PER_SECOND_DEFAULT;
@@ -368,6 +375,8 @@ open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *e
 		rc = session_check(w, cfg, error);
 	if (rc == 0)
 		rc = memory_init(w, error);
+	if (rc == 0)
+		trim_begin(w);
 	if (rc == 0)
 		rc = meta_load(w, &cfg->recovery, &stale_meta, &durable_lsn, error);
 	if (rc == 0)
@@ -525,7 +534,9 @@ wal_status(const struct wal *w, struct wal_status *ret)
 	*ret = w->counters;
 	ret->mode = w->mode;
 	ret->log_bytes = w->geometry.log_bytes;
-	ret->used_bytes = w->append.head - w->geometry.log_bytes;
+	ret->used_bytes = w->is_endless ? w->append.head - w->geometry.log_bytes
+					: w->append.head - w->trim.noted.position;
+	ret->lsn_first = w->trim.noted.lsn;
 	ret->prewritten_bytes = w->prewrite.segments_bytes;
 	ret->lsn_appended = w->append.next_lsn - 1;
 	ret->lsn_durable = w->append.durable_lsn;

@@ -4,8 +4,9 @@
  * a journal commit of the file system (187 us where an overwrite takes 86). One segment is ready before
  * wal_open() returns; the rest follows in small pieces at a bounded rate, slowly while the log is in use.
  *
- * How far it got is noted in the session page after each segment. The note is a hint: losing it only repeats
- * work, and pre-writing never starts before the head of the log.
+ * How far it got is noted in the session page after each segment. This part of the note is a hint: losing it only
+ * repeats work, and pre-writing never starts before the head of the log. Where the log begins (trim.c) is noted
+ * there too.
  */
 #include "base/assert.h"
 #include "wal/internal.h"
@@ -98,16 +99,19 @@ note_seal(struct wal *w)
 {
 	w->session.segments_prewritten_bytes = w->prewrite.segments_bytes;
 	w->session.identifiers_prewritten_bytes = w->prewrite.identifiers_bytes;
+	w->session.start = w->trim.start;
 	w->session.write_count++;
 	wal_session_seal(w->prewrite.note, &w->session, &w->seal);
 }
 
-/* @return true if there is something worth noting: a segment more, or all of it */
+/* @return true if there is something worth noting: a segment more or less, or all of them */
 static bool
 is_note_due(const struct wal *w)
 {
 	const struct wal_prewrite *p = &w->prewrite;
 
+	if (trim_is_due(w))
+		return true;
 	if (p->segments_bytes >= p->noted_bytes + w->geometry.segment_bytes)
 		return true;
 	return p->segments_bytes == w->geometry.log_bytes &&
@@ -146,6 +150,8 @@ prewrite_on_noted(struct wal *w)
 	struct wal_prewrite *p = &w->prewrite;
 
 	p->note_state = p->note_state == NOTE_FIRST ? NOTE_BETWEEN : NOTE_NONE;
+	if (p->note_state == NOTE_NONE)
+		trim_on_noted(w);
 }
 
 int

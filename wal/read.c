@@ -50,6 +50,8 @@ is_readable(const struct wal *w, uint64_t position)
 		return false;
 	if (position % WAL_SECTOR_BYTES != 0)
 		return false;
+	if (position < w->trim.noted.position && !w->is_endless)
+		return false;
 	return position + w->geometry.log_bytes >= w->append.head + w->geometry.window_bytes ||
 	       is_buffered(w, position) || !w->is_endless;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery: read the log from its start, hand over every intact block, and decide what the first place without
+ * Recovery: read the log from where the session page says that it begins, at most once around, hand over every intact block, and decide what the first place without
  * one means. Let x be the lsn that is missing, p its place, W the window (most that is ever written but not yet
  * durable), L the largest durable lsn that any valid block, sector or hard state names.
  *
@@ -12,6 +12,7 @@
  *   an identifier of x or later is present, or fails its CRC           refuse: x was durable
  *   L >= x                                                             refuse: x was durable
  *   a sector of x or later at or beyond p + W                          refuse: x was durable, or nothing makes sense
+ *   x is where the session page says that the log begins, and not 1    refuse: x was durable
  *   every sector of x is valid, but they contradict each other, the
  *     chain, the place or the session                                  refuse
  *
@@ -53,6 +54,7 @@ struct scan {
 	uint64_t durable_lsn; /* L */
 	uint32_t generation;  /* of the last intact block */
 	struct decree_digest previous;
+	struct decree_digest before; /* the one that the last intact block names */
 	uint64_t progress_position;
 	const struct wal_recovery *to;
 	char *error;
@@ -103,6 +105,8 @@ reader_issue(struct reader *r)
 			request.bytes = window - offset;
 		if (request.bytes > r->limit - r->issued)
 			request.bytes = (uint32_t)(r->limit - r->issued);
+		if (request.bytes > r->w->geometry.log_bytes - request.offset_bytes)
+			request.bytes = (uint32_t)(r->w->geometry.log_bytes - request.offset_bytes);
 		if (r->issued + request.bytes > r->kept + window)
 			break;
 		if (r->w->ops->submit(r->w->disk, &request, 1) != 1)
@@ -219,6 +223,7 @@ block_find_at(struct scan *s, uint64_t position, struct block_header *ret_header
 			segment_next(w, s->position))
 		return refuse(s, "segments", offset, s->lsn,
 			"it left a gap that it had no reason to leave");
+	s->before = s->previous;
 	s->previous = digest;
 	return 1;
 }
@@ -246,7 +251,7 @@ static void
 report_progress(struct scan *s)
 {
 	const struct wal *w = s->reader.w;
-	uint64_t done = s->position - w->geometry.log_bytes;
+	uint64_t done = s->position - w->session.start.position;
 	uint64_t total = w->session.segments_prewritten_bytes;
 
 	if (s->to->progress == NULL || s->position - s->progress_position < PROGRESS_BYTES)
@@ -263,6 +268,12 @@ block_keep(struct scan *s, const struct block_header *h)
 	struct log_place place = { .lsn = h->lsn, .position = h->position };
 	int rc = 0;
 
+	trim_note_block(w, &(struct log_start){
+				   .lsn = h->lsn,
+				   .position = h->position,
+				   .previous = s->before,
+				   .generation = h->generation,
+			   });
 	identifiers_add(w, &(struct identifier){
 				   .lsn = h->lsn,
 				   .position = h->position,
@@ -355,33 +366,48 @@ tail_identifier(struct scan *s, const uint8_t *entry, uint64_t offset)
 		"durable");
 }
 
-/* As many entries as blocks of one sector fit two windows. */
+/* The entries of [first_lsn, first_lsn + count), which do not wrap; those below x do not matter. */
+static int
+tail_check_entries(struct scan *s, uint64_t first_lsn, uint32_t count)
+{
+	struct wal *w = s->reader.w;
+	uint64_t offset = (first_lsn - 1) % w->geometry.identifier_count * IDENTIFIER_BYTES;
+	uint8_t *stage = w->identifiers.stage;
+	int rc = disk_io(w->ops, w->disk, DISK_READ, DISK_IDENTIFIERS, offset, stage,
+		count * IDENTIFIER_BYTES);
+
+	if (rc != 0)
+		snprintf(s->error, DECREE_ERROR_BYTES,
+			"cannot read the log (file identifiers, byte %llu): %s",
+			(unsigned long long)offset, strerror(-rc));
+	for (uint32_t i = 0; rc == 0 && i < count; i++)
+		if (first_lsn + i >= s->lsn)
+			rc = tail_identifier(
+				s, stage + i * IDENTIFIER_BYTES, offset + i * IDENTIFIER_BYTES);
+	return rc;
+}
+
+/* As many entries as blocks of one sector fit two windows, once around the ring at most. */
 static int
 tail_check_identifiers(struct scan *s)
 {
-	struct wal *w = s->reader.w;
-	uint64_t offset = (s->lsn - 1) * IDENTIFIER_BYTES / WAL_SECTOR_BYTES * WAL_SECTOR_BYTES;
-	uint64_t end =
-		offset + 2ull * w->geometry.window_bytes / WAL_SECTOR_BYTES * IDENTIFIER_BYTES;
-	uint8_t *stage = w->identifiers.stage;
+	const struct wal_geometry *g = &s->reader.w->geometry;
+	uint64_t lsn = (s->lsn - 1) / IDENTIFIER_COUNT_PER_SECTOR * IDENTIFIER_COUNT_PER_SECTOR + 1;
+	uint64_t left = 2ull * g->window_bytes / WAL_SECTOR_BYTES;
 	int rc = 0;
 
-	if (end > w->geometry.identifiers_bytes)
-		end = w->geometry.identifiers_bytes;
-	while (rc == 0 && offset < end) {
-		uint32_t bytes = end - offset > IDENTIFIER_STAGE_BYTES ? IDENTIFIER_STAGE_BYTES
-								       : (uint32_t)(end - offset);
+	if (left > g->identifier_count)
+		left = g->identifier_count;
+	while (rc == 0 && left > 0) {
+		uint64_t count = g->identifier_count - (lsn - 1) % g->identifier_count;
 
-		rc = disk_io(w->ops, w->disk, DISK_READ, DISK_IDENTIFIERS, offset, stage, bytes);
-		if (rc != 0)
-			snprintf(s->error, DECREE_ERROR_BYTES,
-				"cannot read the log (file identifiers, byte %llu): %s",
-				(unsigned long long)offset, strerror(-rc));
-		for (uint32_t i = 0; rc == 0 && i < bytes; i += IDENTIFIER_BYTES) {
-			if ((offset + i) / IDENTIFIER_BYTES + 1 >= s->lsn)
-				rc = tail_identifier(s, stage + i, offset + i);
-		}
-		offset += bytes;
+		if (count > left)
+			count = left;
+		if (count > IDENTIFIER_STAGE_BYTES / IDENTIFIER_BYTES)
+			count = IDENTIFIER_STAGE_BYTES / IDENTIFIER_BYTES;
+		rc = tail_check_entries(s, lsn, (uint32_t)count);
+		lsn += count;
+		left -= count;
 	}
 	return rc;
 }
@@ -412,11 +438,12 @@ int
 log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, bool *ret_is_cut,
 	char *ret_error)
 {
-	uint64_t start = w->geometry.log_bytes;
+	const struct log_start *begin = &w->session.start;
+	uint64_t start = begin->position;
 	struct scan s = {
 		.reader = {
 			.w = w,
-			.limit = 2 * start,
+			.limit = start + w->geometry.log_bytes,
 			.issued = start,
 			.loaded = start,
 			.kept = start,
@@ -424,8 +451,10 @@ log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, 
 				* WAL_SECTOR_BYTES,
 		},
 		.position = start,
-		.lsn = 1,
+		.lsn = begin->lsn,
 		.durable_lsn = durable_lsn,
+		.generation = begin->generation,
+		.previous = begin->previous,
 		.progress_position = start,
 		.to = to,
 		.error = ret_error,
@@ -435,6 +464,8 @@ log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, 
 
 	if (s.reader.piece_bytes > PIECE_BYTES_MAX)
 		s.reader.piece_bytes = PIECE_BYTES_MAX;
+	if (begin->lsn > 1 && begin->lsn > s.durable_lsn)
+		s.durable_lsn = begin->lsn; /* a log begins with a durable record */
 	rc = scan_all(&s, &is_torn);
 	reader_fini(&s.reader);
 	if (rc != 0)

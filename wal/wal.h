@@ -79,9 +79,10 @@ struct wal_config {
 struct wal_status {
 	enum decree_log_mode mode;
 	uint64_t log_bytes;
-	uint64_t used_bytes; /* from the log's start to its head */
+	uint64_t used_bytes; /* from where the log begins to its head */
 	uint64_t
 		prewritten_bytes; /* how far appends may go now; grows in the background up to log_bytes */
+	uint64_t lsn_first;      /* where the log begins: what an open would hand over first */
 	uint64_t lsn_appended;   /* last appended; 0 = none */
 	uint64_t lsn_durable;    /* last durable */
 	uint64_t lsn_identified; /* last whose identifier was written */

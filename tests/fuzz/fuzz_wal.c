@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Recovery over arbitrary file images. The input is first decoded as a block, as it is; then it is a list of changes
- * to the files of a good log of twelve records, which is opened, written to, and opened again.
+ * to the files of a good log, which is opened, written to, and opened again: once of twelve records, once of one that
+ * has gone around twice and begins in the middle.
  *
  * A change is five bytes: what and where (kind: 3 bits, file: 2 bits), sector (2 bytes), half offset, value.
  * RESEAL makes the checksums of a changed sector right again, so that the fuzzer gets past them.
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #define RECORD_COUNT 12
+#define AROUND_COUNT 160
 #define CHANGE_BYTES 5
 
 enum change {
@@ -29,10 +31,23 @@ enum change {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-static struct log_fixture *
-good_log(void)
+/* Two segments; the one that the head has left is given up. */
+static void
+go_around(struct log_fixture *f)
 {
-	static struct log_fixture *f;
+	for (uint64_t number = 0; number < AROUND_COUNT; number++) {
+		while (log_fixture_append(f, number, (uint32_t)(number * 199 % 1337)).lsn == 0)
+			log_fixture_turn(f);
+		wal_log_ops.trim(f->wal, number + 1);
+		log_fixture_settle(f, number + 1);
+	}
+}
+
+static struct log_fixture *
+good_log(bool is_around)
+{
+	static struct log_fixture *logs[2];
+	struct log_fixture *f = logs[is_around];
 	const struct disk_fake_config calm = {
 		.latency_ns_min = 1,
 		.latency_ns_max = 1,
@@ -41,16 +56,21 @@ good_log(void)
 
 	if (f != NULL)
 		return f;
-	f = malloc(sizeof(*f));
+	f = logs[is_around] = malloc(sizeof(*f));
 	if (f == NULL)
 		abort();
 	log_fixture_init(f, &calm);
 	f->format.log_bytes = 64 << 10;
-	f->cfg.prewrite_bytes_per_second = 1;
+	if (is_around)
+		f->format.segment_bytes = 32 << 10;
+	else
+		f->cfg.prewrite_bytes_per_second = 1;
 	if (wal_format(&disk_fake_ops, f->disk, &f->format, f->error) != 0 ||
 		log_fixture_open(f) != 0)
 		abort();
-	for (uint64_t number = 0; number < RECORD_COUNT; number++) {
+	if (is_around)
+		go_around(f);
+	for (uint64_t number = 0; !is_around && number < RECORD_COUNT; number++) {
 		log_fixture_append(f, number, (uint32_t)(number * 199 % 1337));
 		log_fixture_settle(f, number + 1);
 	}
@@ -123,10 +143,11 @@ change(struct log_fixture *f, const uint8_t *c)
 static void
 check(const struct log_fixture *f)
 {
-	if (f->wrong_count > 0 || f->found_count > RECORD_COUNT)
+	if (f->wrong_count > 0 || f->found_count > AROUND_COUNT)
 		abort();
 	for (uint32_t i = 0; i < f->found_count; i++) {
-		if (f->found_numbers[i] != i)
+		if (f->found_numbers[i] != f->found_lsns[0] - 1 + i ||
+			f->found_lsns[i] != f->found_lsns[0] + i)
 			abort();
 	}
 }
@@ -138,7 +159,7 @@ live_on(struct log_fixture *f, bool is_forged)
 	struct log_place place;
 
 	f->durable_lsn = 0;
-	place = log_fixture_append(f, count, 700);
+	place = log_fixture_append(f, count > 0 ? f->found_numbers[count - 1] + 1 : 0, 700);
 	if (place.lsn != 0)
 		log_fixture_settle(f, place.lsn);
 	disk_fake_cut_power(f->disk);
@@ -150,9 +171,9 @@ live_on(struct log_fixture *f, bool is_forged)
 }
 
 static void
-recover(const uint8_t *data, size_t bytes)
+recover(const uint8_t *data, size_t bytes, bool is_around)
 {
-	const struct log_fixture *good = good_log();
+	const struct log_fixture *good = good_log(is_around);
 	struct log_fixture f = *good;
 	bool is_forged = false;
 
@@ -199,6 +220,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	decode(data, bytes);
-	recover(data, bytes > 64 * CHANGE_BYTES ? 64 * CHANGE_BYTES : bytes);
+	if (bytes > 64 * CHANGE_BYTES)
+		bytes = 64 * CHANGE_BYTES;
+	recover(data, bytes, false);
+	recover(data, bytes, true);
 	return 0;
 }

@@ -285,6 +285,14 @@ log_room(void *ctx)
 	};
 }
 
+static void
+log_trim(void *ctx, uint64_t lsn)
+{
+	struct world_log *log = ctx;
+
+	log->trimmed_lsn = lsn;
+}
+
 static bool
 log_is_idle(void *ctx)
 {
@@ -300,6 +308,7 @@ static const struct log_ops log_world_ops = {
 	log_submit,
 	log_reap,
 	log_room,
+	log_trim,
 	log_is_idle,
 };
 

@@ -53,7 +53,8 @@ struct world_log {
 	bool hold_meta;
 	bool is_failing;
 	bool has_failed;
-	uint32_t room; /* 0 = plenty */
+	uint32_t room;        /* 0 = plenty */
+	uint64_t trimmed_lsn; /* as the loop last permitted */
 	uint64_t submit_count;
 	uint64_t frames_at_submit; /* frames that had left when submit() saw new records */
 	struct world_read reads[64];
