@@ -50,7 +50,7 @@ struct net_ops {
 	 * without a session is dropped and counted. */
 	void (*send)(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count);
 
-	/** Handshakes, ARP, link recovery: call at least every 10 ms. Bounded work. */
+	/** Handshakes, ARP, link recovery: call at least every 10 ms. Bounded work. NULL: there is none. */
 	void (*tick)(void *net, uint64_t now_ns);
 };
 

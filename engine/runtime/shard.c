@@ -168,6 +168,8 @@ shard_init(void *memory, const struct shard_config *config)
 		decree_assert(s->group_local[s->groups[i].config.group] < 0);
 		s->group_local[s->groups[i].config.group] = (int16_t)i;
 	}
+	if (config->net_ops->tick == NULL) /* a network without upkeep */
+		s->net_tick_at_ns = UINT64_MAX;
 	meta_init(s);
 	return s;
 }
@@ -517,7 +519,8 @@ shard_has_started(const struct shard *s)
 enum shard_stop
 shard_stop_reason(const struct shard *s, char *ret_text)
 {
-	memcpy(ret_text, s->stop_text, sizeof(s->stop_text));
+	if (ret_text != NULL)
+		memcpy(ret_text, s->stop_text, sizeof(s->stop_text));
 	return s->stop;
 }
 

@@ -125,7 +125,7 @@ bool shard_is_log_busy(const struct shard *s);
 /** The boot count is durable and the groups run. */
 bool shard_has_started(const struct shard *s);
 
-/** @param ret_text  [DECREE_ERROR_BYTES] one sentence, "" while it runs */
+/** @param ret_text  [DECREE_ERROR_BYTES] one sentence, "" while it runs; may be NULL */
 enum shard_stop shard_stop_reason(const struct shard *s, char *ret_text);
 
 /**

@@ -6,12 +6,14 @@
 #include <string.h>
 
 #define SECTOR_BYTES       512
+#define PAGE_BYTES         4096
 #define INFLIGHT_COUNT_MAX 64
 
 struct fake_file {
 	uint8_t *seen;        /* what a read returns */
 	uint8_t *stable;      /* what survives a power cut for certain */
 	uint8_t *dirty;       /* [bytes / 512] 1: seen and stable may differ */
+	uint8_t *used;        /* [bytes / 4096] 1: may hold something else than zeros */
 	uint64_t dirty_first; /* every dirty sector is in [first, after) */
 	uint64_t dirty_after;
 	uint64_t bytes;
@@ -34,6 +36,9 @@ struct disk_fake {
 	struct fake_file files[DISK_FILE_COUNT];
 	struct inflight inflight[INFLIGHT_COUNT_MAX];
 	uint32_t inflight_count;
+	uint64_t next_ns;        /* smallest due_ns, UINT64_MAX = none */
+	uint64_t stall_until_ns; /* nothing completes before */
+	uint64_t completion_count;
 };
 
 /* splitmix64: small, and good enough to draw coins. */
@@ -75,6 +80,7 @@ disk_fake_create(const struct disk_fake_config *cfg)
 	d->cfg = *cfg;
 	d->random = cfg->seed;
 	d->fail_countdown = -1;
+	d->next_ns = UINT64_MAX;
 	return d;
 }
 
@@ -88,25 +94,82 @@ disk_fake_destroy(struct disk_fake *d)
 	free(d);
 }
 
+static void
+mark_used(struct fake_file *f, uint64_t offset, uint64_t bytes)
+{
+	uint64_t first = offset / PAGE_BYTES, last = (offset + bytes - 1) / PAGE_BYTES;
+
+	if (bytes == 0)
+		return;
+	memset(f->used + first, 1, last - first + 1);
+}
+
+static uint64_t
+page_count(const struct fake_file *f)
+{
+	return (f->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
+}
+
+static uint64_t
+page_bytes(const struct fake_file *f, uint64_t page)
+{
+	uint64_t left = f->bytes - page * PAGE_BYTES;
+
+	return left < PAGE_BYTES ? left : PAGE_BYTES;
+}
+
+/* Only pages that hold something in one of the two are touched. */
+static void
+assign_file(struct disk_fake *d, const struct disk_fake *from, enum disk_file file)
+{
+	struct fake_file *f = &d->files[file];
+	const struct fake_file *source = &from->files[file];
+
+	disk_fake_resize(d, file, source->bytes);
+	for (uint64_t page = 0; page < page_count(f); page++) {
+		uint64_t at = page * PAGE_BYTES, bytes = page_bytes(f, page);
+
+		if (source->used[page]) {
+			memcpy(f->seen + at, source->seen + at, bytes);
+			memcpy(f->stable + at, source->stable + at, bytes);
+		} else if (f->used[page]) {
+			memset(f->seen + at, 0, bytes);
+			memset(f->stable + at, 0, bytes);
+		}
+		f->used[page] = source->used[page];
+	}
+	if (f->bytes > 0)
+		memcpy(f->dirty, source->dirty, f->bytes / SECTOR_BYTES);
+	f->dirty_first = source->dirty_first;
+	f->dirty_after = source->dirty_after;
+}
+
+void
+disk_fake_assign(
+	struct disk_fake *d, const struct disk_fake *from, const struct disk_fake_config *cfg)
+{
+	d->cfg = *cfg;
+	d->random = cfg->seed;
+	d->now_ns = from->now_ns;
+	d->call_count = 0;
+	d->fail_countdown = -1;
+	d->has_failed = false;
+	d->inflight_count = 0;
+	d->next_ns = UINT64_MAX;
+	d->stall_until_ns = 0;
+	d->completion_count = 0;
+	for (int i = 0; i < DISK_FILE_COUNT; i++)
+		assign_file(d, from, (enum disk_file)i);
+}
+
 struct disk_fake *
 disk_fake_copy(const struct disk_fake *from, uint64_t seed)
 {
 	struct disk_fake *d = disk_fake_create(&from->cfg);
+	struct disk_fake_config cfg = from->cfg;
 
-	d->random = seed;
-	d->now_ns = from->now_ns;
-	for (int i = 0; i < DISK_FILE_COUNT; i++) {
-		const struct fake_file *f = &from->files[i];
-
-		disk_fake_resize(d, (enum disk_file)i, f->bytes);
-		if (f->bytes == 0)
-			continue;
-		memcpy(d->files[i].seen, f->seen, f->bytes);
-		memcpy(d->files[i].stable, f->stable, f->bytes);
-		memcpy(d->files[i].dirty, f->dirty, f->bytes / SECTOR_BYTES + 1);
-		d->files[i].dirty_first = f->dirty_first;
-		d->files[i].dirty_after = f->dirty_after;
-	}
+	cfg.seed = seed;
+	disk_fake_assign(d, from, &cfg);
 	return d;
 }
 
@@ -116,16 +179,37 @@ disk_fake_set_now(struct disk_fake *d, uint64_t now_ns)
 	d->now_ns = now_ns;
 }
 
+static void
+note_next(struct disk_fake *d)
+{
+	d->next_ns = UINT64_MAX;
+	for (uint32_t i = 0; i < d->inflight_count; i++)
+		if (d->inflight[i].due_ns < d->next_ns)
+			d->next_ns = d->inflight[i].due_ns;
+}
+
 uint64_t
 disk_fake_next_ns(const struct disk_fake *d)
 {
-	uint64_t next_ns = UINT64_MAX;
+	return d->next_ns;
+}
 
-	for (uint32_t i = 0; i < d->inflight_count; i++) {
-		if (d->inflight[i].due_ns < next_ns)
-			next_ns = d->inflight[i].due_ns;
-	}
-	return next_ns;
+void
+disk_fake_stall(struct disk_fake *d, uint64_t until_ns)
+{
+	d->stall_until_ns = until_ns;
+	for (uint32_t i = 0; i < d->inflight_count; i++)
+		if (d->inflight[i].due_ns < until_ns)
+			d->inflight[i].due_ns = until_ns;
+		else if (until_ns == 0 && d->inflight[i].due_ns > d->now_ns)
+			d->inflight[i].due_ns = d->now_ns;
+	note_next(d);
+}
+
+uint64_t
+disk_fake_completion_count(const struct disk_fake *d)
+{
+	return d->completion_count;
 }
 
 static void
@@ -165,6 +249,17 @@ make_dirty(struct fake_file *f, uint64_t offset, uint64_t bytes)
 		f->dirty_after = after;
 }
 
+static bool
+is_zero_over_unused(
+	const struct fake_file *f, uint64_t offset, const uint8_t *bytes, uint64_t count)
+{
+	uint64_t first = offset / PAGE_BYTES, last = (offset + count - 1) / PAGE_BYTES;
+
+	if (count == 0 || bytes[0] != 0 || memchr(f->used + first, 1, last - first + 1) != NULL)
+		return false;
+	return memcmp(bytes, bytes + 1, count - 1) == 0;
+}
+
 /* The request reaches the disk. @return its result */
 static int32_t
 carry_out(struct disk_fake *d, const struct inflight *io)
@@ -186,7 +281,10 @@ carry_out(struct disk_fake *d, const struct inflight *io)
 		memcpy(r->buffer, f->seen + r->offset_bytes, bytes);
 		return (int32_t)bytes;
 	}
+	if (is_zero_over_unused(f, r->offset_bytes, r->buffer, bytes))
+		return (int32_t)bytes; /* pre-writing: megabytes that change nothing */
 	memcpy(f->seen + r->offset_bytes, r->buffer, bytes);
+	mark_used(f, r->offset_bytes, bytes);
 	make_dirty(f, r->offset_bytes, bytes);
 	if (r->kind == DISK_WRITE_DURABLE) {
 		make_stable(f, r->offset_bytes, bytes);
@@ -204,6 +302,27 @@ disk_fake_kill_process(struct disk_fake *d)
 			(void)carry_out(d, &d->inflight[i]);
 	}
 	d->inflight_count = 0;
+	d->next_ns = UINT64_MAX;
+}
+
+/* Each sector that is not stable is kept or lost by itself. */
+static void
+settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page)
+{
+	uint64_t first = page * (PAGE_BYTES / SECTOR_BYTES);
+	uint64_t after = first + page_bytes(f, page) / SECTOR_BYTES;
+
+	for (uint64_t sector = first; sector < after; sector++) {
+		uint64_t at = sector * SECTOR_BYTES;
+
+		if (f->dirty[sector] == 0)
+			continue;
+		if (draw(d) & 1)
+			memcpy(f->stable + at, f->seen + at, SECTOR_BYTES);
+		else
+			memcpy(f->seen + at, f->stable + at, SECTOR_BYTES);
+		f->dirty[sector] = 0;
+	}
 }
 
 void
@@ -216,16 +335,10 @@ disk_fake_cut_power(struct disk_fake *d)
 	for (int i = 0; i < DISK_FILE_COUNT; i++) {
 		struct fake_file *f = &d->files[i];
 
-		for (uint64_t sector = 0; sector < f->bytes / SECTOR_BYTES; sector++) {
-			if (f->dirty[sector] == 0)
-				continue;
-			if (draw(d) & 1)
-				memcpy(f->stable + sector * SECTOR_BYTES,
-					f->seen + sector * SECTOR_BYTES, SECTOR_BYTES);
-			f->dirty[sector] = 0;
-		}
-		if (f->bytes > 0)
-			memcpy(f->seen, f->stable, f->bytes);
+		for (uint64_t page = 0; page < page_count(f); page++)
+			if (f->used[page])
+				settle_page(d, f, page);
+		f->dirty_first = f->dirty_after = 0;
 	}
 }
 
@@ -254,14 +367,29 @@ disk_fake_data(struct disk_fake *d, enum disk_file file, uint64_t *ret_bytes)
 {
 	if (ret_bytes != NULL)
 		*ret_bytes = d->files[file].bytes;
+	if (d->files[file].bytes > 0)
+		mark_used(&d->files[file], 0, d->files[file].bytes);
 	return d->files[file].seen;
 }
 
 void
 disk_fake_flip(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes, uint8_t mask)
 {
+	mark_used(&d->files[file], offset_bytes, 1);
 	d->files[file].seen[offset_bytes] ^= mask;
 	d->files[file].stable[offset_bytes] ^= mask;
+}
+
+/* Zeros that cost nothing until they are touched. */
+static uint8_t *
+grow(uint8_t *old, uint64_t old_bytes, uint64_t bytes)
+{
+	uint8_t *memory = must(calloc(1, bytes));
+
+	if (old_bytes > 0)
+		memcpy(memory, old, old_bytes < bytes ? old_bytes : bytes);
+	free(old);
+	return memory;
 }
 
 void
@@ -270,23 +398,21 @@ disk_fake_resize(struct disk_fake *d, enum disk_file file, uint64_t bytes)
 	struct fake_file *f = &d->files[file];
 	uint64_t old = f->bytes;
 
+	if (bytes == old)
+		return;
 	f->bytes = bytes;
 	if (bytes == 0) {
 		free(f->seen);
 		free(f->stable);
 		free(f->dirty);
+		free(f->used);
 		*f = (struct fake_file){ 0 };
 		return;
 	}
-	f->seen = must(realloc(f->seen, bytes));
-	f->stable = must(realloc(f->stable, bytes));
-	f->dirty = must(realloc(f->dirty, bytes / SECTOR_BYTES + 1));
-	if (bytes > old) {
-		memset(f->seen + old, 0, bytes - old);
-		memset(f->stable + old, 0, bytes - old);
-		memset(f->dirty + old / SECTOR_BYTES, 0,
-			bytes / SECTOR_BYTES + 1 - old / SECTOR_BYTES);
-	}
+	f->seen = grow(f->seen, old, bytes);
+	f->stable = grow(f->stable, old, bytes);
+	f->dirty = grow(f->dirty, old / SECTOR_BYTES, bytes / SECTOR_BYTES + 1);
+	f->used = grow(f->used, (old + PAGE_BYTES - 1) / PAGE_BYTES, page_count(f));
 }
 
 static int
@@ -341,17 +467,19 @@ fake_submit(void *disk, const struct disk_request *requests, uint32_t count)
 	for (; queued < count && d->inflight_count < INFLIGHT_COUNT_MAX; queued++) {
 		const struct disk_request *r = &requests[queued];
 		uint64_t spread = d->cfg.latency_ns_max - d->cfg.latency_ns_min;
+		uint64_t begin = d->now_ns > d->stall_until_ns ? d->now_ns : d->stall_until_ns;
 
 		if (r->offset_bytes % SECTOR_BYTES != 0 || r->bytes % SECTOR_BYTES != 0 ||
 			r->bytes == 0 || (uintptr_t)r->buffer % SECTOR_BYTES != 0)
 			abort(); /* direct I/O would refuse it */
 		d->inflight[d->inflight_count++] = (struct inflight){
 			.request = *r,
-			.due_ns = d->now_ns + d->cfg.latency_ns_min +
+			.due_ns = begin + d->cfg.latency_ns_min +
 				  (spread ? draw(d) % (spread + 1) : 0),
 			.rc = call(d),
 		};
 	}
+	note_next(d);
 	return queued;
 }
 
@@ -369,12 +497,11 @@ fake_reap(void *disk, struct disk_completion *ret, uint32_t count_max)
 
 	d->now_ns += d->cfg.reap_ns;
 	while (count < count_max && d->inflight_count > 0) {
-		uint64_t next_ns = disk_fake_next_ns(d);
 		uint32_t i = 0;
 
-		if (next_ns > d->now_ns)
+		if (d->next_ns > d->now_ns)
 			break;
-		while (d->inflight[i].due_ns != next_ns)
+		while (d->inflight[i].due_ns != d->next_ns)
 			i++;
 		ret[count++] = (struct disk_completion){
 			.token = d->inflight[i].request.token,
@@ -383,7 +510,9 @@ fake_reap(void *disk, struct disk_completion *ret, uint32_t count_max)
 		memmove(&d->inflight[i], &d->inflight[i + 1],
 			(d->inflight_count - i - 1) * sizeof(d->inflight[0]));
 		d->inflight_count--;
+		note_next(d);
 	}
+	d->completion_count += count;
 	return count;
 }
 

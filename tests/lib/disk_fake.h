@@ -9,7 +9,7 @@
  *
  * Time:   reap() returns what is due at now_ns. A simulator moves it by disk_fake_set_now(); a test sets
  *         `reap_ns`, and each reap() moves it.
- * Owner:  one thread. Memory: all files, twice.
+ * Owner:  one thread. Memory: all files, twice; what holds only zeros takes none.
  */
 #ifndef DECREE_TESTS_DISK_FAKE_H
 #define DECREE_TESTS_DISK_FAKE_H
@@ -35,10 +35,20 @@ void disk_fake_destroy(struct disk_fake *d);
 /** Same files, same cache, nothing in flight. */
 struct disk_fake *disk_fake_copy(const struct disk_fake *d, uint64_t seed);
 
+/** Make @p d what a new copy of @p from with this configuration would be; cheap if both hold little. */
+void disk_fake_assign(
+	struct disk_fake *d, const struct disk_fake *from, const struct disk_fake_config *cfg);
+
 void disk_fake_set_now(struct disk_fake *d, uint64_t now_ns);
 
 /** @return when the next request completes, UINT64_MAX if none is in flight */
 uint64_t disk_fake_next_ns(const struct disk_fake *d);
+
+/** Nothing completes before @p until_ns; 0: what waits completes now. */
+void disk_fake_stall(struct disk_fake *d, uint64_t until_ns);
+
+/** @return completions returned so far */
+uint64_t disk_fake_completion_count(const struct disk_fake *d);
 
 /** Power cut: see above. Nothing is in flight afterwards, no completion is returned. */
 void disk_fake_cut_power(struct disk_fake *d);

@@ -1,32 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must hold after every step. The oracle listens to what nodes say and do, and knows nothing of how they
+ * came to it. Each check costs O(1) per event.
+ *
+ *   said      one value per (slot, ballot); what q2 nodes accepted at one ballot is chosen, and every higher
+ *             ballot proposes just that (S1, S2)
+ *   durable   a node that comes back stands by every promise and every acceptance that it ever sent (S4)
+ *   applied   the chosen value of each slot, in order, the same commands everywhere, each once (S3, S4)
+ *   answered  only what was executed
+ */
 #include "tests/sim/sim.h"
 
 #include "base/bytes.h"
 
+void
+oracle_create(struct sim *sim)
+{
+	struct sim_oracle *o = &sim->oracle;
+
+	o->chosen = calloc(SIM_SLOT_MAX, sizeof(*o->chosen));
+	o->order = calloc(SIM_COMMAND_MAX, sizeof(*o->order));
+	o->values = calloc(SIM_VALUE_COUNT, sizeof(*o->values));
+	o->value_first = calloc(SIM_SLOT_MAX, sizeof(*o->value_first));
+	o->executed = calloc(SIM_PROPOSER_MAX, sizeof(*o->executed));
+	o->sessions = calloc(SIM_PROPOSER_MAX, sizeof(*o->sessions));
+}
+
+void
+oracle_reset(struct sim *sim)
+{
+	struct sim_oracle *o = &sim->oracle;
+
+	memset(o->chosen, 0, (o->slot_high + 1) * sizeof(*o->chosen));
+	memset(o->value_first, 0, (o->slot_high + 1) * sizeof(*o->value_first));
+	memset(o->executed, 0, SIM_PROPOSER_MAX * sizeof(*o->executed));
+	memset(o->sessions, 0, SIM_PROPOSER_MAX * sizeof(*o->sessions));
+	o->value_count = 0;
+	o->slot_high = 0;
+	o->chosen_last = 0;
+	o->order_count = 0;
+	o->acked_count = 0;
+	o->leader_changes = 0;
+}
+
+static void
+note_slot(struct sim *sim, uint64_t slot)
+{
+	sim_check(sim, slot < SIM_SLOT_MAX, "the run outgrew the oracle");
+	if (sim->oracle.slot_high < slot)
+		sim->oracle.slot_high = slot;
+}
+
 /* ---- what is said must stay true ---- */
 
 static struct sim_value *
-value_place_of(struct sim *sim, uint64_t slot, uint64_t ballot)
+value_find(struct sim *sim, uint64_t slot, uint64_t ballot)
 {
-	uint64_t hash = (slot * 0x9e3779b97f4a7c15ull) ^ (ballot * 0xc2b2ae3d27d4eb4full);
-	uint32_t i = (uint32_t)(hash >> 40) & (SIM_VALUE_COUNT - 1);
+	struct sim_oracle *o = &sim->oracle;
 
-	while (sim->oracle.values[i].slot != 0 &&
-		(sim->oracle.values[i].slot != slot || sim->oracle.values[i].ballot != ballot))
-		i = (i + 1) & (SIM_VALUE_COUNT - 1);
-	return &sim->oracle.values[i];
+	for (uint32_t i = o->value_first[slot]; i != 0; i = o->values[i - 1].next)
+		if (o->values[i - 1].ballot == ballot)
+			return &o->values[i - 1];
+	return NULL;
+}
+
+static struct sim_value *
+value_add(struct sim *sim, uint64_t slot, uint64_t ballot, struct decree_digest digest)
+{
+	struct sim_oracle *o = &sim->oracle;
+
+	sim_check(sim, o->value_count < SIM_VALUE_COUNT, "the run outgrew the oracle");
+	struct sim_value *v = &o->values[o->value_count++];
+	*v = (struct sim_value){ .ballot = ballot, .digest = digest, .next = o->value_first[slot] };
+	o->value_first[slot] = o->value_count;
+	return v;
+}
+
+/* Every ballot above the one that chose it must propose the same. */
+static void
+check_higher_ballot(struct sim *sim, uint64_t slot, const struct sim_value *v)
+{
+	const struct sim_chosen *c = &sim->oracle.chosen[slot];
+
+	sim_check(sim,
+		!c->is_known || c->ballot == 0 || v->ballot < c->ballot ||
+			digest_eq(v->digest, c->digest),
+		"slot %lu: ballot %lu.%lu proposes something else than what %lu.%lu chose", slot,
+		v->ballot >> 16, v->ballot & 0xffff, c->ballot >> 16, c->ballot & 0xffff);
 }
 
 /* S1: one value per (slot, ballot). */
 static void
-check_one_value(struct sim *sim, const struct eng_msg *m)
+note_proposed(struct sim *sim, const struct eng_msg *m)
 {
-	struct sim_value *v = value_place_of(sim, m->accept.slot.n, m->ballot.n);
+	uint64_t slot = m->accept.slot.n;
 
-	if (v->slot == 0)
-		*v = (struct sim_value){ m->accept.slot.n, m->ballot.n, m->accept.digest };
+	note_slot(sim, slot);
+	struct sim_value *v = value_find(sim, slot, m->ballot.n);
+	if (v == NULL) {
+		v = value_add(sim, slot, m->ballot.n, m->accept.digest);
+		check_higher_ballot(sim, slot, v);
+	}
 	sim_check(sim, digest_eq(v->digest, m->accept.digest),
-		"slot %lu has two values at ballot %lx", m->accept.slot.n, m->ballot.n);
+		"slot %lu has two values at ballot %lu.%lu", slot, m->ballot.n >> 16,
+		m->ballot.n & 0xffff);
 }
 
 static void
@@ -36,13 +113,74 @@ note_promised(struct sim_node *n, struct decree_ballot ballot)
 		n->promised_said = ballot;
 }
 
+/* The proposer's own vote is no message: it counts when its record is durable. */
+static bool
+is_owner_vote_durable(const struct sim *sim, uint64_t slot, uint64_t ballot)
+{
+	const struct sim_node *owner = &sim->nodes[ballot & 0xffff];
+
+	if (!owner->is_up)
+		return false;
+	const struct eng_replica *r = sim_replica(owner);
+	const struct entry *e = entry_find(r, (struct decree_slot){ slot });
+	return e != NULL && e->vballot.n == ballot && e->persist_seq <= r->persisted;
+}
+
+/* S2: a quorum has accepted it; from here on nothing else may ever be chosen, or even proposed above. */
+static void
+note_chosen(struct sim *sim, uint64_t slot, const struct sim_value *v)
+{
+	struct sim_oracle *o = &sim->oracle;
+	struct sim_chosen *c = &o->chosen[slot];
+
+	sim_check(sim, !c->is_known || digest_eq(c->digest, v->digest),
+		"slot %lu has two chosen values, at ballots %lu.%lu and %lu.%lu", slot,
+		c->ballot >> 16, c->ballot & 0xffff, v->ballot >> 16, v->ballot & 0xffff);
+	if (c->is_known && c->ballot != 0 && c->ballot <= v->ballot)
+		return;
+	*c = (struct sim_chosen){ .digest = v->digest, .ballot = v->ballot, .is_known = true };
+	for (uint32_t i = o->value_first[slot]; i != 0; i = o->values[i - 1].next)
+		check_higher_ballot(sim, slot, &o->values[i - 1]);
+}
+
+static void
+note_vote(struct sim *sim, struct sim_node *n, uint64_t slot, uint64_t ballot)
+{
+	struct sim_value *v = value_find(sim, slot, ballot);
+
+	sim_check(sim, v != NULL,
+		"node %u accepted slot %lu at ballot %lu.%lu, which nobody proposed", n->id, slot,
+		ballot >> 16, ballot & 0xffff);
+	v->votes |= 1u << n->id;
+	uint32_t others = (uint32_t)__builtin_popcount(v->votes & ~(1u << (ballot & 0xffff)));
+	if (others >= sim->q2 ||
+		(others + 1 == sim->q2 && is_owner_vote_durable(sim, slot, ballot)))
+		note_chosen(sim, slot, v);
+}
+
+static void
+note_accepted_slot(struct sim *sim, struct sim_node *n, uint64_t slot, struct decree_ballot ballot)
+{
+	note_slot(sim, slot);
+	if (n->accepted_last < slot)
+		n->accepted_last = slot;
+	if (n->accepted_said[slot].n >= ballot.n)
+		return;
+	n->accepted_said[slot] = ballot;
+	note_vote(sim, n, slot, ballot.n);
+}
+
 static void
 note_accepted(struct sim *sim, struct sim_node *n, const struct eng_msg *m)
 {
-	sim_check(sim, m->accepted.after.n < SIM_SLOT_MAX, "the run outgrew the oracle");
 	for (uint64_t slot = m->accepted.start.n; slot < m->accepted.after.n; slot++)
-		if (n->accepted_said[slot].n < m->ballot.n)
-			n->accepted_said[slot] = m->ballot;
+		note_accepted_slot(sim, n, slot, m->ballot);
+	for (uint32_t word = 0; word < 4; word++)
+		for (uint64_t bits = m->accepted.sack[word]; bits != 0; bits &= bits - 1)
+			note_accepted_slot(sim, n,
+				m->accepted.after.n + 1 + word * 64 +
+					(uint64_t)__builtin_ctzll(bits),
+				m->ballot);
 }
 
 void
@@ -50,35 +188,38 @@ oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32
 {
 	struct eng_msg m;
 
-	if (data[0] >= 64 || eng_msg_decode(data, bytes, &m) != 0)
+	if (data[0] != ENG_MSG_ACCEPT && data[0] != ENG_MSG_ACCEPTED &&
+		data[0] != ENG_MSG_PROMISE && data[0] != ENG_MSG_PREPARE)
 		return;
+	if (eng_msg_decode(data, bytes, &m) != 0)
+		sim_check(sim, false, "node %u sends what it could not read", n->id);
 	switch (m.type) {
-	case ENG_MSG_ACCEPT: check_one_value(sim, &m); break;
+	case ENG_MSG_ACCEPT: note_proposed(sim, &m); break;
 	case ENG_MSG_ACCEPTED:
 		note_promised(n, m.ballot);
 		note_accepted(sim, n, &m);
 		break;
-	case ENG_MSG_PROMISE:
-	case ENG_MSG_PREPARE: note_promised(n, m.ballot); break;
-	default: break;
+	default: note_promised(n, m.ballot); break;
 	}
 }
 
 void
 oracle_on_recovered(struct sim *sim, struct sim_node *n)
 {
-	const struct eng_replica *r = shard_replica(n->shard, 0);
+	const struct eng_replica *r = sim_replica(n);
 
 	sim_check(sim, r->promised.n >= n->promised_said.n,
-		"node %u promised %lx and came back with %lx", n->id, n->promised_said.n,
-		r->promised.n);
-	for (uint64_t slot = r->chosen.n + 1; slot < SIM_SLOT_MAX; slot++) {
+		"node %u promised %lu.%lu and came back with %lu.%lu", n->id,
+		n->promised_said.n >> 16, n->promised_said.n & 0xffff, r->promised.n >> 16,
+		r->promised.n & 0xffff);
+	for (uint64_t slot = r->chosen.n + 1; slot <= n->accepted_last; slot++) {
 		struct decree_ballot said = n->accepted_said[slot];
 		if (said.n == 0)
 			continue;
 		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
 		sim_check(sim, e != NULL && (e->decided || e->vballot.n >= said.n),
-			"node %u had accepted slot %lu at %lx and forgot it", n->id, slot, said.n);
+			"node %u had accepted slot %lu at %lu.%lu and forgot it", n->id, slot,
+			said.n >> 16, said.n & 0xffff);
 	}
 }
 
@@ -88,19 +229,21 @@ void
 oracle_on_applied(
 	struct sim *sim, struct sim_node *n, struct decree_slot first, struct decree_slot after)
 {
-	const struct eng_replica *r = shard_replica(n->shard, 0);
+	const struct eng_replica *r = sim_replica(n);
 
 	for (uint64_t slot = first.n; slot < after.n; slot++) {
-		uint32_t bytes;
-		sim_check(sim, slot < SIM_SLOT_MAX, "the run outgrew the oracle");
-		const uint8_t *value = eng_value(r, (struct decree_slot){ slot }, &bytes);
-		struct decree_digest d = base_digest(value, bytes);
+		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
+		struct sim_chosen *c = &sim->oracle.chosen[slot];
+
+		note_slot(sim, slot);
+		decree_assert(e != NULL);
 		if (sim->oracle.chosen_last < slot) {
 			sim_check(sim, slot == sim->oracle.chosen_last + 1, "slots out of order");
-			sim->oracle.chosen[slot] = d;
 			sim->oracle.chosen_last = slot;
 		}
-		sim_check(sim, digest_eq(sim->oracle.chosen[slot], d),
+		if (!c->is_known)
+			*c = (struct sim_chosen){ .digest = e->digest, .is_known = true };
+		sim_check(sim, digest_eq(c->digest, e->digest),
 			"node %u applies another value in slot %lu", n->id, slot);
 	}
 }
@@ -108,21 +251,29 @@ oracle_on_applied(
 static uint64_t
 proposer_of(const struct decree_command *c)
 {
-	return c->bytes >= 16 ? load_u64(c->body) : 0;
+	uint64_t id = c->bytes >= 16 ? load_u64(c->body) : 0;
+
+	return id < SIM_PROPOSER_MAX ? id : 0;
 }
 
+/* The first node to execute it: exactly once, in its session's order, and as it was proposed. */
 static void
-check_once(struct sim *sim, const struct decree_command *c)
+note_executed(struct sim *sim, const struct decree_command *c, struct decree_digest digest)
 {
-	for (uint64_t i = sim->oracle.order_count; i-- > 0;) {
-		const struct sim_order *o = &sim->oracle.order[i];
-		if (o->session.n != c->session.n)
-			continue;
-		sim_check(sim, o->seq + 1 == c->seq, "session %lx executed %lu after %lu",
-			c->session.n, c->seq, o->seq);
-		return;
-	}
-	sim_check(sim, c->seq == 1, "session %lx began with %lu", c->session.n, c->seq);
+	struct sim_oracle *o = &sim->oracle;
+	uint64_t id = proposer_of(c);
+
+	sim_check(sim, o->order_count < SIM_COMMAND_MAX, "the run outgrew the oracle");
+	sim_check(sim, id != 0 && load_u64((const uint8_t *)c->body + 8) == c->seq,
+		"slot %lu holds a command that nobody proposed", c->slot.n);
+	sim_check(sim, o->executed[id] + 1 == c->seq,
+		"command %lu of proposer %lu executed twice or out of order", c->seq, id);
+	if (c->seq == 1)
+		o->sessions[id] = c->session;
+	sim_check(sim, o->sessions[id].n == c->session.n, "proposer %lu has two sessions", id);
+	o->executed[id] = c->seq;
+	o->order[o->order_count++] =
+		(struct sim_order){ c->slot, c->index, c->session, c->seq, id, digest };
 }
 
 void
@@ -131,27 +282,15 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 	struct sim_oracle *o = &sim->oracle;
 	struct decree_digest d = base_digest(c->body, c->bytes);
 
-	if (n->applied_count == o->order_count) {
-		sim_check(sim, o->order_count < SIM_COMMAND_MAX, "the run outgrew the oracle");
-		check_once(sim, c);
-		o->order[o->order_count++] = (struct sim_order){ c->slot, c->index, c->session,
-			c->seq, proposer_of(c), d };
-		sim_check(sim,
-			proposer_of(c) != 0 && load_u64((const uint8_t *)c->body + 8) == c->seq,
-			"slot %lu holds a command that nobody proposed", c->slot.n);
-		sim_check(sim, o->executed[proposer_of(c)] + 1 == c->seq,
-			"command %lu of proposer %lu executed twice or out of order", c->seq,
-			proposer_of(c));
-		o->executed[proposer_of(c)] = c->seq;
-	}
+	if (n->applied_count == o->order_count)
+		note_executed(sim, c, d);
 	const struct sim_order *first = &o->order[n->applied_count++];
 	sim_check(sim,
 		first->slot.n == c->slot.n && first->index == c->index &&
 			first->session.n == c->session.n && first->seq == c->seq &&
 			digest_eq(first->digest, d),
 		"node %u executes another command in slot %lu", n->id, c->slot.n);
-	struct decree_digest both[2] = { n->digest, d };
-	n->digest = base_digest(both, sizeof(both));
+	n->digest.lo = (n->digest.lo ^ d.lo) * 0x9e3779b97f4a7c15ull + d.hi;
 }
 
 void
@@ -162,9 +301,10 @@ oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq)
 		"command %lu of proposer %lu was acknowledged and never executed", seq, proposer);
 }
 
-/* What a person wants to see of a run that got stuck. */
-static void
-print_nodes(const struct sim *sim)
+/* ---- at the end ---- */
+
+void
+oracle_print_nodes(const struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
@@ -173,13 +313,13 @@ print_nodes(const struct sim *sim)
 			fprintf(stderr, "node %u: down\n", id);
 			continue;
 		}
-		eng_status(shard_replica(n->shard, 0), &st);
+		eng_status(sim_replica(n), &st);
 		fprintf(stderr,
-			"node %u: role %d ready %d leader %u ballot %lx promised %lx chosen %lu "
-			"last %lu "
-			"executed %lu, proposer made %lu popped %lu done %lu\n",
-			id, st.role, st.ready, st.leader, st.ballot.n, st.promised.n, st.chosen.n,
-			st.last.n, n->applied_count, n->proposer.seq_made, n->proposer.seq_popped,
+			"node %u: role %d ready %d leader %u ballot %lu.%lu promised %lu.%lu "
+			"chosen %lu last %lu executed %lu, proposer made %lu popped %lu done %lu\n",
+			id, st.role, st.ready, st.leader, st.ballot.n >> 16, st.ballot.n & 0xffff,
+			st.promised.n >> 16, st.promised.n & 0xffff, st.chosen.n, st.last.n,
+			n->applied_count, n->proposer.seq_made, n->proposer.seq_popped,
 			n->proposer.seq_done);
 	}
 }
@@ -187,14 +327,15 @@ print_nodes(const struct sim *sim)
 bool
 oracle_is_calm(const struct sim *sim)
 {
-	bool is_calm = sim_leader(sim) != 0 && workload_is_done(sim);
-
-	for (uint16_t id = 1; id <= sim->node_count; id++)
-		is_calm &=
-			sim->nodes[id].is_up &&
-			sim->nodes[id].applied_count == sim->oracle.order_count &&
-			shard_replica(sim->nodes[id].shard, 0)->chosen.n == sim->oracle.chosen_last;
-	return is_calm;
+	if (sim_leader(sim) == 0 || !workload_is_done(sim))
+		return false;
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		const struct sim_node *n = &sim->nodes[id];
+		if (!n->is_up || n->applied_count != sim->oracle.order_count ||
+			sim_replica(n)->chosen.n != sim->oracle.chosen_last)
+			return false;
+	}
+	return true;
 }
 
 void
@@ -203,16 +344,16 @@ oracle_check_calm(struct sim *sim)
 	const struct sim_oracle *o = &sim->oracle;
 
 	if (!oracle_is_calm(sim))
-		print_nodes(sim);
+		oracle_print_nodes(sim);
 	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
 	sim_check(sim, workload_is_done(sim),
 		"commands are stuck although nothing is wrong any more");
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		const struct eng_replica *r = shard_replica(n->shard, 0);
 		sim_check(sim, n->is_up, "node %u is down", id);
-		sim_check(sim, r->chosen.n == o->chosen_last, "node %u has chosen %lu of %lu", id,
-			r->chosen.n, o->chosen_last);
+		sim_check(sim, sim_replica(n)->chosen.n == o->chosen_last,
+			"node %u has chosen %lu of %lu", id, sim_replica(n)->chosen.n,
+			o->chosen_last);
 		sim_check(sim, n->applied_count == o->order_count, "node %u executed %lu of %lu",
 			id, n->applied_count, o->order_count);
 	}

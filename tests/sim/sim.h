@@ -4,11 +4,22 @@
  * A whole cluster in one thread and in virtual time: the production loop, core and log on a simulated
  * network, disk and clock. One seed decides everything; the same seed gives the same run, byte for byte.
  *
- *   world.c     nodes, frames in flight, the order in which things happen
- *   faults.c    what goes wrong, drawn once per seed (swarm testing) and then event by event
+ *   main.c      options, many seeds, the summary
+ *   run.c       one run: safety, then liveness with a quorum, then everybody
+ *   world.c     the order in which things happen
+ *   node.c      one node: start, crash, and the tables that its loop reaches the world through
+ *   frames.c    frames in flight
+ *   memory.c    the memory of logs, recycled
+ *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
+ *   faults_*.c  what each kind does: network, disk, processes, clocks
  *   oracle.c    what must hold after every step
  *   workload.c  proposers and their commands
- *   main.c      options, one line per failing seed
+ *
+ * A world is built once per process and reset for each seed: only what the last run touched is cleared. No
+ * result depends on what ran before.
+ *
+ * Units: virtual nanoseconds. A node has a clock of its own (faults_clock.c); everything here is in the
+ * simulator's time unless it says otherwise.
  */
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
@@ -21,6 +32,7 @@
 #include "tests/lib/disk_fake.h"
 #include "wal/wal.h"
 
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,46 +44,109 @@
 #define SIM_FRAME_BYTES   640
 #define SIM_SLOT_BYTES    320
 #define SIM_COMMAND_BYTES 12000 /* more than a window of slots */
-#define SIM_POOL_COUNT    128   /* empty frames of one node */
+#define SIM_FRAME_COUNT   4096  /* in the whole world; when there are no more, frames are lost */
+#define SIM_NODE_FRAMES   192   /* taken by one node at a time */
 #define SIM_INBOX_COUNT   64    /* frames that arrived and were not received yet; more are lost */
-#define SIM_SESSION_COUNT 128
+#define SIM_SESSION_COUNT 64
 #define SIM_IN_FLIGHT     32         /* commands of one proposer */
-#define SIM_LOG_BYTES     (6u << 20) /* room for a run: a full log refuses commands for good */
+#define SIM_LOG_BYTES     (4u << 20) /* room for a run: a full log refuses commands for good */
+#define SIM_WINDOW_BYTES  (512u << 10)
+
+#define SIM_SLOT_MAX     16384
+#define SIM_COMMAND_MAX  65536
+#define SIM_PROPOSER_MAX 4096
+#define SIM_VALUE_COUNT  65536 /* (slot, ballot) pairs of a run */
 
 struct sim;
+struct sim_node;
+
+/* ---- faults: faults.c ---- */
+
+enum fault_kind {
+	/* faults_net.c */
+	FAULT_LOSS = 0,
+	FAULT_DUPLICATE,
+	FAULT_CORRUPT,
+	FAULT_SLOW_FRAME,
+	FAULT_REPLAY,
+	FAULT_CLOG,
+	FAULT_PARTITION,
+	/* faults_process.c */
+	FAULT_CRASH,
+	FAULT_CRASH_INSIDE,
+	FAULT_CRASH_LOOP,
+	FAULT_CRASH_ALL,
+	FAULT_PAUSE,
+	/* faults_disk.c */
+	FAULT_DISK_SLOW,
+	FAULT_DISK_HANG,
+	FAULT_DISK_ERROR,
+	/* faults_clock.c */
+	FAULT_DRIFT,
+	FAULT_JUMP,
+	FAULT_KIND_COUNT,
+};
+
+/* One row of the table of kinds. */
+struct fault {
+	const char *name; /* for --without and for the story */
+	const char *text; /* for --help */
+	uint32_t percent; /* of the seeds have it */
+
+	/** Decide how bad it is in this seed's world. May be NULL. */
+	void (*draw)(struct sim *sim);
+
+	/** It strikes once. NULL: a fault that is there all the time, see draw. */
+	void (*strike)(struct sim *sim);
+	uint32_t every_min; /* between two strikes of it on average, in tenths of T: drawn from */
+	uint32_t every_max; /* [every_min, every_max] */
+};
+
+extern const struct fault sim_fault_table[FAULT_KIND_COUNT];
 
 /* What this seed's world is like. */
 struct sim_faults {
+	bool has[FAULT_KIND_COUNT];
+	uint64_t every_ns[FAULT_KIND_COUNT];
+	uint64_t next_ns[FAULT_KIND_COUNT]; /* UINT64_MAX = never */
+	uint64_t first_ns;                  /* smallest of next_ns and heal_ns */
 	uint32_t loss_ppm;
 	uint32_t duplicate_ppm;
-	uint32_t
-		corrupt_ppm; /* a byte is changed on the way; authentication would catch it, here the oracle drops it */
+	uint32_t corrupt_ppm; /* a byte is changed; who decodes it anyway would believe a lie */
+	uint32_t slow_ppm;    /* frames that take up to slow_ns_max: reordering across elections */
+	uint64_t slow_ns_max;
 	uint64_t delay_ns_min;
 	uint64_t delay_ns_max;
-	uint32_t slow_ppm; /* frames that take up to slow_ns_max: reordering across elections */
-	uint64_t slow_ns_max;
 	uint64_t disk_ns_min;
 	uint64_t disk_ns_max;
-	uint64_t crash_every_ns;    /* mean; 0 = never */
 	uint32_t power_cut_percent; /* of crashes; the others are kill -9 */
 	uint64_t down_ns_max;
-	uint64_t pause_every_ns;
 	uint64_t pause_ns_max;
-	uint64_t cut_every_ns;
+	uint64_t heal_ns; /* the links heal then */
 	uint64_t cut_ns_max;
-	uint64_t crash_all_every_ns;
-	uint64_t disk_stall_every_ns;
-	uint64_t disk_stall_ns_max;
+	uint32_t drift_ppm_max;
+	uint32_t strike_count; /* so far; the number of an occurrence, for --only-faults */
 };
 
+/* ---- frames: frames.c ---- */
+
 struct sim_frame {
-	uint64_t due_ns;
 	uint64_t number; /* breaks ties: equal times keep their order */
 	uint16_t src;
 	uint16_t dst;
+	uint16_t holder; /* node whose loop has it; 0: in flight or free */
+	uint16_t next;   /* of the list of free ones */
 	uint32_t bytes;
 	uint8_t data[SIM_FRAME_BYTES];
 };
+
+struct sim_flight { /* one entry of the heap, by (due_ns, number) */
+	uint64_t due_ns;
+	uint64_t number;
+	struct sim_frame *frame;
+};
+
+/* ---- workload.c ---- */
 
 struct sim_command {
 	uint64_t seq; /* 0 = free */
@@ -83,7 +158,6 @@ struct sim_command {
 struct sim_proposer {
 	uint64_t id; /* unique in the run */
 	bool is_open;
-	uint16_t node;
 	int gateway;
 	uint64_t seq_made;
 	uint64_t seq_popped;
@@ -92,40 +166,62 @@ struct sim_proposer {
 	struct sim_command window[SIM_IN_FLIGHT];
 };
 
+/* What one seed asks of the cluster. */
+struct sim_load {
+	uint64_t every_ns; /* between two commands of one proposer, at most */
+	uint32_t burst_max;
+	uint32_t bytes_max;    /* of an ordinary command */
+	uint32_t large_one_in; /* commands that need several slots */
+	uint32_t large_bytes_max;
+};
+
+/* ---- node.c ---- */
+
 struct sim_node {
 	uint16_t id;
 	bool is_up;
-	bool is_dead;      /* halted or log failed: must not happen unless the faults explain it */
-	uint64_t up_at_ns; /* restart then, if down */
+	uint64_t next_ns;  /* something is due then; see sim_node_touch() */
+	uint64_t up_at_ns; /* restart then, if down; UINT64_MAX = not by itself */
 	uint64_t paused_until_ns;
-	uint64_t turn_at_ns; /* next turn even if nothing arrives */
+	uint64_t turn_at_ns;       /* next turn even if nothing arrives */
+	uint64_t wake_ns;          /* its loop's next timer */
+	uint64_t poll_ns;          /* after a turn that left something undone */
+	uint64_t completion_count; /* of its disk, counted so far */
 	uint64_t boot_count;
+	uint32_t crash_after; /* dies inside a turn, at this many more points; 0 = not planned */
 	struct disk_fake *disk;
 	struct wal *wal;
 	struct shard *shard;
-	void *memory;
+	uint8_t *memory; /* reserved once; given to each life's shard */
+	size_t memory_bytes;
 	struct eng_config group;
 	struct sim *sim;
 	struct sim_proposer proposer;
-	/* frames */
-	struct sim_frame *inbox; /* [SIM_INBOX_COUNT] */
+	jmp_buf out; /* of a turn: a crash inside */
+
+	/* clock: reads clock_ns at clock_from_ns, and runs at 1 + drift_ppm / 1e6 */
+	uint64_t clock_ns;
+	uint64_t clock_from_ns;
+	int64_t drift_ppm;
+
+	/* frames that arrived */
+	struct sim_frame *inbox[SIM_INBOX_COUNT];
 	uint32_t inbox_first;
 	uint32_t inbox_count;
-	uint8_t *pool; /* [SIM_POOL_COUNT][SIM_FRAME_BYTES] */
-	uint16_t pool_free[SIM_POOL_COUNT];
-	uint32_t pool_free_count;
+	uint32_t held_count; /* frames that its loop has */
+
 	/* state machine */
 	uint64_t applied_count; /* place in the oracle's order */
 	struct decree_digest digest;
 	uint64_t cluster_ns;
+
 	/* what the rest of the world has heard from it (survives crashes) */
 	struct decree_ballot promised_said;
 	struct decree_ballot *accepted_said; /* [SIM_SLOT_MAX] by slot */
+	uint64_t accepted_last;              /* highest slot in it */
 };
 
-#define SIM_SLOT_MAX     16384
-#define SIM_COMMAND_MAX  65536
-#define SIM_PROPOSER_MAX 4096
+/* ---- oracle.c ---- */
 
 struct sim_order { /* one executed command, in the order of the log */
 	struct decree_slot slot;
@@ -136,93 +232,202 @@ struct sim_order { /* one executed command, in the order of the log */
 	struct decree_digest digest;
 };
 
-struct sim_value { /* (slot, ballot) -> digest, open addressing */
-	uint64_t slot;
+struct sim_value { /* one (slot, ballot) that was proposed */
 	uint64_t ballot;
 	struct decree_digest digest;
+	uint32_t votes; /* bit per node that said Accepted */
+	uint32_t next;  /* another ballot of this slot: its place + 1; 0 = none */
+};
+
+struct sim_chosen {
+	struct decree_digest digest;
+	uint64_t
+		ballot; /* a quorum was seen to vote for it at this one; 0: known by its application */
+	bool is_known;
 };
 
 struct sim_oracle {
-	struct decree_digest chosen[SIM_SLOT_MAX];
-	uint64_t chosen_last;
-	struct sim_order *order; /* [SIM_COMMAND_MAX] */
+	struct sim_chosen *chosen; /* [SIM_SLOT_MAX] */
+	uint64_t chosen_last;      /* highest that anybody applied */
+	struct sim_order *order;   /* [SIM_COMMAND_MAX] */
 	uint64_t order_count;
-	struct sim_value *values; /* [SIM_VALUE_COUNT] */
-	uint64_t *executed;       /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
+	struct sim_value *values; /* [value_count <= SIM_VALUE_COUNT] */
+	uint32_t value_count;
+	uint32_t *value_first;           /* [SIM_SLOT_MAX] place + 1; 0 = none */
+	uint64_t slot_high;              /* highest slot that has one */
+	uint64_t *executed;              /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
+	struct decree_session *sessions; /* [SIM_PROPOSER_MAX] of each proposer */
 	uint64_t acked_count;
 	uint64_t leader_changes;
 };
-#define SIM_VALUE_COUNT (1u << 18)
+
+/* ---- world.c ---- */
+
+/* What happened; see --help for what an event is. */
+struct sim_count {
+	uint64_t frames, completions, timers, commands; /* their sum is the number of events */
+	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
+};
+
+struct sim_options {
+	uint64_t seed;
+	uint32_t node_count;  /* 0: drawn */
+	uint64_t event_count; /* of the part with faults */
+	bool trace;
+	bool without[FAULT_KIND_COUNT]; /* kinds that are switched off */
+	const uint32_t *only_faults; /* [only_count] ascending numbers of occurrences; NULL: all */
+	uint32_t only_count;
+};
 
 struct sim {
-	uint64_t seed;
-	uint64_t random;
+	struct sim_options options;
+	uint64_t random_load;
+	uint64_t random_net;
+	uint64_t random_faults;
+	uint64_t random_nodes;
 	uint64_t now_ns;
-	uint64_t events;
+	uint64_t election_ns; /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;
-	bool trace;
-	bool is_calm; /* the faults have stopped */
+	uint32_t q1, q2;
+	uint32_t alpha, window_slots, ring_slots;
+	uint64_t event_limit; /* sim_run_until() ends there too */
+	bool is_calm;         /* the faults have stopped */
+	bool is_silent;       /* no more new commands */
 	struct sim_faults faults;
-	struct sim_node nodes[SIM_NODE_MAX + 1];         /* by id, from 1 */
-	bool is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
-	uint64_t heal_at_ns;
-	uint64_t next_crash_ns, next_pause_ns, next_cut_ns, next_crash_all_ns, next_stall_ns;
-	struct sim_frame **heap; /* [heap_count] by (due_ns, number) */
+	struct sim_load load;
+	struct sim_node nodes[SIM_NODE_MAX + 1];                    /* by id, from 1 */
+	uint8_t is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1];         /* [from][to] */
+	uint64_t clog_until_ns[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* frames wait till then */
+	struct disk_fake *blanks[SIM_NODE_MAX + 1];                 /* by id: a formatted disk */
+	struct sim_frame *frames;                                   /* [SIM_FRAME_COUNT] */
+	uint16_t frame_free;     /* first free one + 1; 0 = none */
+	struct sim_flight *heap; /* [heap_count <= SIM_FRAME_COUNT] */
 	uint32_t heap_count;
-	uint32_t heap_max;
 	uint64_t frame_number;
+	struct sim_frame *recorded; /* [SIM_RECORDED_COUNT] old frames, for a replay */
+	uint32_t recorded_count;
 	uint64_t proposer_number;
 	struct sim_oracle oracle;
-	struct { /* what happened, for the summary */
-		uint64_t crashes, power_cuts, pauses, cuts, stalls, lost, sent, commands, turns;
-	} count;
+	struct sim_count count;
 };
+#define SIM_RECORDED_COUNT 64
+
+void sim_trace_line(const struct sim *sim, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #define sim_trace(sim, ...)                                                                        \
 	do {                                                                                       \
-		if ((sim)->trace) {                                                                \
-			printf("%10.3f ms  ", (double)(sim)->now_ns / 1e6);                        \
-			printf(__VA_ARGS__);                                                       \
-			printf("\n");                                                              \
-		}                                                                                  \
+		if ((sim)->options.trace)                                                          \
+			sim_trace_line(sim, __VA_ARGS__);                                          \
 	} while (0)
 
-/* The seed must be in the message: it is the bug report. */
+/** The seed must be in the message: it is the bug report. Ends the process with status 1. */
+void sim_fail(const struct sim *sim, const char *condition, const char *format, ...)
+	__attribute__((format(printf, 3, 4), noreturn));
+
 #define sim_check(sim, condition, ...)                                                             \
 	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fflush(stdout);                                                            \
-			fprintf(stderr, "FAILED seed %lu at %.3f ms: %s: ", (sim)->seed,           \
-				(double)(sim)->now_ns / 1e6, #condition);                          \
-			fprintf(stderr, __VA_ARGS__);                                              \
-			fprintf(stderr, "\n");                                                     \
-			exit(1);                                                                   \
-		}                                                                                  \
+		if (__builtin_expect(!(condition), 0))                                             \
+			sim_fail(sim, #condition, __VA_ARGS__);                                    \
 	} while (0)
 
+/* random numbers: one stream for each source, so that leaving one fault out moves the others little */
+uint64_t sim_draw(uint64_t *stream, uint64_t bound);
+uint64_t sim_draw_between(uint64_t *stream, uint64_t low, uint64_t high);
+bool sim_draw_percent(uint64_t *stream, uint32_t percent);
+
 /* world.c */
-struct sim *sim_create(uint64_t seed, uint32_t node_count, bool trace);
-void sim_destroy(struct sim *sim);
-/** Until virtual time @p end_ns. */
+struct sim *sim_create(void);
+/** Begin a run: everything of the last one is forgotten. */
+void sim_reset(struct sim *sim, const struct sim_options *options);
+/** Until virtual time @p end_ns, or until event_limit events have happened. */
 void sim_run_until(struct sim *sim, uint64_t end_ns);
-void sim_node_crash(struct sim *sim, uint16_t id, bool power_cut);
-void sim_node_start(struct sim *sim, uint16_t id);
-uint64_t sim_draw(struct sim *sim, uint64_t bound);
-/** A ready leader that a quorum would follow, 0 if none. */
+uint64_t sim_event_count(const struct sim *sim);
+/** The ready leader of the highest ballot, 0 if none. */
 uint16_t sim_leader(const struct sim *sim);
+
+/* run.c */
+void sim_run(struct sim *sim, const struct sim_options *options);
+
+/* node.c */
+void sim_node_create(struct sim *sim, uint16_t id); /* once per process */
+void sim_node_reset(struct sim *sim, uint16_t id);  /* a formatted disk, and no process */
+void sim_node_start(struct sim *sim, uint16_t id);
+void sim_node_crash(struct sim *sim, uint16_t id, bool power_cut);
+/** What is due now: a turn, or a start. */
+void sim_node_turn(struct sim *sim, struct sim_node *n);
+/** Something changed that the node's next_ns depends on. */
+void sim_node_touch(const struct sim *sim, struct sim_node *n);
+const struct eng_replica *sim_replica(const struct sim_node *n);
+
+/* frames.c */
+void sim_frames_reset(struct sim *sim);
+/** @return NULL if there are no more */
+struct sim_frame *sim_frame_take(struct sim *sim);
+void sim_frame_give(struct sim *sim, struct sim_frame *frame);
+/** A process ended: whatever frames it had. */
+void sim_frames_reclaim(struct sim *sim, struct sim_node *n);
+void sim_heap_push(struct sim *sim, struct sim_frame *frame, uint64_t due_ns);
+struct sim_frame *sim_heap_pop(struct sim *sim);
 
 /* faults.c */
 void sim_faults_draw(struct sim *sim);
 void sim_faults_step(struct sim *sim);
-uint64_t sim_faults_next_ns(const struct sim *sim);
-/** No more faults: everything heals, everybody is up. */
+/** No more faults anywhere: links heal, and everybody is up. */
 void sim_faults_stop(struct sim *sim);
-/** Put a frame on its way, or lose it. */
-void
-sim_frame_send(struct sim *sim, uint16_t src, uint16_t dst, const uint8_t *data, uint32_t bytes);
-void sim_heap_push(struct sim *sim, struct sim_frame *frame);
+/** From now on, after an average of @p every_ns; UINT64_MAX for 0. */
+uint64_t sim_faults_schedule(struct sim *sim, uint64_t every_ns);
+void sim_faults_note_heal(struct sim *sim, uint64_t heal_ns);
+uint16_t sim_any_node(struct sim *sim);
+/** Leaders are where the interesting state is. */
+uint16_t sim_victim(struct sim *sim);
+
+/* faults_net.c */
+/** A frame leaves a node: put it on its way, or lose it. Takes the frame over. */
+void sim_frame_send(struct sim *sim, struct sim_frame *frame);
+void sim_links_heal(struct sim *sim);
+void fault_loss_draw(struct sim *sim);
+void fault_duplicate_draw(struct sim *sim);
+void fault_corrupt_draw(struct sim *sim);
+void fault_slow_frame_draw(struct sim *sim);
+void fault_replay_strike(struct sim *sim);
+void fault_clog_strike(struct sim *sim);
+void fault_partition_draw(struct sim *sim);
+void fault_partition_strike(struct sim *sim);
+void faults_net_draw(struct sim *sim);
+
+/* faults_process.c */
+void faults_process_draw(struct sim *sim);
+void fault_crash_strike(struct sim *sim);
+void fault_crash_inside_strike(struct sim *sim);
+void fault_crash_loop_strike(struct sim *sim);
+void fault_crash_all_strike(struct sim *sim);
+void fault_pause_draw(struct sim *sim);
+void fault_pause_strike(struct sim *sim);
+/** A process dies here if it is meant to: called from inside the tables of node.c. */
+void fault_crash_point(struct sim_node *n);
+/** The node dies now; it comes back after a while. */
+void fault_crash_now(struct sim *sim, uint16_t id);
+
+/* faults_disk.c */
+void faults_disk_draw(struct sim *sim);
+void fault_disk_slow_strike(struct sim *sim);
+void fault_disk_hang_strike(struct sim *sim);
+void fault_disk_error_strike(struct sim *sim);
+
+/* faults_clock.c */
+void fault_drift_draw(struct sim *sim);
+void fault_jump_strike(struct sim *sim);
+/** A process starts; after a power cut its clock begins anew. */
+void sim_clock_start(struct sim *sim, struct sim_node *n);
+/** What the node's clock reads now. */
+uint64_t sim_clock_read(const struct sim *sim, const struct sim_node *n);
+/** When the node's clock will read @p node_ns or more. */
+uint64_t sim_clock_when(const struct sim *sim, const struct sim_node *n, uint64_t node_ns);
 
 /* oracle.c */
+void oracle_create(struct sim *sim);
+void oracle_reset(struct sim *sim);
 void oracle_on_frame(struct sim *sim, struct sim_node *node, const uint8_t *data, uint32_t bytes);
 void oracle_on_applied(
 	struct sim *sim, struct sim_node *node, struct decree_slot first, struct decree_slot after);
@@ -233,9 +438,12 @@ void oracle_on_recovered(struct sim *sim, struct sim_node *node);
 /** Everything agrees and everything that was asked for is done. */
 bool oracle_is_calm(const struct sim *sim);
 void oracle_check_calm(struct sim *sim);
+/** What a person wants to see of a run that got stuck. */
+void oracle_print_nodes(const struct sim *sim);
 
 /* workload.c */
 extern const struct mailbox_ops sim_mailbox_ops;
+void workload_draw(struct sim *sim);
 void workload_open(struct sim *sim, struct sim_node *node);
 void workload_step(struct sim *sim);
 uint64_t workload_next_ns(const struct sim *sim);

@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Proposers: each life of a node brings one, which opens a session through the node's own mailbox. */
 #include "tests/sim/sim.h"
 
 #include "base/bytes.h"
+
+void
+workload_draw(struct sim *sim)
+{
+	static const uint32_t paces[] = { 2, 5, 12, 40 }; /* commands per T and proposer */
+	uint64_t *random = &sim->random_load;
+
+	sim->load.every_ns = 2 * sim->election_ns / paces[sim_draw(random, 4)];
+	sim->load.burst_max = 1 + (uint32_t)sim_draw(random, sim_draw(random, 3) == 0 ? 24 : 4);
+	sim->load.bytes_max = 16 + (uint32_t)sim_draw(random, 200);
+	sim->load.large_one_in =
+		sim_draw(random, 2) == 0 ? 0 : 30 + (uint32_t)sim_draw(random, 300);
+	sim->load.large_bytes_max = 1000 + (uint32_t)sim_draw(random, SIM_COMMAND_BYTES - 1000);
+}
 
 static uint32_t
 mail_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
@@ -50,19 +65,18 @@ const struct mailbox_ops sim_mailbox_ops = {
 	.complete = mail_complete,
 };
 
-/* Every start of a node brings a proposer with a name of its own. */
 void
 workload_open(struct sim *sim, struct sim_node *n)
 {
 	struct sim_proposer *p = &n->proposer;
 	uint8_t token[DECREE_UUID_BYTES];
 
-	memset(p, 0, sizeof(*p));
+	p->is_open = false;
 	p->id = ++sim->proposer_number;
 	decree_assert(p->id < SIM_PROPOSER_MAX);
-	p->node = n->id;
+	p->seq_made = p->seq_popped = p->seq_done = 0;
 	store_u64(token, p->id);
-	store_u64(token + 8, sim->seed);
+	store_u64(token + 8, sim->options.seed);
 	if (p->id > SIM_SESSION_COUNT - 8)
 		return; /* the table of sessions is nearly full: this life of the node only listens */
 	p->gateway = shard_gateway_open(n->shard, 0, token, &sim_mailbox_ops, p);
@@ -75,16 +89,24 @@ static void
 propose(struct sim *sim, struct sim_proposer *p)
 {
 	struct sim_command *c = &p->window[(p->seq_made + 1) % SIM_IN_FLIGHT];
+	const struct sim_load *load = &sim->load;
+	uint64_t *random = &sim->random_load;
 
 	c->seq = p->seq_made + 1;
-	c->bytes = 16 + (uint32_t)sim_draw(sim, 60);
-	if (sim_draw(sim, 150) == 0)
-		c->bytes = 16 + (uint32_t)sim_draw(sim, SIM_COMMAND_BYTES - 16);
+	c->bytes = (uint32_t)sim_draw_between(random, 16, load->bytes_max);
+	if (load->large_one_in != 0 && sim_draw(random, load->large_one_in) == 0)
+		c->bytes = (uint32_t)sim_draw_between(random, 16, load->large_bytes_max);
 	memset(c->body, (int)(p->id + c->seq), c->bytes);
 	store_u64(c->body, p->id);
 	store_u64(c->body + 8, c->seq);
 	p->seq_made++;
 	sim->count.commands++;
+}
+
+static bool
+is_proposing(const struct sim *sim, const struct sim_node *n)
+{
+	return n->is_up && n->proposer.is_open && !sim->is_silent;
 }
 
 void
@@ -93,13 +115,16 @@ workload_step(struct sim *sim)
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		struct sim_node *n = &sim->nodes[id];
 		struct sim_proposer *p = &n->proposer;
-		if (!n->is_up || !p->is_open || sim->is_calm || sim->now_ns < p->next_ns)
+		if (!is_proposing(sim, n) || sim->now_ns < p->next_ns)
 			continue;
-		uint64_t burst = sim_draw(sim, 4) == 0 ? 1 + sim_draw(sim, 12) : 1;
+		uint64_t burst = sim_draw(&sim->random_load, 4) == 0
+					 ? 1 + sim_draw(&sim->random_load, sim->load.burst_max)
+					 : 1;
 		while (burst-- > 0 && p->seq_made - p->seq_done < SIM_IN_FLIGHT - 1)
 			propose(sim, p);
-		p->next_ns = sim->now_ns + 1 + sim_draw(sim, 60 * MS);
+		p->next_ns = sim->now_ns + 1 + sim_draw(&sim->random_load, sim->load.every_ns);
 		n->turn_at_ns = sim->now_ns;
+		sim_node_touch(sim, n);
 	}
 }
 
@@ -110,7 +135,7 @@ workload_next_ns(const struct sim *sim)
 
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		if (n->is_up && n->proposer.is_open && !sim->is_calm && n->proposer.next_ns < at)
+		if (n->proposer.next_ns < at && is_proposing(sim, n))
 			at = n->proposer.next_ns;
 	}
 	return at;

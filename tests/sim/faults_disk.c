@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disks: slow, hanging, failing. That a power cut loses and tears what was not durable is disk_fake's doing. */
+#include "tests/sim/sim.h"
+
+#include <errno.h>
+
+void
+faults_disk_draw(struct sim *sim)
+{
+	struct sim_faults *f = &sim->faults;
+	uint64_t *random = &sim->random_faults;
+	uint64_t spread = sim_draw_percent(random, 25) ? sim->election_ns / 10 : 300 * US;
+
+	f->disk_ns_min = 10 * US + sim_draw(random, 200 * US);
+	f->disk_ns_max = f->disk_ns_min + sim_draw(random, spread);
+}
+
+static void
+stall(struct sim *sim, uint64_t ns_max)
+{
+	struct sim_node *n = &sim->nodes[sim_victim(sim)];
+	uint64_t ns = sim_draw(&sim->random_faults, ns_max);
+
+	sim_trace(sim, "node %u: its disk answers nothing for %.1f ms", n->id, (double)ns / 1e6);
+	disk_fake_stall(n->disk, sim->now_ns + ns);
+	sim_node_touch(sim, n);
+}
+
+void
+fault_disk_slow_strike(struct sim *sim)
+{
+	stall(sim, sim->election_ns / 2);
+}
+
+/* Long enough for the watchdog (protocol 10.5). */
+void
+fault_disk_hang_strike(struct sim *sim)
+{
+	stall(sim, 6 * sim->election_ns);
+}
+
+/* A write or a flush fails: the process must end, and what it had promised by then must hold. */
+void
+fault_disk_error_strike(struct sim *sim)
+{
+	struct sim_node *n = &sim->nodes[sim_victim(sim)];
+	uint64_t after = sim_draw(&sim->random_faults, 4);
+
+	if (!n->is_up || !shard_has_started(n->shard))
+		return;
+	sim_trace(sim, "node %u: request %lu from now to its disk will fail", n->id, after);
+	disk_fake_fail_after(n->disk, (int64_t)after, -EIO);
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One node: its start and its death, and the tables through which the production loop reaches this world.
+ *
+ * A process may die at any of its dealings with the world, not only between two turns: fault_crash_point()
+ * leaves the turn by a jump. The loop holds nothing that would need cleaning up: its memory is forgotten.
+ */
+#include "tests/sim/sim.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#define POLL_NS_MIN (20 * US)
+#define POLL_NS_MAX (1 * MS)
+
+/* ---- the network as a node's loop sees it ---- */
+
+static uint32_t
+net_recv(void *net, uint64_t now_ns, struct net_frame *ret_frames, uint32_t count_max)
+{
+	struct sim_node *n = net;
+	uint32_t count = 0;
+
+	(void)now_ns;
+	while (count < count_max && n->inbox_count > 0) {
+		struct sim_frame *f = n->inbox[n->inbox_first];
+		ret_frames[count++] = (struct net_frame){
+			.payload = f->data,
+			.payload_bytes = f->bytes,
+			.peer = { .node_id = f->src },
+			.handle = f,
+		};
+		f->holder = n->id;
+		n->held_count++;
+		n->inbox_first = (n->inbox_first + 1) % SIM_INBOX_COUNT;
+		n->inbox_count--;
+	}
+	return count;
+}
+
+static void
+net_release(void *net, struct net_frame *frames, uint32_t count)
+{
+	struct sim_node *n = net;
+
+	for (uint32_t i = 0; i < count; i++)
+		sim_frame_give(n->sim, frames[i].handle);
+	n->held_count -= count;
+}
+
+static uint32_t
+net_alloc(void *net, struct net_frame *ret_frames, uint32_t count)
+{
+	struct sim_node *n = net;
+	uint32_t i;
+
+	for (i = 0; i < count && n->held_count < SIM_NODE_FRAMES; i++) {
+		struct sim_frame *f = sim_frame_take(n->sim);
+		if (f == NULL)
+			break;
+		f->holder = n->id;
+		n->held_count++;
+		ret_frames[i] = (struct net_frame){ .payload = f->data, .handle = f };
+	}
+	return i;
+}
+
+static void
+net_send(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count)
+{
+	struct sim_node *n = net;
+
+	(void)now_ns;
+	for (uint32_t i = 0; i < count; i++) {
+		struct sim_frame *f = frames[i].handle;
+
+		fault_crash_point(n);
+		f->src = n->id;
+		f->dst = frames[i].peer.node_id;
+		f->bytes = frames[i].payload_bytes;
+		f->holder = 0;
+		n->held_count--;
+		oracle_on_frame(n->sim, n, f->data, f->bytes);
+		sim_frame_send(n->sim, f);
+	}
+}
+
+static const struct net_ops sim_net_ops = {
+	.recv = net_recv,
+	.release = net_release,
+	.alloc = net_alloc,
+	.send = net_send,
+};
+
+/* ---- the log: the production one, on a disk that a crash may strike between two requests ---- */
+
+static uint32_t
+log_append(
+	void *log, const struct log_record *records, uint32_t count, struct log_place *ret_places)
+{
+	struct sim_node *n = log;
+
+	fault_crash_point(n);
+	return wal_log_ops.append(n->wal, records, count, ret_places);
+}
+
+static uint64_t
+log_meta(void *log, const void *blob, uint32_t bytes)
+{
+	struct sim_node *n = log;
+
+	fault_crash_point(n);
+	return wal_log_ops.meta(n->wal, blob, bytes);
+}
+
+static int
+log_read(void *log, uint64_t position, uint64_t token)
+{
+	return wal_log_ops.read(((struct sim_node *)log)->wal, position, token);
+}
+
+static void
+log_submit(void *log, uint64_t now_ns)
+{
+	struct sim_node *n = log;
+
+	fault_crash_point(n);
+	wal_log_ops.submit(n->wal, now_ns);
+	fault_crash_point(n);
+}
+
+static uint32_t
+log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_max)
+{
+	return wal_log_ops.reap(((struct sim_node *)log)->wal, now_ns, ret, count_max);
+}
+
+static struct log_room
+log_room(void *log)
+{
+	return wal_log_ops.room(((struct sim_node *)log)->wal);
+}
+
+static bool
+log_is_idle(void *log)
+{
+	return wal_log_ops.is_idle(((struct sim_node *)log)->wal);
+}
+
+static const struct log_ops sim_log_ops = {
+	.append = log_append,
+	.meta = log_meta,
+	.read = log_read,
+	.submit = log_submit,
+	.reap = log_reap,
+	.room = log_room,
+	.is_idle = log_is_idle,
+};
+
+/* ---- the state machine: every node must see the oracle's order ---- */
+
+static void
+machine_apply(void *machine, const struct decree_command *commands, uint32_t count,
+	uint64_t cluster_ns, struct decree_sink *sink)
+{
+	struct sim_node *n = machine;
+
+	sim_check(n->sim, cluster_ns >= n->cluster_ns, "cluster time went backwards on node %u",
+		n->id);
+	n->cluster_ns = cluster_ns;
+	for (uint32_t i = 0; i < count; i++) {
+		oracle_on_command(n->sim, n, &commands[i]);
+		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, n->applied_count);
+	}
+}
+
+static struct decree_digest
+machine_digest(void *machine)
+{
+	return ((struct sim_node *)machine)->digest;
+}
+
+static const struct decree_machine_ops sim_machine_ops = {
+	.struct_bytes = sizeof(struct decree_machine_ops),
+	.apply = machine_apply,
+	.digest = machine_digest,
+};
+
+static void
+on_applied(void *context, uint16_t group, struct decree_slot first, struct decree_slot after)
+{
+	struct sim_node *n = context;
+
+	(void)group;
+	oracle_on_applied(n->sim, n, first, after);
+}
+
+static void
+on_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,
+	struct decree_ballot ballot)
+{
+	static const char *const names[] = { "follows", "stands for election", "leads" };
+	struct sim_node *n = context;
+
+	(void)group;
+	if (role == DECREE_LEADER)
+		n->sim->oracle.leader_changes++;
+	sim_trace(n->sim, "node %u: %s, leader %u, ballot %lu.%u", n->id,
+		names[role == DECREE_LEADER        ? 2
+			: role == DECREE_CANDIDATE ? 1
+						   : 0],
+		leader, ballot.n >> 16, (unsigned)(ballot.n & 0xffff));
+}
+
+/* ---- start ---- */
+
+static struct eng_config
+group_config(struct sim *sim, const struct sim_node *n)
+{
+	struct eng_config cfg = {
+		.cluster_id = 1,
+		.node_id = n->id,
+		.member_count = sim->node_count,
+		.q1 = sim->q1,
+		.q2 = sim->q2,
+		.nonce = sim_draw(&sim->random_nodes, UINT64_MAX),
+		.seed = sim_draw(&sim->random_nodes, UINT64_MAX),
+		.slot_bytes = SIM_SLOT_BYTES,
+		.alpha = sim->alpha,
+		.window_slots = sim->window_slots,
+		.ring_slots = sim->ring_slots,
+		.frame_bytes = SIM_FRAME_BYTES,
+		.command_bytes_max = SIM_COMMAND_BYTES,
+		.session_count = SIM_SESSION_COUNT,
+		.session_window = 1024,
+		.heartbeat_ns = sim->election_ns / 10,
+		.election_ns = sim->election_ns,
+		.disk_stall_ns = sim->election_ns * 5 / 2,
+	};
+
+	memset(cfg.disk.bytes, 0xd0 + n->id, sizeof(cfg.disk.bytes));
+	for (uint32_t i = 0; i < sim->node_count; i++)
+		cfg.members[i].node_id = (uint16_t)(i + 1);
+	return cfg;
+}
+
+/* Memory as a fresh process finds it: zeros. Pages that were never touched cost nothing. */
+static void
+memory_take(struct sim_node *n, size_t bytes)
+{
+	if (n->memory_bytes < bytes) {
+		n->memory = mmap(
+			NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		decree_assert(n->memory != MAP_FAILED);
+		n->memory_bytes = bytes; /* the smaller one before it stays unused */
+		return;
+	}
+	int rc = madvise(n->memory, n->memory_bytes, MADV_DONTNEED);
+	decree_assert(rc == 0);
+}
+
+static void
+shard_build(struct sim *sim, struct sim_node *n)
+{
+	void *machines[1] = { n };
+
+	n->group = group_config(sim, n);
+	struct shard_config cfg = {
+		.net_ops = &sim_net_ops,
+		.frame_bytes = SIM_FRAME_BYTES,
+		.log_ops = &sim_log_ops,
+		.log_bytes = SIM_LOG_BYTES,
+		.groups = &n->group,
+		.group_count = 1,
+		.machine_ops = &sim_machine_ops,
+		.machines = machines,
+		.gateway_window = SIM_IN_FLIGHT,
+		.assembly_count = 2,
+		.context = n,
+		.on_applied = on_applied,
+		.on_role = on_role,
+	};
+	memory_take(n, shard_bytes(&cfg));
+	n->shard = shard_init(n->memory, &cfg);
+}
+
+static int
+recover_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
+{
+	struct sim_node *n = context;
+	uint64_t boot_count = 0;
+
+	(void)generation;
+	if (bytes == 0)
+		return 0;
+	int rc = shard_recover_meta(n->shard, blob, bytes, &boot_count);
+	sim_check(n->sim, rc == 0, "node %u: hard state of %u bytes", n->id, bytes);
+	sim_check(
+		n->sim, boot_count <= n->boot_count, "node %u: boot count from the future", n->id);
+	return 0;
+}
+
+static int
+recover_record(void *context, const struct log_place *place, const uint8_t *tag,
+	const void *payload, uint32_t payload_bytes)
+{
+	struct sim_node *n = context;
+
+	return shard_recover_record(n->shard, tag, payload, payload_bytes, *place);
+}
+
+void
+sim_node_start(struct sim *sim, uint16_t id)
+{
+	struct sim_node *n = &sim->nodes[id];
+	char error[DECREE_ERROR_BYTES] = "";
+	struct wal_config cfg = {
+		.ops = &disk_fake_ops,
+		.disk = n->disk,
+		.mode = DECREE_LOG_DURABLE,
+		.recovery = { .context = n, .meta = recover_meta, .record = recover_record },
+	};
+
+	n->applied_count = 0;
+	n->cluster_ns = 0;
+	n->digest = (struct decree_digest){ 0, 0 };
+	disk_fake_set_now(n->disk, sim->now_ns);
+	disk_fake_fail_after(n->disk, -1, 0); /* the old process was to see that */
+	shard_build(sim, n);
+	int rc = wal_open(&cfg, &n->wal, error);
+	sim_check(sim, rc == 0, "node %u does not recover: %s", id, error);
+	disk_fake_set_now(n->disk, sim->now_ns);
+	oracle_on_recovered(sim, n);
+	n->boot_count++;
+	sim_clock_start(sim, n);
+	shard_attach(n->shard, n, n);
+	shard_start(n->shard, n->boot_count, sim_clock_read(sim, n));
+	n->is_up = true;
+	n->turn_at_ns = sim->now_ns;
+	n->paused_until_ns = 0;
+	n->crash_after = 0;
+	n->poll_ns = POLL_NS_MIN;
+	workload_open(sim, n);
+	sim_trace(sim, "node %u: starts (boot %lu), promised %lu.%lu, decided up to slot %lu", id,
+		n->boot_count, sim_replica(n)->promised.n >> 16,
+		sim_replica(n)->promised.n & 0xffff, sim_replica(n)->chosen.n);
+	sim_node_touch(sim, n);
+}
+
+void
+sim_node_crash(struct sim *sim, uint16_t id, bool power_cut)
+{
+	struct sim_node *n = &sim->nodes[id];
+
+	sim_trace(sim, "node %u: %s", id, power_cut ? "power cut" : "kill -9");
+	n->proposer.is_open = false;
+	n->is_up = false;
+	if (power_cut)
+		disk_fake_cut_power(n->disk);
+	else
+		disk_fake_kill_process(n->disk);
+	wal_abandon(n->wal); /* only now: writes in flight read its buffers */
+	n->wal = NULL;
+	n->shard = NULL;
+	n->up_at_ns = UINT64_MAX;
+	sim_frames_reclaim(sim, n);
+	sim_node_touch(sim, n);
+}
+
+/* ---- disks: formatted once per process, copied for each run ---- */
+
+/* What a freshly installed node has on its disk: a formatted log that was opened once. */
+static void
+blank_disk_create(struct sim *sim, uint16_t id)
+{
+	struct disk_fake_config disk = { .flush_covers_all = true };
+	struct wal_format format = {
+		.payload_bytes_max = SIM_SLOT_BYTES,
+		.log_bytes = SIM_LOG_BYTES,
+		.segment_bytes = SIM_LOG_BYTES,
+		.window_bytes = SIM_WINDOW_BYTES,
+	};
+	char error[DECREE_ERROR_BYTES] = "";
+	struct wal *wal;
+
+	sim->blanks[id] = disk_fake_create(&disk);
+	memset(format.uuid.bytes, id, sizeof(format.uuid.bytes));
+	int rc = wal_format(&disk_fake_ops, sim->blanks[id], &format, error);
+	sim_check(sim, rc == 0, "format: %s", error);
+	struct wal_config cfg = {
+		.ops = &disk_fake_ops,
+		.disk = sim->blanks[id],
+		.mode = DECREE_LOG_DURABLE,
+	};
+	rc = wal_open(&cfg, &wal, error);
+	sim_check(sim, rc == 0, "first open: %s", error);
+	wal_close(wal);
+}
+
+void
+sim_node_create(struct sim *sim, uint16_t id)
+{
+	struct sim_node *n = &sim->nodes[id];
+
+	n->id = id;
+	n->sim = sim;
+	n->accepted_said = calloc(SIM_SLOT_MAX, sizeof(*n->accepted_said));
+	blank_disk_create(sim, id);
+	n->disk = disk_fake_create(&(struct disk_fake_config){ 0 });
+}
+
+void
+sim_node_reset(struct sim *sim, uint16_t id)
+{
+	struct sim_node *n = &sim->nodes[id];
+	struct disk_fake_config disk = {
+		.seed = sim_draw(&sim->random_nodes, UINT64_MAX),
+		.latency_ns_min = sim->faults.disk_ns_min,
+		.latency_ns_max = sim->faults.disk_ns_max,
+		.flush_covers_all = sim_draw(&sim->random_nodes, 2) == 0,
+	};
+
+	if (n->wal != NULL) {
+		disk_fake_kill_process(n->disk);
+		wal_abandon(n->wal);
+	}
+	n->wal = NULL;
+	n->shard = NULL;
+	n->is_up = false;
+	n->up_at_ns = UINT64_MAX;
+	n->boot_count = 0;
+	n->inbox_count = n->inbox_first = n->held_count = 0;
+	n->clock_ns = 0;
+	n->drift_ppm = 0;
+	n->promised_said.n = 0;
+	memset(n->accepted_said, 0, (n->accepted_last + 1) * sizeof(*n->accepted_said));
+	n->accepted_last = 0;
+	n->proposer.is_open = false;
+	n->completion_count = 0;
+	disk_fake_assign(n->disk, sim->blanks[id], &disk);
+}
+
+/* ---- its turn ---- */
+
+const struct eng_replica *
+sim_replica(const struct sim_node *n)
+{
+	return shard_replica(n->shard, 0);
+}
+
+void
+sim_node_touch(const struct sim *sim, struct sim_node *n)
+{
+	uint64_t at = n->turn_at_ns, other;
+
+	if (!n->is_up) {
+		n->next_ns = n->up_at_ns;
+		return;
+	}
+	other = disk_fake_next_ns(n->disk);
+	if (other < at)
+		at = other;
+	/* A node that boots polls its disk; here the disk says when it has something. */
+	n->wake_ns = shard_has_started(n->shard) ? sim_clock_when(sim, n, shard_wake_at(n->shard))
+						 : UINT64_MAX;
+	if (n->wake_ns < at)
+		at = n->wake_ns;
+	n->next_ns = at < n->paused_until_ns ? n->paused_until_ns : at;
+}
+
+/* A turn costs time: what it left undone is done in the next one, a little later. The real loop polls for ever;
+ * here each turn without a cause from outside comes twice as late as the one before. */
+static void
+plan_next_turn(struct sim *sim, struct sim_node *n, bool worked)
+{
+	bool is_booting = !shard_has_started(n->shard);
+
+	n->turn_at_ns = UINT64_MAX;
+	sim_node_touch(sim, n);
+	if (worked || n->wake_ns <= sim->now_ns ||
+		(is_booting && disk_fake_next_ns(n->disk) == UINT64_MAX)) {
+		n->turn_at_ns = sim->now_ns + n->poll_ns;
+		if (n->next_ns > n->turn_at_ns || n->wake_ns <= sim->now_ns)
+			n->next_ns = n->turn_at_ns;
+		if (n->poll_ns < POLL_NS_MAX)
+			n->poll_ns *= 2;
+	}
+}
+
+/* @return whether the turn has a cause from outside, or a timer */
+static bool
+note_cause(struct sim *sim, struct sim_node *n)
+{
+	bool is_timer = n->wake_ns <= sim->now_ns;
+
+	if (is_timer && n->poll_ns == POLL_NS_MIN)
+		sim->count.timers++;
+	return is_timer || n->inbox_count > 0 || disk_fake_next_ns(n->disk) <= sim->now_ns;
+}
+
+void
+sim_node_turn(struct sim *sim, struct sim_node *n)
+{
+	char text[DECREE_ERROR_BYTES];
+
+	if (!n->is_up) {
+		sim_node_start(sim, n->id);
+		return;
+	}
+	if (note_cause(sim, n))
+		n->poll_ns = POLL_NS_MIN;
+	disk_fake_set_now(n->disk, sim->now_ns);
+	if (setjmp(n->out) != 0) {
+		fault_crash_now(sim, n->id);
+		return;
+	}
+	bool worked = shard_turn(n->shard, sim_clock_read(sim, n));
+	if (shard_stop_reason(n->shard, NULL) != SHARD_RUNS) {
+		if (shard_stop_reason(n->shard, text) == SHARD_STOPPED_LOG &&
+			disk_fake_has_failed(n->disk)) {
+			sim_trace(sim, "node %u: its disk failed, the process ends", n->id);
+			fault_crash_now(sim, n->id);
+			return;
+		}
+		sim_check(sim, false, "node %u stopped: %s", n->id, text);
+	}
+	sim->count.completions += disk_fake_completion_count(n->disk) - n->completion_count;
+	n->completion_count = disk_fake_completion_count(n->disk);
+	plan_next_turn(sim, n, worked);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One run. First things go wrong, and nothing may ever be lost or differ; then the faults stop, and everything
+ * that was asked for must be done within a bound.
+ */
+#include "tests/sim/sim.h"
+
+#define COMMAND_COUNT_MIN 50
+
+/* A run without a single crash proves little about durability. */
+static void
+crash_if_none(struct sim *sim)
+{
+	if (sim->count.crashes == 0 && sim->options.only_faults == NULL &&
+		!sim->options.without[FAULT_CRASH])
+		fault_crash_now(sim, sim_victim(sim));
+}
+
+static void
+run_safety(struct sim *sim)
+{
+	uint64_t half = sim->options.event_count / 2;
+
+	sim->event_limit = half;
+	sim_run_until(sim, sim->now_ns + 2000 * sim->election_ns);
+	crash_if_none(sim);
+	sim->event_limit = 2 * half;
+	sim_run_until(sim, sim->now_ns + 2000 * sim->election_ns);
+	sim->event_limit = UINT64_MAX;
+}
+
+static void
+run_calm(struct sim *sim)
+{
+	sim_faults_stop(sim);
+	for (int i = 0; i < 100 && sim->oracle.order_count < COMMAND_COUNT_MIN; i++)
+		sim_run_until(sim, sim->now_ns + sim->election_ns);
+	sim->is_silent = true;
+	for (int i = 0; i < 300 && !oracle_is_calm(sim); i++)
+		sim_run_until(sim, sim->now_ns + sim->election_ns / 10);
+	oracle_check_calm(sim);
+}
+
+void
+sim_run(struct sim *sim, const struct sim_options *options)
+{
+	sim_reset(sim, options);
+	run_safety(sim);
+	run_calm(sim);
+}
