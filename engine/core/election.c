@@ -34,16 +34,19 @@ election_timeout(struct eng_replica *r)
 void
 election_start(struct eng_replica *r)
 {
+	r->started_ns = r->now_ns;
 	r->election_ns = r->now_ns + (is_alone(r) ? 0 : election_timeout(r));
 	lease_start(r);
 }
 
+/* Has anybody led within T, for all we know? A node that has just started knows nothing: it listens for T
+ * before it helps to depose a leader whose heartbeat may be under way (10.2). */
 static bool
 is_leader_alive(const struct eng_replica *r)
 {
-	if (r->role == DECREE_LEADER)
-		return true;
-	return r->heard_ns != 0 && r->now_ns < r->heard_ns + r->cfg.election_ns;
+	uint64_t since_ns = r->heard_ns > r->started_ns ? r->heard_ns : r->started_ns;
+
+	return r->role == DECREE_LEADER || r->now_ns < since_ns + r->cfg.election_ns;
 }
 
 void

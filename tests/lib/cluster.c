@@ -395,7 +395,8 @@ cluster_elect(struct cluster *c, uint16_t node)
 		if (r->role == DECREE_LEADER && r->ready)
 			return true;
 		/* Nobody has been heard for T, and nobody else's timer has gone off. */
-		if (c->now_ns < r->heard_ns + 2 * r->cfg.election_ns + 1)
+		if (c->now_ns < r->heard_ns + 2 * r->cfg.election_ns + 1 ||
+			c->now_ns < r->started_ns + 2 * r->cfg.election_ns + 1)
 			c->now_ns += 2 * r->cfg.election_ns + 1;
 		r->election_ns = c->now_ns;
 		cluster_step(
