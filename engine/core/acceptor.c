@@ -121,6 +121,10 @@ can_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		failure_send(r, m, ENG_FAIL_BUSY, fx);
 		return false;
 	}
+	if (!fx_has_room(fx, 1, 1)) {
+		r->counters.dropped_full++; /* the buffer drains in a moment; the leader repeats */
+		return false;
+	}
 	return true;
 }
 

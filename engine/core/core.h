@@ -122,6 +122,8 @@ struct eng_event {
 	/* Monotonic, suspended time included; 0 during recovery. With leases, the now_ns of a RECV is not
 	 * older than the frame's arrival: a refusal counts from there (8.3). */
 	uint64_t now_ns;
+	uint32_t
+		record_room; /* records that the log's buffer takes now: this step appends no more */
 	union {
 		struct {
 			const uint8_t *bytes; /* [ENG_HARD_BYTES] */
@@ -206,7 +208,8 @@ struct eng_effects {
 	struct decree_slot apply_after;
 	uint64_t wake_at_ns;
 	enum eng_halt halt;
-	bool role_changed; /* see eng_status() */
+	bool role_changed;    /* see eng_status() */
+	uint32_t persist_max; /* of this step: the core's own limit on persist_count */
 	struct eng_persist persists[ENG_FX_PERSIST_MAX];
 	struct eng_msg messages[ENG_FX_MESSAGE_MAX];
 	struct eng_read reads[ENG_FX_READ_MAX];
@@ -232,7 +235,8 @@ struct eng_counters {
 struct eng_status {
 	enum decree_role role;
 	bool ready;           /* leader: everything inherited is chosen, commands are taken */
-	bool log_full;        /* no new commands for want of log space, here */
+	bool log_full;        /* no new commands for want of log space, here or at so many
+				 others that no quorum is left */
 	uint16_t leader;      /* node_id as known here, 0 = none */
 	uint16_t transfer_to; /* node_id of the successor that is being handed over to, 0 = none */
 	struct decree_ballot ballot; /* of the leader that is followed, or own */

@@ -471,6 +471,8 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		halt(r, ENG_HALT_NOT_MEMBER, fx);
 		return;
 	}
+	if (m->failure.reason == ENG_FAIL_BUSY)
+		leader_on_busy(r, m);
 	if (m->failure.reason != ENG_FAIL_BALLOT || !ballot_eq(m->ballot, r->ballot) ||
 		m->failure.promised.n <= r->ballot.n || is_round_jump(r, m->failure.promised))
 		return;

@@ -115,7 +115,8 @@ leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_
 		return;
 	if (e != NULL && (e->decided || ballot_eq(e->vballot, r->ballot)))
 		return; /* proposed already, or learned as decided while we were asking */
-	if (c->slot.n != slot.n || !digest_eq(c->digest, m->query_reply.digest))
+	if (c->slot.n != slot.n || !digest_eq(c->digest, m->query_reply.digest) ||
+		!fx_has_room(fx, 1, 1))
 		return;
 
 	/* From here on: the very value that phase 1 chose, from whomever. */
@@ -130,7 +131,7 @@ leader_check_ready(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->role != DECREE_LEADER || r->ready || r->halt != ENG_HALT_NONE)
 		return;
-	if (r->bootstrapping && r->chosen.n >= 1 && r->next.n == 2) {
+	if (r->bootstrapping && r->chosen.n >= 1 && r->next.n == 2 && fx_has_room(fx, 1, 1)) {
 		leader_propose_noop(r, r->next, fx);
 		r->next.n++;
 		r->inherit_next = r->next;
@@ -182,6 +183,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 		p->echo_ns = r->now_ns; /* a new leader has T to hear the first echoes */
 		p->rto_ns = RTO_NS_MIN;
 		p->retry_ns = 0;
+		p->full_ns = 0;
 	}
 	if (!is_alone(r)) {
 		struct eng_msg *m = message_add(r, ENG_MSG_LEADER_CHANGE, 0, fx);
@@ -291,6 +293,27 @@ hand_over(struct eng_replica *r, struct eng_effects *fx)
 }
 
 void
+leader_on_busy(struct eng_replica *r, const struct eng_msg *m)
+{
+	if (r->role == DECREE_LEADER && ballot_eq(m->ballot, r->ballot))
+		r->peers[peer_index(r, m->src)].full_ns = r->now_ns;
+}
+
+/* What it refused is sent again every RTO_NS_MAX at the latest, and refused again if nothing has changed. */
+bool
+leader_lacks_roomy_quorum(const struct eng_replica *r)
+{
+	uint16_t roomy = 0;
+
+	if (r->role != DECREE_LEADER)
+		return false;
+	for (uint32_t i = 0; i < r->peer_count; i++)
+		if (r->peers[i].full_ns == 0 || r->now_ns > r->peers[i].full_ns + 2 * RTO_NS_MAX)
+			roomy |= set_of(i);
+	return !has_q2_everywhere(r, roomy);
+}
+
+void
 leader_tick(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->role != DECREE_LEADER)
@@ -305,7 +328,7 @@ leader_tick(struct eng_replica *r, struct eng_effects *fx)
 		if (r->role != DECREE_LEADER)
 			return;
 	}
-	if (r->now_ns >= r->reprepare_ns) {
+	if (r->now_ns >= r->reprepare_ns && fx_has_room(fx, 1, 1)) {
 		batch_seal(r, fx); /* phase 1 finds it again, in our own log */
 		campaign_prepare(r, fx);
 		return;

@@ -52,6 +52,8 @@ advance_chosen(struct eng_replica *r, struct eng_effects *fx)
 	}
 	if (r->chosen.n < first.n)
 		return;
+	r->query_fruitless = 0;
+	r->query_idle_ns = 0;
 	if (fx->apply_first.n == 0)
 		fx->apply_first = first;
 	fx->apply_after = slot_next(r->chosen);
@@ -116,6 +118,8 @@ learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns)
 {
 	if (r->chosen_seen.n < commit.n)
 		r->chosen_seen = commit;
+	if (at_ns < r->query_idle_ns)
+		at_ns = r->query_idle_ns;
 	if (at_ns < r->query_ns)
 		r->query_ns = at_ns;
 }
@@ -151,6 +155,21 @@ query_send(struct eng_replica *r, struct decree_slot first, struct eng_effects *
 	r->counters.queries += after - first.n;
 }
 
+/* A Query is on its way. The first round over the members is quick, the next ones slower and slower. */
+static void
+query_pace(struct eng_replica *r)
+{
+	uint32_t rounds = ++r->query_fruitless / r->peer_count;
+	uint32_t doublings = rounds < QUERY_DOUBLINGS_MAX ? rounds : QUERY_DOUBLINGS_MAX;
+
+	r->query_idle_ns = r->now_ns + (QUERY_RETRY_NS << doublings);
+	r->query_ns = r->query_idle_ns;
+	if (rounds >= QUERY_ROUNDS_MAX) {
+		r->chosen_seen = r->chosen;
+		r->query_ns = NEVER;
+	}
+}
+
 void
 learner_tick(struct eng_replica *r, struct eng_effects *fx)
 {
@@ -161,7 +180,7 @@ learner_tick(struct eng_replica *r, struct eng_effects *fx)
 		return;
 	r->query_peer = query_peer_next(r);
 	query_send(r, slot_next(r->chosen), fx);
-	r->query_ns = r->now_ns + QUERY_RETRY_NS;
+	query_pace(r);
 }
 
 /* ---- answering ---- */
@@ -256,7 +275,7 @@ learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 		halt(r, ENG_HALT_TWO_VALUES, fx);
 		return;
 	}
-	if (r->log_space_slots == 0) {
+	if (r->log_space_slots == 0 || !fx_has_room(fx, 1, 1)) {
 		r->counters.dropped_full++;
 		return;
 	}

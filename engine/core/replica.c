@@ -103,8 +103,9 @@ random_below(struct eng_replica *r, uint64_t bound)
 /* ---- effects ---- */
 
 static void
-fx_reset(struct eng_effects *fx)
+fx_reset(struct eng_effects *fx, uint32_t record_room)
 {
+	fx->persist_max = record_room < ENG_FX_PERSIST_MAX ? record_room : ENG_FX_PERSIST_MAX;
 	fx->persist_count = 0;
 	fx->message_count = 0;
 	fx->read_count = 0;
@@ -119,8 +120,9 @@ fx_reset(struct eng_effects *fx)
 bool
 fx_has_room(const struct eng_effects *fx, uint32_t messages, uint32_t persists)
 {
-	/* A little is kept back for the answers that every handler may add. */
+	/* A little is kept back for the answers and the hard state that every handler may add. */
 	return fx->message_count + messages + 16 <= ENG_FX_MESSAGE_MAX &&
+	       fx->persist_count + persists <= fx->persist_max &&
 	       fx->persist_count + persists + 2 <= ENG_FX_PERSIST_MAX;
 }
 
@@ -460,7 +462,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	uint16_t leader = r->leader;
 	bool ready = r->ready;
 
-	fx_reset(ret_fx);
+	fx_reset(ret_fx, ev->record_room);
 	if (r->halt != ENG_HALT_NONE) {
 		ret_fx->halt = r->halt;
 		return;
@@ -496,7 +498,7 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.role = r->role != DECREE_LEADER && r->campaign != CAMPAIGN_NONE ? DECREE_CANDIDATE
 										 : r->role,
 		.ready = r->ready,
-		.log_full = replica_log_is_full(r),
+		.log_full = replica_log_is_full(r) || leader_lacks_roomy_quorum(r),
 		.leader = r->leader,
 		.transfer_to = r->transfer.to,
 		.ballot = r->role == DECREE_LEADER ? r->ballot : r->leader_ballot,

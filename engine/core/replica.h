@@ -43,6 +43,11 @@
 #define QUERY_SLOT_COUNT 64
 #define QUERY_RETRY_NS   5000000ull
 
+/* A commit index that nobody shows a value for: ask less and less often, then forget it (9.1). Who knows
+ * better says it again with the next heartbeat. */
+#define QUERY_DOUBLINGS_MAX 4
+#define QUERY_ROUNDS_MAX    8
+
 /* A hole below the commit index usually means that its Accept is still on its way. */
 #define QUERY_GRACE_NS 1000000ull
 
@@ -84,6 +89,7 @@ struct peer {
 	uint64_t echo_ns;           /* when that one was SENT (10.3: round trips, not receipts) */
 	uint64_t rto_ns;
 	uint64_t retry_ns;             /* no repeats before this */
+	uint64_t full_ns;              /* it last refused an Accept for want of room; 0 = never */
 	struct decree_slot acked_last; /* highest slot durable there at our ballot */
 	uint64_t
 		grant_ns; /* newest heartbeat of this ballot that it echoed was sent then; 0 = none */
@@ -160,7 +166,9 @@ struct eng_replica { /* owner: the shard that runs it */
 					   and may give way in the ring; released <= chosen */
 	struct decree_slot chosen_seen; /* highest commit index heard of */
 	uint64_t query_ns;              /* next Query not before; NEVER = nothing missing */
-	uint32_t query_peer;            /* index of the peer asked last */
+	uint64_t query_idle_ns;   /* no Query before this, after questions without an answer */
+	uint32_t query_fruitless; /* Queries since the decided prefix moved last */
+	uint32_t query_peer;      /* index of the peer asked last */
 	struct decree_slot query_after; /* end of the range asked last */
 
 	/* Who leads */
@@ -385,6 +393,10 @@ void on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct en
 /** A value for an inherited slot arrived: propose it if it is the one that phase 1 chose. */
 void leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 uint64_t leader_wake_at(const struct eng_replica *r);
+/** A member has no room in its log for our Accepts. */
+void leader_on_busy(struct eng_replica *r, const struct eng_msg *m);
+/** Leader: so many logs are full that nothing new can be chosen. */
+bool leader_lacks_roomy_quorum(const struct eng_replica *r);
 /** This member echoed a heartbeat that was sent within T; a leader always hears itself. */
 bool leader_hears(const struct eng_replica *r, uint32_t member);
 

@@ -87,6 +87,7 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 		p->matched = m->accepted.after;
 		p->rto_ns = RTO_NS_MIN;
 		p->retry_ns = 0;
+		p->full_ns = 0;
 	}
 	if (m->accepted.after.n > 0 && p->acked_last.n < m->accepted.after.n - 1)
 		p->acked_last.n = m->accepted.after.n - 1;

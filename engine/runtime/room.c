@@ -3,8 +3,9 @@
  * Back-pressure of the log: an append never comes short, and what needs no append never waits.
  *
  * Before each event the loop asks whether the log's buffer and the group's ring of persists can take what the
- * event may append at most. Nearly every event appends one record or none; only a replica that has just
- * won an election, and proposes what it inherited, fills a whole step. So while the disk stalls:
+ * event usually appends: one record or none. A replica that has just won an election, and proposes what it
+ * inherited, would fill a whole step; it is told how much room there is, and goes on in the next turn. So
+ * while the disk stalls:
  *
  *   - commands and Accepts stay where they are, in mailboxes and in the network's queues;
  *   - after PATIENCE_NS frames are taken all the same, so that a heartbeat behind them gets through:
@@ -12,7 +13,8 @@
  *   - heartbeats, echoes and votes go on. A stalled disk is judged by disk_stall_ns, not by silence.
  *
  * A log that is full for good is told to the core LOG_SPACE_RESERVE records early. The core then takes no
- * more commands and Accepts; the reserve is for what elections write.
+ * more commands and Accepts; the reserve is for what elections write. Hard states are no records: heartbeats,
+ * promises and elections go on in a log without any room.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -23,11 +25,22 @@
 #define RESERVE_MESSAGE 8
 #define RESERVE_ACCEPT  32
 
+/* Room for that many records, and for a hard state. */
 bool
 room_for(const struct shard *s, const struct shard_group *g, uint32_t records)
 {
 	return s->room_left >= records &&
-	       g->persists.appended - g->persists.durable + 2 * records <= PERSIST_RING_COUNT;
+	       g->persists.appended - g->persists.durable + 2 * (records + 1) <= PERSIST_RING_COUNT;
+}
+
+/* What the next event of this group may append at most. */
+uint32_t
+room_of(const struct shard *s, const struct shard_group *g)
+{
+	uint32_t ring =
+		(uint32_t)(PERSIST_RING_COUNT - (g->persists.appended - g->persists.durable)) / 2;
+
+	return min_u32(s->room_left, ring > 0 ? ring - 1 : 0);
 }
 
 uint32_t
@@ -35,28 +48,24 @@ room_message_needs(const struct eng_msg *m)
 {
 	switch (m->type) {
 	case ENG_MSG_ACCEPT: return RESERVE_ACCEPT;
+	case ENG_MSG_PREVOTE:
+	case ENG_MSG_PREVOTE_REPLY:
+	case ENG_MSG_PREPARE:
 	case ENG_MSG_PROMISE:
-	case ENG_MSG_QUERY_REPLY: return ROOM_STEP; /* may be what wins an election */
+	case ENG_MSG_HEARTBEAT:
+	case ENG_MSG_HEARTBEAT_ECHO:
+	case ENG_MSG_FAILURE:
+	case ENG_MSG_LEADER_CHANGE: return 0; /* a hard state at most */
 	default: return RESERVE_MESSAGE;
 	}
 }
 
-uint32_t
-room_turn_needs(const struct shard_group *g)
-{
-	struct eng_status now;
-
-	eng_status(g->replica, &now);
-	if (now.role == DECREE_CANDIDATE || (now.role == DECREE_LEADER && !now.ready))
-		return ROOM_STEP;
-	return RESERVE_TICK;
-}
-
-/* Whether the group's own events (tick, persisted, flush) may happen now. */
+/* Whether the group's own events (tick, persisted, flush) may happen now. A buffer without room drains; a
+ * log without room stays as it is, and the group must live with it. */
 bool
 room_for_turn(const struct shard *s, const struct shard_group *g)
 {
-	return room_for(s, g, ROOM_STEP) || room_for(s, g, room_turn_needs(g));
+	return room_for(s, g, s->space_left < RESERVE_TICK ? 0 : RESERVE_TICK);
 }
 
 bool

@@ -275,10 +275,11 @@ start_groups(struct shard *s)
 /* ------------------------------------------------------------------------------ the turn */
 
 void
-shard_step(struct shard *s, struct shard_group *g, const struct eng_event *event)
+shard_step(struct shard *s, struct shard_group *g, struct eng_event *event)
 {
 	if (s->stop != SHARD_RUNS)
 		return;
+	event->record_room = room_of(s, g);
 	eng_step(g->replica, event, &s->fx);
 	if (event->type != ENG_EV_FLUSH)
 		g->is_dirty = true;

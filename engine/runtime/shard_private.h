@@ -267,7 +267,7 @@ void shard_stop(struct shard *s, enum shard_stop why, const char *format, ...)
 void shard_note(struct shard *s, enum decree_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 /* One event of a group and everything that it entails. */
-void shard_step(struct shard *s, struct shard_group *g, const struct eng_event *event);
+void shard_step(struct shard *s, struct shard_group *g, struct eng_event *event);
 void shard_submit(struct shard *s, struct shard_group *g, uint32_t count);
 
 /* room.c */
@@ -275,7 +275,7 @@ void room_look(struct shard *s);
 bool room_for(const struct shard *s, const struct shard_group *g, uint32_t records);
 bool room_for_burst(const struct shard *s);
 bool room_for_turn(const struct shard *s, const struct shard_group *g);
-uint32_t room_turn_needs(const struct shard_group *g);
+uint32_t room_of(const struct shard *s, const struct shard_group *g);
 uint32_t room_message_needs(const struct eng_msg *m);
 bool room_is_patience_over(const struct shard *s);
 

@@ -217,6 +217,7 @@ cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 
 	if (!n->up || n->halted != ENG_HALT_NONE)
 		return;
+	ev->record_room = ENG_FX_PERSIST_MAX;
 	eng_step(n->replica, ev, c->fx);
 	if (c->fx->halt != ENG_HALT_NONE) {
 		n->halted = c->fx->halt;

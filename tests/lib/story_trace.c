@@ -434,9 +434,11 @@ story_trace_status(struct story *s)
 			continue;
 		}
 		eng_status(cluster_replica(c, node), &status);
-		story_line(s, "%u %s leader=%s promised=%s chosen=%lu last=%lu epoch=%u%s%s", node,
-			role_text(&status), status.leader == 0 ? "none" : node_text(status.leader),
+		story_line(s, "%u %s leader=%s promised=%s chosen=%lu last=%lu epoch=%u%s%s%s",
+			node, role_text(&status),
+			status.leader == 0 ? "none" : node_text(status.leader),
 			ballot_text(status.promised), status.chosen.n, status.last.n, status.epoch,
+			status.log_full ? " log-full" : "",
 			c->nodes[node].halted != ENG_HALT_NONE ? " halted: " : "",
 			c->nodes[node].halted != ENG_HALT_NONE ? halt_text(c->nodes[node].halted)
 							       : "");

@@ -174,6 +174,29 @@ test_without_room_in_the_log_no_input_is_taken(void **state)
 	world_mailbox_free(mail);
 }
 
+/* A hard state is no record: a full log changes neither who leads nor how long that takes. */
+static void
+test_logs_without_any_room_elect_a_leader(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader = world_elect(w);
+	uint64_t ballot = 0;
+	struct decree_group_status st;
+
+	for (uint32_t i = 0; i < 3; i++)
+		w->nodes[i].log.is_full = true;
+	world_restart(w, leader);
+	world_run(w, 3000000000);
+	for (uint32_t i = 0; i < 3; i++) {
+		char text[DECREE_ERROR_BYTES];
+		assert_int_equal(shard_stop_reason(w->nodes[i].shard, text), SHARD_RUNS);
+		assert_int_equal(shard_group_status(w->nodes[i].shard, 0, &st), 0);
+		assert_true(st.leader != 0);
+		assert_true(ballot == 0 || ballot == st.ballot.n);
+		ballot = st.ballot.n;
+	}
+}
+
 /* protocol 3: heartbeats never wait for the disk. */
 static void
 test_a_full_buffer_costs_no_leader_its_place(void **state)
@@ -341,6 +364,7 @@ main(void)
 		T(test_a_failed_write_stops_the_shard_and_nothing_more_is_sent),
 		T(test_without_room_in_the_log_no_input_is_taken),
 		T(test_a_full_buffer_costs_no_leader_its_place),
+		T(test_logs_without_any_room_elect_a_leader),
 		T(test_without_empty_frames_messages_are_lost_and_repeated_later),
 		T(test_a_message_that_claims_another_sender_is_dropped),
 		T(test_a_restart_replays_the_log_into_the_same_state),

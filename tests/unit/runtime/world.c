@@ -172,6 +172,8 @@ log_append(void *ctx, const struct log_record *records, uint32_t count, struct l
 
 	if (log->room != 0 && count > log->room)
 		count = log->room;
+	if (log->is_full)
+		count = 0;
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t lsn = ++log->appended;
 		struct world_record *r;
@@ -279,6 +281,8 @@ log_room(void *ctx)
 {
 	struct world_log *log = ctx;
 
+	if (log->is_full)
+		return (struct log_room){ 0 };
 	return (struct log_room){
 		.buffer_record_count = log->room != 0 ? log->room : 4096,
 		.space_record_count = 1000000,

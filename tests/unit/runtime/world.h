@@ -55,6 +55,7 @@ struct world_log {
 	bool has_failed;
 	uint32_t room;        /* 0 = plenty */
 	uint64_t trimmed_lsn; /* as the loop last permitted */
+	bool is_full;         /* not one more record fits, ever */
 	uint64_t submit_count;
 	uint64_t frames_at_submit; /* frames that had left when submit() saw new records */
 	struct world_read reads[64];
