@@ -41,6 +41,11 @@ on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		failure_send(r, m, ENG_FAIL_BALLOT, fx);
 		return;
 	}
+	if (m->prepare.from.n < r->low.n) {
+		/* What is decided there cannot be told slot by slot (9.3). */
+		compacted_send(r, m, fx);
+		return;
+	}
 
 	/* From here on: the ballot is promised, now or already (an Accept may have come first). */
 
@@ -66,7 +71,7 @@ promise_fragment(struct eng_replica *r, uint64_t first, uint64_t after, struct e
 	p->ballot = r->promised;
 	p->promise.dst_nonce = r->promise_due.to_nonce;
 	p->promise.from = r->promise_due.from;
-	p->promise.low.n = 1; /* nothing is truncated yet */
+	p->promise.low = r->low;
 	p->promise.commit = r->chosen;
 	p->promise.last = r->last;
 	p->promise.first.n = first;
@@ -146,6 +151,10 @@ accept_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 {
 	struct entry *e = entry_find(r, m->accept.slot);
 
+	if (m->accept.slot.n < r->low.n && e == NULL) {
+		compacted_send(r, m, fx);
+		return;
+	}
 	if (m->accept.slot.n <= r->chosen.n && (e == NULL || m->accept.slot.n < r->ack.start.n)) {
 		decided_send(r, m->accept.slot, m->src, fx); /* the leader is behind */
 		return;

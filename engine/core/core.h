@@ -41,6 +41,8 @@
 #define ENG_FX_READ_MAX      64
 #define ENG_READ_OPEN_MAX    64 /* batches of reads (ENG_EV_READ) that wait for their slot */
 
+struct eng_snapshot; /* snapshot.h */
+
 struct eng_member {
 	uint16_t node_id; /* 1 .. 65535 */
 };
@@ -76,6 +78,8 @@ struct eng_config {
 
 enum eng_event_type {
 	ENG_EV_RECOVER_HARD = 1, /* before START: the hard state found on disk, if any */
+	ENG_EV_RECOVER_SNAPSHOT, /* before the first record: the state machine stands where the
+				    hard state's snapshot pointer points */
 	ENG_EV_RECOVER_COMMIT, /* before START: the record that follows, for its commit hint alone */
 	ENG_EV_RECOVER_RECORD, /* before START: each record of this group, in log order */
 	ENG_EV_START,          /* everything found on disk has been handed over */
@@ -86,7 +90,11 @@ enum eng_event_type {
 	ENG_EV_READ, /* what reads that begin now must see is asked for: answered by read_ready */
 	ENG_EV_VALUE,
 	ENG_EV_FLUSH,
-	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
+	ENG_EV_SNAPSHOT, /* the snapshot of an applied slot is durable: point to it */
+	ENG_EV_SNAPSHOT_INSTALL, /* that of a slot to come is durable here: point to it, and stop applying */
+	ENG_EV_SNAPSHOT_INSTALLED, /* the state machine holds it; go on from there */
+	ENG_EV_TRIM,               /* records of slots below `low` are about to go */
+	ENG_EV_TRANSFER,           /* a leader hands over to a chosen member, if it can */
 };
 
 /* One command on its way into a slot. session 0 registers: the body is a 16-byte client token. */
@@ -154,6 +162,13 @@ struct eng_event {
 			uint32_t bytes;
 		} value;
 		struct {
+			const struct eng_snapshot
+				*snapshot; /* SNAPSHOT and INSTALL: slot and digest alone */
+		} snapshot;
+		struct {
+			struct decree_slot low;
+		} trim;
+		struct {
 			bool log_is_idle; /* a record appended now would be written at once */
 			uint64_t log_space_slots; /* records that still fit the log */
 		} flush;
@@ -210,6 +225,9 @@ struct eng_effects {
 	enum eng_halt halt;
 	bool role_changed;    /* see eng_status() */
 	uint32_t persist_max; /* of this step: the core's own limit on persist_count */
+	/* This peer's log does not go back to what is missing here, but it has a snapshot (9.3): fetch it,
+	 * from there or from anybody, unless that is under way. 0 = no wish. */
+	uint16_t fetch_from;
 	struct eng_persist persists[ENG_FX_PERSIST_MAX];
 	struct eng_msg messages[ENG_FX_MESSAGE_MAX];
 	struct eng_read reads[ENG_FX_READ_MAX];
@@ -241,8 +259,11 @@ struct eng_status {
 	uint16_t transfer_to; /* node_id of the successor that is being handed over to, 0 = none */
 	struct decree_ballot ballot; /* of the leader that is followed, or own */
 	struct decree_ballot promised;
-	struct decree_slot chosen; /* decided prefix with values held */
-	struct decree_slot last;   /* highest slot accepted here */
+	struct decree_slot chosen;     /* decided prefix with values held */
+	struct decree_slot last;       /* highest slot accepted here */
+	struct decree_slot low;        /* slots below are known only through a snapshot */
+	struct decree_slot snapshot;   /* where the durable snapshot pointer points, 0 = nowhere */
+	struct decree_slot installing; /* between INSTALL and INSTALLED, else 0 */
 	uint32_t epoch;    /* of the decided configuration, 0 before bootstrap is complete */
 	uint64_t heard_ns; /* last sign of life of the leader, or of a quorum if leader */
 	struct eng_counters counters;

@@ -128,7 +128,9 @@ static bool
 prevote_reason(
 	const struct eng_replica *r, const struct eng_msg *m, enum eng_failure_reason *ret_reason)
 {
-	if (is_leader_alive(r))
+	if (m->prevote.first_undecided.n < r->low.n)
+		*ret_reason = ENG_FAIL_COMPACTED; /* it must fetch first, whoever leads (10.2) */
+	else if (is_leader_alive(r))
 		*ret_reason = ENG_FAIL_LEADER_ALIVE;
 	else if (lease_refuses(r, m->src))
 		*ret_reason = ENG_FAIL_LEASE;
@@ -164,8 +166,11 @@ on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 	if (r->round_seen < ballot_round(m->prevote_reply.promised) &&
 		!is_round_jump(r, m->prevote_reply.promised))
 		r->round_seen = ballot_round(m->prevote_reply.promised);
-	if (!m->prevote_reply.granted)
+	if (!m->prevote_reply.granted) {
+		if (m->prevote_reply.reason == ENG_FAIL_COMPACTED)
+			fetch_want(r, m->src, fx);
 		return;
+	}
 
 	/* From here on: a grant for the campaign in progress. */
 
@@ -355,6 +360,8 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	struct peer *p = &r->peers[member];
 	if (p->promised)
 		return; /* a repeat: the network may say things twice */
+	if (m->promise.low.n > r->chosen.n + 1)
+		fetch_want(r, m->src, fx); /* it cannot tell us what is decided (5.5, 9.3) */
 	if (m->promise.last.n > ring_last(r).n) {
 		/* We are so far behind that its entries do not fit our ring. Not one of them may be
 		 * forgotten, so nothing of it counts: learn first, the next Prepare asks again. */
@@ -473,6 +480,8 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	}
 	if (m->failure.reason == ENG_FAIL_BUSY)
 		leader_on_busy(r, m);
+	if (m->failure.reason == ENG_FAIL_COMPACTED && m->failure.snapshot.n > r->chosen.n)
+		fetch_want(r, m->src, fx);
 	if (m->failure.reason != ENG_FAIL_BALLOT || !ballot_eq(m->ballot, r->ballot) ||
 		m->failure.promised.n <= r->ballot.n || is_round_jump(r, m->failure.promised))
 		return;
@@ -497,7 +506,7 @@ on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 		 * has just heard of a leader. */
 		lease_give_back(r, m->src);
 		if (r->role != DECREE_LEADER && r->campaign == CAMPAIGN_NONE &&
-			!lease_refuses(r, r->cfg.node_id))
+			!lease_refuses(r, r->cfg.node_id) && r->snapshot.installing.n == 0)
 			campaign_prepare(r, fx);
 		return;
 	}
@@ -512,7 +521,7 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 	bool disk_is_stalled = r->stalled_since_ns != NEVER &&
 			       r->now_ns > r->stalled_since_ns + r->cfg.disk_stall_ns;
 
-	if (disk_is_stalled) {
+	if (disk_is_stalled || r->snapshot.installing.n != 0) {
 		step_down(
 			r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
 		return;

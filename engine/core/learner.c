@@ -43,6 +43,8 @@ advance_chosen(struct eng_replica *r, struct eng_effects *fx)
 {
 	struct decree_slot first = slot_next(r->chosen);
 
+	if (r->snapshot.installing.n != 0)
+		return; /* the state machine is on its way to a later slot */
 	for (;;) {
 		struct entry *e = entry_find(r, slot_next(r->chosen));
 		if (e == NULL || !e->decided)
@@ -176,7 +178,7 @@ learner_tick(struct eng_replica *r, struct eng_effects *fx)
 	if (r->now_ns < r->query_ns)
 		return;
 	r->query_ns = NEVER;
-	if (r->chosen.n >= r->chosen_seen.n || is_alone(r))
+	if (r->chosen.n >= r->chosen_seen.n || is_alone(r) || r->snapshot.installing.n != 0)
 		return;
 	r->query_peer = query_peer_next(r);
 	query_send(r, slot_next(r->chosen), fx);
@@ -230,10 +232,15 @@ on_query(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 		after = m->query.first.n + QUERY_SLOT_COUNT;
 	if (after > r->last.n + 1)
 		after = r->last.n + 1;
+	bool is_told = false;
 	for (uint64_t slot = m->query.first.n; slot < after; slot++) {
 		struct decree_slot s = { slot };
 		const struct entry *e = entry_find(r, s);
-		if (slot != 0 && slot <= r->chosen.n)
+		if (slot < r->low.n && e == NULL) {
+			if (!is_told)
+				compacted_send(r, m, fx); /* once is enough (9.3) */
+			is_told = true;
+		} else if (slot != 0 && slot <= r->chosen.n)
 			decided_send(r, s, m->src, fx);
 		else if (e != NULL && (e->decided || m->query.accepted_too))
 			entry_send(r, e, m->src, fx);

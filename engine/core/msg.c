@@ -140,6 +140,7 @@ put_body(struct cursor *c, const struct eng_replica *r, const struct eng_msg *m)
 	case ENG_MSG_FAILURE:
 		put_u64(c, m->failure.promised.n);
 		put_u64(c, m->failure.dst_nonce);
+		put_u64(c, m->failure.snapshot.n);
 		put_u8(c, (uint8_t)m->failure.reason);
 		break;
 	case ENG_MSG_LEADER_CHANGE: put_u64(c, m->leader_change.start.n); break;
@@ -171,6 +172,23 @@ put_body(struct cursor *c, const struct eng_replica *r, const struct eng_msg *m)
 		put_u64(c, m->read_index_reply.token);
 		put_u64(c, m->read_index_reply.dst_nonce);
 		put_u64(c, m->read_index_reply.slot.n);
+		break;
+	case ENG_MSG_SNAPSHOT_OFFER:
+		put_u64(c, m->snapshot_offer.slot.n);
+		put_u64(c, m->snapshot_offer.bytes);
+		put_u64(c, m->snapshot_offer.anchor.n);
+		put_digest(c, m->snapshot_offer.digest);
+		break;
+	case ENG_MSG_SNAPSHOT_FETCH:
+		put_u64(c, m->snapshot_fetch.slot.n);
+		put_u64(c, m->snapshot_fetch.offset_bytes);
+		put_u32(c, m->snapshot_fetch.count);
+		break;
+	case ENG_MSG_SNAPSHOT_CHUNK:
+		put_u64(c, m->snapshot_chunk.slot.n);
+		put_u64(c, m->snapshot_chunk.offset_bytes);
+		put_digest(c, m->snapshot_chunk.digest);
+		put_value(c, m->snapshot_chunk.value, m->snapshot_chunk.bytes);
 		break;
 	case ENG_MSG_TYPE_COUNT: decree_assert(false);
 	}
@@ -285,6 +303,19 @@ decode_query_reply(struct eng_msg *m, const uint8_t *at, uint32_t bytes)
 }
 
 static bool
+decode_snapshot_chunk(struct eng_msg *m, const uint8_t *at, uint32_t bytes)
+{
+	if (bytes < 32)
+		return false;
+	m->snapshot_chunk.slot.n = load_u64(at);
+	m->snapshot_chunk.offset_bytes = load_u64(at + 8);
+	m->snapshot_chunk.digest.lo = load_u64(at + 16);
+	m->snapshot_chunk.digest.hi = load_u64(at + 24);
+	return decode_value(
+		at + 32, bytes - 32, &m->snapshot_chunk.value, &m->snapshot_chunk.bytes);
+}
+
+static bool
 decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes)
 {
 	switch (m->type) {
@@ -322,11 +353,12 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->success.commit.n = load_u64(at + 8);
 		return true;
 	case ENG_MSG_FAILURE:
-		if (bytes != 17)
+		if (bytes != 25)
 			return false;
 		m->failure.promised.n = load_u64(at);
 		m->failure.dst_nonce = load_u64(at + 8);
-		m->failure.reason = at[16];
+		m->failure.snapshot.n = load_u64(at + 16);
+		m->failure.reason = at[24];
 		return true;
 	case ENG_MSG_LEADER_CHANGE:
 		if (bytes != 8)
@@ -368,6 +400,22 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->read_index_reply.dst_nonce = load_u64(at + 8);
 		m->read_index_reply.slot.n = load_u64(at + 16);
 		return true;
+	case ENG_MSG_SNAPSHOT_OFFER:
+		if (bytes != 40)
+			return false;
+		m->snapshot_offer.slot.n = load_u64(at);
+		m->snapshot_offer.bytes = load_u64(at + 8);
+		m->snapshot_offer.anchor.n = load_u64(at + 16);
+		m->snapshot_offer.digest.lo = load_u64(at + 24);
+		m->snapshot_offer.digest.hi = load_u64(at + 32);
+		return true;
+	case ENG_MSG_SNAPSHOT_FETCH:
+		if (bytes != 20)
+			return false;
+		m->snapshot_fetch.slot.n = load_u64(at);
+		m->snapshot_fetch.offset_bytes = load_u64(at + 8);
+		m->snapshot_fetch.count = load_u32(at + 16);
+		return true;
 	default: return false;
 	}
 }
@@ -401,6 +449,11 @@ has_sound_slots(const struct eng_msg *m)
 	case ENG_MSG_ACCEPTED:
 		return is_range(m->accepted.start, m->accepted.after) &&
 		       is_slot(m->accepted.commit);
+	case ENG_MSG_FAILURE: return is_slot(m->failure.snapshot);
+	case ENG_MSG_SNAPSHOT_OFFER:
+		return is_slot(m->snapshot_offer.slot) && is_slot(m->snapshot_offer.anchor);
+	case ENG_MSG_SNAPSHOT_FETCH: return is_slot(m->snapshot_fetch.slot);
+	case ENG_MSG_SNAPSHOT_CHUNK: return is_slot(m->snapshot_chunk.slot);
 	case ENG_MSG_SUCCESS: return is_slot(m->success.start) && is_slot(m->success.commit);
 	case ENG_MSG_LEADER_CHANGE: return is_slot(m->leader_change.start);
 	case ENG_MSG_HEARTBEAT: return is_slot(m->heartbeat.start) && is_slot(m->heartbeat.commit);
@@ -420,7 +473,7 @@ eng_msg_decode(const uint8_t *bytes, uint32_t count, struct eng_msg *ret_msg)
 
 	if (count < ENG_MSG_HEADER_BYTES || load_u32(bytes + 12) != count - ENG_MSG_HEADER_BYTES)
 		return -EBADMSG;
-	if (bytes[0] == 0 || bytes[0] >= ENG_MSG_TYPE_COUNT || bytes[1] > 1)
+	if (!eng_msg_is_known(bytes[0]) || bytes[1] > 1)
 		return -EBADMSG;
 	ret_msg->type = bytes[0];
 	ret_msg->group = load_u16(bytes + 2);
@@ -437,33 +490,43 @@ eng_msg_decode(const uint8_t *bytes, uint32_t count, struct eng_msg *ret_msg)
 	case ENG_MSG_PROMISE: ok = decode_promise(ret_msg, at, rest); break;
 	case ENG_MSG_ACCEPT: ok = decode_accept(ret_msg, at, rest); break;
 	case ENG_MSG_QUERY_REPLY: ok = decode_query_reply(ret_msg, at, rest); break;
+	case ENG_MSG_SNAPSHOT_CHUNK: ok = decode_snapshot_chunk(ret_msg, at, rest); break;
 	default: ok = decode_small(ret_msg, bytes[1], at, rest); break;
 	}
 	return ok && has_sound_slots(ret_msg) ? 0 : -EBADMSG;
 }
 
+static const char *const names[ENG_MSG_TYPE_COUNT] = {
+	[ENG_MSG_PREVOTE] = "prevote",
+	[ENG_MSG_PREVOTE_REPLY] = "prevote-reply",
+	[ENG_MSG_PREPARE] = "prepare",
+	[ENG_MSG_PROMISE] = "promise",
+	[ENG_MSG_ACCEPT] = "accept",
+	[ENG_MSG_ACCEPTED] = "accepted",
+	[ENG_MSG_SUCCESS] = "success",
+	[ENG_MSG_FAILURE] = "failure",
+	[ENG_MSG_LEADER_CHANGE] = "leader-change",
+	[ENG_MSG_HEARTBEAT] = "heartbeat",
+	[ENG_MSG_HEARTBEAT_ECHO] = "echo",
+	[ENG_MSG_QUERY] = "query",
+	[ENG_MSG_QUERY_REPLY] = "query-reply",
+	[ENG_MSG_READ_INDEX] = "read-index",
+	[ENG_MSG_READ_INDEX_REPLY] = "read-index-reply",
+	[ENG_MSG_SNAPSHOT_OFFER] = "snapshot-offer",
+	[ENG_MSG_SNAPSHOT_FETCH] = "snapshot-fetch",
+	[ENG_MSG_SNAPSHOT_CHUNK] = "snapshot-chunk",
+};
+
+bool
+eng_msg_is_known(uint32_t type)
+{
+	return type < ENG_MSG_TYPE_COUNT && names[type] != NULL;
+}
+
 const char *
 eng_msg_type_name(enum eng_msg_type type)
 {
-	static const char *const names[ENG_MSG_TYPE_COUNT] = {
-		[ENG_MSG_PREVOTE] = "prevote",
-		[ENG_MSG_PREVOTE_REPLY] = "prevote-reply",
-		[ENG_MSG_PREPARE] = "prepare",
-		[ENG_MSG_PROMISE] = "promise",
-		[ENG_MSG_ACCEPT] = "accept",
-		[ENG_MSG_ACCEPTED] = "accepted",
-		[ENG_MSG_SUCCESS] = "success",
-		[ENG_MSG_FAILURE] = "failure",
-		[ENG_MSG_LEADER_CHANGE] = "leader-change",
-		[ENG_MSG_HEARTBEAT] = "heartbeat",
-		[ENG_MSG_HEARTBEAT_ECHO] = "echo",
-		[ENG_MSG_QUERY] = "query",
-		[ENG_MSG_QUERY_REPLY] = "query-reply",
-		[ENG_MSG_READ_INDEX] = "read-index",
-		[ENG_MSG_READ_INDEX_REPLY] = "read-index-reply",
-	};
-
-	return type > 0 && type < ENG_MSG_TYPE_COUNT && names[type] != NULL ? names[type] : "?";
+	return eng_msg_is_known(type) ? names[type] : "?";
 }
 
 const char *

@@ -33,7 +33,10 @@ enum eng_msg_type {
 	ENG_MSG_QUERY_REPLY = 13,      /* one slot's value */
 	ENG_MSG_READ_INDEX = 14,       /* what must a read that begins now see? */
 	ENG_MSG_READ_INDEX_REPLY = 15, /* this slot and everything before it */
-	ENG_MSG_TYPE_COUNT = 32,
+	ENG_MSG_SNAPSHOT_OFFER = 16, /* this is the snapshot that I have */
+	ENG_MSG_SNAPSHOT_FETCH = 17, /* some bytes of it, please; or: what have you got? */
+	ENG_MSG_SNAPSHOT_CHUNK = 18, /* bytes of it */
+	ENG_MSG_TYPE_COUNT = 32,     /* room for more; see eng_msg_is_known() */
 };
 
 enum eng_failure_reason {
@@ -117,7 +120,8 @@ struct eng_msg {
 			enum eng_failure_reason reason;
 			struct decree_ballot promised;
 			uint64_t dst_nonce;
-		} failure; /* ballot: of the message that is refused */
+			struct decree_slot snapshot; /* COMPACTED: the snapshot that is here */
+		} failure;                           /* ballot: of the message that is refused */
 		struct {
 			struct decree_slot start;
 			bool timeout_now; /* stand for election at once (hand-over) */
@@ -155,6 +159,25 @@ struct eng_msg {
 			uint64_t dst_nonce; /* ... this life are answered */
 			struct decree_slot slot;
 		} read_index_reply;
+		/* The ballot of these three is 0. */
+		struct {
+			struct decree_slot slot; /* 0: none */
+			uint64_t bytes;
+			struct decree_slot anchor;   /* a decided MARK there carries ... */
+			struct decree_digest digest; /* ... this digest of the state after `slot` */
+		} snapshot_offer;
+		struct {
+			struct decree_slot slot; /* 0: offer me the newest that you have */
+			uint64_t offset_bytes;
+			uint32_t count;
+		} snapshot_fetch;
+		struct {
+			struct decree_slot slot;
+			uint64_t offset_bytes;
+			struct decree_digest digest; /* of `value` */
+			const uint8_t *value;
+			uint32_t bytes;
+		} snapshot_chunk;
 	};
 };
 
@@ -185,6 +208,9 @@ int eng_msg_decode(const uint8_t *bytes, uint32_t count, struct eng_msg *ret_msg
 
 /** Entry of slot @p slot of a decoded Promise; promise.first <= slot < promise.after. */
 struct eng_promise_entry eng_promise_entry_at(const struct eng_msg *m, struct decree_slot slot);
+
+/** A type that this version has; others do not decode. */
+bool eng_msg_is_known(uint32_t type);
 
 const char *eng_msg_type_name(enum eng_msg_type type);
 const char *eng_failure_reason_name(enum eng_failure_reason reason);

@@ -4,11 +4,11 @@
  *    0  1  version, 1                       0  4  version, 1 (0: never written)
  *    1  1  kind                             4  4  zero
  *    2  2  group                            8  8  promised ballot
- *    4  4  bytes of the value              16  .  zero: room for the snapshot pointer
+ *    4  4  bytes of the value              16  8  snapshot pointer: its slot, 0 = none
  *    8  8  slot
  *   16  8  ballot
- *   24 16  digest of the value
- *   40  8  commit hint
+ *   24 16  digest of the value           24 16  digest of the state there
+ *   40  8  commit hint                   40  .  zero
  *   48 16  zero
  * A tag is valid if and only if version and kind are known and every zero is zero. Integrity is the log's.
  */
@@ -56,25 +56,30 @@ eng_record_decode(const uint8_t tag[ENG_RECORD_TAG_BYTES], struct eng_record *re
 }
 
 void
-eng_hard_encode(struct decree_ballot promised, uint8_t ret_bytes[ENG_HARD_BYTES])
+eng_hard_encode(const struct eng_hard *hard, uint8_t ret_bytes[ENG_HARD_BYTES])
 {
 	memset(ret_bytes, 0, ENG_HARD_BYTES);
 	store_u32(ret_bytes, HARD_VERSION);
-	store_u64(ret_bytes + 8, promised.n);
+	store_u64(ret_bytes + 8, hard->promised.n);
+	store_u64(ret_bytes + 16, hard->snapshot.n);
+	store_u64(ret_bytes + 24, hard->snapshot_digest.lo);
+	store_u64(ret_bytes + 32, hard->snapshot_digest.hi);
 }
 
 int
-eng_hard_decode(const uint8_t bytes[ENG_HARD_BYTES], struct decree_ballot *ret_promised)
+eng_hard_decode(const uint8_t bytes[ENG_HARD_BYTES], struct eng_hard *ret_hard)
 {
 	uint32_t version = load_u32(bytes);
 
-	for (int i = 16; i < ENG_HARD_BYTES; i++)
+	for (int i = version == 0 ? 8 : 40; i < ENG_HARD_BYTES; i++)
 		if (bytes[i] != 0)
 			return -EBADMSG;
 	if (version > HARD_VERSION || load_u32(bytes + 4) != 0)
 		return -EBADMSG;
-	if (version == 0 && load_u64(bytes + 8) != 0)
-		return -EBADMSG;
-	ret_promised->n = load_u64(bytes + 8);
-	return 0;
+	*ret_hard = (struct eng_hard){
+		.promised = { load_u64(bytes + 8) },
+		.snapshot = { load_u64(bytes + 16) },
+		.snapshot_digest = { load_u64(bytes + 24), load_u64(bytes + 32) },
+	};
+	return ret_hard->snapshot.n > ENG_SLOT_MAX ? -EBADMSG : 0;
 }

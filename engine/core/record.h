@@ -28,9 +28,17 @@ void eng_record_encode(const struct eng_record *record, uint8_t ret_tag[ENG_RECO
 /** @retval -EBADMSG not a tag of this version */
 int eng_record_decode(const uint8_t tag[ENG_RECORD_TAG_BYTES], struct eng_record *ret_record);
 
-void eng_hard_encode(struct decree_ballot promised, uint8_t ret_bytes[ENG_HARD_BYTES]);
+/* What a group must never forget, beside its records. */
+struct eng_hard {
+	struct decree_ballot promised;
+	/* The snapshot pointer (9.2): the log may hold nothing of this slot and those below. 0 = none */
+	struct decree_slot snapshot;
+	struct decree_digest snapshot_digest; /* of the state there */
+};
 
-/** All zero decodes as "nothing promised". @retval -EBADMSG */
-int eng_hard_decode(const uint8_t bytes[ENG_HARD_BYTES], struct decree_ballot *ret_promised);
+void eng_hard_encode(const struct eng_hard *hard, uint8_t ret_bytes[ENG_HARD_BYTES]);
+
+/** All zero decodes as "nothing promised, no snapshot". @retval -EBADMSG */
+int eng_hard_decode(const uint8_t bytes[ENG_HARD_BYTES], struct eng_hard *ret_hard);
 
 #endif

@@ -62,6 +62,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->random = config->seed | 1;
 	membership_init(r);
 	r->query_peer = r->self; /* nobody was asked yet */
+	r->low.n = 1;
 	r->stalled_since_ns = NEVER;
 	r->query_ns = NEVER;
 	r->election_ns = NEVER;
@@ -115,6 +116,7 @@ fx_reset(struct eng_effects *fx, uint32_t record_room)
 	fx->wake_at_ns = NEVER;
 	fx->halt = ENG_HALT_NONE;
 	fx->role_changed = false;
+	fx->fetch_from = 0;
 }
 
 bool
@@ -148,17 +150,29 @@ persist_add(struct eng_replica *r, enum eng_persist_kind kind, struct eng_effect
 }
 
 void
+hard_persist(struct eng_replica *r, struct eng_effects *fx)
+{
+	struct eng_persist *p = persist_add(r, ENG_PERSIST_HARD, fx);
+	struct eng_hard hard = {
+		.promised = r->promised,
+		.snapshot = r->snapshot.slot,
+		.snapshot_digest = r->snapshot.digest,
+	};
+
+	p->slot.n = 0;
+	p->value = NULL;
+	p->bytes = 0;
+	eng_hard_encode(&hard, p->tag);
+}
+
+void
 promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_effects *fx)
 {
 	decree_assert(ballot.n > r->promised.n);
 
 	r->promised = ballot;
 	r->promise_due.wanted = false; /* to a candidate that has lost meanwhile */
-	struct eng_persist *p = persist_add(r, ENG_PERSIST_HARD, fx);
-	p->slot.n = 0;
-	p->value = NULL;
-	p->bytes = 0;
-	eng_hard_encode(ballot, p->tag);
+	hard_persist(r, fx);
 }
 
 struct entry *
@@ -234,6 +248,7 @@ failure_send(struct eng_replica *r, const struct eng_msg *m, enum eng_failure_re
 	f->failure.reason = reason;
 	f->failure.promised = r->promised;
 	f->failure.dst_nonce = m->src_nonce;
+	f->failure.snapshot.n = 0;
 }
 
 struct eng_promise_entry
@@ -266,12 +281,17 @@ eng_value(const struct eng_replica *r, struct decree_slot slot, uint32_t *ret_by
 static void
 on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
-	struct decree_ballot promised;
+	struct eng_hard hard;
 
-	if (eng_hard_decode(ev->hard.bytes, &promised) != 0)
+	if (eng_hard_decode(ev->hard.bytes, &hard) != 0) {
 		halt(r, ENG_HALT_BAD_RECORD, fx);
-	else if (r->promised.n < promised.n)
-		r->promised = promised;
+		return;
+	}
+	if (r->promised.n < hard.promised.n)
+		r->promised = hard.promised;
+	r->snapshot.slot = hard.snapshot;
+	r->snapshot.durable = hard.snapshot;
+	r->snapshot.digest = hard.snapshot_digest;
 }
 
 /* Replay keeps the highest ballot per slot; a decided value outweighs any (protocol 11.3). */
@@ -390,6 +410,9 @@ on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	case ENG_MSG_QUERY_REPLY: on_query_reply(r, m, fx); break;
 	case ENG_MSG_READ_INDEX: on_read_index(r, m, fx); break;
 	case ENG_MSG_READ_INDEX_REPLY: on_read_index_reply(r, m, fx); break;
+	case ENG_MSG_SNAPSHOT_OFFER:
+	case ENG_MSG_SNAPSHOT_FETCH:
+	case ENG_MSG_SNAPSHOT_CHUNK: break; /* the runtime moves the bytes */
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 }
@@ -403,6 +426,7 @@ on_persisted(struct eng_replica *r, uint64_t seq, struct eng_effects *fx)
 		return;
 	r->persisted = seq;
 	r->stalled_since_ns = seq == r->persist_last ? NEVER : r->now_ns;
+	compaction_on_persisted(r);
 	acceptor_on_persisted(r, fx);
 	election_on_persisted(r, fx);
 	leader_on_persisted(r, fx);
@@ -447,6 +471,8 @@ check_invariants(const struct eng_replica *r)
 {
 	decree_assert(r->persisted <= r->persist_last);
 	decree_assert(r->chosen.n <= r->last.n);
+	decree_assert(r->low.n <= r->snapshot.durable.n + 1);
+	decree_assert(r->low.n <= r->chosen.n + 1);
 	if (r->role == DECREE_LEADER) {
 		decree_assert(r->promised.n >= r->ballot.n);
 		decree_assert(r->campaign == CAMPAIGN_NONE);
@@ -472,6 +498,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	r->released = r->chosen;
 	switch (ev->type) {
 	case ENG_EV_RECOVER_HARD: on_recover_hard(r, ev, ret_fx); break;
+	case ENG_EV_RECOVER_SNAPSHOT: on_recover_snapshot(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_COMMIT: on_recover_commit(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_RECORD: on_recover_record(r, ev, ret_fx); break;
 	case ENG_EV_START: election_start(r); break;
@@ -482,6 +509,10 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_READ: on_read(r, ev, ret_fx); break;
 	case ENG_EV_VALUE: on_value(r, ev, ret_fx); break;
 	case ENG_EV_FLUSH: on_flush(r, ev, ret_fx); break;
+	case ENG_EV_SNAPSHOT: on_snapshot(r, ev, ret_fx); break;
+	case ENG_EV_SNAPSHOT_INSTALL: on_snapshot_install(r, ev, ret_fx); break;
+	case ENG_EV_SNAPSHOT_INSTALLED: on_snapshot_installed(r, ev, ret_fx); break;
+	case ENG_EV_TRIM: on_trim(r, ev); break;
 	case ENG_EV_TRANSFER: on_transfer(r, ev, ret_fx); break;
 	}
 	ret_fx->role_changed = role != r->role || leader != r->leader || ready != r->ready;
@@ -505,6 +536,9 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.promised = r->promised,
 		.chosen = r->chosen,
 		.last = r->last,
+		.low = r->low,
+		.snapshot = r->snapshot.durable,
+		.installing = r->snapshot.installing,
 		.epoch = r->config.m.epoch,
 		.heard_ns = r->heard_ns,
 		.counters = r->counters,

@@ -8,6 +8,7 @@
  *   leader.c    a leadership: from what it inherits to its end
  *   propose.c   commands into slots              votes.c     quorums of votes, and lost frames
  *   learner.c   what is chosen, and how to get it
+ *   compaction.c the log's end: what only a snapshot knows
  *   bootstrap.c the first slot: who the members are
  *   transfer.c  leadership given away on request
  *   membership.c the table of known nodes, configurations and their quorums
@@ -20,6 +21,7 @@
 #include "base/assert.h"
 #include "engine/core/core.h"
 #include "engine/core/session.h"
+#include "engine/core/snapshot.h"
 #include "engine/core/value.h"
 
 #include <string.h>
@@ -143,6 +145,15 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t stalled_since_ns; /* the oldest write is under way since; NEVER = none */
 	uint64_t log_space_slots;  /* as the last FLUSH said */
 	struct decree_slot last;   /* highest slot with an entry */
+	struct decree_slot low;    /* slots below are known only through a snapshot; >= 1 */
+	struct {                   /* what the hard state points to */
+		struct decree_slot slot;    /* as last asked for; 0 = nothing */
+		struct decree_slot durable; /* Invariant: low - 1 <= durable <= slot */
+		struct decree_digest digest;
+		uint64_t seq; /* `slot` is durable when persisted >= seq */
+		struct decree_slot
+			installing; /* nothing is applied until the machine holds this; 0 */
+	} snapshot;
 	struct {
 		bool wanted;
 		uint16_t to;
@@ -328,6 +339,9 @@ int32_t peer_index(const struct eng_replica *r, uint16_t node_id);
 /** Uniform in [0, bound). */
 uint64_t random_below(struct eng_replica *r, uint64_t bound);
 
+/** Write the hard state down as it is now; it counts once persisted >= persist_last. */
+void hard_persist(struct eng_replica *r, struct eng_effects *fx);
+
 /** Raise own promise and write it down; it counts once persisted >= persist_last. */
 void promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_effects *fx);
 
@@ -495,6 +509,19 @@ bool meets_every_q1(const struct eng_replica *r, uint16_t set);
 void membership_init(struct eng_replica *r);
 /** From now on this configuration governs. */
 void config_take(struct eng_replica *r, const struct eng_membership *m);
+
+/* ---- compaction.c ---- */
+void on_recover_snapshot(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void on_snapshot(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void on_snapshot_install(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void
+on_snapshot_installed(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void on_trim(struct eng_replica *r, const struct eng_event *ev);
+void compaction_on_persisted(struct eng_replica *r);
+/** This peer has a snapshot of what we miss, and nobody may have the slots any more. */
+void fetch_want(struct eng_replica *r, uint16_t from, struct eng_effects *fx);
+/** 9.3: we do not hold what this message asks about, but we have a snapshot. */
+void compacted_send(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 
 /* ---- bootstrap.c ---- */
 /** The configuration that a new cluster's first leader proposes in slot 1; every member was heard. */

@@ -1,55 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/core/session.h"
+#include "engine/core/session_private.h"
 
 #include "base/assert.h"
 #include "base/digest.h"
 #include "engine/core/value.h"
 
 #include <string.h>
-
-enum reply_state {
-	REPLY_NONE = 0,
-	REPLY_PENDING = 1, /* executed, the machine has not answered yet */
-	REPLY_DONE = 2,
-};
-
-struct reply {
-	uint64_t result;
-	uint32_t digest; /* of the body, cut: it finds a client that reuses a number by mistake */
-	uint16_t status;
-	uint8_t state;
-};
-static_assert(sizeof(struct reply) == 16, "one reply is a quarter of a cache line");
-
-struct row {
-	struct decree_session session;
-	uint64_t last;     /* last executed seq */
-	uint64_t admitted; /* leader's hint: last seq on its way, >= last */
-	uint8_t token[DECREE_UUID_BYTES];
-};
-
-/* The train that is being put together (7.5a). Any slot that is not its next part closes it. */
-struct train {
-	struct eng_fragment first; /* part 0; bytes unused */
-	uint32_t part_next;        /* 0: no open train */
-	uint32_t bytes;            /* collected in `body` */
-	struct decree_slot slot_next;
-};
-
-struct eng_sessions {
-	uint32_t row_count; /* rows in use; none is ever given back yet */
-	uint32_t row_count_max;
-	uint32_t window;      /* power of two */
-	uint32_t bucket_mask; /* buckets - 1 */
-	uint32_t command_bytes_max;
-	struct train train;
-	struct decree_slot applied; /* last slot taken */
-	uint64_t cluster_ns;        /* its stamp, never going backwards */
-	struct row *rows;           /* [row_count_max] */
-	struct reply *replies;      /* [row_count_max][window] */
-	uint16_t *buckets;          /* [bucket_mask + 1] row + 1, open addressing; 0 = free */
-	uint8_t *body;              /* [command_bytes_max] of the open train */
-};
 
 static size_t
 align64(size_t bytes)
@@ -67,6 +23,16 @@ bucket_count(uint32_t rows)
 	return count;
 }
 
+/* A second table: in the worst case every session executes a command before a snapshot comes to its row. */
+static size_t
+cut_bytes(const struct eng_config *config)
+{
+	return align64(config->session_count * sizeof(struct row)) +
+	       align64((size_t)config->session_count * config->session_window *
+		       sizeof(struct reply)) +
+	       align64((config->session_count / 64 + 1) * sizeof(uint64_t));
+}
+
 size_t
 eng_sessions_bytes(const struct eng_config *config)
 {
@@ -75,7 +41,7 @@ eng_sessions_bytes(const struct eng_config *config)
 	       align64((size_t)config->session_count * config->session_window *
 		       sizeof(struct reply)) +
 	       align64(bucket_count(config->session_count) * sizeof(uint16_t)) +
-	       align64(config->command_bytes_max);
+	       align64(config->command_bytes_max) + cut_bytes(config);
 }
 
 struct eng_sessions *
@@ -100,6 +66,13 @@ eng_sessions_init(void *memory, const struct eng_config *config)
 	s->buckets = (uint16_t *)at;
 	at += align64(bucket_count(config->session_count) * sizeof(uint16_t));
 	s->body = at;
+	at += align64(config->command_bytes_max);
+	s->cut.rows = (struct row *)at;
+	at += align64(config->session_count * sizeof(struct row));
+	s->cut.replies = (struct reply *)at;
+	at += align64(
+		(size_t)config->session_count * config->session_window * sizeof(struct reply));
+	s->cut.saved = (uint64_t *)at;
 	return s;
 }
 
@@ -130,12 +103,6 @@ eng_session_count(const struct eng_sessions *s)
 	return s->row_count;
 }
 
-static struct reply *
-reply_of(const struct eng_sessions *s, int32_t row, uint64_t seq)
-{
-	return &s->replies[(size_t)row * s->window + (seq & (s->window - 1))];
-}
-
 static int32_t
 row_of_token(const struct eng_sessions *s, const uint8_t *token)
 {
@@ -161,6 +128,16 @@ eng_session_last(const struct eng_sessions *s, struct decree_session session)
 	return row < 0 ? 0 : s->rows[row].last;
 }
 
+void
+session_index(struct eng_sessions *s, uint32_t row)
+{
+	uint32_t b = bucket_of(s, s->rows[row].session);
+
+	while (s->buckets[b] != 0)
+		b = (b + 1) & s->bucket_mask;
+	s->buckets[b] = (uint16_t)(row + 1);
+}
+
 /* Same token, same session: a client that lost the answer simply registers again. */
 static void
 apply_register(struct eng_sessions *s, struct eng_applied *a)
@@ -180,13 +157,11 @@ apply_register(struct eng_sessions *s, struct eng_applied *a)
 		return;
 	}
 	row = (int32_t)s->row_count++;
+	session_touch(s, (uint32_t)row);
 	struct row *w = &s->rows[row];
 	*w = (struct row){ .session = { s->applied.n << 16 | a->index } };
 	memcpy(w->token, a->body, DECREE_UUID_BYTES);
-	uint32_t b = bucket_of(s, w->session);
-	while (s->buckets[b] != 0)
-		b = (b + 1) & s->bucket_mask;
-	s->buckets[b] = (uint16_t)(row + 1);
+	session_index(s, (uint32_t)row);
 	a->verdict = ENG_REGISTERED;
 	a->session = w->session;
 }
@@ -209,6 +184,7 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 	}
 	struct reply *reply = reply_of(s, row, a->seq);
 	if (a->seq == w->last + 1) {
+		session_touch(s, (uint32_t)row);
 		w->last = a->seq;
 		if (w->admitted < w->last)
 			w->admitted = w->last;
@@ -282,6 +258,16 @@ apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng
 	       digest_eq(base_digest(s->body, t->bytes), t->first.digest);
 }
 
+static void
+note_config(struct eng_sessions *s, struct decree_slot slot, const struct eng_membership *m)
+{
+	if (s->config_count == ENG_SNAPSHOT_CONFIG_MAX) {
+		s->configs[0] = s->configs[1];
+		s->config_count--;
+	}
+	s->configs[s->config_count++] = (struct eng_snapshot_config){ slot, *m };
+}
+
 uint32_t
 eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
 	uint32_t bytes, struct eng_applied *ret_commands, uint64_t *ret_cluster_ns)
@@ -307,6 +293,8 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 		return 1;
 	}
 	s->train.part_next = 0;
+	if (v.kind == ENG_VALUE_CONFIG)
+		note_config(s, slot, &v.membership);
 	while (eng_value_next(&v, &c)) {
 		apply_command(s, &c, count, &ret_commands[count]);
 		count++;
@@ -324,6 +312,7 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 		return; /* parked for so long that nobody can ask for it any more */
 	struct reply *reply = reply_of(s, row, seq);
 	decree_assert(reply->state == REPLY_PENDING);
+	session_touch(s, (uint32_t)row);
 	reply->state = REPLY_DONE;
 	reply->status = status;
 	reply->result = result;

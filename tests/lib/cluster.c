@@ -62,6 +62,7 @@ node_start(struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 	if (n->has_hard)
 		cluster_step(c, node,
 			&(struct eng_event){ .type = ENG_EV_RECOVER_HARD, .hard.bytes = n->hard });
+	cluster_recover_snapshot(c, node);
 	for (uint32_t i = 0; i < n->durable_count; i++) {
 		struct eng_event ev = { .type = ENG_EV_RECOVER_COMMIT,
 			.record = { n->durable[i].tag, n->durable[i].value, n->durable[i].bytes } };
@@ -117,6 +118,8 @@ cluster_destroy(struct cluster *c)
 		node_free(&c->nodes[node]);
 		free(c->nodes[node].durable);
 		free(c->nodes[node].outstanding);
+		for (uint32_t i = 0; i < CLUSTER_SNAPSHOT_MAX; i++)
+			free(c->nodes[node].snapshots[i].pieces);
 	}
 	free(c->flight);
 	free(c->fx);
@@ -231,10 +234,13 @@ cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 	bool role_changed = c->fx->role_changed;
 	for (uint32_t i = 0; i < c->fx->read_ready_count && c->on_read != NULL; i++)
 		c->on_read(c, node, &c->fx->read_ready[i]);
+	uint16_t fetch_from = c->fx->fetch_from;
 	for (uint64_t slot = c->fx->apply_first.n; slot < c->fx->apply_after.n; slot++)
 		apply_slot(c, node, (struct decree_slot){ slot });
 	if (role_changed && c->on_role != NULL)
 		c->on_role(c, node);
+	if (fetch_from != 0 && c->on_fetch != NULL)
+		c->on_fetch(c, node, fetch_from);
 }
 
 void
@@ -455,5 +461,7 @@ cluster_wipe(struct cluster *c, uint16_t node)
 		cluster_crash(c, node);
 	n->durable_count = 0;
 	n->has_hard = false;
+	for (uint32_t i = 0; i < CLUSTER_SNAPSHOT_MAX; i++)
+		n->snapshots[i].facts.slot.n = 0;
 	disk_mint(c, node);
 }

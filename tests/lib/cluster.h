@@ -29,6 +29,17 @@ struct cluster_write {
 	uint32_t bytes;
 };
 
+#define CLUSTER_SNAPSHOT_MAX 3
+
+struct cluster_snapshot {          /* a file of a node's disk */
+	struct eng_snapshot facts; /* slot 0: none */
+	uint8_t *
+		pieces; /* [pieces_bytes] of the session table: 4 bytes of length, then the piece */
+	uint32_t pieces_bytes;
+	struct decree_digest applied_digest;
+	uint64_t executed;
+};
+
 struct cluster_node {
 	bool up;
 	uint16_t node_id;
@@ -43,6 +54,7 @@ struct cluster_node {
 	uint32_t durable_count;
 	uint8_t hard[ENG_HARD_BYTES];
 	bool has_hard;
+	struct cluster_snapshot snapshots[CLUSTER_SNAPSHOT_MAX];
 	struct cluster_write *outstanding; /* [outstanding_count] emitted, not yet durable */
 	uint32_t outstanding_count;
 	uint64_t wake_at_ns;
@@ -84,6 +96,7 @@ struct cluster {
 	void (*on_halt)(struct cluster *c, uint16_t node, enum eng_halt why);
 	void (*on_role)(struct cluster *c, uint16_t node);
 	void (*on_read)(struct cluster *c, uint16_t node, const struct eng_read_ready *ready);
+	void (*on_fetch)(struct cluster *c, uint16_t node, uint16_t from);
 };
 
 /** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by seed. */
@@ -115,6 +128,21 @@ enum eng_submit_status cluster_submit(struct cluster *c, uint16_t node,
 
 /** A batch of reads begins at this node; on_read says what it has to see. */
 void cluster_read(struct cluster *c, uint16_t node, uint64_t id);
+
+/* ---- cluster_snapshot.c ---- */
+
+/** Cut a snapshot at the slot that this node applied last; its file is durable at once. */
+void cluster_cut_snapshot(struct cluster *c, uint16_t node);
+/** Records of slots below @p low leave this node's disk. */
+void cluster_trim(struct cluster *c, uint16_t node, struct decree_slot low);
+/** @p node has fetched the snapshot that @p donor points to. @return false if there is none */
+bool cluster_install(struct cluster *c, uint16_t node, uint16_t donor);
+/** ... and its state machine holds it. @return false if the pointer is not durable yet */
+bool cluster_installed(struct cluster *c, uint16_t node);
+/** During a restart: begin where the hard state points. */
+void cluster_recover_snapshot(struct cluster *c, uint16_t node);
+/** Sessions and counters of a node become those of a file. */
+void cluster_restore(struct cluster *c, uint16_t node, const struct cluster_snapshot *file);
 
 /** Lose memory and outstanding writes. */
 void cluster_crash(struct cluster *c, uint16_t node);

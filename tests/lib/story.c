@@ -238,6 +238,13 @@ forge_body(struct story *s, const struct words *w, struct eng_msg *m, uint8_t *v
 	uint32_t bytes = forge_value(key_of(w, "value", "forged"), value);
 
 	switch (m->type) {
+	case ENG_MSG_PREVOTE:
+		m->prevote.first_undecided.n = number_of(w, "undecided", 1);
+		return true;
+	case ENG_MSG_QUERY:
+		m->query.first.n = number_of(w, "first", 1);
+		m->query.after.n = number_of(w, "after", m->query.first.n + 1);
+		return true;
 	case ENG_MSG_PREPARE: m->prepare.from.n = number_of(w, "from", 1); return true;
 	case ENG_MSG_SUCCESS:
 		m->success.start.n = number_of(w, "start", 1);
@@ -482,8 +489,12 @@ do_restart(struct story *s, const struct words *w)
 {
 	uint16_t node = node_of(s, w->at[1]);
 
+	struct eng_hard hard;
+
 	if (node == 0 || s->cluster->nodes[node].up)
 		return false;
+	if (eng_hard_decode(s->cluster->nodes[node].hard, &hard) == 0 && hard.snapshot.n != 0)
+		story_line(s, "%u stands on its snapshot of %lu", node, hard.snapshot.n);
 	cluster_restart(s->cluster, node);
 	return true;
 }
@@ -623,6 +634,53 @@ do_fill(struct story *s, const struct words *w)
 	return node != 0;
 }
 
+/* ---- snapshots ---- */
+
+static bool
+do_cut_snapshot(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	if (node != 0)
+		cluster_cut_snapshot(s->cluster, node);
+	return node != 0;
+}
+
+static bool
+do_trim(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	if (node != 0)
+		cluster_trim(
+			s->cluster, node, (struct decree_slot){ strtoull(w->at[2], NULL, 10) });
+	return node != 0;
+}
+
+static bool
+do_install(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+	uint16_t donor = node_of(s, w->at[2]);
+
+	return node != 0 && donor != 0 && cluster_install(s->cluster, node, donor);
+}
+
+static bool
+do_installed(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+	struct decree_slot slot = { 0 };
+
+	if (node == 0)
+		return false;
+	slot = cluster_replica(s->cluster, node)->snapshot.installing;
+	log_forget(s, node);
+	if (asprintf(&s->log[node], " 1..%lu by snapshot", slot.n) < 0)
+		return false;
+	return cluster_installed(s->cluster, node);
+}
+
 static bool
 do_read(struct story *s, const struct words *w)
 {
@@ -726,6 +784,10 @@ static const struct {
 	{ "transfer", 3, 3, do_transfer },
 	{ "logfull", 2, 2, do_logfull },
 	{ "logroom", 2, 2, do_logfull },
+	{ "cut-snapshot", 2, 2, do_cut_snapshot },
+	{ "trim", 3, 3, do_trim },
+	{ "install", 3, 3, do_install },
+	{ "installed", 2, 2, do_installed },
 	{ "forge", 4, WORD_MAX, do_forge },
 	{ "status", 1, 1, do_status },
 	{ "log", 2, 2, do_log },

@@ -31,6 +31,10 @@
  *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
  *   transfer N TO                node N is asked to hand its leadership to node TO
  *   logfull N   logroom N        the log of a node has no room, has room
+ *   cut-snapshot N               of what this node applied; its file is durable, the pointer is on its way
+ *   trim N SLOT                  records of slots below SLOT leave this node's log
+ *   install N M                  N has fetched M's snapshot; the pointer to it is on its way
+ *   installed N                  N's state machine holds it
  *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent
  *   status   log N               what the nodes say; what a node applied
  *   quiet COMMAND                do it without a trace

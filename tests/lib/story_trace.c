@@ -250,8 +250,12 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 			m->success.commit.n);
 		break;
 	case ENG_MSG_FAILURE:
-		story_line(s, "%s %s promised=%s", head, eng_failure_reason_name(m->failure.reason),
-			ballot_text(m->failure.promised));
+		if (m->failure.reason == ENG_FAIL_COMPACTED)
+			story_line(s, "%s compacted snapshot=%lu", head, m->failure.snapshot.n);
+		else
+			story_line(s, "%s %s promised=%s", head,
+				eng_failure_reason_name(m->failure.reason),
+				ballot_text(m->failure.promised));
 		break;
 	case ENG_MSG_LEADER_CHANGE:
 		story_line(s, "%s start=%lu%s", head, m->leader_change.start.n,
@@ -281,6 +285,9 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 		story_line(s, "%s token=%lu slot=%lu", head, m->read_index_reply.token,
 			m->read_index_reply.slot.n);
 		break;
+	case ENG_MSG_SNAPSHOT_OFFER:
+	case ENG_MSG_SNAPSHOT_FETCH:
+	case ENG_MSG_SNAPSHOT_CHUNK: /* the runtime's */
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 }
@@ -292,12 +299,16 @@ on_write(struct cluster *c, uint16_t node, const struct cluster_write *w)
 {
 	struct story *s = c->context;
 	struct eng_record record;
-	struct decree_ballot promised;
+	struct eng_hard hard;
 
 	if (w->kind == ENG_PERSIST_HARD) {
-		int rc = eng_hard_decode(w->tag, &promised);
+		int rc = eng_hard_decode(w->tag, &hard);
 		decree_assert(rc == 0);
-		story_line(s, "%u writes promised=%s", node, ballot_text(promised));
+		if (hard.snapshot.n == 0)
+			story_line(s, "%u writes promised=%s", node, ballot_text(hard.promised));
+		else
+			story_line(s, "%u writes promised=%s snapshot=%lu", node,
+				ballot_text(hard.promised), hard.snapshot.n);
 		return;
 	}
 	int rc = eng_record_decode(w->tag, &record);
@@ -422,6 +433,12 @@ on_role(struct cluster *c, uint16_t node)
 		story_line(c->context, "%u is %s, knows no leader", node, role_text(&status));
 }
 
+static void
+on_fetch(struct cluster *c, uint16_t node, uint16_t from)
+{
+	story_line(c->context, "%u wants the snapshot of %u", node, from);
+}
+
 void
 story_trace_status(struct story *s)
 {
@@ -434,11 +451,14 @@ story_trace_status(struct story *s)
 			continue;
 		}
 		eng_status(cluster_replica(c, node), &status);
-		story_line(s, "%u %s leader=%s promised=%s chosen=%lu last=%lu epoch=%u%s%s%s",
+		char low[40] = "";
+		if (status.low.n > 1)
+			(void)snprintf(low, sizeof(low), " low=%lu", status.low.n);
+		story_line(s, "%u %s leader=%s promised=%s chosen=%lu last=%lu%s epoch=%u%s%s%s",
 			node, role_text(&status),
 			status.leader == 0 ? "none" : node_text(status.leader),
-			ballot_text(status.promised), status.chosen.n, status.last.n, status.epoch,
-			status.log_full ? " log-full" : "",
+			ballot_text(status.promised), status.chosen.n, status.last.n, low,
+			status.epoch, status.log_full ? " log-full" : "",
 			c->nodes[node].halted != ENG_HALT_NONE ? " halted: " : "",
 			c->nodes[node].halted != ENG_HALT_NONE ? halt_text(c->nodes[node].halted)
 							       : "");
@@ -456,4 +476,5 @@ story_trace_hooks(struct story *s)
 	s->cluster->on_halt = on_halt;
 	s->cluster->on_role = on_role;
 	s->cluster->on_read = on_read;
+	s->cluster->on_fetch = on_fetch;
 }

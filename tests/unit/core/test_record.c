@@ -77,33 +77,40 @@ static void
 test_a_hard_state_comes_back_and_an_unwritten_one_promises_nothing(void **state)
 {
 	uint8_t bytes[ENG_HARD_BYTES];
-	struct decree_ballot promised = { 1 };
+	struct eng_hard hard = { { 5 << 16 | 1 }, { 77 }, { 8, 9 } };
+	struct eng_hard found;
 
 	(void)state;
-	eng_hard_encode((struct decree_ballot){ 5 << 16 | 1 }, bytes);
-	assert_int_equal(eng_hard_decode(bytes, &promised), 0);
-	assert_int_equal(promised.n, 5 << 16 | 1);
+	eng_hard_encode(&hard, bytes);
+	assert_int_equal(eng_hard_decode(bytes, &found), 0);
+	assert_memory_equal(&hard, &found, sizeof(hard));
 	memset(bytes, 0, sizeof(bytes));
-	assert_int_equal(eng_hard_decode(bytes, &promised), 0);
-	assert_int_equal(promised.n, 0);
+	assert_int_equal(eng_hard_decode(bytes, &found), 0);
+	assert_int_equal(found.promised.n, 0);
+	assert_int_equal(found.snapshot.n, 0);
 }
 
 static void
 test_a_hard_state_of_the_future_is_refused(void **state)
 {
 	uint8_t bytes[ENG_HARD_BYTES];
-	struct decree_ballot promised;
+	struct eng_hard hard = { { 5 << 16 | 1 }, { 77 }, { 8, 9 } };
+	struct eng_hard found;
 
 	(void)state;
-	for (int at = 0; at < ENG_HARD_BYTES; at = at == 7 ? 16 : at + 1) {
-		eng_hard_encode((struct decree_ballot){ 5 << 16 | 1 }, bytes);
+	for (int at = 0; at < ENG_HARD_BYTES; at = at == 7 ? 40 : at + 1) {
+		eng_hard_encode(&hard, bytes);
 		bytes[at] = 7;
-		assert_int_not_equal(eng_hard_decode(bytes, &promised), 0);
+		assert_int_not_equal(eng_hard_decode(bytes, &found), 0);
 	}
+	/* No slot is that high. */
+	eng_hard_encode(&hard, bytes);
+	bytes[23] = 1;
+	assert_int_not_equal(eng_hard_decode(bytes, &found), 0);
 	/* A promise without a version is damage, not an unwritten state. */
 	memset(bytes, 0, sizeof(bytes));
 	bytes[8] = 1;
-	assert_int_not_equal(eng_hard_decode(bytes, &promised), 0);
+	assert_int_not_equal(eng_hard_decode(bytes, &found), 0);
 }
 
 int
