@@ -8,7 +8,8 @@
 
 static const char help[] =
 	"usage: decree transfer -c FILE [--group N] [--timeout MS] [section.key=value ...] NODE\n\n"
-	"Make NODE the leader. The present leader lets it catch up, takes no new commands meanwhile "
+	"Make NODE the leader. The present leader lets it catch up, takes no new commands "
+	"meanwhile "
 	"(clients\n"
 	"wait and repeat by themselves), and goes on leading if NODE does not take over within "
 	"election_ms.\n\n"

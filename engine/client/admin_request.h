@@ -29,9 +29,9 @@ struct admin_request {
 	uint32_t target; /* index in nodes */
 	uint32_t unanswered;
 	uint64_t ask_at_ns;
-	bool is_done;                      /* `status` is the end */
-	enum client_admin_status status;   /* of the last answer; 0: none yet */
-	char text[DECREE_ERROR_BYTES];     /* of the last answer */
+	bool is_done;                    /* `status` is the end */
+	enum client_admin_status status; /* of the last answer; 0: none yet */
+	char text[DECREE_ERROR_BYTES];   /* of the last answer */
 };
 
 /** @param nodes  [node_count] 1 or more  @param token  fresh, not 0 */
@@ -39,8 +39,8 @@ void admin_request_init(struct admin_request *a, uint16_t group, uint64_t token,
 	const uint8_t *arguments, const uint16_t *nodes, uint32_t node_count);
 
 /** @param ret_msg  lends from @p a  @return false: nothing to send now */
-bool admin_request_next(
-	struct admin_request *a, uint64_t now_ns, uint16_t *ret_node_id, struct client_msg *ret_msg);
+bool admin_request_next(struct admin_request *a, uint64_t now_ns, uint16_t *ret_node_id,
+	struct client_msg *ret_msg);
 
 /** Take an ADMIN_REPLY; other requests' are ignored. */
 void admin_request_receive(struct admin_request *a, uint64_t now_ns, const struct client_msg *m);

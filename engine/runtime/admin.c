@@ -127,7 +127,8 @@ reply_send(struct shard *s, const struct shard_group *g, struct net_endpoint to,
 		.node_id = s->node_id,
 		.admin_reply = { .token = job->token,
 			.status = job->status,
-			.leader = job->status == CLIENT_ADMIN_NOT_LEADER ? eng_leader(g->replica) : 0,
+			.leader =
+				job->status == CLIENT_ADMIN_NOT_LEADER ? eng_leader(g->replica) : 0,
 			.text = (const uint8_t *)job->text,
 			.text_bytes = (uint16_t)strlen(job->text) },
 	};
@@ -173,8 +174,8 @@ job_begin(struct shard *s, struct shard_group *g, const struct admin_op *op, str
 }
 
 void
-admin_on_request(
-	struct shard *s, struct shard_group *g, struct net_endpoint from, const struct client_msg *m)
+admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint from,
+	const struct client_msg *m)
 {
 	const struct admin_op *op = op_find(m->admin_request.op);
 	struct admin_job job = { .token = m->admin_request.token, .op = m->admin_request.op };

@@ -55,8 +55,8 @@ test_a_transfer_is_pending_and_then_done(void **state)
 	struct world_node *next = world_follower(w);
 
 	(void)state;
-	assert_int_equal(
-		ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_PENDING);
+	assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status,
+		CLIENT_ADMIN_PENDING);
 	world_run(w, 20000000);
 	assert_int_equal(next->role, DECREE_LEADER);
 	assert_int_equal(
@@ -91,8 +91,8 @@ test_a_transfer_that_cannot_be_is_refused_and_another_may_follow(void **state)
 
 	(void)state;
 	assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_TRANSFER, 77).status, CLIENT_ADMIN_REFUSED);
-	assert_int_equal(
-		ask(w, leader, 2, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_PENDING);
+	assert_int_equal(ask(w, leader, 2, DECREE_ADMIN_TRANSFER, next->node_id).status,
+		CLIENT_ADMIN_PENDING);
 	world_free(w);
 }
 
@@ -107,10 +107,11 @@ test_a_transfer_in_vain_fails(void **state)
 	(void)state;
 	next->log.hold_records = true;
 	next->log.hold_meta = true;
+	assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status,
+		CLIENT_ADMIN_PENDING);
 	assert_int_equal(
-		ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_PENDING);
-	assert_int_equal(ask(w, leader, 2, DECREE_ADMIN_TRANSFER,
-				 6 - leader->node_id - next->node_id).status,
+		ask(w, leader, 2, DECREE_ADMIN_TRANSFER, 6 - leader->node_id - next->node_id)
+			.status,
 		CLIENT_ADMIN_BUSY);
 	w->cut[leader->node_id][next->node_id] = true;
 	world_run(w, 2 * leader->eng.election_ns);
@@ -118,8 +119,9 @@ test_a_transfer_in_vain_fails(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_TRANSFER, next->node_id).status,
 			CLIENT_ADMIN_FAILED);
-	assert_int_equal(ask(w, leader, 2, DECREE_ADMIN_TRANSFER,
-				 6 - leader->node_id - next->node_id).status,
+	assert_int_equal(
+		ask(w, leader, 2, DECREE_ADMIN_TRANSFER, 6 - leader->node_id - next->node_id)
+			.status,
 		CLIENT_ADMIN_PENDING);
 	world_free(w);
 }
