@@ -23,6 +23,7 @@ bootstrap_value(const struct eng_replica *r, uint8_t *value)
 		.command_bytes_max = r->cfg.command_bytes_max,
 		.session_count = r->cfg.session_count,
 		.session_window = r->cfg.session_window,
+		.digest_slots = r->cfg.digest_slots,
 		.member_count = r->cfg.member_count,
 	};
 
@@ -42,7 +43,8 @@ constants_match(const struct eng_config *c, const struct eng_membership *m)
 	if (m->member_count != c->member_count || m->q1 != c->q1 || m->q2 != c->q2 ||
 		m->slot_bytes != c->slot_bytes || m->alpha != c->alpha ||
 		m->command_bytes_max != c->command_bytes_max ||
-		m->session_count != c->session_count || m->session_window != c->session_window)
+		m->session_count != c->session_count || m->session_window != c->session_window ||
+		m->digest_slots != c->digest_slots)
 		return false;
 	for (uint32_t i = 0; i < m->member_count; i++)
 		if (m->members[i].node_id != c->members[i].node_id)

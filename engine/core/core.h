@@ -69,6 +69,7 @@ struct eng_config {
 	uint32_t session_count;     /* rows of the session table; a cluster constant */
 	uint32_t
 		session_window; /* replies kept per session, power of two >= 1,024; a cluster constant */
+	uint32_t digest_slots; /* states are compared this often, 0 = never; a cluster constant */
 	uint64_t heartbeat_ns;
 	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
 	uint64_t disk_stall_ns; /* oldest write not durable for longer: hand leadership over */
@@ -94,7 +95,9 @@ enum eng_event_type {
 	ENG_EV_SNAPSHOT_INSTALL, /* that of a slot to come is durable here: point to it, and stop applying */
 	ENG_EV_SNAPSHOT_INSTALLED, /* the state machine holds it; go on from there */
 	ENG_EV_TRIM,               /* records of slots below `low` are about to go */
-	ENG_EV_TRANSFER,           /* a leader hands over to a chosen member, if it can */
+	ENG_EV_DIGEST,             /* right after a MARK was applied, and before any other event */
+	ENG_EV_CUT,      /* a leader shall propose a MARK at which everybody cuts its snapshot */
+	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
 };
 
 /* One command on its way into a slot. session 0 registers: the body is a 16-byte client token. */
@@ -173,6 +176,10 @@ struct eng_event {
 			uint64_t log_space_slots; /* records that still fit the log */
 		} flush;
 		struct {
+			struct decree_slot slot;
+			struct decree_digest digest; /* eng_state_digest() there */
+		} digest;
+		struct {
 			uint16_t to; /* node_id */
 			enum eng_transfer_result *ret_result;
 		} transfer;
@@ -212,6 +219,8 @@ enum eng_halt {
 	ENG_HALT_NOT_MEMBER,    /* the cluster knows another disk under this node id */
 	ENG_HALT_BAD_RECORD,    /* the log holds a record that this version cannot read */
 	ENG_HALT_CONSTANTS,     /* the decided configuration differs from this node's constants */
+	ENG_HALT_DIVERGED,      /* a majority had another state after the same slot */
+	ENG_HALT_NO_AGREEMENT,  /* no majority had the same state after the same slot */
 };
 
 struct eng_effects {
@@ -266,6 +275,8 @@ struct eng_status {
 	struct decree_slot installing; /* between INSTALL and INSTALLED, else 0 */
 	uint32_t epoch;    /* of the decided configuration, 0 before bootstrap is complete */
 	uint64_t heard_ns; /* last sign of life of the leader, or of a quorum if leader */
+	struct decree_slot agreed; /* newest slot where a majority is known to have had our state */
+	struct decree_slot cut;    /* newest decided MARK at which snapshots are cut */
 	struct eng_counters counters;
 };
 

@@ -173,6 +173,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->batch_bytes = 0;
 	r->train.part_count = 0;
 	r->transfer.to = 0;
+	audit_begin(r);
 	r->heartbeat_ns = r->now_ns;
 	r->retransmit_ns = NEVER;
 	readindex_leader_begin(r);
@@ -210,6 +211,8 @@ leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
 	leader_check_ready(r, fx);
 	if (log_is_idle && fx_has_room(fx, 1, 1))
 		batch_seal(r, fx);
+	if (r->ready && r->reprepare_ns == NEVER && r->transfer.to == 0)
+		audit_flush(r, fx);
 	transfer_continue(r, fx);
 	if (r->announced.n < r->chosen.n && !is_alone(r)) {
 		struct eng_msg *m = message_add(r, ENG_MSG_SUCCESS, 0, fx);

@@ -31,11 +31,14 @@ note_value(struct eng_replica *r, const struct entry *e, struct eng_effects *fx)
 
 	if (r->stamp_last_ns < stamp_ns)
 		r->stamp_last_ns = stamp_ns;
-	if (bytes[0] != ENG_VALUE_CONFIG)
+	if (bytes[0] != ENG_VALUE_CONFIG && bytes[0] != ENG_VALUE_MARK)
 		return;
 	int rc = eng_value_decode(bytes, e->bytes, &v);
 	decree_assert(rc == 0);
-	membership_apply(r, &v.membership, fx);
+	if (v.kind == ENG_VALUE_MARK)
+		audit_on_chosen(r, e->slot, &v.mark);
+	else
+		membership_apply(r, &v.membership, fx);
 }
 
 void

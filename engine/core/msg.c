@@ -4,7 +4,7 @@
  *
  *   offset bytes  header, the same for every type
  *        0     1  type
- *        1     1  flags (granted, timeout_now, accepted_too: bit 0)
+ *        1     1  flags (granted, timeout_now, accepted_too, is_question: bit 0)
  *        2     2  group
  *        4     4  configuration epoch
  *        8     2  source node_id
@@ -94,6 +94,7 @@ flags_of(const struct eng_msg *m)
 	case ENG_MSG_PREVOTE_REPLY: return m->prevote_reply.granted;
 	case ENG_MSG_LEADER_CHANGE: return m->leader_change.timeout_now;
 	case ENG_MSG_QUERY: return m->query.accepted_too;
+	case ENG_MSG_STATE_DIGEST: return m->state_digest.is_question;
 	default: return 0;
 	}
 }
@@ -189,6 +190,10 @@ put_body(struct cursor *c, const struct eng_replica *r, const struct eng_msg *m)
 		put_u64(c, m->snapshot_chunk.offset_bytes);
 		put_digest(c, m->snapshot_chunk.digest);
 		put_value(c, m->snapshot_chunk.value, m->snapshot_chunk.bytes);
+		break;
+	case ENG_MSG_STATE_DIGEST:
+		put_u64(c, m->state_digest.slot.n);
+		put_digest(c, m->state_digest.digest);
 		break;
 	case ENG_MSG_TYPE_COUNT: decree_assert(false);
 	}
@@ -416,6 +421,14 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->snapshot_fetch.offset_bytes = load_u64(at + 8);
 		m->snapshot_fetch.count = load_u32(at + 16);
 		return true;
+	case ENG_MSG_STATE_DIGEST:
+		if (bytes != 24)
+			return false;
+		m->state_digest.is_question = flags;
+		m->state_digest.slot.n = load_u64(at);
+		m->state_digest.digest.lo = load_u64(at + 8);
+		m->state_digest.digest.hi = load_u64(at + 16);
+		return true;
 	default: return false;
 	}
 }
@@ -462,6 +475,7 @@ has_sound_slots(const struct eng_msg *m)
 	case ENG_MSG_QUERY_REPLY:
 		return is_slot(m->query_reply.slot) && is_slot(m->query_reply.commit);
 	case ENG_MSG_READ_INDEX_REPLY: return is_slot(m->read_index_reply.slot);
+	case ENG_MSG_STATE_DIGEST: return is_slot(m->state_digest.slot);
 	default: return true;
 	}
 }
@@ -515,6 +529,7 @@ static const char *const names[ENG_MSG_TYPE_COUNT] = {
 	[ENG_MSG_SNAPSHOT_OFFER] = "snapshot-offer",
 	[ENG_MSG_SNAPSHOT_FETCH] = "snapshot-fetch",
 	[ENG_MSG_SNAPSHOT_CHUNK] = "snapshot-chunk",
+	[ENG_MSG_STATE_DIGEST] = "state-digest",
 };
 
 bool

@@ -33,10 +33,11 @@ enum eng_msg_type {
 	ENG_MSG_QUERY_REPLY = 13,      /* one slot's value */
 	ENG_MSG_READ_INDEX = 14,       /* what must a read that begins now see? */
 	ENG_MSG_READ_INDEX_REPLY = 15, /* this slot and everything before it */
-	ENG_MSG_SNAPSHOT_OFFER = 16, /* this is the snapshot that I have */
-	ENG_MSG_SNAPSHOT_FETCH = 17, /* some bytes of it, please; or: what have you got? */
-	ENG_MSG_SNAPSHOT_CHUNK = 18, /* bytes of it */
-	ENG_MSG_TYPE_COUNT = 32,     /* room for more; see eng_msg_is_known() */
+	ENG_MSG_SNAPSHOT_OFFER = 16,   /* this is the snapshot that I have */
+	ENG_MSG_SNAPSHOT_FETCH = 17,   /* some bytes of it, please; or: what have you got? */
+	ENG_MSG_SNAPSHOT_CHUNK = 18,   /* bytes of it */
+	ENG_MSG_STATE_DIGEST = 19,     /* what a state was right after a MARK */
+	ENG_MSG_TYPE_COUNT = 32,       /* room for more; see eng_msg_is_known() */
 };
 
 enum eng_failure_reason {
@@ -178,6 +179,11 @@ struct eng_msg {
 			const uint8_t *value;
 			uint32_t bytes;
 		} snapshot_chunk;
+		struct {
+			struct decree_slot slot; /* of the MARK */
+			struct decree_digest digest;
+			bool is_question; /* tell me yours */
+		} state_digest;
 	};
 };
 

@@ -102,16 +102,41 @@ is_open_train(const struct eng_replica *r, const struct eng_command *c)
 	       r->train.seq == c->seq && r->train.bytes == c->bytes;
 }
 
-/* Somebody's train is under way: nothing may stand between its parts. */
+/* A train is under way, and whoever sends it has not gone silent. */
 static bool
-must_wait_for_train(struct eng_replica *r, const struct eng_command *c)
+has_train(struct eng_replica *r)
 {
-	if (r->train.part_count == 0 || is_open_train(r, c))
+	if (r->train.part_count == 0)
 		return false;
 	if (r->now_ns < r->train.used_ns + TRAIN_PATIENCE_NS)
 		return true;
 	r->train.part_count = 0;
 	return false;
+}
+
+/* Somebody's train is under way: nothing may stand between its parts. */
+static bool
+must_wait_for_train(struct eng_replica *r, const struct eng_command *c)
+{
+	return !is_open_train(r, c) && has_train(r);
+}
+
+bool
+leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx)
+{
+	if (has_train(r) || !window_has_room(r, 2) || !fx_has_room(fx, 2, 2))
+		return false;
+	batch_seal(r, fx);
+
+	struct decree_slot slot = r->next;
+	uint8_t *value = value_place(r, slot);
+
+	entry_place(r, slot)->slot.n = 0;
+	uint32_t bytes = eng_value_mark(value, mark);
+	eng_value_set_stamp(value, stamp_now(r));
+	r->next.n++;
+	leader_propose(r, slot, value, bytes, fx);
+	return true;
 }
 
 static enum eng_submit_status

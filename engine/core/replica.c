@@ -70,6 +70,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->inherit_ns = NEVER;
 	r->reads.retry_ns = NEVER;
 	r->reads.round_retry_ns = NEVER;
+	r->audit.ask_ns = NEVER;
 	r->log_space_slots = UINT64_MAX;
 	r->value_stride = value_stride(config);
 	r->entries = (struct entry *)at;
@@ -413,6 +414,7 @@ on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	case ENG_MSG_SNAPSHOT_OFFER:
 	case ENG_MSG_SNAPSHOT_FETCH:
 	case ENG_MSG_SNAPSHOT_CHUNK: break; /* the runtime moves the bytes */
+	case ENG_MSG_STATE_DIGEST: on_state_digest(r, m, fx); break;
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 }
@@ -438,6 +440,7 @@ on_tick(struct eng_replica *r, struct eng_effects *fx)
 	leader_tick(r, fx);
 	election_tick(r, fx);
 	learner_tick(r, fx);
+	audit_tick(r, fx);
 }
 
 static void
@@ -458,7 +461,7 @@ earlier(uint64_t a, uint64_t b)
 static uint64_t
 wake_at(const struct eng_replica *r)
 {
-	uint64_t at = earlier(r->election_ns, r->query_ns);
+	uint64_t at = earlier(r->election_ns, earlier(r->query_ns, r->audit.ask_ns));
 
 	if (r->campaign != CAMPAIGN_NONE)
 		at = earlier(at, r->campaign_retry_ns);
@@ -501,7 +504,10 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_RECOVER_SNAPSHOT: on_recover_snapshot(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_COMMIT: on_recover_commit(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_RECORD: on_recover_record(r, ev, ret_fx); break;
-	case ENG_EV_START: election_start(r); break;
+	case ENG_EV_START:
+		r->started = true;
+		election_start(r);
+		break;
 	case ENG_EV_TICK: on_tick(r, ret_fx); break;
 	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ret_fx); break;
 	case ENG_EV_PERSISTED: on_persisted(r, ev->persisted.seq, ret_fx); break;
@@ -513,6 +519,8 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_SNAPSHOT_INSTALL: on_snapshot_install(r, ev, ret_fx); break;
 	case ENG_EV_SNAPSHOT_INSTALLED: on_snapshot_installed(r, ev, ret_fx); break;
 	case ENG_EV_TRIM: on_trim(r, ev); break;
+	case ENG_EV_DIGEST: on_digest(r, ev, ret_fx); break;
+	case ENG_EV_CUT: on_cut(r); break;
 	case ENG_EV_TRANSFER: on_transfer(r, ev, ret_fx); break;
 	}
 	ret_fx->role_changed = role != r->role || leader != r->leader || ready != r->ready;
@@ -541,6 +549,8 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.installing = r->snapshot.installing,
 		.epoch = r->config.m.epoch,
 		.heard_ns = r->heard_ns,
+		.agreed = r->audit.agreed,
+		.cut = r->audit.cut,
 		.counters = r->counters,
 	};
 }
@@ -596,6 +606,20 @@ eng_halt_text(enum eng_halt why)
 		return "the cluster was set up with other members or constants than this "
 		       "configuration "
 		       "names: compare [cluster] and [node] of all nodes with those at format time";
+	case ENG_HALT_DIVERGED:
+		return "after the same slot a majority of the nodes had another state than this "
+		       "one: its "
+		       "memory or its stored state was damaged, or its program differs from "
+		       "theirs; "
+		       "restart it with the same program as the others, so that it builds its "
+		       "state "
+		       "anew from the log; if it halts again, replace the node";
+	case ENG_HALT_NO_AGREEMENT:
+		return "after the same slot no majority of the nodes had the same state: the "
+		       "program's "
+		       "apply() is not deterministic (a clock, random numbers, pointer order, "
+		       "floating point?), or the nodes run different programs; keep every log, "
+		       "correct the program and restart all nodes";
 	}
 	return "?";
 }

@@ -13,6 +13,7 @@
  *   transfer.c  leadership given away on request
  *   membership.c the table of known nodes, configurations and their quorums
  *   readindex.c reads without a slot, and leases
+ *   audit.c     MARKs, and whether the replicas still have the same state
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
  */
 #ifndef ENG_REPLICA_H
@@ -123,11 +124,42 @@ enum campaign {
 	CAMPAIGN_PREPARING = 3,  /* collecting promises, learning what they say is decided */
 };
 
+#define AUDIT_OWN_COUNT   8 /* MARKs whose digest is remembered here */
+#define AUDIT_ROUND_COUNT 4 /* comparisons remembered: replicas come to a MARK at different times */
+
+/* Who said what about the state after one MARK. */
+struct audit_round {
+	struct decree_slot slot; /* 0: free */
+	uint16_t reported;       /* nodes that said their digest, this one included */
+	bool is_said;            /* we told everybody ours */
+	bool is_disputed;        /* somebody differs, and no majority has spoken yet */
+	bool is_settled;         /* a majority of the voters has our digest */
+	struct decree_digest digests[ENG_PEER_COUNT_MAX];
+};
+
+struct audit {
+	struct decree_slot marked;   /* highest MARK, chosen or proposed by us */
+	struct decree_slot cut;      /* newest chosen MARK with a cut */
+	struct decree_slot anchored; /* highest anchor of a chosen MARK */
+	struct decree_slot agreed;   /* newest slot where a majority has our digest */
+	bool cut_wanted;
+	bool mark_wanted;      /* the cut is applied and has no anchor yet */
+	enum eng_halt verdict; /* why this replica halts at ask_ns */
+	uint64_t ask_ns;       /* disputed digests are asked for again then; NEVER */
+	struct {
+		struct decree_slot slot;
+		struct decree_digest digest;
+	} own[AUDIT_OWN_COUNT];
+	uint32_t own_last; /* the newest of them */
+	struct audit_round rounds[AUDIT_ROUND_COUNT];
+};
+
 struct eng_replica { /* owner: the shard that runs it */
 	struct eng_config cfg;
 	struct eng_sessions *sessions;
 	uint64_t now_ns; /* of the event being handled */
 	uint64_t random; /* state of the replica's own generator */
+	bool started;    /* everything found on disk has been handed over */
 	uint32_t self;   /* index of this node in peers[] and in every bitmap */
 	uint32_t peer_count;
 	struct peer
@@ -258,6 +290,8 @@ struct eng_replica { /* owner: the shard that runs it */
 		bool is_revoked;        /* leader: none at this ballot any more */
 		bool is_suspended;
 	} lease;
+
+	struct audit audit;
 
 	uint32_t value_stride;
 	struct entry *entries;  /* [ring_slots] */
@@ -414,6 +448,18 @@ bool leader_lacks_roomy_quorum(const struct eng_replica *r);
 /** This member echoed a heartbeat that was sent within T; a leader always hears itself. */
 bool leader_hears(const struct eng_replica *r, uint32_t member);
 
+/* ---- audit.c ---- */
+void on_digest(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void on_cut(struct eng_replica *r);
+void on_state_digest(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+/** A MARK is decided, not applied yet. */
+void audit_on_chosen(struct eng_replica *r, struct decree_slot slot, const struct eng_mark *mark);
+/** A leadership begins. */
+void audit_begin(struct eng_replica *r);
+/** A ready leader proposes a MARK if one is due. */
+void audit_flush(struct eng_replica *r, struct eng_effects *fx);
+void audit_tick(struct eng_replica *r, struct eng_effects *fx);
+
 /* ---- transfer.c ---- */
 void on_transfer(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 /** Say TimeoutNow as soon as the successor has everything; give up after T. */
@@ -426,6 +472,9 @@ void timeout_now_send(struct eng_replica *r, uint32_t member, struct eng_effects
 void leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *value,
 	uint32_t bytes, struct eng_effects *fx);
 void leader_propose_noop(struct eng_replica *r, struct decree_slot slot, struct eng_effects *fx);
+/** @return false if that is not possible now: a train is open, no room */
+bool
+leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx);
 /** Propose the open batch, if there is one. */
 void batch_seal(struct eng_replica *r, struct eng_effects *fx);
 void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);

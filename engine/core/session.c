@@ -162,6 +162,7 @@ apply_register(struct eng_sessions *s, struct eng_applied *a)
 	*w = (struct row){ .session = { s->applied.n << 16 | a->index } };
 	memcpy(w->token, a->body, DECREE_UUID_BYTES);
 	session_index(s, (uint32_t)row);
+	digest_add_row(s, (uint32_t)row);
 	a->verdict = ENG_REGISTERED;
 	a->session = w->session;
 }
@@ -185,6 +186,7 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 	struct reply *reply = reply_of(s, row, a->seq);
 	if (a->seq == w->last + 1) {
 		session_touch(s, (uint32_t)row);
+		digest_execute(s, (uint32_t)row, reply);
 		w->last = a->seq;
 		if (w->admitted < w->last)
 			w->admitted = w->last;
@@ -316,6 +318,7 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 	reply->state = REPLY_DONE;
 	reply->status = status;
 	reply->result = result;
+	digest_answer(s, (uint32_t)row, seq, reply);
 }
 
 enum eng_verdict

@@ -91,4 +91,14 @@ int32_t eng_session_row(const struct eng_sessions *s, struct decree_session sess
 
 uint32_t eng_session_count(const struct eng_sessions *s);
 
+/** Digest of the whole table, kept up to date command by command: O(1). */
+struct decree_digest eng_sessions_digest(const struct eng_sessions *s);
+
+/** The same, computed anew from every row and reply; for tests. */
+struct decree_digest eng_sessions_digest_anew(const struct eng_sessions *s);
+
+/** D(i) of protocol 7.4, i being the last slot taken: what ENG_EV_DIGEST carries.
+ * @param machine  digest of the state machine right after that slot */
+struct decree_digest eng_state_digest(const struct eng_sessions *s, struct decree_digest machine);
+
 #endif

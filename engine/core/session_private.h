@@ -30,6 +30,7 @@ struct row {
 	uint64_t last;     /* last executed seq */
 	uint64_t admitted; /* leader's hint: last seq on its way, >= last */
 	uint8_t token[DECREE_UUID_BYTES];
+	struct decree_digest key; /* of session and token, for the table's digest */
 };
 
 /* The train that is being put together (7.5a). Any slot that is not its next part closes it. */
@@ -47,6 +48,16 @@ void session_save(struct eng_sessions *s, uint32_t row);
 /** Enter a row under its session's number. */
 void session_index(struct eng_sessions *s, uint32_t row);
 
+/* ---- session_digest.c: each before or after the change that it speaks of ---- */
+/** After: a row was registered. */
+void digest_add_row(struct eng_sessions *s, uint32_t row);
+/** Before: `last` goes up by one, and the next command takes the place of @p old. */
+void digest_execute(struct eng_sessions *s, uint32_t row, const struct reply *old);
+/** After: the answer is in its place. */
+void digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const struct reply *reply);
+/** After: the table was filled from a snapshot. */
+void digest_restore(struct eng_sessions *s);
+
 struct eng_sessions {
 	uint32_t row_count; /* rows in use; none is ever given back yet */
 	uint32_t row_count_max;
@@ -60,6 +71,7 @@ struct eng_sessions {
 	struct reply *replies;      /* [row_count_max][window] */
 	uint16_t *buckets;          /* [bucket_mask + 1] row + 1, open addressing; 0 = free */
 	uint8_t *body;              /* [command_bytes_max] of the open train */
+	struct decree_digest sum;   /* session_digest.c: of all rows' and replies' terms */
 
 	/* The configurations that are in force and to come, as of `applied` (12.1). */
 	uint32_t config_count;

@@ -199,9 +199,10 @@ eng_sessions_restore_piece(struct eng_sessions *s, const uint8_t *piece, uint32_
 }
 
 int
-eng_sessions_restore_end(const struct eng_sessions *s)
+eng_sessions_restore_end(struct eng_sessions *s)
 {
 	if (s->row_count > 0 && s->restore_next <= s->rows[s->row_count - 1].last)
 		return -EBADMSG;
+	digest_restore(s);
 	return 0;
 }

@@ -72,6 +72,6 @@ void eng_sessions_restore_begin(struct eng_sessions *s, const struct eng_snapsho
 int eng_sessions_restore_piece(struct eng_sessions *s, const uint8_t *piece, uint32_t bytes);
 
 /** @retval -EBADMSG  replies of the last row are missing */
-int eng_sessions_restore_end(const struct eng_sessions *s);
+int eng_sessions_restore_end(struct eng_sessions *s);
 
 #endif

@@ -53,7 +53,7 @@ decode_config(struct eng_value *v)
 	const uint8_t *at = v->next;
 	struct eng_membership *m = &v->membership;
 
-	if (v->count != 0 || v->end - at < ENG_CONFIG_HEADER_BYTES || load_u32(at + 28) != 0)
+	if (v->count != 0 || v->end - at < ENG_CONFIG_HEADER_BYTES)
 		return -EBADMSG;
 	m->epoch = load_u32(at);
 	m->q1 = at[4];
@@ -64,6 +64,7 @@ decode_config(struct eng_value *v)
 	m->command_bytes_max = load_u32(at + 16);
 	m->session_count = load_u32(at + 20);
 	m->session_window = load_u32(at + 24);
+	m->digest_slots = load_u32(at + 28);
 	at += ENG_CONFIG_HEADER_BYTES;
 	if (m->epoch == 0 || m->member_count == 0 || m->member_count > DECREE_NODE_COUNT_MAX ||
 		v->end - at != (ptrdiff_t)m->member_count * ENG_CONFIG_MEMBER_BYTES)
@@ -78,6 +79,25 @@ decode_config(struct eng_value *v)
 		if (i > 0 && m->members[i].node_id <= m->members[i - 1].node_id)
 			return -EBADMSG;
 	}
+	return 0;
+}
+
+static int
+decode_mark(struct eng_value *v)
+{
+	const uint8_t *at = v->next;
+	struct eng_mark *m = &v->mark;
+
+	if (v->count != 0 || v->end - at != ENG_MARK_BYTES || load_u32(at) > 1 ||
+		load_u32(at + 4) != 0)
+		return -EBADMSG;
+	m->is_cut = load_u32(at) == 1;
+	m->anchor.n = load_u64(at + 8);
+	m->digest.lo = load_u64(at + 16);
+	m->digest.hi = load_u64(at + 24);
+	if (m->anchor.n > ENG_SLOT_MAX ||
+		(m->anchor.n == 0 && (m->digest.lo != 0 || m->digest.hi != 0)))
+		return -EBADMSG;
 	return 0;
 }
 
@@ -99,6 +119,7 @@ eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_val
 	case ENG_VALUE_BATCH: rc = decode_batch(&v); break;
 	case ENG_VALUE_FRAGMENT: rc = decode_fragment(&v); break;
 	case ENG_VALUE_CONFIG: rc = decode_config(&v); break;
+	case ENG_VALUE_MARK: rc = decode_mark(&v); break;
 	}
 	if (rc == 0)
 		*ret_value = v;
@@ -182,7 +203,7 @@ eng_value_config(uint8_t *value, const struct eng_membership *m)
 	store_u32(at + 16, m->command_bytes_max);
 	store_u32(at + 20, m->session_count);
 	store_u32(at + 24, m->session_window);
-	store_u32(at + 28, 0);
+	store_u32(at + 28, m->digest_slots);
 	at += ENG_CONFIG_HEADER_BYTES;
 	for (uint32_t i = 0; i < m->member_count; i++, at += ENG_CONFIG_MEMBER_BYTES) {
 		store_u16(at, m->members[i].node_id);
@@ -191,6 +212,20 @@ eng_value_config(uint8_t *value, const struct eng_membership *m)
 		store_u64(at + 8, m->members[i].disk);
 	}
 	return (uint32_t)(at - value);
+}
+
+uint32_t
+eng_value_mark(uint8_t *value, const struct eng_mark *mark)
+{
+	uint8_t *at = value + eng_value_begin(value, ENG_VALUE_MARK);
+
+	decree_assert(mark->anchor.n != 0 || (mark->digest.lo == 0 && mark->digest.hi == 0));
+	store_u32(at, mark->is_cut);
+	store_u32(at + 4, 0);
+	store_u64(at + 8, mark->anchor.n);
+	store_u64(at + 16, mark->digest.lo);
+	store_u64(at + 24, mark->digest.hi);
+	return ENG_VALUE_HEADER_BYTES + ENG_MARK_BYTES;
 }
 
 void

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file value.h
- * The bytes of one slot's value: a batch of commands, a fragment of one, a configuration, or nothing.
+ * The bytes of one slot's value: a batch of commands, a fragment of one, a configuration, a mark, or
+ * nothing.
  *
  *   offset bytes
  *        0     1  kind
@@ -20,9 +21,15 @@
  *                                      36  4  bytes of this part       16  4  command_bytes_max
  *                                      40 16  digest of the command    20  4  session_count
  *                                      56  .  part of the body         24  4  session_window
- *                                                                      28  4  zero
+ *                                                                      28  4  digest_slots
  *                                                                      32  .  members: node_id 2, zero 6,
  *                                                                             disk 8
+ *
+ *   mark (protocol 7.4):
+ *        0  4  flags: bit 0 = every replica cuts its snapshot here
+ *        4  4  zero
+ *        8  8  anchor: slot of an earlier mark, 0 = none
+ *       16 16  digest of the leader's state right after the anchor; zero without one
  *
  * A value is valid if and only if every length adds up to its size exactly and every zero is zero.
  */
@@ -36,12 +43,14 @@
 #define ENG_FRAGMENT_HEADER_BYTES 56
 #define ENG_CONFIG_HEADER_BYTES   32
 #define ENG_CONFIG_MEMBER_BYTES   16
+#define ENG_MARK_BYTES            32
 
 enum eng_value_kind {
 	ENG_VALUE_NOOP = 1,
 	ENG_VALUE_BATCH = 2,
 	ENG_VALUE_FRAGMENT = 3,
 	ENG_VALUE_CONFIG = 4,
+	ENG_VALUE_MARK = 5,
 };
 
 struct eng_fragment {
@@ -65,11 +74,19 @@ struct eng_membership {
 	uint32_t command_bytes_max;
 	uint32_t session_count;
 	uint32_t session_window;
+	uint32_t digest_slots;
 	uint32_t member_count;
 	struct {
 		uint16_t node_id;
 		uint64_t disk; /* first 8 bytes of its disk uuid, as messages carry it */
 	} members[DECREE_NODE_COUNT_MAX];
+};
+
+/* Where the replicas compare their states, and cut their snapshots. */
+struct eng_mark {
+	bool is_cut;
+	struct decree_slot anchor;   /* 0 = none */
+	struct decree_digest digest; /* of the state right after the anchor */
 };
 
 struct eng_value {
@@ -78,6 +95,7 @@ struct eng_value {
 	uint64_t stamp_ns;
 	struct eng_fragment fragment;     /* kind FRAGMENT */
 	struct eng_membership membership; /* kind CONFIG */
+	struct eng_mark mark;             /* kind MARK */
 	const uint8_t *next;              /* kind BATCH: eng_value_next()'s place */
 	const uint8_t *end;
 };
@@ -98,6 +116,7 @@ uint32_t eng_value_add(
 	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command);
 uint32_t eng_value_fragment(uint8_t *value, const struct eng_fragment *fragment);
 uint32_t eng_value_config(uint8_t *value, const struct eng_membership *m);
+uint32_t eng_value_mark(uint8_t *value, const struct eng_mark *mark);
 void eng_value_set_stamp(uint8_t *value, uint64_t stamp_ns);
 
 /** Parts that a command of @p bytes needs; 1 = it fits a batch. */

@@ -5,6 +5,7 @@
  *   slot -> eng_sessions_apply(): which commands execute, which are repeats
  *        -> the state machine, one call per slot
  *        -> decree_sink_answer(): the answer is stored in the session, and goes to whoever waits for it here
+ *        -> after a MARK, the digest of all this goes to the core, which compares it with the other nodes'
  *
  * The machine may answer a command of this slot or one that it parked earlier. A machine that leaves a
  * command unanswered keeps its waiter waiting.
@@ -128,7 +129,8 @@ run_machine(struct decree_sink *sink, const struct decree_command *commands, uin
 	sink->group->applied_count += count;
 }
 
-static void
+/* @return the kind of its value */
+static enum eng_value_kind
 apply_slot(struct decree_sink *sink, struct decree_slot slot)
 {
 	struct shard *s = sink->shard;
@@ -158,6 +160,21 @@ apply_slot(struct decree_sink *sink, struct decree_slot slot)
 		note_skip(g, slot, 0);
 	run_machine(sink, s->commands, execute_count, cluster_ns);
 	g->applied = slot;
+	return value[0];
+}
+
+/* Replicas compare their states after a MARK (7.4). The value stays where it is: a DIGEST stores nothing. */
+static void
+tell_digest(struct shard *s, struct shard_group *g, struct decree_slot slot)
+{
+	struct decree_digest machine = s->config.machine_ops->digest(g->machine);
+	struct eng_event event = {
+		.type = ENG_EV_DIGEST,
+		.now_ns = s->now_ns,
+		.digest = { .slot = slot, .digest = eng_state_digest(g->sessions, machine) },
+	};
+
+	shard_step(s, g, &event);
 }
 
 void
@@ -166,8 +183,9 @@ apply_range(
 {
 	struct decree_sink sink = { .shard = s, .group = g };
 
-	for (struct decree_slot slot = first; slot.n < after.n; slot.n++)
-		apply_slot(&sink, slot);
+	for (struct decree_slot slot = first; slot.n < after.n && s->stop == SHARD_RUNS; slot.n++)
+		if (apply_slot(&sink, slot) == ENG_VALUE_MARK)
+			tell_digest(s, g, slot);
 	s->did_work = true;
 	if (s->config.on_applied != NULL)
 		s->config.on_applied(s->config.context, g->config.group, first, after);

@@ -45,6 +45,7 @@ const struct config_key config_keys[] = {
 	CLUSTER("command_bytes_max", CONFIG_COUNT, command_bytes_max, 16, 4194304),
 	CLUSTER("session_count", CONFIG_COUNT, session_count, 1, 65534),
 	CLUSTER("session_window", CONFIG_COUNT, session_window, 1024, 65536),
+	CLUSTER("digest_slots", CONFIG_COUNT, digest_slots, 16, 1048576),
 	CLUSTER("heartbeat_ms", CONFIG_MS, heartbeat_ns, 1, 10000),
 	CLUSTER("election_ms", CONFIG_MS, election_ns, 10, 100000),
 	CLUSTER("disk_stall_ms", CONFIG_MS, disk_stall_ns, 10, 100000),

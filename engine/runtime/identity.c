@@ -26,6 +26,7 @@ identity_of_config(const struct config *c, uint16_t shard, const struct decree_u
 		.session_count = c->session_count,
 		.session_window = c->session_window,
 		.command_bytes_max = c->command_bytes_max,
+		.digest_slots = c->digest_slots,
 	};
 }
 
@@ -46,6 +47,7 @@ identity_encode(const struct identity *identity, uint8_t ret_blob[IDENTITY_BYTES
 	store_u32(ret_blob + 64, identity->session_window);
 	store_u32(ret_blob + 68, identity->command_bytes_max);
 	store_u16(ret_blob + 72, identity->group_count);
+	store_u32(ret_blob + 76, identity->digest_slots);
 }
 
 int
@@ -67,6 +69,7 @@ identity_decode(const uint8_t *blob, uint32_t bytes, struct identity *ret_identi
 		.session_window = load_u32(blob + 64),
 		.command_bytes_max = load_u32(blob + 68),
 		.group_count = load_u16(blob + 72),
+		.digest_slots = load_u32(blob + 76),
 	};
 	memcpy(identity.disk.bytes, blob + 24, DECREE_UUID_BYTES);
 	identity_encode(&identity, again); /* covers the version and every reserved byte */
@@ -82,7 +85,7 @@ struct constant {
 	uint32_t b;
 };
 
-#define CONSTANT_COUNT 7
+#define CONSTANT_COUNT 8
 
 static void
 constants(const struct identity *a, const struct identity *b, struct constant ret[CONSTANT_COUNT])
@@ -95,6 +98,7 @@ constants(const struct identity *a, const struct identity *b, struct constant re
 	ret[5] = (struct constant){ "session_window", a->session_window, b->session_window };
 	ret[6] = (struct constant){ "command_bytes_max", a->command_bytes_max,
 		b->command_bytes_max };
+	ret[7] = (struct constant){ "digest_slots", a->digest_slots, b->digest_slots };
 }
 
 const char *

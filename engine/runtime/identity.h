@@ -11,9 +11,9 @@
  *    0  u8[8] "decreeID"            48  u16 shard count        64  u32 session_window
  *    8  u32   version, 1            50  u16 shard index        68  u32 command_bytes_max
  *   12  u16   node_id               52  u32 slot_bytes         72  u16 group count
- *   14  u16   0                     56  u32 alpha              74  u8[22] 0
- *   16  u64   cluster id            60  u32 session_count
- *   24  u8[16] disk uuid            40  u64 0
+ *   14  u16   0                     56  u32 alpha              74  u16 0
+ *   16  u64   cluster id            60  u32 session_count      76  u32 digest_slots
+ *   24  u8[16] disk uuid            40  u64 0                  80  u8[16] 0
  *
  * Threads: pure functions.
  */
@@ -36,6 +36,7 @@ struct identity {
 	uint32_t session_count;
 	uint32_t session_window;
 	uint32_t command_bytes_max;
+	uint32_t digest_slots;
 };
 
 /** What the configuration says a log's identity should be; only the uuid comes from the disk. */

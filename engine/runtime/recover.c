@@ -82,6 +82,7 @@ fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
 		.command_bytes_max = c->command_bytes_max,
 		.session_count = c->session_count,
 		.session_window = c->session_window,
+		.digest_slots = c->digest_slots,
 		.heartbeat_ns = c->heartbeat_ns,
 		.election_ns = c->election_ns,
 		.disk_stall_ns = c->disk_stall_ns,

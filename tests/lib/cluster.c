@@ -29,6 +29,7 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.command_bytes_max = 2000,
 		.session_count = 16,
 		.session_window = 64, /* small, so that a story can fall out of it */
+		.digest_slots = c->digest_slots,
 		.heartbeat_ns = 20 * MS,
 		.election_ns = 200 * MS,
 		.disk_stall_ns = 1000 * MS,
@@ -82,9 +83,17 @@ disk_mint(struct cluster *c, uint16_t node)
 struct cluster *
 cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed)
 {
+	return cluster_create_audited(node_count, q1, q2, 0, seed);
+}
+
+struct cluster *
+cluster_create_audited(
+	uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t digest_slots, uint64_t seed)
+{
 	struct cluster *c = calloc(1, sizeof(*c));
 
 	c->node_count = node_count;
+	c->digest_slots = digest_slots;
 	c->seed = seed;
 	c->now_ns = 1000 * MS;
 	c->fx = calloc(1, sizeof(*c->fx));
@@ -211,6 +220,12 @@ apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 		if (c->on_command != NULL)
 			c->on_command(c, node, slot, &applied[i]);
 	}
+	if (bytes > 0 && value[0] == ENG_VALUE_MARK)
+		cluster_step(c, node,
+			&(struct eng_event){ .type = ENG_EV_DIGEST,
+				.now_ns = n->replica->now_ns,
+				.digest = {
+					slot, eng_state_digest(n->sessions, n->applied_digest) } });
 }
 
 void
@@ -235,7 +250,9 @@ cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 	for (uint32_t i = 0; i < c->fx->read_ready_count && c->on_read != NULL; i++)
 		c->on_read(c, node, &c->fx->read_ready[i]);
 	uint16_t fetch_from = c->fx->fetch_from;
-	for (uint64_t slot = c->fx->apply_first.n; slot < c->fx->apply_after.n; slot++)
+	uint64_t after = c->fx->apply_after.n; /* a MARK makes a step of its own */
+	for (uint64_t slot = c->fx->apply_first.n; slot < after && n->halted == ENG_HALT_NONE;
+		slot++)
 		apply_slot(c, node, (struct decree_slot){ slot });
 	if (role_changed && c->on_role != NULL)
 		c->on_role(c, node);

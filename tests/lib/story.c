@@ -524,6 +524,28 @@ do_logfull(struct story *s, const struct words *w)
 }
 
 static bool
+do_corrupt(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	s->cluster->nodes[node].applied_digest.lo ^= node;
+	return node != 0;
+}
+
+static bool
+do_cut_mark(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	if (node == 0)
+		return false;
+	cluster_step(s->cluster, node,
+		&(struct eng_event){ .type = ENG_EV_CUT, .now_ns = s->cluster->now_ns });
+	cluster_flush(s->cluster, node);
+	return true;
+}
+
+static bool
 do_transfer(struct story *s, const struct words *w)
 {
 	uint16_t node = node_of(s, w->at[1]);
@@ -737,12 +759,15 @@ static bool
 do_nodes(struct story *s, const struct words *w)
 {
 	uint32_t count = (uint32_t)strtoul(w->at[1], NULL, 10);
+	bool has_digest = strncmp(w->at[w->count - 1], "digest=", 7) == 0;
+	uint32_t digest_slots =
+		has_digest ? (uint32_t)strtoul(w->at[w->count - 1] + 7, NULL, 10) : 0;
 	uint32_t q1 = w->count > 2 ? (uint32_t)strtoul(w->at[2], NULL, 10) : 0;
 	uint32_t q2 = w->count > 3 ? (uint32_t)strtoul(w->at[3], NULL, 10) : 0;
 
 	if (s->cluster != NULL || count < 1 || count > CLUSTER_NODE_MAX)
 		return false;
-	s->cluster = cluster_create(count, q1, q2, 1);
+	s->cluster = cluster_create_audited(count, q1, q2, digest_slots, 1);
 	story_trace_hooks(s);
 	return true;
 }
@@ -755,7 +780,7 @@ static const struct {
 	uint32_t words_max;
 	bool (*run)(struct story *s, const struct words *w);
 } commands[] = {
-	{ "nodes", 2, 4, do_nodes },
+	{ "nodes", 2, 5, do_nodes },
 	{ "elect", 2, 2, do_elect },
 	{ "timeout", 2, 2, do_timeout },
 	{ "clock", 2, 2, do_clock },
@@ -782,6 +807,8 @@ static const struct {
 	{ "restart", 2, 2, do_restart },
 	{ "wipe", 2, 2, do_wipe },
 	{ "transfer", 3, 3, do_transfer },
+	{ "corrupt", 2, 2, do_corrupt },
+	{ "cut-mark", 2, 2, do_cut_mark },
 	{ "logfull", 2, 2, do_logfull },
 	{ "logroom", 2, 2, do_logfull },
 	{ "cut-snapshot", 2, 2, do_cut_snapshot },

@@ -6,7 +6,8 @@
  * A file of tests/data is: commands, one a line (`#` comments and empty lines are free), a line `----`, the
  * expected trace. Every command is repeated in the trace behind `*`, followed by what the replicas did.
  *
- *   nodes N [Q1 Q2]              first command: nodes 1 .. N, all up, all disks new
+ *   nodes N [Q1 Q2] [digest=K]   first command: nodes 1 .. N, all up, all disks new; states are compared
+ *                                every K slots
  *   elect N                      jump to this node's election timeout and settle, until it leads
  *   timeout N                    this node's election timer goes off now
  *   clock +MS                    the clock moves on, no timer is looked at
@@ -29,6 +30,8 @@
  *   leases MS                    every node gives leases of MS, from now on and after a restart
  *   lease N                      does this node hold one?
  *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
+ *   corrupt N                    the state of a node's machine is damaged
+ *   cut-mark N                   node N is asked to propose where snapshots are cut
  *   transfer N TO                node N is asked to hand its leadership to node TO
  *   logfull N   logroom N        the log of a node has no room, has room
  *   cut-snapshot N               of what this node applied; its file is durable, the pointer is on its way

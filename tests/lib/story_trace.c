@@ -130,6 +130,28 @@ batch_text(const struct story *s, struct eng_value *v)
 	return strcpy(text_place(), text);
 }
 
+/* Enough of it to tell two apart. */
+static const char *
+state_text(struct decree_digest digest)
+{
+	char *text = text_place();
+
+	(void)snprintf(text, STORY_TEXT_BYTES, "%04x", (unsigned)(digest.lo & 0xffff));
+	return text;
+}
+
+static const char *
+mark_text(const struct eng_mark *mark)
+{
+	char text[STORY_TEXT_BYTES];
+
+	if (mark->anchor.n == 0)
+		return mark->is_cut ? "mark-cut" : "mark";
+	(void)snprintf(text, sizeof(text), "mark%s(%lu:%s)", mark->is_cut ? "-cut" : "",
+		mark->anchor.n, state_text(mark->digest));
+	return strcpy(text_place(), text);
+}
+
 static const char *
 value_text(const struct story *s, const uint8_t *value, uint32_t bytes)
 {
@@ -141,6 +163,7 @@ value_text(const struct story *s, const uint8_t *value, uint32_t bytes)
 	switch (v.kind) {
 	case ENG_VALUE_NOOP: return "noop";
 	case ENG_VALUE_CONFIG: return "config";
+	case ENG_VALUE_MARK: return mark_text(&v.mark);
 	case ENG_VALUE_BATCH: return batch_text(s, &v);
 	case ENG_VALUE_FRAGMENT:
 		(void)snprintf(text, sizeof(text), "%.16s#%lu/%u of %u",
@@ -287,7 +310,12 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 		break;
 	case ENG_MSG_SNAPSHOT_OFFER:
 	case ENG_MSG_SNAPSHOT_FETCH:
-	case ENG_MSG_SNAPSHOT_CHUNK: /* the runtime's */
+	case ENG_MSG_SNAPSHOT_CHUNK: /* the runtime's */ break;
+	case ENG_MSG_STATE_DIGEST:
+		story_line(s, "%s slot=%lu digest=%s%s", head, m->state_digest.slot.n,
+			state_text(m->state_digest.digest),
+			m->state_digest.is_question ? " question" : "");
+		break;
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 }
@@ -386,6 +414,8 @@ halt_text(enum eng_halt why)
 	case ENG_HALT_NOT_MEMBER: return "another disk is the member";
 	case ENG_HALT_BAD_RECORD: return "bad record";
 	case ENG_HALT_CONSTANTS: return "other constants";
+	case ENG_HALT_DIVERGED: return "another state than a majority";
+	case ENG_HALT_NO_AGREEMENT: return "no majority has the same state";
 	}
 	return "?";
 }

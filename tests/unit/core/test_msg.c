@@ -83,6 +83,11 @@ example(enum eng_msg_type type)
 		m.heartbeat.start.n = 21;
 		m.heartbeat.commit.n = 22;
 		break;
+	case ENG_MSG_STATE_DIGEST:
+		m.state_digest.slot.n = 20;
+		m.state_digest.digest = (struct decree_digest){ 21, 22 };
+		m.state_digest.is_question = true;
+		break;
 	case ENG_MSG_HEARTBEAT_ECHO:
 		m.heartbeat_echo.seq = 20;
 		m.heartbeat_echo.dst_nonce = 21;

@@ -21,6 +21,8 @@
 struct table {
 	struct eng_sessions *s;
 	void *memory;
+	size_t memory_bytes;
+	struct eng_config cfg;
 	uint64_t slot;
 	struct eng_applied applied[64];
 	uint32_t count;
@@ -37,7 +39,9 @@ setup(void **state)
 	};
 	struct table *t = calloc(1, sizeof(*t));
 
-	t->memory = calloc(1, eng_sessions_bytes(&cfg));
+	t->cfg = cfg;
+	t->memory_bytes = eng_sessions_bytes(&cfg);
+	t->memory = calloc(1, t->memory_bytes);
 	t->s = eng_sessions_init(t->memory, &cfg);
 	*state = t;
 	return 0;
@@ -396,6 +400,55 @@ test_cluster_time_never_goes_backwards(void **state)
 	}
 }
 
+/* Commands of all kinds, answered at once, late or never: the running sum is the sum. */
+static void
+test_the_digest_is_that_of_the_table(void **state)
+{
+	struct table *t = *state;
+	struct decree_session sessions[SESSIONS];
+	uint64_t random = 7;
+
+	for (uint32_t i = 0; i < SESSIONS; i++)
+		sessions[i] = open_session(t, (char)('a' + i));
+	for (uint32_t i = 0; i < 5000; i++) {
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		struct decree_session s = sessions[random >> 60 & (SESSIONS - 1)];
+		uint64_t last = eng_session_last(t->s, s);
+		uint64_t seq = last + (random >> 40 & 3) - (last > 1);
+		struct decree_digest before = eng_sessions_digest(t->s);
+
+		if (apply(t, s, seq, &seq, sizeof(seq)) != ENG_EXECUTE) {
+			assert_true(digest_eq(before, eng_sessions_digest(t->s)));
+			continue;
+		}
+		assert_false(digest_eq(before, eng_sessions_digest(t->s)));
+		if ((random >> 33 & 7) != 0)
+			eng_session_answer(t->s, s, seq, (uint16_t)(random >> 50), random);
+		assert_true(digest_eq(eng_sessions_digest(t->s), eng_sessions_digest_anew(t->s)));
+	}
+}
+
+/* One answer that differs is enough. */
+static void
+test_another_answer_is_another_digest(void **state)
+{
+	struct table *t = *state;
+	struct decree_digest digests[4];
+
+	for (uint32_t i = 0; i < 4; i++) {
+		memset(t->memory, 0, t->memory_bytes);
+		t->s = eng_sessions_init(t->memory, &t->cfg);
+		t->slot = 0;
+		struct decree_session a = open_session(t, 'a');
+		assert_int_equal(apply(t, a, 1, "body", 4), ENG_EXECUTE);
+		if (i < 3)
+			eng_session_answer(t->s, a, 1, i == 1 ? 5 : 4, i == 2 ? 5 : 4);
+		digests[i] = eng_state_digest(t->s, (struct decree_digest){ 0, 0 });
+		for (uint32_t j = 0; j < i; j++)
+			assert_false(digest_eq(digests[i], digests[j]));
+	}
+}
+
 int
 main(void)
 {
@@ -432,6 +485,10 @@ main(void)
 			test_a_train_beyond_the_command_limit_is_dropped, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_cluster_time_never_goes_backwards, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_digest_is_that_of_the_table, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_another_answer_is_another_digest, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

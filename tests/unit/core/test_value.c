@@ -69,6 +69,14 @@ make_config(uint8_t *value)
 	return eng_value_config(value, &m);
 }
 
+static uint32_t
+make_mark(uint8_t *value)
+{
+	struct eng_mark mark = { .is_cut = true, .anchor = { 7 }, .digest = { 8, 9 } };
+
+	return eng_value_mark(value, &mark);
+}
+
 static const struct {
 	const char *name;
 	enum eng_value_kind kind;
@@ -78,6 +86,7 @@ static const struct {
 	{ "batch", ENG_VALUE_BATCH, make_batch },
 	{ "fragment", ENG_VALUE_FRAGMENT, make_fragment },
 	{ "config", ENG_VALUE_CONFIG, make_config },
+	{ "mark", ENG_VALUE_MARK, make_mark },
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(*kinds))
 
@@ -144,6 +153,8 @@ test_every_lie_about_a_length_is_refused(void **state)
 		{ 2, 52, 4 },
 		{ 3, 2, 2 },
 		{ 3, 22, 2 },
+		{ 4, 2, 2 },
+		{ 4, 20, 4 },
 	};
 	uint8_t value[SLOT_BYTES];
 
@@ -241,7 +252,6 @@ test_a_senseless_configuration_is_refused(void **state)
 		{ 64, 1 }, /* the same id twice */
 		{ 80, 2 }, /* descending */
 		{ 50, 1 }, /* a zero that is not */
-		{ 44, 1 },
 	};
 	uint8_t value[SLOT_BYTES];
 	struct eng_value v;
@@ -250,6 +260,31 @@ test_a_senseless_configuration_is_refused(void **state)
 	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		uint32_t bytes = make_config(value);
 		assert_int_equal(eng_value_decode(value, bytes, &v), 0);
+		value[rows[i].offset] = rows[i].byte;
+		assert_int_not_equal(eng_value_decode(value, bytes, &v), 0);
+	}
+}
+
+static void
+test_a_senseless_mark_is_refused(void **state)
+{
+	static const struct {
+		uint32_t offset;
+		uint8_t byte;
+	} rows[] = {
+		{ 16, 2 }, /* a flag that does not exist */
+		{ 20, 1 }, /* a zero that is not */
+		{ 24, 0 }, /* a digest without an anchor */
+		{ 30, 1 }, /* an anchor above 2^48 */
+	};
+	uint8_t value[SLOT_BYTES];
+	struct eng_value v;
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint32_t bytes = make_mark(value);
+		assert_int_equal(eng_value_decode(value, bytes, &v), 0);
+		assert_true(v.mark.is_cut && v.mark.anchor.n == 7 && v.mark.digest.hi == 9);
 		value[rows[i].offset] = rows[i].byte;
 		assert_int_not_equal(eng_value_decode(value, bytes, &v), 0);
 	}
@@ -280,6 +315,7 @@ main(void)
 		cmocka_unit_test(test_a_command_that_does_not_fit_is_not_added),
 		cmocka_unit_test(test_a_fragment_comes_back),
 		cmocka_unit_test(test_a_senseless_configuration_is_refused),
+		cmocka_unit_test(test_a_senseless_mark_is_refused),
 		cmocka_unit_test(test_part_counts_meet_at_the_borders),
 	};
 

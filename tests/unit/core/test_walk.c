@@ -203,7 +203,7 @@ walk(uint64_t seed)
 	uint32_t sizes[] = { 3, 5, 3, 1, 4, 7, 3, 2 };
 
 	t->random = seed * 77777 + 1;
-	struct cluster *c = cluster_create(sizes[seed % 8], 0, 0, seed);
+	struct cluster *c = cluster_create_audited(sizes[seed % 8], 0, 0, 8, seed);
 	uint32_t loss = (uint32_t)draw(t, 3) * 12;
 	c->context = t;
 	c->on_apply = on_apply;
@@ -224,7 +224,8 @@ walk(uint64_t seed)
 			cluster_restart(c, n);
 	c->flight_count = 0;
 	enum eng_submit_status status = ENG_SUBMIT_BUSY;
-	for (int i = 0; i < 20 && status != ENG_SUBMIT_OK; i++) {
+	for (int i = 0; i < 60 && status != ENG_SUBMIT_OK;
+		i++) { /* longer than an abandoned train is waited for */
 		uint16_t leader = cluster_elect_any(c, 5000 * MS);
 		decree_assert(leader != 0);
 		status = cluster_submit(c, leader, (struct decree_session){ 0 }, 0,

@@ -352,6 +352,31 @@ test_a_hard_state_blob_of_another_shape_is_refused(void **state)
 	assert_int_equal(boot_count, 1);
 }
 
+/* protocol 7.4: a damaged state is found at the next comparison, and its node stops and says what to do. */
+static void
+test_a_node_whose_state_differs_stops(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader = world_elect(w);
+	struct world_node *odd = world_follower(w);
+	struct world_mailbox *m = world_mailbox_new();
+	char text[DECREE_ERROR_BYTES];
+
+	(void)shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, m);
+	odd->machine.digest.lo ^= 1;
+	for (uint32_t i = 0; i < 400; i++) {
+		world_propose(m, 8);
+		world_run(w, 1000000);
+	}
+	assert_int_equal(shard_stop_reason(odd->shard, text), SHARD_STOPPED_HALT);
+	assert_non_null(strstr(text, "a majority of the nodes had another state"));
+	for (uint32_t i = 0; i < 3; i++)
+		if (&w->nodes[i] != odd)
+			assert_int_equal(shard_stop_reason(w->nodes[i].shard, text), SHARD_RUNS);
+	assert_int_equal(leader->role, DECREE_LEADER);
+	world_mailbox_free(m);
+}
+
 int
 main(void)
 {
@@ -370,6 +395,7 @@ main(void)
 		T(test_a_restart_replays_the_log_into_the_same_state),
 		T(test_a_node_that_was_away_for_long_catches_up_from_a_peers_log),
 		T(test_a_hard_state_blob_of_another_shape_is_refused),
+		T(test_a_node_whose_state_differs_stops),
 	};
 
 	return cmocka_run_group_tests_name("shard", tests, NULL, NULL);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The digest of the session table (7.4), kept up to date command by command.
+ *
+ * It is a sum mod 2^128 of one term for each row and each answered reply, so that a command changes it by a
+ * few additions. Each row has a key, a strong hash of its number and token:
+ *
+ *   row     key * (last + 1), so executing a command adds the key once
+ *   reply   a mix of key, seq, status, result and the body's digest, added with the answer and taken away when
+ *           the reply gives up its place
+ *
+ * A command without an answer shows in `last`. Sums of strong terms differ when any term does, except by an
+ * accident of 2^-128; nobody chooses these terms in order to deceive.
+ */
+#include "engine/core/session_private.h"
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/digest.h"
+
+#include <string.h>
+
+static void
+sum_add(struct decree_digest *sum, struct decree_digest term)
+{
+	sum->lo += term.lo;
+	sum->hi += term.hi + (sum->lo < term.lo);
+}
+
+static void
+sum_take(struct decree_digest *sum, struct decree_digest term)
+{
+	sum->hi -= term.hi + (sum->lo < term.lo);
+	sum->lo -= term.lo;
+}
+
+static struct decree_digest
+row_key(const struct row *w)
+{
+	uint8_t bytes[8 + DECREE_UUID_BYTES];
+
+	store_u64(bytes, w->session.n);
+	memcpy(bytes + 8, w->token, DECREE_UUID_BYTES);
+	return base_digest(bytes, sizeof(bytes));
+}
+
+static uint64_t
+fold(uint64_t a, uint64_t b)
+{
+	__uint128_t product = (__uint128_t)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* As wyhash mixes: four multiplications, two of them at a time. The constants are wyhash's secret. */
+static struct decree_digest
+reply_term(const struct row *w, uint64_t seq, const struct reply *reply)
+{
+	uint64_t rest = (uint64_t)reply->digest << 32 | reply->status;
+	uint64_t a = fold(w->key.lo ^ seq ^ 0xa0761d6478bd642full,
+		w->key.hi ^ reply->result ^ 0xe7037ed1a0b428dbull);
+	uint64_t b = fold(w->key.hi ^ rest ^ 0x8ebc6af09c88c6e3ull,
+		w->key.lo + reply->result + 0x589965cc75374cc3ull);
+
+	return (struct decree_digest){ .lo = fold(a ^ rest, b ^ 0x1d8e4e27c47d124full),
+		.hi = fold(b ^ seq, a ^ 0xeb44accab455d165ull) };
+}
+
+/* ---- changes ---- */
+
+void
+digest_add_row(struct eng_sessions *s, uint32_t row)
+{
+	s->rows[row].key = row_key(&s->rows[row]);
+	sum_add(&s->sum, s->rows[row].key);
+}
+
+void
+digest_execute(struct eng_sessions *s, uint32_t row, const struct reply *old)
+{
+	const struct row *w = &s->rows[row];
+
+	if (old->state == REPLY_DONE)
+		sum_take(&s->sum, reply_term(w, w->last + 1 - s->window, old));
+	sum_add(&s->sum, w->key);
+}
+
+void
+digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const struct reply *reply)
+{
+	sum_add(&s->sum, reply_term(&s->rows[row], seq, reply));
+}
+
+/* ---- the whole ---- */
+
+static void
+sum_add_row(const struct eng_sessions *s, uint32_t row, struct decree_digest *sum)
+{
+	const struct row *w = &s->rows[row];
+	uint64_t first = w->last > s->window ? w->last - s->window + 1 : 1;
+	__uint128_t key = (__uint128_t)w->key.hi << 64 | w->key.lo;
+
+	key *= w->last + 1;
+	sum_add(sum, (struct decree_digest){ (uint64_t)key, (uint64_t)(key >> 64) });
+	for (uint64_t seq = first; seq <= w->last; seq++) {
+		const struct reply *reply = reply_of(s, (int32_t)row, seq);
+
+		if (reply->state == REPLY_DONE)
+			sum_add(sum, reply_term(w, seq, reply));
+	}
+}
+
+struct decree_digest
+eng_sessions_digest_anew(const struct eng_sessions *s)
+{
+	struct decree_digest sum = { 0, 0 };
+
+	for (uint32_t i = 0; i < s->row_count; i++)
+		sum_add_row(s, i, &sum);
+	return sum;
+}
+
+void
+digest_restore(struct eng_sessions *s)
+{
+	for (uint32_t i = 0; i < s->row_count; i++)
+		s->rows[i].key = row_key(&s->rows[i]);
+	s->sum = eng_sessions_digest_anew(s);
+}
+
+struct decree_digest
+eng_sessions_digest(const struct eng_sessions *s)
+{
+	return s->sum;
+}
+
+struct decree_digest
+eng_state_digest(const struct eng_sessions *s, struct decree_digest machine)
+{
+	uint8_t bytes[48];
+
+	decree_assert_slow(digest_eq(s->sum, eng_sessions_digest_anew(s)));
+	store_u64(bytes, machine.lo);
+	store_u64(bytes + 8, machine.hi);
+	store_u64(bytes + 16, s->sum.lo);
+	store_u64(bytes + 24, s->sum.hi);
+	store_u64(bytes + 32, s->applied.n);
+	store_u64(bytes + 40, s->cluster_ns);
+	return base_digest(bytes, sizeof(bytes));
+}
