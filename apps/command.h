@@ -34,6 +34,7 @@ int command_status(int argc, char **argv);
 int command_log(int argc, char **argv);
 int command_transfer(int argc, char **argv);
 int command_check(int argc, char **argv);
+int command_read(int argc, char **argv);
 
 /* What every command takes: -c FILE and settings. */
 struct config_arguments {

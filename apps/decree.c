@@ -12,6 +12,7 @@
 const struct command commands[] = {
 	{ "format", command_format, "make the data directory of a node" },
 	{ "submit", command_submit, "submit each line of a file as a command" },
+	{ "read", command_read, "ask the state machine" },
 	{ "status", command_status, "one row per node: role, ballot, chosen, applied, ..." },
 	{ "log", command_log, "what a node applied" },
 	{ "transfer", command_transfer, "make another node the leader" },

@@ -3,6 +3,9 @@
 #include "apps/log_machine.h"
 
 #include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -77,8 +80,37 @@ log_machine_digest(void *machine)
 	return ((struct log_machine *)machine)->digest;
 }
 
+static bool
+is_word(const void *query, uint32_t bytes, const char *word)
+{
+	return bytes == strlen(word) && memcmp(query, word, bytes) == 0;
+}
+
+/* "count" and "digest", answered as text. */
+static int32_t
+log_machine_read(
+	void *machine, const void *query, uint32_t bytes, void *ret_answer, uint32_t capacity)
+{
+	const struct log_machine *m = machine;
+	char text[40];
+	int count;
+
+	if (is_word(query, bytes, "count"))
+		count = snprintf(text, sizeof(text), "%" PRIu64, m->count);
+	else if (is_word(query, bytes, "digest"))
+		count = snprintf(text, sizeof(text), "%016" PRIx64 "%016" PRIx64, m->digest.hi,
+			m->digest.lo);
+	else
+		return -EINVAL;
+	if ((uint32_t)count > capacity)
+		return -EMSGSIZE;
+	memcpy(ret_answer, text, (size_t)count);
+	return count;
+}
+
 const struct decree_machine_ops log_machine_ops = {
 	.struct_bytes = sizeof(log_machine_ops),
 	.apply = log_machine_apply,
 	.digest = log_machine_digest,
+	.read = log_machine_read,
 };

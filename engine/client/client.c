@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "engine/client/admin_request.h"
+#include "engine/client/client_read.h"
 #include "engine/client/log_reader.h"
 #include "engine/client/pipeline.h"
 #include "engine/client/transport.h"
@@ -44,6 +45,7 @@ struct decree_client {
 	struct decree_status *status; /* NULL: nobody waits */
 	bool is_status_here;
 
+	struct client_read *read;    /* that decree_client_read() waits for; NULL: nobody waits */
 	struct admin_request *admin; /* that decree_client_admin() waits for; NULL: nobody waits */
 
 	/* Kept between calls of decree_client_log(): what was read ahead. */
@@ -222,6 +224,8 @@ take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id,
 		   m.status_reply.token == client->token) {
 		*client->status = m.status_reply.status;
 		client->is_status_here = true;
+	} else if (m.type == CLIENT_MSG_READ_REPLY && client->read != NULL) {
+		client_read_receive(client->read, now_ns, &m);
 	} else if (m.type == CLIENT_MSG_ADMIN_REPLY && client->admin != NULL) {
 		admin_request_receive(client->admin, now_ns, &m);
 	}
@@ -420,6 +424,56 @@ decree_client_log(struct decree_client *client, uint16_t node_id, struct decree_
 		return rc;
 	*ret_next = next;
 	return (int)count;
+}
+
+static void
+ask_until(struct decree_client *client, struct client_read *read, uint64_t timeout_ns)
+{
+	uint64_t started_ns = clock_now_ns();
+	uint64_t now_ns = started_ns;
+	uint16_t node_id;
+
+	while (!read->is_done && now_ns - started_ns < timeout_ns) {
+		if (client_read_next(read, now_ns, &node_id) &&
+			!send_question(client, now_ns, node_id, &read->request))
+			client_read_unsent(read, now_ns);
+		if (!turn(client, now_ns))
+			wait_for_work(client, started_ns, now_ns, started_ns + timeout_ns);
+		now_ns = clock_now_ns();
+	}
+}
+
+int32_t
+decree_client_read(struct decree_client *client, uint16_t node_id, const void *query,
+	uint32_t bytes, enum decree_consistency consistency, void *ret_answer, uint32_t capacity,
+	uint64_t timeout_ns)
+{
+	const struct transport *t = &client->transport;
+	struct client_msg m = { .type = CLIENT_MSG_READ_REQUEST, .group = client->group };
+	uint16_t nodes[DECREE_NODE_COUNT_MAX];
+	uint32_t node_count = 0;
+	struct client_read read;
+
+	if (!is_owner(client))
+		return -EPERM;
+	if (bytes > DECREE_QUERY_BYTES_MAX)
+		return -EMSGSIZE;
+	if ((unsigned)consistency > DECREE_STALE)
+		return -EINVAL;
+	for (uint32_t i = 0; i < t->node_count; i++)
+		if (node_id == 0 || t->nodes[i].node_id == node_id)
+			nodes[node_count++] = t->nodes[i].node_id;
+	if (node_count == 0)
+		return -ENOENT;
+	m.read_request.token = ++client->token;
+	m.read_request.consistency = consistency;
+	m.read_request.query = query;
+	m.read_request.bytes = bytes;
+	client_read_init(&read, &m, nodes, node_count, ret_answer, capacity);
+	client->read = &read;
+	ask_until(client, &read, timeout_ns);
+	client->read = NULL;
+	return read.result;
 }
 
 int

@@ -18,6 +18,10 @@
  *                                  34 u8[6] 0 | 40 entries of 48 bytes:
  *                                  0 u64 slot | 8 u16 index | 10 u16 executed, 0 or 1 | 12 u32 bytes
  *                                  16 u64 session | 24 u64 seq | 32 u128 digest
+ *   READ_REQUEST                   8 u64 token | 16 u8 consistency, 0 .. 2 | 17 u8[7] 0 | 24 question, to the
+ *                                  end of the payload, up to 256 bytes
+ *   READ_REPLY                     8 u64 token | 16 u64 applied | 24 u8 status, 1 .. 4 | 25 u8 0 | 26 u16 errno
+ *                                  28 u8[4] 0 | 32 answer, to the end of the payload, up to 1,024 bytes
  *   ADMIN_REQUEST                  8 u64 token, not 0 | 16 u32 op | 20 u32 0 | 24 u8[64] arguments, per op
  *   ADMIN_REPLY                    8 u64 token, not 0 | 16 u16 status, 1 .. 8 | 18 u16 leader
  *                                  20 u16 text_bytes, <= 200 | 22 u16 0 | 24 text
@@ -573,6 +577,71 @@ redirect_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 	return 0;
 }
 
+/* Reads */
+
+static uint32_t
+read_request_encode(const struct client_msg *m, uint8_t *out)
+{
+	decree_assert(m->read_request.bytes <= DECREE_QUERY_BYTES_MAX);
+	store_u64(out + 8, m->read_request.token);
+	memset(out + 16, 0, 8);
+	out[16] = (uint8_t)m->read_request.consistency;
+	if (m->read_request.bytes > 0)
+		memcpy(out + CLIENT_READ_REQUEST_BYTES, m->read_request.query,
+			m->read_request.bytes);
+	return CLIENT_READ_REQUEST_BYTES + m->read_request.bytes;
+}
+
+static int
+read_request_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
+{
+	if (count < CLIENT_READ_REQUEST_BYTES || m->count != 0)
+		return -EBADMSG;
+	m->read_request.token = load_u64(bytes + 8);
+	m->read_request.consistency = (enum decree_consistency)bytes[16];
+	m->read_request.query = bytes + CLIENT_READ_REQUEST_BYTES;
+	m->read_request.bytes = count - CLIENT_READ_REQUEST_BYTES;
+	return bytes[16] <= DECREE_STALE && is_zero(bytes + 17, 7) &&
+			       m->read_request.bytes <= DECREE_QUERY_BYTES_MAX
+		       ? 0
+		       : -EBADMSG;
+}
+
+static uint32_t
+read_reply_encode(const struct client_msg *m, uint8_t *out, uint32_t capacity)
+{
+	decree_assert(m->read_reply.bytes <= DECREE_ANSWER_BYTES_MAX);
+	decree_assert(capacity >= CLIENT_READ_REPLY_BYTES + m->read_reply.bytes);
+	store_u64(out + 8, m->read_reply.token);
+	store_u64(out + 16, m->read_reply.applied.n);
+	memset(out + 24, 0, 8);
+	out[24] = (uint8_t)m->read_reply.status;
+	store_u16(out + 26, m->read_reply.error);
+	if (m->read_reply.bytes > 0)
+		memcpy(out + CLIENT_READ_REPLY_BYTES, m->read_reply.answer, m->read_reply.bytes);
+	return CLIENT_READ_REPLY_BYTES + m->read_reply.bytes;
+}
+
+static int
+read_reply_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
+{
+	if (count < CLIENT_READ_REPLY_BYTES || m->count != 0 || bytes[25] != 0 ||
+		!is_zero(bytes + 28, 4))
+		return -EBADMSG;
+	m->read_reply.token = load_u64(bytes + 8);
+	m->read_reply.applied.n = load_u64(bytes + 16);
+	m->read_reply.status = (enum client_read_status)bytes[24];
+	m->read_reply.error = load_u16(bytes + 26);
+	m->read_reply.answer = bytes + CLIENT_READ_REPLY_BYTES;
+	m->read_reply.bytes = count - CLIENT_READ_REPLY_BYTES;
+	if (bytes[24] < CLIENT_READ_ANSWERED || bytes[24] >= CLIENT_READ_STATUS_AFTER ||
+		m->read_reply.bytes > DECREE_ANSWER_BYTES_MAX ||
+		(m->read_reply.bytes > 0 && bytes[24] != CLIENT_READ_ANSWERED) ||
+		(m->read_reply.error != 0) != (bytes[24] == CLIENT_READ_FAILED))
+		return -EBADMSG;
+	return 0;
+}
+
 /* All of them */
 
 uint32_t
@@ -598,6 +667,8 @@ client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacit
 	case CLIENT_MSG_STATUS_REPLY:
 		return status_encode(&m->status_reply.status, m->status_reply.token, ret_out);
 	case CLIENT_MSG_LOG_REQUEST: return log_request_encode(m, ret_out);
+	case CLIENT_MSG_READ_REQUEST: return read_request_encode(m, ret_out);
+	case CLIENT_MSG_READ_REPLY: return read_reply_encode(m, ret_out, capacity);
 	case CLIENT_MSG_ADMIN_REQUEST: return admin_request_encode(m, ret_out);
 	case CLIENT_MSG_ADMIN_REPLY: return admin_reply_encode(m, ret_out);
 	default: decree_assert(!"a payload with entries has a writer"); return 0;
@@ -610,7 +681,7 @@ names_node(enum client_msg_type type)
 {
 	return type == CLIENT_MSG_REPLIES || type == CLIENT_MSG_REDIRECT ||
 	       type == CLIENT_MSG_STATUS_REPLY || type == CLIENT_MSG_LOG_REPLY ||
-	       type == CLIENT_MSG_ADMIN_REPLY;
+	       type == CLIENT_MSG_ADMIN_REPLY || type == CLIENT_MSG_READ_REPLY;
 }
 
 static int
@@ -632,6 +703,8 @@ body_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 			bytes, count, m, &m->status_reply.status, &m->status_reply.token);
 	case CLIENT_MSG_LOG_REQUEST: return log_request_decode(bytes, count, m);
 	case CLIENT_MSG_LOG_REPLY: return log_reply_decode(bytes, count, m);
+	case CLIENT_MSG_READ_REQUEST: return read_request_decode(bytes, count, m);
+	case CLIENT_MSG_READ_REPLY: return read_reply_decode(bytes, count, m);
 	case CLIENT_MSG_ADMIN_REQUEST: return admin_request_decode(bytes, count, m);
 	case CLIENT_MSG_ADMIN_REPLY: return admin_reply_decode(bytes, count, m);
 	default: return -EBADMSG;

@@ -4,10 +4,11 @@
  * The payloads that are not messages between replicas: commands and their answers, redirects, status,
  * and reading back what was applied.
  *
- *   client   -> node      COMMANDS, COMMAND_FRAGMENT, STATUS_REQUEST, LOG_REQUEST, ADMIN_REQUEST
+ *   client   -> node      COMMANDS, COMMAND_FRAGMENT, STATUS_REQUEST, LOG_REQUEST, ADMIN_REQUEST,
+ *                         READ_REQUEST
  *   follower -> leader    COMMANDS, COMMAND_FRAGMENT, passed on unchanged
  *   leader   -> follower  REPLIES, REDIRECT, passed on to whoever asked
- *   node     -> client    REPLIES, REDIRECT, STATUS_REPLY, LOG_REPLY, ADMIN_REPLY
+ *   node     -> client    REPLIES, REDIRECT, STATUS_REPLY, LOG_REPLY, ADMIN_REPLY, READ_REPLY
  *
  * The first byte tells them from the messages of engine/core/msg.h, which use 1 .. 63.
  *
@@ -21,7 +22,7 @@
  *   2  u16  group
  *   4  u16  count of entries, 0 where there are none
  *   6  u16  node_id: of the leader in REPLIES and REDIRECT (0 = unknown), of the node that answers in
- *           STATUS_REPLY, LOG_REPLY and ADMIN_REPLY, else 0
+ *           STATUS_REPLY, LOG_REPLY, ADMIN_REPLY and READ_REPLY, else 0
  *   8       per type, see the table at the top of client_msg.c
  *
  * A payload is valid if and only if its length is exactly what its type and its entries say, each field
@@ -47,6 +48,8 @@ enum client_msg_type {
 	CLIENT_MSG_LOG_REPLY = 71,
 	CLIENT_MSG_ADMIN_REQUEST = 72, /* change how the cluster runs: see admin.c */
 	CLIENT_MSG_ADMIN_REPLY = 73,
+	CLIENT_MSG_READ_REQUEST = 74, /* ask the state machine; any node answers */
+	CLIENT_MSG_READ_REPLY = 75,
 	CLIENT_MSG_TYPE_AFTER = 80,
 };
 
@@ -57,6 +60,8 @@ enum client_msg_type {
 #define CLIENT_LOG_ENTRY_BYTES      48u /* of one LOG_REPLY entry */
 #define CLIENT_ADMIN_ARGUMENT_BYTES 64u
 #define CLIENT_ADMIN_TEXT_BYTES     200u
+#define CLIENT_READ_REQUEST_BYTES   24u  /* beside the question, the header included */
+#define CLIENT_READ_REPLY_BYTES     32u  /* beside the answer, the header included */
 #define CLIENT_MSG_FIXED_BYTES_MAX  512u /* holds every payload without bodies or entries */
 
 enum client_reply_kind {
@@ -112,6 +117,14 @@ struct client_fragment {
 	uint32_t count;              /* >= 1; offset_bytes + count <= total_bytes */
 };
 
+enum client_read_status {
+	CLIENT_READ_ANSWERED = 1,
+	CLIENT_READ_FAILED = 2,        /* the machine's read() says `error` */
+	CLIENT_READ_BUSY = 3,          /* too many reads wait here: again later, or elsewhere */
+	CLIENT_READ_NOT_SUPPORTED = 4, /* the machine has no read() */
+	CLIENT_READ_STATUS_AFTER = 5,
+};
+
 struct client_msg {
 	enum client_msg_type type;
 	uint16_t group;   /* < DECREE_GROUP_COUNT_MAX */
@@ -148,6 +161,20 @@ struct client_msg {
 			uint16_t
 				next_index; /* index in that slot, as a slot may not fit one reply */
 		} log_reply;
+		struct {
+			uint64_t token; /* returned with the reply */
+			enum decree_consistency consistency;
+			const uint8_t *query; /* [bytes] 0 .. DECREE_QUERY_BYTES_MAX */
+			uint32_t bytes;
+		} read_request;
+		struct {
+			uint64_t token;
+			enum client_read_status status;
+			uint16_t error;             /* FAILED: an errno > 0, else 0 */
+			struct decree_slot applied; /* by the answering node, when it answered */
+			const uint8_t *answer;      /* [bytes] 0 .. DECREE_ANSWER_BYTES_MAX */
+			uint32_t bytes;             /* 0 unless ANSWERED */
+		} read_reply;
 		struct {
 			uint64_t token; /* not 0; the same in every repetition of one request */
 			uint32_t op;    /* enum decree_admin_op; any number decodes */

@@ -528,10 +528,12 @@ clients_on_frame(struct shard *s, const struct net_frame *frame)
 		report_status(s, g, frame->peer, m.status_request.token);
 		break;
 	case CLIENT_MSG_LOG_REQUEST: report_log(s, g, frame->peer, &m); break;
+	case CLIENT_MSG_READ_REQUEST: query_on_request(s, g, frame->peer, &m); break;
 	case CLIENT_MSG_ADMIN_REQUEST: admin_on_request(s, g, frame->peer, &m); break;
 	case CLIENT_MSG_ADMIN_REPLY:
 	case CLIENT_MSG_STATUS_REPLY:
 	case CLIENT_MSG_LOG_REPLY:
+	case CLIENT_MSG_READ_REPLY:
 	case CLIENT_MSG_TYPE_AFTER: s->counters.malformed++; break;
 	}
 }

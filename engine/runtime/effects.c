@@ -118,6 +118,8 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 	}
 	for (uint32_t i = 0; i < fx->message_count; i++)
 		send_message(s, g, &fx->messages[i]);
+	for (uint32_t i = 0; i < fx->read_ready_count; i++)
+		query_on_ready(g, &fx->read_ready[i]);
 	for (uint32_t i = 0; i < fx->read_count; i++)
 		reads_ask(s, g, &fx->reads[i]);
 	if (fx->role_changed)

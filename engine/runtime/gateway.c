@@ -63,6 +63,7 @@ shard_gateway_close(struct shard *s, int gateway)
 	struct gateway *gw = &s->gateways[gateway];
 
 	decree_assert(gw->group != NULL);
+	query_forget(s, gw);
 	int32_t row = eng_session_row(gw->group->sessions, gw->session);
 	if (gw->session.n != 0 && row >= 0)
 		gw->group->owners[row] = (struct owner){ .kind = OWNER_NONE };
@@ -73,6 +74,14 @@ static struct gateway_entry *
 entry_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
 {
 	return &gw->window[seq & (s->config.gateway_window - 1)];
+}
+
+void
+gateway_on_read(struct gateway *gw, const struct decree_completion *done)
+{
+	if (gw->completion_count == COMPLETION_BURST)
+		gateway_flush(gw);
+	gw->completions[gw->completion_count++] = *done;
 }
 
 static void

@@ -5,6 +5,7 @@
  *
  *   proposer --- ring of commands ----> shard      bodies lie in the arena, a first-in-first-out buffer
  *   proposer <-- ring of outcomes ----- shard      whose end the shard moves when bodies were executed
+ *   proposer --- ring of reads -------> shard      questions and answers lie in MAILBOX_READ_COUNT places
  *
  * Threads:  push(), poll(): the proposer's thread. The calls of mailbox_ops: the shard's thread.
  *           create(), destroy(): when no other thread uses it.
@@ -15,6 +16,8 @@
 #define RUNTIME_MAILBOX_H
 
 #include "engine/runtime/mailbox_ops.h"
+
+#define MAILBOX_READ_COUNT 64 /* reads without a completion */
 
 struct mailbox;
 
@@ -30,6 +33,10 @@ void mailbox_destroy(struct mailbox *m);
 
 /** @retval -EAGAIN  window or arena full */
 int mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cookie);
+
+/** @retval -EAGAIN  MAILBOX_READ_COUNT reads have no completion. @param bytes  <= DECREE_QUERY_BYTES_MAX */
+int mailbox_read(struct mailbox *m, const void *query, uint32_t bytes,
+	enum decree_consistency consistency, void *cookie);
 
 /** @return outcomes, 0 .. count_max */
 uint32_t

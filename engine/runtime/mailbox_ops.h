@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file mailbox_ops.h
- * How commands of one proposer reach a shard's loop, and how their outcomes go back.
+ * How commands and reads of one proposer reach a shard's loop, and how their outcomes go back.
  *
  * Implemented by mailbox.c (a thread of the embedding program at the other end) and by the simulator.
  *
@@ -22,6 +22,14 @@ struct mail_command {
 	uint64_t place; /* the mailbox's; give it to consumed() */
 };
 
+struct mail_query {
+	const uint8_t *bytes; /* [count] stays where it is until the read's completion */
+	uint32_t count;
+	enum decree_consistency consistency;
+	uint8_t *answer; /* [DECREE_ANSWER_BYTES_MAX]; goes back in the completion */
+	void *cookie;
+};
+
 struct mailbox_ops {
 	/** @return 0 .. count_max, in order. Never more than the gateway's window without an outcome. */
 	uint32_t (*pop)(void *mailbox, struct mail_command *ret_commands, uint32_t count_max);
@@ -32,6 +40,9 @@ struct mailbox_ops {
 	/** Outcomes. There is always room: commands without an outcome are limited by the window. */
 	void (*complete)(
 		void *mailbox, const struct decree_completion *completions, uint32_t count);
+
+	/** @return 0 .. count_max reads. May be NULL: none */
+	uint32_t (*pop_queries)(void *mailbox, struct mail_query *ret_queries, uint32_t count_max);
 };
 
 #endif

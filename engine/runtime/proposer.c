@@ -144,6 +144,22 @@ decree_propose(struct decree_proposer *p, const void *body, uint32_t bytes, void
 }
 
 DECREE_API
+int
+decree_read(struct decree_proposer *p, const void *query, uint32_t bytes,
+	enum decree_consistency consistency, void *cookie)
+{
+	if (!pthread_equal(p->owner, pthread_self()))
+		return -EPERM;
+	if (bytes > DECREE_QUERY_BYTES_MAX)
+		return -EMSGSIZE;
+	if ((unsigned)consistency > DECREE_STALE)
+		return -EINVAL;
+	if (atomic_load_explicit(&p->node->stop, memory_order_relaxed))
+		return -ESHUTDOWN;
+	return mailbox_read(p->mailbox, query, bytes, consistency, cookie);
+}
+
+DECREE_API
 uint32_t
 decree_poll(
 	struct decree_proposer *p, struct decree_completion *ret_completions, uint32_t count_max)

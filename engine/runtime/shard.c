@@ -77,6 +77,7 @@ group_layout(struct carve *c, const struct shard_config *config, uint32_t i, str
 	uint64_t *positions = carve(c, index_count(config) * sizeof(*positions));
 	struct owner *owners = carve(c, eng->session_count * sizeof(*owners));
 	uint64_t *skips = carve(c, SKIP_COUNT_MAX * sizeof(*skips));
+	struct query *queries = carve(c, QUERY_COUNT * sizeof(*queries));
 	if (g == NULL)
 		return;
 	g->config = *eng;
@@ -89,6 +90,7 @@ group_layout(struct carve *c, const struct shard_config *config, uint32_t i, str
 	g->index.mask = index_count(config) - 1;
 	g->owners = owners;
 	g->skips = skips;
+	g->queries.ring = queries;
 	g->is_dirty = true;
 }
 
@@ -167,6 +169,7 @@ shard_init(void *memory, const struct shard_config *config)
 		decree_assert(s->groups[i].config.group < DECREE_GROUP_COUNT_MAX);
 		decree_assert(s->group_local[s->groups[i].config.group] < 0);
 		s->group_local[s->groups[i].config.group] = (int16_t)i;
+		s->has_leases |= config->groups[i].lease_ns != 0;
 	}
 	if (config->net_ops->tick == NULL) /* a network without upkeep */
 		s->net_tick_at_ns = UINT64_MAX;
@@ -345,6 +348,10 @@ receive_burst(struct shard *s)
 	struct net_frame frames[NET_BURST];
 	uint32_t count = s->config.net_ops->recv(s->net, s->now_ns, frames, NET_BURST);
 
+	/* What a heartbeat grants counts from its receipt, and that is now: this thread may have stood still
+	 * between the beginning of the turn and this line (8.3). */
+	if (s->has_leases && count > 0)
+		s->now_ns = s->config.now_ns(s->config.context);
 	for (uint32_t i = 0; i < count; i++)
 		if (is_core_message(&frames[i]))
 			on_node_message(s, &frames[i]);
@@ -473,9 +480,12 @@ shard_turn(struct shard *s, uint64_t now_ns)
 		clients_continue(s);
 		run_gateways(s);
 	}
+	query_take(s);
 	reap(s);
 	tick(s);
+	query_ask(s);
 	flush(s);
+	query_answer(s);
 	clients_flush(s);
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
 		if (s->gateways[i].group != NULL)

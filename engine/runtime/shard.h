@@ -55,6 +55,8 @@ struct shard_config {
 	void (*on_log)(void *context, enum decree_log_level level, const char *line); /* rare */
 	/* Complete what the loop does not know: log and network counters, memory, idle strategy, ... */
 	void (*fill_status)(void *context, struct decree_status *status);
+	/* This very moment, on the clock of shard_turn(). Needed for leases only. */
+	uint64_t (*now_ns)(void *context);
 };
 
 enum shard_stop {
@@ -81,8 +83,10 @@ struct shard_counters {
 	uint64_t forwarded; /* commands of own proposers, sent to the leader */
 	uint64_t client_commands;
 	uint64_t client_refused; /* redirected, busy */
-	uint64_t reads;
+	uint64_t reads;          /* of the log */
 	uint64_t reads_failed;
+	uint64_t queries; /* reads of the state machines, answered */
+	uint64_t queries_by_lease;
 };
 
 struct shard;

@@ -7,6 +7,7 @@
  *   persist.c     what is durable, slot -> place    apply.c      chosen slots -> state machine -> answers
  *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
  *   reads.c       old values from the log           report.c     status and log requests
+ *   query.c       reads of the state machine
  *   room.c        back-pressure of the log        admin.c      what an operator asks for
  */
 #ifndef RUNTIME_SHARD_PRIVATE_H
@@ -36,6 +37,7 @@
 #define SUBMIT_BURST          256 /* commands given to the core at once */
 #define COMPLETION_BURST      64
 #define READ_COUNT_MAX        256 /* reads waiting or in flight */
+#define QUERY_COUNT           256 /* reads of one group that wait; a power of two */
 #define LOG_JOB_COUNT_MAX     4   /* log requests being answered */
 #define LOG_JOB_ENTRIES_MAX   190 /* that fit one reply in a frame of 9,000 bytes */
 #define LOG_JOB_SLOTS_MAX     32
@@ -92,6 +94,36 @@ struct admin_job {
 	char text[CLIENT_ADMIN_TEXT_BYTES + 1];
 };
 
+enum query_asker {
+	QUERY_NOBODY = 0, /* it is gone */
+	QUERY_GATEWAY = 1,
+	QUERY_CLIENT = 2,
+};
+
+/* A read of the state machine. */
+struct query {
+	uint16_t asker;   /* enum query_asker */
+	uint16_t gateway; /* GATEWAY */
+	uint8_t *answer;
+	void *cookie;
+	struct net_endpoint from; /* CLIENT */
+	uint64_t token;
+	const uint8_t *bytes; /* [count] in the mailbox, or in `copy` */
+	uint32_t count;
+	struct decree_slot slot; /* to be applied first, if before ready_after */
+	uint8_t copy[DECREE_QUERY_BYTES_MAX];
+};
+
+/* Positions count from 0 for ever; first <= ready_after <= asked_after <= after. */
+struct query_queue {
+	struct query *ring; /* [QUERY_COUNT] */
+	uint64_t first;
+	uint64_t ready_after; /* the slot is known */
+	uint64_t asked_after; /* the core was asked */
+	uint64_t after;
+	bool is_refused; /* by the core, in this step */
+};
+
 struct shard_group {
 	struct eng_config config;
 	uint32_t local; /* index here */
@@ -107,6 +139,7 @@ struct shard_group {
 	struct persist_ring persists;
 	struct slot_index index;
 	struct owner *owners; /* [session_count] by session row */
+	struct query_queue queries;
 	struct pending_register registers[REGISTER_COUNT_MAX];
 	uint32_t register_next;
 	uint64_t *skips; /* [SKIP_COUNT_MAX] slot << 16 | index, ascending */
@@ -248,8 +281,11 @@ struct shard {
 	uint32_t read_waiting_count;
 	uint32_t read_open_count;
 	struct log_job jobs[LOG_JOB_COUNT_MAX];
+	uint64_t query_count; /* in the queues of all groups */
+	bool has_leases;
 
 	/* Scratch */
+	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
 	struct eng_applied *applied;     /* [commands_per_slot_max] */
 	struct decree_command *commands; /* [commands_per_slot_max] */
 	struct eng_command submit[CLIENT_BURST_MAX];
@@ -312,6 +348,7 @@ void gateway_on_registered(struct shard *s, struct shard_group *g, const struct 
 void gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a);
 void gateway_on_answer(
 	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result);
+void gateway_on_read(struct gateway *gw, const struct decree_completion *done);
 void gateway_flush(struct gateway *gw);
 void gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_msg *m);
 
@@ -339,6 +376,15 @@ bool
 reads_ask_job(struct shard *s, struct log_job *job, uint16_t job_slot, struct decree_slot slot);
 void reads_kick(struct shard *s);
 void reads_on_completion(struct shard *s, const struct log_completion *c);
+
+/* query.c */
+void query_take(struct shard *s);
+void query_on_request(struct shard *s, struct shard_group *g, struct net_endpoint from,
+	const struct client_msg *m);
+void query_on_ready(struct shard_group *g, const struct eng_read_ready *ready);
+void query_ask(struct shard *s);
+void query_answer(struct shard *s);
+void query_forget(struct shard *s, const struct gateway *gw);
 
 /* report.c */
 void report_status(struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token);

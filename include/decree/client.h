@@ -52,6 +52,25 @@ DECREE_API
 uint32_t decree_client_poll(struct decree_client *client, struct decree_completion *ret_completions,
 	uint32_t count_max, uint64_t timeout_ns);
 
+/**
+ * Ask the state machine of the client's group, without a place in the log. The question is repeated until
+ * an answer comes; it changes nothing, so that does no harm.
+ *
+ * @param node_id     whom to ask; 0 = any node, and the next one when it is silent
+ * @param query       [bytes] 0 .. DECREE_QUERY_BYTES_MAX
+ * @param ret_answer  [capacity]; DECREE_ANSWER_BYTES_MAX is always enough
+ * @return bytes of the answer, >= 0
+ * @retval -ETIMEDOUT  no answer: nobody there, nobody leads, or too busy
+ * @retval -ENOTSUP    the state machine answers no reads
+ * @retval -EMSGSIZE   larger than DECREE_QUERY_BYTES_MAX, or than @p capacity
+ * @retval -ENOENT     no such node  @retval -EINVAL no such consistency
+ * @retval -errno      as the machine's read() said
+ */
+DECREE_API
+int32_t decree_client_read(struct decree_client *client, uint16_t node_id, const void *query,
+	uint32_t bytes, enum decree_consistency consistency, void *ret_answer, uint32_t capacity,
+	uint64_t timeout_ns);
+
 /** The session that commands are submitted under; 0 while it is being registered. Another one only after
  * completions other than DECREE_APPLIED. */
 DECREE_API

@@ -76,6 +76,15 @@ struct decree_machine_ops {
 	int (*restore_begin)(void *machine);
 	int (*restore_next)(void *machine, const struct decree_chunk *chunk);
 	int (*restore_end)(void *machine);
+
+	/**
+	 * Answer a question from the present state and change nothing. May be NULL: reads are refused.
+	 * @param query       [bytes] 0 .. DECREE_QUERY_BYTES_MAX, lent for the call
+	 * @param ret_answer  [capacity] up to DECREE_ANSWER_BYTES_MAX, less if frames are small
+	 * @return bytes written, 0 .. capacity; or a -errno of your own, which the asker gets
+	 */
+	int32_t (*read)(void *machine, const void *query, uint32_t bytes, void *ret_answer,
+		uint32_t capacity);
 };
 
 #ifdef __cplusplus

@@ -102,6 +102,7 @@ enum decree_outcome {
 		0, /* chosen and applied on this node; `status` and `result` are the machine's */
 	DECREE_REFUSED = 1, /* never executed and never will be: the session is gone */
 	DECREE_UNKNOWN = 2, /* the node was stopped: it may or may not be executed */
+	/* A read is APPLIED when it was answered, REFUSED if the machine answers no reads. */
 };
 
 struct decree_completion {
@@ -110,6 +111,12 @@ struct decree_completion {
 	enum decree_outcome outcome;
 	uint16_t status;
 	uint64_t result;
+
+	/* Of a read only, else NULL and 0. There seq is 0, `status` is 0 or the errno of the machine's read(),
+	 * and `result` is the slot up to which the answering node had applied. Lent until the next
+	 * decree_poll() or decree_read() of this proposer. */
+	const void *answer;
+	uint32_t answer_bytes;
 };
 
 /**
@@ -137,6 +144,24 @@ int decree_proposer_open(struct decree_node *node, uint16_t group,
 DECREE_API
 int
 decree_propose(struct decree_proposer *proposer, const void *body, uint32_t bytes, void *cookie);
+
+/**
+ * Ask the state machine, without a place in the log. The answer comes as a completion, in any order among
+ * the others; a read that must wait for a leader waits.
+ *
+ * @param query  lent for the call
+ * @param bytes  0 .. DECREE_QUERY_BYTES_MAX
+ * @retval 0          on its way
+ * @retval -EAGAIN    64 reads of this proposer have no completion yet: decree_poll(), then again
+ * @retval -EMSGSIZE  larger than DECREE_QUERY_BYTES_MAX
+ * @retval -EINVAL    no such consistency
+ * @retval -ESHUTDOWN the node has stopped
+ *
+ * Thread: the proposer's. Blocks: never. Allocates: never. Cost: two copies, no system call.
+ */
+DECREE_API
+int decree_read(struct decree_proposer *proposer, const void *query, uint32_t bytes,
+	enum decree_consistency consistency, void *cookie);
 
 /** Completions, in the order of execution. @return how many, 0 .. count_max. Thread: the proposer's. */
 DECREE_API

@@ -24,6 +24,9 @@ extern "C" {
 #define DECREE_UUID_BYTES      16
 #define DECREE_ERROR_BYTES     512 /* room for one error message, terminator included */
 
+#define DECREE_QUERY_BYTES_MAX  256  /* of one read's question */
+#define DECREE_ANSWER_BYTES_MAX 1024 /* and of its answer: one frame holds either */
+
 /** Position in the log of one group, from 1; 0 = none. */
 struct decree_slot {
 	uint64_t n;
@@ -54,6 +57,16 @@ enum decree_role {
 	DECREE_FOLLOWER = 0,
 	DECREE_CANDIDATE = 1,
 	DECREE_LEADER = 2,
+};
+
+/** How much a read must have seen. */
+enum decree_consistency {
+	DECREE_LINEARIZABLE =
+		0, /* every command that was answered to anybody before the read began */
+	DECREE_LEASE =
+		1, /* the same, without a round trip while the asked node holds a lease; that is as
+			     good as the clocks of all nodes ([cluster] lease_ms, max_drift_ppm) */
+	DECREE_STALE = 2, /* whatever the asked node has applied, which may be long ago */
 };
 
 /** What an acknowledged command survives; each mode is named in every status and benchmark header. */

@@ -344,12 +344,43 @@ mail_complete(void *ctx, const struct decree_completion *completions, uint32_t c
 	struct world_mailbox *m = ctx;
 
 	for (uint32_t i = 0; i < count; i++) {
+		if (completions[i].seq == 0) {
+			m->query_completions[(uintptr_t)completions[i].cookie] = completions[i];
+			m->query_completed++;
+			continue;
+		}
 		m->completions[completions[i].seq % WORLD_MAIL_COUNT_MAX] = completions[i];
 		m->completed++;
 	}
 }
 
-const struct mailbox_ops world_mailbox_ops = { mail_pop, mail_consumed, mail_complete };
+static uint32_t
+mail_pop_queries(void *ctx, struct mail_query *ret, uint32_t count_max)
+{
+	struct world_mailbox *m = ctx;
+	uint32_t count = 0;
+
+	while (count < count_max && m->query_popped < m->query_pushed)
+		ret[count++] = m->queries[m->query_popped++];
+	return count;
+}
+
+const struct mailbox_ops world_mailbox_ops = { mail_pop, mail_consumed, mail_complete,
+	mail_pop_queries };
+
+void
+world_read(struct world_mailbox *m, enum decree_consistency consistency)
+{
+	uint32_t number = m->query_pushed++;
+
+	decree_assert(number < WORLD_QUERY_COUNT_MAX);
+	m->queries[number] = (struct mail_query){
+		.bytes = m->answers[number],
+		.consistency = consistency,
+		.answer = m->answers[number],
+		.cookie = (void *)(uintptr_t)number,
+	};
+}
 
 #define MAIL_BODY_BYTES 4096
 
@@ -424,10 +455,25 @@ machine_digest(void *ctx)
 	return m->digest;
 }
 
+static int32_t
+machine_read(void *ctx, const void *query, uint32_t bytes, void *ret_answer, uint32_t capacity)
+{
+	struct world_machine *m = ctx;
+
+	(void)query;
+	decree_assert(capacity >= 8);
+	m->world->now_ns += m->read_ns;
+	if (bytes > 0)
+		return -EINVAL;
+	store_u64(ret_answer, m->count);
+	return 8;
+}
+
 static const struct decree_machine_ops machine_ops = {
 	.struct_bytes = sizeof(machine_ops),
 	.apply = machine_apply,
 	.digest = machine_digest,
+	.read = machine_read,
 };
 
 /* ------------------------------------------------------------------------------ nodes */
@@ -451,6 +497,12 @@ on_role(void *ctx, uint16_t group, enum decree_role role, uint16_t leader,
 	(void)ballot;
 	n->role = role;
 	n->leader = leader;
+}
+
+static uint64_t
+on_now_ns(void *ctx)
+{
+	return ((struct world_node *)ctx)->net.world->now_ns;
 }
 
 static void
@@ -495,6 +547,7 @@ configure(struct world *w, struct world_node *n)
 		.context = n,
 		.on_role = on_role,
 		.on_log = on_log,
+		.now_ns = on_now_ns,
 	};
 }
 
@@ -506,6 +559,7 @@ boot(struct world *w, struct world_node *n)
 
 	memset(n->memory, 0, n->memory_bytes);
 	memset(&n->machine, 0, sizeof(n->machine));
+	n->machine.world = w;
 	n->eng.nonce = w->now_ns * 1000003u + n->node_id + 1;
 	n->shard = shard_init(n->memory, &n->config);
 	if (n->log.meta_bytes > 0) {

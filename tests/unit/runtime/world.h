@@ -18,7 +18,8 @@
 #define WORLD_FRAME_COUNT      4096
 #define WORLD_RECORD_COUNT_MAX 16384
 #define WORLD_MAIL_COUNT_MAX   4096
-#define WORLD_CLIENT_FRAMES    256
+#define WORLD_CLIENT_FRAMES    512
+#define WORLD_QUERY_COUNT_MAX  512
 
 struct world_frame {
 	struct world_frame *next;
@@ -84,9 +85,15 @@ struct world_mailbox {
 	uint8_t *bodies; /* [WORLD_MAIL_COUNT_MAX][64], or one large one */
 	uint64_t pushed, popped, consumed, completed;
 	struct decree_completion completions[WORLD_MAIL_COUNT_MAX]; /* by seq */
+	/* reads, in order; the cookie is the number, from 0 */
+	struct mail_query queries[WORLD_QUERY_COUNT_MAX];
+	uint8_t answers[WORLD_QUERY_COUNT_MAX][8];
+	uint32_t query_pushed, query_popped, query_completed;
+	struct decree_completion query_completions[WORLD_QUERY_COUNT_MAX]; /* by number */
 };
 
-/* The state machine: counts, sums, answers its count; may park every command. */
+/* The state machine: counts, sums, answers its count; may park every command. A read of nothing gives the count
+ * in 8 bytes, any other one fails with -EINVAL. */
 struct world_machine {
 	uint64_t count;
 	uint64_t bytes;
@@ -94,6 +101,8 @@ struct world_machine {
 	bool is_parking;
 	struct decree_session parked_session;
 	uint64_t parked_seq;
+	struct world *world;
+	uint64_t read_ns; /* a read takes so long, on the clock of the world */
 };
 
 struct world_node {
@@ -154,6 +163,8 @@ void world_deliver(struct world *w, struct world_node *to, struct net_endpoint f
 
 struct world_mailbox *world_mailbox_new(void);
 void world_mailbox_free(struct world_mailbox *m);
+/** One read of the count. */
+void world_read(struct world_mailbox *m, enum decree_consistency consistency);
 /** One command of 8 bytes, its seq; or of @p bytes times the seq's low byte. */
 void world_propose(struct world_mailbox *m, uint32_t bytes);
 
