@@ -108,9 +108,77 @@ log_machine_read(
 	return count;
 }
 
+/* ---- snapshots: the state is so small that the cut is a copy, and the walk one chunk ---- */
+
+static int
+log_machine_snapshot_begin(void *machine)
+{
+	struct log_machine *m = machine;
+	const uint64_t words[] = { htole64(m->count), htole64(m->digest.lo),
+		htole64(m->digest.hi) };
+
+	memcpy(m->cut, words, sizeof(m->cut));
+	m->is_cut_taken = false;
+	return 0;
+}
+
+static int
+log_machine_snapshot_next(void *machine, struct decree_chunk *ret_chunk)
+{
+	struct log_machine *m = machine;
+
+	if (m->is_cut_taken)
+		return 0;
+	m->is_cut_taken = true;
+	*ret_chunk = (struct decree_chunk){ .bytes = m->cut, .count = sizeof(m->cut) };
+	return 1;
+}
+
+static void
+log_machine_snapshot_end(void *machine)
+{
+	((struct log_machine *)machine)->is_cut_taken = true;
+}
+
+static int
+log_machine_restore_begin(void *machine)
+{
+	struct log_machine *m = machine;
+
+	m->is_restored = false;
+	return 0;
+}
+
+static int
+log_machine_restore_next(void *machine, const struct decree_chunk *chunk)
+{
+	struct log_machine *m = machine;
+	uint64_t words[3];
+
+	if (m->is_restored || chunk->index != 0 || chunk->count != sizeof(words))
+		return -EBADMSG;
+	memcpy(words, chunk->bytes, sizeof(words));
+	m->count = le64toh(words[0]);
+	m->digest = (struct decree_digest){ .lo = le64toh(words[1]), .hi = le64toh(words[2]) };
+	m->is_restored = true;
+	return 0;
+}
+
+static int
+log_machine_restore_end(void *machine)
+{
+	return ((struct log_machine *)machine)->is_restored ? 0 : -EBADMSG;
+}
+
 const struct decree_machine_ops log_machine_ops = {
 	.struct_bytes = sizeof(log_machine_ops),
 	.apply = log_machine_apply,
 	.digest = log_machine_digest,
 	.read = log_machine_read,
+	.snapshot_begin = log_machine_snapshot_begin,
+	.snapshot_next = log_machine_snapshot_next,
+	.snapshot_end = log_machine_snapshot_end,
+	.restore_begin = log_machine_restore_begin,
+	.restore_next = log_machine_restore_next,
+	.restore_end = log_machine_restore_end,
 };

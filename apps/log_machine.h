@@ -11,10 +11,16 @@
 
 #include <decree/machine.h>
 
+#define LOG_MACHINE_STATE_BYTES 24
+
 struct log_machine {
 	uint64_t count;
 	struct decree_digest
 		digest; /* of the previous digest, slot, index, session, seq and body */
+	/* The one chunk of a snapshot: count 8, digest 16, little-endian, as at the cut. */
+	uint8_t cut[LOG_MACHINE_STATE_BYTES];
+	bool is_cut_taken; /* the chunk was handed out */
+	bool is_restored;  /* the chunk of restore_begin() .. restore_end() came */
 };
 
 extern const struct decree_machine_ops log_machine_ops;

@@ -89,6 +89,7 @@ config_defaults(struct config *c, const char *path)
 		.segment_bytes = 64ull << 20,
 		.control_cpu = -1,
 		.idle = DECREE_IDLE_AUTO,
+		.snapshot_rate_mb = 150,
 	};
 	(void)snprintf(c->path, sizeof(c->path), "%s", path); /* its length was checked */
 }
@@ -138,6 +139,8 @@ enter_section(struct parser *p, const char *name)
 		p->section = CONFIG_SECTION_CLUSTER;
 	} else if (strcmp(name, "local") == 0) {
 		p->section = CONFIG_SECTION_LOCAL;
+	} else if (strcmp(name, "snapshot") == 0) {
+		p->section = CONFIG_SECTION_SNAPSHOT;
 	} else if (sscanf(name, "node %lu%c", &node_id, &rest) == 1 ||
 		   sscanf(name, "node.%lu%c", &node_id, &rest) == 1) {
 		p->section = CONFIG_SECTION_NODE;
@@ -146,7 +149,7 @@ enter_section(struct parser *p, const char *name)
 		nearest = config_section_nearest(name);
 		fail(p, -EINVAL, "unknown section [%.50s]; %s%s%s", name,
 			nearest != NULL ? "did you mean ["
-					: "there are [cluster], [node N] and [local",
+					: "there are [cluster], [node N], [local] and [snapshot",
 			nearest != NULL ? nearest : "", nearest != NULL ? "]?" : "]");
 	}
 }
@@ -156,9 +159,9 @@ enter_section(struct parser *p, const char *name)
 static const char *
 section_name(const struct parser *p)
 {
-	return p->section == CONFIG_SECTION_CLUSTER ? "[cluster]"
-	       : p->section == CONFIG_SECTION_NODE  ? "[node N]"
-						    : "[local]";
+	static const char *const names[] = { "", "[cluster]", "[node N]", "[local]", "[snapshot]" };
+
+	return names[p->section];
 }
 
 static void

@@ -100,6 +100,11 @@ struct config {
 	enum config_hugepages hugepages;
 	char eal_args[CONFIG_EAL_ARG_COUNT_MAX][CONFIG_TEXT_BYTES];
 	uint32_t eal_arg_count;
+
+	/* [snapshot]: this node's */
+	char snapshot_dir[CONFIG_PATH_BYTES]; /* "" = snapshots in data_dir */
+	uint32_t snapshot_rate_mb;            /* 10^6 bytes/s, of all shards together */
+	uint32_t snapshot_interval_slots;     /* 0 = only when the log needs the space */
 };
 
 enum config_purpose {

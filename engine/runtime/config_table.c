@@ -30,6 +30,11 @@ static const char *const hugepages_words[] = { "auto", "no", NULL };
 		CONFIG_SECTION_LOCAL, name, kind, offsetof(struct config, field), __VA_ARGS__      \
 	}
 
+#define SNAPSHOT(name, kind, field, ...)                                                           \
+	{                                                                                          \
+		CONFIG_SECTION_SNAPSHOT, name, kind, offsetof(struct config, field), __VA_ARGS__   \
+	}
+
 const struct config_key config_keys[] = {
 	CLUSTER("id", CONFIG_HEX, cluster_id, 1, UINT64_MAX),
 	CLUSTER("name", CONFIG_TEXT, name, 0, 0),
@@ -69,6 +74,10 @@ const struct config_key config_keys[] = {
 	LOCAL("idle", CONFIG_WORD, idle, 0, 0, idle_words),
 	LOCAL("hugepages", CONFIG_WORD, hugepages, 0, 0, hugepages_words),
 	LOCAL("eal_arg", CONFIG_EAL_ARG, eal_args, 0, 0),
+
+	SNAPSHOT("directory", CONFIG_PATH, snapshot_dir, 0, 0),
+	SNAPSHOT("rate_mb", CONFIG_COUNT, snapshot_rate_mb, 1, 100000),
+	SNAPSHOT("interval_slots", CONFIG_COUNT, snapshot_interval_slots, 0, UINT32_MAX),
 };
 
 const uint32_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
@@ -145,11 +154,11 @@ config_key_nearest(enum config_section section, const char *name)
 const char *
 config_section_nearest(const char *name)
 {
-	static const char *const known[] = { "cluster", "local", "node N" };
+	static const char *const known[] = { "cluster", "local", "node N", "snapshot" };
 	const char *nearest = NULL;
 	uint32_t best = UINT32_MAX;
 
-	for (uint32_t i = 0; i < 3; i++)
+	for (uint32_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (is_closer(name, known[i], &best))
 			nearest = known[i];
 	return nearest;

@@ -13,6 +13,7 @@ enum config_section {
 	CONFIG_SECTION_CLUSTER = 1,
 	CONFIG_SECTION_NODE = 2,
 	CONFIG_SECTION_LOCAL = 3,
+	CONFIG_SECTION_SNAPSHOT = 4,
 };
 
 enum config_kind {

@@ -57,6 +57,20 @@ node_fail(struct decree_node *node, int rc, const char *text)
 
 /* ------------------------------------------------------------------------------ checks */
 
+/* All six or none: with some of them a node could cut what it cannot restore. */
+static bool
+are_hooks_whole(const struct decree_machine_ops *ops)
+{
+	struct decree_machine_ops all = { 0 };
+	uint32_t count;
+
+	memcpy(&all, ops, ops->struct_bytes);
+	count = (all.snapshot_begin != NULL) + (all.snapshot_next != NULL) +
+		(all.snapshot_end != NULL) + (all.restore_begin != NULL) +
+		(all.restore_next != NULL) + (all.restore_end != NULL);
+	return count == 0 || count == 6;
+}
+
 static int
 check_options(const struct decree_options *o, char *ret_error)
 {
@@ -75,6 +89,10 @@ check_options(const struct decree_options *o, char *ret_error)
 			"options: machine_ops needs apply, digest and struct_bytes, and machines "
 			"one "
 			"machine for each group");
+	if (!are_hooks_whole(o->machine_ops))
+		return refuse(-EINVAL, ret_error,
+			"options: machine_ops has some of the snapshot and restore hooks: give all "
+			"six, or none");
 	return 0;
 }
 
@@ -405,6 +423,8 @@ decree_start(struct decree_node *node)
 	for (uint32_t i = 0; rc == 0 && i < node->shard_count; i++)
 		rc = thread_start(&node->shards[i]);
 	if (rc == 0)
+		rc = snap_thread_start(node);
+	if (rc == 0)
 		rc = control_start(node);
 	if (rc != 0)
 		decree_stop(node);
@@ -433,6 +453,7 @@ decree_stop(struct decree_node *node)
 	atomic_store(&node->stop, true);
 	for (uint32_t i = 0; i < node->shard_count; i++)
 		thread_join(&node->shards[i]);
+	snap_thread_join(node);
 	control_join(node);
 }
 
@@ -444,6 +465,7 @@ decree_close(struct decree_node *node)
 		return;
 	decree_stop(node);
 	recover_undo(node);
+	snap_thread_close(node);
 	net_close(node->net);
 	if (node->owns_eal)
 		rte_eal_cleanup();

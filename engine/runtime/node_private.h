@@ -7,6 +7,7 @@
  *   thread.c   a shard's thread                proposer.c  proposers and their mailboxes
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
  *   watch.c    what the network turns away, told to the operator
+ *   snap_thread.c  the thread that serves the shards' snapshot files
  */
 #ifndef RUNTIME_NODE_PRIVATE_H
 #define RUNTIME_NODE_PRIVATE_H
@@ -16,6 +17,7 @@
 #include "engine/runtime/identity.h"
 #include "engine/runtime/mailbox.h"
 #include "engine/runtime/shard.h"
+#include "engine/runtime/snap_file.h"
 #include "net/net.h"
 #include "wal/directory.h"
 
@@ -71,6 +73,7 @@ struct node_shard {
 	void *memory;
 	size_t memory_bytes;
 	struct wal *wal;
+	struct snap_store *snaps; /* NULL: the machine has no snapshot hooks */
 	struct shard_config config;
 	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
 	void *machines[SHARD_GROUP_COUNT_MAX];
@@ -125,6 +128,10 @@ struct decree_node {
 	uint32_t shard_count;
 	struct node_shard *shards; /* [shard_count] */
 
+	struct snap_directory *snap_directory; /* NULL: no snapshots */
+	pthread_t snap_thread;
+	bool has_snap_thread;
+
 	pthread_t control;
 	bool has_control;
 	bool is_started;
@@ -169,6 +176,14 @@ uint64_t control_memory_bytes(void);
 
 /* watch.c */
 void watch_drops(struct decree_node *node, uint64_t now_ns);
+
+/* snap_thread.c */
+/** Open the directory and the stores; nothing happens without snapshot hooks. Owner. */
+int snap_thread_open(struct decree_node *node, char *ret_error);
+int snap_thread_start(struct decree_node *node);
+/** After the shards' threads have ended: what they asked for last is not carried out. */
+void snap_thread_join(struct decree_node *node);
+void snap_thread_close(struct decree_node *node);
 
 /* proposer.c */
 void proposer_serve(struct node_shard *ns); /* shard's thread, every turn */

@@ -3,8 +3,9 @@
  * From a data directory to shards that know what they promised:
  *
  *   1. each shard gets its memory, all of it, populated
- *   2. its log is opened; recovery hands over identity, hard states and records, and the shard replays them:
- *      the state machines are where they were
+ *   2. its log is opened; recovery hands over identity, hard states and records. Each hard state that names a
+ *      snapshot has it verified and restored first; then the shard replays the records: the state machines are
+ *      where they were
  *   3. the node's boot count is the highest found + 1; the loop makes it durable before the first frame
  *
  * What may fail: the directory is not formatted, is another node's, is in use, or holds damage that may have
@@ -114,6 +115,9 @@ fill_config(struct node_shard *ns)
 		.group_count = count,
 		.machine_ops = &node->machine_ops,
 		.machines = ns->machines,
+		.snap_ops = ns->snaps != NULL ? &snap_file_ops : NULL,
+		.snap_store = ns->snaps,
+		.snapshot_slots = c->snapshot_interval_slots,
 		.gateway_window = c->session_window,
 		.refuses_admin = c->admin == CONFIG_ADMIN_NO,
 		.context = ns,
@@ -203,9 +207,12 @@ on_identity(void *context, const struct decree_uuid *uuid, const void *blob, uin
 	rc = identity_check(&found, &node->config, ns->index, what, ret_error);
 	if (rc != 0)
 		return rc;
-	if (ns->index == 0)
+	if (ns->index == 0) {
 		node->disk = found.disk;
-	else if (memcmp(&node->disk, &found.disk, sizeof(found.disk)) != 0) {
+		rc = snap_thread_open(node, ret_error); /* its files are this node's only now */
+		if (rc != 0)
+			return rc;
+	} else if (memcmp(&node->disk, &found.disk, sizeof(found.disk)) != 0) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"%.200s and shard-0 beside it were not formatted together: the directories "
 			"of two "

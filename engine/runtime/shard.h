@@ -23,6 +23,7 @@
 #include "decree/client.h"
 #include "engine/core/core.h"
 #include "engine/runtime/mailbox_ops.h"
+#include "engine/runtime/snap_ops.h"
 #include "net/net_ops.h"
 #include "wal/log_ops.h"
 
@@ -38,8 +39,15 @@ struct shard_config {
 
 	const struct eng_config *groups; /* [group_count] copied; group ids need not be dense */
 	uint32_t group_count;            /* 1 .. SHARD_GROUP_COUNT_MAX */
-	const struct decree_machine_ops *machine_ops;
+	const struct decree_machine_ops
+		*machine_ops;  /* without snapshot hooks nothing is ever cut */
 	void *const *machines; /* [group_count] lent */
+
+	/* Where snapshots are kept; NULL: nowhere, and the log fills up for good. `snap_store` is lent, and is
+	 * read from shard_recover_meta() on. */
+	const struct snap_ops *snap_ops;
+	void *snap_store;
+	uint64_t snapshot_slots; /* cut one after so many slots; 0: when the log needs it */
 
 	uint32_t
 		gateway_window; /* commands of one gateway without an outcome; power of two <= session_window */

@@ -5,6 +5,7 @@
 
 #include "apps/digest.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -144,6 +145,48 @@ test_the_limit_between_small_and_large_bodies_is_not_visible(void **state)
 	}
 }
 
+/* The chunk is that of the cut, whatever is applied before it is taken. */
+static void
+test_a_restored_machine_is_the_one_that_was_cut(void **state)
+{
+	const struct decree_command c[] = { command(1, 0, 1, "a", 1), command(2, 0, 2, "b", 1) };
+	const struct decree_machine_ops *ops = &log_machine_ops;
+	struct log_machine one = { 0 }, two = { 0 };
+	struct decree_chunk chunk = { 0 };
+	struct decree_digest at_cut;
+
+	(void)state;
+	ops->apply(&one, c, 1, 0, NULL);
+	at_cut = one.digest;
+	assert_int_equal(ops->snapshot_begin(&one), 0);
+	ops->apply(&one, c + 1, 1, 0, NULL);
+	assert_int_equal(ops->snapshot_next(&one, &chunk), 1);
+
+	assert_int_equal(ops->restore_begin(&two), 0);
+	assert_int_equal(ops->restore_next(&two, &chunk), 0);
+	assert_int_equal(ops->restore_next(&two, &chunk), -EBADMSG);
+	assert_int_equal(ops->restore_end(&two), 0);
+	assert_int_equal(ops->snapshot_next(&one, &chunk), 0);
+	ops->snapshot_end(&one);
+	assert_memory_equal(&two.digest, &at_cut, sizeof(at_cut));
+	assert_int_equal(two.count, 1);
+	ops->apply(&two, c + 1, 1, 0, NULL);
+	assert_memory_equal(&two.digest, &one.digest, sizeof(at_cut));
+}
+
+static void
+test_a_chunk_of_another_size_is_refused(void **state)
+{
+	uint8_t bytes[LOG_MACHINE_STATE_BYTES + 1] = { 0 };
+	struct decree_chunk chunk = { .bytes = bytes, .count = sizeof(bytes) };
+	struct log_machine m = { 0 };
+
+	(void)state;
+	assert_int_equal(log_machine_ops.restore_begin(&m), 0);
+	assert_int_equal(log_machine_ops.restore_next(&m, &chunk), -EBADMSG);
+	assert_int_equal(log_machine_ops.restore_end(&m), -EBADMSG);
+}
+
 int
 main(void)
 {
@@ -152,6 +195,8 @@ main(void)
 		cmocka_unit_test_setup(test_bursts_do_not_matter, clear),
 		cmocka_unit_test_setup(test_every_part_of_a_command_counts, clear),
 		cmocka_unit_test_setup(test_order_counts, clear),
+		cmocka_unit_test_setup(test_a_restored_machine_is_the_one_that_was_cut, clear),
+		cmocka_unit_test(test_a_chunk_of_another_size_is_refused),
 		cmocka_unit_test_setup(
 			test_the_limit_between_small_and_large_bodies_is_not_visible, clear),
 	};

@@ -54,11 +54,28 @@ test_defaults_fill_a_short_file(void **state)
 	assert_int_equal(c.log_mode, DECREE_LOG_DURABLE);
 	assert_int_equal(c.log_bytes, 1 << 30);
 	assert_int_equal(c.control_cpu, -1);
+	assert_string_equal(c.snapshot_dir, "");
+	assert_int_equal(c.snapshot_rate_mb, 150);
+	assert_int_equal(c.snapshot_interval_slots, 0);
 	assert_int_equal(c.node_id, 2);
 	assert_int_equal(c.port_count, 1);
 	assert_int_equal(c.ports[0].peer_id, 0);
 	assert_string_equal(c.ports[0].device, "net_af_packet0,iface=eth0");
 	assert_int_equal(config_find_node(&c, 3)->ipv4, 0x0a000003);
+}
+
+static void
+test_the_snapshot_section_is_read(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_int_equal(parse(WHOLE "[snapshot]\ndirectory = snaps\nrate_mb = 20\n",
+				 "snapshot.interval_slots=60", &c),
+		0);
+	assert_string_equal(c.snapshot_dir, "etc/snaps");
+	assert_int_equal(c.snapshot_rate_mb, 20);
+	assert_int_equal(c.snapshot_interval_slots, 60);
 }
 
 /* A file can be moved together with its keys and data. */
@@ -164,6 +181,10 @@ static const struct refusal refusals[] = {
 	{ "unknown section, with the nearest", "[clutser]\n", NULL,
 		{ ":1:", "clutser", "[cluster]" } },
 	{ "unknown section without a neighbour", "[zzzzzzzzz]\n", NULL, { ":1:", "[node N]" } },
+	{ "snapshot rate of nothing", CLUSTER "[snapshot]\nrate_mb = 0\n", NULL,
+		{ ":6:", "rate_mb", "1 to 100000" } },
+	{ "misspelt snapshot key", CLUSTER "[snapshot]\nrate = 5\n", NULL,
+		{ ":6:", "[snapshot]", "'rate_mb'" } },
 	{ "key before any section", "id = 1\n", NULL, { ":1:", "before any section" } },
 	{ "neither key nor section", CLUSTER "what is this\n", NULL, { ":5:", "neither" } },
 	{ "unclosed section", CLUSTER "[node 1\n", NULL, { ":5:", "neither" } },
@@ -398,6 +419,7 @@ main(void)
 	static struct CMUnitTest rows[REFUSAL_COUNT];
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults_fill_a_short_file),
+		cmocka_unit_test(test_the_snapshot_section_is_read),
 		cmocka_unit_test(test_relative_paths_are_relative_to_the_file),
 		cmocka_unit_test(test_every_kind_of_value_is_read),
 		cmocka_unit_test(test_a_client_needs_no_local_section),

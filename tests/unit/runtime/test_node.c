@@ -356,6 +356,28 @@ test_options_of_another_version_are_refused(void **state)
 	assert_non_null(strstr(f->error, "struct_bytes"));
 }
 
+static int
+begin_hook(void *machine)
+{
+	(void)machine;
+	return 0;
+}
+
+static void
+test_half_of_the_snapshot_hooks_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_machine_ops half = adder_ops;
+	struct decree_options options = { .struct_bytes = sizeof(options),
+		.config_path = "c.ini",
+		.machine_ops = &half,
+		.machines = (void *[]){ f } };
+
+	half.snapshot_begin = begin_hook;
+	assert_int_equal(decree_open(&options, &f->node, f->error), -EINVAL);
+	assert_non_null(strstr(f->error, "all six"));
+}
+
 int
 main(void)
 {
@@ -368,6 +390,7 @@ main(void)
 		T(test_other_constants_than_the_formatted_ones_are_refused),
 		T(test_a_directory_in_use_is_refused),
 		T(test_options_of_another_version_are_refused),
+		T(test_half_of_the_snapshot_hooks_are_refused),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
