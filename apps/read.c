@@ -14,8 +14,10 @@ static const char help[] =
 	"answers\n"
 	"'count' and 'digest'.\n\n"
 	"  -c, --config FILE         the configuration of the cluster\n"
-	"      --consistency WORD    linearizable (default): sees everything that was acknowledged\n"
-	"                            to anybody before; lease: the same, faster at a leader with a\n"
+	"      --consistency WORD    linearizable (default): sees everything that was "
+	"acknowledged\n"
+	"                            to anybody before; lease: the same, faster at a leader with "
+	"a\n"
 	"                            lease; stale: whatever the node has applied\n"
 	"      --node N              ask this node (any)\n"
 	"      --group N             (0)\n"
@@ -49,7 +51,8 @@ explain(const struct read_options *o, int32_t rc)
 {
 	switch (rc) {
 	case -ETIMEDOUT:
-		return complain("no answer within %" PRIu64 " ms: no node reachable, or no majority",
+		return complain("no answer within %" PRIu64
+				" ms: no node reachable, or no majority",
 			o->timeout_ms);
 	case -ENOTSUP: return complain("the state machine of this cluster answers no reads");
 	case -EMSGSIZE:

@@ -54,7 +54,10 @@ print_json(const struct decree_status *s)
 		s->frames_received, s->frames_sent, s->frames_dropped, s->messages_dropped,
 		s->elections, s->session_count);
 	print_peers_json(s);
-	(void)printf("]}\n");
+	(void)printf("],\"lease_ms\":%" PRIu64 ",\"has_lease\":%s,\"reads\":%" PRIu64
+		     ",\"lease_reads\":%" PRIu64 ",\"read_rounds\":%" PRIu64 "}\n",
+		s->lease_ns / MS, s->has_lease ? "true" : "false", s->reads, s->lease_reads,
+		s->read_rounds);
 }
 
 static void
@@ -78,12 +81,13 @@ print_row(const struct decree_status *s)
 		(unsigned int)(s->ballot.n & 0xffff));                                   /* fits */
 	(void)snprintf(peers, sizeof(peers), "%" PRIu32 "/%" PRIu32, up, s->peer_count); /* fits */
 	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64
-		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB%s\n",
+		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB%s%s\n",
 		s->node_id, s->group, role_word(s->role),
 		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n,
 		s->applied.n, s->applied_count, log_mode_word(s->log_mode),
 		s->auth ? "gmac" : "NONE", peers, s->frames_dropped + s->messages_dropped,
-		s->memory_bytes >> 20, s->log_full ? " LOG FULL" : "");
+		s->memory_bytes >> 20, s->has_lease ? " lease" : "",
+		s->log_full ? " LOG FULL" : "");
 }
 
 struct status_options {

@@ -81,6 +81,7 @@ config_defaults(struct config *c, const char *path)
 		.digest_slots = 4096,
 		.heartbeat_ns = 20000000,
 		.election_ns = 200000000,
+		.max_drift_ppm = 1000,
 		.disk_stall_ns = 1000000000,
 		.base_port = 7400,
 		.mtu = 1500,

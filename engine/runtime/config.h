@@ -76,6 +76,8 @@ struct config {
 	uint64_t heartbeat_ns;
 	uint64_t election_ns;
 	uint64_t disk_stall_ns;
+	uint64_t lease_ns;      /* 0 = no leases */
+	uint32_t max_drift_ppm; /* of any node's clock; leases trust in it */
 	uint32_t base_port;
 	uint32_t mtu;
 	uint32_t q1;

@@ -113,6 +113,22 @@ check_cluster(const struct config *c, char *error)
 			"lower election_ms",
 			(unsigned int)(c->election_ns / 1000000),
 			(unsigned int)(c->heartbeat_ns / 1000000));
+	/* Whoever granted a lease may not vote until it is over, so it must be over when an election begins;
+	 * and between two heartbeats it must not end. */
+	if (c->lease_ns != 0 &&
+		c->lease_ns / 1000 * (1000000 + 3 * (uint64_t)c->max_drift_ppm) / 1000 >
+			c->election_ns)
+		return wrong(c, error,
+			"lease_ms = %u, with max_drift_ppm = %u, does not end within election_ms = "
+			"%u: lower it to about half of that",
+			(unsigned int)(c->lease_ns / 1000000), c->max_drift_ppm,
+			(unsigned int)(c->election_ns / 1000000));
+	if (c->lease_ns != 0 && c->lease_ns < 2 * c->heartbeat_ns)
+		return wrong(c, error,
+			"lease_ms = %u is less than two times heartbeat_ms = %u: a lease would "
+			"hardly ever hold; set it to about half of election_ms, or to 0",
+			(unsigned int)(c->lease_ns / 1000000),
+			(unsigned int)(c->heartbeat_ns / 1000000));
 	if (c->base_port + c->shard_count - 1 > UINT16_MAX)
 		return wrong(c, error,
 			"base_port = %u with %u shards runs past port 65535: lower it",

@@ -54,6 +54,8 @@ const struct config_key config_keys[] = {
 	CLUSTER("heartbeat_ms", CONFIG_MS, heartbeat_ns, 1, 10000),
 	CLUSTER("election_ms", CONFIG_MS, election_ns, 10, 100000),
 	CLUSTER("disk_stall_ms", CONFIG_MS, disk_stall_ns, 10, 100000),
+	CLUSTER("lease_ms", CONFIG_MS, lease_ns, 0, 100000),
+	CLUSTER("max_drift_ppm", CONFIG_COUNT, max_drift_ppm, 1, 100000),
 	CLUSTER("base_port", CONFIG_COUNT, base_port, 1, 65535),
 	CLUSTER("mtu", CONFIG_COUNT, mtu, 576, 9000),
 	CLUSTER("q1", CONFIG_COUNT, q1, 1, DECREE_NODE_COUNT_MAX),

@@ -184,6 +184,24 @@ control_fill_status(void *context, struct decree_status *status)
 
 /* ------------------------------------------------------------------------------ thread */
 
+static void
+watch_clock(struct decree_node *node)
+{
+	uint32_t limit = node->config.max_drift_ppm;
+	char text[DECREE_ERROR_BYTES];
+
+	if (node->config.lease_ns == 0)
+		return;
+	uint64_t ppm = clock_slew_ppm(&node->clock);
+	if (ppm <= limit)
+		return;
+	snprintf(text, sizeof(text),
+		"this machine's clock runs %llu ppm off, more than max_drift_ppm = %u: leases that "
+		"this node gave may not be kept. It stops; start it when the clock is in step",
+		(unsigned long long)ppm, limit);
+	node_fail(node, -ERANGE, text);
+}
+
 static void *
 control_main(void *context)
 {
@@ -207,6 +225,7 @@ control_main(void *context)
 			atomic_store_explicit(
 				&node->memory_bytes, control_memory_bytes(), memory_order_relaxed);
 			watch_drops(node, now_ns);
+			watch_clock(node);
 		}
 		if (!has_told_failure && atomic_load(&node->failed) != 0) {
 			char text[DECREE_ERROR_BYTES];

@@ -31,6 +31,13 @@ identity_of_config(const struct config *c, uint16_t shard, const struct decree_u
 }
 
 void
+identity_add_leases(struct identity *identity, const struct config *c)
+{
+	identity->lease_ms = (uint32_t)(c->lease_ns / 1000000);
+	identity->max_drift_ppm = c->lease_ns == 0 ? 0 : c->max_drift_ppm;
+}
+
+void
 identity_encode(const struct identity *identity, uint8_t ret_blob[IDENTITY_BYTES])
 {
 	memset(ret_blob, 0, IDENTITY_BYTES);
@@ -48,6 +55,8 @@ identity_encode(const struct identity *identity, uint8_t ret_blob[IDENTITY_BYTES
 	store_u32(ret_blob + 68, identity->command_bytes_max);
 	store_u16(ret_blob + 72, identity->group_count);
 	store_u32(ret_blob + 76, identity->digest_slots);
+	store_u32(ret_blob + 80, identity->lease_ms);
+	store_u32(ret_blob + 84, identity->max_drift_ppm);
 }
 
 int
@@ -70,6 +79,8 @@ identity_decode(const uint8_t *blob, uint32_t bytes, struct identity *ret_identi
 		.command_bytes_max = load_u32(blob + 68),
 		.group_count = load_u16(blob + 72),
 		.digest_slots = load_u32(blob + 76),
+		.lease_ms = load_u32(blob + 80),
+		.max_drift_ppm = load_u32(blob + 84),
 	};
 	memcpy(identity.disk.bytes, blob + 24, DECREE_UUID_BYTES);
 	identity_encode(&identity, again); /* covers the version and every reserved byte */
@@ -112,6 +123,10 @@ identity_difference(const struct identity *mine, const struct identity *theirs)
 	for (uint32_t i = 0; i < CONSTANT_COUNT; i++)
 		if (rows[i].a != rows[i].b)
 			return rows[i].name;
+	if (mine->lease_ms != theirs->lease_ms)
+		return "lease_ms";
+	if (mine->max_drift_ppm != theirs->max_drift_ppm)
+		return "max_drift_ppm";
 	return NULL;
 }
 

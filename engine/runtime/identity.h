@@ -13,7 +13,12 @@
  *   12  u16   node_id               52  u32 slot_bytes         72  u16 group count
  *   14  u16   0                     56  u32 alpha              74  u16 0
  *   16  u64   cluster id            60  u32 session_count      76  u32 digest_slots
- *   24  u8[16] disk uuid            40  u64 0                  80  u8[16] 0
+ *   24  u8[16] disk uuid            40  u64 0                  80  u32 lease_ms
+ *                                                              84  u32 max_drift_ppm
+ *                                                              88  u8[8] 0
+ *
+ * Leases may be switched on and off for a cluster that has a log already: lease_ms and max_drift_ppm are 0 on
+ * disk, and what the configuration says in the handshake.
  *
  * Threads: pure functions.
  */
@@ -37,11 +42,16 @@ struct identity {
 	uint32_t session_window;
 	uint32_t command_bytes_max;
 	uint32_t digest_slots;
+	uint32_t lease_ms; /* in the handshake only, 0 = no leases */
+	uint32_t max_drift_ppm;
 };
 
-/** What the configuration says a log's identity should be; only the uuid comes from the disk. */
+/** What the configuration says a log's identity should be, on disk; only the uuid comes from there. */
 struct identity
 identity_of_config(const struct config *c, uint16_t shard, const struct decree_uuid *disk);
+
+/** What the configuration says beside that, and what peers must agree on in the handshake. */
+void identity_add_leases(struct identity *identity, const struct config *c);
 
 void identity_encode(const struct identity *identity, uint8_t ret_blob[IDENTITY_BYTES]);
 

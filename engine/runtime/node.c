@@ -110,6 +110,8 @@ load_config(struct decree_node *node, const struct decree_options *o, char *ret_
 			node->config.path, node->config.group_count, o->group_count);
 		return -EINVAL;
 	}
+	if (node->config.lease_ns != 0)
+		return clock_check(CLOCK_SOURCE_PATH, node->config.max_drift_ppm, ret_error);
 	return 0;
 }
 
@@ -295,6 +297,7 @@ open_ports(struct decree_node *node, char *ret_error)
 	struct identity mine = identity_of_config(&node->config, 0, &node->disk);
 	int rc = 0;
 
+	identity_add_leases(&mine, &node->config);
 	identity_encode(&mine, node->identity);
 	if (node->config.port_count == 0)
 		return 0;

@@ -8,6 +8,7 @@
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
  *   watch.c    what the network turns away, told to the operator
  *   snap_thread.c  the thread that serves the shards' snapshot files
+ *   clock.c    the node's clock, and whether leases may trust it
  */
 #ifndef RUNTIME_NODE_PRIVATE_H
 #define RUNTIME_NODE_PRIVATE_H
@@ -108,6 +109,12 @@ struct node_watch {
 	uint64_t quiet_until_ns;
 };
 
+/* What clock_slew_ppm() last saw. */
+struct clock_watch {
+	uint64_t steered_ns;
+	uint64_t raw_ns; /* 0: not looked yet */
+};
+
 struct decree_node {
 	struct config config;
 	struct decree_options options; /* strings and arrays in it are void after decree_open() */
@@ -118,7 +125,7 @@ struct decree_node {
 	uint64_t boot_count;
 	uint64_t nonce;
 	enum decree_idle idle;     /* never AUTO */
-	uint64_t process_start_ns; /* CLOCK_MONOTONIC */
+	uint64_t process_start_ns; /* of node_now_ns() */
 	_Atomic uint64_t ready_ns; /* start of the process to the first turn; 0 = not yet */
 	_Atomic uint64_t memory_bytes;
 
@@ -144,9 +151,8 @@ struct decree_node {
 	uint64_t line_budget_at_ns;
 	uint64_t lines_suppressed;
 	struct node_watch watches[NODE_WATCH_COUNT]; /* control thread */
+	struct clock_watch clock;                    /* control thread */
 };
-
-uint64_t node_now_ns(void);
 
 /** To on_log, or standard error. Owner's and control thread. */
 void node_log(struct decree_node *node, enum decree_log_level level, const char *format, ...)
@@ -184,6 +190,20 @@ int snap_thread_start(struct decree_node *node);
 /** After the shards' threads have ended: what they asked for last is not carried out. */
 void snap_thread_join(struct decree_node *node);
 void snap_thread_close(struct decree_node *node);
+
+/* clock.c */
+uint64_t node_now_ns(void);
+/**
+ * May leases trust this clock?
+ * @param ret_error   [DECREE_ERROR_BYTES]
+ * @retval -ENOTSUP   its source may stop or jump  @retval -ERANGE it is being slewed by more than the limit
+ */
+int clock_check(const char *source_path, uint32_t max_drift_ppm, char *ret_error);
+#define CLOCK_SOURCE_PATH "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+
+/** @return parts per million between the rates of the node's clock and of the bare counter since the last
+ * call; 0 if that cannot be told */
+uint64_t clock_slew_ppm(struct clock_watch *w);
 
 /* proposer.c */
 void proposer_serve(struct node_shard *ns); /* shard's thread, every turn */

@@ -71,8 +71,8 @@ static int32_t
 ask_machine(struct shard *s, const struct shard_group *g, const struct query *q)
 {
 	const struct decree_machine_ops *ops = s->config.machine_ops;
-	uint32_t capacity = min_u32(
-		DECREE_ANSWER_BYTES_MAX, s->config.frame_bytes - CLIENT_READ_REPLY_BYTES);
+	uint32_t capacity =
+		min_u32(DECREE_ANSWER_BYTES_MAX, s->config.frame_bytes - CLIENT_READ_REPLY_BYTES);
 	int32_t rc;
 
 	if (ops->read == NULL)
@@ -83,13 +83,13 @@ ask_machine(struct shard *s, const struct shard_group *g, const struct query *q)
 }
 
 static void
-give(struct shard *s, const struct shard_group *g, const struct query *q, int32_t rc)
+give(struct shard *s, struct shard_group *g, const struct query *q, int32_t rc)
 {
-	enum client_read_status status = rc >= 0	    ? CLIENT_READ_ANSWERED
+	enum client_read_status status = rc >= 0          ? CLIENT_READ_ANSWERED
 					 : rc == -ENOTSUP ? CLIENT_READ_NOT_SUPPORTED
 							  : CLIENT_READ_FAILED;
 
-	s->counters.queries++;
+	g->queries.answered++;
 	s->did_work = true;
 	if (q->asker == QUERY_GATEWAY)
 		answer_gateway(s, q, rc, g->applied);
@@ -105,14 +105,14 @@ give(struct shard *s, const struct shard_group *g, const struct query *q, int32_
  * else can have answered a command that this answer does not know. A pause after it is only a slow network.
  */
 static bool
-give_by_lease(struct shard *s, const struct shard_group *g, const struct query *q)
+give_by_lease(struct shard *s, struct shard_group *g, const struct query *q)
 {
 	if (s->config.now_ns == NULL || !eng_lease_holds(g->replica, s->now_ns))
 		return false;
 	int32_t rc = ask_machine(s, g, q);
 	if (!eng_lease_holds(g->replica, s->config.now_ns(s->config.context)))
 		return false;
-	s->counters.queries_by_lease++;
+	g->queries.answered_by_lease++;
 	give(s, g, q, rc);
 	return true;
 }
@@ -155,7 +155,8 @@ static void
 take_from(struct shard *s, struct gateway *gw)
 {
 	struct mail_query mail[QUERY_POP_MAX];
-	uint32_t room = (uint32_t)(QUERY_COUNT - (gw->group->queries.after - gw->group->queries.first));
+	uint32_t room =
+		(uint32_t)(QUERY_COUNT - (gw->group->queries.after - gw->group->queries.first));
 	uint32_t count = gw->ops->pop_queries(gw->mailbox, mail, min_u32(room, QUERY_POP_MAX));
 
 	for (uint32_t i = 0; i < count; i++) {

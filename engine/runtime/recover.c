@@ -87,9 +87,18 @@ fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
 		.heartbeat_ns = c->heartbeat_ns,
 		.election_ns = c->election_ns,
 		.disk_stall_ns = c->disk_stall_ns,
+		.lease_ns = c->lease_ns,
+		.max_drift_ppm = c->max_drift_ppm,
 	};
 	for (uint32_t i = 0; i < c->node_count; i++)
 		e->members[i].node_id = c->nodes[i].node_id;
+}
+
+static uint64_t
+shard_now_ns(void *context)
+{
+	(void)context; /* all shards of a node share its clock */
+	return node_now_ns();
 }
 
 static void
@@ -121,6 +130,7 @@ fill_config(struct node_shard *ns)
 		.gateway_window = c->session_window,
 		.refuses_admin = c->admin == CONFIG_ADMIN_NO,
 		.context = ns,
+		.now_ns = shard_now_ns,
 		.on_log = control_push_line,
 		.fill_status = control_fill_status,
 	};

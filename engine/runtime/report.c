@@ -58,6 +58,11 @@ shard_status(
 				    now.counters.dropped_window + now.counters.dropped_full +
 				    s->counters.malformed + s->counters.no_room_dropped,
 		.elections = now.counters.elections,
+		.has_lease = eng_lease_holds(g->replica, now_ns),
+		.lease_ns = g->config.lease_ns,
+		.reads = g->queries.answered,
+		.lease_reads = g->queries.answered_by_lease,
+		.read_rounds = now.counters.read_rounds,
 		.session_count = eng_session_count(g->sessions),
 	};
 	fill_peers(g, now_ns, ret_status);

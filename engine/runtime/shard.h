@@ -93,8 +93,6 @@ struct shard_counters {
 	uint64_t client_refused; /* redirected, busy */
 	uint64_t reads;          /* of the log */
 	uint64_t reads_failed;
-	uint64_t queries; /* reads of the state machines, answered */
-	uint64_t queries_by_lease;
 };
 
 struct shard;

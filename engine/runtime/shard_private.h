@@ -121,6 +121,8 @@ struct query_queue {
 	uint64_t ready_after; /* the slot is known */
 	uint64_t asked_after; /* the core was asked */
 	uint64_t after;
+	uint64_t answered; /* of every consistency */
+	uint64_t answered_by_lease;
 	bool is_refused; /* by the core, in this step */
 };
 

@@ -24,15 +24,6 @@
 #define SLEEP_NS       20000 /* under this, timers cost more than they save */
 #define SLEEP_AFTER_NS 200000
 
-uint64_t
-node_now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* ------------------------------------------------------------------------------ idle */
 
 const char *

@@ -114,6 +114,11 @@ struct decree_status {
 	uint64_t frames_dropped;   /* malformed, foreign, not authentic, replayed */
 	uint64_t messages_dropped; /* stale, not a member, beyond the window */
 	uint64_t elections;
+	bool has_lease;       /* leads, and answers LEASE reads by itself at this moment */
+	uint64_t lease_ns;    /* as configured; 0 = no leases */
+	uint64_t reads;       /* answered here, of whatever consistency */
+	uint64_t lease_reads; /* those that needed no round trip */
+	uint64_t read_rounds; /* led by this node for all the others */
 	uint32_t session_count;
 	uint32_t peer_count;
 	struct decree_peer_row peers[DECREE_NODE_COUNT_MAX];

@@ -204,6 +204,11 @@ some_status(void)
 		.frames_dropped = 10,
 		.messages_dropped = 11,
 		.elections = 12,
+		.has_lease = true,
+		.lease_ns = 14,
+		.reads = 15,
+		.lease_reads = 16,
+		.read_rounds = 17,
 		.session_count = 13,
 		.peer_count = 2 };
 
@@ -242,6 +247,11 @@ test_a_status_comes_back_whole(void **state)
 	assert_int_equal(got->log_bytes, 1 << 30);
 	assert_int_equal(got->memory_bytes, 7);
 	assert_int_equal(got->elections, 12);
+	assert_true(got->has_lease);
+	assert_int_equal(got->lease_ns, 14);
+	assert_int_equal(got->reads, 15);
+	assert_int_equal(got->lease_reads, 16);
+	assert_int_equal(got->read_rounds, 17);
 	assert_int_equal(got->session_count, 13);
 	assert_int_equal(got->peer_count, 2);
 	assert_int_equal(got->peers[0].commit.n, 98);
@@ -390,6 +400,69 @@ test_admin_messages_come_back_whole_and_damaged_ones_are_refused(void **state)
 	assert_int_equal(decode(bytes, &m), -EBADMSG);
 }
 
+static uint32_t
+write_read_request(enum decree_consistency consistency, uint32_t bytes)
+{
+	static const uint8_t query[DECREE_QUERY_BYTES_MAX] = "count";
+	struct client_msg m = { .type = CLIENT_MSG_READ_REQUEST,
+		.read_request = { 7, consistency, query, bytes } };
+
+	return client_msg_encode(&m, frame, sizeof(frame));
+}
+
+static uint32_t
+write_read_reply(enum client_read_status status, uint16_t error, uint32_t bytes)
+{
+	static const uint8_t answer[DECREE_ANSWER_BYTES_MAX] = "42";
+	struct client_msg m = { .type = CLIENT_MSG_READ_REPLY,
+		.node_id = 2,
+		.read_reply = { 7, status, error, { 9 }, answer, bytes } };
+
+	return client_msg_encode(&m, frame, sizeof(frame));
+}
+
+static void
+test_reads_come_back_whole_and_damaged_ones_are_refused(void **state)
+{
+	uint32_t bytes = write_read_request(DECREE_STALE, 5);
+	struct client_msg m;
+
+	(void)state;
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(m.read_request.token, 7);
+	assert_int_equal(m.read_request.consistency, DECREE_STALE);
+	assert_int_equal(m.read_request.bytes, 5);
+	assert_memory_equal(m.read_request.query, "count", 5);
+	assert_int_equal(decode(CLIENT_READ_REQUEST_BYTES - 1, &m), -EBADMSG);
+	frame[17] = 1; /* filler */
+	assert_int_equal(decode(bytes, &m), -EBADMSG);
+	(void)write_read_request(DECREE_STALE, 0);
+	frame[16] = DECREE_STALE + 1;
+	assert_int_equal(decode(CLIENT_READ_REQUEST_BYTES, &m), -EBADMSG);
+	bytes = write_read_request(DECREE_LEASE, DECREE_QUERY_BYTES_MAX);
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(decode(bytes + 1, &m), -EBADMSG);
+
+	bytes = write_read_reply(CLIENT_READ_ANSWERED, 0, 2);
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(m.node_id, 2);
+	assert_int_equal(m.read_reply.applied.n, 9);
+	assert_int_equal(m.read_reply.bytes, 2);
+	assert_memory_equal(m.read_reply.answer, "42", 2);
+	frame[24] = CLIENT_READ_BUSY; /* has no answer */
+	assert_int_equal(decode(bytes, &m), -EBADMSG);
+	bytes = write_read_reply(CLIENT_READ_ANSWERED, 0, DECREE_ANSWER_BYTES_MAX);
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(decode(bytes + 1, &m), -EBADMSG);
+	bytes = write_read_reply(CLIENT_READ_FAILED, EINVAL, 0);
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(m.read_reply.error, EINVAL);
+	frame[24] = CLIENT_READ_STATUS_AFTER;
+	assert_int_equal(decode(bytes, &m), -EBADMSG);
+	frame[24] = CLIENT_READ_NOT_SUPPORTED; /* only FAILED has an errno */
+	assert_int_equal(decode(bytes, &m), -EBADMSG);
+}
+
 /* `test_client_msg --corpus DIR` writes one valid payload of each type: the seeds of the fuzzer. */
 static void
 write_seed(const char *dir, const char *name, uint32_t bytes)
@@ -426,6 +499,8 @@ write_corpus(const char *dir)
 	write_seed(dir, "fragment", client_msg_encode(&m, frame, sizeof(frame)));
 	write_seed(dir, "admin_request", write_admin_request());
 	write_seed(dir, "admin_reply", write_admin_reply(CLIENT_ADMIN_NOT_LEADER, 3));
+	write_seed(dir, "read_request", write_read_request(DECREE_LEASE, 5));
+	write_seed(dir, "read_reply", write_read_reply(CLIENT_READ_ANSWERED, 0, 2));
 	client_replies_begin(&w, frame, sizeof(frame), 1, 2);
 	(void)client_replies_add(
 		&w, &(struct client_reply){ .kind = CLIENT_REPLY_GAP, .result = 4 });
@@ -459,6 +534,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_a_log_request_for_nothing_is_refused),
 		cmocka_unit_test(test_types_of_core_messages_are_refused),
 		cmocka_unit_test(test_admin_messages_come_back_whole_and_damaged_ones_are_refused),
+		cmocka_unit_test(test_reads_come_back_whole_and_damaged_ones_are_refused),
 	};
 
 	if (argc == 3 && strcmp(argv[1], "--corpus") == 0)

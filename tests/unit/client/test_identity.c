@@ -101,6 +101,33 @@ test_peers_with_other_constants_differ(void **state)
 	assert_string_equal(identity_difference(&mine, &theirs), "alpha");
 }
 
+/* A follower that keeps no leases, or shorter ones, would break those of its leader. */
+static void
+test_peers_agree_on_leases_and_disks_know_none(void **state)
+{
+	struct config c = config;
+	struct identity disk = decoded();
+	struct identity mine = disk;
+	struct identity theirs;
+
+	(void)state;
+	c.lease_ns = 100000000;
+	c.max_drift_ppm = 1000;
+	assert_int_equal(identity_check(&disk, &c, 1, "/d/shard-1", error), 0);
+	identity_add_leases(&mine, &c);
+	theirs = mine;
+	assert_null(identity_difference(&mine, &theirs));
+	theirs.lease_ms = 90;
+	assert_string_equal(identity_difference(&mine, &theirs), "lease_ms");
+	theirs = mine;
+	theirs.max_drift_ppm = 100;
+	assert_string_equal(identity_difference(&mine, &theirs), "max_drift_ppm");
+	c.lease_ns = 0; /* then the drift does not matter */
+	theirs = disk;
+	identity_add_leases(&theirs, &c);
+	assert_null(identity_difference(&disk, &theirs));
+}
+
 static void
 test_every_reserved_or_magic_byte_counts(void **state)
 {
@@ -110,7 +137,7 @@ test_every_reserved_or_magic_byte_counts(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < IDENTITY_BYTES; i++) {
 		bool is_free = (i >= 12 && i < 14) || (i >= 16 && i < 40) || (i >= 48 && i < 74) ||
-			       (i >= 76 && i < 80);
+			       (i >= 76 && i < 88);
 
 		identity_encode(&identity, blob);
 		blob[i] ^= 0x40;
@@ -130,6 +157,7 @@ main(void)
 		cmocka_unit_test(test_swapped_folders_are_refused),
 		cmocka_unit_test(test_changed_constants_are_refused_by_name),
 		cmocka_unit_test(test_peers_with_other_constants_differ),
+		cmocka_unit_test(test_peers_agree_on_leases_and_disks_know_none),
 		cmocka_unit_test(test_every_reserved_or_magic_byte_counts),
 	};
 

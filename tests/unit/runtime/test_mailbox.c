@@ -121,6 +121,63 @@ test_what_has_no_outcome_ends_as_unknown(void **state)
 	assert_int_equal(mailbox_abandon(m, done, WINDOW), 0);
 }
 
+/* A read keeps its place, question and answer, until its completion is taken; reads may end in any order. */
+static void
+test_reads_have_places_of_their_own(void **state)
+{
+	struct mailbox *m = *state;
+	struct mail_query got[MAILBOX_READ_COUNT];
+	struct decree_completion c = { .outcome = DECREE_APPLIED };
+	struct decree_completion done[2];
+
+	for (int i = 0; i < MAILBOX_READ_COUNT; i++)
+		assert_int_equal(mailbox_read(m, &i, sizeof(i), DECREE_STALE, m), 0);
+	assert_int_equal(mailbox_read(m, "", 0, DECREE_STALE, m), -EAGAIN);
+	assert_int_equal(mailbox_ring_ops.pop_queries(m, got, 100), MAILBOX_READ_COUNT);
+	for (int i = 0; i < MAILBOX_READ_COUNT; i++) {
+		assert_memory_equal(got[i].bytes, &i, sizeof(i));
+		assert_int_equal(got[i].consistency, DECREE_STALE);
+		assert_ptr_equal(got[i].cookie, m);
+	}
+	for (int i = 0; i < WINDOW; i++) /* commands and reads share the way back */
+		assert_int_equal(mailbox_push(m, "x", 1, NULL), 0);
+	for (int i = 1; i <= WINDOW; i++)
+		complete(m, (uint64_t)i);
+	memcpy(got[40].answer, "forty", 5);
+	c.answer = got[40].answer;
+	c.answer_bytes = 5;
+	mailbox_ring_ops.complete(m, &c, 1);
+	for (int i = 0; i < WINDOW; i++)
+		assert_int_equal(mailbox_poll(m, done, 1), 1);
+	assert_int_equal(mailbox_poll(m, done, 2), 1);
+	assert_int_equal(done[0].seq, 0);
+	assert_memory_equal(done[0].answer, "forty", 5);
+	assert_int_equal(mailbox_read(m, "again", 5, DECREE_LEASE, NULL), 0);
+	assert_int_equal(mailbox_read(m, "", 0, DECREE_STALE, m), -EAGAIN);
+	assert_int_equal(mailbox_ring_ops.pop_queries(m, got, 100), 1);
+	assert_memory_equal(got[0].bytes, "again", 5);
+}
+
+static void
+test_reads_without_an_answer_end_as_unknown(void **state)
+{
+	struct mailbox *m = *state;
+	struct decree_completion done[4];
+	int cookies[2];
+
+	assert_int_equal(mailbox_read(m, "a", 1, DECREE_STALE, &cookies[0]), 0);
+	assert_int_equal(mailbox_push(m, "x", 1, NULL), 0);
+	assert_int_equal(mailbox_read(m, "b", 1, DECREE_STALE, &cookies[1]), 0);
+	assert_int_equal(mailbox_abandon(m, done, 2), 2);
+	assert_int_equal(done[0].seq, 1);
+	assert_int_equal(done[1].seq, 0);
+	assert_int_equal(done[1].outcome, DECREE_UNKNOWN);
+	assert_ptr_equal(done[1].cookie, &cookies[0]);
+	assert_int_equal(mailbox_abandon(m, done, 4), 1);
+	assert_ptr_equal(done[0].cookie, &cookies[1]);
+	assert_int_equal(mailbox_abandon(m, done, 4), 0);
+}
+
 /* ------------------------------------------------------------------------------ two threads */
 
 #define COMMAND_COUNT 100000
@@ -193,6 +250,8 @@ main(void)
 		T(test_the_window_fills_and_an_outcome_makes_room),
 		T(test_the_arena_fills_and_executed_bodies_make_room),
 		T(test_what_has_no_outcome_ends_as_unknown),
+		T(test_reads_have_places_of_their_own),
+		T(test_reads_without_an_answer_end_as_unknown),
 		T(test_two_threads_pass_bodies_and_outcomes_unharmed),
 	};
 

@@ -65,10 +65,24 @@ adder_digest(void *machine)
 	return (struct decree_digest){ a->count, a->sum };
 }
 
+static int32_t
+adder_read(void *machine, const void *query, uint32_t bytes, void *ret_answer, uint32_t capacity)
+{
+	const struct adder *a = machine;
+
+	if (bytes != 3 || memcmp(query, "sum", 3) != 0 || capacity < sizeof(a->sum))
+		return -EINVAL;
+	memcpy(ret_answer, &a->sum, sizeof(a->sum));
+	return sizeof(a->sum);
+}
+
+static char read_cookie[1]; /* any address */
+
 static const struct decree_machine_ops adder_ops = {
 	.struct_bytes = sizeof(adder_ops),
 	.apply = adder_apply,
 	.digest = adder_digest,
+	.read = adder_read,
 };
 
 static void
@@ -248,6 +262,71 @@ test_two_shards_serve_a_group_each_and_a_restart_keeps_both(void **state)
 	assert_non_null(strstr(f->log, "auth NONE"));
 }
 
+static struct decree_completion
+await_read(struct decree_proposer *p, const char *query, enum decree_consistency consistency)
+{
+	struct decree_completion done;
+
+	assert_int_equal(
+		decree_read(p, query, (uint32_t)strlen(query), consistency, read_cookie), 0);
+	while (decree_poll(p, &done, 1) == 0)
+		sched_yield();
+	assert_int_equal(done.outcome, DECREE_APPLIED);
+	assert_ptr_equal(done.cookie, read_cookie);
+	assert_int_equal(done.seq, 0);
+	return done;
+}
+
+static void
+check_reads(struct fixture *f)
+{
+	struct decree_completion done;
+	struct decree_proposer *p;
+
+	assert_int_equal(decree_start(f->node), 0);
+	add_up(f, 0, 10);
+	assert_int_equal(decree_proposer_open(f->node, 0, &p, f->error), 0);
+	for (int consistency = DECREE_LINEARIZABLE; consistency <= DECREE_STALE; consistency++) {
+		done = await_read(p, "sum", consistency);
+		assert_int_equal(done.status, 0);
+		assert_int_equal(done.answer_bytes, 8);
+		assert_int_equal(*(const uint64_t *)done.answer, 55);
+		assert_true(done.result > 0);
+	}
+	done = await_read(p, "product", DECREE_LINEARIZABLE);
+	assert_int_equal(done.status, EINVAL);
+	assert_int_equal(done.answer_bytes, 0);
+	assert_int_equal(
+		decree_read(p, "", DECREE_QUERY_BYTES_MAX + 1, DECREE_STALE, NULL), -EMSGSIZE);
+	assert_int_equal(decree_read(p, "", 0, DECREE_STALE + 1, NULL), -EINVAL);
+	decree_proposer_close(p);
+	close_node(f);
+}
+
+static void
+test_reads_are_answered_in_every_consistency(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(open_node(f, NULL), 0);
+	check_reads(f);
+}
+
+/* Leases may be switched on later: the data directory knows nothing of them. */
+static void
+test_leases_need_a_clock_that_can_carry_them(void **state)
+{
+	struct fixture *f = *state;
+	int rc = open_node(f, "cluster.lease_ms=100");
+
+	if (rc == 0) {
+		check_reads(f);
+		return;
+	}
+	assert_true(rc == -ENOTSUP || rc == -ERANGE);
+	assert_non_null(strstr(f->error, "clock"));
+}
+
 static void
 test_large_commands_pass_through_the_arena_and_the_log(void **state)
 {
@@ -384,6 +463,8 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_two_shards_serve_a_group_each_and_a_restart_keeps_both),
+		T(test_reads_are_answered_in_every_consistency),
+		T(test_leases_need_a_clock_that_can_carry_them),
 		T(test_large_commands_pass_through_the_arena_and_the_log),
 		T(test_a_call_from_a_wrong_thread_is_refused),
 		T(test_after_a_stop_what_was_in_flight_is_unknown),

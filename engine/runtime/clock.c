@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node's clock, and whether leases may trust it (8.3).
+ *
+ * CLOCK_BOOTTIME, not CLOCK_MONOTONIC: both ignore every setting of the wall clock, but a machine that was suspended
+ * comes back with CLOCK_MONOTONIC where it stood. A leader would then find its lease still good although the
+ * others have long elected somebody else. CLOCK_BOOTTIME has moved on, and costs the same: the kernel serves
+ * both from the vdso, without a system call.
+ *
+ * What it measures with is the clock source. The CPU's own counter goes on whatever happens to the kernel; others
+ * (hpet, acpi_pm, jiffies) lose ticks when nobody looks, and a paravirtual clock (kvm-clock, xen, hyperv) is
+ * corrected from outside. With those leases are refused. No clock inside a virtual machine shows that the
+ * machine was saved and resumed elsewhere: where that happens, leases must stay off.
+ *
+ * The rate of this clock is steered by NTP. The kernel alone steers by 500 ppm at most, half of the default limit;
+ * a daemon that changes the length of the tick may do much more, so the slew is looked at before the start and
+ * twice a second from then on. Too much of it ends the node: what it granted at that rate is out of its hands.
+ */
+#include "engine/runtime/node_private.h"
+
+#include <stdlib.h>
+#include <sys/timex.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The two clocks are read within so long of each other ... */
+#define BOTH_NS 10000
+/* ... and compared over so long at least, which makes 20 us of doubt 100 ppm. */
+#define SLEW_NS_MIN 200000000
+
+static uint64_t
+read_clock(clockid_t id)
+{
+	struct timespec now;
+
+	(void)clock_gettime(id, &now); /* cannot fail for these clocks */
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t
+node_now_ns(void)
+{
+	return read_clock(CLOCK_BOOTTIME);
+}
+
+/* What the kernel was told: the length of a tick in us, and a frequency in 2^-16 ppm. */
+static uint64_t
+steered_ppm(void)
+{
+	struct timex t = { .modes = 0 };
+
+	if (adjtimex(&t) < 0)
+		return 0; /* no such system call here: the watch will see it */
+	long tick_us = 1000000 / sysconf(_SC_CLK_TCK);
+	long long ppm = (long long)(t.tick - tick_us) * 1000000 / tick_us + t.freq / 65536;
+	return (uint64_t)llabs(ppm);
+}
+
+int
+clock_check(const char *source_path, uint32_t max_drift_ppm, char *ret_error)
+{
+	FILE *file = fopen(source_path, "re");
+	char source[64] = "unknown";
+
+	if (file != NULL) {
+		if (fscanf(file, "%63s", source) != 1)
+			snprintf(source, sizeof(source), "unknown");
+		fclose(file);
+	}
+	if (strcmp(source, "tsc") != 0 && strcmp(source, "arch_sys_counter") != 0) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"lease_ms: this machine's clock source is '%s', which may stop or jump; "
+			"leases need 'tsc' (or arch_sys_counter). Set lease_ms = 0 on all nodes, "
+			"or change the source in %s",
+			source, source_path);
+		return -ENOTSUP;
+	}
+	uint64_t ppm = steered_ppm();
+	if (ppm > max_drift_ppm) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"lease_ms: this machine's clock is being steered by %llu ppm, more than "
+			"max_drift_ppm = %u: wait until it is in step, or limit the slew of the "
+			"time daemon",
+			(unsigned long long)ppm, max_drift_ppm);
+		return -ERANGE;
+	}
+	return 0;
+}
+
+/* Both clocks at one moment: the second read of the counter tells whether this thread was held up between. */
+static bool
+read_both(struct clock_watch *ret)
+{
+	for (int attempt = 0; attempt < 10; attempt++) {
+		ret->raw_ns = read_clock(CLOCK_MONOTONIC_RAW);
+		ret->steered_ns = read_clock(CLOCK_MONOTONIC); /* CLOCK_BOOTTIME's rate */
+		if (read_clock(CLOCK_MONOTONIC_RAW) - ret->raw_ns < BOTH_NS)
+			return true;
+	}
+	return false;
+}
+
+uint64_t
+clock_slew_ppm(struct clock_watch *w)
+{
+	struct clock_watch before = *w;
+	struct clock_watch now;
+
+	if (!read_both(&now))
+		return 0; /* next time */
+	*w = now;
+	if (before.raw_ns == 0 || now.raw_ns - before.raw_ns < SLEW_NS_MIN)
+		return 0;
+	uint64_t steered = now.steered_ns - before.steered_ns;
+	uint64_t raw = now.raw_ns - before.raw_ns;
+	uint64_t off = steered > raw ? steered - raw : raw - steered;
+	return off * 1000000 / raw;
+}
