@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define MS UINT64_C(1000000)
 
@@ -50,9 +51,13 @@ print_json(const struct decree_status *s)
 		(double)s->uptime_ns / 1e6, (double)s->start_to_ready_ns / 1e6, s->memory_bytes);
 	(void)printf("\"frames_received\":%" PRIu64 ",\"frames_sent\":%" PRIu64
 		     ",\"frames_dropped\":%" PRIu64 ",\"messages_dropped\":%" PRIu64
-		     ",\"elections\":%" PRIu64 ",\"sessions\":%" PRIu32 ",\"peers\":[",
+		     ",\"elections\":%" PRIu64 ",\"sessions\":%" PRIu32 ",",
 		s->frames_received, s->frames_sent, s->frames_dropped, s->messages_dropped,
 		s->elections, s->session_count);
+	(void)printf("\"low\":%" PRIu64 ",\"snapshot\":%" PRIu64 ",\"snapshot_bytes\":%" PRIu64
+		     ",\"snapshot_unix_s\":%" PRIu64 ",\"snapshot_space_low\":%s,\"peers\":[",
+		s->low.n, s->snapshot.n, s->snapshot_bytes, s->snapshot_unix_s,
+		s->snapshot_space_low ? "true" : "false");
 	print_peers_json(s);
 	(void)printf("],\"lease_ms\":%" PRIu64 ",\"has_lease\":%s,\"reads\":%" PRIu64
 		     ",\"lease_reads\":%" PRIu64 ",\"read_rounds\":%" PRIu64 "}\n",
@@ -63,9 +68,33 @@ print_json(const struct decree_status *s)
 static void
 print_header(void)
 {
-	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s\n", "node", "group",
-		"role", "ready", "ballot", "chosen", "applied", "commands", "log", "auth", "peers",
-		"drops", "memory");
+	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s %12s %6s\n", "node",
+		"group", "role", "ready", "ballot", "chosen", "applied", "commands", "log", "auth",
+		"peers", "drops", "memory", "snapshot", "age");
+}
+
+/* "-", or in the largest unit that gives at least 1. */
+static void
+snapshot_age(const struct decree_status *s, char text[32])
+{
+	static const struct {
+		uint64_t s;
+		char unit;
+	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' } };
+	uint64_t now = (uint64_t)time(NULL);
+	uint64_t age = now > s->snapshot_unix_s ? now - s->snapshot_unix_s : 0;
+
+	if (s->snapshot.n == 0) {
+		(void)strcpy(text, "-");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (age >= units[i].s) {
+			(void)snprintf(text, 32, "%" PRIu64 "%c", age / units[i].s,
+				units[i].unit); /* fits */
+			return;
+		}
+	(void)snprintf(text, 32, "%" PRIu64 "s", age); /* fits */
 }
 
 static void
@@ -73,21 +102,24 @@ print_row(const struct decree_status *s)
 {
 	char ballot[32];
 	char peers[16];
+	char age[32];
 	uint32_t up = 0;
 
 	for (uint32_t i = 0; i < s->peer_count; i++)
 		up += s->peers[i].session_up;
 	(void)snprintf(ballot, sizeof(ballot), "%" PRIu64 ".%u", s->ballot.n >> 16,
-		(unsigned int)(s->ballot.n & 0xffff));                                   /* fits */
+		(unsigned int)(s->ballot.n & 0xffff)); /* fits */
+	snapshot_age(s, age);
 	(void)snprintf(peers, sizeof(peers), "%" PRIu32 "/%" PRIu32, up, s->peer_count); /* fits */
 	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64
-		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB%s%s\n",
+		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB %12" PRIu64 " %6s%s%s%s\n",
 		s->node_id, s->group, role_word(s->role),
 		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n,
 		s->applied.n, s->applied_count, log_mode_word(s->log_mode),
 		s->auth ? "gmac" : "NONE", peers, s->frames_dropped + s->messages_dropped,
-		s->memory_bytes >> 20, s->has_lease ? " lease" : "",
-		s->log_full ? " LOG FULL" : "");
+		s->memory_bytes >> 20, s->snapshot.n, age, s->has_lease ? " lease" : "",
+		s->log_full ? " LOG FULL" : "",
+		s->snapshot_space_low ? " NO SPACE FOR SNAPSHOTS" : "");
 }
 
 struct status_options {

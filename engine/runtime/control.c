@@ -154,6 +154,19 @@ sum_drops(const struct net_counters *counters)
 	return sum;
 }
 
+static void
+fill_snapshot(const struct node_shard *ns, struct decree_status *status)
+{
+	struct snap_info info;
+
+	if (ns->snaps == NULL)
+		return;
+	snap_store_last(ns->snaps, status->group, &info);
+	status->snapshot_bytes = info.bytes;
+	status->snapshot_unix_s = info.committed_unix_s;
+	status->snapshot_space_low = snap_file_ops.is_space_low(ns->snaps);
+}
+
 /* Shard's thread. */
 void
 control_fill_status(void *context, struct decree_status *status)
@@ -180,6 +193,7 @@ control_fill_status(void *context, struct decree_status *status)
 		status->frames_dropped = sum_drops(counters);
 	}
 	fill_peers(ns, status);
+	fill_snapshot(ns, status);
 }
 
 /* ------------------------------------------------------------------------------ thread */

@@ -63,6 +63,8 @@ shard_status(
 		.reads = g->queries.answered,
 		.lease_reads = g->queries.answered_by_lease,
 		.read_rounds = now.counters.read_rounds,
+		.low = now.low,
+		.snapshot = now.snapshot,
 		.session_count = eng_session_count(g->sessions),
 	};
 	fill_peers(g, now_ns, ret_status);

@@ -74,6 +74,9 @@ int snap_store_open(const struct snap_store_config *cfg, struct snap_store **ret
 /** What is not committed is lost, as in a crash. NULL is accepted. */
 void snap_store_close(struct snap_store *s);
 
+/** What was committed or loaded last for a group, bytes 0 = nothing yet; for status. Thread: the shard's. */
+void snap_store_last(const struct snap_store *s, uint16_t group, struct snap_info *ret_info);
+
 /**
  * Serve a store: at most one call into the file system that writes, syncs or renames, and a few reads.
  * @return false if there was nothing to do now

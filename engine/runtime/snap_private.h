@@ -169,6 +169,7 @@ struct snap_store {
 	_Atomic uint64_t forget_count;                         /* of wishes */
 	/* the shard's alone */
 	char reaped_text[DECREE_ERROR_BYTES];
+	struct snap_info last[DECREE_GROUP_COUNT_MAX]; /* load() writes it too, at the start */
 	/* the serving thread's alone */
 	uint64_t forget_seen;
 	uint64_t due_ns; /* no write before: the bounded rate */

@@ -289,6 +289,7 @@ snap_load(void *store, uint16_t group, struct decree_slot slot,
 		.digest = f->page.digest,
 		.committed_unix_s = f->page.committed_unix_s,
 	};
+	s->last[group] = *ret_info;
 	return 0;
 }
 

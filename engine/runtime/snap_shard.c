@@ -189,6 +189,12 @@ reap_writer(struct snap_store *s, struct snap_writer *w, struct snap_completion 
 	if (w->rc != 0) {
 		memcpy(s->reaped_text, w->text, sizeof(s->reaped_text));
 		ret->text = s->reaped_text;
+	} else {
+		s->last[w->group] = (struct snap_info){
+			.bytes = w->bytes,
+			.digest = w->digest,
+			.committed_unix_s = w->committed_unix_s,
+		};
 	}
 	atomic_store_explicit(&w->state, WRITER_FREE, memory_order_relaxed);
 	return is_wanted;
@@ -259,6 +265,13 @@ const struct snap_ops snap_file_ops = {
 	.is_space_low = file_is_space_low,
 	.load = snap_load,
 };
+
+void
+snap_store_last(const struct snap_store *s, uint16_t group, struct snap_info *ret_info)
+{
+	decree_assert(group < DECREE_GROUP_COUNT_MAX);
+	*ret_info = s->last[group];
+}
 
 /* ------------------------------------------------------------------------------ open, close */
 

@@ -119,6 +119,11 @@ struct decree_status {
 	uint64_t reads;       /* answered here, of whatever consistency */
 	uint64_t lease_reads; /* those that needed no round trip */
 	uint64_t read_rounds; /* led by this node for all the others */
+	struct decree_slot low;      /* the log does not go back further */
+	struct decree_slot snapshot; /* of the snapshot that counts, 0 = none */
+	uint64_t snapshot_bytes;
+	uint64_t snapshot_unix_s; /* when it was finished, by the node's wall clock */
+	bool snapshot_space_low;  /* no new commands for want of space for snapshots */
 	uint32_t session_count;
 	uint32_t peer_count;
 	struct decree_peer_row peers[DECREE_NODE_COUNT_MAX];

@@ -209,6 +209,11 @@ some_status(void)
 		.reads = 15,
 		.lease_reads = 16,
 		.read_rounds = 17,
+		.low = { 61 },
+		.snapshot = { 60 },
+		.snapshot_bytes = 1 << 20,
+		.snapshot_unix_s = 1700000000,
+		.snapshot_space_low = true,
 		.session_count = 13,
 		.peer_count = 2 };
 
@@ -253,6 +258,11 @@ test_a_status_comes_back_whole(void **state)
 	assert_int_equal(got->lease_reads, 16);
 	assert_int_equal(got->read_rounds, 17);
 	assert_int_equal(got->session_count, 13);
+	assert_int_equal(got->low.n, 61);
+	assert_int_equal(got->snapshot.n, 60);
+	assert_int_equal(got->snapshot_bytes, 1 << 20);
+	assert_int_equal(got->snapshot_unix_s, 1700000000);
+	assert_true(got->snapshot_space_low);
 	assert_int_equal(got->peer_count, 2);
 	assert_int_equal(got->peers[0].commit.n, 98);
 	assert_true(got->peers[0].session_up && !got->peers[1].session_up);
