@@ -74,6 +74,7 @@ promise_fragment(struct eng_replica *r, uint64_t first, uint64_t after, struct e
 	p->promise.low = r->low;
 	p->promise.commit = r->chosen;
 	p->promise.last = r->last;
+	p->promise.doubtful = r->damage.doubt;
 	p->promise.first.n = first;
 	p->promise.after.n = after;
 }
@@ -159,7 +160,7 @@ accept_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 		decided_send(r, m->accept.slot, m->src, fx); /* the leader is behind */
 		return;
 	}
-	if (e != NULL && ballot_eq(e->vballot, m->ballot)) {
+	if (e != NULL && ballot_eq(e->vballot, m->ballot) && is_sound(r, e)) {
 		/* (slot, ballot) -> bytes never changes. */
 		if (!digest_eq(e->digest, m->accept.digest))
 			halt(r, ENG_HALT_TWO_VALUES, fx);
@@ -222,7 +223,7 @@ on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 void
 acceptor_on_persisted(struct eng_replica *r, struct eng_effects *fx)
 {
-	if (r->promise_due.wanted && r->persisted >= r->promise_due.seq)
+	if (r->promise_due.wanted && r->persisted >= r->promise_due.seq && damage_is_written(r))
 		promise_send(r, fx);
 	if (r->ack.seq_first != 0 && r->persisted >= r->ack.seq_first)
 		r->ack.wanted = true;
@@ -233,7 +234,8 @@ is_durable_at_ack_ballot(const struct eng_replica *r, struct decree_slot slot)
 {
 	const struct entry *e = entry_find(r, slot);
 
-	return e != NULL && ballot_eq(e->vballot, r->ack.ballot) && e->persist_seq <= r->persisted;
+	return e != NULL && ballot_eq(e->vballot, r->ack.ballot) &&
+	       e->persist_seq <= r->persisted && is_sound(r, e);
 }
 
 static void

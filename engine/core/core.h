@@ -83,6 +83,8 @@ enum eng_event_type {
 				    hard state's snapshot pointer points */
 	ENG_EV_RECOVER_COMMIT, /* before START: the record that follows, for its commit hint alone */
 	ENG_EV_RECOVER_RECORD, /* before START: each record of this group, in log order */
+	ENG_EV_RECOVER_FAULTY_ID, /* in the place of a record that cannot be read: what it was */
+	ENG_EV_RECOVER_FAULTY_UNKNOWN, /* the same, where only its slots are known, or not even they */
 	ENG_EV_START,          /* everything found on disk has been handed over */
 	ENG_EV_TICK,
 	ENG_EV_RECV,
@@ -144,6 +146,15 @@ struct eng_event {
 			const uint8_t *value;
 			uint32_t bytes;
 		} record;
+		struct {
+			struct decree_slot slot;
+			struct decree_ballot vballot;
+			struct decree_digest digest;
+		} faulty_id;
+		struct {
+			struct decree_slot first; /* [first, after); first 0 = any slot */
+			struct decree_slot after;
+		} faulty_unknown;
 		struct {
 			const struct eng_msg *msg;
 		} recv;

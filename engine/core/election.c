@@ -189,8 +189,7 @@ promises_forget(struct eng_replica *r)
 		r->peers[i].promise_nonce = 0;
 		memset(r->peers[i].promise_seen, 0, sizeof(r->peers[i].promise_seen));
 	}
-	for (uint32_t i = 0; i < r->cfg.ring_slots; i++)
-		r->choices[i] = (struct choice){ .slot = { 0 } };
+	choices_forget(r);
 }
 
 void
@@ -224,45 +223,6 @@ prepare_send(struct eng_replica *r, struct eng_effects *fx)
 	m->prepare.from = r->prepare_from;
 }
 
-/* One more fact about a slot: the highest ballot wins, a decision outright (5.6). */
-static void
-choice_merge(struct eng_replica *r, struct decree_slot slot, const struct eng_promise_entry *e,
-	uint32_t member, struct eng_effects *fx)
-{
-	struct choice *c = &r->choices[ring_index(r, slot)];
-	bool decided = e->state == ENG_ENTRY_DECIDED;
-
-	if (e->state == ENG_ENTRY_NONE || slot.n <= r->chosen.n)
-		return;
-	if (c->slot.n != slot.n)
-		*c = (struct choice){ .slot = slot };
-	bool same = c->vballot.n == e->vballot.n && c->holders != 0;
-	/* Two replies may carry the same ballot for the same slot, and then they must carry the same
-	 * value. We check that instead of choosing. */
-	if (same && !digest_eq(c->digest, e->digest)) {
-		halt(r, ENG_HALT_TWO_VALUES, fx);
-		return;
-	}
-	if (c->decided && decided && !digest_eq(c->digest, e->digest)) {
-		halt(r, ENG_HALT_TWO_DECISIONS, fx);
-		return;
-	}
-	if (c->decided && !decided) {
-		if (digest_eq(c->digest, e->digest))
-			c->holders |= set_of(member);
-		return;
-	}
-	if (e->vballot.n > c->vballot.n || (decided && !c->decided)) {
-		bool keep = c->holders != 0 && digest_eq(c->digest, e->digest);
-		c->vballot = e->vballot;
-		c->digest = e->digest;
-		c->holders = keep ? c->holders : 0;
-		c->decided = decided;
-	}
-	if (digest_eq(c->digest, e->digest))
-		c->holders |= set_of(member);
-}
-
 static void
 prepare_last_raise(struct eng_replica *r, struct decree_slot last)
 {
@@ -279,6 +239,7 @@ own_promise(struct eng_replica *r, struct eng_effects *fx)
 		choice_merge(r, s, &e, r->self, fx);
 	}
 	r->peers[r->self].promised = true;
+	r->peers[r->self].doubtful = r->damage.doubt;
 	r->peers[r->self].promise_commit = r->chosen;
 	r->peers[r->self].promise_last = r->last;
 }
@@ -286,7 +247,8 @@ own_promise(struct eng_replica *r, struct eng_effects *fx)
 void
 election_on_persisted(struct eng_replica *r, struct eng_effects *fx)
 {
-	if (r->campaign != CAMPAIGN_PERSISTING || r->persisted < r->campaign_seq)
+	if (r->campaign != CAMPAIGN_PERSISTING || r->persisted < r->campaign_seq ||
+		!damage_is_written(r))
 		return;
 	decree_assert(ballot_eq(r->promised, r->ballot));
 	r->campaign = CAMPAIGN_PREPARING;
@@ -305,12 +267,13 @@ promise_begin(struct peer *p, const struct eng_msg *m)
 {
 	if (p->promise_nonce == m->src_nonce && p->promise_low.n == m->promise.low.n &&
 		p->promise_commit.n == m->promise.commit.n &&
-		p->promise_last.n == m->promise.last.n)
+		p->promise_last.n == m->promise.last.n && p->doubtful == m->promise.doubtful)
 		return;
 	p->promise_nonce = m->src_nonce;
 	p->promise_low = m->promise.low;
 	p->promise_commit = m->promise.commit;
 	p->promise_last = m->promise.last;
+	p->doubtful = m->promise.doubtful;
 	memset(p->promise_seen, 0, sizeof(p->promise_seen));
 }
 
@@ -390,13 +353,15 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 
 /* ---- the end of phase 1 ---- */
 
+/* Members whose promise tells all. Who may have forgotten anything, anywhere, is in no quorum (11.3); the intact
+ * copies that it lists are as good as any. */
 static uint16_t
 promised_members(const struct eng_replica *r)
 {
 	uint16_t set = 0;
 
 	for (uint32_t i = 0; i < r->peer_count; i++)
-		if (r->peers[i].promised)
+		if (r->peers[i].promised && !r->peers[i].doubtful)
 			set |= set_of(i);
 	return set;
 }
@@ -413,14 +378,12 @@ has_learned_all(const struct eng_replica *r)
 
 /* Before we know the first configuration we do not know whose disk may be new, our own included: every
  * member must answer, and one that knows better turns a new disk away (12.0). */
-static bool
-has_promises(const struct eng_replica *r)
+bool
+has_promises_of(const struct eng_replica *r, uint16_t members)
 {
-	uint16_t set = promised_members(r);
-
 	if (r->config.m.epoch == 0)
-		return is_quorum(set, &r->config, r->config.m.member_count);
-	return has_q1_everywhere(r, set);
+		return is_quorum(members, &r->config, r->config.m.member_count);
+	return has_q1_everywhere(r, members);
 }
 
 void
@@ -428,7 +391,8 @@ campaign_continue(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->campaign != CAMPAIGN_PREPARING || r->halt != ENG_HALT_NONE)
 		return;
-	if (!has_promises(r) || !has_learned_all(r))
+	if (!has_promises_of(r, promised_members(r)) || !has_learned_all(r) ||
+		!choices_are_settled(r, promised_members(r), fx))
 		return;
 	r->campaign = CAMPAIGN_NONE;
 	leader_begin(r, fx);
@@ -547,6 +511,8 @@ election_tick(struct eng_replica *r, struct eng_effects *fx)
 		return;
 	if (r->campaign == CAMPAIGN_PREVOTE)
 		prevote_send(r, fx);
-	else if (r->campaign == CAMPAIGN_PREPARING)
+	else if (r->campaign == CAMPAIGN_PREPARING) {
 		prepare_send(r, fx);
+		campaign_continue(r, fx); /* asks again for what phase 1 waits for */
+	}
 }

@@ -18,8 +18,8 @@
 void
 mark_decided(struct eng_replica *r, struct entry *e)
 {
-	(void)r;
 	e->decided = true;
+	damage_clear(r, e->slot);
 }
 
 static void
@@ -256,7 +256,8 @@ on_value(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 {
 	struct eng_record record;
 
-	if (eng_record_decode(ev->value.tag, &record) != 0 || record.slot.n > r->chosen.n ||
+	if (eng_record_decode(ev->value.tag, &record) != 0 ||
+		record.kind == ENG_RECORD_FAULTY || record.slot.n > r->chosen.n ||
 		record.bytes != ev->value.bytes)
 		return;
 	struct eng_msg *m = reply_add(r, ev->value.requester, record.slot, ENG_ENTRY_DECIDED, fx);
@@ -314,6 +315,11 @@ on_query_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 		return;
 	}
 	if (m->query_reply.state == ENG_ENTRY_ACCEPTED) {
+		damage_repair(r, m, fx);
+		if (r->campaign == CAMPAIGN_PREPARING) {
+			choice_evidence(r, m, fx);
+			campaign_continue(r, fx);
+		}
 		leader_inherit_value(r, m, fx);
 		return;
 	}

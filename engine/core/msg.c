@@ -4,7 +4,7 @@
  *
  *   offset bytes  header, the same for every type
  *        0     1  type
- *        1     1  flags (granted, timeout_now, accepted_too, is_question: bit 0)
+ *        1     1  flags (granted, timeout_now, accepted_too, is_question, doubtful: bit 0)
  *        2     2  group
  *        4     4  configuration epoch
  *        8     2  source node_id
@@ -95,6 +95,7 @@ flags_of(const struct eng_msg *m)
 	case ENG_MSG_LEADER_CHANGE: return m->leader_change.timeout_now;
 	case ENG_MSG_QUERY: return m->query.accepted_too;
 	case ENG_MSG_STATE_DIGEST: return m->state_digest.is_question;
+	case ENG_MSG_PROMISE: return m->promise.doubtful;
 	default: return 0;
 	}
 }
@@ -263,7 +264,7 @@ decode_promise(struct eng_msg *m, const uint8_t *at, uint32_t bytes)
 		return false;
 	for (uint64_t i = 0; i < count; i++)
 		if (load_u32(m->promise.entries + i * ENG_PROMISE_ENTRY_BYTES + 28) >
-			ENG_ENTRY_DECIDED)
+			ENG_ENTRY_FAULTY_UNKNOWN)
 			return false;
 	return true;
 }
@@ -501,7 +502,10 @@ eng_msg_decode(const uint8_t *bytes, uint32_t count, struct eng_msg *ret_msg)
 	const uint8_t *at = bytes + ENG_MSG_HEADER_BYTES;
 	uint32_t rest = count - ENG_MSG_HEADER_BYTES;
 	switch (ret_msg->type) {
-	case ENG_MSG_PROMISE: ok = decode_promise(ret_msg, at, rest); break;
+	case ENG_MSG_PROMISE:
+		ret_msg->promise.doubtful = bytes[1];
+		ok = decode_promise(ret_msg, at, rest);
+		break;
 	case ENG_MSG_ACCEPT: ok = decode_accept(ret_msg, at, rest); break;
 	case ENG_MSG_QUERY_REPLY: ok = decode_query_reply(ret_msg, at, rest); break;
 	case ENG_MSG_SNAPSHOT_CHUNK: ok = decode_snapshot_chunk(ret_msg, at, rest); break;

@@ -54,7 +54,8 @@ enum eng_entry_state {
 	ENG_ENTRY_NONE = 0,
 	ENG_ENTRY_ACCEPTED = 1,
 	ENG_ENTRY_DECIDED = 2,
-	/* FAULTY_ID = 3 and FAULTY_UNKNOWN = 4 belong to damaged copies (protocol 11.4). */
+	ENG_ENTRY_FAULTY_ID = 3,      /* the value is damaged; ballot and digest are known */
+	ENG_ENTRY_FAULTY_UNKNOWN = 4, /* damaged, of an unknown ballot */
 };
 
 /* One slot as a Promise lists it: 32 bytes on the wire. */
@@ -88,6 +89,7 @@ struct eng_msg {
 			struct decree_slot from;
 		} prepare;
 		struct {
+			bool doubtful; /* more may be damaged than is listed: counts in no quorum */
 			uint64_t dst_nonce;
 			struct decree_slot from; /* of the Prepare that this answers */
 			struct decree_slot low;  /* slots below are known only through a snapshot */

@@ -6,9 +6,10 @@
  *    2  2  group                            8  8  promised ballot
  *    4  4  bytes of the value              16  8  snapshot pointer: its slot, 0 = none
  *    8  8  slot
- *   16  8  ballot
+ *   16  8  ballot (kind FAULTY: 0 = unknown)
  *   24 16  digest of the value           24 16  digest of the state there
- *   40  8  commit hint                   40  .  zero
+ *   40  8  commit hint                   40  1  1: in doubt, any undecided slot may be damaged
+ *                                        41  .  zero
  *   48 16  zero
  * A tag is valid if and only if version and kind are known and every zero is zero. Integrity is the log's.
  */
@@ -41,7 +42,7 @@ eng_record_decode(const uint8_t tag[ENG_RECORD_TAG_BYTES], struct eng_record *re
 {
 	if (tag[0] != RECORD_VERSION || load_u64(tag + 48) != 0 || load_u64(tag + 56) != 0)
 		return -EBADMSG;
-	if (tag[1] != ENG_RECORD_ACCEPTED && tag[1] != ENG_RECORD_DECIDED)
+	if (tag[1] < ENG_RECORD_ACCEPTED || tag[1] > ENG_RECORD_FAULTY)
 		return -EBADMSG;
 	*ret_record = (struct eng_record){
 		.kind = tag[1],
@@ -52,6 +53,8 @@ eng_record_decode(const uint8_t tag[ENG_RECORD_TAG_BYTES], struct eng_record *re
 		.digest = { load_u64(tag + 24), load_u64(tag + 32) },
 		.commit = { load_u64(tag + 40) },
 	};
+	if (ret_record->kind == ENG_RECORD_FAULTY)
+		return ret_record->slot.n == 0 || ret_record->bytes != 0 ? -EBADMSG : 0;
 	return ret_record->slot.n == 0 || ret_record->vballot.n == 0 ? -EBADMSG : 0;
 }
 
@@ -64,6 +67,7 @@ eng_hard_encode(const struct eng_hard *hard, uint8_t ret_bytes[ENG_HARD_BYTES])
 	store_u64(ret_bytes + 16, hard->snapshot.n);
 	store_u64(ret_bytes + 24, hard->snapshot_digest.lo);
 	store_u64(ret_bytes + 32, hard->snapshot_digest.hi);
+	ret_bytes[40] = hard->doubt;
 }
 
 int
@@ -71,15 +75,16 @@ eng_hard_decode(const uint8_t bytes[ENG_HARD_BYTES], struct eng_hard *ret_hard)
 {
 	uint32_t version = load_u32(bytes);
 
-	for (int i = version == 0 ? 8 : 40; i < ENG_HARD_BYTES; i++)
+	for (int i = version == 0 ? 8 : 41; i < ENG_HARD_BYTES; i++)
 		if (bytes[i] != 0)
 			return -EBADMSG;
-	if (version > HARD_VERSION || load_u32(bytes + 4) != 0)
+	if (version > HARD_VERSION || load_u32(bytes + 4) != 0 || bytes[40] > 1)
 		return -EBADMSG;
 	*ret_hard = (struct eng_hard){
 		.promised = { load_u64(bytes + 8) },
 		.snapshot = { load_u64(bytes + 16) },
 		.snapshot_digest = { load_u64(bytes + 24), load_u64(bytes + 32) },
+		.doubt = bytes[40],
 	};
 	return ret_hard->snapshot.n > ENG_SLOT_MAX ? -EBADMSG : 0;
 }

@@ -11,6 +11,7 @@
 enum eng_record_kind {
 	ENG_RECORD_ACCEPTED = 1, /* (slot, ballot, value) was accepted */
 	ENG_RECORD_DECIDED = 2,  /* value was learned as decided; it outweighs every accepted one */
+	ENG_RECORD_FAULTY = 3,   /* a record of this slot is damaged: ballot (0 = unknown), digest */
 };
 
 struct eng_record {
@@ -34,6 +35,7 @@ struct eng_hard {
 	/* The snapshot pointer (9.2): the log may hold nothing of this slot and those below. 0 = none */
 	struct decree_slot snapshot;
 	struct decree_digest snapshot_digest; /* of the state there */
+	bool doubt; /* records were lost, and of which slots is not known (11.3) */
 };
 
 void eng_hard_encode(const struct eng_hard *hard, uint8_t ret_bytes[ENG_HARD_BYTES]);

@@ -67,6 +67,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->query_ns = NEVER;
 	r->election_ns = NEVER;
 	r->reprepare_ns = NEVER;
+	r->damage.repair_ns = NEVER;
 	r->inherit_ns = NEVER;
 	r->reads.retry_ns = NEVER;
 	r->reads.round_retry_ns = NEVER;
@@ -137,7 +138,7 @@ halt(struct eng_replica *r, enum eng_halt why, struct eng_effects *fx)
 	fx->halt = r->halt;
 }
 
-static struct eng_persist *
+struct eng_persist *
 persist_add(struct eng_replica *r, enum eng_persist_kind kind, struct eng_effects *fx)
 {
 	decree_assert(fx->persist_count < ENG_FX_PERSIST_MAX);
@@ -158,6 +159,7 @@ hard_persist(struct eng_replica *r, struct eng_effects *fx)
 		.promised = r->promised,
 		.snapshot = r->snapshot.slot,
 		.snapshot_digest = r->snapshot.digest,
+		.doubt = r->damage.doubt,
 	};
 
 	p->slot.n = 0;
@@ -203,6 +205,7 @@ entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot
 	};
 	if (r->last.n < slot.n)
 		r->last = slot;
+	damage_clear(r, slot);
 
 	struct eng_persist *p = persist_add(r, ENG_PERSIST_RECORD, fx);
 	struct eng_record record = {
@@ -257,8 +260,10 @@ eng_replica_promise_entry(const struct eng_replica *r, struct decree_slot slot)
 {
 	const struct entry *e = entry_find(r, slot);
 
-	if (e == NULL)
+	if (e == NULL && damage_find(r, slot) == NULL)
 		return (struct eng_promise_entry){ .state = ENG_ENTRY_NONE };
+	if (e == NULL || !is_sound(r, e))
+		return damage_promise_entry(r, slot);
 	return (struct eng_promise_entry){
 		.vballot = e->vballot,
 		.digest = e->digest,
@@ -290,6 +295,7 @@ on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_ef
 	}
 	if (r->promised.n < hard.promised.n)
 		r->promised = hard.promised;
+	r->damage.doubt = r->damage.doubt_written = hard.doubt;
 	r->snapshot.slot = hard.snapshot;
 	r->snapshot.durable = hard.snapshot;
 	r->snapshot.digest = hard.snapshot_digest;
@@ -316,6 +322,25 @@ recover_entry(struct eng_replica *r, const struct eng_record *record, const uint
 		r->last = record->slot;
 }
 
+/* A hole stops the prefix; what lies behind it is decided all the same. In doubt a hint proves nothing: the copy at
+ * hand may be an older one than it spoke of. */
+static void
+recover_decided(struct eng_replica *r, struct decree_slot commit)
+{
+	uint64_t first = (r->damage.hint.n > r->chosen.n ? r->damage.hint.n : r->chosen.n) + 1;
+
+	for (uint64_t slot = first; slot <= commit.n && !r->damage.doubt; slot++) {
+		struct decree_slot s = { slot };
+		struct entry *e = entry_find(r, s);
+		if (e == NULL && r->damage.count == 0)
+			return;
+		if (e != NULL && damage_find(r, s) == NULL)
+			mark_decided(r, e);
+	}
+	if (r->damage.hint.n < commit.n)
+		r->damage.hint = commit;
+}
+
 /* The hint of a record speaks of what was held before it: a step of its own, so that what it decides is
  * applied before the record's value takes the place of an older one in the ring. */
 static void
@@ -327,12 +352,7 @@ on_recover_commit(struct eng_replica *r, const struct eng_event *ev, struct eng_
 		halt(r, ENG_HALT_BAD_RECORD, fx);
 		return;
 	}
-	for (uint64_t slot = r->chosen.n + 1; slot <= record.commit.n; slot++) {
-		struct entry *e = entry_find(r, (struct decree_slot){ slot });
-		if (e == NULL)
-			break;
-		mark_decided(r, e);
-	}
+	recover_decided(r, record.commit);
 	advance_chosen(r, fx);
 }
 
@@ -342,6 +362,11 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 	struct eng_record record;
 	struct eng_value v;
 
+	if (eng_record_decode(ev->record.tag, &record) == 0 && record.kind == ENG_RECORD_FAULTY &&
+		record.group == r->cfg.group) {
+		damage_recover_mark(r, &record);
+		return;
+	}
 	if (eng_record_decode(ev->record.tag, &record) != 0 || record.bytes != ev->record.bytes ||
 		record.bytes > r->cfg.slot_bytes || record.group != r->cfg.group ||
 		!digest_eq(record.digest, base_digest(ev->record.value, record.bytes)) ||
@@ -350,9 +375,13 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 		return;
 	}
 	if (record.slot.n > ring_last(r).n) {
-		halt(r, ENG_HALT_BAD_RECORD, fx);
+		if (r->damage.count == 0 && !r->damage.doubt)
+			halt(r, ENG_HALT_BAD_RECORD, fx);
+		/* Behind a hole, and further than the ring reaches: it is not forgotten, but in doubt. */
+		r->damage.doubt = true;
 		return;
 	}
+	damage_recover_record(r, &record);
 	/* To accept is to promise; the hard state may have been on its way when power went. */
 	if (r->promised.n < record.vballot.n)
 		r->promised = record.vballot;
@@ -441,12 +470,14 @@ on_tick(struct eng_replica *r, struct eng_effects *fx)
 	election_tick(r, fx);
 	learner_tick(r, fx);
 	audit_tick(r, fx);
+	damage_tick(r, fx);
 }
 
 static void
 on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
 	r->log_space_slots = ev->flush.log_space_slots;
+	damage_write(r, fx);
 	leader_flush(r, ev->flush.log_is_idle, fx);
 	acceptor_flush(r, fx);
 	readindex_flush(r, fx);
@@ -466,6 +497,7 @@ wake_at(const struct eng_replica *r)
 	if (r->campaign != CAMPAIGN_NONE)
 		at = earlier(at, r->campaign_retry_ns);
 	at = earlier(at, readindex_wake_at(r));
+	at = earlier(at, r->damage.repair_ns);
 	return earlier(at, leader_wake_at(r));
 }
 
@@ -504,9 +536,12 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_RECOVER_SNAPSHOT: on_recover_snapshot(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_COMMIT: on_recover_commit(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_RECORD: on_recover_record(r, ev, ret_fx); break;
+	case ENG_EV_RECOVER_FAULTY_ID: on_recover_faulty_id(r, ev); break;
+	case ENG_EV_RECOVER_FAULTY_UNKNOWN: on_recover_faulty_unknown(r, ev); break;
 	case ENG_EV_START:
 		r->started = true;
 		election_start(r);
+		damage_start(r, ret_fx);
 		break;
 	case ENG_EV_TICK: on_tick(r, ret_fx); break;
 	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ret_fx); break;

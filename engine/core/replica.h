@@ -14,6 +14,7 @@
  *   membership.c the table of known nodes, configurations and their quorums
  *   readindex.c reads without a slot, and leases
  *   audit.c     MARKs, and whether the replicas still have the same state
+ *   choice.c    what phase 1 must propose        damage.c   copies that the disk has lost
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
  */
 #ifndef ENG_REPLICA_H
@@ -59,6 +60,13 @@
  * a factor of 200 is not believed. */
 #define HEARTBEAT_HISTORY 256
 
+/* Damage is rare: a rotten page or two. More than this is told less precisely, never wrongly. */
+#define DAMAGE_COUNT_MAX 128
+#define REPORT_COUNT_MAX 512
+
+/* How often everybody is asked for a value that phase 1 waits for. */
+#define CHOICE_ASK_NS 20000000ull
+
 #define FRAGMENT_WORDS 4 /* bitmap of Promise fragments seen: 256 fragments */
 
 /* What this node holds of one slot. The value stands in the ring of values at the same index. */
@@ -80,6 +88,24 @@ struct choice {
 	struct decree_digest digest;
 	bool decided;
 	uint16_t holders; /* nodes that reported exactly this */
+	uint16_t unknown; /* nodes whose copy is damaged, of a ballot that nobody knows */
+};
+
+/* A damaged copy of a known ballot that some promise reports (choice.c). */
+struct report {
+	struct decree_slot slot;
+	struct decree_ballot vballot;
+	struct decree_digest digest;
+	uint8_t member;   /* index of the node that reported it */
+	bool is_resolved; /* an intact copy of the same is known */
+};
+
+/* A damaged copy of our own (damage.c). */
+struct damage {
+	struct decree_slot slot;
+	struct decree_ballot vballot; /* 0 = unknown */
+	struct decree_digest digest;  /* if the ballot is known */
+	bool is_written;              /* the mark is in the log, or on its way there */
 };
 
 struct peer {
@@ -107,6 +133,7 @@ struct peer {
 	struct decree_slot promise_last;
 	uint64_t promise_seen[FRAGMENT_WORDS];
 	bool promised; /* whole */
+	bool doubtful; /* it says that it may have forgotten something, anywhere */
 };
 
 /* A configuration, and the slots that it governs: from `from` up to the next one's. */
@@ -294,6 +321,20 @@ struct eng_replica { /* owner: the shard that runs it */
 	struct audit audit;
 
 	uint32_t value_stride;
+	struct {
+		struct damage marks[DAMAGE_COUNT_MAX]; /* [count] in no order */
+		uint32_t count;
+		bool doubt;              /* any slot that is not decided here may be damaged */
+		bool doubt_written;      /* as the hard state says, or will */
+		struct decree_slot hint; /* decided once, as an intact record says */
+		uint64_t repair_ns;      /* ask peers for a value then; NEVER */
+		uint32_t repair_next;
+	} damage;
+	struct report reports[REPORT_COUNT_MAX]; /* [report_count] of the campaign */
+	uint32_t report_count;
+	bool has_unknown; /* some choice's `unknown` is not empty */
+	uint64_t choice_ask_ns;
+
 	struct entry *entries;  /* [ring_slots] */
 	struct choice *choices; /* [ring_slots] */
 	uint8_t *values;        /* [ring_slots][value_stride] */
@@ -376,6 +417,9 @@ uint64_t random_below(struct eng_replica *r, uint64_t bound);
 /** Write the hard state down as it is now; it counts once persisted >= persist_last. */
 void hard_persist(struct eng_replica *r, struct eng_effects *fx);
 
+struct eng_persist *
+persist_add(struct eng_replica *r, enum eng_persist_kind kind, struct eng_effects *fx);
+
 /** Raise own promise and write it down; it counts once persisted >= persist_last. */
 void promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_effects *fx);
 
@@ -403,6 +447,53 @@ void halt(struct eng_replica *r, enum eng_halt why, struct eng_effects *fx);
 struct eng_promise_entry
 eng_replica_promise_entry(const struct eng_replica *r, struct decree_slot slot);
 
+/* ---- damage.c ---- */
+struct eng_record;
+struct damage *damage_search(const struct eng_replica *r, struct decree_slot slot);
+/** The mark of a slot's damaged copy, NULL if it is whole. */
+static inline struct damage *
+damage_find(const struct eng_replica *r, struct decree_slot slot)
+{
+	return r->damage.count == 0 ? NULL : damage_search(r, slot);
+}
+/** This entry is not the last word of this node on its slot: something later may be lost. */
+bool damage_covers(const struct eng_replica *r, const struct entry *e);
+static inline bool
+is_sound(const struct eng_replica *r, const struct entry *e)
+{
+	return (r->damage.count == 0 && !r->damage.doubt) || !damage_covers(r, e);
+}
+/** The copy is replaced: by a decision, an Accept, or what was lost. */
+void damage_clear(struct eng_replica *r, struct decree_slot slot);
+struct eng_promise_entry
+damage_promise_entry(const struct eng_replica *r, struct decree_slot slot);
+void on_recover_faulty_id(struct eng_replica *r, const struct eng_event *ev);
+void on_recover_faulty_unknown(struct eng_replica *r, const struct eng_event *ev);
+/** A mark that an earlier life wrote. */
+void damage_recover_mark(struct eng_replica *r, const struct eng_record *record);
+/** An intact record that follows; it may replace a damaged one. */
+void damage_recover_record(struct eng_replica *r, const struct eng_record *record);
+/** Recovery is over: write the marks, and begin to repair. */
+void damage_start(struct eng_replica *r, struct eng_effects *fx);
+/** Append what marks are not in the log yet, as far as there is room. */
+void damage_write(struct eng_replica *r, struct eng_effects *fx);
+/** Every mark is in the log or before anything that is appended from now on: phase 1 may be answered. */
+bool damage_is_written(const struct eng_replica *r);
+void damage_tick(struct eng_replica *r, struct eng_effects *fx);
+/** A peer shows an accepted value: it may be one that is lost here. */
+void damage_repair(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+
+/* ---- choice.c ---- */
+void choices_forget(struct eng_replica *r);
+/** One more fact about a slot, from a promise of that member. */
+void choice_merge(struct eng_replica *r, struct decree_slot slot, const struct eng_promise_entry *e,
+	uint32_t member, struct eng_effects *fx);
+/** Somebody shows an accepted value: perhaps the one of a damaged copy. */
+void choice_evidence(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+/** Every slot of the campaign has its value or its no-op, given whole promises of these members. If not,
+ * everybody is asked. */
+bool choices_are_settled(struct eng_replica *r, uint16_t promised, struct eng_effects *fx);
+
 /* ---- acceptor.c ---- */
 void on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
@@ -412,6 +503,8 @@ void acceptor_flush(struct eng_replica *r, struct eng_effects *fx);
 bool is_round_jump(const struct eng_replica *r, struct decree_ballot ballot);
 
 /* ---- election.c ---- */
+/** Are these members enough for phase 1? */
+bool has_promises_of(const struct eng_replica *r, uint16_t members);
 void on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);

@@ -39,7 +39,9 @@ tag_slot(const uint8_t *tag)
 {
 	struct eng_record record;
 
-	return eng_record_decode(tag, &record) == 0 ? record.slot : (struct decree_slot){ 0 };
+	if (eng_record_decode(tag, &record) != 0 || record.kind == ENG_RECORD_FAULTY)
+		return (struct decree_slot){ 0 };
+	return record.slot;
 }
 
 uint16_t
@@ -55,6 +57,8 @@ tag_group(const uint8_t *tag)
 void
 index_put(struct slot_index *index, struct decree_slot slot, uint64_t position)
 {
+	if (slot.n == 0)
+		return; /* not a value */
 	index->positions[slot.n & index->mask] = position;
 	if (slot.n > index->slot_max)
 		index->slot_max = slot.n;

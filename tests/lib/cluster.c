@@ -43,6 +43,40 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 }
 
 static void
+recover_damaged(struct cluster *c, uint16_t node, const struct cluster_write *w)
+{
+	struct eng_event ev = { .type = ENG_EV_RECOVER_FAULTY_UNKNOWN };
+	struct eng_record record;
+
+	(void)eng_record_decode(w->tag, &record); /* it was sound when it was written */
+	if (w->damage == CLUSTER_DAMAGE_UNKNOWN) {
+		ev.faulty_unknown.first = record.slot;
+		ev.faulty_unknown.after = slot_next(record.slot);
+	} else if (w->damage == CLUSTER_DAMAGE_ID) {
+		ev.type = ENG_EV_RECOVER_FAULTY_ID;
+		ev.faulty_id.slot = record.slot;
+		ev.faulty_id.vballot = record.vballot;
+		ev.faulty_id.digest = record.digest;
+	}
+	cluster_step(c, node, &ev);
+}
+
+static void
+recover_write(struct cluster *c, uint16_t node, const struct cluster_write *w)
+{
+	struct eng_event ev = { .type = ENG_EV_RECOVER_COMMIT,
+		.record = { w->tag, w->value, w->bytes } };
+
+	if (w->damage != CLUSTER_WHOLE) {
+		recover_damaged(c, node, w);
+		return;
+	}
+	cluster_step(c, node, &ev);
+	ev.type = ENG_EV_RECOVER_RECORD;
+	cluster_step(c, node, &ev);
+}
+
+static void
 node_start(struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 {
 	struct cluster_node *n = &c->nodes[node];
@@ -65,11 +99,7 @@ node_start(struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 			&(struct eng_event){ .type = ENG_EV_RECOVER_HARD, .hard.bytes = n->hard });
 	cluster_recover_snapshot(c, node);
 	for (uint32_t i = 0; i < n->durable_count; i++) {
-		struct eng_event ev = { .type = ENG_EV_RECOVER_COMMIT,
-			.record = { n->durable[i].tag, n->durable[i].value, n->durable[i].bytes } };
-		cluster_step(c, node, &ev);
-		ev.type = ENG_EV_RECOVER_RECORD;
-		cluster_step(c, node, &ev);
+		recover_write(c, node, &n->durable[i]);
 	}
 	cluster_step(c, node, &(struct eng_event){ .type = ENG_EV_START, .now_ns = c->now_ns });
 }
@@ -330,7 +360,8 @@ take_reads(struct cluster *c, uint16_t node)
 		for (uint32_t j = n->durable_count; j-- > 0;) {
 			struct eng_record record;
 			eng_record_decode(n->durable[j].tag, &record);
-			if (record.slot.n != reads[i].slot.n)
+			if (record.slot.n != reads[i].slot.n || record.kind == ENG_RECORD_FAULTY ||
+				n->durable[j].damage != CLUSTER_WHOLE)
 				continue;
 			cluster_step(c, node,
 				&(struct eng_event){ .type = ENG_EV_VALUE,
@@ -467,6 +498,23 @@ cluster_restart(struct cluster *c, uint16_t node)
 {
 	decree_assert(!c->nodes[node].up);
 	node_start(c, node, 0, 0);
+}
+
+bool
+cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	decree_assert(!n->up);
+	for (uint32_t i = n->durable_count; i-- > 0;) {
+		struct eng_record record;
+		if (eng_record_decode(n->durable[i].tag, &record) != 0 ||
+			record.kind == ENG_RECORD_FAULTY || record.slot.n != slot.n)
+			continue;
+		n->durable[i].damage = how;
+		return true;
+	}
+	return false;
 }
 
 void

@@ -21,12 +21,20 @@
 #define CLUSTER_SLOT_BYTES 200
 #define CLUSTER_FLIGHT_MAX 20000
 
+enum cluster_damage { /* what recovery still knows of a damaged record */
+	CLUSTER_WHOLE = 0,
+	CLUSTER_DAMAGE_ID,      /* slot, ballot, digest */
+	CLUSTER_DAMAGE_UNKNOWN, /* slot */
+	CLUSTER_DAMAGE_LOST,    /* that there was one */
+};
+
 struct cluster_write {
 	uint64_t seq;
 	enum eng_persist_kind kind;
 	uint8_t tag[ENG_RECORD_TAG_BYTES];
 	uint8_t value[CLUSTER_SLOT_BYTES];
 	uint32_t bytes;
+	enum cluster_damage damage;
 };
 
 #define CLUSTER_SNAPSHOT_MAX 3
@@ -152,6 +160,9 @@ void cluster_restore(struct cluster *c, uint16_t node, const struct cluster_snap
 void cluster_crash(struct cluster *c, uint16_t node);
 /** Recover from what was durable. */
 void cluster_restart(struct cluster *c, uint16_t node);
+/** Damage the newest record of a slot on the disk of a node that is down. @return false if there is none */
+bool
+cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
 /** A fresh disk under the old id. */
 void cluster_wipe(struct cluster *c, uint16_t node);
 

@@ -499,6 +499,21 @@ do_restart(struct story *s, const struct words *w)
 	return true;
 }
 
+/* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery will see it. */
+static bool
+do_damage(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+	const char *how = w->count > 3 ? w->at[3] : "id";
+	enum cluster_damage damage = strcmp(how, "unknown") == 0 ? CLUSTER_DAMAGE_UNKNOWN
+				     : strcmp(how, "lost") == 0  ? CLUSTER_DAMAGE_LOST
+								 : CLUSTER_DAMAGE_ID;
+
+	return node != 0 && !s->cluster->nodes[node].up &&
+	       cluster_damage(s->cluster, node,
+		       (struct decree_slot){ strtoull(w->at[2], NULL, 10) }, damage);
+}
+
 static bool
 do_wipe(struct story *s, const struct words *w)
 {
@@ -806,6 +821,7 @@ static const struct {
 	{ "crash", 2, 2, do_crash },
 	{ "restart", 2, 2, do_restart },
 	{ "wipe", 2, 2, do_wipe },
+	{ "damage", 3, 4, do_damage },
 	{ "transfer", 3, 3, do_transfer },
 	{ "corrupt", 2, 2, do_corrupt },
 	{ "cut-mark", 2, 2, do_cut_mark },

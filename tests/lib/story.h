@@ -33,6 +33,8 @@
  *   corrupt N                    the state of a node's machine is damaged
  *   cut-mark N                   node N is asked to propose where snapshots are cut
  *   transfer N TO                node N is asked to hand its leadership to node TO
+ *   damage N SLOT [HOW]          the newest record of a slot at a node that is down: HOW = id (its ballot is
+ *                                known), unknown, lost (not even its slot is known)
  *   logfull N   logroom N        the log of a node has no room, has room
  *   cut-snapshot N               of what this node applied; its file is durable, the pointer is on its way
  *   trim N SLOT                  records of slots below SLOT leave this node's log

@@ -212,16 +212,22 @@ promise_line(
 	for (uint64_t slot = m->promise.first.n; slot < m->promise.after.n; slot++) {
 		struct eng_promise_entry e =
 			eng_replica_promise_entry(r, (struct decree_slot){ slot });
-		if (e.state == ENG_ENTRY_NONE)
+		if (e.state == ENG_ENTRY_FAULTY_UNKNOWN)
+			at += (size_t)snprintf(text + at, sizeof(text) - at, " %lu=damaged", slot);
+		else if (e.state == ENG_ENTRY_FAULTY_ID)
+			at += (size_t)snprintf(text + at, sizeof(text) - at,
+				" %lu=damaged (%s at %s)", slot, digest_text(s, e.digest),
+				ballot_text(e.vballot));
+		else if (e.state == ENG_ENTRY_NONE)
 			at += (size_t)snprintf(text + at, sizeof(text) - at, " %lu=none", slot);
 		else
 			at += (size_t)snprintf(text + at, sizeof(text) - at, " %lu=%s at %s%s",
 				slot, digest_text(s, e.digest), ballot_text(e.vballot),
 				e.state == ENG_ENTRY_DECIDED ? " decided" : "");
 	}
-	story_line(s, "%s from=%lu commit=%lu last=%lu [%lu,%lu)%s", head, m->promise.from.n,
-		m->promise.commit.n, m->promise.last.n, m->promise.first.n, m->promise.after.n,
-		text);
+	story_line(s, "%s from=%lu commit=%lu last=%lu%s [%lu,%lu)%s", head, m->promise.from.n,
+		m->promise.commit.n, m->promise.last.n, m->promise.doubtful ? " in doubt" : "",
+		m->promise.first.n, m->promise.after.n, text);
 }
 
 static void
@@ -333,7 +339,8 @@ on_write(struct cluster *c, uint16_t node, const struct cluster_write *w)
 		int rc = eng_hard_decode(w->tag, &hard);
 		decree_assert(rc == 0);
 		if (hard.snapshot.n == 0)
-			story_line(s, "%u writes promised=%s", node, ballot_text(hard.promised));
+			story_line(s, "%u writes promised=%s%s", node, ballot_text(hard.promised),
+				hard.doubt ? " in doubt" : "");
 		else
 			story_line(s, "%u writes promised=%s snapshot=%lu", node,
 				ballot_text(hard.promised), hard.snapshot.n);
@@ -341,6 +348,12 @@ on_write(struct cluster *c, uint16_t node, const struct cluster_write *w)
 	}
 	int rc = eng_record_decode(w->tag, &record);
 	decree_assert(rc == 0);
+	if (record.kind == ENG_RECORD_FAULTY) {
+		story_line(s, "%u writes %lu=damaged%s%s", node, record.slot.n,
+			record.vballot.n == 0 ? "" : " at ",
+			record.vballot.n == 0 ? "" : ballot_text(record.vballot));
+		return;
+	}
 	story_line(s, "%u writes %lu=%s at %s%s", node, record.slot.n,
 		value_note(s, w->value, w->bytes), ballot_text(record.vballot),
 		record.kind == ENG_RECORD_DECIDED ? " decided" : "");

@@ -305,7 +305,7 @@ test_a_promise_carries_the_entries_of_its_range(void **state)
 		assert_int_equal(e.vballot.n != 0, slot < 3);
 	}
 	/* A state that does not exist yet is refused. */
-	store_u32(frame + ENG_MSG_HEADER_BYTES + 7 * 8 + 28, 3);
+	store_u32(frame + ENG_MSG_HEADER_BYTES + 7 * 8 + 28, 5);
 	assert_int_not_equal(decode_copy(frame, bytes), 0);
 	cluster_destroy(c);
 }

@@ -29,6 +29,7 @@ struct truth {
 	struct decree_digest chosen[SLOT_MAX]; /* by slot; lo = 0: nobody applied it yet */
 	uint64_t chosen_last;
 	uint64_t random;
+	uint16_t rotten; /* this node's disk may lose records; 0 = nobody's */
 	struct {
 		uint8_t token[16];
 		struct decree_session session;
@@ -139,6 +140,25 @@ work(struct cluster *c, struct truth *t)
 	cluster_submit(c, leader, t->sessions[i].session, seq, body, bytes);
 }
 
+/* One node's disk may lose records while it is down, newest ones above all: all others keep their copies, so every
+ * value survives. */
+static void
+rot(struct cluster *c, struct truth *t, uint16_t node)
+{
+	if (node != t->rotten || c->node_count < 3)
+		return;
+	for (uint64_t count = draw(t, 4); count > 0; count--) {
+		uint64_t back = draw(t, draw(t, 4) == 0 ? 60 : 6);
+		uint64_t slot = t->chosen_last + 4 > back ? t->chosen_last + 4 - back : 1;
+		uint64_t how = draw(t, 20);
+
+		(void)cluster_damage(c, node, (struct decree_slot){ slot },
+			how == 0  ? CLUSTER_DAMAGE_LOST
+			: how < 7 ? CLUSTER_DAMAGE_UNKNOWN
+				  : CLUSTER_DAMAGE_ID); /* or there is none: as well */
+	}
+}
+
 static void
 walk_step(struct cluster *c, struct truth *t, uint32_t loss)
 {
@@ -167,6 +187,7 @@ walk_step(struct cluster *c, struct truth *t, uint32_t loss)
 	} else if (dice < 994 && c->nodes[node].up && t->chosen_last > 2) {
 		cluster_crash(c, node);
 	} else if (!c->nodes[node].up) {
+		rot(c, t, node);
 		cluster_restart(c, node);
 	}
 	if (c->flight_count > 500)
@@ -205,6 +226,7 @@ walk(uint64_t seed)
 	t->random = seed * 77777 + 1;
 	struct cluster *c = cluster_create_audited(sizes[seed % 8], 0, 0, 8, seed);
 	uint32_t loss = (uint32_t)draw(t, 3) * 12;
+	t->rotten = (uint16_t)(draw(t, 2) * (1 + draw(t, c->node_count)));
 	c->context = t;
 	c->on_apply = on_apply;
 	c->on_command = on_command;
