@@ -171,7 +171,7 @@ land(struct submit *s, const struct decree_completion *c, uint64_t now)
 			write_ack(s, flight, c->seq);
 	} else {
 		s->refused += c->outcome == DECREE_REFUSED;
-		s->unknown += c->outcome == DECREE_UNKNOWN;
+		s->unknown += c->outcome == DECREE_UNKNOWN || c->outcome == DECREE_EVICTED;
 	}
 	flight->next_free = s->free;
 	s->free = flight;

@@ -404,15 +404,16 @@ complete(struct pipeline *p, uint64_t number, enum decree_outcome outcome, uint1
 		p->waiting_since_ns = 0;
 }
 
-/* The session is gone: nothing of it may be repeated under another. The next one has a token of its own. */
+/* The session is gone: nothing of it may be repeated under another. The next one has a token of its own.
+ * @param fate  of what was sent: it may have been executed */
 static void
-abandon_session(struct pipeline *p)
+abandon_session(struct pipeline *p, enum decree_outcome fate)
 {
 	uint64_t sent = p->sent;
 
 	for (uint64_t number = p->answered; number < p->accepted; number++)
 		if (!entry_of(p, number)->is_answered)
-			complete(p, number, number < sent ? DECREE_UNKNOWN : DECREE_REFUSED, 0, 0);
+			complete(p, number, number < sent ? fate : DECREE_REFUSED, 0, 0);
 	decree_assert(p->answered == p->accepted);
 	p->sent = p->accepted;
 	p->session_first = p->accepted;
@@ -470,8 +471,9 @@ on_reply(struct pipeline *p, uint64_t now_ns, const struct client_reply *reply)
 	if (reply->kind == CLIENT_REPLY_TABLE_FULL) {
 		if (p->session.n == 0 &&
 			memcmp(reply->token, p->config.token, DECREE_UUID_BYTES) == 0) {
-			/* No row is ever given back yet: say so instead of asking for ever. */
-			abandon_session(p);
+			/* Nobody was idle for long enough to give way: say so instead of asking for ever.
+			 * Nothing was sent yet. */
+			abandon_session(p, DECREE_UNKNOWN);
 			p->is_register_sent = false;
 			hold_back(p, now_ns, PAUSE_NS_MAX);
 		}
@@ -485,9 +487,10 @@ on_reply(struct pipeline *p, uint64_t now_ns, const struct client_reply *reply)
 	case CLIENT_REPLY_APPLIED: on_applied(p, now_ns, number, DECREE_APPLIED, reply); break;
 	case CLIENT_REPLY_STALE: on_applied(p, now_ns, number, DECREE_UNKNOWN, reply); break;
 	case CLIENT_REPLY_GAP: on_gap(p, now_ns, reply->result); break;
+	case CLIENT_REPLY_EVICTED: abandon_session(p, DECREE_EVICTED); break;
 	default:
 		/* No session; or a command that this session can never execute, and so nothing after it. */
-		abandon_session(p);
+		abandon_session(p, DECREE_UNKNOWN);
 		break;
 	}
 }

@@ -17,7 +17,8 @@
  *  - REDIRECT to a leader: it becomes the target and everything unanswered goes there at once.
  *  - REDIRECT without one, BUSY and the like: the same after a pause; without a leader, from another node.
  *  - GAP: a frame was lost on the way. Sending resumes from the first seq that the leader misses.
- *  - The session is gone: what was sent is unknown, what was not is refused, and a new one is registered.
+ *  - The session is gone: what was sent is unknown (evicted, if it gave way to another), what was not is
+ *    refused, and the next command registers a new one.
  *
  * Threads:  one.  Memory: taken in pipeline_open() only.
  * Units:    nanoseconds of any monotonic clock, the caller's.

@@ -288,10 +288,12 @@ audit_flush(struct eng_replica *r, struct eng_effects *fx)
 
 	if (!is_mark_due(r))
 		return;
+	/* A cut that has no anchor yet goes first: whoever fetches its snapshot checks it by the log. */
+	const struct decree_digest *cut = a->cut.n > a->anchored.n ? own_find(r, a->cut) : NULL;
 	struct eng_mark mark = {
 		.is_cut = a->cut_wanted,
-		.anchor = a->own[a->own_last].slot,
-		.digest = a->own[a->own_last].digest,
+		.anchor = cut != NULL ? a->cut : a->own[a->own_last].slot,
+		.digest = cut != NULL ? *cut : a->own[a->own_last].digest,
 	};
 	if (!leader_propose_mark(r, &mark, fx))
 		return; /* a train is open, or the window is full: the next flush tries again */

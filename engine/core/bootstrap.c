@@ -24,6 +24,7 @@ bootstrap_value(const struct eng_replica *r, uint8_t *value)
 		.session_count = r->cfg.session_count,
 		.session_window = r->cfg.session_window,
 		.digest_slots = r->cfg.digest_slots,
+		.session_idle_slots = r->cfg.session_idle_slots,
 		.member_count = r->cfg.member_count,
 	};
 
@@ -44,7 +45,8 @@ constants_match(const struct eng_config *c, const struct eng_membership *m)
 		m->slot_bytes != c->slot_bytes || m->alpha != c->alpha ||
 		m->command_bytes_max != c->command_bytes_max ||
 		m->session_count != c->session_count || m->session_window != c->session_window ||
-		m->digest_slots != c->digest_slots)
+		m->digest_slots != c->digest_slots ||
+		m->session_idle_slots != c->session_idle_slots)
 		return false;
 	for (uint32_t i = 0; i < m->member_count; i++)
 		if (m->members[i].node_id != c->members[i].node_id)

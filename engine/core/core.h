@@ -69,6 +69,8 @@ struct eng_config {
 	uint32_t session_count;     /* rows of the session table; a cluster constant */
 	uint32_t
 		session_window; /* replies kept per session, power of two >= 1,024; a cluster constant */
+	uint32_t session_idle_slots; /* unused for so long, a session may give way to a new one; a
+					cluster constant */
 	uint32_t digest_slots; /* states are compared this often, 0 = never; a cluster constant */
 	uint64_t heartbeat_ns;
 	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
@@ -82,10 +84,10 @@ enum eng_event_type {
 	ENG_EV_RECOVER_SNAPSHOT, /* before the first record: the state machine stands where the
 				    hard state's snapshot pointer points */
 	ENG_EV_RECOVER_COMMIT, /* before START: the record that follows, for its commit hint alone */
-	ENG_EV_RECOVER_RECORD, /* before START: each record of this group, in log order */
+	ENG_EV_RECOVER_RECORD,    /* before START: each record of this group, in log order */
 	ENG_EV_RECOVER_FAULTY_ID, /* in the place of a record that cannot be read: what it was */
 	ENG_EV_RECOVER_FAULTY_UNKNOWN, /* the same, where only its slots are known, or not even they */
-	ENG_EV_START,          /* everything found on disk has been handed over */
+	ENG_EV_START,                  /* everything found on disk has been handed over */
 	ENG_EV_TICK,
 	ENG_EV_RECV,
 	ENG_EV_PERSISTED,
@@ -102,7 +104,7 @@ enum eng_event_type {
 	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
 };
 
-/* One command on its way into a slot. session 0 registers: the body is a 16-byte client token. */
+/* One command on its way into a slot. session 0 registers: the body is eng_registration_encode()'s. */
 struct eng_command {
 	struct decree_session session;
 	uint64_t seq;
@@ -117,8 +119,9 @@ enum eng_submit_status {
 	ENG_SUBMIT_GAP = 3, /* an earlier command of this session is missing: send that first */
 	ENG_SUBMIT_DUPLICATE =
 		4, /* on its way already, or executed: the reply is or will be in the session */
-	ENG_SUBMIT_NO_SESSION = 5, /* not registered (or evicted) */
+	ENG_SUBMIT_NO_SESSION = 5, /* never registered */
 	ENG_SUBMIT_TOO_LARGE = 6,  /* over command_bytes_max */
+	ENG_SUBMIT_EVICTED = 7,    /* its session gave way to another one */
 };
 
 enum eng_transfer_result {

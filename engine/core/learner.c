@@ -256,9 +256,8 @@ on_value(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 {
 	struct eng_record record;
 
-	if (eng_record_decode(ev->value.tag, &record) != 0 ||
-		record.kind == ENG_RECORD_FAULTY || record.slot.n > r->chosen.n ||
-		record.bytes != ev->value.bytes)
+	if (eng_record_decode(ev->value.tag, &record) != 0 || record.kind == ENG_RECORD_FAULTY ||
+		record.slot.n > r->chosen.n || record.bytes != ev->value.bytes)
 		return;
 	struct eng_msg *m = reply_add(r, ev->value.requester, record.slot, ENG_ENTRY_DECIDED, fx);
 	m->query_reply.vballot = record.vballot;

@@ -11,7 +11,7 @@
 enum eng_record_kind {
 	ENG_RECORD_ACCEPTED = 1, /* (slot, ballot, value) was accepted */
 	ENG_RECORD_DECIDED = 2,  /* value was learned as decided; it outweighs every accepted one */
-	ENG_RECORD_FAULTY = 3,   /* a record of this slot is damaged: ballot (0 = unknown), digest */
+	ENG_RECORD_FAULTY = 3, /* a record of this slot is damaged: ballot (0 = unknown), digest */
 };
 
 struct eng_record {

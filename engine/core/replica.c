@@ -670,6 +670,7 @@ eng_submit_status_name(enum eng_submit_status status)
 	case ENG_SUBMIT_DUPLICATE: return "duplicate";
 	case ENG_SUBMIT_NO_SESSION: return "no-session";
 	case ENG_SUBMIT_TOO_LARGE: return "too-large";
+	case ENG_SUBMIT_EVICTED: return "evicted";
 	}
 	return "?";
 }

@@ -465,8 +465,7 @@ is_sound(const struct eng_replica *r, const struct entry *e)
 }
 /** The copy is replaced: by a decision, an Accept, or what was lost. */
 void damage_clear(struct eng_replica *r, struct decree_slot slot);
-struct eng_promise_entry
-damage_promise_entry(const struct eng_replica *r, struct decree_slot slot);
+struct eng_promise_entry damage_promise_entry(const struct eng_replica *r, struct decree_slot slot);
 void on_recover_faulty_id(struct eng_replica *r, const struct eng_event *ev);
 void on_recover_faulty_unknown(struct eng_replica *r, const struct eng_event *ev);
 /** A mark that an earlier life wrote. */

@@ -57,6 +57,7 @@ eng_sessions_init(void *memory, const struct eng_config *config)
 		.window = config->session_window,
 		.bucket_mask = bucket_count(config->session_count) - 1,
 		.command_bytes_max = config->command_bytes_max,
+		.idle_slots = config->session_idle_slots,
 	};
 	s->rows = (struct row *)at;
 	at += align64(config->session_count * sizeof(struct row));
@@ -82,8 +83,8 @@ eng_commands_per_slot_max(const struct eng_config *config)
 	return (config->slot_bytes - ENG_VALUE_HEADER_BYTES) / ENG_COMMAND_HEADER_BYTES + 1;
 }
 
-static uint32_t
-bucket_of(const struct eng_sessions *s, struct decree_session session)
+uint32_t
+session_bucket(const struct eng_sessions *s, struct decree_session session)
 {
 	return (uint32_t)((session.n * 0x9e3779b97f4a7c15ull) >> 32) & s->bucket_mask;
 }
@@ -91,7 +92,8 @@ bucket_of(const struct eng_sessions *s, struct decree_session session)
 int32_t
 eng_session_row(const struct eng_sessions *s, struct decree_session session)
 {
-	for (uint32_t b = bucket_of(s, session); s->buckets[b] != 0; b = (b + 1) & s->bucket_mask)
+	for (uint32_t b = session_bucket(s, session); s->buckets[b] != 0;
+		b = (b + 1) & s->bucket_mask)
 		if (s->rows[s->buckets[b] - 1].session.n == session.n)
 			return s->buckets[b] - 1;
 	return -1;
@@ -131,40 +133,67 @@ eng_session_last(const struct eng_sessions *s, struct decree_session session)
 void
 session_index(struct eng_sessions *s, uint32_t row)
 {
-	uint32_t b = bucket_of(s, s->rows[row].session);
+	uint32_t b = session_bucket(s, s->rows[row].session);
 
 	while (s->buckets[b] != 0)
 		b = (b + 1) & s->bucket_mask;
 	s->buckets[b] = (uint16_t)(row + 1);
 }
 
+static void
+register_row(struct eng_sessions *s, uint32_t row, const struct eng_registration *r, bool is_live,
+	struct eng_applied *a)
+{
+	session_touch(s, row);
+	memset(reply_of(s, (int32_t)row, 0), 0, s->window * sizeof(struct reply));
+	struct row *w = &s->rows[row];
+	*w = (struct row){
+		.session = { s->applied.n << 16 | a->index },
+		.used = s->applied.n,
+		.node_id = is_live ? r->node_id : 0,
+		.place = r->place,
+		.opened = r->opened,
+		.boot_count = r->boot_count,
+	};
+	memcpy(w->token, r->token, DECREE_UUID_BYTES);
+	session_index(s, row);
+	digest_add_row(s, row);
+	a->session = w->session;
+	a->has_new_row = true;
+}
+
 /* Same token, same session: a client that lost the answer simply registers again. */
 static void
 apply_register(struct eng_sessions *s, struct eng_applied *a)
 {
-	if (a->bytes != DECREE_UUID_BYTES) {
+	struct eng_registration r;
+
+	if (!eng_is_registration(a->bytes)) {
 		a->verdict = ENG_MISMATCH;
 		return;
 	}
-	int32_t row = row_of_token(s, a->body);
+	eng_registration_decode(a->body, a->bytes, &r);
+	int32_t row = row_of_token(s, r.token);
 	if (row >= 0) {
-		a->verdict = ENG_REGISTERED;
 		a->session = s->rows[row].session;
+		a->verdict = ENG_REGISTERED;
 		return;
 	}
-	if (s->row_count == s->row_count_max) {
+	bool is_live = r.node_id != 0 && session_gateway_begin(s, &r);
+	row = session_acquire_row(s);
+	if (row < 0) {
 		a->verdict = ENG_TABLE_FULL;
 		return;
 	}
-	row = (int32_t)s->row_count++;
-	session_touch(s, (uint32_t)row);
-	struct row *w = &s->rows[row];
-	*w = (struct row){ .session = { s->applied.n << 16 | a->index } };
-	memcpy(w->token, a->body, DECREE_UUID_BYTES);
-	session_index(s, (uint32_t)row);
-	digest_add_row(s, (uint32_t)row);
+	register_row(s, (uint32_t)row, &r, is_live, a);
 	a->verdict = ENG_REGISTERED;
-	a->session = w->session;
+}
+
+/* A number that names a slot of the past was a session once, and is none any more. */
+static bool
+was_session(const struct eng_sessions *s, struct decree_session session)
+{
+	return session.n >> 16 != 0 && session.n >> 16 <= s->applied.n;
 }
 
 /* protocol 7.5: execute iff seq == last + 1. */
@@ -175,7 +204,7 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 	uint32_t digest = (uint32_t)base_digest(a->body, a->bytes).lo;
 
 	if (row < 0) {
-		a->verdict = ENG_NO_SESSION;
+		a->verdict = was_session(s, a->session) ? ENG_EVICTED : ENG_NO_SESSION;
 		return;
 	}
 	struct row *w = &s->rows[row];
@@ -187,6 +216,8 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 	if (a->seq == w->last + 1) {
 		session_touch(s, (uint32_t)row);
 		digest_execute(s, (uint32_t)row, reply);
+		w->pending += 1u - (reply->state == REPLY_PENDING);
+		w->used = s->applied.n;
 		w->last = a->seq;
 		if (w->admitted < w->last)
 			w->admitted = w->last;
@@ -318,6 +349,7 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 	reply->state = REPLY_DONE;
 	reply->status = status;
 	reply->result = result;
+	s->rows[row].pending--;
 	digest_answer(s, (uint32_t)row, seq, reply);
 }
 
@@ -328,7 +360,7 @@ eng_session_lookup(const struct eng_sessions *s, struct decree_session session, 
 	int32_t row = eng_session_row(s, session);
 
 	if (row < 0)
-		return ENG_NO_SESSION;
+		return was_session(s, session) ? ENG_EVICTED : ENG_NO_SESSION;
 	if (seq > s->rows[row].last)
 		return ENG_GAP;
 	if (seq == 0 || s->rows[row].last - seq >= s->window)
@@ -349,7 +381,7 @@ eng_session_may_admit(const struct eng_sessions *s, struct decree_session sessio
 	int32_t row = eng_session_row(s, session);
 
 	if (row < 0)
-		return ENG_SUBMIT_NO_SESSION;
+		return was_session(s, session) ? ENG_SUBMIT_EVICTED : ENG_SUBMIT_NO_SESSION;
 	if (seq <= s->rows[row].admitted)
 		return ENG_SUBMIT_DUPLICATE;
 	return seq > s->rows[row].admitted + 1 ? ENG_SUBMIT_GAP : ENG_SUBMIT_OK;

@@ -7,6 +7,10 @@
  * slots. A command is executed if and only if its seq is the session's last + 1; the last
  * `session_window` replies are kept, so that a repeated command gets its first answer.
  *
+ * A table that is full lets a new session take the place of the one that was used last longest ago, if that
+ * was session_idle_slots slots ago or more, no answer of it is outstanding, and it is no live gateway's.
+ * What an evicted session did is never executed again: its number is not used twice.
+ *
  * Commands larger than a slot arrive as a train of fragments in consecutive slots; the train is put
  * together here and executed with its last fragment.
  *
@@ -24,9 +28,10 @@ enum eng_verdict {
 	ENG_GAP = 4,        /* an earlier one is missing; nothing happened */
 	ENG_STALE = 5,      /* older than the kept replies; nothing happened */
 	ENG_MISMATCH = 6,   /* this seq was used with another body; nothing happened */
-	ENG_NO_SESSION = 7, /* nothing happened */
+	ENG_NO_SESSION = 7, /* never registered; nothing happened */
 	ENG_REGISTERED = 8, /* a session was opened, or found by its token: `session` */
 	ENG_TABLE_FULL = 9, /* registration refused */
+	ENG_EVICTED = 10,   /* the session gave way to another one; nothing happened */
 };
 
 struct eng_applied {
@@ -39,7 +44,33 @@ struct eng_applied {
 	uint32_t index;  /* of the command in its slot */
 	uint16_t status; /* REPLAYED: the stored answer */
 	uint64_t result;
+	bool has_new_row; /* REGISTERED: the row was another session's until now, or nobody's */
 };
+
+#define ENG_REGISTRATION_CLIENT_BYTES  16u
+#define ENG_REGISTRATION_GATEWAY_BYTES 32u
+
+/* Who wants a session: the body of a command of session 0. A gateway's session is kept while its node lives:
+ * until that node registers one of a later start, or a later one for the same place. */
+struct eng_registration {
+	uint8_t token[DECREE_UUID_BYTES];
+	uint16_t node_id; /* 0: a client; the rest is 0 then */
+	uint16_t place;   /* of the gateway in its node */
+	uint32_t opened;  /* grows with each gateway that the node opens in this life */
+	uint64_t boot_count;
+};
+
+static inline bool
+eng_is_registration(uint32_t bytes)
+{
+	return bytes == ENG_REGISTRATION_CLIENT_BYTES || bytes == ENG_REGISTRATION_GATEWAY_BYTES;
+}
+
+/** @param ret_body  [ENG_REGISTRATION_GATEWAY_BYTES]  @return bytes of the body */
+uint32_t eng_registration_encode(const struct eng_registration *r, uint8_t *ret_body);
+/** @param bytes  one of the two lengths; any content decodes */
+void eng_registration_decode(
+	const uint8_t *body, uint32_t bytes, struct eng_registration *ret_registration);
 
 size_t eng_sessions_bytes(const struct eng_config *config);
 struct eng_sessions *eng_sessions_init(void *memory, const struct eng_config *config);
@@ -60,7 +91,7 @@ uint32_t eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, con
 void eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result);
 
-/** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION; GAP if it is not
+/** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION, EVICTED; GAP if it is not
  * executed yet. @param body_digest  of the whole body */
 enum eng_verdict eng_session_lookup(const struct eng_sessions *s, struct decree_session session,
 	uint64_t seq, struct decree_digest body_digest, uint16_t *ret_status, uint64_t *ret_result);
@@ -90,6 +121,8 @@ void eng_sessions_admit_reset(struct eng_sessions *s);
 int32_t eng_session_row(const struct eng_sessions *s, struct decree_session session);
 
 uint32_t eng_session_count(const struct eng_sessions *s);
+/** Sessions that gave way to others, since the first slot or the snapshot that this table began with. */
+uint64_t eng_session_evicted_count(const struct eng_sessions *s);
 
 /** Digest of the whole table, kept up to date command by command: O(1). */
 struct decree_digest eng_sessions_digest(const struct eng_sessions *s);

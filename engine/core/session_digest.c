@@ -66,7 +66,34 @@ reply_term(const struct row *w, uint64_t seq, const struct reply *reply)
 		.hi = fold(b ^ seq, a ^ 0xeb44accab455d165ull) };
 }
 
+/* A row with its kept replies. */
+static void
+sum_add_row(const struct eng_sessions *s, uint32_t row, struct decree_digest *sum)
+{
+	const struct row *w = &s->rows[row];
+	uint64_t first = w->last > s->window ? w->last - s->window + 1 : 1;
+	__uint128_t key = (__uint128_t)w->key.hi << 64 | w->key.lo;
+
+	key *= w->last + 1;
+	sum_add(sum, (struct decree_digest){ (uint64_t)key, (uint64_t)(key >> 64) });
+	for (uint64_t seq = first; seq <= w->last; seq++) {
+		const struct reply *reply = reply_of(s, (int32_t)row, seq);
+
+		if (reply->state == REPLY_DONE)
+			sum_add(sum, reply_term(w, seq, reply));
+	}
+}
+
 /* ---- changes ---- */
+
+void
+digest_drop_row(struct eng_sessions *s, uint32_t row)
+{
+	struct decree_digest terms = { 0, 0 };
+
+	sum_add_row(s, row, &terms);
+	sum_take(&s->sum, terms);
+}
 
 void
 digest_add_row(struct eng_sessions *s, uint32_t row)
@@ -92,23 +119,6 @@ digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const struct r
 }
 
 /* ---- the whole ---- */
-
-static void
-sum_add_row(const struct eng_sessions *s, uint32_t row, struct decree_digest *sum)
-{
-	const struct row *w = &s->rows[row];
-	uint64_t first = w->last > s->window ? w->last - s->window + 1 : 1;
-	__uint128_t key = (__uint128_t)w->key.hi << 64 | w->key.lo;
-
-	key *= w->last + 1;
-	sum_add(sum, (struct decree_digest){ (uint64_t)key, (uint64_t)(key >> 64) });
-	for (uint64_t seq = first; seq <= w->last; seq++) {
-		const struct reply *reply = reply_of(s, (int32_t)row, seq);
-
-		if (reply->state == REPLY_DONE)
-			sum_add(sum, reply_term(w, seq, reply));
-	}
-}
 
 struct decree_digest
 eng_sessions_digest_anew(const struct eng_sessions *s)

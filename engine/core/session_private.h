@@ -31,6 +31,12 @@ struct row {
 	uint64_t admitted; /* leader's hint: last seq on its way, >= last */
 	uint8_t token[DECREE_UUID_BYTES];
 	struct decree_digest key; /* of session and token, for the table's digest */
+	uint64_t used;            /* slot of its registration or of its newest executed command */
+	uint32_t pending;         /* replies in the ring that wait for their answer */
+	uint16_t node_id;         /* a live gateway's: of its node; else 0 */
+	uint16_t place;
+	uint32_t opened;
+	uint64_t boot_count;
 };
 
 /* The train that is being put together (7.5a). Any slot that is not its next part closes it. */
@@ -48,7 +54,17 @@ void session_save(struct eng_sessions *s, uint32_t row);
 /** Enter a row under its session's number. */
 void session_index(struct eng_sessions *s, uint32_t row);
 
+uint32_t session_bucket(const struct eng_sessions *s, struct decree_session session);
+
+/* session_evict.c */
+/** A row for a new session: an unused one, or one that is taken from its session. @return -1: none */
+int32_t session_acquire_row(struct eng_sessions *s);
+/** Sessions of a node's earlier gateways are its no more. @return false if this one is itself an earlier one */
+bool session_gateway_begin(struct eng_sessions *s, const struct eng_registration *g);
+
 /* ---- session_digest.c: each before or after the change that it speaks of ---- */
+/** Before: a row is given back. */
+void digest_drop_row(struct eng_sessions *s, uint32_t row);
 /** After: a row was registered. */
 void digest_add_row(struct eng_sessions *s, uint32_t row);
 /** Before: `last` goes up by one, and the next command takes the place of @p old. */
@@ -59,7 +75,9 @@ void digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const str
 void digest_restore(struct eng_sessions *s);
 
 struct eng_sessions {
-	uint32_t row_count; /* rows in use; none is ever given back yet */
+	uint32_t row_count; /* rows in use; one that is given back goes to another at once */
+	uint32_t idle_slots;
+	uint64_t evicted_count;
 	uint32_t row_count_max;
 	uint32_t window;      /* power of two */
 	uint32_t bucket_mask; /* buckets - 1 */

@@ -105,6 +105,11 @@ eng_sessions_cut_next(struct eng_sessions *s, uint8_t *ret_piece)
 	store_u64(ret_piece + 16, w->last);
 	memcpy(ret_piece + 24, w->token, DECREE_UUID_BYTES);
 	store_u64(ret_piece + 40, first);
+	store_u64(ret_piece + 48, w->used);
+	store_u64(ret_piece + 56, w->boot_count);
+	store_u16(ret_piece + 64, w->node_id);
+	store_u16(ret_piece + 66, w->place);
+	store_u32(ret_piece + 68, w->opened);
 	put_replies(ret_piece + ENG_SESSIONS_PIECE_HEADER_BYTES, s,
 		replies + (size_t)row * s->window, first, count);
 	s->cut.reply_next = first + count;
@@ -136,10 +141,19 @@ eng_sessions_restore_begin(struct eng_sessions *s, const struct eng_snapshot *sn
 static bool
 begin_row(struct eng_sessions *s, uint32_t row, const uint8_t *piece)
 {
-	struct row w = { .session = { load_u64(piece + 8) }, .last = load_u64(piece + 16) };
+	struct row w = {
+		.session = { load_u64(piece + 8) },
+		.last = load_u64(piece + 16),
+		.used = load_u64(piece + 48),
+		.boot_count = load_u64(piece + 56),
+		.node_id = load_u16(piece + 64),
+		.place = load_u16(piece + 66),
+		.opened = load_u32(piece + 68),
+	};
 
 	if (row != s->row_count || row >= s->row_count_max || w.session.n == 0 ||
-		w.last >= UINT64_MAX - s->window || eng_session_row(s, w.session) >= 0)
+		w.last >= UINT64_MAX - s->window || w.used > s->applied.n ||
+		eng_session_row(s, w.session) >= 0)
 		return false;
 	w.admitted = w.last;
 	memcpy(w.token, piece + 24, DECREE_UUID_BYTES);
@@ -155,7 +169,10 @@ static bool
 is_same_row(const struct row *w, const uint8_t *piece)
 {
 	return w->session.n == load_u64(piece + 8) && w->last == load_u64(piece + 16) &&
-	       memcmp(w->token, piece + 24, DECREE_UUID_BYTES) == 0;
+	       memcmp(w->token, piece + 24, DECREE_UUID_BYTES) == 0 &&
+	       w->used == load_u64(piece + 48) && w->boot_count == load_u64(piece + 56) &&
+	       w->node_id == load_u16(piece + 64) && w->place == load_u16(piece + 66) &&
+	       w->opened == load_u32(piece + 68);
 }
 
 static bool
@@ -169,6 +186,7 @@ get_reply(struct eng_sessions *s, uint32_t row, uint64_t seq, const uint8_t *at)
 		.status = load_u16(at + 12),
 		.state = at[14],
 	};
+	s->rows[row].pending += at[14] == REPLY_PENDING;
 	return true;
 }
 

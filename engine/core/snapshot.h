@@ -17,7 +17,12 @@
  *       16     8  last executed seq
  *       24    16  token
  *       40     8  seq of the first reply in this piece
- *       48    16  per reply: result 8, digest of the body 4, status 2, state 1 (1 pending, 2 done), zero 1
+ *       48     8  slot of its newest use
+ *       56     8  a live gateway's: boot_count of its node ...
+ *       64     2  ... node_id, else 0 ...
+ *       66     2  ... place ...
+ *       68     4  ... opening
+ *       72    16  per reply: result 8, digest of the body 4, status 2, state 1 (1 pending, 2 done), zero 1
  *
  * A row's kept replies, the oldest first, take as many pieces as they need, at least one. A table is valid
  * if and only if rows ascend, the pieces of a row follow each other, and no reply is missing.
@@ -30,7 +35,7 @@
 
 #define ENG_SNAPSHOT_CONFIG_MAX 2 /* in force, and decided but not in force yet (12.1) */
 
-#define ENG_SESSIONS_PIECE_HEADER_BYTES 48u
+#define ENG_SESSIONS_PIECE_HEADER_BYTES 72u
 #define ENG_SESSIONS_PIECE_REPLIES_MAX  1024u
 #define ENG_SESSIONS_PIECE_BYTES_MAX                                                               \
 	(ENG_SESSIONS_PIECE_HEADER_BYTES + 16u * ENG_SESSIONS_PIECE_REPLIES_MAX)

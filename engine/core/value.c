@@ -53,7 +53,7 @@ decode_config(struct eng_value *v)
 	const uint8_t *at = v->next;
 	struct eng_membership *m = &v->membership;
 
-	if (v->count != 0 || v->end - at < ENG_CONFIG_HEADER_BYTES)
+	if (v->count != 0 || v->end - at < ENG_CONFIG_HEADER_BYTES || load_u32(at + 36) != 0)
 		return -EBADMSG;
 	m->epoch = load_u32(at);
 	m->q1 = at[4];
@@ -65,6 +65,7 @@ decode_config(struct eng_value *v)
 	m->session_count = load_u32(at + 20);
 	m->session_window = load_u32(at + 24);
 	m->digest_slots = load_u32(at + 28);
+	m->session_idle_slots = load_u32(at + 32);
 	at += ENG_CONFIG_HEADER_BYTES;
 	if (m->epoch == 0 || m->member_count == 0 || m->member_count > DECREE_NODE_COUNT_MAX ||
 		v->end - at != (ptrdiff_t)m->member_count * ENG_CONFIG_MEMBER_BYTES)
@@ -204,6 +205,8 @@ eng_value_config(uint8_t *value, const struct eng_membership *m)
 	store_u32(at + 20, m->session_count);
 	store_u32(at + 24, m->session_window);
 	store_u32(at + 28, m->digest_slots);
+	store_u32(at + 32, m->session_idle_slots);
+	store_u32(at + 36, 0);
 	at += ENG_CONFIG_HEADER_BYTES;
 	for (uint32_t i = 0; i < m->member_count; i++, at += ENG_CONFIG_MEMBER_BYTES) {
 		store_u16(at, m->members[i].node_id);

@@ -22,7 +22,9 @@
  *                                      40 16  digest of the command    20  4  session_count
  *                                      56  .  part of the body         24  4  session_window
  *                                                                      28  4  digest_slots
- *                                                                      32  .  members: node_id 2, zero 6,
+ *                                                                      32  4  session_idle_slots
+ *                                                                      36  4  zero
+ *                                                                      40  .  members: node_id 2, zero 6,
  *                                                                             disk 8
  *
  *   mark (protocol 7.4):
@@ -41,7 +43,7 @@
 #define ENG_VALUE_HEADER_BYTES    16
 #define ENG_COMMAND_HEADER_BYTES  18
 #define ENG_FRAGMENT_HEADER_BYTES 56
-#define ENG_CONFIG_HEADER_BYTES   32
+#define ENG_CONFIG_HEADER_BYTES   40
 #define ENG_CONFIG_MEMBER_BYTES   16
 #define ENG_MARK_BYTES            32
 
@@ -75,6 +77,7 @@ struct eng_membership {
 	uint32_t session_count;
 	uint32_t session_window;
 	uint32_t digest_slots;
+	uint32_t session_idle_slots;
 	uint32_t member_count;
 	struct {
 		uint16_t node_id;

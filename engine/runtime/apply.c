@@ -92,6 +92,13 @@ tell_owner(struct decree_sink *sink, const struct eng_applied *a)
 		clients_on_applied(s, sink->group, sink->owner, a);
 }
 
+/* A new session's row may have been another's: its owner does not wait for this one's answers. */
+static void
+forget_owner(struct shard_group *g, struct decree_session session)
+{
+	g->owners[eng_session_row(g->sessions, session)] = (struct owner){ .kind = OWNER_NONE };
+}
+
 /* @return true if it executes */
 static bool
 sort_out(struct decree_sink *sink, struct decree_slot slot, const struct eng_applied *a)
@@ -102,6 +109,8 @@ sort_out(struct decree_sink *sink, struct decree_slot slot, const struct eng_app
 	case ENG_EXECUTE: tell_owner(sink, a); return true;
 	case ENG_REGISTERED:
 	case ENG_TABLE_FULL:
+		if (a->has_new_row)
+			forget_owner(sink->group, a->session);
 		gateway_on_registered(s, sink->group, a);
 		clients_on_registered(s, sink->group, a);
 		sink->session.n = 0; /* a session may have found its owner just now */

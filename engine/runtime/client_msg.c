@@ -3,7 +3,7 @@
  * Bytes after the common header (client_msg.h), offsets from the start of the payload or the entry:
  *
  *   COMMANDS, count >= 1 entries   0 u64 session | 8 u64 seq | 16 u32 bytes | 20 body
- *       session 0 has seq 0 and 16 bytes of token; every other session has seq >= 1
+ *       session 0 has seq 0 and a registration of 16 or 32 bytes; every other session has seq >= 1
  *   COMMAND_FRAGMENT               8 u64 session | 16 u64 seq | 24 u32 total | 28 u32 offset
  *                                  32 u128 digest | 48 piece, to the end of the payload
  *   REPLIES, count >= 1 entries    0 u8 kind | 1 u8 0 | 2 u16 status | 4 u64 session
@@ -30,6 +30,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "engine/core/session.h"
 
 #include <errno.h>
 
@@ -119,7 +120,7 @@ client_commands_begin(struct client_writer *w, uint8_t *out, uint32_t capacity, 
 static bool
 is_command_valid(uint64_t session, uint64_t seq, uint32_t bytes)
 {
-	return session == 0 ? seq == 0 && bytes == DECREE_UUID_BYTES : seq != 0;
+	return session == 0 ? seq == 0 && eng_is_registration(bytes) : seq != 0;
 }
 
 bool

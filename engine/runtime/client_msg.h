@@ -12,8 +12,9 @@
  *
  * The first byte tells them from the messages of engine/core/msg.h, which use 1 .. 63.
  *
- * Registration: a command of session 0 and seq 0 whose body is a 16-byte token. The same token always
- * gives the same session, so it may be repeated like every other command.
+ * Registration: a command of session 0 and seq 0 whose body is a 16-byte token (a gateway's has 32 bytes, see
+ * struct eng_registration). The same token always gives the same session, so it may be repeated like
+ * every other command.
  *
  * Bytes, little-endian. Every payload starts with
  *
@@ -70,10 +71,12 @@ enum client_reply_kind {
 	CLIENT_REPLY_TABLE_FULL = 3, /* token cannot be registered now: again later */
 	CLIENT_REPLY_GAP = 4,        /* result = last seq known here: send from the one after */
 	CLIENT_REPLY_STALE = 5,      /* executed long ago, its answer is no longer kept */
-	CLIENT_REPLY_NO_SESSION = 6, /* never registered, or evicted: never executed from now on */
+	CLIENT_REPLY_NO_SESSION = 6, /* never registered: never executed */
 	CLIENT_REPLY_MISMATCH = 7,   /* this seq was used with another body */
 	CLIENT_REPLY_TOO_LARGE = 8,  /* over command_bytes_max */
-	CLIENT_REPLY_KIND_AFTER = 9,
+	CLIENT_REPLY_EVICTED =
+		9, /* it gave way to another session: not executed now, nor from now on */
+	CLIENT_REPLY_KIND_AFTER = 10,
 };
 
 struct client_reply {

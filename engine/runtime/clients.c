@@ -158,6 +158,7 @@ clients_on_applied(
 	case ENG_STALE: r.kind = CLIENT_REPLY_STALE; break;
 	case ENG_MISMATCH: r.kind = CLIENT_REPLY_MISMATCH; break;
 	case ENG_NO_SESSION: r.kind = CLIENT_REPLY_NO_SESSION; break;
+	case ENG_EVICTED: r.kind = CLIENT_REPLY_EVICTED; break;
 	default: return;
 	}
 	reply(s, g, endpoint_of(to), &r);
@@ -237,6 +238,7 @@ on_duplicate(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	case ENG_STALE: r.kind = CLIENT_REPLY_STALE; break;
 	case ENG_MISMATCH: r.kind = CLIENT_REPLY_MISMATCH; break;
 	case ENG_NO_SESSION: r.kind = CLIENT_REPLY_NO_SESSION; break;
+	case ENG_EVICTED: r.kind = CLIENT_REPLY_EVICTED; break;
 	default: return; /* on its way, or parked: its answer will come */
 	}
 	if (from.node_id == 0)
@@ -281,6 +283,7 @@ on_status(struct shard *s, struct shard_group *g, struct net_endpoint from,
 		reply(s, g, from, &r);
 		return false;
 	case ENG_SUBMIT_NO_SESSION: r.kind = CLIENT_REPLY_NO_SESSION; break;
+	case ENG_SUBMIT_EVICTED: r.kind = CLIENT_REPLY_EVICTED; break;
 	case ENG_SUBMIT_TOO_LARGE: r.kind = CLIENT_REPLY_TOO_LARGE; break;
 	}
 	if (from.node_id == 0)
@@ -302,6 +305,18 @@ is_registered(struct shard *s, struct shard_group *g, struct net_endpoint from,
 		return false;
 	reply_registered(s, g, from, c->body, session);
 	return true;
+}
+
+/* Only a node may register gateways, and only its own. */
+static bool
+is_pretended(const struct eng_command *c, struct net_endpoint from)
+{
+	struct eng_registration r;
+
+	if (c->session.n != 0)
+		return false;
+	eng_registration_decode(c->body, c->bytes, &r);
+	return r.node_id != from.node_id;
 }
 
 /* The row must know who asked before the command can be applied, which may be in this very step. */
@@ -334,6 +349,10 @@ on_commands(struct shard *s, struct shard_group *g, struct net_endpoint from,
 		return;
 	}
 	while (client_command_next(m, &cursor, &c)) {
+		if (is_pretended(&c, from)) {
+			s->counters.malformed++;
+			continue;
+		}
 		if (is_registered(s, g, from, &c))
 			continue;
 		s->submit[count++] = c;

@@ -78,6 +78,7 @@ config_defaults(struct config *c, const char *path)
 		.command_bytes_max = 65536,
 		.session_count = 512,
 		.session_window = 4096,
+		.session_idle_slots = 1024,
 		.digest_slots = 4096,
 		.heartbeat_ns = 20000000,
 		.election_ns = 200000000,

@@ -72,6 +72,7 @@ struct config {
 	uint32_t command_bytes_max;
 	uint32_t session_count;
 	uint32_t session_window;
+	uint32_t session_idle_slots;
 	uint32_t digest_slots;
 	uint64_t heartbeat_ns;
 	uint64_t election_ns;

@@ -50,6 +50,7 @@ const struct config_key config_keys[] = {
 	CLUSTER("command_bytes_max", CONFIG_COUNT, command_bytes_max, 16, 4194304),
 	CLUSTER("session_count", CONFIG_COUNT, session_count, 1, 65534),
 	CLUSTER("session_window", CONFIG_COUNT, session_window, 1024, 65536),
+	CLUSTER("session_idle_slots", CONFIG_COUNT, session_idle_slots, 1, 4294967295u),
 	CLUSTER("digest_slots", CONFIG_COUNT, digest_slots, 16, 1048576),
 	CLUSTER("heartbeat_ms", CONFIG_MS, heartbeat_ns, 1, 10000),
 	CLUSTER("election_ms", CONFIG_MS, election_ns, 10, 100000),

@@ -50,7 +50,14 @@ shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_U
 			.retry_at_ns = UINT64_MAX,
 			.retry_ns = RETRY_NS_MIN,
 		};
-		memcpy(gw->token, token, DECREE_UUID_BYTES);
+		const struct eng_registration r = {
+			.node_id = s->node_id,
+			.place = (uint16_t)i,
+			.opened = ++s->gateway_opened,
+			.boot_count = s->boot_count,
+		};
+		(void)eng_registration_encode(&r, gw->registration); /* always the longer form */
+		memcpy(gw->registration, token, DECREE_UUID_BYTES);
 		return i;
 	}
 	return -EMFILE;
@@ -152,8 +159,8 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 		struct gateway *gw = &s->gateways[i];
 
 		if (gw->group != g || gw->session.n != 0 || gw->is_refused ||
-			a->bytes != DECREE_UUID_BYTES ||
-			memcmp(a->body, gw->token, DECREE_UUID_BYTES) != 0)
+			a->bytes != sizeof(gw->registration) ||
+			memcmp(a->body, gw->registration, sizeof(gw->registration)) != 0)
 			continue;
 		if (a->verdict == ENG_TABLE_FULL) {
 			shard_note(s, DECREE_LOG_WARNING,
@@ -205,7 +212,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 		gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
 	} else if (a->verdict == ENG_GAP) {
 		gw->gap_at_ns = min_u64(gw->gap_at_ns, s->now_ns + REWIND_PAUSE_NS);
-	} else if (a->verdict == ENG_NO_SESSION) {
+	} else if (a->verdict == ENG_NO_SESSION || a->verdict == ENG_EVICTED) {
 		refuse_all(s, gw);
 	}
 }
@@ -302,6 +309,7 @@ on_submit_status(struct shard *s, struct gateway *gw, enum eng_submit_status sta
 	case ENG_SUBMIT_TOO_LARGE: refuse_all(s, gw); return false;
 	case ENG_SUBMIT_NOT_LEADER:
 	case ENG_SUBMIT_NO_SESSION:
+	case ENG_SUBMIT_EVICTED:
 	case ENG_SUBMIT_BUSY: return false;
 	}
 	return false;
@@ -408,7 +416,7 @@ forward(struct shard *s, struct gateway *gw)
 static void
 give_registration(struct shard *s, struct gateway *gw)
 {
-	struct eng_command c = { .body = gw->token, .bytes = DECREE_UUID_BYTES };
+	struct eng_command c = { .body = gw->registration, .bytes = sizeof(gw->registration) };
 	struct client_writer w;
 	struct net_frame frame;
 

@@ -27,6 +27,7 @@ identity_of_config(const struct config *c, uint16_t shard, const struct decree_u
 		.session_window = c->session_window,
 		.command_bytes_max = c->command_bytes_max,
 		.digest_slots = c->digest_slots,
+		.session_idle_slots = c->session_idle_slots,
 	};
 }
 
@@ -57,6 +58,7 @@ identity_encode(const struct identity *identity, uint8_t ret_blob[IDENTITY_BYTES
 	store_u32(ret_blob + 76, identity->digest_slots);
 	store_u32(ret_blob + 80, identity->lease_ms);
 	store_u32(ret_blob + 84, identity->max_drift_ppm);
+	store_u32(ret_blob + 88, identity->session_idle_slots);
 }
 
 int
@@ -81,6 +83,7 @@ identity_decode(const uint8_t *blob, uint32_t bytes, struct identity *ret_identi
 		.digest_slots = load_u32(blob + 76),
 		.lease_ms = load_u32(blob + 80),
 		.max_drift_ppm = load_u32(blob + 84),
+		.session_idle_slots = load_u32(blob + 88),
 	};
 	memcpy(identity.disk.bytes, blob + 24, DECREE_UUID_BYTES);
 	identity_encode(&identity, again); /* covers the version and every reserved byte */
@@ -96,7 +99,7 @@ struct constant {
 	uint32_t b;
 };
 
-#define CONSTANT_COUNT 8
+#define CONSTANT_COUNT 9
 
 static void
 constants(const struct identity *a, const struct identity *b, struct constant ret[CONSTANT_COUNT])
@@ -110,6 +113,8 @@ constants(const struct identity *a, const struct identity *b, struct constant re
 	ret[6] = (struct constant){ "command_bytes_max", a->command_bytes_max,
 		b->command_bytes_max };
 	ret[7] = (struct constant){ "digest_slots", a->digest_slots, b->digest_slots };
+	ret[8] = (struct constant){ "session_idle_slots", a->session_idle_slots,
+		b->session_idle_slots };
 }
 
 const char *

@@ -15,7 +15,8 @@
  *   16  u64   cluster id            60  u32 session_count      76  u32 digest_slots
  *   24  u8[16] disk uuid            40  u64 0                  80  u32 lease_ms
  *                                                              84  u32 max_drift_ppm
- *                                                              88  u8[8] 0
+ *                                                              88  u32 session_idle_slots
+ *                                                              92  u32 0
  *
  * Leases may be switched on and off for a cluster that has a log already: lease_ms and max_drift_ppm are 0 on
  * disk, and what the configuration says in the handshake.
@@ -44,6 +45,7 @@ struct identity {
 	uint32_t digest_slots;
 	uint32_t lease_ms; /* in the handshake only, 0 = no leases */
 	uint32_t max_drift_ppm;
+	uint32_t session_idle_slots;
 };
 
 /** What the configuration says a log's identity should be, on disk; only the uuid comes from there. */

@@ -83,6 +83,7 @@ fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
 		.command_bytes_max = c->command_bytes_max,
 		.session_count = c->session_count,
 		.session_window = c->session_window,
+		.session_idle_slots = c->session_idle_slots,
 		.digest_slots = c->digest_slots,
 		.heartbeat_ns = c->heartbeat_ns,
 		.election_ns = c->election_ns,

@@ -161,7 +161,7 @@ struct gateway {
 	struct shard_group *group; /* NULL: closed */
 	const struct mailbox_ops *ops;
 	void *mailbox;
-	uint8_t token[DECREE_UUID_BYTES];
+	uint8_t registration[ENG_REGISTRATION_GATEWAY_BYTES];
 	struct decree_session session; /* 0: not registered yet */
 	bool is_refused;
 	struct gateway_entry *window; /* [gateway_window] by seq */
@@ -276,6 +276,7 @@ struct shard {
 	bool has_waiting; /* some assembly is_waiting */
 
 	struct gateway gateways[SHARD_GATEWAY_COUNT_MAX];
+	uint32_t gateway_opened;     /* so far */
 	struct assembly *assemblies; /* [config.assembly_count] */
 	uint64_t assembly_clock;
 	uint8_t *assembly_scratch;

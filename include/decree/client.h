@@ -114,11 +114,11 @@ struct decree_status {
 	uint64_t frames_dropped;   /* malformed, foreign, not authentic, replayed */
 	uint64_t messages_dropped; /* stale, not a member, beyond the window */
 	uint64_t elections;
-	bool has_lease;       /* leads, and answers LEASE reads by itself at this moment */
-	uint64_t lease_ns;    /* as configured; 0 = no leases */
-	uint64_t reads;       /* answered here, of whatever consistency */
-	uint64_t lease_reads; /* those that needed no round trip */
-	uint64_t read_rounds; /* led by this node for all the others */
+	bool has_lease;              /* leads, and answers LEASE reads by itself at this moment */
+	uint64_t lease_ns;           /* as configured; 0 = no leases */
+	uint64_t reads;              /* answered here, of whatever consistency */
+	uint64_t lease_reads;        /* those that needed no round trip */
+	uint64_t read_rounds;        /* led by this node for all the others */
 	struct decree_slot low;      /* the log does not go back further */
 	struct decree_slot snapshot; /* of the snapshot that counts, 0 = none */
 	uint64_t snapshot_bytes;

@@ -102,6 +102,9 @@ enum decree_outcome {
 		0, /* chosen and applied on this node; `status` and `result` are the machine's */
 	DECREE_REFUSED = 1, /* never executed and never will be: the session is gone */
 	DECREE_UNKNOWN = 2, /* the node was stopped: it may or may not be executed */
+	DECREE_EVICTED =
+		3, /* clients only: unused for long, the session gave way to another one before the
+			       answer came. It may have been executed, once: do not just submit it again */
 	/* A read is APPLIED when it was answered, REFUSED if the machine answers no reads. */
 };
 

@@ -29,6 +29,7 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.command_bytes_max = 2000,
 		.session_count = 16,
 		.session_window = 64, /* small, so that a story can fall out of it */
+		.session_idle_slots = c->session_idle_slots,
 		.digest_slots = c->digest_slots,
 		.heartbeat_ns = 20 * MS,
 		.election_ns = 200 * MS,
@@ -113,17 +114,18 @@ disk_mint(struct cluster *c, uint16_t node)
 struct cluster *
 cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed)
 {
-	return cluster_create_audited(node_count, q1, q2, 0, seed);
+	return cluster_create_audited(node_count, q1, q2, 0, 0, seed);
 }
 
 struct cluster *
-cluster_create_audited(
-	uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t digest_slots, uint64_t seed)
+cluster_create_audited(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t digest_slots,
+	uint32_t idle_slots, uint64_t seed)
 {
 	struct cluster *c = calloc(1, sizeof(*c));
 
 	c->node_count = node_count;
 	c->digest_slots = digest_slots;
+	c->session_idle_slots = idle_slots != 0 ? idle_slots : 1000000;
 	c->seed = seed;
 	c->now_ns = 1000 * MS;
 	c->fx = calloc(1, sizeof(*c->fx));

@@ -84,6 +84,7 @@ struct cluster_frame {
 
 struct cluster {
 	uint32_t node_count;
+	uint32_t session_idle_slots;
 	uint32_t digest_slots; /* 0 = states are not compared */
 	uint64_t now_ns;
 	uint64_t seed;
@@ -110,9 +111,10 @@ struct cluster {
 
 /** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by seed. */
 struct cluster *cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed);
-/** The same, and states are compared every @p digest_slots slots. */
-struct cluster *cluster_create_audited(
-	uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t digest_slots, uint64_t seed);
+/** The same, and states are compared every @p digest_slots slots; sessions (16) may be evicted after
+ * @p idle_slots, 0 = after many. */
+struct cluster *cluster_create_audited(uint32_t node_count, uint32_t q1, uint32_t q2,
+	uint32_t digest_slots, uint32_t idle_slots, uint64_t seed);
 void cluster_destroy(struct cluster *c);
 
 /** One event for one node; its effects are taken up (messages, writes, applied slots). */

@@ -770,19 +770,27 @@ do_log(struct story *s, const struct words *w)
 	return node != 0;
 }
 
+static uint32_t
+option_of(const struct words *w, const char *name, uint32_t fallback)
+{
+	for (uint32_t i = 2; i < w->count; i++)
+		if (strncmp(w->at[i], name, strlen(name)) == 0)
+			return (uint32_t)strtoul(w->at[i] + strlen(name), NULL, 10);
+	return fallback;
+}
+
 static bool
 do_nodes(struct story *s, const struct words *w)
 {
 	uint32_t count = (uint32_t)strtoul(w->at[1], NULL, 10);
-	bool has_digest = strncmp(w->at[w->count - 1], "digest=", 7) == 0;
-	uint32_t digest_slots =
-		has_digest ? (uint32_t)strtoul(w->at[w->count - 1] + 7, NULL, 10) : 0;
+	uint32_t digest_slots = option_of(w, "digest=", 0);
+	uint32_t idle_slots = option_of(w, "idle=", 0);
 	uint32_t q1 = w->count > 2 ? (uint32_t)strtoul(w->at[2], NULL, 10) : 0;
 	uint32_t q2 = w->count > 3 ? (uint32_t)strtoul(w->at[3], NULL, 10) : 0;
 
 	if (s->cluster != NULL || count < 1 || count > CLUSTER_NODE_MAX)
 		return false;
-	s->cluster = cluster_create_audited(count, q1, q2, digest_slots, 1);
+	s->cluster = cluster_create_audited(count, q1, q2, digest_slots, idle_slots, 1);
 	story_trace_hooks(s);
 	return true;
 }
@@ -795,7 +803,7 @@ static const struct {
 	uint32_t words_max;
 	bool (*run)(struct story *s, const struct words *w);
 } commands[] = {
-	{ "nodes", 2, 5, do_nodes },
+	{ "nodes", 2, 6, do_nodes },
 	{ "elect", 2, 2, do_elect },
 	{ "timeout", 2, 2, do_timeout },
 	{ "clock", 2, 2, do_clock },

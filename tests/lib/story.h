@@ -6,8 +6,8 @@
  * A file of tests/data is: commands, one a line (`#` comments and empty lines are free), a line `----`, the
  * expected trace. Every command is repeated in the trace behind `*`, followed by what the replicas did.
  *
- *   nodes N [Q1 Q2] [digest=K]   first command: nodes 1 .. N, all up, all disks new; states are compared
- *                                every K slots
+ *   nodes N [Q1 Q2] [digest=K] [idle=K]   first command: nodes 1 .. N, all up, all disks new; states are
+ *                                compared every K slots, sessions give way when idle for K slots
  *   elect N                      jump to this node's election timeout and settle, until it leads
  *   timeout N                    this node's election timer goes off now
  *   clock +MS                    the clock moves on, no timer is looked at
@@ -54,6 +54,7 @@
 #define STORY_SESSION_MAX 32
 #define STORY_VALUE_MAX   4096
 #define STORY_TEXT_BYTES  160
+#define STORY_STATE_MAX   64
 
 struct story_value { /* what a digest stands for */
 	struct decree_digest digest;
@@ -74,6 +75,8 @@ struct story {
 	uint64_t read_count;
 	struct story_value values[STORY_VALUE_MAX];
 	uint32_t value_count;
+	struct decree_digest states[STORY_STATE_MAX]; /* of state digests, in order of appearance */
+	uint32_t state_count;
 	char *log[CLUSTER_NODE_MAX + 1]; /* text of what each node applied in this life */
 };
 

@@ -130,30 +130,35 @@ batch_text(const struct story *s, struct eng_value *v)
 	return strcpy(text_place(), text);
 }
 
-/* Enough of it to tell two apart. */
+/* States by the order in which the trace first speaks of them: s1, s2, ... */
 static const char *
-state_text(struct decree_digest digest)
+state_text(struct story *s, struct decree_digest digest)
 {
 	char *text = text_place();
+	uint32_t i = 0;
 
-	(void)snprintf(text, STORY_TEXT_BYTES, "%04x", (unsigned)(digest.lo & 0xffff));
+	while (i < s->state_count && !digest_eq(s->states[i], digest))
+		i++;
+	if (i == s->state_count && i < STORY_STATE_MAX)
+		s->states[s->state_count++] = digest;
+	(void)snprintf(text, STORY_TEXT_BYTES, "s%u", i + 1);
 	return text;
 }
 
 static const char *
-mark_text(const struct eng_mark *mark)
+mark_text(struct story *s, const struct eng_mark *mark)
 {
 	char text[STORY_TEXT_BYTES];
 
 	if (mark->anchor.n == 0)
 		return mark->is_cut ? "mark-cut" : "mark";
 	(void)snprintf(text, sizeof(text), "mark%s(%lu:%s)", mark->is_cut ? "-cut" : "",
-		mark->anchor.n, state_text(mark->digest));
+		mark->anchor.n, state_text(s, mark->digest));
 	return strcpy(text_place(), text);
 }
 
 static const char *
-value_text(const struct story *s, const uint8_t *value, uint32_t bytes)
+value_text(struct story *s, const uint8_t *value, uint32_t bytes)
 {
 	char text[STORY_TEXT_BYTES];
 	struct eng_value v;
@@ -163,7 +168,7 @@ value_text(const struct story *s, const uint8_t *value, uint32_t bytes)
 	switch (v.kind) {
 	case ENG_VALUE_NOOP: return "noop";
 	case ENG_VALUE_CONFIG: return "config";
-	case ENG_VALUE_MARK: return mark_text(&v.mark);
+	case ENG_VALUE_MARK: return mark_text(s, &v.mark);
 	case ENG_VALUE_BATCH: return batch_text(s, &v);
 	case ENG_VALUE_FRAGMENT:
 		(void)snprintf(text, sizeof(text), "%.16s#%lu/%u of %u",
@@ -319,7 +324,7 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 	case ENG_MSG_SNAPSHOT_CHUNK: /* the runtime's */ break;
 	case ENG_MSG_STATE_DIGEST:
 		story_line(s, "%s slot=%lu digest=%s%s", head, m->state_digest.slot.n,
-			state_text(m->state_digest.digest),
+			state_text(s, m->state_digest.digest),
 			m->state_digest.is_question ? " question" : "");
 		break;
 	case ENG_MSG_TYPE_COUNT: break;
@@ -386,6 +391,7 @@ verdict_text(enum eng_verdict verdict)
 		[ENG_STALE] = "stale",
 		[ENG_MISMATCH] = "mismatch",
 		[ENG_NO_SESSION] = "no session",
+		[ENG_EVICTED] = "evicted",
 		[ENG_REGISTERED] = "registered",
 		[ENG_TABLE_FULL] = "table full",
 	};

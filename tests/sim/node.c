@@ -233,6 +233,7 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.command_bytes_max = SIM_COMMAND_BYTES,
 		.session_count = SIM_SESSION_COUNT,
 		.session_window = 1024,
+		.session_idle_slots = 32,
 		.digest_slots = 64,
 		.heartbeat_ns = sim->election_ns / 10,
 		.election_ns = sim->election_ns,

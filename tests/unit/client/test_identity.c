@@ -137,7 +137,7 @@ test_every_reserved_or_magic_byte_counts(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < IDENTITY_BYTES; i++) {
 		bool is_free = (i >= 12 && i < 14) || (i >= 16 && i < 40) || (i >= 48 && i < 74) ||
-			       (i >= 76 && i < 88);
+			       (i >= 76 && i < 92);
 
 		identity_encode(&identity, blob);
 		blob[i] ^= 0x40;

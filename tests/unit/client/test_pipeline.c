@@ -545,6 +545,29 @@ test_a_lost_session_makes_sent_commands_unknown_and_others_refused(void **state)
 	assert_memory_not_equal(first_sent(f).body, "random token 16", 16);
 }
 
+/* An evicted client is told so: what it sent may have been executed, and is not repeated. */
+static void
+test_an_evicted_session_has_an_outcome_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_completion done[64];
+
+	submit(f, 1);
+	assert_true(send_one(f));
+	submit(f, 1);
+	receive_reply(f, 1,
+		(struct client_reply){
+			.kind = CLIENT_REPLY_EVICTED, .session = { SESSION }, .seq = 1 });
+	assert_int_equal(take(f, done), 2);
+	assert_int_equal(done[0].outcome, DECREE_EVICTED);
+	assert_int_equal(done[1].outcome, DECREE_REFUSED);
+	submit(f, 1);
+	assert_true(send_one(f));
+	assert_int_equal(
+		first_sent(f).session.n, 0); /* and not a repetition under another session */
+	assert_memory_not_equal(first_sent(f).body, "random token 16", 16);
+}
+
 static void
 test_numbers_start_again_in_a_new_session(void **state)
 {
@@ -820,6 +843,7 @@ main(void)
 		REGISTERED(test_a_busy_leader_is_asked_again_when_it_said),
 		REGISTERED(test_a_gap_resumes_behind_what_the_leader_has),
 		REGISTERED(test_a_lost_session_makes_sent_commands_unknown_and_others_refused),
+		REGISTERED(test_an_evicted_session_has_an_outcome_of_its_own),
 		REGISTERED(test_numbers_start_again_in_a_new_session),
 		REGISTERED(test_answers_through_a_follower_lead_to_the_leader),
 		REGISTERED(test_bodies_stay_whole_until_they_are_answered),

@@ -248,10 +248,11 @@ test_a_senseless_configuration_is_refused(void **state)
 		{ 20, 1 }, /* q1 + q2 = 3 of 3 */
 		{ 20, 4 }, /* q1 of 3 members */
 		{ 21, 4 }, /* q2 */
-		{ 48, 0 }, /* member id 0 */
-		{ 64, 1 }, /* the same id twice */
-		{ 80, 2 }, /* descending */
-		{ 50, 1 }, /* a zero that is not */
+		{ 56, 0 }, /* member id 0 */
+		{ 72, 1 }, /* the same id twice */
+		{ 88, 2 }, /* descending */
+		{ 58, 1 }, /* a zero that is not */
+		{ 52, 1 },
 	};
 	uint8_t value[SLOT_BYTES];
 	struct eng_value v;

@@ -224,7 +224,7 @@ walk(uint64_t seed)
 	uint32_t sizes[] = { 3, 5, 3, 1, 4, 7, 3, 2 };
 
 	t->random = seed * 77777 + 1;
-	struct cluster *c = cluster_create_audited(sizes[seed % 8], 0, 0, 8, seed);
+	struct cluster *c = cluster_create_audited(sizes[seed % 8], 0, 0, 8, 20, seed);
 	uint32_t loss = (uint32_t)draw(t, 3) * 12;
 	t->rotten = (uint16_t)(draw(t, 2) * (1 + draw(t, c->node_count)));
 	c->context = t;

@@ -28,7 +28,8 @@ check(const char *source, uint32_t max_drift_ppm)
 static void
 test_only_counters_of_the_cpu_carry_leases(void **state)
 {
-	static const char *const others[] = { "hpet", "acpi_pm", "kvm-clock", "xen", "jiffies", "" };
+	static const char *const others[] = { "hpet", "acpi_pm", "kvm-clock", "xen", "jiffies",
+		"" };
 
 	(void)state;
 	assert_int_equal(check("tsc", 1000000), 0);

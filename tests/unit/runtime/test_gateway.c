@@ -197,27 +197,76 @@ test_a_new_leader_gets_everything_that_was_in_flight(void **state)
 	assert_all_applied_once(f);
 }
 
+/* Clients take every row, all in one slot. */
+static void
+fill_table(struct fixture *f)
+{
+	static const struct net_endpoint client = { .client = 5, .client_generation = 9 };
+	uint8_t payload[WORLD_FRAME_BYTES];
+	uint8_t name[DECREE_UUID_BYTES] = "a client";
+	struct eng_command c = { .body = name, .bytes = sizeof(name) };
+
+	for (uint32_t i = 0; i < f->leader->eng.session_count; i++) {
+		struct client_writer w;
+
+		name[15] = (uint8_t)i;
+		client_commands_begin(&w, payload, sizeof(payload), 0);
+		assert_true(client_commands_add(&w, &c));
+		world_deliver(f->w, f->leader, client, payload, client_writer_finish(&w));
+	}
+	world_run(f->w, 20000000);
+	assert_int_equal(eng_session_count(shard_sessions(f->leader->shard, 0)),
+		f->leader->eng.session_count);
+}
+
 static void
 test_a_full_session_table_refuses_the_proposer_and_executes_nothing(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t other[DECREE_UUID_BYTES] = { 0 };
 
-	for (uint32_t i = 0; i < f->leader->eng.session_count; i++) {
-		struct world_mailbox *m = world_mailbox_new();
-		other[0] = (uint8_t)(i + 1);
-		int gw = shard_gateway_open(f->leader->shard, 0, other, &world_mailbox_ops, m);
-		assert_true(gw >= 0);
-		world_run(f->w, 5000000);
-		shard_gateway_close(f->leader->shard, gw);
-		world_mailbox_free(m);
-	}
+	fill_table(f);
 	open_at(f, f->leader);
 	propose(f, 3, 8);
 	world_run(f->w, 50000000);
 	assert_int_equal(f->mail->completed, 3);
 	assert_int_equal(f->mail->completions[1].outcome, DECREE_REFUSED);
 	assert_int_equal(f->leader->machine.count, 0);
+}
+
+/* protocol 7.5: the table has room for whoever works, however often proposers come and go and nodes restart;
+ * a proposer that is open keeps its session, however long it is silent. */
+static void
+test_proposers_come_and_go_and_the_silent_one_keeps_its_session(void **state)
+{
+	struct fixture *f = *state;
+	struct world_node *other = world_follower(f->w);
+	uint8_t name[DECREE_UUID_BYTES] = "one of many";
+
+	open_at(f, f->leader);
+	propose(f, 1, 8);
+	for (uint32_t i = 0; i < 3 * f->leader->eng.session_count; i++) {
+		struct world_mailbox *m = world_mailbox_new();
+
+		name[15] = (uint8_t)i;
+		name[14] = (uint8_t)(i >> 8);
+		int gw = shard_gateway_open(other->shard, 0, name, &world_mailbox_ops, m);
+		assert_true(gw >= 0);
+		world_propose(m, 8);
+		world_run(f->w, 10000000);
+		assert_int_equal(m->completed, 1);
+		assert_int_equal(m->completions[1].outcome, DECREE_APPLIED);
+		shard_gateway_close(other->shard, gw);
+		world_mailbox_free(m);
+		if (i == f->leader->eng.session_count) {
+			world_restart(f->w, other);
+			world_run(f->w, 100000000);
+		}
+	}
+	assert_true(eng_session_evicted_count(shard_sessions(f->leader->shard, 0)) > 0);
+	propose(f, 1, 8);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 2);
+	assert_int_equal(f->mail->completions[2].outcome, DECREE_APPLIED);
 }
 
 /* apply() may leave a command unanswered and answer it with a later one. */
@@ -256,6 +305,7 @@ main(void)
 		T(test_lost_fragments_are_repeated),
 		T(test_a_new_leader_gets_everything_that_was_in_flight),
 		T(test_a_full_session_table_refuses_the_proposer_and_executes_nothing),
+		T(test_proposers_come_and_go_and_the_silent_one_keeps_its_session),
 		T(test_a_parked_command_completes_when_the_machine_answers_it),
 	};
 

@@ -526,6 +526,7 @@ configure(struct world *w, struct world_node *n)
 		.command_bytes_max = 16384,
 		.session_count = 64,
 		.session_window = 1024,
+		.session_idle_slots = 32,
 		.digest_slots = 64,
 		.heartbeat_ns = 20000000,
 		.election_ns = 200000000,
