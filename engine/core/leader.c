@@ -101,6 +101,9 @@ inherit_retry(struct eng_replica *r, struct eng_effects *fx)
 			missing++;
 		}
 	r->inherit_ns = missing == 0 ? NEVER : r->now_ns + INHERIT_RETRY_NS;
+	/* Whoever promised it may not be there any more. Another quorum can tell what to propose (5.6). */
+	if (missing > 0 && r->now_ns >= r->inherit_until_ns && r->reprepare_ns == NEVER)
+		r->reprepare_ns = r->now_ns;
 }
 
 void
@@ -169,6 +172,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->next = slot_next(r->prepare_last);
 	r->inherit_next = r->start;
 	r->inherit_ns = NEVER;
+	r->inherit_until_ns = r->now_ns + r->cfg.election_ns;
 	r->announced = r->chosen;
 	r->batch_bytes = 0;
 	r->train.part_count = 0;

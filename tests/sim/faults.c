@@ -22,6 +22,8 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_PARTITION] = { "partition",
 		"links are cut: one node, halves, a bridge, a ring, one way", 50,
 		fault_partition_draw, fault_partition_strike, 5, 80 },
+	[FAULT_PICKY] = { "picky", "frames of some types are lost on some paths", 40, NULL,
+		fault_picky_strike, 5, 50 },
 	[FAULT_CRASH] = { "crash", "a process dies between two turns", 75, NULL, fault_crash_strike,
 		10, 100 },
 	[FAULT_CRASH_INSIDE] = { "crash-inside", "a process dies in the middle of a turn", 40, NULL,
@@ -39,6 +41,8 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_DISK_ERROR] = { "disk-error", "a write fails, and the process ends", 15, NULL,
 		fault_disk_error_strike, 20, 100 },
 	[FAULT_DRIFT] = { "drift", "clocks run too fast or too slow", 40, fault_drift_draw },
+	[FAULT_AMNESIA] = { "amnesia", "a leader forgets which commands it has on their way", 25,
+		NULL, fault_amnesia_strike, 2, 20 },
 	[FAULT_JUMP] = { "jump", "a clock jumps forward", 15, NULL, fault_jump_strike, 20, 100 },
 };
 
@@ -160,27 +164,4 @@ sim_faults_step(struct sim *sim)
 		if (sim->now_ns >= f->next_ns[kind])
 			strike(sim, (enum fault_kind)kind);
 	note_first(f);
-}
-
-void
-sim_faults_stop(struct sim *sim)
-{
-	struct sim_faults *f = &sim->faults;
-
-	sim->is_calm = true;
-	f->loss_ppm = f->duplicate_ppm = f->corrupt_ppm = f->slow_ppm = 0;
-	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
-		f->next_ns[kind] = UINT64_MAX;
-	sim_links_heal(sim);
-	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		struct sim_node *n = &sim->nodes[id];
-		n->paused_until_ns = 0;
-		if (!disk_fake_has_failed(n->disk))
-			disk_fake_fail_after(n->disk, -1, 0);
-		disk_fake_stall(n->disk, 0);
-		if (!n->is_up)
-			n->up_at_ns = sim->now_ns;
-		sim_node_touch(sim, n);
-	}
-	sim_trace(sim, "the faults stop");
 }

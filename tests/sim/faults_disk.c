@@ -46,7 +46,7 @@ fault_disk_error_strike(struct sim *sim)
 	struct sim_node *n = &sim->nodes[sim_victim(sim)];
 	uint64_t after = sim_draw(&sim->random_faults, 4);
 
-	if (!n->is_up || !shard_has_started(n->shard))
+	if (!n->is_up || !shard_has_started(n->shard) || disk_fake_has_failed(n->disk))
 		return;
 	sim_trace(sim, "node %u: request %lu from now to its disk will fail", n->id, after);
 	disk_fake_fail_after(n->disk, (int64_t)after, -EIO);

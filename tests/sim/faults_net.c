@@ -106,6 +106,16 @@ frame_damage(struct sim *sim, struct sim_frame *f)
 	return f->data[0] < 64 && eng_msg_decode(f->data, f->bytes, &m) != 0;
 }
 
+/* For some types of message only: what an unlucky sequence of losses would do once in a million runs. */
+static bool
+is_picked(const struct sim *sim, const struct sim_frame *f)
+{
+	const struct sim_faults *faults = &sim->faults;
+
+	return faults->is_picky[f->src][f->dst] && f->data[0] < 32 &&
+	       (faults->picky_types >> f->data[0] & 1) != 0;
+}
+
 void
 sim_frame_send(struct sim *sim, struct sim_frame *f)
 {
@@ -114,7 +124,7 @@ sim_frame_send(struct sim *sim, struct sim_frame *f)
 
 	sim->count.sent++;
 	decree_assert(f->dst >= 1 && f->dst <= sim->node_count && f->dst != f->src);
-	if (sim->is_cut[f->src][f->dst] ||
+	if (sim->is_cut[f->src][f->dst] || is_picked(sim, f) ||
 		(faults->loss_ppm != 0 && sim_draw(random, 1000000) < faults->loss_ppm) ||
 		(faults->corrupt_ppm != 0 && sim_draw(random, 1000000) < faults->corrupt_ppm &&
 			!frame_damage(sim, f))) {
@@ -265,11 +275,49 @@ fault_partition_strike(struct sim *sim)
 	sim_faults_note_heal(sim, sim->now_ns + 1 + sim_draw(random, ns_max));
 }
 
+/* Mostly one type at a time, on all paths of a node or on half of all. */
+void
+fault_picky_strike(struct sim *sim)
+{
+	static const uint32_t sets[] = {
+		1u << ENG_MSG_ACCEPT,
+		1u << ENG_MSG_ACCEPT | 1u << ENG_MSG_HEARTBEAT | 1u << ENG_MSG_SUCCESS,
+		1u << ENG_MSG_ACCEPTED,
+		1u << ENG_MSG_PROMISE,
+		1u << ENG_MSG_PREPARE,
+		1u << ENG_MSG_HEARTBEAT,
+		1u << ENG_MSG_HEARTBEAT | 1u << ENG_MSG_SUCCESS,
+		1u << ENG_MSG_HEARTBEAT_ECHO,
+		1u << ENG_MSG_QUERY | 1u << ENG_MSG_QUERY_REPLY,
+		1u << ENG_MSG_FAILURE,
+	};
+	uint64_t *random = &sim->random_faults;
+	struct sim_faults *f = &sim->faults;
+	uint16_t victim = sim_victim(sim);
+	uint64_t shape = sim_draw(random, 3);
+
+	f->picky_types = sets[sim_draw(random, sizeof(sets) / sizeof(sets[0]))];
+	for (uint16_t a = 1; a <= sim->node_count; a++)
+		for (uint16_t b = 1; b <= sim->node_count; b++)
+			f->is_picky[a][b] = shape == 0   ? a == victim
+					    : shape == 1 ? b == victim
+							 : sim_draw_percent(random, 50);
+	sim_trace(sim, "%s lose frames of the types %#x",
+		shape == 2   ? "some paths"
+		: shape == 1 ? "paths to one node"
+			     : "paths from one node",
+		f->picky_types);
+	uint64_t ns = 1 + sim_draw(random, 6 * sim->election_ns);
+	if (f->heal_ns == UINT64_MAX || f->heal_ns < sim->now_ns + ns)
+		sim_faults_note_heal(sim, sim->now_ns + ns);
+}
+
 void
 sim_links_heal(struct sim *sim)
 {
 	memset(sim->is_cut, 0, sizeof(sim->is_cut));
 	memset(sim->clog_until_ns, 0, sizeof(sim->clog_until_ns));
+	memset(sim->faults.is_picky, 0, sizeof(sim->faults.is_picky));
 	sim_faults_note_heal(sim, UINT64_MAX);
 	sim_trace(sim, "all links are healed");
 }

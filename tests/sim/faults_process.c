@@ -34,22 +34,42 @@ fault_crash_strike(struct sim *sim)
 		fault_crash_now(sim, id);
 }
 
-/* Not yet: somewhere inside one of its next turns, between the write and the answer perhaps. */
+/* Not yet: in the middle of one of its next turns, at a point where it matters. */
 void
 fault_crash_inside_strike(struct sim *sim)
 {
 	struct sim_node *n = &sim->nodes[sim_victim(sim)];
+	uint64_t kind = sim_draw(&sim->random_faults, 4);
 
-	n->crash_after = 1 + (uint32_t)sim_draw(&sim->random_faults, 30);
+	n->crash_after = 1 + (uint32_t)sim_draw(&sim->random_faults, kind == 0 ? 30 : 8);
+	n->crash_points = kind == 0   ? ~0u
+			  : kind == 1 ? 1u << POINT_ACCEPT
+			  : kind == 2 ? 1u << POINT_ANSWER
+				      : 1u << POINT_APPEND | 1u << POINT_SUBMIT;
 }
 
 void
-fault_crash_point(struct sim_node *n)
+fault_crash_point(struct sim_node *n, enum crash_point point)
 {
-	if (n->crash_after == 0 || --n->crash_after > 0 || n->sim->is_calm)
+	if (n->crash_after == 0 || (n->crash_points >> point & 1) == 0 || n->sim->is_calm ||
+		--n->crash_after > 0)
 		return;
 	sim_trace(n->sim, "node %u: dies in the middle of a turn", n->id);
 	longjmp(n->out, 1);
+}
+
+/* What the leader notes of commands on their way only saves work: exactly-once must not depend on it, so it may
+ * be lost at any time. Without it the log holds repeats. */
+void
+fault_amnesia_strike(struct sim *sim)
+{
+	uint16_t leader = sim_leader(sim);
+
+	if (leader == 0)
+		return;
+	sim_trace(sim, "node %u: forgets which commands are on their way", leader);
+	eng_sessions_admit_reset(
+		(struct eng_sessions *)shard_sessions(sim->nodes[leader].shard, 0));
 }
 
 /* It dies as soon as it is up again, a few times. */

@@ -48,7 +48,7 @@ on_abort(int signal_number)
 
 struct totals {
 	uint64_t seeds, events, commands, crashes, power_cuts, sent, lost, leaders, slots;
-	uint64_t virtual_ns, events_min, commands_min;
+	uint64_t virtual_ns, events_min, commands_min, progress_tenths, storm_max;
 };
 
 static void
@@ -66,6 +66,10 @@ add(struct totals *t, const struct sim *sim)
 	t->leaders += sim->oracle.leader_changes;
 	t->slots += sim->oracle.chosen_last;
 	t->virtual_ns += sim->now_ns;
+	if (t->storm_max < sim->oracle.storm_max)
+		t->storm_max = sim->oracle.storm_max;
+	if (t->progress_tenths < sim->count.progress_tenths)
+		t->progress_tenths = sim->count.progress_tenths;
 	if (t->events_min == 0 || events < t->events_min)
 		t->events_min = events;
 	if (t->commands_min == 0 || sim->oracle.order_count < t->commands_min)
@@ -88,9 +92,11 @@ print_totals(const struct totals *t, double cpu)
 {
 	printf("%lu seeds passed: %lu events (at least %lu each), %lu commands (at least %lu each) "
 	       "in "
-	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost\n",
+	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost; "
+	       "progress after %.1f T at the latest, at most %lu rounds in one T\n",
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
-		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent);
+		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent,
+		(double)t->progress_tenths / 10, t->storm_max);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

@@ -65,6 +65,14 @@ net_alloc(void *net, struct net_frame *ret_frames, uint32_t count)
 	return i;
 }
 
+static enum crash_point
+point_of(uint8_t type)
+{
+	return type == ENG_MSG_ACCEPT                                ? POINT_ACCEPT
+	       : type == ENG_MSG_PROMISE || type == ENG_MSG_ACCEPTED ? POINT_ANSWER
+								     : POINT_ANY_FRAME;
+}
+
 static void
 net_send(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count)
 {
@@ -74,7 +82,7 @@ net_send(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct sim_frame *f = frames[i].handle;
 
-		fault_crash_point(n);
+		fault_crash_point(n, point_of(f->data[0]));
 		f->src = n->id;
 		f->dst = frames[i].peer.node_id;
 		f->bytes = frames[i].payload_bytes;
@@ -100,8 +108,11 @@ log_append(
 {
 	struct sim_node *n = log;
 
-	fault_crash_point(n);
-	return wal_log_ops.append(n->wal, records, count, ret_places);
+	fault_crash_point(n, POINT_APPEND);
+	uint32_t done = wal_log_ops.append(n->wal, records, count, ret_places);
+	for (uint32_t i = 0; i < done; i++)
+		oracle_on_append(n->sim, n, records[i].tag, ret_places[i].lsn);
+	return done;
 }
 
 static uint64_t
@@ -109,7 +120,7 @@ log_meta(void *log, const void *blob, uint32_t bytes)
 {
 	struct sim_node *n = log;
 
-	fault_crash_point(n);
+	fault_crash_point(n, POINT_APPEND);
 	return wal_log_ops.meta(n->wal, blob, bytes);
 }
 
@@ -124,15 +135,21 @@ log_submit(void *log, uint64_t now_ns)
 {
 	struct sim_node *n = log;
 
-	fault_crash_point(n);
+	fault_crash_point(n, POINT_SUBMIT);
 	wal_log_ops.submit(n->wal, now_ns);
-	fault_crash_point(n);
+	fault_crash_point(n, POINT_SUBMIT);
 }
 
 static uint32_t
 log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_max)
 {
-	return wal_log_ops.reap(((struct sim_node *)log)->wal, now_ns, ret, count_max);
+	struct sim_node *n = log;
+	uint32_t count = wal_log_ops.reap(n->wal, now_ns, ret, count_max);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (ret[i].kind == LOG_DURABLE)
+			oracle_on_durable(n->sim, n, ret[i].lsn);
+	return count;
 }
 
 static struct log_room
@@ -277,7 +294,7 @@ shard_build(struct sim *sim, struct sim_node *n)
 		.machine_ops = &sim_machine_ops,
 		.machines = machines,
 		.gateway_window = SIM_IN_FLIGHT,
-		.assembly_count = 2,
+		.assembly_count = 8,
 		.context = n,
 		.on_applied = on_applied,
 		.on_role = on_role,
@@ -308,6 +325,7 @@ recover_record(void *context, const struct log_place *place, const uint8_t *tag,
 {
 	struct sim_node *n = context;
 
+	oracle_on_recovered_record(n->sim, n, tag);
 	return shard_recover_record(n->shard, tag, payload, payload_bytes, *place);
 }
 
@@ -325,6 +343,7 @@ sim_node_start(struct sim *sim, uint16_t id)
 
 	n->applied_count = 0;
 	n->cluster_ns = 0;
+	n->own_first = n->own_after = 0;
 	n->digest = (struct decree_digest){ 0, 0 };
 	disk_fake_set_now(n->disk, sim->now_ns);
 	disk_fake_fail_after(n->disk, -1, 0); /* the old process was to see that */
@@ -407,6 +426,7 @@ sim_node_create(struct sim *sim, uint16_t id)
 	n->id = id;
 	n->sim = sim;
 	n->accepted_said = calloc(SIM_SLOT_MAX, sizeof(*n->accepted_said));
+	n->listed = calloc(SIM_SLOT_MAX, sizeof(*n->listed));
 	blank_disk_create(sim, id);
 	n->disk = disk_fake_create(&(struct disk_fake_config){ 0 });
 }
@@ -437,6 +457,9 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	n->promised_said.n = 0;
 	memset(n->accepted_said, 0, (n->accepted_last + 1) * sizeof(*n->accepted_said));
 	n->accepted_last = 0;
+	memset(n->listed, 0, (n->listed_last + 1) * sizeof(*n->listed));
+	n->listed_last = 0;
+	n->promise_said.n = n->promise_commit = 0;
 	n->proposer.is_open = false;
 	n->completion_count = 0;
 	disk_fake_assign(n->disk, sim->blanks[id], &disk);

@@ -5,6 +5,9 @@
  *
  *   said      one value per (slot, ballot); what q2 nodes accepted at one ballot is chosen, and every higher
  *             ballot proposes just that (S1, S2)
+ *   allowed   each first proposal at a ballot is one that some q1 quorum of its promises allows (5.6)
+ *   promised  an accept is a promise; a Promise lists every vote that its sender cast or will still confirm
+ *   elected   rounds do not run away: whoever meets a higher promise waits before it tries again
  *   durable   a node that comes back stands by every promise and every acceptance that it ever sent (S4)
  *   applied   the chosen value of each slot, in order, the same commands everywhere, each once (S3, S4)
  *   answered  only what was executed
@@ -12,6 +15,10 @@
 #include "tests/sim/sim.h"
 
 #include "base/bytes.h"
+
+/* Seven nodes that all fail their elections at once have their back-offs: 4 rounds were the most in 100,000
+ * runs. Without back-off there is one for each round trip. */
+#define STORM_ROUNDS_MAX 16
 
 void
 oracle_create(struct sim *sim)
@@ -41,6 +48,7 @@ oracle_reset(struct sim *sim)
 	o->order_count = 0;
 	o->acked_count = 0;
 	o->leader_changes = 0;
+	o->round_high = o->storm_from_ns = o->storm_round = o->storm_max = 0;
 }
 
 static void
@@ -89,43 +97,6 @@ check_higher_ballot(struct sim *sim, uint64_t slot, const struct sim_value *v)
 		v->ballot >> 16, v->ballot & 0xffff, c->ballot >> 16, c->ballot & 0xffff);
 }
 
-/* S1: one value per (slot, ballot). */
-static void
-note_proposed(struct sim *sim, const struct eng_msg *m)
-{
-	uint64_t slot = m->accept.slot.n;
-
-	note_slot(sim, slot);
-	struct sim_value *v = value_find(sim, slot, m->ballot.n);
-	if (v == NULL) {
-		v = value_add(sim, slot, m->ballot.n, m->accept.digest);
-		check_higher_ballot(sim, slot, v);
-	}
-	sim_check(sim, digest_eq(v->digest, m->accept.digest),
-		"slot %lu has two values at ballot %lu.%lu", slot, m->ballot.n >> 16,
-		m->ballot.n & 0xffff);
-}
-
-static void
-note_promised(struct sim_node *n, struct decree_ballot ballot)
-{
-	if (n->promised_said.n < ballot.n)
-		n->promised_said = ballot;
-}
-
-/* The proposer's own vote is no message: it counts when its record is durable. */
-static bool
-is_owner_vote_durable(const struct sim *sim, uint64_t slot, uint64_t ballot)
-{
-	const struct sim_node *owner = &sim->nodes[ballot & 0xffff];
-
-	if (!owner->is_up)
-		return false;
-	const struct eng_replica *r = sim_replica(owner);
-	const struct entry *e = entry_find(r, (struct decree_slot){ slot });
-	return e != NULL && e->vballot.n == ballot && e->persist_seq <= r->persisted;
-}
-
 /* S2: a quorum has accepted it; from here on nothing else may ever be chosen, or even proposed above. */
 static void
 note_chosen(struct sim *sim, uint64_t slot, const struct sim_value *v)
@@ -144,6 +115,141 @@ note_chosen(struct sim *sim, uint64_t slot, const struct sim_value *v)
 }
 
 static void
+count_vote(struct sim *sim, uint16_t id, uint64_t slot, struct sim_value *v)
+{
+	v->votes |= 1u << id;
+	if ((uint32_t)__builtin_popcount(v->votes) >= sim->q2)
+		note_chosen(sim, slot, v);
+}
+
+/* How many have promised @p ballot and said then that they accepted nothing above @p vballot in @p slot. Whoever
+ * has promised a higher one since may have said anything. */
+static uint32_t
+count_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64_t vballot)
+{
+	uint32_t count = 0;
+
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		const struct sim_node *n = &sim->nodes[id];
+		uint64_t listed = slot <= n->listed_last ? n->listed[slot].n : 0;
+		/* A proposer whose own promise is a quorum sends no Prepare. */
+		bool is_silent = n->promise_said.n < ballot && id == (ballot & 0xffff);
+		if (n->promise_said.n > ballot || is_silent ||
+			(n->promise_said.n == ballot && slot > n->promise_commit &&
+				listed <= vballot))
+			count++;
+	}
+	return count;
+}
+
+/* Did anybody tell of exactly this one? */
+static bool
+is_listed(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64_t vballot)
+{
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		const struct sim_node *n = &sim->nodes[id];
+		if (n->promise_said.n == ballot && slot <= n->listed_last &&
+			n->listed[slot].n == vballot)
+			return true;
+	}
+	return false;
+}
+
+/* 5.6: some q1 quorum of promises allows this value: it is that of the highest ballot that the quorum told of, or
+ * the quorum told of none. A value that is known chosen is always right, and checked elsewhere. */
+static void
+check_choice(struct sim *sim, uint64_t slot, const struct sim_value *v)
+{
+	const struct sim_oracle *o = &sim->oracle;
+
+	if (o->chosen[slot].is_known || count_promised_up_to(sim, slot, v->ballot, 0) >= sim->q1)
+		return;
+	for (uint32_t i = o->value_first[slot]; i != 0; i = o->values[i - 1].next) {
+		const struct sim_value *old = &o->values[i - 1];
+		if (old->ballot < v->ballot && digest_eq(old->digest, v->digest) &&
+			is_listed(sim, slot, v->ballot, old->ballot) &&
+			count_promised_up_to(sim, slot, v->ballot, old->ballot) >= sim->q1)
+			return;
+	}
+	sim_check(sim, false, "slot %lu: no quorum of promises allows what ballot %lu.%lu proposes",
+		slot, v->ballot >> 16, v->ballot & 0xffff);
+}
+
+/* S1: one value per (slot, ballot). */
+static struct sim_value *
+note_proposed(
+	struct sim *sim, uint64_t slot, struct decree_ballot ballot, struct decree_digest digest)
+{
+	note_slot(sim, slot);
+	struct sim_value *v = value_find(sim, slot, ballot.n);
+	if (v == NULL) {
+		v = value_add(sim, slot, ballot.n, digest);
+		check_higher_ballot(sim, slot, v);
+		check_choice(sim, slot, v);
+	}
+	sim_check(sim, digest_eq(v->digest, digest), "slot %lu has two values at ballot %lu.%lu",
+		slot, ballot.n >> 16, ballot.n & 0xffff);
+	return v;
+}
+
+static bool
+is_own_record(const struct sim_node *n, const uint8_t *tag, struct eng_record *ret_record)
+{
+	return eng_record_decode(tag, ret_record) == 0 && ret_record->kind == ENG_RECORD_ACCEPTED &&
+	       (ret_record->vballot.n & 0xffff) == n->id;
+}
+
+/* The proposer's own vote is no message: it counts when its record is durable. */
+void
+oracle_on_append(struct sim *sim, struct sim_node *n, const uint8_t *tag, uint64_t lsn)
+{
+	struct eng_record record;
+
+	if (!is_own_record(n, tag, &record))
+		return;
+	(void)note_proposed(sim, record.slot.n, record.vballot, record.digest);
+	sim_check(sim, n->own_after - n->own_first < SIM_OWN_COUNT, "the run outgrew the oracle");
+	n->own[n->own_after++ % SIM_OWN_COUNT] =
+		(struct sim_own){ lsn, record.slot.n, record.vballot.n };
+}
+
+void
+oracle_on_durable(struct sim *sim, struct sim_node *n, uint64_t lsn)
+{
+	for (; n->own_first < n->own_after; n->own_first++) {
+		const struct sim_own *own = &n->own[n->own_first % SIM_OWN_COUNT];
+		if (own->lsn > lsn)
+			return;
+		count_vote(sim, n->id, own->slot, value_find(sim, own->slot, own->ballot));
+	}
+}
+
+void
+oracle_on_recovered_record(struct sim *sim, struct sim_node *n, const uint8_t *tag)
+{
+	struct eng_record record;
+
+	if (is_own_record(n, tag, &record))
+		count_vote(sim, n->id, record.slot.n,
+			note_proposed(sim, record.slot.n, record.vballot, record.digest));
+}
+
+static void
+note_promised(struct sim_node *n, struct decree_ballot ballot)
+{
+	if (n->promised_said.n < ballot.n)
+		n->promised_said = ballot;
+}
+
+/* Somebody calls it decided: the votes must be there. */
+static void
+require_votes(const struct sim *sim, const struct sim_node *n, uint64_t slot)
+{
+	sim_check(sim, sim->oracle.chosen[slot].is_known,
+		"node %u calls slot %lu decided, for which no quorum has voted", n->id, slot);
+}
+
+static void
 note_vote(struct sim *sim, struct sim_node *n, uint64_t slot, uint64_t ballot)
 {
 	struct sim_value *v = value_find(sim, slot, ballot);
@@ -151,11 +257,7 @@ note_vote(struct sim *sim, struct sim_node *n, uint64_t slot, uint64_t ballot)
 	sim_check(sim, v != NULL,
 		"node %u accepted slot %lu at ballot %lu.%lu, which nobody proposed", n->id, slot,
 		ballot >> 16, ballot & 0xffff);
-	v->votes |= 1u << n->id;
-	uint32_t others = (uint32_t)__builtin_popcount(v->votes & ~(1u << (ballot & 0xffff)));
-	if (others >= sim->q2 ||
-		(others + 1 == sim->q2 && is_owner_vote_durable(sim, slot, ballot)))
-		note_chosen(sim, slot, v);
+	count_vote(sim, n->id, slot, v);
 }
 
 static void
@@ -166,6 +268,11 @@ note_accepted_slot(struct sim *sim, struct sim_node *n, uint64_t slot, struct de
 		n->accepted_last = slot;
 	if (n->accepted_said[slot].n >= ballot.n)
 		return;
+	sim_check(sim,
+		ballot.n >= n->promise_said.n || slot <= n->promise_commit ||
+			(slot <= n->listed_last && n->listed[slot].n >= ballot.n),
+		"node %u confirms slot %lu at ballot %lu.%lu after a Promise that did not list it",
+		n->id, slot, ballot.n >> 16, ballot.n & 0xffff);
 	n->accepted_said[slot] = ballot;
 	note_vote(sim, n, slot, ballot.n);
 }
@@ -183,6 +290,87 @@ note_accepted(struct sim *sim, struct sim_node *n, const struct eng_msg *m)
 				m->ballot);
 }
 
+static void
+listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit)
+{
+	if (n->promise_said.n >= ballot.n)
+		return;
+	memset(n->listed, 0, (n->listed_last + 1) * sizeof(*n->listed));
+	n->listed_last = 0;
+	n->promise_said = ballot;
+	n->promise_commit = commit;
+}
+
+static void
+listing_add(struct sim *sim, struct sim_node *n, uint64_t slot, struct decree_ballot vballot)
+{
+	note_slot(sim, slot);
+	if (n->listed_last < slot)
+		n->listed_last = slot;
+	n->listed[slot] = vballot;
+	sim_check(sim, vballot.n >= n->accepted_said[slot].n,
+		"node %u promises %lu.%lu and hides that it accepted slot %lu at %lu.%lu", n->id,
+		n->promise_said.n >> 16, n->promise_said.n & 0xffff, slot,
+		n->accepted_said[slot].n >> 16, n->accepted_said[slot].n & 0xffff);
+}
+
+/* A Promise lists everything that its sender accepted beyond the prefix that it holds decided. */
+static void
+note_promise(struct sim *sim, struct sim_node *n, const struct eng_msg *m)
+{
+	if (m->ballot.n < n->promise_said.n)
+		return; /* repeated, and late */
+	/* The asking candidate holds everything below `from` decided itself. */
+	listing_begin(n, m->ballot,
+		m->promise.commit.n + 1 < m->promise.from.n ? m->promise.from.n - 1
+							    : m->promise.commit.n);
+	for (uint64_t slot = m->promise.first.n; slot < m->promise.after.n; slot++) {
+		struct eng_promise_entry e = eng_promise_entry_at(m, (struct decree_slot){ slot });
+		if (e.state == ENG_ENTRY_DECIDED)
+			require_votes(sim, n, slot);
+		listing_add(sim, n, slot,
+			e.state == ENG_ENTRY_NONE ? (struct decree_ballot){ 0 } : e.vballot);
+	}
+}
+
+/* Who sends a Prepare has promised its ballot to itself, and what it holds counts like a Promise. */
+static void
+note_own_promise(struct sim *sim, struct sim_node *n, struct decree_ballot ballot)
+{
+	const struct eng_replica *r = sim_replica(n);
+
+	if (n->promise_said.n >= ballot.n)
+		return;
+	listing_begin(n, ballot, r->chosen.n);
+	for (uint64_t slot = r->chosen.n + 1; slot <= r->last.n; slot++) {
+		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
+		if (e != NULL && ballot_eq(e->vballot, ballot))
+			continue; /* elected in the same step: what was there before is unknown */
+		if (e != NULL && e->decided)
+			require_votes(sim, n, slot);
+		listing_add(sim, n, slot, e == NULL ? (struct decree_ballot){ 0 } : e->vballot);
+	}
+}
+
+/* Rounds grow with elections, and those have pauses between them (E25). */
+static void
+note_round(struct sim *sim, struct decree_ballot ballot)
+{
+	struct sim_oracle *o = &sim->oracle;
+	uint64_t round = ballot.n >> 16;
+
+	if (o->round_high < round)
+		o->round_high = round;
+	if (sim->now_ns >= o->storm_from_ns + sim->election_ns) {
+		o->storm_from_ns = sim->now_ns;
+		o->storm_round = o->round_high;
+	}
+	if (o->storm_max < o->round_high - o->storm_round)
+		o->storm_max = o->round_high - o->storm_round;
+	sim_check(sim, o->storm_max <= STORM_ROUNDS_MAX, "%lu rounds within one T: a ballot storm",
+		o->storm_max);
+}
+
 void
 oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32_t bytes)
 {
@@ -193,14 +381,22 @@ oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32
 		return;
 	if (eng_msg_decode(data, bytes, &m) != 0)
 		sim_check(sim, false, "node %u sends what it could not read", n->id);
-	switch (m.type) {
-	case ENG_MSG_ACCEPT: note_proposed(sim, &m); break;
-	case ENG_MSG_ACCEPTED:
-		note_promised(n, m.ballot);
-		note_accepted(sim, n, &m);
-		break;
-	default: note_promised(n, m.ballot); break;
+	if (m.type == ENG_MSG_ACCEPT) {
+		(void)note_proposed(sim, m.accept.slot.n, m.ballot, m.accept.digest);
+		return;
 	}
+	sim_check(sim, sim_replica(n)->promised.n >= m.ballot.n,
+		"node %u speaks for ballot %lu.%lu and has not promised it", n->id,
+		m.ballot.n >> 16, m.ballot.n & 0xffff);
+	if (m.type == ENG_MSG_ACCEPTED)
+		note_accepted(sim, n, &m);
+	else if (m.type == ENG_MSG_PROMISE)
+		note_promise(sim, n, &m);
+	else {
+		note_own_promise(sim, n, m.ballot);
+		note_round(sim, m.ballot);
+	}
+	note_promised(n, m.ballot);
 }
 
 void
@@ -241,8 +437,7 @@ oracle_on_applied(
 			sim_check(sim, slot == sim->oracle.chosen_last + 1, "slots out of order");
 			sim->oracle.chosen_last = slot;
 		}
-		if (!c->is_known)
-			*c = (struct sim_chosen){ .digest = e->digest, .is_known = true };
+		require_votes(sim, n, slot);
 		sim_check(sim, digest_eq(c->digest, e->digest),
 			"node %u applies another value in slot %lu", n->id, slot);
 	}

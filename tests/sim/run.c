@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One run. First things go wrong, and nothing may ever be lost or differ; then the faults stop, and everything
- * that was asked for must be done within a bound.
+ * One run. First things go wrong, and nothing may ever be lost or differ. Then the faults stop for a quorum, which
+ * must make progress within a bound (liveness.c). Then everything heals, and all that was asked for must be done.
  */
 #include "tests/sim/sim.h"
 
@@ -30,9 +30,11 @@ run_safety(struct sim *sim)
 }
 
 static void
-run_calm(struct sim *sim)
+run_liveness(struct sim *sim)
 {
-	sim_faults_stop(sim);
+	liveness_begin(sim);
+	liveness_require(sim);
+	liveness_heal_all(sim);
 	for (int i = 0; i < 100 && sim->oracle.order_count < COMMAND_COUNT_MIN; i++)
 		sim_run_until(sim, sim->now_ns + sim->election_ns);
 	sim->is_silent = true;
@@ -46,5 +48,5 @@ sim_run(struct sim *sim, const struct sim_options *options)
 {
 	sim_reset(sim, options);
 	run_safety(sim);
-	run_calm(sim);
+	run_liveness(sim);
 }

@@ -12,6 +12,7 @@
  *   memory.c    the memory of logs, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
  *   faults_*.c  what each kind does: network, disk, processes, clocks
+ *   liveness.c  the faults stop for a quorum, and it must make progress
  *   oracle.c    what must hold after every step
  *   workload.c  proposers and their commands
  *
@@ -46,10 +47,10 @@
 #define SIM_COMMAND_BYTES 12000 /* more than a window of slots */
 #define SIM_FRAME_COUNT   4096  /* in the whole world; when there are no more, frames are lost */
 #define SIM_NODE_FRAMES   192   /* taken by one node at a time */
-#define SIM_INBOX_COUNT   64    /* frames that arrived and were not received yet; more are lost */
+#define SIM_INBOX_COUNT   256   /* frames that arrived and were not received yet; more are lost */
 #define SIM_SESSION_COUNT 64
 #define SIM_IN_FLIGHT     32         /* commands of one proposer */
-#define SIM_LOG_BYTES     (4u << 20) /* room for a run: a full log refuses commands for good */
+#define SIM_LOG_BYTES     (8u << 20) /* room for a run: a full log refuses commands for good */
 #define SIM_WINDOW_BYTES  (512u << 10)
 
 #define SIM_SLOT_MAX     16384
@@ -71,6 +72,7 @@ enum fault_kind {
 	FAULT_REPLAY,
 	FAULT_CLOG,
 	FAULT_PARTITION,
+	FAULT_PICKY,
 	/* faults_process.c */
 	FAULT_CRASH,
 	FAULT_CRASH_INSIDE,
@@ -84,6 +86,8 @@ enum fault_kind {
 	/* faults_clock.c */
 	FAULT_DRIFT,
 	FAULT_JUMP,
+	/* faults_process.c: what nobody may rely on */
+	FAULT_AMNESIA,
 	FAULT_KIND_COUNT,
 };
 
@@ -100,6 +104,15 @@ struct fault {
 	void (*strike)(struct sim *sim);
 	uint32_t every_min; /* between two strikes of it on average, in tenths of T: drawn from */
 	uint32_t every_max; /* [every_min, every_max] */
+};
+
+/* Where in a turn a process may die. */
+enum crash_point {
+	POINT_ANY_FRAME = 0, /* before a frame leaves */
+	POINT_ACCEPT = 1,    /* before an Accept leaves: some have it, some do not */
+	POINT_ANSWER = 2,    /* before a Promise or an Accepted leaves: durable, and nobody knows */
+	POINT_APPEND = 3,    /* before records or a hard state are handed to the log */
+	POINT_SUBMIT = 4,    /* around the system call of the log */
 };
 
 extern const struct fault sim_fault_table[FAULT_KIND_COUNT];
@@ -122,7 +135,9 @@ struct sim_faults {
 	uint32_t power_cut_percent; /* of crashes; the others are kill -9 */
 	uint64_t down_ns_max;
 	uint64_t pause_ns_max;
-	uint64_t heal_ns; /* the links heal then */
+	uint32_t picky_types; /* bit per message type that picky paths lose */
+	uint8_t is_picky[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
+	uint64_t heal_ns;                                     /* the links heal then */
 	uint64_t cut_ns_max;
 	uint32_t drift_ppm_max;
 	uint32_t strike_count; /* so far; the number of an occurrence, for --only-faults */
@@ -177,6 +192,13 @@ struct sim_load {
 
 /* ---- node.c ---- */
 
+struct sim_own { /* a record of a proposer's own ballot, on its way to the disk */
+	uint64_t lsn;
+	uint64_t slot;
+	uint64_t ballot;
+};
+#define SIM_OWN_COUNT 4096
+
 struct sim_node {
 	uint16_t id;
 	bool is_up;
@@ -188,7 +210,8 @@ struct sim_node {
 	uint64_t poll_ns;          /* after a turn that left something undone */
 	uint64_t completion_count; /* of its disk, counted so far */
 	uint64_t boot_count;
-	uint32_t crash_after; /* dies inside a turn, at this many more points; 0 = not planned */
+	uint32_t crash_after;  /* dies inside a turn, at this many more points; 0 = not planned */
+	uint32_t crash_points; /* bit per enum crash_point: those that count */
 	struct disk_fake *disk;
 	struct wal *wal;
 	struct shard *shard;
@@ -219,6 +242,13 @@ struct sim_node {
 	struct decree_ballot promised_said;
 	struct decree_ballot *accepted_said; /* [SIM_SLOT_MAX] by slot */
 	uint64_t accepted_last;              /* highest slot in it */
+	struct sim_own own[SIM_OWN_COUNT];   /* ring: [own_first, own_after) are not durable yet */
+	uint64_t own_first;
+	uint64_t own_after;
+	struct decree_ballot promise_said; /* of its newest Promise message */
+	uint64_t promise_commit;           /* what that one called decided */
+	struct decree_ballot *listed; /* [SIM_SLOT_MAX] by slot: what its newest Promise listed */
+	uint64_t listed_last;         /* highest slot in it */
 };
 
 /* ---- oracle.c ---- */
@@ -259,6 +289,10 @@ struct sim_oracle {
 	struct decree_session *sessions; /* [SIM_PROPOSER_MAX] of each proposer */
 	uint64_t acked_count;
 	uint64_t leader_changes;
+	uint64_t round_high;    /* of any Prepare */
+	uint64_t storm_from_ns; /* rounds are counted from here on, for one T */
+	uint64_t storm_round;   /* round_high at that time */
+	uint64_t storm_max;     /* most rounds in one T */
 };
 
 /* ---- world.c ---- */
@@ -266,6 +300,7 @@ struct sim_oracle {
 /* What happened; see --help for what an event is. */
 struct sim_count {
 	uint64_t frames, completions, timers, commands; /* their sum is the number of events */
+	uint64_t progress_tenths; /* of T, from the end of the faults to the first new answer */
 	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
 };
 
@@ -292,6 +327,7 @@ struct sim {
 	uint32_t alpha, window_slots, ring_slots;
 	uint64_t event_limit; /* sim_run_until() ends there too */
 	bool is_calm;         /* the faults have stopped */
+	uint32_t core_nodes;  /* bit per node that works since then */
 	bool is_silent;       /* no more new commands */
 	struct sim_faults faults;
 	struct sim_load load;
@@ -373,8 +409,6 @@ struct sim_frame *sim_heap_pop(struct sim *sim);
 /* faults.c */
 void sim_faults_draw(struct sim *sim);
 void sim_faults_step(struct sim *sim);
-/** No more faults anywhere: links heal, and everybody is up. */
-void sim_faults_stop(struct sim *sim);
 /** From now on, after an average of @p every_ns; UINT64_MAX for 0. */
 uint64_t sim_faults_schedule(struct sim *sim, uint64_t every_ns);
 void sim_faults_note_heal(struct sim *sim, uint64_t heal_ns);
@@ -394,6 +428,7 @@ void fault_replay_strike(struct sim *sim);
 void fault_clog_strike(struct sim *sim);
 void fault_partition_draw(struct sim *sim);
 void fault_partition_strike(struct sim *sim);
+void fault_picky_strike(struct sim *sim);
 void faults_net_draw(struct sim *sim);
 
 /* faults_process.c */
@@ -405,7 +440,8 @@ void fault_crash_all_strike(struct sim *sim);
 void fault_pause_draw(struct sim *sim);
 void fault_pause_strike(struct sim *sim);
 /** A process dies here if it is meant to: called from inside the tables of node.c. */
-void fault_crash_point(struct sim_node *n);
+void fault_crash_point(struct sim_node *n, enum crash_point point);
+void fault_amnesia_strike(struct sim *sim);
 /** The node dies now; it comes back after a while. */
 void fault_crash_now(struct sim *sim, uint16_t id);
 
@@ -425,6 +461,13 @@ uint64_t sim_clock_read(const struct sim *sim, const struct sim_node *n);
 /** When the node's clock will read @p node_ns or more. */
 uint64_t sim_clock_when(const struct sim *sim, const struct sim_node *n, uint64_t node_ns);
 
+/* liveness.c */
+/** No more faults, but for a drawn set of nodes that stay broken. */
+void liveness_begin(struct sim *sim);
+/** The others make progress within the bound, and their leader stays. */
+void liveness_require(struct sim *sim);
+void liveness_heal_all(struct sim *sim);
+
 /* oracle.c */
 void oracle_create(struct sim *sim);
 void oracle_reset(struct sim *sim);
@@ -433,6 +476,10 @@ void oracle_on_applied(
 	struct sim *sim, struct sim_node *node, struct decree_slot first, struct decree_slot after);
 void oracle_on_command(struct sim *sim, struct sim_node *node, const struct decree_command *c);
 void oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq);
+/** A record was handed to the log; its vote counts when the log says that it is durable. */
+void oracle_on_append(struct sim *sim, struct sim_node *node, const uint8_t *tag, uint64_t lsn);
+void oracle_on_durable(struct sim *sim, struct sim_node *node, uint64_t lsn);
+void oracle_on_recovered_record(struct sim *sim, struct sim_node *node, const uint8_t *tag);
 /** A node has read its log again: it must stand by everything that it ever said. */
 void oracle_on_recovered(struct sim *sim, struct sim_node *node);
 /** Everything agrees and everything that was asked for is done. */

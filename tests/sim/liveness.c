@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Liveness: once some nodes have working round trips to a q1 and a q2 quorum, a leader appears and commits within
+ * D = 4 elections and some round trips, and stays (protocol 0). So the faults stop for a drawn set of nodes only,
+ * the core; the others stay broken, each in its own way, and still may disturb. Afterwards all of them heal.
+ *
+ * An election takes [T, 2 T]; a node that has just started listens for T first; a leader in the broken part that
+ * still reaches the core but whose disk hangs is found out after 2.5 T.
+ */
+#include "tests/sim/sim.h"
+
+#define PROGRESS_ELECTIONS 4 /* of 2 T each */
+#define STAY_ELECTIONS     2
+
+enum broken {
+	BROKEN_DOWN = 0,
+	BROKEN_PAUSED,
+	BROKEN_CUT_OFF,
+	BROKEN_DEAF,
+	BROKEN_MUTE,
+	BROKEN_SLOW_DISK,
+	BROKEN_COUNT,
+};
+
+static const char *const broken_names[BROKEN_COUNT] = { "is down", "is paused", "is cut off",
+	"hears nobody", "is heard by nobody", "has a disk that hangs" };
+
+/* A cluster that was never complete needs every member (protocol 12.0). */
+static bool
+is_bootstrapped(const struct sim *sim)
+{
+	return sim->oracle.chosen_last >= 2;
+}
+
+static void
+repair_node(struct sim *sim, struct sim_node *n)
+{
+	n->paused_until_ns = 0;
+	n->crash_after = 0;
+	if (!disk_fake_has_failed(n->disk))
+		disk_fake_fail_after(n->disk, -1, 0);
+	disk_fake_stall(n->disk, 0);
+	if (!n->is_up)
+		n->up_at_ns = sim->now_ns;
+	sim_node_touch(sim, n);
+}
+
+static void
+break_links(struct sim *sim, uint16_t id, bool deaf, bool mute)
+{
+	for (uint16_t other = 1; other <= sim->node_count; other++) {
+		if (other == id)
+			continue;
+		sim->is_cut[other][id] |= deaf;
+		sim->is_cut[id][other] |= mute;
+	}
+}
+
+static void
+break_node(struct sim *sim, struct sim_node *n, enum broken how)
+{
+	sim_trace(sim, "node %u: stays broken: it %s", n->id, broken_names[how]);
+	switch (how) {
+	case BROKEN_DOWN:
+		if (n->is_up)
+			fault_crash_now(sim, n->id);
+		n->up_at_ns = UINT64_MAX;
+		break;
+	case BROKEN_PAUSED: n->paused_until_ns = UINT64_MAX; break;
+	case BROKEN_CUT_OFF: break_links(sim, n->id, true, true); break;
+	case BROKEN_DEAF: break_links(sim, n->id, true, false); break;
+	case BROKEN_MUTE: break_links(sim, n->id, false, true); break;
+	case BROKEN_SLOW_DISK: disk_fake_stall(n->disk, UINT64_MAX / 2); break;
+	case BROKEN_COUNT: break;
+	}
+	sim_node_touch(sim, n);
+}
+
+static void
+stop_faults(struct sim *sim)
+{
+	struct sim_faults *f = &sim->faults;
+
+	if (sim->is_calm)
+		return;
+	sim->is_calm = true;
+	f->loss_ppm = f->duplicate_ppm = f->corrupt_ppm = f->slow_ppm = 0;
+	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
+		f->next_ns[kind] = UINT64_MAX;
+	sim_links_heal(sim);
+}
+
+void
+liveness_begin(struct sim *sim)
+{
+	uint64_t *random = &sim->random_faults;
+	uint32_t quorum = sim->q1 > sim->q2 ? sim->q1 : sim->q2;
+	uint64_t spare = sim->node_count - quorum;
+	uint64_t broken = is_bootstrapped(sim) ? sim_draw(random, spare + 1) : 0;
+
+	stop_faults(sim);
+	sim->core_nodes = (2u << sim->node_count) - 2;
+	while (broken > 0) {
+		uint16_t id = sim_any_node(sim);
+		enum broken how = (enum broken)sim_draw(random, BROKEN_COUNT);
+		if ((sim->core_nodes >> id & 1) == 0)
+			continue;
+		sim->core_nodes &= ~(1u << id);
+		repair_node(sim, &sim->nodes[id]);
+		break_node(sim, &sim->nodes[id], how);
+		broken--;
+	}
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		if (sim->core_nodes >> id & 1)
+			repair_node(sim, &sim->nodes[id]);
+	sim_trace(sim, "the faults stop for nodes %#x", sim->core_nodes);
+}
+
+/* What each proposer of the core had made when the faults stopped. */
+static void
+note_made(const struct sim *sim, uint64_t ret_ids[], uint64_t ret_made[])
+{
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		ret_ids[id] = sim->nodes[id].proposer.id;
+		ret_made[id] = sim->nodes[id].is_up ? sim->nodes[id].proposer.seq_made : 0;
+	}
+}
+
+/* Something that was asked for after the faults stopped has its answer. Where nobody may ask, since the table of
+ * sessions is full, a ready leader is all there is to see. */
+static bool
+has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[])
+{
+	bool can_ask = false;
+
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		const struct sim_proposer *p = &sim->nodes[id].proposer;
+		if ((sim->core_nodes >> id & 1) == 0 || !sim->nodes[id].is_up)
+			continue;
+		uint64_t before = p->id == ids[id] ? made[id] : 0;
+		can_ask |= p->is_open;
+		if (p->is_open && p->seq_done > before)
+			return true;
+	}
+	return !can_ask && sim_leader(sim) != 0;
+}
+
+static void
+require_progress(struct sim *sim)
+{
+	uint64_t ids[SIM_NODE_MAX + 1], made[SIM_NODE_MAX + 1];
+	uint64_t begin_ns = sim->now_ns;
+	uint64_t bound_ns = PROGRESS_ELECTIONS * 2 * sim->election_ns + 4 * sim->election_ns +
+			    2 * sim->load.every_ns + 1000 * MS;
+
+	note_made(sim, ids, made);
+	while (!has_progress(sim, ids, made)) {
+		if (sim->now_ns >= begin_ns + bound_ns) {
+			oracle_print_nodes(sim);
+			sim_check(sim, false, "no progress within %.1f T although nodes %#x work",
+				(double)bound_ns / (double)sim->election_ns, sim->core_nodes);
+		}
+		sim_run_until(sim, sim->now_ns + sim->election_ns / 10);
+	}
+	double took = (double)(sim->now_ns - begin_ns) / (double)sim->election_ns;
+	sim_trace(sim, "progress after %.1f T", took);
+	if (sim->count.progress_tenths < (uint64_t)(took * 10))
+		sim->count.progress_tenths = (uint64_t)(took * 10);
+}
+
+/* A leader of the core stays: nobody out there can depose it. */
+static void
+require_stability(struct sim *sim)
+{
+	uint16_t leader = sim_leader(sim);
+
+	if (leader == 0 || (sim->core_nodes >> leader & 1) == 0)
+		return;
+	sim->is_silent = true;
+	sim_run_until(sim, sim->now_ns + STAY_ELECTIONS * 2 * sim->election_ns);
+	sim->is_silent = false;
+	sim_check(sim, sim_leader(sim) == leader, "node %u led and lost its place to node %u",
+		leader, sim_leader(sim));
+}
+
+void
+liveness_require(struct sim *sim)
+{
+	require_progress(sim);
+	require_stability(sim);
+}
+
+void
+liveness_heal_all(struct sim *sim)
+{
+	sim_links_heal(sim);
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		repair_node(sim, &sim->nodes[id]);
+	sim->core_nodes = (2u << sim->node_count) - 2;
+	sim_trace(sim, "everything heals");
+}
