@@ -33,6 +33,8 @@ on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 {
 	if (ballot_node(m->ballot) != m->src)
 		return; /* nobody prepares another's ballot */
+	if (!may_campaign(r, (uint32_t)peer_index(r, m->src), m, fx))
+		return;
 	if (lease_refuses(r, m->src)) {
 		failure_send(r, m, ENG_FAIL_LEASE, fx);
 		return;
@@ -53,7 +55,8 @@ on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		promise_persist(r, m->ballot, fx);
 	if (r->role == DECREE_LEADER || r->campaign != CAMPAIGN_NONE)
 		step_down(r, 0, fx);
-	r->leader = 0; /* the old one has lost, the new one has not won yet */
+	if (r->leader != m->src || !ballot_eq(r->leader_ballot, m->ballot))
+		r->leader = 0; /* the old one has lost, the new one has not won yet */
 	r->election_ns = r->now_ns + election_timeout(r);
 	r->promise_due.wanted = true;
 	r->promise_due.to = m->src;

@@ -31,6 +31,10 @@ bootstrap_value(const struct eng_replica *r, uint8_t *value)
 	for (uint32_t i = 0; i < m.member_count; i++) {
 		uint32_t index = (uint32_t)peer_index(r, r->cfg.members[i].node_id);
 		m.members[i].node_id = r->cfg.members[i].node_id;
+		m.members[i].role = ENG_VOTER;
+		m.members[i].address = r->cfg.members[i].address;
+		if (m.id_last < m.members[i].node_id)
+			m.id_last = m.members[i].node_id;
 		m.members[i].disk =
 			index == r->self ? eng_disk_short(&r->cfg.disk) : r->peers[index].disk;
 		decree_assert(m.members[i].disk != 0);
@@ -41,12 +45,18 @@ bootstrap_value(const struct eng_replica *r, uint8_t *value)
 static bool
 constants_match(const struct eng_config *c, const struct eng_membership *m)
 {
-	if (m->member_count != c->member_count || m->q1 != c->q1 || m->q2 != c->q2 ||
-		m->slot_bytes != c->slot_bytes || m->alpha != c->alpha ||
-		m->command_bytes_max != c->command_bytes_max ||
-		m->session_count != c->session_count || m->session_window != c->session_window ||
-		m->digest_slots != c->digest_slots ||
-		m->session_idle_slots != c->session_idle_slots)
+	return m->slot_bytes == c->slot_bytes && m->alpha == c->alpha &&
+	       m->command_bytes_max == c->command_bytes_max &&
+	       m->session_count == c->session_count && m->session_window == c->session_window &&
+	       m->digest_slots == c->digest_slots && m->session_idle_slots == c->session_idle_slots;
+}
+
+/* While a cluster is set up, all its configuration files must name the same members. Later the log counts,
+ * and a file may well have been changed since. */
+static bool
+founders_match(const struct eng_config *c, const struct eng_membership *m)
+{
+	if (m->member_count != c->member_count || m->q1 != c->q1 || m->q2 != c->q2)
 		return false;
 	for (uint32_t i = 0; i < m->member_count; i++)
 		if (m->members[i].node_id != c->members[i].node_id)
@@ -54,31 +64,10 @@ constants_match(const struct eng_config *c, const struct eng_membership *m)
 	return true;
 }
 
-void
-membership_apply(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx)
-{
-	if (!constants_match(&r->cfg, m)) {
-		halt(r, ENG_HALT_CONSTANTS, fx);
-		return;
-	}
-	config_take(r, m);
-	if (!is_member_disk(r, r->cfg.node_id, eng_disk_short(&r->cfg.disk))) {
-		halt(r, ENG_HALT_NOT_MEMBER, fx);
-		return;
-	}
-	/* What an unknown disk promised before we knew better does not count. */
-	for (uint32_t i = 0; i < r->peer_count; i++)
-		if (i != r->self && !is_member_disk(r, r->peers[i].node_id, r->peers[i].disk))
-			r->peers[i].promised = false;
-}
-
 bool
-is_member_disk(const struct eng_replica *r, uint16_t node_id, uint64_t disk)
+bootstrap_agrees(const struct eng_replica *r, const struct eng_membership *m)
 {
-	if (r->config.m.epoch == 0)
-		return true; /* not known yet; then phase 1 needs every member */
-	for (uint32_t i = 0; i < r->config.m.member_count; i++)
-		if (r->config.m.members[i].node_id == node_id)
-			return r->config.m.members[i].disk == disk;
-	return false;
+	bool is_founding = m->epoch == 1 && r->started && !r->cfg.joins;
+
+	return constants_match(&r->cfg, m) && (!is_founding || founders_match(&r->cfg, m));
 }

@@ -79,6 +79,8 @@ on_trim(struct eng_replica *r, const struct eng_event *ev)
 static void
 jump(struct eng_replica *r, const struct eng_snapshot *s, struct eng_effects *fx)
 {
+	struct eng_configs configs;
+
 	decree_assert(s->slot.n > r->chosen.n);
 
 	r->chosen = s->slot;
@@ -91,8 +93,10 @@ jump(struct eng_replica *r, const struct eng_snapshot *s, struct eng_effects *fx
 		r->stamp_last_ns = s->stamp_ns;
 	if (r->ack.after.n <= s->slot.n)
 		r->ack.start = r->ack.after = slot_next(s->slot);
-	for (uint32_t i = 0; i < s->config_count && r->halt == ENG_HALT_NONE; i++)
-		membership_apply(r, &s->configs[i].members, fx);
+	eng_configs_init(&configs);
+	for (uint32_t i = 0; i < s->config_count; i++)
+		eng_configs_restore(&configs, s->configs[i].slot, &s->configs[i].members);
+	membership_restore(r, &configs, fx);
 }
 
 void

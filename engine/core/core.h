@@ -43,8 +43,29 @@
 
 struct eng_snapshot; /* snapshot.h */
 
+/* The voters of one configuration, and one learner on its way in. */
+#define ENG_MEMBER_COUNT_MAX (DECREE_NODE_COUNT_MAX + 1)
+
+enum eng_member_role {
+	ENG_VOTER = 1,
+	ENG_LEARNER = 2, /* receives and applies everything, counts in no quorum */
+};
+
+struct eng_address {   /* opaque to the core */
+	uint32_t ipv4; /* host order, 0 = as the INI file has it */
+	uint16_t port; /* UDP, of shard 0 */
+	bool has_mac;
+	uint8_t mac[6];
+};
+
 struct eng_member {
 	uint16_t node_id; /* 1 .. 65535 */
+	uint64_t disk;    /* first 8 bytes of its disk uuid, as messages carry it */
+	enum eng_member_role role;
+	uint16_t replaces; /* learner: once it votes, this node goes; 0 = none */
+	uint8_t q1;        /* learner: the quorums once it votes */
+	uint8_t q2;
+	struct eng_address address;
 };
 
 struct eng_config {
@@ -52,15 +73,19 @@ struct eng_config {
 	uint16_t node_id;
 	uint16_t group;
 	struct decree_uuid disk;
+	/* A new cluster begins with these members. Once a configuration is in the log, that one counts,
+	 * and these are only where to look for the others. */
 	uint32_t member_count; /* 1 .. DECREE_NODE_COUNT_MAX */
 	struct eng_member
-		members[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included */
-	uint32_t q1;                            /* phase 1 quorum; q1 + q2 > member_count */
-	uint32_t q2;                            /* phase 2 quorum */
-	uint64_t nonce;                         /* of this start, fresh random bits */
-	uint64_t seed;                          /* of the replica's own random numbers */
-	uint32_t slot_bytes;                    /* largest value of one slot; a cluster constant */
-	uint32_t alpha; /* no slot beyond the decided prefix + alpha; a cluster constant */
+		members[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included; its id
+						   and address */
+	bool joins;  /* formatted to join a cluster that exists: takes no part before it is added */
+	uint32_t q1; /* phase 1 quorum; q1 + q2 > member_count */
+	uint32_t q2; /* phase 2 quorum */
+	uint64_t nonce;      /* of this start, fresh random bits */
+	uint64_t seed;       /* of the replica's own random numbers */
+	uint32_t slot_bytes; /* largest value of one slot; a cluster constant */
+	uint32_t alpha;      /* no slot beyond the decided prefix + alpha; a cluster constant */
 	uint32_t
 		window_slots; /* undecided slots that this node would propose as leader, <= alpha */
 	uint32_t ring_slots;  /* slots kept in memory, a power of two, >= 2 * alpha */
@@ -102,6 +127,7 @@ enum eng_event_type {
 	ENG_EV_DIGEST,             /* right after a MARK was applied, and before any other event */
 	ENG_EV_CUT,      /* a leader shall propose a MARK at which everybody cuts its snapshot */
 	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
+	ENG_EV_MEMBER,   /* a leader begins a change of the members, or says how it stands */
 };
 
 /* One command on its way into a slot. session 0 registers: the body is eng_registration_encode()'s. */
@@ -131,6 +157,37 @@ enum eng_transfer_result {
 	ENG_TRANSFER_SELF = 3,       /* it leads already */
 	ENG_TRANSFER_UNHEARD = 4,    /* it did not answer within T */
 	ENG_TRANSFER_BUSY = 5,       /* another transfer is under way */
+};
+
+enum eng_member_op {
+	ENG_MEMBER_ADD = 1,
+	ENG_MEMBER_REMOVE = 2,
+	ENG_MEMBER_REPLACE = 3,
+};
+
+struct eng_member_change {
+	enum eng_member_op op;
+	struct eng_member member; /* id, disk and address of who comes; id of who is removed */
+	uint16_t old;             /* REPLACE: who goes */
+	uint8_t q1;               /* ADD, REMOVE: the quorums afterwards; 0 = majorities */
+	uint8_t q2;
+};
+
+enum eng_member_result {
+	ENG_MEMBER_OK = 0,          /* begun: ask again until DONE */
+	ENG_MEMBER_DONE = 1,        /* it is so */
+	ENG_MEMBER_PENDING = 2,     /* begun before, under way */
+	ENG_MEMBER_NOT_LEADER = 3,  /* or not ready yet */
+	ENG_MEMBER_BUSY = 4,        /* no room for a slot right now: again later */
+	ENG_MEMBER_OUTSTANDING = 5, /* another change is under way: one at a time (12.2) */
+	ENG_MEMBER_ID_USED = 6,     /* ids are never used again: take a higher one (1.1) */
+	ENG_MEMBER_NO_DISK = 7,
+	ENG_MEMBER_DISK_USED = 8, /* another member has this disk */
+	ENG_MEMBER_UNKNOWN = 9,   /* the node to be removed never was a member */
+	ENG_MEMBER_TOO_MANY = 10,
+	ENG_MEMBER_BAD_QUORUM = 11, /* q1 + q2 <= n, or above n */
+	ENG_MEMBER_LAST = 12,       /* nobody would be left to vote */
+	ENG_MEMBER_NO_QUORUM = 13,  /* too few of the new voters answer now */
 };
 
 struct eng_event {
@@ -197,6 +254,10 @@ struct eng_event {
 			uint16_t to; /* node_id */
 			enum eng_transfer_result *ret_result;
 		} transfer;
+		struct {
+			const struct eng_member_change *change; /* lent for the step */
+			enum eng_member_result *ret_result;
+		} member;
 	};
 };
 
@@ -232,6 +293,7 @@ enum eng_halt {
 	ENG_HALT_TWO_DECISIONS, /* one slot, two decided values */
 	ENG_HALT_NOT_MEMBER,    /* the cluster knows another disk under this node id */
 	ENG_HALT_BAD_RECORD,    /* the log holds a record that this version cannot read */
+	ENG_HALT_REMOVED,       /* no longer a member, and no longer needed: an orderly end */
 	ENG_HALT_CONSTANTS,     /* the decided configuration differs from this node's constants */
 	ENG_HALT_DIVERGED,      /* a majority had another state after the same slot */
 	ENG_HALT_NO_AGREEMENT,  /* no majority had the same state after the same slot */
@@ -251,6 +313,7 @@ struct eng_effects {
 	/* This peer's log does not go back to what is missing here, but it has a snapshot (9.3): fetch it,
 	 * from there or from anybody, unless that is under way. 0 = no wish. */
 	uint16_t fetch_from;
+	bool members_changed; /* see eng_known_configs(): learn the addresses */
 	struct eng_persist persists[ENG_FX_PERSIST_MAX];
 	struct eng_msg messages[ENG_FX_MESSAGE_MAX];
 	struct eng_read reads[ENG_FX_READ_MAX];
@@ -301,6 +364,7 @@ struct eng_peer_status {
 	struct decree_slot matched; /* leader: durable there below this slot */
 };
 
+struct eng_configs;
 struct eng_sessions;
 struct eng_replica;
 
@@ -327,6 +391,9 @@ void eng_status(const struct eng_replica *r, struct eng_status *ret_status);
 uint32_t
 eng_peer_status(const struct eng_replica *r, struct eng_peer_status ret_peers[ENG_PEER_COUNT_MAX]);
 
+/** The configurations as this node knows them: configs.h. @return lent until the next step */
+const struct eng_configs *eng_known_configs(const struct eng_replica *r);
+
 /** node_id of the leader to send commands to, 0 if unknown. This node itself only if it is ready. */
 uint16_t eng_leader(const struct eng_replica *r);
 
@@ -339,6 +406,9 @@ uint32_t eng_targets(const struct eng_replica *r, uint16_t ret_nodes[ENG_PEER_CO
 /** Does this node lead, and nobody else for sure, at @p now_ns? A read that was answered from its state
  * may leave only if this holds after the answer was computed, by a clock read after it (8.3). */
 bool eng_lease_holds(const struct eng_replica *r, uint64_t now_ns);
+
+/** Text for an operator. */
+const char *eng_member_result_text(enum eng_member_result result);
 
 const char *eng_halt_text(enum eng_halt halt);
 

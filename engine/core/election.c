@@ -146,6 +146,9 @@ on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 {
 	enum eng_failure_reason reason = ENG_FAIL_BALLOT;
 	bool granted = prevote_reason(r, m, &reason);
+
+	if (!may_campaign(r, (uint32_t)peer_index(r, m->src), m, fx))
+		return;
 	struct eng_msg *reply = message_add(r, ENG_MSG_PREVOTE_REPLY, m->src, fx);
 
 	reply->ballot = m->ballot;
@@ -182,13 +185,18 @@ on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 /* ---- Prepare ---- */
 
 static void
+promise_forget(struct peer *p)
+{
+	p->promised = false;
+	p->promise_nonce = 0;
+	memset(p->promise_seen, 0, sizeof(p->promise_seen));
+}
+
+static void
 promises_forget(struct eng_replica *r)
 {
-	for (uint32_t i = 0; i < r->peer_count; i++) {
-		r->peers[i].promised = false;
-		r->peers[i].promise_nonce = 0;
-		memset(r->peers[i].promise_seen, 0, sizeof(r->peers[i].promise_seen));
-	}
+	for (uint32_t i = 0; i < r->peer_count; i++)
+		promise_forget(&r->peers[i]);
 	choices_forget(r);
 }
 
@@ -210,6 +218,22 @@ campaign_prepare(struct eng_replica *r, struct eng_effects *fx)
 	promise_persist(r, r->ballot, fx);
 	r->campaign_seq = r->persist_last;
 	r->election_ns = r->now_ns + election_timeout(r);
+}
+
+void
+prepare_more(struct eng_replica *r, struct decree_slot from, struct eng_effects *fx)
+{
+	decree_assert(r->role == DECREE_LEADER);
+
+	if (r->prepare_from.n != from.n)
+		for (uint32_t i = 0; i < r->peer_count; i++)
+			if (!r->peers[i].promised)
+				promise_forget(&r->peers[i]);
+	r->prepare_from = from;
+	r->limit_retry_ns = r->now_ns + PREPARE_RETRY_NS(r);
+	struct eng_msg *m = message_add(r, ENG_MSG_PREPARE, 0, fx);
+	m->ballot = r->ballot;
+	m->prepare.from = from;
 }
 
 static void
@@ -314,8 +338,11 @@ promise_note_fragment(const struct eng_replica *r, struct peer *p, const struct 
 void
 on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	if (r->campaign != CAMPAIGN_PREPARING || !ballot_eq(m->ballot, r->ballot) ||
-		m->promise.dst_nonce != r->cfg.nonce || m->promise.from.n != r->prepare_from.n) {
+	bool is_beyond_limit = r->role == DECREE_LEADER && r->limit.n != NEVER;
+
+	if ((r->campaign != CAMPAIGN_PREPARING && !is_beyond_limit) ||
+		!ballot_eq(m->ballot, r->ballot) || m->promise.dst_nonce != r->cfg.nonce ||
+		m->promise.from.n != r->prepare_from.n) {
 		r->counters.dropped_stale++;
 		return;
 	}
@@ -345,9 +372,13 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	if (!promise_note_fragment(r, p, m))
 		return;
 	p->promised = true;
-	prepare_last_raise(r, p->promise_last);
 	if (p->promise_commit.n > r->chosen.n)
 		learner_want(r, p->promise_commit, r->now_ns);
+	if (is_beyond_limit) {
+		membership_promised(r, p, fx);
+		return;
+	}
+	prepare_last_raise(r, p->promise_last);
 	campaign_continue(r, fx);
 }
 
@@ -355,7 +386,7 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 
 /* Members whose promise tells all. Who may have forgotten anything, anywhere, is in no quorum (11.3); the intact
  * copies that it lists are as good as any. */
-static uint16_t
+uint16_t
 promised_members(const struct eng_replica *r)
 {
 	uint16_t set = 0;
@@ -367,7 +398,7 @@ promised_members(const struct eng_replica *r)
 }
 
 /* 5.5: what a promise calls decided is learned before anything is chosen. */
-static bool
+bool
 has_learned_all(const struct eng_replica *r)
 {
 	for (uint32_t i = 0; i < r->peer_count; i++)
@@ -381,8 +412,8 @@ has_learned_all(const struct eng_replica *r)
 bool
 has_promises_of(const struct eng_replica *r, uint16_t members)
 {
-	if (r->config.m.epoch == 0)
-		return is_quorum(members, &r->config, r->config.m.member_count);
+	if (r->epoch == 0)
+		return is_quorum(members, &r->config, r->config.voter_count);
 	return has_q1_everywhere(r, members);
 }
 
@@ -438,8 +469,8 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		r->counters.dropped_stale++;
 		return; /* meant for an earlier life of this node (E26) */
 	}
-	if (m->failure.reason == ENG_FAIL_NOT_MEMBER && r->config.m.epoch == 0 && m->epoch != 0) {
-		halt(r, ENG_HALT_NOT_MEMBER, fx);
+	if (m->failure.reason == ENG_FAIL_NOT_MEMBER) {
+		membership_on_refusal(r, m, fx);
 		return;
 	}
 	if (m->failure.reason == ENG_FAIL_BUSY)
@@ -469,7 +500,7 @@ on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 		/* The leader's disk has stalled and it asks us to take over: no PreVote, for everybody
 		 * has just heard of a leader. */
 		lease_give_back(r, m->src);
-		if (r->role != DECREE_LEADER && r->campaign == CAMPAIGN_NONE &&
+		if (r->role != DECREE_LEADER && r->campaign == CAMPAIGN_NONE && is_voter(r) &&
 			!lease_refuses(r, r->cfg.node_id) && r->snapshot.installing.n == 0)
 			campaign_prepare(r, fx);
 		return;
@@ -478,6 +509,18 @@ on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 }
 
 /* ---- time ---- */
+
+/* A learner waits. A node that was removed asks whether it may go: the answers say so. */
+static void
+stranger_timed_out(struct eng_replica *r, struct eng_effects *fx)
+{
+	r->election_ns = r->now_ns + election_timeout(r);
+	if (!is_removed(r))
+		return;
+	r->leader = 0;
+	r->ballot = ballot_above_all(r);
+	prevote_send(r, fx);
+}
 
 static void
 election_timed_out(struct eng_replica *r, struct eng_effects *fx)
@@ -488,6 +531,10 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 	if (disk_is_stalled || r->snapshot.installing.n != 0) {
 		step_down(
 			r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
+		return;
+	}
+	if (!is_voter(r)) {
+		stranger_timed_out(r, fx);
 		return;
 	}
 	if (lease_refuses(r, r->cfg.node_id)) {

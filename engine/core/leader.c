@@ -21,8 +21,7 @@
 static void
 propose_config(struct eng_replica *r, struct decree_slot slot, struct eng_effects *fx)
 {
-	uint8_t value[ENG_VALUE_HEADER_BYTES + ENG_CONFIG_HEADER_BYTES +
-		      DECREE_NODE_COUNT_MAX * ENG_CONFIG_MEMBER_BYTES];
+	uint8_t value[ENG_VALUE_HEADER_BYTES + ENG_CONFIG_BYTES_MAX];
 
 	leader_propose(r, slot, value, bootstrap_value(r, value), fx);
 }
@@ -76,7 +75,8 @@ static void
 inherit_pump(struct eng_replica *r, struct eng_effects *fx)
 {
 	while (r->inherit_next.n < r->next.n && r->inherit_next.n <= r->chosen.n + r->cfg.alpha &&
-		r->inherit_next.n <= ring_last(r).n && fx_has_room(fx, 2, 1)) {
+		r->inherit_next.n < r->limit.n && r->inherit_next.n <= ring_last(r).n &&
+		fx_has_room(fx, 2, 1)) {
 		if (r->inherit_next.n > r->chosen.n && !inherit_slot(r, r->inherit_next, fx)) {
 			inherit_ask(r, &r->choices[ring_index(r, r->inherit_next)], fx);
 			r->inherit_ns = r->now_ns + INHERIT_RETRY_NS;
@@ -132,7 +132,7 @@ leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_
 void
 leader_check_ready(struct eng_replica *r, struct eng_effects *fx)
 {
-	if (r->role != DECREE_LEADER || r->ready || r->halt != ENG_HALT_NONE)
+	if (r->role != DECREE_LEADER || r->ready || r->limit.n != NEVER || r->halt != ENG_HALT_NONE)
 		return;
 	if (r->bootstrapping && r->chosen.n >= 1 && r->next.n == 2 && fx_has_room(fx, 1, 1)) {
 		leader_propose_noop(r, r->next, fx);
@@ -196,6 +196,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 		m->leader_change.start = r->start;
 		m->leader_change.timeout_now = false;
 	}
+	membership_begin(r, fx);
 	inherit_pump(r, fx);
 	leader_check_ready(r, fx);
 }
@@ -212,6 +213,7 @@ leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
 	if (r->role != DECREE_LEADER)
 		return;
 	inherit_pump(r, fx);
+	membership_flush(r, fx);
 	leader_check_ready(r, fx);
 	if (log_is_idle && fx_has_room(fx, 1, 1))
 		batch_seal(r, fx);
@@ -340,8 +342,12 @@ leader_tick(struct eng_replica *r, struct eng_effects *fx)
 		campaign_prepare(r, fx);
 		return;
 	}
-	if (r->now_ns >= r->heartbeat_ns)
+	if (r->now_ns >= r->heartbeat_ns) {
 		heartbeat_send(r, fx);
+		membership_tick(r, fx);
+		if (r->role != DECREE_LEADER)
+			return;
+	}
 	readindex_leader_tick(r, fx);
 	if (r->now_ns >= r->retransmit_ns)
 		retransmit(r, fx);

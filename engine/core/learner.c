@@ -38,7 +38,7 @@ note_value(struct eng_replica *r, const struct entry *e, struct eng_effects *fx)
 	if (v.kind == ENG_VALUE_MARK)
 		audit_on_chosen(r, e->slot, &v.mark);
 	else
-		membership_apply(r, &v.membership, fx);
+		membership_decided(r, e->slot, &v.membership, fx);
 }
 
 void
@@ -54,6 +54,8 @@ advance_chosen(struct eng_replica *r, struct eng_effects *fx)
 			break;
 		r->chosen = e->slot;
 		note_value(r, e, fx);
+		if (r->chosen.n + 1 >= r->config_next.from.n)
+			membership_switch(r, fx);
 	}
 	if (r->chosen.n < first.n)
 		return;
@@ -135,8 +137,7 @@ query_peer_next(struct eng_replica *r)
 {
 	int32_t leader = peer_index(r, r->leader);
 
-	if (leader >= 0 && r->targets & set_of((uint32_t)leader) &&
-		(uint32_t)leader != r->query_peer)
+	if (leader >= 0 && (uint32_t)leader != r->self && (uint32_t)leader != r->query_peer)
 		return (uint32_t)leader;
 	uint32_t index = r->query_peer;
 	do

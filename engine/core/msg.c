@@ -4,7 +4,7 @@
  *
  *   offset bytes  header, the same for every type
  *        0     1  type
- *        1     1  flags (granted, timeout_now, accepted_too, is_question, doubtful: bit 0)
+ *        1     1  flags (granted, other_disk, timeout_now, accepted_too, is_question, doubtful: bit 0)
  *        2     2  group
  *        4     4  configuration epoch
  *        8     2  source node_id
@@ -92,6 +92,7 @@ flags_of(const struct eng_msg *m)
 {
 	switch (m->type) {
 	case ENG_MSG_PREVOTE_REPLY: return m->prevote_reply.granted;
+	case ENG_MSG_FAILURE: return m->failure.other_disk;
 	case ENG_MSG_LEADER_CHANGE: return m->leader_change.timeout_now;
 	case ENG_MSG_QUERY: return m->query.accepted_too;
 	case ENG_MSG_STATE_DIGEST: return m->state_digest.is_question;
@@ -365,6 +366,7 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->failure.dst_nonce = load_u64(at + 8);
 		m->failure.snapshot.n = load_u64(at + 16);
 		m->failure.reason = at[24];
+		m->failure.other_disk = flags;
 		return true;
 	case ENG_MSG_LEADER_CHANGE:
 		if (bytes != 8)

@@ -124,7 +124,8 @@ struct eng_msg {
 			struct decree_ballot promised;
 			uint64_t dst_nonce;
 			struct decree_slot snapshot; /* COMPACTED: the snapshot that is here */
-		} failure;                           /* ballot: of the message that is refused */
+			bool other_disk; /* NOT_MEMBER: the id is a member's, the disk is not */
+		} failure;               /* ballot: of the message that is refused */
 		struct {
 			struct decree_slot start;
 			bool timeout_now; /* stand for election at once (hand-over) */

@@ -21,6 +21,10 @@ void
 leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *value, uint32_t bytes,
 	struct eng_effects *fx)
 {
+	/* 12.2, 12.3: what governs this slot is known, and has promised. */
+	decree_assert(slot.n <= r->chosen.n + r->cfg.alpha);
+	decree_assert(slot.n < r->limit.n);
+
 	struct entry *e =
 		entry_store(r, slot, r->ballot, base_digest(value, bytes), value, bytes, false, fx);
 	uint64_t stamp_ns = eng_value_stamp(value_place(r, slot));
@@ -30,6 +34,8 @@ leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *va
 		r->stamp_last_ns = stamp_ns;
 	if (r->retransmit_ns == NEVER)
 		r->retransmit_ns = r->now_ns + RETRANSMIT_SCAN_NS;
+	if (value_place(r, slot)[0] == ENG_VALUE_CONFIG)
+		membership_proposed(r, slot);
 	if (is_alone(r))
 		return;
 	struct eng_msg *m = message_add(r, ENG_MSG_ACCEPT, 0, fx);
@@ -65,11 +71,11 @@ leader_propose_noop(struct eng_replica *r, struct decree_slot slot, struct eng_e
 
 /* ---- commands ---- */
 
-static bool
-window_has_room(const struct eng_replica *r, uint32_t slots)
+bool
+leader_has_room(const struct eng_replica *r, uint32_t slots)
 {
 	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 &&
-	       !replica_log_is_full(r);
+	       r->next.n + slots <= r->limit.n && !replica_log_is_full(r);
 }
 
 void
@@ -102,9 +108,8 @@ is_open_train(const struct eng_replica *r, const struct eng_command *c)
 	       r->train.seq == c->seq && r->train.bytes == c->bytes;
 }
 
-/* A train is under way, and whoever sends it has not gone silent. */
-static bool
-has_train(struct eng_replica *r)
+bool
+leader_has_train(struct eng_replica *r)
 {
 	if (r->train.part_count == 0)
 		return false;
@@ -118,13 +123,13 @@ has_train(struct eng_replica *r)
 static bool
 must_wait_for_train(struct eng_replica *r, const struct eng_command *c)
 {
-	return !is_open_train(r, c) && has_train(r);
+	return !is_open_train(r, c) && leader_has_train(r);
 }
 
 bool
 leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx)
 {
-	if (has_train(r) || !window_has_room(r, 2) || !fx_has_room(fx, 2, 2))
+	if (leader_has_train(r) || !leader_has_room(r, 2) || !fx_has_room(fx, 2, 2))
 		return false;
 	batch_seal(r, fx);
 
@@ -187,7 +192,7 @@ train_begin(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
 	if (*ret_status != ENG_SUBMIT_OK)
 		return false;
 	*ret_status = ENG_SUBMIT_BUSY;
-	if (!window_has_room(r, 2) || !fx_has_room(fx, 2, 2))
+	if (!leader_has_room(r, 2) || !fx_has_room(fx, 2, 2))
 		return false;
 	batch_seal(r, fx);
 	r->train.session = c->session;
@@ -221,7 +226,7 @@ submit_train(
 		return ENG_SUBMIT_BUSY;
 	}
 	while (r->train.part_next < r->train.part_count) {
-		if (!window_has_room(r, 1) || !fx_has_room(fx, 1, 1))
+		if (!leader_has_room(r, 1) || !fx_has_room(fx, 1, 1))
 			return ENG_SUBMIT_BUSY;
 		propose_part(r, c, fx);
 	}
@@ -235,7 +240,7 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 	uint32_t needed = ENG_COMMAND_HEADER_BYTES + c->bytes;
 	bool fits = r->batch_bytes > 0 && r->batch_bytes + needed <= r->cfg.slot_bytes;
 
-	if (!fits && (!window_has_room(r, r->batch_bytes > 0 ? 2 : 1) || !fx_has_room(fx, 1, 1)))
+	if (!fits && (!leader_has_room(r, r->batch_bytes > 0 ? 2 : 1) || !fx_has_room(fx, 1, 1)))
 		return ENG_SUBMIT_BUSY;
 	enum eng_submit_status status = submit_admit(r, c);
 	if (status != ENG_SUBMIT_OK)

@@ -38,11 +38,11 @@ static void
 config_check(const struct eng_config *c)
 {
 	decree_assert(c->member_count >= 1 && c->member_count <= DECREE_NODE_COUNT_MAX);
-	decree_assert(c->q1 + c->q2 > c->member_count);
-	decree_assert(c->q1 <= c->member_count && c->q2 <= c->member_count);
+	decree_assert(c->joins || eng_quorums_are_sound(c->member_count, c->q1, c->q2));
 	decree_assert((c->ring_slots & (c->ring_slots - 1)) == 0);
 	decree_assert(c->ring_slots >= 2 * c->alpha && c->window_slots <= c->alpha);
 	decree_assert(c->slot_bytes + ENG_VALUE_OVERHEAD_BYTES <= c->frame_bytes);
+	decree_assert(c->slot_bytes >= ENG_VALUE_HEADER_BYTES + ENG_CONFIG_BYTES_MAX);
 	decree_assert(
 		c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) < FRAGMENT_WORDS * 64);
 	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY / 4);
@@ -119,6 +119,7 @@ fx_reset(struct eng_effects *fx, uint32_t record_room)
 	fx->halt = ENG_HALT_NONE;
 	fx->role_changed = false;
 	fx->fetch_from = 0;
+	fx->members_changed = false;
 }
 
 bool
@@ -235,7 +236,7 @@ message_add(struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct 
 	m->src = r->cfg.node_id;
 	m->dst = dst;
 	m->group = r->cfg.group;
-	m->epoch = r->config.m.epoch;
+	m->epoch = r->epoch;
 	m->src_nonce = r->cfg.nonce;
 	m->src_disk = eng_disk_short(&r->cfg.disk);
 	m->ballot.n = 0;
@@ -253,6 +254,7 @@ failure_send(struct eng_replica *r, const struct eng_msg *m, enum eng_failure_re
 	f->failure.promised = r->promised;
 	f->failure.dst_nonce = m->src_nonce;
 	f->failure.snapshot.n = 0;
+	f->failure.other_disk = false;
 }
 
 struct eng_promise_entry
@@ -398,15 +400,16 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 {
 	int32_t index = peer_index(r, m->src);
 
+	if (index < 0)
+		index = peer_admit(r, m);
 	if (index < 0 || (uint32_t)index == r->self || m->group != r->cfg.group ||
 		m->src_disk == 0) {
 		r->counters.dropped_not_member++;
 		return false;
 	}
-	if (!is_member_disk(r, m->src, m->src_disk)) {
+	if (r->peers[index].member_disk != m->src_disk &&
+		!is_known_sender(r, (uint32_t)index, m, fx)) {
 		r->counters.dropped_not_member++;
-		if (m->type != ENG_MSG_FAILURE)
-			failure_send(r, m, ENG_FAIL_NOT_MEMBER, fx);
 		return false;
 	}
 	if (is_round_jump(r, m->ballot)) {
@@ -557,6 +560,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_DIGEST: on_digest(r, ev, ret_fx); break;
 	case ENG_EV_CUT: on_cut(r); break;
 	case ENG_EV_TRANSFER: on_transfer(r, ev, ret_fx); break;
+	case ENG_EV_MEMBER: on_member(r, ev, ret_fx); break;
 	}
 	ret_fx->role_changed = role != r->role || leader != r->leader || ready != r->ready;
 	ret_fx->wake_at_ns = wake_at(r);
@@ -582,7 +586,7 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.low = r->low,
 		.snapshot = r->snapshot.durable,
 		.installing = r->snapshot.installing,
-		.epoch = r->config.m.epoch,
+		.epoch = r->epoch,
 		.heard_ns = r->heard_ns,
 		.agreed = r->audit.agreed,
 		.cut = r->audit.cut,
@@ -633,12 +637,15 @@ eng_halt_text(enum eng_halt why)
 		       "formatted after the cluster was set up, or is another cluster's; bring the "
 		       "old "
 		       "directory back, a lost one must not rejoin under the same id";
+	case ENG_HALT_REMOVED:
+		return "this node was removed from the cluster, and a quorum of the others has "
+		       "all that it had: nothing is lost, its data directory may go";
 	case ENG_HALT_BAD_RECORD:
 		return "the log holds a record that this version cannot read: it was written by "
 		       "another "
 		       "version or with other cluster constants (slot_bytes, alpha)";
 	case ENG_HALT_CONSTANTS:
-		return "the cluster was set up with other members or constants than this "
+		return "the cluster was set up with other founding members or constants than this "
 		       "configuration "
 		       "names: compare [cluster] and [node] of all nodes with those at format time";
 	case ENG_HALT_DIVERGED:

@@ -11,10 +11,10 @@
  *   compaction.c the log's end: what only a snapshot knows
  *   bootstrap.c the first slot: who the members are
  *   transfer.c  leadership given away on request
- *   membership.c the table of known nodes, configurations and their quorums
  *   readindex.c reads without a slot, and leases
  *   audit.c     MARKs, and whether the replicas still have the same state
  *   choice.c    what phase 1 must propose        damage.c   copies that the disk has lost
+ *   membership.c who is known, who takes part, what is a quorum      change.c   changing that
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
  */
 #ifndef ENG_REPLICA_H
@@ -110,7 +110,8 @@ struct damage {
 
 struct peer {
 	uint16_t node_id;
-	uint64_t disk; /* first 8 bytes of its disk uuid as heard, 0 = not yet */
+	uint64_t disk;        /* first 8 bytes of its disk uuid as heard, 0 = not yet */
+	uint64_t member_disk; /* as the configuration has it; 0 = no member, as far as we know */
 	/* leader */
 	struct decree_slot matched; /* durable at our ballot below this slot */
 	struct decree_slot commit;  /* its own, as it last said */
@@ -136,12 +137,14 @@ struct peer {
 	bool doubtful; /* it says that it may have forgotten something, anywhere */
 };
 
-/* A configuration, and the slots that it governs: from `from` up to the next one's. */
+/* A configuration as votes are counted: over the table of nodes. None: no voters, quorums of 0, so that
+ * every set is one. */
 struct config {
-	struct decree_slot from;
-	struct eng_membership
-		m;       /* epoch 0: nothing is decided yet, the members are the INI file's */
-	uint16_t voters; /* bitmap over peers[] */
+	struct decree_slot from; /* first slot that it governs; NEVER: none */
+	uint16_t voters;         /* bitmap over peers[] */
+	uint8_t voter_count;
+	uint8_t q1;
+	uint8_t q2;
 };
 
 enum campaign {
@@ -194,6 +197,21 @@ struct eng_replica { /* owner: the shard that runs it */
 						  of nodes are over this table */
 	uint16_t targets;                  /* nodes that dst 0 means */
 	struct config config;              /* governs the first undecided slot */
+	struct config config_next;         /* decided, governs from a later slot on */
+	struct config
+		config_proposed; /* leader: in a slot that is not decided yet; governs nothing */
+	struct decree_slot proposed_slot; /* that slot, 0 = none */
+	struct eng_configs configs;
+	uint32_t epoch;     /* of the newest decided configuration */
+	bool was_member;    /* some decided configuration had this node */
+	uint16_t lingering; /* left with the last configuration: still heard, may not lead */
+	uint16_t served;    /* leader: lingering nodes that still receive everything (12.4) */
+	bool settling;      /* leader: not known yet to be held by a quorum of the configuration */
+	uint64_t
+		settle_seq; /* a record of this seq or later knows that the configuration governs */
+	uint16_t turned_away;     /* members that say we are none */
+	struct decree_slot limit; /* leader: no slot from here on may be proposed; NEVER = any */
+	uint64_t limit_retry_ns;  /* ask again for the promises that are missing */
 	struct eng_counters counters;
 	enum eng_halt halt;
 
@@ -524,6 +542,13 @@ follow(struct eng_replica *r, uint16_t leader, struct decree_ballot ballot, stru
 void step_down(struct eng_replica *r, uint64_t wait_ns, struct eng_effects *fx);
 uint64_t election_timeout(struct eng_replica *r);
 
+/** Nodes whose Promise for our ballot is whole. */
+uint16_t promised_members(const struct eng_replica *r);
+/** 5.5: what those promises call decided has been learned. */
+bool has_learned_all(const struct eng_replica *r);
+/** Ask for promises of our ballot for the slots from @p from on, from those that gave none yet. */
+void prepare_more(struct eng_replica *r, struct decree_slot from, struct eng_effects *fx);
+
 /* ---- leader.c ---- */
 void leader_begin(struct eng_replica *r, struct eng_effects *fx);
 void leader_check_ready(struct eng_replica *r, struct eng_effects *fx);
@@ -570,6 +595,10 @@ bool
 leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx);
 /** Propose the open batch, if there is one. */
 void batch_seal(struct eng_replica *r, struct eng_effects *fx);
+/** A command larger than a slot is under way, and whoever sends it has not gone silent. */
+bool leader_has_train(struct eng_replica *r);
+/** The window, the log and the configurations allow @p slots more. */
+bool leader_has_room(const struct eng_replica *r, uint32_t slots);
 void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 
 /* ---- votes.c ---- */
@@ -626,12 +655,11 @@ is_alone(const struct eng_replica *r)
 	return r->targets == 0;
 }
 
-/** The configuration that governs a slot beyond the decided prefix. */
+/** The configuration that governs a slot beyond the decided prefix, at most alpha beyond. */
 static inline const struct config *
 config_governing(const struct eng_replica *r, struct decree_slot slot)
 {
-	(void)slot;
-	return &r->config;
+	return slot.n < r->config_next.from.n ? &r->config : &r->config_next;
 }
 
 /** Are there @p quorum voters of this configuration among the nodes of @p set? */
@@ -641,7 +669,8 @@ is_quorum(uint16_t set, const struct config *c, uint32_t quorum)
 	return (uint32_t)__builtin_popcount(set & c->voters) >= quorum;
 }
 
-/** @p set holds a phase 1 quorum, or a phase 2 quorum, of every configuration that is open. */
+/** @p set holds a phase 1 quorum, or a phase 2 quorum, of every configuration that is open or proposed:
+ * for elections, CheckQuorum and read-index (12.3). Any set that has_q2_everywhere() meets every q1. */
 bool has_q1_everywhere(const struct eng_replica *r, uint16_t set);
 bool has_q2_everywhere(const struct eng_replica *r, uint16_t set);
 /** @p set has a node in common with every phase 1 quorum of every configuration that is open. */
@@ -649,8 +678,46 @@ bool meets_every_q1(const struct eng_replica *r, uint16_t set);
 
 /** The table of nodes and the configuration as the INI file has them. */
 void membership_init(struct eng_replica *r);
-/** From now on this configuration governs. */
-void config_take(struct eng_replica *r, const struct eng_membership *m);
+/** Configurations known from elsewhere, a snapshot say, take the place of what was known. */
+void membership_restore(
+	struct eng_replica *r, const struct eng_configs *configs, struct eng_effects *fx);
+/** A configuration was decided; may halt the node (12.0, 12.5). */
+void membership_decided(struct eng_replica *r, struct decree_slot slot,
+	const struct eng_membership *m, struct eng_effects *fx);
+/** The decided prefix has reached the next configuration. */
+void membership_switch(struct eng_replica *r, struct eng_effects *fx);
+/** A node that we have never heard of, but whose configuration is newer than ours: room for it in the table.
+ * @return its index, -1 if we do not want to know it */
+int32_t peer_admit(struct eng_replica *r, const struct eng_msg *m);
+/** Frames of strangers, and of disks that the cluster does not know: turned away. */
+bool is_known_sender(
+	struct eng_replica *r, uint32_t index, const struct eng_msg *m, struct eng_effects *fx);
+/** May the sender ask for votes? Otherwise it is turned away. */
+bool may_campaign(
+	struct eng_replica *r, uint32_t index, const struct eng_msg *m, struct eng_effects *fx);
+/** This node votes, as far as it knows. */
+bool is_voter(const struct eng_replica *r);
+/** This node was a member and is no more. */
+bool is_removed(const struct eng_replica *r);
+/** Somebody says that we are no member; halts when a quorum does. */
+void membership_on_refusal(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+
+/* ---- change.c: the leader's part of a change ---- */
+void membership_begin(struct eng_replica *r, struct eng_effects *fx);
+void membership_proposed(struct eng_replica *r, struct decree_slot slot);
+void membership_flush(struct eng_replica *r, struct eng_effects *fx);
+void membership_tick(struct eng_replica *r, struct eng_effects *fx);
+/** A configuration was decided or governs now: what may we propose? */
+void membership_limit(struct eng_replica *r, struct eng_effects *fx);
+/** One more node has promised our ballot for the slots beyond the limit. */
+void membership_promised(struct eng_replica *r, const struct peer *p, struct eng_effects *fx);
+void on_member(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+
+/* Shared by the two. */
+void config_set(struct eng_replica *r, struct config *ret_config, const struct eng_governor *g);
+void targets_update(struct eng_replica *r);
+/** The nodes that left with the last configuration are strangers from now on. */
+void lingering_forget(struct eng_replica *r);
 
 /* ---- compaction.c ---- */
 void on_recover_snapshot(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
@@ -668,10 +735,7 @@ void compacted_send(struct eng_replica *r, const struct eng_msg *m, struct eng_e
 /* ---- bootstrap.c ---- */
 /** The configuration that a new cluster's first leader proposes in slot 1; every member was heard. */
 uint32_t bootstrap_value(const struct eng_replica *r, uint8_t *value);
-/** A decided configuration takes effect; may halt the node (12.0, 12.5). */
-void
-membership_apply(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx);
-/** Does the sender hold the disk that the configuration names? */
-bool is_member_disk(const struct eng_replica *r, uint16_t node_id, uint64_t disk);
+/** Does a decided configuration agree with what this node was started with? */
+bool bootstrap_agrees(const struct eng_replica *r, const struct eng_membership *m);
 
 #endif

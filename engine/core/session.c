@@ -59,6 +59,7 @@ eng_sessions_init(void *memory, const struct eng_config *config)
 		.command_bytes_max = config->command_bytes_max,
 		.idle_slots = config->session_idle_slots,
 	};
+	eng_configs_init(&s->configs);
 	s->rows = (struct row *)at;
 	at += align64(config->session_count * sizeof(struct row));
 	s->replies = (struct reply *)at;
@@ -291,16 +292,6 @@ apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng
 	       digest_eq(base_digest(s->body, t->bytes), t->first.digest);
 }
 
-static void
-note_config(struct eng_sessions *s, struct decree_slot slot, const struct eng_membership *m)
-{
-	if (s->config_count == ENG_SNAPSHOT_CONFIG_MAX) {
-		s->configs[0] = s->configs[1];
-		s->config_count--;
-	}
-	s->configs[s->config_count++] = (struct eng_snapshot_config){ slot, *m };
-}
-
 uint32_t
 eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
 	uint32_t bytes, struct eng_applied *ret_commands, uint64_t *ret_cluster_ns)
@@ -313,6 +304,7 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 	decree_assert(rc == 0); /* checked before it was accepted */
 	decree_assert(slot.n == s->applied.n + 1);
 	s->applied = slot;
+	(void)eng_configs_advance(&s->configs, slot);
 	if (s->cluster_ns < v.stamp_ns)
 		s->cluster_ns = v.stamp_ns;
 	*ret_cluster_ns = s->cluster_ns;
@@ -327,7 +319,7 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 	}
 	s->train.part_next = 0;
 	if (v.kind == ENG_VALUE_CONFIG)
-		note_config(s, slot, &v.membership);
+		(void)eng_configs_decide(&s->configs, slot, &v.membership); /* or it is void */
 	while (eng_value_next(&v, &c)) {
 		apply_command(s, &c, count, &ret_commands[count]);
 		count++;

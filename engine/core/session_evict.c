@@ -96,11 +96,9 @@ session_gateway_begin(struct eng_sessions *s, const struct eng_registration *g)
 static bool
 is_member(const struct eng_sessions *s, uint16_t node_id)
 {
-	for (uint32_t i = 0; i < s->config_count; i++)
-		for (uint32_t j = 0; j < s->configs[i].members.member_count; j++)
-			if (s->configs[i].members.members[j].node_id == node_id)
-				return true;
-	return s->config_count == 0; /* not known yet */
+	return eng_member_find(&s->configs.now.m, node_id) != NULL ||
+	       eng_member_find(&s->configs.next.m, node_id) != NULL ||
+	       s->configs.now.m.epoch == 0; /* not known yet */
 }
 
 /* ---- rows ---- */

@@ -92,8 +92,7 @@ struct eng_sessions {
 	struct decree_digest sum;   /* session_digest.c: of all rows' and replies' terms */
 
 	/* The configurations that are in force and to come, as of `applied` (12.1). */
-	uint32_t config_count;
-	struct eng_snapshot_config configs[ENG_SNAPSHOT_CONFIG_MAX];
+	struct eng_configs configs;
 
 	struct { /* session_snapshot.c: the table as it was at the cut, while it is being written */
 		bool is_open;

@@ -18,14 +18,25 @@
 
 /* ---- writing ---- */
 
+static void
+config_put(struct eng_snapshot *snapshot, const struct eng_governor *g)
+{
+	snapshot->configs[snapshot->config_count++] = (struct eng_snapshot_config){
+		.slot = eng_governor_slot(g),
+		.members = g->m,
+	};
+}
+
 void
 eng_sessions_facts(const struct eng_sessions *s, struct eng_snapshot *ret_snapshot)
 {
-	decree_assert(s->config_count >= 1);
+	decree_assert(s->configs.now.m.epoch >= 1);
 	ret_snapshot->slot = s->applied;
 	ret_snapshot->stamp_ns = s->cluster_ns;
-	ret_snapshot->config_count = s->config_count;
-	memcpy(ret_snapshot->configs, s->configs, sizeof(s->configs));
+	ret_snapshot->config_count = 0;
+	config_put(ret_snapshot, &s->configs.now);
+	if (s->configs.next.m.epoch != 0)
+		config_put(ret_snapshot, &s->configs.next);
 }
 
 void
@@ -132,8 +143,10 @@ eng_sessions_restore_begin(struct eng_sessions *s, const struct eng_snapshot *sn
 	s->train.part_next = 0; /* a MARK closes every train (7.5a) */
 	s->applied = snapshot->slot;
 	s->cluster_ns = snapshot->stamp_ns;
-	s->config_count = snapshot->config_count;
-	memcpy(s->configs, snapshot->configs, sizeof(s->configs));
+	eng_configs_init(&s->configs);
+	for (uint32_t i = 0; i < snapshot->config_count; i++)
+		eng_configs_restore(
+			&s->configs, snapshot->configs[i].slot, &snapshot->configs[i].members);
 	s->restore_next = 0;
 }
 

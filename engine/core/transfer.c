@@ -32,7 +32,7 @@ transfer_check(const struct eng_replica *r, uint16_t to)
 
 	if (r->role != DECREE_LEADER || !r->ready || r->reprepare_ns != NEVER)
 		return ENG_TRANSFER_NOT_LEADER;
-	if (member < 0)
+	if (member < 0 || !(r->config.voters & set_of((uint32_t)member)))
 		return ENG_TRANSFER_NOT_MEMBER;
 	if ((uint32_t)member == r->self)
 		return ENG_TRANSFER_SELF;

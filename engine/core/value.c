@@ -50,37 +50,9 @@ decode_fragment(struct eng_value *v)
 static int
 decode_config(struct eng_value *v)
 {
-	const uint8_t *at = v->next;
-	struct eng_membership *m = &v->membership;
-
-	if (v->count != 0 || v->end - at < ENG_CONFIG_HEADER_BYTES || load_u32(at + 36) != 0)
+	if (v->count != 0)
 		return -EBADMSG;
-	m->epoch = load_u32(at);
-	m->q1 = at[4];
-	m->q2 = at[5];
-	m->member_count = load_u16(at + 6);
-	m->slot_bytes = load_u32(at + 8);
-	m->alpha = load_u32(at + 12);
-	m->command_bytes_max = load_u32(at + 16);
-	m->session_count = load_u32(at + 20);
-	m->session_window = load_u32(at + 24);
-	m->digest_slots = load_u32(at + 28);
-	m->session_idle_slots = load_u32(at + 32);
-	at += ENG_CONFIG_HEADER_BYTES;
-	if (m->epoch == 0 || m->member_count == 0 || m->member_count > DECREE_NODE_COUNT_MAX ||
-		v->end - at != (ptrdiff_t)m->member_count * ENG_CONFIG_MEMBER_BYTES)
-		return -EBADMSG;
-	if (m->q1 > m->member_count || m->q2 > m->member_count || m->q1 + m->q2 <= m->member_count)
-		return -EBADMSG;
-	for (uint32_t i = 0; i < m->member_count; i++, at += ENG_CONFIG_MEMBER_BYTES) {
-		m->members[i].node_id = load_u16(at);
-		m->members[i].disk = load_u64(at + 8);
-		if (load_u16(at + 2) != 0 || load_u32(at + 4) != 0 || m->members[i].node_id == 0)
-			return -EBADMSG;
-		if (i > 0 && m->members[i].node_id <= m->members[i - 1].node_id)
-			return -EBADMSG;
-	}
-	return 0;
+	return eng_membership_decode(v->next, (uint32_t)(v->end - v->next), &v->membership);
 }
 
 static int
@@ -193,28 +165,9 @@ eng_value_fragment(uint8_t *value, const struct eng_fragment *f)
 uint32_t
 eng_value_config(uint8_t *value, const struct eng_membership *m)
 {
-	uint8_t *at = value + eng_value_begin(value, ENG_VALUE_CONFIG);
+	uint32_t bytes = eng_value_begin(value, ENG_VALUE_CONFIG);
 
-	store_u32(at, m->epoch);
-	at[4] = (uint8_t)m->q1;
-	at[5] = (uint8_t)m->q2;
-	store_u16(at + 6, (uint16_t)m->member_count);
-	store_u32(at + 8, m->slot_bytes);
-	store_u32(at + 12, m->alpha);
-	store_u32(at + 16, m->command_bytes_max);
-	store_u32(at + 20, m->session_count);
-	store_u32(at + 24, m->session_window);
-	store_u32(at + 28, m->digest_slots);
-	store_u32(at + 32, m->session_idle_slots);
-	store_u32(at + 36, 0);
-	at += ENG_CONFIG_HEADER_BYTES;
-	for (uint32_t i = 0; i < m->member_count; i++, at += ENG_CONFIG_MEMBER_BYTES) {
-		store_u16(at, m->members[i].node_id);
-		store_u16(at + 2, 0);
-		store_u32(at + 4, 0);
-		store_u64(at + 8, m->members[i].disk);
-	}
-	return (uint32_t)(at - value);
+	return bytes + eng_membership_encode(m, value + bytes);
 }
 
 uint32_t

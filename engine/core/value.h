@@ -23,9 +23,15 @@
  *                                      56  .  part of the body         24  4  session_window
  *                                                                      28  4  digest_slots
  *                                                                      32  4  session_idle_slots
- *                                                                      36  4  zero
- *                                                                      40  .  members: node_id 2, zero 6,
- *                                                                             disk 8
+ *                                                                      36  2  highest node_id ever used
+ *                                                                      38  2  zero
+ *                                                                      40  .  members, 32 bytes each
+ *
+ *   member:    0  2  node_id                            8  8  disk
+ *              2  1  role: 1 voter, 2 learner          16  4  IPv4 address, 0 = as the INI file has it
+ *              3  1  the MAC address is given: 0, 1    20  6  MAC address
+ *              4  2  UDP port of shard 0               26  2  q1, q2 once it votes (learner)
+ *              6  2  node that it will replace, or 0   28  4  zero
  *
  *   mark (protocol 7.4):
  *        0  4  flags: bit 0 = every replica cuts its snapshot here
@@ -33,18 +39,18 @@
  *        8  8  anchor: slot of an earlier mark, 0 = none
  *       16 16  digest of the leader's state right after the anchor; zero without one
  *
- * A value is valid if and only if every length adds up to its size exactly and every zero is zero.
+ * A value is valid if and only if every length adds up to its size exactly and every zero is zero. The
+ * members of a configuration ascend by node_id, no disk occurs twice, and its quorums meet.
  */
 #ifndef ENG_VALUE_H
 #define ENG_VALUE_H
 
+#include "engine/core/configs.h"
 #include "engine/core/core.h"
 
 #define ENG_VALUE_HEADER_BYTES    16
 #define ENG_COMMAND_HEADER_BYTES  18
 #define ENG_FRAGMENT_HEADER_BYTES 56
-#define ENG_CONFIG_HEADER_BYTES   40
-#define ENG_CONFIG_MEMBER_BYTES   16
 #define ENG_MARK_BYTES            32
 
 enum eng_value_kind {
@@ -65,24 +71,6 @@ struct eng_fragment {
 	struct decree_digest digest; /* of the whole body */
 	const uint8_t *bytes;
 	uint32_t count;
-};
-
-struct eng_membership {
-	uint32_t epoch; /* 0: not known yet */
-	uint32_t q1;
-	uint32_t q2;
-	uint32_t slot_bytes;
-	uint32_t alpha;
-	uint32_t command_bytes_max;
-	uint32_t session_count;
-	uint32_t session_window;
-	uint32_t digest_slots;
-	uint32_t session_idle_slots;
-	uint32_t member_count;
-	struct {
-		uint16_t node_id;
-		uint64_t disk; /* first 8 bytes of its disk uuid, as messages carry it */
-	} members[DECREE_NODE_COUNT_MAX];
 };
 
 /* Where the replicas compare their states, and cut their snapshots. */

@@ -19,7 +19,7 @@ count_vote(struct eng_replica *r, struct decree_slot slot, uint32_t member)
 	if (e == NULL || !ballot_eq(e->vballot, r->ballot))
 		return; /* inherited and not proposed yet */
 	e->acks |= set_of(member);
-	if (is_quorum(e->acks, c, needs_all ? c->m.member_count : c->m.q2))
+	if (is_quorum(e->acks, c, needs_all ? c->voter_count : c->q2))
 		mark_decided(r, e);
 }
 

@@ -16,14 +16,14 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.node_id = node,
 		.group = 0,
 		.disk = c->nodes[node].disk,
-		.member_count = c->node_count,
-		.q1 = q1 != 0 ? q1 : c->node_count / 2 + 1,
-		.q2 = q2 != 0 ? q2 : c->node_count / 2 + 1,
+		.joins = node > c->founder_count,
+		.q1 = q1 != 0 ? q1 : c->founder_count / 2 + 1,
+		.q2 = q2 != 0 ? q2 : c->founder_count / 2 + 1,
 		.nonce = (uint64_t)node << 32 | c->nodes[node].boot_count,
 		.seed = c->seed * 1000003 + node * 7919 + c->nodes[node].boot_count * 104729,
 		.slot_bytes = CLUSTER_SLOT_BYTES,
-		.alpha = 64,
-		.window_slots = 32,
+		.alpha = c->alpha,
+		.window_slots = c->alpha / 2,
 		.ring_slots = 128,
 		.frame_bytes = CLUSTER_FRAME_BYTES,
 		.command_bytes_max = 2000,
@@ -38,8 +38,11 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.max_drift_ppm = 1000,
 	};
 
-	for (uint32_t i = 0; i < c->node_count; i++)
-		cfg.members[i].node_id = (uint16_t)(i + 1);
+	/* A file has room for seven: one that joins leaves out some of the founders if need be. */
+	for (uint32_t i = 0; i < c->founder_count && i + cfg.joins < DECREE_NODE_COUNT_MAX; i++)
+		cfg.members[cfg.member_count++].node_id = (uint16_t)(i + 1);
+	if (cfg.joins)
+		cfg.members[cfg.member_count++].node_id = node;
 	return cfg;
 }
 
@@ -114,16 +117,18 @@ disk_mint(struct cluster *c, uint16_t node)
 struct cluster *
 cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed)
 {
-	return cluster_create_audited(node_count, q1, q2, 0, 0, seed);
+	return cluster_create_with(node_count, q1, q2, 0, 0, 64, seed);
 }
 
 struct cluster *
-cluster_create_audited(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t digest_slots,
-	uint32_t idle_slots, uint64_t seed)
+cluster_create_with(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t digest_slots,
+	uint32_t idle_slots, uint32_t alpha, uint64_t seed)
 {
 	struct cluster *c = calloc(1, sizeof(*c));
 
 	c->node_count = node_count;
+	c->founder_count = node_count;
+	c->alpha = alpha;
 	c->digest_slots = digest_slots;
 	c->session_idle_slots = idle_slots != 0 ? idle_slots : 1000000;
 	c->seed = seed;
@@ -137,6 +142,18 @@ cluster_create_audited(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t d
 		node_start(c, node, q1, q2);
 	}
 	return c;
+}
+
+uint16_t
+cluster_join(struct cluster *c)
+{
+	uint16_t node = (uint16_t)++c->node_count;
+
+	decree_assert(node <= CLUSTER_NODE_MAX);
+	c->nodes[node].node_id = node;
+	disk_mint(c, node);
+	node_start(c, node, 0, 0);
+	return node;
 }
 
 static void
@@ -485,6 +502,19 @@ cluster_read(struct cluster *c, uint16_t node, uint64_t id)
 	cluster_step(c, node,
 		&(struct eng_event){ .type = ENG_EV_READ, .now_ns = c->now_ns, .read.id = id });
 	cluster_flush(c, node);
+}
+
+enum eng_member_result
+cluster_member(struct cluster *c, uint16_t node, const struct eng_member_change *change)
+{
+	enum eng_member_result result = ENG_MEMBER_NOT_LEADER;
+
+	cluster_step(c, node,
+		&(struct eng_event){ .type = ENG_EV_MEMBER,
+			.now_ns = c->now_ns,
+			.member = { change, &result } });
+	cluster_flush(c, node);
+	return result;
 }
 
 void

@@ -15,10 +15,10 @@
 
 #include <stdio.h>
 
-#define CLUSTER_NODE_MAX DECREE_NODE_COUNT_MAX
+#define CLUSTER_NODE_MAX 12
 #define CLUSTER_FRAME_BYTES                                                                        \
 	600 /* small, so that promises need fragments and commands need trains */
-#define CLUSTER_SLOT_BYTES 200
+#define CLUSTER_SLOT_BYTES 320
 #define CLUSTER_FLIGHT_MAX 20000
 
 enum cluster_damage { /* what recovery still knows of a damaged record */
@@ -83,7 +83,9 @@ struct cluster_frame {
 };
 
 struct cluster {
-	uint32_t node_count;
+	uint32_t node_count;    /* nodes 1 .. node_count, joined ones included */
+	uint32_t founder_count; /* the cluster was set up with nodes 1 .. founder_count */
+	uint32_t alpha;
 	uint32_t session_idle_slots;
 	uint32_t digest_slots; /* 0 = states are not compared */
 	uint64_t now_ns;
@@ -111,11 +113,16 @@ struct cluster {
 
 /** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by seed. */
 struct cluster *cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed);
-/** The same, and states are compared every @p digest_slots slots; sessions (16) may be evicted after
- * @p idle_slots, 0 = after many. */
-struct cluster *cluster_create_audited(uint32_t node_count, uint32_t q1, uint32_t q2,
-	uint32_t digest_slots, uint32_t idle_slots, uint64_t seed);
+/** The same; states are compared every @p digest_slots slots; sessions (16) may be evicted after
+ * @p idle_slots, 0 = after many; a configuration governs @p alpha slots later. */
+struct cluster *cluster_create_with(uint32_t node_count, uint32_t q1, uint32_t q2,
+	uint32_t digest_slots, uint32_t idle_slots, uint32_t alpha, uint64_t seed);
 void cluster_destroy(struct cluster *c);
+/** One more node, with a new disk, formatted to join: it takes no part until it is added. @return its id */
+uint16_t cluster_join(struct cluster *c);
+/** @p node is asked to change the members. */
+enum eng_member_result
+cluster_member(struct cluster *c, uint16_t node, const struct eng_member_change *change);
 
 /** One event for one node; its effects are taken up (messages, writes, applied slots). */
 void cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev);

@@ -780,17 +780,77 @@ option_of(const struct words *w, const char *name, uint32_t fallback)
 }
 
 static bool
+do_join(struct story *s, const struct words *w)
+{
+	(void)w;
+	if (s->cluster->node_count == CLUSTER_NODE_MAX)
+		return false;
+	s->cluster->now_ns += MS; /* a disk's identity comes from the clock */
+	(void)cluster_join(s->cluster);
+	return true;
+}
+
+static const struct {
+	const char *name;
+	enum eng_member_op op;
+} member_ops[] = {
+	{ "add", ENG_MEMBER_ADD },
+	{ "remove", ENG_MEMBER_REMOVE },
+	{ "replace", ENG_MEMBER_REPLACE },
+};
+
+static bool
+member_change_of(const struct story *s, const struct words *w, struct eng_member_change *ret_change)
+{
+	uint32_t numbers[4] = { 0 };
+	uint32_t op = 0;
+
+	while (op < 3 && strcmp(member_ops[op].name, w->at[2]) != 0)
+		op++;
+	if (op == 3)
+		return false;
+	for (uint32_t i = 3; i < w->count; i++)
+		numbers[i - 3] = (uint32_t)strtoul(w->at[i], NULL, 10);
+	bool is_replace = member_ops[op].op == ENG_MEMBER_REPLACE;
+	uint32_t id = numbers[is_replace];
+	*ret_change = (struct eng_member_change){
+		.op = member_ops[op].op,
+		.member = { .node_id = (uint16_t)id },
+		.old = (uint16_t)(is_replace ? numbers[0] : 0),
+		.q1 = (uint8_t)(is_replace ? 0 : numbers[1]),
+		.q2 = (uint8_t)(is_replace ? 0 : numbers[2]),
+	};
+	if (id <= s->cluster->node_count)
+		ret_change->member.disk = eng_disk_short(&s->cluster->nodes[id].disk);
+	return true;
+}
+
+static bool
+do_member(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+	struct eng_member_change change;
+
+	if (node == 0 || !member_change_of(s, w, &change))
+		return false;
+	enum eng_member_result result = cluster_member(s->cluster, node, &change);
+	story_line(s, "%u: %s", node, eng_member_result_text(result));
+	return true;
+}
+
+static bool
 do_nodes(struct story *s, const struct words *w)
 {
 	uint32_t count = (uint32_t)strtoul(w->at[1], NULL, 10);
 	uint32_t digest_slots = option_of(w, "digest=", 0);
 	uint32_t idle_slots = option_of(w, "idle=", 0);
+	uint32_t alpha = option_of(w, "alpha=", 64);
 	uint32_t q1 = w->count > 2 ? (uint32_t)strtoul(w->at[2], NULL, 10) : 0;
 	uint32_t q2 = w->count > 3 ? (uint32_t)strtoul(w->at[3], NULL, 10) : 0;
 
-	if (s->cluster != NULL || count < 1 || count > CLUSTER_NODE_MAX)
+	if (s->cluster != NULL || count < 1 || count > DECREE_NODE_COUNT_MAX)
 		return false;
-	s->cluster = cluster_create_audited(count, q1, q2, digest_slots, idle_slots, 1);
+	s->cluster = cluster_create_with(count, q1, q2, digest_slots, idle_slots, alpha, 1);
 	story_trace_hooks(s);
 	return true;
 }
@@ -831,6 +891,8 @@ static const struct {
 	{ "wipe", 2, 2, do_wipe },
 	{ "damage", 3, 4, do_damage },
 	{ "transfer", 3, 3, do_transfer },
+	{ "join", 1, 1, do_join },
+	{ "member", 4, 6, do_member },
 	{ "corrupt", 2, 2, do_corrupt },
 	{ "cut-mark", 2, 2, do_cut_mark },
 	{ "logfull", 2, 2, do_logfull },

@@ -6,8 +6,12 @@
  * A file of tests/data is: commands, one a line (`#` comments and empty lines are free), a line `----`, the
  * expected trace. Every command is repeated in the trace behind `*`, followed by what the replicas did.
  *
- *   nodes N [Q1 Q2] [digest=K] [idle=K]   first command: nodes 1 .. N, all up, all disks new; states are
- *                                compared every K slots, sessions give way when idle for K slots
+ *   nodes N [Q1 Q2] [digest=K] [idle=K] [alpha=A]   first command: nodes 1 .. N, all up, all disks new;
+ *                                states are compared every K slots, sessions give way when idle for K
+ *                                slots, a configuration governs A slots later (64)
+ *   join                         one more node with a new disk, formatted to join
+ *   member N add|remove ID [Q1 Q2]   node N is asked to change the members; so is it by
+ *   member N replace OLD ID
  *   elect N                      jump to this node's election timeout and settle, until it leads
  *   timeout N                    this node's election timer goes off now
  *   clock +MS                    the clock moves on, no timer is looked at

@@ -431,6 +431,7 @@ halt_text(enum eng_halt why)
 	case ENG_HALT_TWO_VALUES: return "two values for one slot and ballot";
 	case ENG_HALT_TWO_DECISIONS: return "two decisions for one slot";
 	case ENG_HALT_NOT_MEMBER: return "another disk is the member";
+	case ENG_HALT_REMOVED: return "removed, and no longer needed";
 	case ENG_HALT_BAD_RECORD: return "bad record";
 	case ENG_HALT_CONSTANTS: return "other constants";
 	case ENG_HALT_DIVERGED: return "another state than a majority";

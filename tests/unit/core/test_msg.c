@@ -73,6 +73,7 @@ example(enum eng_msg_type type)
 		m.failure.promised.n = 20;
 		m.failure.dst_nonce = 21;
 		m.failure.snapshot.n = 22;
+		m.failure.other_disk = true;
 		break;
 	case ENG_MSG_LEADER_CHANGE:
 		m.leader_change.start.n = 20;

@@ -62,8 +62,9 @@ make_config(uint8_t *value)
 		.command_bytes_max = 65536,
 		.session_count = 1000,
 		.session_window = 1024,
+		.id_last = 9,
 		.member_count = 3,
-		.members = { { 1, 11 }, { 4, 44 }, { 9, 99 } },
+		.members = { { 1, 11, ENG_VOTER }, { 4, 44, ENG_VOTER }, { 9, 99, ENG_VOTER } },
 	};
 
 	return eng_value_config(value, &m);
@@ -244,15 +245,20 @@ test_a_senseless_configuration_is_refused(void **state)
 		uint32_t offset;
 		uint8_t byte;
 	} rows[] = {
-		{ 16, 0 }, /* epoch 0 */
-		{ 20, 1 }, /* q1 + q2 = 3 of 3 */
-		{ 20, 4 }, /* q1 of 3 members */
-		{ 21, 4 }, /* q2 */
-		{ 56, 0 }, /* member id 0 */
-		{ 72, 1 }, /* the same id twice */
-		{ 88, 2 }, /* descending */
-		{ 58, 1 }, /* a zero that is not */
-		{ 52, 1 },
+		{ 16, 0 },  /* epoch 0 */
+		{ 20, 1 },  /* q1 + q2 = 3 of 3 */
+		{ 20, 4 },  /* q1 of 3 members */
+		{ 21, 4 },  /* q2 */
+		{ 52, 8 },  /* an id above the highest one */
+		{ 54, 1 },  /* a zero that is not */
+		{ 56, 0 },  /* member id 0 */
+		{ 58, 0 },  /* no role */
+		{ 59, 2 },  /* a flag that nobody knows */
+		{ 64, 0 },  /* no disk */
+		{ 64, 44 }, /* the same disk twice */
+		{ 84, 1 },  /* a zero that is not */
+		{ 88, 1 },  /* the same id twice */
+		{ 120, 2 }, /* descending */
 	};
 	uint8_t value[SLOT_BYTES];
 	struct eng_value v;

@@ -3,8 +3,8 @@
  * A random walk through the core: frames are delivered in any order, lost and doubled, writes become
  * durable at any time, nodes crash and return. After every step: no slot has two values, nothing that was
  * chosen is ever lost, every node applies the same commands in the same order; a read sees everything that any
- * node had applied when it began, and whoever holds a lease has seen all of it. Then the faults stop, and a
- * leader must appear and commit.
+ * node had applied when it began, and whoever holds a lease has seen all of it. In half of the walks members
+ * come, go, lose their disks and are replaced. Then the faults stop, and a leader must appear and commit.
  *
  *   test_walk [SEED [COUNT]]    runs those seeds and prints the one that fails
  */
@@ -36,6 +36,11 @@ struct truth {
 		uint64_t acked; /* highest seq that some node executed */
 		uint64_t sent;
 	} sessions[SESSION_COUNT];
+	bool has_changes;           /* of the members */
+	struct eng_configs configs; /* as of chosen_last */
+	bool has_removed;           /* a removal was begun, and may still be under way */
+	uint16_t lost;              /* member whose disk is lost, 0 = none */
+	bool gone[CLUSTER_NODE_MAX + 1];
 	uint64_t read_count;
 	uint64_t read_floor[READ_MAX]; /* by id: chosen_last when it began */
 };
@@ -51,6 +56,23 @@ draw(struct truth *t, uint64_t bound)
 }
 
 static void
+note_config(struct truth *t, struct decree_slot slot, const uint8_t *value, uint32_t bytes)
+{
+	struct eng_value v;
+
+	decree_assert(eng_value_decode(value, bytes, &v) == 0);
+	if (v.kind == ENG_VALUE_CONFIG)
+		(void)eng_configs_decide(&t->configs, slot, &v.membership);
+	(void)eng_configs_advance(&t->configs, slot);
+}
+
+static const struct eng_membership *
+members(const struct truth *t)
+{
+	return t->configs.next.m.epoch != 0 ? &t->configs.next.m : &t->configs.now.m;
+}
+
+static void
 on_apply(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_t *value,
 	uint32_t bytes)
 {
@@ -59,6 +81,8 @@ on_apply(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_
 
 	(void)node;
 	decree_assert(slot.n < SLOT_MAX);
+	if (t->chosen_last < slot.n)
+		note_config(t, slot, value, bytes);
 	if (t->chosen[slot.n].lo == 0)
 		t->chosen[slot.n] = d;
 	decree_assert(digest_eq(t->chosen[slot.n], d));
@@ -85,7 +109,14 @@ on_command(struct cluster *c, uint16_t node, struct decree_slot slot, const stru
 static void
 on_halt(struct cluster *c, uint16_t node, enum eng_halt why)
 {
-	(void)c;
+	struct truth *t = c->context;
+
+	/* One whose disk has lost the very first configuration does not even know that it was a member. */
+	if ((why == ENG_HALT_REMOVED || (why == ENG_HALT_NOT_MEMBER && node == t->rotten)) &&
+		eng_member_find(members(t), node) == NULL) {
+		t->gone[node] = true;
+		return;
+	}
 	fprintf(stderr, "node %u halted: %s\n", node, eng_halt_text(why));
 	decree_assert(false);
 }
@@ -145,7 +176,7 @@ work(struct cluster *c, struct truth *t)
 static void
 rot(struct cluster *c, struct truth *t, uint16_t node)
 {
-	if (node != t->rotten || c->node_count < 3)
+	if (node != t->rotten || c->founder_count < 3)
 		return;
 	for (uint64_t count = draw(t, 4); count > 0; count--) {
 		uint64_t back = draw(t, draw(t, 4) == 0 ? 60 : 6);
@@ -159,12 +190,72 @@ rot(struct cluster *c, struct truth *t, uint16_t node)
 	}
 }
 
+/* One member at a time may lose its disk; it never comes back, and a new node takes its place. */
+static void
+lose_disk(struct cluster *c, struct truth *t, uint16_t node)
+{
+	if (t->lost != 0 || t->rotten != 0 || t->chosen_last <= 2 ||
+		eng_voter_count(members(t)) < 3u + t->has_removed ||
+		eng_voter_count(&t->configs.now.m) < 3u + t->has_removed ||
+		eng_member_find(members(t), node) == NULL || c->node_count == CLUSTER_NODE_MAX)
+		return;
+	t->lost = node;
+	t->gone[node] = true;
+	if (c->nodes[node].up)
+		cluster_crash(c, node);
+}
+
+static void
+change_members(struct cluster *c, struct truth *t)
+{
+	const struct eng_membership *m = members(t);
+	uint16_t leader = leader_of(c);
+	uint16_t newest = (uint16_t)c->node_count;
+	struct eng_member_change change = { .op = ENG_MEMBER_REMOVE };
+
+	if (leader == 0)
+		return;
+	if (t->lost != 0 && eng_member_find(m, t->lost) == NULL)
+		t->lost = 0;
+	bool is_waiting = newest > c->founder_count && newest > m->id_last;
+	change.member.node_id = m->members[draw(t, m->member_count)].node_id;
+	if (t->lost != 0 || draw(t, 2) == 0) {
+		if (!is_waiting && newest == CLUSTER_NODE_MAX)
+			return;
+		if (!is_waiting)
+			newest = cluster_join(c);
+		change.op = t->lost != 0 || draw(t, 2) == 0 ? ENG_MEMBER_REPLACE : ENG_MEMBER_ADD;
+		change.old = t->lost != 0 ? t->lost : change.member.node_id;
+		change.member.node_id = newest;
+		change.member.disk = eng_disk_short(&c->nodes[newest].disk);
+	} else if (eng_voter_count(m) < (t->rotten != 0 ? 4 : 3)) {
+		return; /* the ones that are left must be enough */
+	}
+	t->has_removed |= change.op == ENG_MEMBER_REMOVE;
+	(void)cluster_member(c, leader, &change);
+}
+
+static void
+walk_change(struct cluster *c, struct truth *t, uint16_t node)
+{
+	if (draw(t, 8) == 0)
+		lose_disk(c, t, node);
+	else
+		change_members(c, t);
+}
+
 static void
 walk_step(struct cluster *c, struct truth *t, uint32_t loss)
 {
 	uint16_t node = (uint16_t)(1 + draw(t, c->node_count));
 	uint64_t dice = draw(t, 1000);
 
+	if (t->gone[node] && c->nodes[node].up)
+		cluster_crash(c, node);
+	if (t->has_changes && draw(t, 150) == 0)
+		walk_change(c, t, node);
+	if (t->gone[node])
+		return;
 	if (dice < 550 && c->flight_count > 0) {
 		uint32_t index = (uint32_t)draw(t, c->flight_count < 8 ? c->flight_count : 8);
 		if (draw(t, 100) < loss)
@@ -199,13 +290,18 @@ walk_step(struct cluster *c, struct truth *t, uint32_t loss)
 static void
 check_all(struct cluster *c, struct truth *t)
 {
-	uint64_t chosen[CLUSTER_NODE_MAX + 1];
+	const struct eng_membership *m = members(t);
+	const struct cluster_node *first = NULL;
 
-	for (uint16_t n = 1; n <= c->node_count; n++) {
-		chosen[n] = c->nodes[n].applied.n;
-		decree_assert(c->nodes[n].up);
-		decree_assert(chosen[n] == t->chosen_last);
-		decree_assert(digest_eq(c->nodes[n].applied_digest, c->nodes[1].applied_digest));
+	for (uint32_t i = 0; i < m->member_count; i++) {
+		const struct cluster_node *n = &c->nodes[m->members[i].node_id];
+		if (t->gone[m->members[i].node_id])
+			continue;
+		if (first == NULL)
+			first = n;
+		decree_assert(n->up);
+		decree_assert(n->applied.n == t->chosen_last);
+		decree_assert(digest_eq(n->applied_digest, first->applied_digest));
 	}
 }
 
@@ -224,7 +320,10 @@ walk(uint64_t seed)
 	uint32_t sizes[] = { 3, 5, 3, 1, 4, 7, 3, 2 };
 
 	t->random = seed * 77777 + 1;
-	struct cluster *c = cluster_create_audited(sizes[seed % 8], 0, 0, 8, 20, seed);
+	t->has_changes = seed / 8 % 2 == 1;
+	eng_configs_init(&t->configs);
+	uint32_t alpha = t->has_changes ? 8 : 64;
+	struct cluster *c = cluster_create_with(sizes[seed % 8], 0, 0, 8, 20, alpha, seed);
 	uint32_t loss = (uint32_t)draw(t, 3) * 12;
 	t->rotten = (uint16_t)(draw(t, 2) * (1 + draw(t, c->node_count)));
 	c->context = t;
@@ -242,7 +341,7 @@ walk(uint64_t seed)
 
 	/* The faults stop: everybody is up, nothing is lost any more. */
 	for (uint16_t n = 1; n <= c->node_count; n++)
-		if (!c->nodes[n].up)
+		if (!c->nodes[n].up && !t->gone[n])
 			cluster_restart(c, n);
 	c->flight_count = 0;
 	enum eng_submit_status status = ENG_SUBMIT_BUSY;
