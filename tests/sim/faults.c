@@ -137,16 +137,27 @@ is_kept(const struct sim *sim, uint32_t number)
 	return false;
 }
 
-static void
-strike(struct sim *sim, enum fault_kind kind)
+bool
+sim_faults_number(struct sim *sim, const char *name)
+{
+	uint32_t number = ++sim->faults.strike_count;
+
+	if (sim->told_strikes != NULL)
+		*sim->told_strikes = number;
+	if (!is_kept(sim, number))
+		return false;
+	sim_trace(sim, "fault %u: %s", number, name);
+	return true;
+}
+
+void
+sim_faults_strike(struct sim *sim, enum fault_kind kind)
 {
 	struct sim_faults *f = &sim->faults;
-	uint32_t number = ++f->strike_count;
 
 	f->next_ns[kind] = sim_faults_schedule(sim, f->every_ns[kind]);
-	if (!is_kept(sim, number))
+	if (!sim_faults_number(sim, sim_fault_table[kind].name))
 		return;
-	sim_trace(sim, "fault %u: %s", number, sim_fault_table[kind].name);
 	sim->count.faults[kind]++;
 	sim_fault_table[kind].strike(sim);
 }
@@ -162,6 +173,6 @@ sim_faults_step(struct sim *sim)
 		sim_links_heal(sim);
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		if (sim->now_ns >= f->next_ns[kind])
-			strike(sim, (enum fault_kind)kind);
+			sim_faults_strike(sim, (enum fault_kind)kind);
 	note_first(f);
 }

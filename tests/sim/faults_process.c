@@ -30,6 +30,8 @@ fault_crash_strike(struct sim *sim)
 {
 	uint16_t id = sim_victim(sim);
 
+	for (uint32_t i = 0; i < sim->node_count && !sim->nodes[id].is_up; i++)
+		id = id % (uint16_t)sim->node_count + 1;
 	if (sim->nodes[id].is_up)
 		fault_crash_now(sim, id);
 }

@@ -105,10 +105,12 @@ liveness_begin(struct sim *sim)
 		enum broken how = (enum broken)sim_draw(random, BROKEN_COUNT);
 		if ((sim->core_nodes >> id & 1) == 0)
 			continue;
+		broken--;
+		if (!sim_faults_number(sim, "stays broken"))
+			continue;
 		sim->core_nodes &= ~(1u << id);
 		repair_node(sim, &sim->nodes[id]);
 		break_node(sim, &sim->nodes[id], how);
-		broken--;
 	}
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		if (sim->core_nodes >> id & 1)

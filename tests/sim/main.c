@@ -1,58 +1,72 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/sim/sim.h"
+/* Options, many seeds on several cores, the summary. */
+#include "tests/sim/main.h"
 
 #include <getopt.h>
-#include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#define JOB_COUNT_MAX  64
+#define PROGRESS_EVERY 10 /* seconds */
+
 static const char usage[] =
-	"usage: sim [--seed N] [--count N] [--nodes N] [--events N] [--without KIND,...] "
-	"[--trace]\n"
+	"usage: sim [--seed N] [--count N] [--jobs N] [options]     run seeds\n"
+	"       sim --seed N --trace [options]                      tell the story of one\n"
+	"       sim --seed N --shrink [options]                     find out what makes it fail\n"
 	"\n"
-	"Runs a whole cluster, production code on simulated network, disks and clocks, once per "
-	"seed.\n"
-	"A run has two parts: first things go wrong, and nothing may ever be lost or differ; then "
-	"the\n"
-	"faults stop, and everything that was asked for must be done within a bound.\n"
+	"A whole cluster in one thread: the production core, loop and log on a simulated network, "
+	"on\n"
+	"simulated disks and clocks. A seed decides everything: how many nodes there are and how "
+	"large\n"
+	"their quorums, what is asked of them, and what goes wrong. The same seed gives the same "
+	"run,\n"
+	"byte for byte.\n"
 	"\n"
-	"  --seed N     first seed (default 1). The same seed gives the same run, byte for byte\n"
-	"  --count N    how many seeds (default 1)\n"
-	"  --nodes N    1 .. 7 nodes instead of a number that the seed draws\n"
-	"  --events N   length of the first part (default 5000). An event is a frame delivered, a "
-	"disk\n"
-	"               request completed, a timer that went off, or a command proposed\n"
-	"  --without K  leave these kinds of fault out\n"
-	"  --trace      tell the story of the run\n"
+	"A run has three parts. First things go wrong, and nothing may be lost, or differ, or be\n"
+	"answered wrongly; that is checked after every step. Then the faults stop for a quorum, "
+	"while\n"
+	"the other nodes stay broken: it must answer new commands within a bound, and keep its "
+	"leader.\n"
+	"Then everything heals: all nodes must agree, and everything that was asked for must be "
+	"done.\n"
 	"\n"
-	"A failure prints the seed and ends with status 1: seed and commit are the bug report.\n"
+	"  --seed N       first seed (default 1)\n"
+	"  --count N      how many seeds (default 1)\n"
+	"  --jobs N       processes that share them (default 1); 0: one for each CPU\n"
+	"  --trace        tell the story: who crashed, who leads, which ballots and slots\n"
+	"  --shrink       of a seed that fails, take away what is not needed for that: kinds of "
+	"fault,\n"
+	"                 nodes, time, and at last single faults. Prints what is left and the "
+	"command\n"
+	"\n"
+	"What the seed would draw can be given instead:\n"
+	"  --nodes N      1 .. 7 nodes\n"
+	"  --events N     length of the first part (default 5000)\n"
+	"  --without K,.. leave these kinds of fault out\n"
+	"  --only-faults N,..  of the faults that strike, keep those with these numbers (as "
+	"--trace\n"
+	"                 names them); 0 alone keeps none\n"
+	"\n"
+	"An event is a frame delivered, a request completed by a disk, a timer that went off, or "
+	"a\n"
+	"command proposed. T is the time after which a node misses its leader: 200 ms to 10 s by "
+	"seed,\n"
+	"and every pause and partition is measured in it.\n"
+	"\n"
+	"Ends with 0 if all seeds passed; with 1 and a line `FAILED seed N ...` if one did not: "
+	"the seed\n"
+	"and the commit are the bug report; with 2 if it was called wrongly. Rates go to standard "
+	"error.\n"
 	"\n"
 	"Kinds of fault; each seed has some of them:\n";
 
-static uint64_t current_seed;
-
-/* An assertion of the production code knows nothing of seeds. */
-static void
-on_abort(int signal_number)
-{
-	char line[64];
-	int bytes = snprintf(
-		line, sizeof(line), "FAILED seed %lu: an assertion, above\n", current_seed);
-
-	(void)signal_number;
-	if (write(STDERR_FILENO, line, (size_t)bytes) < 0)
-		_exit(1);
-	_exit(1);
-}
-
-struct totals {
-	uint64_t seeds, events, commands, crashes, power_cuts, sent, lost, leaders, slots;
-	uint64_t virtual_ns, events_min, commands_min, progress_tenths, storm_max;
-};
+/* ---- sums ---- */
 
 static void
-add(struct totals *t, const struct sim *sim)
+totals_add_run(struct totals *t, const struct sim *sim)
 {
 	uint64_t events = sim_event_count(sim);
 
@@ -66,17 +80,51 @@ add(struct totals *t, const struct sim *sim)
 	t->leaders += sim->oracle.leader_changes;
 	t->slots += sim->oracle.chosen_last;
 	t->virtual_ns += sim->now_ns;
-	if (t->storm_max < sim->oracle.storm_max)
-		t->storm_max = sim->oracle.storm_max;
-	if (t->progress_tenths < sim->count.progress_tenths)
-		t->progress_tenths = sim->count.progress_tenths;
+	t->crash_free += sim->count.crashes == 0;
 	if (t->events_min == 0 || events < t->events_min)
 		t->events_min = events;
 	if (t->commands_min == 0 || sim->oracle.order_count < t->commands_min)
 		t->commands_min = sim->oracle.order_count;
+	if (t->storm_max < sim->oracle.storm_max)
+		t->storm_max = sim->oracle.storm_max;
+	if (t->progress_tenths < sim->count.progress_tenths)
+		t->progress_tenths = sim->count.progress_tenths;
 }
 
-/* Time of this process on a core: another process on the machine does not count. */
+static uint64_t
+lower(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static uint64_t
+higher(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+totals_add(struct totals *t, const struct totals *other)
+{
+	t->seeds += other->seeds;
+	t->events += other->events;
+	t->commands += other->commands;
+	t->crashes += other->crashes;
+	t->power_cuts += other->power_cuts;
+	t->sent += other->sent;
+	t->lost += other->lost;
+	t->leaders += other->leaders;
+	t->slots += other->slots;
+	t->virtual_ns += other->virtual_ns;
+	t->crash_free += other->crash_free;
+	t->cpu_seconds += other->cpu_seconds;
+	t->events_min = lower(t->events_min, other->events_min);
+	t->commands_min = lower(t->commands_min, other->commands_min);
+	t->storm_max = higher(t->storm_max, other->storm_max);
+	t->progress_tenths = higher(t->progress_tenths, other->progress_tenths);
+}
+
+/* Time of this process on a core: other processes on the machine do not count. */
 static double
 cpu_seconds(void)
 {
@@ -88,12 +136,15 @@ cpu_seconds(void)
 }
 
 static void
-print_totals(const struct totals *t, double cpu)
+totals_print(const struct totals *t)
 {
+	double cpu = t->cpu_seconds > 0 ? t->cpu_seconds : 1e-6;
+
 	printf("%lu seeds passed: %lu events (at least %lu each), %lu commands (at least %lu each) "
 	       "in "
 	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost; "
-	       "progress after %.1f T at the latest, at most %lu rounds in one T\n",
+	       "progress "
+	       "after %.1f T at the latest, at most %lu rounds in one T\n",
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
 		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent,
 		(double)t->progress_tenths / 10, t->storm_max);
@@ -104,6 +155,104 @@ print_totals(const struct totals *t, double cpu)
 		(double)t->virtual_ns / 1e9, cpu, (double)t->virtual_ns / 1e9 / cpu,
 		(double)t->events / cpu, (double)t->seeds / cpu);
 }
+
+/* ---- seeds ---- */
+
+/* One process's share: seeds first, first + step, ... @p ret_totals may be read by another process meanwhile. */
+static void
+run_share(const struct sim_options *options, uint64_t count, uint64_t first, uint64_t step,
+	struct totals *ret_totals, volatile bool *stop)
+{
+	struct sim *sim = sim_create();
+	double begin = cpu_seconds();
+	struct sim_options o = *options;
+
+	for (uint64_t i = first; i < count && !*stop; i += step) {
+		o.seed = options->seed + i;
+		sim_run(sim, &o);
+		totals_add_run(ret_totals, sim);
+		ret_totals->cpu_seconds = cpu_seconds() - begin;
+	}
+}
+
+struct shared {
+	volatile bool stop;
+	struct totals totals[JOB_COUNT_MAX];
+};
+
+static struct totals
+sum(const struct shared *s, uint32_t jobs)
+{
+	struct totals t = { 0 };
+
+	for (uint32_t i = 0; i < jobs; i++)
+		totals_add(&t, &s->totals[i]);
+	return t;
+}
+
+/* @return whether all of them passed */
+static bool
+wait_for_jobs(struct shared *s, uint32_t jobs, uint64_t count)
+{
+	uint32_t left = jobs, ticks = 0;
+	bool passed = true;
+
+	while (left > 0) {
+		int status;
+		pid_t pid = waitpid(-1, &status, WNOHANG);
+		if (pid > 0) {
+			left--;
+			if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+				s->stop = true;
+			passed = passed && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+			continue;
+		}
+		struct timespec nap = { .tv_nsec = 50 * 1000 * 1000 };
+		nanosleep(&nap, NULL);
+		if (++ticks % (PROGRESS_EVERY * 20) == 0) {
+			struct totals t = sum(s, jobs);
+			fprintf(stderr, "%lu of %lu seeds, %.0f seeds/s and core\n", t.seeds, count,
+				(double)t.seeds / t.cpu_seconds);
+		}
+	}
+	return passed;
+}
+
+static int
+run_seeds(const struct sim_options *options, uint64_t count, uint32_t jobs)
+{
+	struct shared *s =
+		mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (s == MAP_FAILED) {
+		perror("sim: mmap");
+		return 2;
+	}
+	if (options->trace) {
+		run_share(options, count, 0, 1, &s->totals[0], &s->stop);
+		totals_print(&s->totals[0]);
+		return 0;
+	}
+	fflush(stdout);
+	for (uint32_t i = 0; i < jobs; i++) {
+		pid_t pid = fork();
+		if (pid < 0) {
+			perror("sim: fork");
+			return 2;
+		}
+		if (pid == 0) {
+			run_share(options, count, i, jobs, &s->totals[i], &s->stop);
+			exit(0);
+		}
+	}
+	if (!wait_for_jobs(s, jobs, count))
+		return 1;
+	struct totals t = sum(s, jobs);
+	totals_print(&t);
+	return 0;
+}
+
+/* ---- options ---- */
 
 static int
 print_help(void)
@@ -131,50 +280,63 @@ parse_kinds(char *list, bool ret_kinds[FAULT_KIND_COUNT])
 	return true;
 }
 
+static void
+parse_numbers(char *list, struct sim_options *o)
+{
+	static uint32_t numbers[ONLY_FAULTS_MAX];
+
+	o->only_faults = numbers;
+	for (char *number = strtok(list, ","); number != NULL; number = strtok(NULL, ","))
+		if (o->only_count < ONLY_FAULTS_MAX)
+			numbers[o->only_count++] = (uint32_t)strtoul(number, NULL, 0);
+}
+
+static const struct option long_options[] = {
+	{ "seed", required_argument, NULL, 's' },
+	{ "count", required_argument, NULL, 'c' },
+	{ "jobs", required_argument, NULL, 'j' },
+	{ "nodes", required_argument, NULL, 'n' },
+	{ "events", required_argument, NULL, 'e' },
+	{ "without", required_argument, NULL, 'w' },
+	{ "only-faults", required_argument, NULL, 'o' },
+	{ "trace", no_argument, NULL, 'v' },
+	{ "shrink", no_argument, NULL, 'x' },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 },
+};
+
 int
 main(int argc, char **argv)
 {
-	static const struct option table[] = {
-		{ "seed", required_argument, NULL, 's' },
-		{ "count", required_argument, NULL, 'c' },
-		{ "nodes", required_argument, NULL, 'n' },
-		{ "events", required_argument, NULL, 'e' },
-		{ "without", required_argument, NULL, 'w' },
-		{ "trace", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct sim_options options = { .seed = 1, .event_count = 5000 };
 	uint64_t count = 1;
-	struct totals t = { 0 };
+	uint32_t jobs = 1;
+	bool shrink = false;
 
-	for (int c; (c = getopt_long(argc, argv, "", table, NULL)) != -1;) {
+	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
 		switch (c) {
 		case 's': options.seed = strtoull(optarg, NULL, 0); break;
 		case 'c': count = strtoull(optarg, NULL, 0); break;
+		case 'j': jobs = (uint32_t)strtoul(optarg, NULL, 0); break;
 		case 'n': options.node_count = (uint32_t)strtoul(optarg, NULL, 0); break;
 		case 'e': options.event_count = strtoull(optarg, NULL, 0); break;
 		case 'w':
 			if (!parse_kinds(optarg, options.without))
 				return 2;
 			break;
+		case 'o': parse_numbers(optarg, &options); break;
 		case 'v': options.trace = true; break;
+		case 'x': shrink = true; break;
 		case 'h': return print_help();
-		default: fputs(usage, stderr); return 2;
+		default: fputs("see sim --help\n", stderr); return 2;
 		}
 	}
-	if (options.node_count > SIM_NODE_MAX) {
-		fprintf(stderr, "sim: --nodes must be 1 .. %d\n", SIM_NODE_MAX);
+	if (jobs == 0)
+		jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
+	if (jobs > JOB_COUNT_MAX || options.node_count > SIM_NODE_MAX || optind != argc) {
+		fprintf(stderr, "sim: --nodes is 1 .. %d, --jobs at most %d; see --help\n",
+			SIM_NODE_MAX, JOB_COUNT_MAX);
 		return 2;
 	}
-	signal(SIGABRT, on_abort);
-	struct sim *sim = sim_create();
-	double begin = cpu_seconds();
-	for (uint64_t i = 0; i < count; i++, options.seed++) {
-		current_seed = options.seed;
-		sim_run(sim, &options);
-		add(&t, sim);
-	}
-	print_totals(&t, cpu_seconds() - begin);
-	return 0;
+	return shrink ? shrink_seed(&options) : run_seeds(&options, count, jobs);
 }

@@ -216,17 +216,22 @@ static void
 on_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 	struct decree_ballot ballot)
 {
-	static const char *const names[] = { "follows", "stands for election", "leads" };
 	struct sim_node *n = context;
+	const char *what = role == DECREE_CANDIDATE  ? "stands for election"
+			   : role == DECREE_FOLLOWER ? "follows"
+			   : sim_replica(n)->ready   ? "leads, and is ready"
+						     : "leads";
 
 	(void)group;
 	if (role == DECREE_LEADER)
 		n->sim->oracle.leader_changes++;
-	sim_trace(n->sim, "node %u: %s, leader %u, ballot %lu.%u", n->id,
-		names[role == DECREE_LEADER        ? 2
-			: role == DECREE_CANDIDATE ? 1
-						   : 0],
-		leader, ballot.n >> 16, (unsigned)(ballot.n & 0xffff));
+	if (role == DECREE_FOLLOWER && leader == 0)
+		sim_trace(n->sim, "node %u: knows no leader", n->id);
+	else
+		sim_trace(n->sim, "node %u: %s%s%.0u, ballot %lu.%u", n->id, what,
+			role == DECREE_FOLLOWER ? " node " : "",
+			role == DECREE_FOLLOWER ? leader : 0u, ballot.n >> 16,
+			(unsigned)(ballot.n & 0xffff));
 }
 
 /* ---- start ---- */

@@ -109,6 +109,9 @@ note_chosen(struct sim *sim, uint64_t slot, const struct sim_value *v)
 		c->ballot >> 16, c->ballot & 0xffff, v->ballot >> 16, v->ballot & 0xffff);
 	if (c->is_known && c->ballot != 0 && c->ballot <= v->ballot)
 		return;
+	if (!c->is_known)
+		sim_trace(sim, "slot %lu: value %04lx is chosen, at ballot %lu.%lu", slot,
+			v->digest.lo & 0xffff, v->ballot >> 16, v->ballot & 0xffff);
 	*c = (struct sim_chosen){ .digest = v->digest, .ballot = v->ballot, .is_known = true };
 	for (uint32_t i = o->value_first[slot]; i != 0; i = o->values[i - 1].next)
 		check_higher_ballot(sim, slot, &o->values[i - 1]);
@@ -186,6 +189,8 @@ note_proposed(
 		v = value_add(sim, slot, ballot.n, digest);
 		check_higher_ballot(sim, slot, v);
 		check_choice(sim, slot, v);
+		sim_trace(sim, "slot %lu: ballot %lu.%lu proposes value %04lx", slot,
+			ballot.n >> 16, ballot.n & 0xffff, digest.lo & 0xffff);
 	}
 	sim_check(sim, digest_eq(v->digest, digest), "slot %lu has two values at ballot %lu.%lu",
 		slot, ballot.n >> 16, ballot.n & 0xffff);
@@ -295,6 +300,9 @@ listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit)
 {
 	if (n->promise_said.n >= ballot.n)
 		return;
+	sim_trace(n->sim, "node %u: %s %lu.%lu, holds decided slots up to %lu", n->id,
+		(ballot.n & 0xffff) == n->id ? "prepares" : "promises", ballot.n >> 16,
+		ballot.n & 0xffff, commit);
 	memset(n->listed, 0, (n->listed_last + 1) * sizeof(*n->listed));
 	n->listed_last = 0;
 	n->promise_said = ballot;

@@ -11,9 +11,8 @@
 static void
 crash_if_none(struct sim *sim)
 {
-	if (sim->count.crashes == 0 && sim->options.only_faults == NULL &&
-		!sim->options.without[FAULT_CRASH])
-		fault_crash_now(sim, sim_victim(sim));
+	if (sim->count.crashes == 0 && !sim->options.without[FAULT_CRASH])
+		sim_faults_strike(sim, FAULT_CRASH);
 }
 
 static void

@@ -5,6 +5,7 @@
  * network, disk and clock. One seed decides everything; the same seed gives the same run, byte for byte.
  *
  *   main.c      options, many seeds, the summary
+ *   shrink.c    what a failing run can do without
  *   run.c       one run: safety, then liveness with a quorum, then everybody
  *   world.c     the order in which things happen
  *   node.c      one node: start, crash, and the tables that its loop reaches the world through
@@ -311,7 +312,7 @@ struct sim_options {
 	bool trace;
 	bool without[FAULT_KIND_COUNT]; /* kinds that are switched off */
 	const uint32_t *only_faults; /* [only_count] ascending numbers of occurrences; NULL: all */
-	uint32_t only_count;
+	uint32_t only_count;         /* a list of a single 0 keeps none */
 };
 
 struct sim {
@@ -345,6 +346,10 @@ struct sim {
 	uint64_t proposer_number;
 	struct sim_oracle oracle;
 	struct sim_count count;
+	/* For whoever watches from another process; NULL if nobody does. */
+	uint32_t *told_strikes;
+	uint32_t *told_nodes;
+	uint64_t *told_events;
 };
 #define SIM_RECORDED_COUNT 64
 
@@ -409,6 +414,10 @@ struct sim_frame *sim_heap_pop(struct sim *sim);
 /* faults.c */
 void sim_faults_draw(struct sim *sim);
 void sim_faults_step(struct sim *sim);
+/** A fault beside the schedule strikes now, with a number like any other. */
+void sim_faults_strike(struct sim *sim, enum fault_kind kind);
+/** The next occurrence gets its number. @return whether --only-faults keeps it */
+bool sim_faults_number(struct sim *sim, const char *name);
 /** From now on, after an average of @p every_ns; UINT64_MAX for 0. */
 uint64_t sim_faults_schedule(struct sim *sim, uint64_t every_ns);
 void sim_faults_note_heal(struct sim *sim, uint64_t heal_ns);

@@ -2,7 +2,9 @@
 /* The order in which things happen: frames arrive, faults strike, proposers propose, nodes take their turns. */
 #include "tests/sim/sim.h"
 
+#include <signal.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 /* ---- random numbers ---- */
 
@@ -58,6 +60,22 @@ sim_fail(const struct sim *sim, const char *condition, const char *format, ...)
 	exit(1);
 }
 
+/* An assertion of the production code knows nothing of seeds. */
+static uint64_t current_seed;
+
+static void
+on_abort(int signal_number)
+{
+	char line[64];
+	int bytes = snprintf(
+		line, sizeof(line), "FAILED seed %lu: an assertion, above\n", current_seed);
+
+	(void)signal_number;
+	if (write(STDERR_FILENO, line, (size_t)bytes) < 0)
+		_exit(1);
+	_exit(1);
+}
+
 /* ---- a world ---- */
 
 struct sim *
@@ -69,6 +87,7 @@ sim_create(void)
 	sim->heap = calloc(SIM_FRAME_COUNT, sizeof(*sim->heap));
 	sim->recorded = calloc(SIM_RECORDED_COUNT, sizeof(*sim->recorded));
 	oracle_create(sim);
+	signal(SIGABRT, on_abort);
 	for (uint16_t id = 1; id <= SIM_NODE_MAX; id++)
 		sim_node_create(sim, id);
 	return sim;
@@ -111,6 +130,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	uint64_t stream = options->seed * 0x2545f4914f6cdd1dull + 1;
 
 	sim->options = *options;
+	current_seed = options->seed;
 	sim->random_nodes = sim_draw(&stream, UINT64_MAX);
 	sim->random_load = sim_draw(&stream, UINT64_MAX);
 	sim->random_net = sim_draw(&stream, UINT64_MAX);
@@ -127,6 +147,8 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	draw_cluster(sim);
 	workload_draw(sim);
 	sim_faults_draw(sim);
+	if (sim->told_nodes != NULL)
+		*sim->told_nodes = sim->node_count;
 	sim_trace(sim, "%u nodes, q1 %u, q2 %u, T %.0f ms, alpha %u, window %u", sim->node_count,
 		sim->q1, sim->q2, (double)sim->election_ns / 1e6, sim->alpha, sim->window_slots);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
@@ -189,6 +211,9 @@ sim_run_until(struct sim *sim, uint64_t end_ns)
 {
 	while (sim->now_ns < end_ns && sim_event_count(sim) < sim->event_limit) {
 		uint64_t at = next_ns(sim, end_ns);
+
+		if (sim->told_events != NULL)
+			*sim->told_events = sim_event_count(sim);
 
 		if (at > sim->now_ns)
 			sim->now_ns = at;
