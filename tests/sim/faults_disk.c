@@ -48,6 +48,8 @@ fault_disk_error_strike(struct sim *sim)
 
 	if (!n->is_up || !shard_has_started(n->shard) || disk_fake_has_failed(n->disk))
 		return;
+	if (disk_fake_has_failed(n->disk))
+		return; /* the process is paused and does not know yet; it ends of that one */
 	sim_trace(sim, "node %u: request %lu from now to its disk will fail", n->id, after);
 	disk_fake_fail_after(n->disk, (int64_t)after, -EIO);
 }

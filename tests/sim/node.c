@@ -7,6 +7,8 @@
  */
 #include "tests/sim/sim.h"
 
+#include "base/bytes.h"
+
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -197,10 +199,23 @@ machine_digest(void *machine)
 	return ((struct sim_node *)machine)->digest;
 }
 
+/* How many commands this node has executed. */
+static int32_t
+machine_read(void *machine, const void *query, uint32_t bytes, void *ret_answer, uint32_t capacity)
+{
+	const struct sim_node *n = machine;
+
+	(void)query, (void)bytes;
+	decree_assert(capacity >= 8);
+	store_u64(ret_answer, n->applied_count);
+	return 8;
+}
+
 static const struct decree_machine_ops sim_machine_ops = {
 	.struct_bytes = sizeof(struct decree_machine_ops),
 	.apply = machine_apply,
 	.digest = machine_digest,
+	.read = machine_read,
 };
 
 static void
@@ -236,6 +251,14 @@ on_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 
 /* ---- start ---- */
 
+static uint64_t
+on_now_ns(void *context)
+{
+	struct sim_node *n = context;
+
+	return sim_clock_read(n->sim, n);
+}
+
 static struct eng_config
 group_config(struct sim *sim, const struct sim_node *n)
 {
@@ -260,6 +283,8 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.heartbeat_ns = sim->election_ns / 10,
 		.election_ns = sim->election_ns,
 		.disk_stall_ns = sim->election_ns * 5 / 2,
+		.lease_ns = sim->reads.lease_ns,
+		.max_drift_ppm = sim->reads.max_drift_ppm,
 	};
 
 	memset(cfg.disk.bytes, 0xd0 + n->id, sizeof(cfg.disk.bytes));
@@ -303,6 +328,7 @@ shard_build(struct sim *sim, struct sim_node *n)
 		.context = n,
 		.on_applied = on_applied,
 		.on_role = on_role,
+		.now_ns = on_now_ns,
 	};
 	memory_take(n, shard_bytes(&cfg));
 	n->shard = shard_init(n->memory, &cfg);

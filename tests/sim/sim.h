@@ -16,6 +16,7 @@
  *   liveness.c  the faults stop for a quorum, and it must make progress
  *   oracle.c    what must hold after every step
  *   workload.c  proposers and their commands
+ *   queries.c   their reads, and what those must have seen
  *
  * A world is built once per process and reset for each seed: only what the last run touched is cleared. No
  * result depends on what ran before.
@@ -51,6 +52,7 @@
 #define SIM_INBOX_COUNT   256   /* frames that arrived and were not received yet; more are lost */
 #define SIM_SESSION_COUNT 64
 #define SIM_IN_FLIGHT     32         /* commands of one proposer */
+#define SIM_READS_IN_FLIGHT 8
 #define SIM_LOG_BYTES     (8u << 20) /* room for a run: a full log refuses commands for good */
 #define SIM_WINDOW_BYTES  (512u << 10)
 
@@ -170,6 +172,13 @@ struct sim_command {
 	uint8_t body[SIM_COMMAND_BYTES];
 };
 
+struct sim_read {
+	bool is_open;
+	enum decree_consistency consistency;
+	uint64_t floor; /* commands executed by anybody when it began */
+	uint8_t answer[8];
+};
+
 /* One proposer in a node's process; it dies with it. */
 struct sim_proposer {
 	uint64_t id; /* unique in the run */
@@ -179,6 +188,9 @@ struct sim_proposer {
 	uint64_t seq_popped;
 	uint64_t seq_done;
 	uint64_t next_ns; /* next command */
+	struct sim_read reads[SIM_READS_IN_FLIGHT];
+	uint32_t reads_made;
+	uint32_t reads_popped;
 	struct sim_command window[SIM_IN_FLIGHT];
 };
 
@@ -302,6 +314,7 @@ struct sim_oracle {
 struct sim_count {
 	uint64_t frames, completions, timers, commands; /* their sum is the number of events */
 	uint64_t progress_tenths; /* of T, from the end of the faults to the first new answer */
+	uint64_t reads;
 	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
 };
 
@@ -332,6 +345,11 @@ struct sim {
 	bool is_silent;       /* no more new commands */
 	struct sim_faults faults;
 	struct sim_load load;
+	struct {
+		uint32_t one_in;        /* commands come with a read */
+		uint64_t lease_ns;      /* 0 = no leases in this world */
+		uint32_t max_drift_ppm; /* as configured */
+	} reads;
 	struct sim_node nodes[SIM_NODE_MAX + 1];                    /* by id, from 1 */
 	uint8_t is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1];         /* [from][to] */
 	uint64_t clog_until_ns[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* frames wait till then */
@@ -504,5 +522,14 @@ void workload_open(struct sim *sim, struct sim_node *node);
 void workload_step(struct sim *sim);
 uint64_t workload_next_ns(const struct sim *sim);
 bool workload_is_done(const struct sim *sim);
+
+/* queries.c */
+void sim_reads_draw(struct sim *sim); /* after the faults */
+void sim_reads_open(struct sim_proposer *p);
+/** Perhaps begin one. */
+void sim_reads_ask(struct sim *sim, struct sim_proposer *p);
+uint32_t sim_reads_pop(void *mailbox, struct mail_query *ret_queries, uint32_t count_max);
+void sim_reads_complete(struct sim *sim, uint16_t node, const struct decree_completion *c);
+bool sim_reads_are_done(const struct sim_proposer *p);
 
 #endif

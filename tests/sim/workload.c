@@ -49,6 +49,10 @@ mail_complete(void *mailbox, const struct decree_completion *completions, uint32
 	struct sim_node *n = (struct sim_node *)((char *)p - offsetof(struct sim_node, proposer));
 
 	for (uint32_t i = 0; i < count; i++) {
+		if (completions[i].seq == 0) {
+			sim_reads_complete(n->sim, n->id, &completions[i]);
+			continue;
+		}
 		if (completions[i].outcome == DECREE_REFUSED)
 			continue;
 		sim_check(n->sim, completions[i].seq == p->seq_done + 1,
@@ -63,6 +67,7 @@ const struct mailbox_ops sim_mailbox_ops = {
 	.pop = mail_pop,
 	.consumed = mail_consumed,
 	.complete = mail_complete,
+	.pop_queries = sim_reads_pop,
 };
 
 void
@@ -75,6 +80,7 @@ workload_open(struct sim *sim, struct sim_node *n)
 	p->id = ++sim->proposer_number;
 	decree_assert(p->id < SIM_PROPOSER_MAX);
 	p->seq_made = p->seq_popped = p->seq_done = 0;
+	sim_reads_open(p);
 	store_u64(token, p->id);
 	store_u64(token + 8, sim->options.seed);
 	if (p->id > SIM_SESSION_COUNT - 8)
@@ -122,6 +128,7 @@ workload_step(struct sim *sim)
 					 : 1;
 		while (burst-- > 0 && p->seq_made - p->seq_done < SIM_IN_FLIGHT - 1)
 			propose(sim, p);
+		sim_reads_ask(sim, p);
 		p->next_ns = sim->now_ns + 1 + sim_draw(&sim->random_load, sim->load.every_ns);
 		n->turn_at_ns = sim->now_ns;
 		sim_node_touch(sim, n);
@@ -146,7 +153,7 @@ workload_is_done(const struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_proposer *p = &sim->nodes[id].proposer;
-		if (p->is_open && p->seq_done < p->seq_made)
+		if (p->is_open && (p->seq_done < p->seq_made || !sim_reads_are_done(p)))
 			return false;
 	}
 	return true;

@@ -147,6 +147,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	draw_cluster(sim);
 	workload_draw(sim);
 	sim_faults_draw(sim);
+	sim_reads_draw(sim);
 	if (sim->told_nodes != NULL)
 		*sim->told_nodes = sim->node_count;
 	sim_trace(sim, "%u nodes, q1 %u, q2 %u, T %.0f ms, alpha %u, window %u", sim->node_count,
