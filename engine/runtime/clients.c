@@ -11,7 +11,7 @@
  * redirects.
  *
  * A command larger than a frame comes in fragments, which are put together in a small pool, in any order;
- * a missing one is filled by the sender's repetition. The least recently used assembly gives way to a
+ * a missing one is filled by the sender's repetition. An assembly whose sender has gone silent gives way to a
  * new one.
  *
  * What may fail: everything here may be dropped at any time; clients and gateways repeat.
@@ -386,6 +386,9 @@ assembly_of(struct shard *s, const struct shard_group *g, const struct client_fr
 	}
 	if (a->is_waiting && (a->group != g || a->session.n != f->session.n))
 		return NULL; /* all are whole and find no room: the sender repeats */
+	if (a->session.n != 0 && (a->group != g || a->session.n != f->session.n) &&
+		s->now_ns < a->used_ns + ASSEMBLY_PATIENCE_NS)
+		return NULL; /* more senders than places would push each other out for ever, too */
 	if (a->group == g && a->session.n == f->session.n) {
 		if (a->seq < f->seq && eng_session_last(g->sessions, f->session) < a->seq)
 			return NULL;
@@ -505,6 +508,7 @@ on_fragment(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	if (a == NULL)
 		return;
 	a->used = ++s->assembly_clock;
+	a->used_ns = s->now_ns;
 	a->from = from;
 	if (a->is_waiting)
 		return;

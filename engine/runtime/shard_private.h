@@ -47,6 +47,9 @@
 
 #define ASSEMBLY_PIECE_COUNT_MAX 4096 /* 4 MiB in pieces of a frame */
 
+/* Longer than the longest pause between two repetitions of a sender (RETRY_NS_MAX). */
+#define ASSEMBLY_PATIENCE_NS (250 * 1000 * 1000ull)
+
 #define RETRY_NS_MIN     (5 * 1000 * 1000ull)
 #define RETRY_NS_MAX     (200 * 1000 * 1000ull)
 #define BUSY_RETRY_US    1000
@@ -194,6 +197,7 @@ struct assembly {
 	bool is_waiting;          /* whole, and the leader was busy: given again in each turn */
 	struct net_endpoint from; /* of the last piece */
 	uint64_t used;            /* for the least recently used */
+	uint64_t used_ns;         /* its sender was heard then */
 	uint64_t pieces[ASSEMBLY_PIECE_COUNT_MAX / 64]; /* bitmap of those that are here */
 };
 

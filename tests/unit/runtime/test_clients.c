@@ -232,6 +232,25 @@ test_answers_go_to_where_the_session_was_heard_last(void **state)
 }
 
 static void
+deliver_piece(struct fixture *f, uint64_t seq, const uint8_t *body, uint32_t bytes, uint32_t at)
+{
+	uint8_t payload[WORLD_FRAME_BYTES];
+	struct client_msg m = {
+		.type = CLIENT_MSG_COMMAND_FRAGMENT,
+		.fragment = { .session = f->session,
+			.seq = seq,
+			.total_bytes = bytes,
+			.offset_bytes = at,
+			.digest = base_digest(body, bytes),
+			.bytes = body + at,
+			.count = bytes - at < 1000 ? bytes - at : 1000 },
+	};
+
+	world_deliver(
+		f->w, f->leader, client, payload, client_msg_encode(&m, payload, sizeof(payload)));
+}
+
+static void
 deliver_fragments(
 	struct fixture *f, uint64_t seq, const uint8_t *body, uint32_t bytes, uint32_t skip)
 {
@@ -252,6 +271,42 @@ deliver_fragments(
 		world_deliver(f->w, f->leader, client, payload,
 			client_msg_encode(&m, payload, sizeof(payload)));
 	}
+}
+
+static struct decree_session
+register_session(struct fixture *f, uint32_t i)
+{
+	uint8_t name[DECREE_UUID_BYTES] = "session number ";
+	struct client_reply reply;
+
+	name[15] = (uint8_t)('a' + i);
+	deliver_command(f, f->leader, (struct decree_session){ 0 }, 0, name, sizeof(name));
+	world_run(f->w, 10000000);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_REGISTERED);
+	return reply.session;
+}
+
+/* Pieces of more commands than there are places arrive in turn: whoever has a place keeps it while its pieces come,
+ * or none of them would ever be whole. */
+static void
+test_more_large_commands_than_places_do_not_push_each_other_out(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_session sessions[10];
+	uint8_t body[3000];
+
+	memset(body, 'x', sizeof(body));
+	for (uint32_t i = 0; i < 10; i++)
+		sessions[i] = register_session(f, i);
+	for (uint32_t round = 0; round < 10 && f->leader->machine.count < 10; round++)
+		for (uint32_t piece = 0; piece < 3; piece++)
+			for (uint32_t i = 0; i < 10; i++) {
+				f->session = sessions[i];
+				deliver_piece(f, 1, body, sizeof(body), piece * 1000);
+				world_run(f->w, 1000000);
+			}
+	assert_int_equal(f->leader->machine.count, 10);
 }
 
 static void
@@ -410,6 +465,7 @@ main(void)
 		T(test_a_follower_redirects_to_the_leader),
 		T(test_answers_go_to_where_the_session_was_heard_last),
 		T(test_a_command_in_fragments_is_put_together_also_after_a_loss),
+		T(test_more_large_commands_than_places_do_not_push_each_other_out),
 		T(test_a_command_over_the_limit_is_told_so),
 		T(test_a_flood_of_clients_causes_no_leader_change),
 		T(test_status_tells_role_and_counts),
