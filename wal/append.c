@@ -139,6 +139,16 @@ block_count_between(const struct wal *w, uint64_t first, uint64_t end)
 	       (end - next) % w->geometry.segment_bytes / block;
 }
 
+/* What space_record_count says of an empty log, but for what is held back at the ends of segments. */
+static uint64_t
+append_space_max(const struct wal *w)
+{
+	uint64_t block = (uint64_t)w->geometry.sector_count_max * WAL_SECTOR_BYTES;
+	uint64_t blocks = w->geometry.log_bytes / block;
+
+	return blocks < w->geometry.identifier_count ? blocks : w->geometry.identifier_count;
+}
+
 /* A short block before large ones may push one of them over a segment's end, which then wastes almost a whole
  * block there: callers may mix sizes, so one block per segment in reach is held back. */
 struct log_room
@@ -174,7 +184,8 @@ append_room(const struct wal *w)
 		space = space < entries ? space : entries;
 	}
 	return (struct log_room){ .buffer_record_count = (uint32_t)buffer,
-		.space_record_count = space };
+		.space_record_count = space,
+		.space_record_count_max = w->is_endless ? UINT64_MAX : append_space_max(w) };
 }
 
 bool

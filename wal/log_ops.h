@@ -56,6 +56,7 @@ struct log_room {
 		buffer_record_count; /* appends of the largest payload that fit the write buffer now */
 	uint64_t
 		space_record_count; /* records of the largest payload that fit the log before it is full */
+	uint64_t space_record_count_max; /* about the same of an empty log */
 };
 
 struct log_ops {

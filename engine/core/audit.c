@@ -259,6 +259,7 @@ audit_on_chosen(struct eng_replica *r, struct decree_slot slot, const struct eng
 	if (mark->is_cut) {
 		a->cut = slot;
 		a->cut_wanted = false;
+		a->cut_asked = false;
 	}
 	if (a->anchored.n >= a->cut.n)
 		a->mark_wanted = false;
@@ -270,6 +271,7 @@ audit_begin(struct eng_replica *r)
 	r->audit.mark_wanted =
 		r->audit.cut.n > r->audit.anchored.n && own_find(r, r->audit.cut) != NULL;
 	r->audit.cut_wanted = false;
+	r->audit.cut_marked.n = 0;
 }
 
 static bool
@@ -295,9 +297,17 @@ audit_flush(struct eng_replica *r, struct eng_effects *fx)
 		.anchor = cut != NULL ? a->cut : a->own[a->own_last].slot,
 		.digest = cut != NULL ? *cut : a->own[a->own_last].digest,
 	};
+	const struct decree_digest *at_cut = own_find(r, a->cut);
+	if (a->cut.n > a->anchored.n && at_cut != NULL) {
+		/* A later MARK may have been applied in the same step; peers verify the snapshot by this one. */
+		mark.anchor = a->cut;
+		mark.digest = *at_cut;
+	}
 	if (!leader_propose_mark(r, &mark, fx))
 		return; /* a train is open, or the window is full: the next flush tries again */
 	a->marked.n = r->next.n - 1;
+	if (mark.is_cut)
+		a->cut_marked = a->marked;
 	a->cut_wanted = false;
 	a->mark_wanted = false;
 }
@@ -305,6 +315,18 @@ audit_flush(struct eng_replica *r, struct eng_effects *fx)
 void
 on_cut(struct eng_replica *r)
 {
-	if (r->role == DECREE_LEADER)
-		r->audit.cut_wanted = true;
+	struct audit *a = &r->audit;
+
+	if (r->role != DECREE_LEADER)
+		a->cut_asked = true; /* the next echo says so */
+	else if (a->cut_marked.n <= r->chosen.n)
+		a->cut_wanted = true; /* else one is on its way */
+}
+
+void
+audit_on_echo(struct eng_replica *r, const struct eng_msg *m)
+{
+	/* Whoever has not come to the newest cut yet asks for that one. */
+	if (m->heartbeat_echo.cut_asked && m->heartbeat_echo.commit.n >= r->audit.cut.n)
+		on_cut(r);
 }

@@ -125,7 +125,7 @@ enum eng_event_type {
 	ENG_EV_SNAPSHOT_INSTALLED, /* the state machine holds it; go on from there */
 	ENG_EV_TRIM,               /* records of slots below `low` are about to go */
 	ENG_EV_DIGEST,             /* right after a MARK was applied, and before any other event */
-	ENG_EV_CUT,      /* a leader shall propose a MARK at which everybody cuts its snapshot */
+	ENG_EV_CUT, /* a MARK is wanted at which everybody cuts its snapshot; a follower asks */
 	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
 	ENG_EV_MEMBER,   /* a leader begins a change of the members, or says how it stands */
 };
@@ -381,6 +381,10 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 
 /** Handle one event; @p ret_fx is overwritten. Cost: bounded by the burst constants above. */
 void eng_step(struct eng_replica *r, const struct eng_event *event, struct eng_effects *ret_fx);
+
+/** The fields that every message of this replica has, ballot 0: for those that the runtime sends itself. */
+void eng_msg_address(
+	const struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_msg *ret_msg);
 
 /** The chosen value of a slot in the apply range of the last step. @return lent until the next step */
 const uint8_t *eng_value(const struct eng_replica *r, struct decree_slot slot, uint32_t *ret_bytes);

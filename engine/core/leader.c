@@ -261,6 +261,7 @@ on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_eff
 	p->grant_ns = p->echo_ns; /* from its sending, not from its echo (E18) */
 	if (p->commit.n < m->heartbeat_echo.commit.n)
 		p->commit = m->heartbeat_echo.commit;
+	audit_on_echo(r, m);
 	r->heard_ns = r->now_ns;
 	readindex_on_echo(r, fx);
 }

@@ -116,6 +116,7 @@ on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 	echo->heartbeat_echo.promised = r->promised;
 	learn_commit(r, m->ballot, m->heartbeat.start, m->heartbeat.commit, fx);
 	echo->heartbeat_echo.commit = r->chosen;
+	echo->heartbeat_echo.cut_asked = r->audit.cut_asked;
 }
 
 /* ---- asking ---- */

@@ -95,6 +95,7 @@ flags_of(const struct eng_msg *m)
 	case ENG_MSG_FAILURE: return m->failure.other_disk;
 	case ENG_MSG_LEADER_CHANGE: return m->leader_change.timeout_now;
 	case ENG_MSG_QUERY: return m->query.accepted_too;
+	case ENG_MSG_HEARTBEAT_ECHO: return m->heartbeat_echo.cut_asked;
 	case ENG_MSG_STATE_DIGEST: return m->state_digest.is_question;
 	case ENG_MSG_PROMISE: return m->promise.doubtful;
 	default: return 0;
@@ -384,6 +385,7 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 	case ENG_MSG_HEARTBEAT_ECHO:
 		if (bytes != 32)
 			return false;
+		m->heartbeat_echo.cut_asked = flags;
 		m->heartbeat_echo.seq = load_u64(at);
 		m->heartbeat_echo.dst_nonce = load_u64(at + 8);
 		m->heartbeat_echo.commit.n = load_u64(at + 16);

@@ -140,7 +140,8 @@ struct eng_msg {
 			uint64_t dst_nonce;
 			struct decree_slot commit;
 			struct decree_ballot promised;
-		} heartbeat_echo; /* ballot: of the heartbeat */
+			bool cut_asked; /* the sender would like a snapshot to be cut */
+		} heartbeat_echo;       /* ballot: of the heartbeat */
 		struct {
 			struct decree_slot first;
 			struct decree_slot after;

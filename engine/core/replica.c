@@ -232,15 +232,22 @@ message_add(struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct 
 	decree_assert(fx->message_count < ENG_FX_MESSAGE_MAX);
 	struct eng_msg *m = &fx->messages[fx->message_count++];
 
-	m->type = type;
-	m->src = r->cfg.node_id;
-	m->dst = dst;
-	m->group = r->cfg.group;
-	m->epoch = r->epoch;
-	m->src_nonce = r->cfg.nonce;
-	m->src_disk = eng_disk_short(&r->cfg.disk);
-	m->ballot.n = 0;
+	eng_msg_address(r, type, dst, m);
 	return m;
+}
+
+void
+eng_msg_address(
+	const struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_msg *ret_msg)
+{
+	ret_msg->type = type;
+	ret_msg->src = r->cfg.node_id;
+	ret_msg->dst = dst;
+	ret_msg->group = r->cfg.group;
+	ret_msg->epoch = r->epoch;
+	ret_msg->src_nonce = r->cfg.nonce;
+	ret_msg->src_disk = eng_disk_short(&r->cfg.disk);
+	ret_msg->ballot.n = 0;
 }
 
 void

@@ -173,9 +173,11 @@ struct audit {
 	struct decree_slot anchored; /* highest anchor of a chosen MARK */
 	struct decree_slot agreed;   /* newest slot where a majority has our digest */
 	bool cut_wanted;
-	bool mark_wanted;      /* the cut is applied and has no anchor yet */
-	enum eng_halt verdict; /* why this replica halts at ask_ns */
-	uint64_t ask_ns;       /* disputed digests are asked for again then; NEVER */
+	bool cut_asked;                /* follower: the leader is asked for one */
+	struct decree_slot cut_marked; /* leader: the newest that it proposed itself */
+	bool mark_wanted;              /* the cut is applied and has no anchor yet */
+	enum eng_halt verdict;         /* why this replica halts at ask_ns */
+	uint64_t ask_ns;               /* disputed digests are asked for again then; NEVER */
 	struct {
 		struct decree_slot slot;
 		struct decree_digest digest;
@@ -569,6 +571,8 @@ bool leader_hears(const struct eng_replica *r, uint32_t member);
 /* ---- audit.c ---- */
 void on_digest(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 void on_cut(struct eng_replica *r);
+/** A follower's echo may ask for a cut. */
+void audit_on_echo(struct eng_replica *r, const struct eng_msg *m);
 void on_state_digest(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 /** A MARK is decided, not applied yet. */
 void audit_on_chosen(struct eng_replica *r, struct decree_slot slot, const struct eng_mark *mark);

@@ -367,6 +367,22 @@ eng_session_lookup(const struct eng_sessions *s, struct decree_session session, 
 	return ENG_REPLAYED;
 }
 
+bool
+eng_session_answer_of(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
+	uint16_t *ret_status, uint64_t *ret_result)
+{
+	int32_t row = eng_session_row(s, session);
+
+	if (row < 0 || seq == 0 || seq > s->rows[row].last || s->rows[row].last - seq >= s->window)
+		return false;
+	const struct reply *reply = reply_of(s, row, seq);
+	if (reply->state != REPLY_DONE)
+		return false;
+	*ret_status = reply->status;
+	*ret_result = reply->result;
+	return true;
+}
+
 enum eng_submit_status
 eng_session_may_admit(const struct eng_sessions *s, struct decree_session session, uint64_t seq)
 {

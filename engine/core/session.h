@@ -96,6 +96,10 @@ void eng_session_answer(struct eng_sessions *s, struct decree_session session, u
 enum eng_verdict eng_session_lookup(const struct eng_sessions *s, struct decree_session session,
 	uint64_t seq, struct decree_digest body_digest, uint16_t *ret_status, uint64_t *ret_result);
 
+/** The answer to an executed command, whatever its body was. @return false if there is none (yet) */
+bool eng_session_answer_of(const struct eng_sessions *s, struct decree_session session,
+	uint64_t seq, uint16_t *ret_status, uint64_t *ret_result);
+
 /** The session that a client token opened, 0 if none. */
 struct decree_session
 eng_session_find(const struct eng_sessions *s, const uint8_t token[DECREE_UUID_BYTES]);

@@ -172,18 +172,25 @@ apply_slot(struct decree_sink *sink, struct decree_slot slot)
 	return value[0];
 }
 
-/* Replicas compare their states after a MARK (7.4). The value stays where it is: a DIGEST stores nothing. */
+/* Replicas compare their states after a MARK, and cut snapshots there (7.4, 9.2). The value stays where it is: a DIGEST stores nothing. */
 static void
 tell_digest(struct shard *s, struct shard_group *g, struct decree_slot slot)
 {
 	struct decree_digest machine = s->config.machine_ops->digest(g->machine);
+	struct eng_value v;
+	uint32_t bytes;
+	const uint8_t *value = eng_value(g->replica, slot, &bytes);
+	int rc = eng_value_decode(value, bytes, &v);
 	struct eng_event event = {
 		.type = ENG_EV_DIGEST,
 		.now_ns = s->now_ns,
 		.digest = { .slot = slot, .digest = eng_state_digest(g->sessions, machine) },
 	};
 
+	decree_assert(rc == 0);
 	shard_step(s, g, &event);
+	if (s->stop == SHARD_RUNS)
+		snapshot_on_mark(s, g, slot, event.digest.digest, &v.mark);
 }
 
 void

@@ -116,6 +116,7 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 			"please report it with the node's log");
 		return;
 	}
+	uint16_t fetch_from = fx->fetch_from; /* applying slots takes further steps */
 	for (uint32_t i = 0; i < fx->message_count; i++)
 		send_message(s, g, &fx->messages[i]);
 	for (uint32_t i = 0; i < fx->read_ready_count; i++)
@@ -126,4 +127,6 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 		on_role_changed(s, g);
 	if (fx->apply_first.n < fx->apply_after.n)
 		apply_range(s, g, fx->apply_first, fx->apply_after);
+	if (fetch_from != 0)
+		transfer_want(s, g, fetch_from);
 }

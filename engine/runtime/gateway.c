@@ -217,6 +217,59 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 	}
 }
 
+/* @return false if somebody else has used this number */
+static bool
+take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
+{
+	struct gateway_entry *entry = entry_of(s, gw, seq);
+	uint16_t status;
+	uint64_t result;
+
+	if (entry->seq != seq)
+		return true; /* answered long ago */
+	if (seq > gw->executed) {
+		struct decree_digest digest = base_digest(entry->body, entry->bytes);
+
+		if (eng_session_lookup(gw->group->sessions, gw->session, seq, digest, &status,
+			    &result) == ENG_MISMATCH)
+			return false;
+		consume(gw, entry);
+	}
+	if (eng_session_answer_of(gw->group->sessions, gw->session, seq, &status, &result))
+		complete(gw, entry, DECREE_APPLIED, status, result);
+	return true;
+}
+
+/* The state has jumped over slots that were never applied here: commands of ours may have been executed there. */
+void
+gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index)
+{
+	struct shard_group *g = gw->group;
+
+	if (gw->is_refused)
+		return;
+	if (gw->session.n == 0)
+		gw->session = eng_session_find(g->sessions, gw->registration);
+	if (gw->session.n == 0)
+		return; /* not registered yet: it goes on trying */
+	int32_t row = eng_session_row(g->sessions, gw->session);
+	if (row < 0) {
+		refuse_all(s, gw);
+		return;
+	}
+	g->owners[row] = (struct owner){ .kind = OWNER_GATEWAY, .index = index };
+	uint64_t last = min_u64(eng_session_last(g->sessions, gw->session), gw->popped);
+	uint64_t first = last > s->config.gateway_window ? last - s->config.gateway_window : 0;
+	for (uint64_t seq = first + 1; seq <= last; seq++)
+		if (!take_restored(s, gw, seq)) {
+			refuse_all(s, gw);
+			return;
+		}
+	if (gw->executed < last)
+		gw->executed = last;
+	rewind_to_executed(gw, s->now_ns);
+}
+
 void
 gateway_on_answer(
 	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result)

@@ -69,7 +69,8 @@ index_put(struct slot_index *index, struct decree_slot slot, uint64_t position)
 uint64_t
 index_get(const struct slot_index *index, struct decree_slot slot)
 {
-	if (slot.n == 0 || slot.n > index->slot_max || index->slot_max - slot.n > index->mask)
+	if (slot.n < index->slot_min || slot.n == 0 || slot.n > index->slot_max ||
+		index->slot_max - slot.n > index->mask)
 		return 0;
 	return index->positions[slot.n & index->mask];
 }
@@ -161,6 +162,7 @@ append_run(struct shard *s, struct shard_group *g, const struct eng_persist *run
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		ring_push(&g->persists, run[i].seq, places[i].lsn, false);
+		trim_note(g, run[i].slot, places[i].lsn);
 		index_put(&g->index, run[i].slot, places[i].position);
 	}
 	s->appended_lsn = places[count - 1].lsn;

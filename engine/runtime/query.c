@@ -15,7 +15,7 @@
  * A batch is named by the position behind its last read, so an answer for one serves everything before it.
  *
  * What may fail: the queue is full: proposers' reads stay in their mailboxes, clients hear BUSY. Nobody
- * leads: reads wait. A client that gave up gets an answer that it drops.
+ * leads: reads wait. The state is being restored from a snapshot: reads wait, clients hear BUSY. A client that gave up gets an answer that it drops.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -135,7 +135,8 @@ static void
 admit(struct shard *s, struct shard_group *g, const struct query *q,
 	enum decree_consistency consistency)
 {
-	if (consistency == DECREE_STALE || s->config.machine_ops->read == NULL) {
+	if ((consistency == DECREE_STALE && !g->snap.is_restoring) ||
+		s->config.machine_ops->read == NULL) {
 		give(s, g, q, ask_machine(s, g, q));
 		return;
 	}
@@ -194,7 +195,7 @@ query_on_request(struct shard *s, struct shard_group *g, struct net_endpoint fro
 
 	if (from.node_id != 0)
 		return; /* nodes ask by READ_INDEX */
-	if (is_full(g) && m->read_request.consistency != DECREE_STALE) {
+	if (g->snap.is_restoring || (is_full(g) && m->read_request.consistency != DECREE_STALE)) {
 		answer_client(s, g, &q, CLIENT_READ_BUSY, 0, g->applied);
 		return;
 	}
@@ -269,7 +270,7 @@ query_answer(struct shard *s)
 		struct shard_group *g = &s->groups[i];
 		struct query_queue *queue = &g->queries;
 
-		while (queue->first < queue->ready_after &&
+		while (queue->first < queue->ready_after && !g->snap.is_restoring &&
 			query_at(g, queue->first)->slot.n <= g->applied.n) {
 			struct query *q = query_at(g, queue->first++);
 

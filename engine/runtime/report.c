@@ -223,11 +223,13 @@ report_log(
 
 	if (job == NULL)
 		return; /* the client repeats */
+	if (first < g->index.slot_min)
+		first = g->index.slot_min; /* what was before is in a snapshot */
 	job->group = g;
 	job->to = to;
 	job->token = m->log_request.token;
 	job->first.n = first;
-	job->first_index = m->log_request.first_index;
+	job->first_index = first == m->log_request.first.n ? m->log_request.first_index : 0;
 	job->slot_count =
 		first > g->applied.n ? 0 : (uint32_t)min_u64(wanted, g->applied.n - first + 1);
 	memset(job->entry_counts, 0, sizeof(job->entry_counts));

@@ -85,6 +85,7 @@ room_look(struct shard *s)
 
 	s->room_left = room.buffer_record_count;
 	s->space_left = room.space_record_count;
+	s->space_max = room.space_record_count_max;
 	if (room_for_burst(s))
 		s->patient_until_ns = s->now_ns + PATIENCE_NS;
 	else

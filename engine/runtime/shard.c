@@ -5,7 +5,7 @@
  *   1. receive bursts of frames; messages of nodes go to the core first, commands of clients after them
  *   2. take what proposers put into their mailboxes
  *   3. reap the log: what became durable lets the core speak
- *   4. tick the groups that are due
+ *   4. snapshots: write a little, fetch a little; tick the groups that are due
  *   5. flush each group: it packs what is waiting into slots, acknowledges what is durable
  *   6. send the frames of this turn, then hand the log its records with one system call
  *
@@ -78,6 +78,7 @@ group_layout(struct carve *c, const struct shard_config *config, uint32_t i, str
 	struct owner *owners = carve(c, eng->session_count * sizeof(*owners));
 	uint64_t *skips = carve(c, SKIP_COUNT_MAX * sizeof(*skips));
 	struct query *queries = carve(c, QUERY_COUNT * sizeof(*queries));
+	uint8_t *piece = carve(c, config->snap_ops == NULL ? 0 : SNAPSHOT_PIECE_BYTES);
 	if (g == NULL)
 		return;
 	g->config = *eng;
@@ -91,6 +92,7 @@ group_layout(struct carve *c, const struct shard_config *config, uint32_t i, str
 	g->owners = owners;
 	g->skips = skips;
 	g->queries.ring = queries;
+	g->snap.cut.piece = piece;
 	g->is_dirty = true;
 }
 
@@ -103,6 +105,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 	uint8_t *meta = carve(c, shard_meta_bytes(config->group_count));
 	struct eng_applied *applied = carve(c, per_slot * sizeof(*applied));
 	struct decree_command *commands = carve(c, per_slot * sizeof(*commands));
+	uint8_t *snap_buffer = carve(c, config->snap_ops == NULL ? 0 : DECREE_CHUNK_BYTES_MAX);
 	struct assembly *assemblies = carve(c, assembly_count(config) * sizeof(*assemblies));
 
 	if (s != NULL) {
@@ -110,6 +113,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 		s->meta = meta;
 		s->applied = applied;
 		s->commands = commands;
+		s->snap_buffer = snap_buffer;
 		s->assemblies = assemblies;
 	}
 	for (uint32_t i = 0; i < assembly_count(config); i++) {
@@ -219,6 +223,8 @@ shard_recover_meta(struct shard *s, const uint8_t *blob, uint32_t bytes, uint64_
 {
 	int rc = meta_recover(s, blob, bytes);
 
+	for (uint32_t i = 0; i < s->config.group_count && rc == 0; i++)
+		rc = restore_at_start(s, &s->groups[i]);
 	if (rc == 0)
 		*ret_boot_count = s->boot_count;
 	return rc;
@@ -236,6 +242,7 @@ shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload
 	if (g == NULL)
 		return -EBADMSG;
 	s->durable_lsn = s->appended_lsn = place.lsn;
+	trim_note(g, tag_slot(tag), place.lsn);
 	index_put(&g->index, tag_slot(tag), place.position);
 	event.type = ENG_EV_RECOVER_COMMIT;
 	shard_step(s, g, &event);
@@ -331,7 +338,8 @@ on_node_message(struct shard *s, const struct net_frame *frame)
 		return;
 	}
 	s->counters.messages_in++;
-	shard_step(s, g, &event);
+	if (!transfer_on_message(s, g, &m))
+		shard_step(s, g, &event);
 }
 
 static bool
@@ -482,6 +490,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	}
 	query_take(s);
 	reap(s);
+	snapshot_turn(s);
 	tick(s);
 	query_ask(s);
 	flush(s);
@@ -506,6 +515,7 @@ shard_wake_at(const struct shard *s)
 
 	for (uint32_t i = 0; i < s->config.group_count; i++)
 		at = min_u64(at, s->groups[i].wake_at_ns);
+	at = min_u64(at, snapshot_wake_at(s));
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
 		if (s->gateways[i].group != NULL)
 			at = min_u64(at, gateway_wake_at(&s->gateways[i]));

@@ -69,8 +69,10 @@ struct shard_config {
 
 enum shard_stop {
 	SHARD_RUNS = 0,
-	SHARD_STOPPED_LOG = 1,     /* a write or flush failed: durability is unknown */
-	SHARD_STOPPED_HALT = 2,    /* the core found the cluster's or the log's safety broken */
+	SHARD_STOPPED_LOG = 1,  /* a write or flush failed: durability is unknown */
+	SHARD_STOPPED_HALT = 2, /* the core found the cluster's or the log's safety broken */
+	SHARD_STOPPED_SNAPSHOT =
+		4, /* the state cannot be restored from the snapshot that it needs */
 	SHARD_STOPPED_NO_ROOM = 3, /* an append came short although there was room: our own error */
 };
 
@@ -90,8 +92,13 @@ struct shard_counters {
 	uint64_t skipped;   /* repeats, gaps and unknown sessions */
 	uint64_t forwarded; /* commands of own proposers, sent to the leader */
 	uint64_t client_commands;
-	uint64_t client_refused; /* redirected, busy */
-	uint64_t reads;          /* of the log */
+	uint64_t client_refused;    /* redirected, busy */
+	uint64_t snapshots;         /* cut here, durable */
+	uint64_t snapshots_failed;  /* begun, and given up */
+	uint64_t snapshots_fetched; /* from peers, installed */
+	uint64_t snapshot_bytes;    /* written and received */
+	uint64_t trims;             /* times that the log was let go a little further */
+	uint64_t reads;             /* of the log */
 	uint64_t reads_failed;
 };
 
@@ -106,7 +113,8 @@ struct shard *shard_init(void *memory, const struct shard_config *config);
 uint32_t shard_meta_bytes(uint32_t group_count);
 
 /**
- * The hard state blob found by recovery.
+ * The hard state blob found by recovery. Groups whose hard state points to a snapshot are restored from it
+ * here: this may take a while. Why that failed is shard_stop_reason()'s text.
  * @param ret_boot_count  boot_count of the run before
  * @retval -EBADMSG  not a blob of this version, or of another number of groups
  */

@@ -8,6 +8,8 @@
  *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
  *   reads.c       old values from the log           report.c     status and log requests
  *   query.c       reads of the state machine
+ *   snapshot.c    snapshots of the state, and the log's end behind them
+ *   restore.c     from a snapshot to the state     state_transfer.c  snapshots of peers
  *   room.c        back-pressure of the log        admin.c      what an operator asks for
  */
 #ifndef RUNTIME_SHARD_PRIVATE_H
@@ -17,6 +19,7 @@
 #include "engine/core/session.h"
 #include "engine/runtime/client_msg.h"
 #include "engine/runtime/shard.h"
+#include "engine/runtime/snapshot.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -80,6 +83,7 @@ struct slot_index {
 	uint64_t *positions; /* [mask + 1] 0 = none */
 	uint64_t mask;
 	uint64_t slot_max;
+	uint64_t slot_min; /* records of slots below are gone */
 };
 
 struct pending_register {
@@ -150,6 +154,7 @@ struct shard_group {
 	uint64_t *skips; /* [SKIP_COUNT_MAX] slot << 16 | index, ascending */
 	uint64_t skip_count;
 	struct admin_job admin;
+	struct snapshot_group snap;
 };
 
 struct gateway_entry {
@@ -266,6 +271,7 @@ struct shard {
 	uint64_t meta_generation;  /* last one asked for */
 	uint32_t room_left;        /* appends that still fit in this turn */
 	uint64_t space_left;       /* records that still fit the log */
+	uint64_t space_max;        /* the same of an empty log */
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
 	bool has_told_full;
 
@@ -290,6 +296,13 @@ struct shard {
 	struct log_job jobs[LOG_JOB_COUNT_MAX];
 	uint64_t query_count; /* in the queues of all groups */
 	bool has_leases;
+
+	/* Snapshots */
+	uint8_t *snap_buffer;               /* [DECREE_CHUNK_BYTES_MAX] of `snap_reader` */
+	struct snapshot_reader snap_reader; /* of the fetch, or of the start */
+	struct snapshot_fetch fetch;
+	struct snapshot_serve serves[SNAPSHOT_SERVE_COUNT];
+	uint64_t snap_tick_ns; /* look at what is wanted then */
 
 	/* Scratch */
 	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
@@ -356,6 +369,7 @@ void gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_ap
 void gateway_on_answer(
 	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result);
 void gateway_on_read(struct gateway *gw, const struct decree_completion *done);
+void gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index);
 void gateway_flush(struct gateway *gw);
 void gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_msg *m);
 
@@ -392,6 +406,37 @@ void query_on_ready(struct shard_group *g, const struct eng_read_ready *ready);
 void query_ask(struct shard *s);
 void query_answer(struct shard *s);
 void query_forget(struct shard *s, const struct gateway *gw);
+
+/* snapshot.c */
+bool snapshot_is_possible(const struct shard *s);
+/** A MARK was applied, and this is the digest of the state behind it. */
+void snapshot_on_mark(struct shard *s, struct shard_group *g, struct decree_slot slot,
+	struct decree_digest digest, const struct eng_mark *mark);
+/** Snapshots' part of a turn: bounded work. */
+void snapshot_turn(struct shard *s);
+uint64_t snapshot_wake_at(const struct shard *s);
+/** Cut as soon as possible. @return false if this group cannot */
+bool snapshot_ask(struct shard *s, struct shard_group *g);
+void cut_give_up(struct shard *s, struct shard_group *g);
+/** A record of a slot is appended at an lsn (or was found there by recovery); before index_put(). */
+void trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn);
+
+/* restore.c */
+int restore_begin(struct shard *s, struct shard_group *g);
+/** More bytes of the snapshot. @retval 1 it is whole, and the state is the one that it names
+ * @retval 0 more is needed @retval -EBADMSG */
+int restore_feed(struct shard *s, struct shard_group *g, const uint8_t *bytes, uint32_t count);
+/** At the start: stand where the hard state points. @return 0, or -EBADMSG after shard_stop() */
+int restore_at_start(struct shard *s, struct shard_group *g);
+/** The state jumped: whoever waits here for commands that it contains gets the answers. */
+void restore_owners(struct shard *s, struct shard_group *g);
+
+/* state_transfer.c */
+void transfer_want(struct shard *s, struct shard_group *g, uint16_t from);
+/** @return true if the message is for the runtime alone, and not for the core */
+bool transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg *m);
+void transfer_on_completion(struct shard *s, const struct snap_completion *c);
+void transfer_turn(struct shard *s);
 
 /* report.c */
 void report_status(struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token);

@@ -46,7 +46,9 @@ DECREE_API
 void decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result);
 
-/** One chunk of a snapshot: a key range, serialised whole. */
+#define DECREE_CHUNK_BYTES_MAX 65536
+
+/** One chunk of a snapshot: a key range, serialised whole, at most DECREE_CHUNK_BYTES_MAX. */
 struct decree_chunk {
 	uint64_t index; /* from 0, in canonical key order */
 	const void *bytes;
@@ -67,14 +69,33 @@ struct decree_machine_ops {
 	/** Digest of the whole state, maintained incrementally: O(1). */
 	struct decree_digest (*digest)(void *machine);
 
-	/* Snapshots: chunks in canonical key order, each serialised whole before its first mutation after
-	 * begin(), so that the bytes are equal on all nodes. May be NULL until snapshots are used. */
+	/*
+	 * Snapshots. All six, or none (NULL): then nothing is ever cut and the log fills up for good.
+	 *
+	 * Between begin() and end() apply() goes on, and next() is called now and then, in turns far apart.
+	 * The chunks must be those of the moment of begin(), in canonical key order and cut in the same way on
+	 * every node: serialise an object whole before its first change after begin(), unless the walk has
+	 * passed it. Then the bytes are equal on all nodes, and one may repair another.
+	 */
+
+	/** Freeze. @return 0, or -errno: no snapshot this time */
 	int (*snapshot_begin)(void *machine);
-	int (*snapshot_next)(
-		void *machine, struct decree_chunk *ret_chunk); /* 1 = one more, 0 = done */
+
+	/** One more chunk. Its bytes are the machine's, and stay as they are until the next call of
+	 * next() or end(), whatever is applied meanwhile. Keep it well under a millisecond.
+	 * @return 1 = one more, 0 = that was all, -errno = no snapshot this time: end() follows */
+	int (*snapshot_next)(void *machine, struct decree_chunk *ret_chunk);
+
+	/** The walk is over, or given up at any point. */
 	void (*snapshot_end)(void *machine);
+
+	/** Forget everything; chunks follow in order, then restore_end(). Nothing is applied in between. */
 	int (*restore_begin)(void *machine);
+
+	/** @return 0, or -EBADMSG: this is no chunk of mine. The node stops then, and says so */
 	int (*restore_next)(void *machine, const struct decree_chunk *chunk);
+
+	/** That was all: from here on digest() is that of the state restored. @return 0 or -EBADMSG */
 	int (*restore_end)(void *machine);
 
 	/**

@@ -300,8 +300,9 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 			m->heartbeat.start.n, m->heartbeat.commit.n);
 		break;
 	case ENG_MSG_HEARTBEAT_ECHO:
-		story_line(s, "%s seq=%lu commit=%lu", head, m->heartbeat_echo.seq,
-			m->heartbeat_echo.commit.n);
+		story_line(s, "%s seq=%lu commit=%lu%s", head, m->heartbeat_echo.seq,
+			m->heartbeat_echo.commit.n,
+			m->heartbeat_echo.cut_asked ? " asks for a cut" : "");
 		break;
 	case ENG_MSG_QUERY:
 		story_line(s, "%s [%lu,%lu)%s", head, m->query.first.n, m->query.after.n,

@@ -78,6 +78,9 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->sent += sim->count.sent;
 	t->lost += sim->count.lost;
 	t->leaders += sim->oracle.leader_changes;
+	t->snapshots += sim->count.snapshots;
+	t->restores += sim->count.restores;
+	t->fetched += sim->count.fetched;
 	t->slots += sim->oracle.chosen_last;
 	t->virtual_ns += sim->now_ns;
 	t->crash_free += sim->count.crashes == 0;
@@ -115,6 +118,9 @@ totals_add(struct totals *t, const struct totals *other)
 	t->lost += other->lost;
 	t->leaders += other->leaders;
 	t->slots += other->slots;
+	t->snapshots += other->snapshots;
+	t->restores += other->restores;
+	t->fetched += other->fetched;
 	t->virtual_ns += other->virtual_ns;
 	t->crash_free += other->crash_free;
 	t->cpu_seconds += other->cpu_seconds;
@@ -142,11 +148,12 @@ totals_print(const struct totals *t)
 
 	printf("%lu seeds passed: %lu events (at least %lu each), %lu commands (at least %lu each) "
 	       "in "
-	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost; "
-	       "progress "
-	       "after %.1f T at the latest, at most %lu rounds in one T\n",
+	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost, %lu snapshots (%lu restored, "
+	       "%lu from peers); "
+	       "progress after %.1f T at the latest, at most %lu rounds in one T\n",
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
-		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent,
+		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent, t->snapshots, t->restores,
+		t->fetched,
 		(double)t->progress_tenths / 10, t->storm_max);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,

@@ -154,10 +154,25 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	return count;
 }
 
+/* A log that always seems more than half full lets its records go as soon as it may. */
 static struct log_room
 log_room(void *log)
 {
-	return wal_log_ops.room(((struct sim_node *)log)->wal);
+	struct sim_node *n = log;
+	struct log_room room = wal_log_ops.room(n->wal);
+
+	if (n->sim->trims_early)
+		room.space_record_count_max = 2 * room.space_record_count + 2;
+	return room;
+}
+
+static void
+log_trim(void *log, uint64_t lsn)
+{
+	struct sim_node *n = log;
+
+	fault_crash_point(n, POINT_SNAPSHOT);
+	wal_log_ops.trim(n->wal, lsn);
 }
 
 static bool
@@ -173,6 +188,7 @@ static const struct log_ops sim_log_ops = {
 	.submit = log_submit,
 	.reap = log_reap,
 	.room = log_room,
+	.trim = log_trim,
 	.is_idle = log_is_idle,
 };
 
@@ -216,6 +232,12 @@ static const struct decree_machine_ops sim_machine_ops = {
 	.apply = machine_apply,
 	.digest = machine_digest,
 	.read = machine_read,
+	.snapshot_begin = sim_snapshot_begin,
+	.snapshot_next = sim_snapshot_next,
+	.snapshot_end = sim_snapshot_end,
+	.restore_begin = sim_restore_begin,
+	.restore_next = sim_restore_next,
+	.restore_end = sim_restore_end,
 };
 
 static void
@@ -323,6 +345,9 @@ shard_build(struct sim *sim, struct sim_node *n)
 		.group_count = 1,
 		.machine_ops = &sim_machine_ops,
 		.machines = machines,
+		.snap_ops = sim->snapshot_slots == 0 ? NULL : &sim_snap_ops,
+		.snap_store = n,
+		.snapshot_slots = sim->snapshot_slots,
 		.gateway_window = SIM_IN_FLIGHT,
 		.assembly_count = 8,
 		.context = n,
@@ -379,6 +404,7 @@ sim_node_start(struct sim *sim, uint16_t id)
 	disk_fake_set_now(n->disk, sim->now_ns);
 	disk_fake_fail_after(n->disk, -1, 0); /* the old process was to see that */
 	shard_build(sim, n);
+	snap_fake_set_now(n->snaps, sim->now_ns);
 	int rc = wal_open(&cfg, &n->wal, error);
 	sim_check(sim, rc == 0, "node %u does not recover: %s", id, error);
 	disk_fake_set_now(n->disk, sim->now_ns);
@@ -412,6 +438,7 @@ sim_node_crash(struct sim *sim, uint16_t id, bool power_cut)
 	else
 		disk_fake_kill_process(n->disk);
 	wal_abandon(n->wal); /* only now: writes in flight read its buffers */
+	snap_fake_crash(n->snaps);
 	n->wal = NULL;
 	n->shard = NULL;
 	n->up_at_ns = UINT64_MAX;
@@ -494,6 +521,7 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	n->proposer.is_open = false;
 	n->completion_count = 0;
 	disk_fake_assign(n->disk, sim->blanks[id], &disk);
+	sim_snapshots_reset(sim, n);
 }
 
 /* ---- its turn ---- */
@@ -514,6 +542,9 @@ sim_node_touch(const struct sim *sim, struct sim_node *n)
 		return;
 	}
 	other = disk_fake_next_ns(n->disk);
+	if (other < at)
+		at = other;
+	other = snap_fake_next_ns(n->snaps);
 	if (other < at)
 		at = other;
 	/* A node that boots polls its disk; here the disk says when it has something. */
@@ -551,7 +582,8 @@ note_cause(struct sim *sim, struct sim_node *n)
 
 	if (is_timer && n->poll_ns == POLL_NS_MIN)
 		sim->count.timers++;
-	return is_timer || n->inbox_count > 0 || disk_fake_next_ns(n->disk) <= sim->now_ns;
+	return is_timer || n->inbox_count > 0 || disk_fake_next_ns(n->disk) <= sim->now_ns ||
+	       snap_fake_next_ns(n->snaps) <= sim->now_ns;
 }
 
 void

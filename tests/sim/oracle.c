@@ -26,6 +26,7 @@ oracle_create(struct sim *sim)
 	struct sim_oracle *o = &sim->oracle;
 
 	o->chosen = calloc(SIM_SLOT_MAX, sizeof(*o->chosen));
+	o->snapshots = calloc(SIM_SLOT_MAX, sizeof(*o->snapshots));
 	o->order = calloc(SIM_COMMAND_MAX, sizeof(*o->order));
 	o->values = calloc(SIM_VALUE_COUNT, sizeof(*o->values));
 	o->value_first = calloc(SIM_SLOT_MAX, sizeof(*o->value_first));
@@ -39,6 +40,8 @@ oracle_reset(struct sim *sim)
 	struct sim_oracle *o = &sim->oracle;
 
 	memset(o->chosen, 0, (o->slot_high + 1) * sizeof(*o->chosen));
+	memset(o->snapshots, 0, (o->snapshot_last + 1) * sizeof(*o->snapshots));
+	o->snapshot_last = 0;
 	memset(o->value_first, 0, (o->slot_high + 1) * sizeof(*o->value_first));
 	memset(o->executed, 0, SIM_PROPOSER_MAX * sizeof(*o->executed));
 	memset(o->sessions, 0, SIM_PROPOSER_MAX * sizeof(*o->sessions));
@@ -479,6 +482,12 @@ note_executed(struct sim *sim, const struct decree_command *c, struct decree_dig
 		(struct sim_order){ c->slot, c->index, c->session, c->seq, id, digest };
 }
 
+static void
+state_add(struct decree_digest *state, struct decree_digest command)
+{
+	state->lo = (state->lo ^ command.lo) * 0x9e3779b97f4a7c15ull + command.hi;
+}
+
 void
 oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_command *c)
 {
@@ -493,7 +502,19 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 			first->session.n == c->session.n && first->seq == c->seq &&
 			digest_eq(first->digest, d),
 		"node %u executes another command in slot %lu", n->id, c->slot.n);
-	n->digest.lo = (n->digest.lo ^ d.lo) * 0x9e3779b97f4a7c15ull + d.hi;
+	state_add(&n->digest, d);
+}
+
+void
+oracle_on_restored(struct sim *sim, struct sim_node *n)
+{
+	struct decree_digest state = { 0, 0 };
+
+	sim_check(sim, n->applied_count <= sim->oracle.order_count,
+		"node %u restored commands that nobody executed", n->id);
+	for (uint64_t i = 0; i < n->applied_count; i++)
+		state_add(&state, sim->oracle.order[i].digest);
+	sim_check(sim, digest_eq(state, n->digest), "node %u restored another state", n->id);
 }
 
 void

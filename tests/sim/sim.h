@@ -33,6 +33,7 @@
 #include "engine/core/replica.h"
 #include "engine/runtime/shard.h"
 #include "tests/lib/disk_fake.h"
+#include "tests/lib/snap_fake.h"
 #include "wal/wal.h"
 
 #include <setjmp.h>
@@ -116,6 +117,7 @@ enum crash_point {
 	POINT_ANSWER = 2,    /* before a Promise or an Accepted leaves: durable, and nobody knows */
 	POINT_APPEND = 3,    /* before records or a hard state are handed to the log */
 	POINT_SUBMIT = 4,    /* around the system call of the log */
+	POINT_SNAPSHOT = 5,  /* around the steps of a snapshot, and before the log is let go */
 };
 
 extern const struct fault sim_fault_table[FAULT_KIND_COUNT];
@@ -226,6 +228,7 @@ struct sim_node {
 	uint32_t crash_after;  /* dies inside a turn, at this many more points; 0 = not planned */
 	uint32_t crash_points; /* bit per enum crash_point: those that count */
 	struct disk_fake *disk;
+	struct snap_fake *snaps;
 	struct wal *wal;
 	struct shard *shard;
 	uint8_t *memory; /* reserved once; given to each life's shard */
@@ -250,6 +253,9 @@ struct sim_node {
 	uint64_t applied_count; /* place in the oracle's order */
 	struct decree_digest digest;
 	uint64_t cluster_ns;
+	uint8_t frozen[32];  /* the state that is being written, or read */
+	uint64_t chunk_next; /* of its chunks */
+	uint8_t chunk[1500];
 
 	/* what the rest of the world has heard from it (survives crashes) */
 	struct decree_ballot promised_said;
@@ -300,6 +306,9 @@ struct sim_oracle {
 	uint64_t slot_high;              /* highest slot that has one */
 	uint64_t *executed;              /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
 	struct decree_session *sessions; /* [SIM_PROPOSER_MAX] of each proposer */
+	struct sim_chosen
+		*snapshots; /* [SIM_SLOT_MAX] digest of the bytes that somebody cut there */
+	uint64_t snapshot_last;
 	uint64_t acked_count;
 	uint64_t leader_changes;
 	uint64_t round_high;    /* of any Prepare */
@@ -307,6 +316,17 @@ struct sim_oracle {
 	uint64_t storm_round;   /* round_high at that time */
 	uint64_t storm_max;     /* most rounds in one T */
 };
+
+/* ---- snapshots.c ---- */
+extern const struct snap_ops sim_snap_ops;
+/** An empty store. */
+void sim_snapshots_reset(struct sim *sim, struct sim_node *node);
+int sim_snapshot_begin(void *machine);
+int sim_snapshot_next(void *machine, struct decree_chunk *ret_chunk);
+void sim_snapshot_end(void *machine);
+int sim_restore_begin(void *machine);
+int sim_restore_next(void *machine, const struct decree_chunk *chunk);
+int sim_restore_end(void *machine);
 
 /* ---- world.c ---- */
 
@@ -316,6 +336,7 @@ struct sim_count {
 	uint64_t progress_tenths; /* of T, from the end of the faults to the first new answer */
 	uint64_t reads;
 	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
+	uint64_t snapshots, restores, fetched;
 };
 
 struct sim_options {
@@ -339,6 +360,8 @@ struct sim {
 	uint32_t node_count;
 	uint32_t q1, q2;
 	uint32_t alpha, window_slots, ring_slots;
+	uint32_t snapshot_slots; /* cut so often; 0 = never */
+	bool trims_early;        /* the log lets go of what a snapshot holds as soon as it may */
 	uint64_t event_limit; /* sim_run_until() ends there too */
 	bool is_calm;         /* the faults have stopped */
 	uint32_t core_nodes;  /* bit per node that works since then */
@@ -509,6 +532,8 @@ void oracle_on_durable(struct sim *sim, struct sim_node *node, uint64_t lsn);
 void oracle_on_recovered_record(struct sim *sim, struct sim_node *node, const uint8_t *tag);
 /** A node has read its log again: it must stand by everything that it ever said. */
 void oracle_on_recovered(struct sim *sim, struct sim_node *node);
+/** A state came from a snapshot: it must be what its commands lead to. */
+void oracle_on_restored(struct sim *sim, struct sim_node *node);
 /** Everything agrees and everything that was asked for is done. */
 bool oracle_is_calm(const struct sim *sim);
 void oracle_check_calm(struct sim *sim);

@@ -113,6 +113,7 @@ draw_cluster(struct sim *sim)
 	static const uint32_t sizes[] = { 3, 3, 5, 3, 1, 3, 4, 5, 2, 3, 6, 7 };
 	static const uint32_t elections_ms[] = { 200, 1000, 4000, 10000 };
 	static const uint32_t alphas[] = { 8, 16, 64, 64 };
+	static const uint32_t snapshots[] = { 0, 20, 50, 100, 300 };
 	uint64_t *random = &sim->random_nodes;
 	uint64_t drawn = sizes[sim_draw(random, 12)];
 
@@ -121,6 +122,8 @@ draw_cluster(struct sim *sim)
 	sim->election_ns = elections_ms[sim_draw(random, 4)] * MS;
 	sim->alpha = alphas[sim_draw(random, 4)];
 	sim->window_slots = (uint32_t)sim_draw_between(random, 2, sim->alpha);
+	sim->snapshot_slots = snapshots[sim_draw(random, 5)];
+	sim->trims_early = sim_draw(random, 4) != 0;
 	sim->ring_slots = 2 * sim->alpha << sim_draw(random, 2);
 }
 

@@ -90,6 +90,7 @@ example(enum eng_msg_type type)
 		m.state_digest.is_question = true;
 		break;
 	case ENG_MSG_HEARTBEAT_ECHO:
+		m.heartbeat_echo.cut_asked = true;
 		m.heartbeat_echo.seq = 20;
 		m.heartbeat_echo.dst_nonce = 21;
 		m.heartbeat_echo.commit.n = 22;

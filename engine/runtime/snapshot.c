@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots of the own state, and the end of the log behind them (protocol 9.2).
+ *
+ *   1. somebody wants one: the log is more than half full, so many slots have passed, an operator asks.
+ *      The leader is told (ENG_EV_CUT) and puts a MARK into the log
+ *   2. the MARK is applied, on every node at the same slot: the state machine and the session table are frozen,
+ *      and the walk begins. In each turn it hands the store what there is room for, at most a chunk's worth
+ *   3. the file is durable and read back, and a later MARK carries the digest of that state: only then does
+ *      the hard state point to it. A state that has diverged never takes the place of the log
+ *   4. the pointer is durable: older snapshots are forgotten, and records up to there may go. They go
+ *      only while the log is more than half full, so that a slow peer finds as many as possible
+ *
+ * What may fail, and where it ends:
+ *   - the disk is full, a write fails, the machine gives no chunk: the cut is given up, the older snapshot
+ *     stays, the log fills up a little more; another one is wanted after a pause
+ *   - the next MARK comes before the walk is over: that one is left out here; the others have it
+ *   - the walk is over and no MARK ever names it: the next cut takes its place
+ */
+#include "engine/runtime/shard_private.h"
+
+#define TICK_NS        (5 * 1000 * 1000ull)
+#define RETRY_CUT_NS   (1000 * 1000 * 1000ull)
+#define BUSY_WAKE_NS   (200 * 1000ull)
+#define BYTES_PER_TURN 65536u
+#define REAP_COUNT     8
+
+/* A cut for the log's sake pays only if it lets this many slots go. */
+#define CUT_SLOTS_MIN      (2 * TRIM_NOTE_SLOTS)
+#define PINNED_RECORDS_MIN 1024
+
+bool
+snapshot_is_possible(const struct shard *s)
+{
+	const struct decree_machine_ops *ops = s->config.machine_ops;
+
+	return s->config.snap_ops != NULL && ops->snapshot_begin != NULL &&
+	       ops->snapshot_next != NULL && ops->snapshot_end != NULL &&
+	       ops->restore_begin != NULL && ops->restore_next != NULL && ops->restore_end != NULL;
+}
+
+/* ------------------------------------------------------------------------------ trimming */
+
+static uint64_t
+note_last(const struct snapshot_group *n)
+{
+	return n->note_after == n->note_first
+		       ? n->trimmed.slot.n
+		       : n->notes[(n->note_after - 1) % TRIM_NOTE_COUNT].slot.n;
+}
+
+/* Every record of a slot above slot_max will come at this lsn or later. */
+static void
+note_add(struct shard_group *g, uint64_t lsn)
+{
+	struct snapshot_group *n = &g->snap;
+
+	if (n->note_after - n->note_first == TRIM_NOTE_COUNT)
+		for (uint64_t i = 0; i < TRIM_NOTE_COUNT / 2; i++, n->note_after--)
+			n->notes[(n->note_first + i) % TRIM_NOTE_COUNT] =
+				n->notes[(n->note_first + 2 * i + 1) % TRIM_NOTE_COUNT];
+	n->notes[n->note_after++ % TRIM_NOTE_COUNT] =
+		(struct trim_note){ .slot = { g->index.slot_max }, .lsn = lsn };
+}
+
+void
+trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn)
+{
+	if (slot.n > g->index.slot_max &&
+		g->index.slot_max >= note_last(&g->snap) + TRIM_NOTE_SLOTS)
+		note_add(g, lsn);
+}
+
+static bool
+is_log_crowded(const struct shard *s)
+{
+	return s->space_left < s->space_max / 2;
+}
+
+/* One step further: the oldest note that the snapshot covers. */
+static bool
+trim_step(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_group *n = &g->snap;
+	struct trim_note *note = &n->notes[n->note_first % TRIM_NOTE_COUNT];
+	struct eng_event event = { .type = ENG_EV_TRIM, .now_ns = s->now_ns };
+
+	if (n->note_first == n->note_after || note->slot.n > n->kept.slot.n || !room_for_turn(s, g))
+		return false;
+	n->trimmed = *note;
+	n->note_first++;
+	event.trim.low.n = n->trimmed.slot.n + 1;
+	shard_step(s, g, &event);
+	g->index.slot_min = event.trim.low.n;
+	s->counters.trims++;
+	return true;
+}
+
+/* The log goes as far as every group lets it go. */
+static void
+trim(struct shard *s)
+{
+	uint64_t lsn = UINT64_MAX;
+	bool has_moved = false;
+
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		struct shard_group *g = &s->groups[i];
+
+		has_moved |= trim_step(s, g);
+		if (g->index.slot_max > 0) /* else it has no record here */
+			lsn = min_u64(lsn, g->snap.trimmed.lsn);
+	}
+	if (has_moved && lsn > 0 && s->stop == SHARD_RUNS)
+		s->config.log_ops->trim(s->log, lsn);
+}
+
+/* ------------------------------------------------------------------------------ beginning and ending a cut */
+
+void
+cut_give_up(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+
+	if (cut->state == CUT_WRITING) {
+		s->config.machine_ops->snapshot_end(g->machine);
+		eng_sessions_cut_end(g->sessions);
+	}
+	if (cut->state == CUT_WRITING || cut->state == CUT_COMMITTING)
+		s->config.snap_ops->abort(s->config.snap_store, g->config.group);
+	if (cut->state != CUT_NONE && cut->state != CUT_POINTING)
+		s->counters.snapshots_failed++;
+	cut->state = CUT_NONE;
+	cut->retry_ns = s->now_ns + RETRY_CUT_NS;
+}
+
+static void
+cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
+	struct decree_digest digest)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	uint8_t *piece = cut->piece;
+
+	if (s->config.snap_ops->begin(s->config.snap_store, g->config.group, slot) != 0) {
+		s->counters.snapshots_failed++; /* its writer is still busy with an older one */
+		return;
+	}
+	if (s->config.machine_ops->snapshot_begin(g->machine) != 0) {
+		s->config.snap_ops->abort(s->config.snap_store, g->config.group);
+		s->counters.snapshots_failed++;
+		return;
+	}
+	eng_sessions_cut_begin(g->sessions);
+	*cut = (struct snapshot_cut){ .state = CUT_WRITING, .piece = piece };
+	eng_sessions_facts(g->sessions, &cut->facts);
+	cut->facts.digest = digest;
+	digest_stream_init(&cut->all);
+	decree_assert(cut->facts.slot.n == slot.n);
+	g->snap.is_asked = false;
+	if (g->index.slot_max > note_last(&g->snap))
+		note_add(g, s->appended_lsn + 1); /* a group that falls silent now pins nothing */
+}
+
+void
+snapshot_on_mark(struct shard *s, struct shard_group *g, struct decree_slot slot,
+	struct decree_digest digest, const struct eng_mark *mark)
+{
+	struct snapshot_group *n = &g->snap;
+	struct snapshot_cut *cut = &n->cut;
+
+	if (mark->anchor.n != 0 && mark->anchor.n == n->kept.slot.n &&
+		digest_eq(mark->digest, n->kept.digest) && n->kept.anchor.n == 0)
+		n->kept.anchor = slot;
+	if (cut->state != CUT_NONE && mark->anchor.n >= cut->facts.slot.n && cut->anchor.n == 0) {
+		if (mark->anchor.n == cut->facts.slot.n &&
+			digest_eq(mark->digest, cut->facts.digest))
+			cut->anchor = slot;
+		else
+			cut_give_up(s, g); /* passed over; or our state is not the leader's (7.4) */
+	}
+	if (!mark->is_cut || !s->has_started || !snapshot_is_possible(s))
+		return;
+	if (cut->state == CUT_ANCHORING && cut->anchor.n == 0)
+		cut_give_up(s, g); /* the newer one takes its place */
+	if (cut->state == CUT_NONE && s->fetch.group != g)
+		cut_begin(s, g, slot, digest);
+}
+
+/* ------------------------------------------------------------------------------ the walk */
+
+static void
+part_put(struct snapshot_cut *cut, const uint8_t *head, uint32_t head_bytes, const uint8_t *rest,
+	uint32_t rest_bytes)
+{
+	cut->parts[0] = head;
+	cut->part_bytes[0] = head_bytes;
+	cut->parts[1] = rest;
+	cut->part_bytes[1] = rest_bytes;
+}
+
+static void
+chunk_put(struct snapshot_cut *cut, const uint8_t *payload, uint32_t bytes)
+{
+	snapshot_chunk_encode(cut->kind, cut->index++, payload, bytes, cut->piece);
+	cut->chunk_count += cut->kind != SNAPSHOT_END;
+	part_put(cut, cut->piece, SNAPSHOT_CHUNK_HEADER_BYTES, payload, bytes);
+}
+
+static bool
+next_sessions(struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	uint8_t *payload = cut->piece + SNAPSHOT_CHUNK_HEADER_BYTES;
+	uint32_t bytes = eng_sessions_cut_next(g->sessions, payload);
+
+	if (bytes == 0) {
+		eng_sessions_cut_end(g->sessions);
+		cut->kind = SNAPSHOT_MACHINE;
+		cut->index = 0;
+		return false;
+	}
+	chunk_put(cut, payload, bytes);
+	return true;
+}
+
+static bool
+next_of_machine(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	struct decree_chunk chunk = { .index = cut->index };
+	int rc = s->config.machine_ops->snapshot_next(g->machine, &chunk);
+
+	if (rc < 0 || chunk.count > DECREE_CHUNK_BYTES_MAX) {
+		shard_note(s, DECREE_LOG_ERROR,
+			"group %u: the state machine could not write its snapshot of slot %llu: %s",
+			g->config.group, (unsigned long long)cut->facts.slot.n,
+			rc < 0 ? strerror(-rc) : "its chunk is too large");
+		cut_give_up(s, g);
+		return true;
+	}
+	if (rc == 0) {
+		cut->kind = SNAPSHOT_END;
+		cut->index = 0;
+		return false;
+	}
+	chunk_put(cut, chunk.bytes, (uint32_t)chunk.count);
+	return true;
+}
+
+static void
+next_end(struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	uint8_t *payload = cut->piece + SNAPSHOT_CHUNK_HEADER_BYTES;
+
+	snapshot_end_encode(cut->chunk_count, digest_stream_get(&cut->all), payload);
+	chunk_put(cut, payload, SNAPSHOT_END_BYTES);
+}
+
+static void
+next_header(struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	uint32_t bytes = snapshot_header_encode(
+		&cut->facts, g->config.cluster_id, g->config.group, cut->piece);
+
+	part_put(cut, cut->piece, bytes, NULL, 0);
+	cut->kind = SNAPSHOT_SESSIONS;
+}
+
+/* @return false if there is nothing left to write */
+static bool
+next_piece(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+
+	if (cut->kind == 0) {
+		next_header(g);
+		return true;
+	}
+	if (cut->kind == SNAPSHOT_SESSIONS && next_sessions(g))
+		return true;
+	if (cut->kind == SNAPSHOT_MACHINE && next_of_machine(s, g))
+		return true;
+	if (cut->kind == SNAPSHOT_END && cut->index == 0) {
+		next_end(g);
+		return true;
+	}
+	return false;
+}
+
+static uint32_t
+hand_over(struct shard *s, struct shard_group *g, uint32_t part, uint32_t room)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	uint32_t count = min_u32(cut->part_bytes[part], room);
+
+	if (count == 0)
+		return 0;
+	s->config.snap_ops->write(s->config.snap_store, g->config.group, cut->parts[part], count);
+	digest_stream_add(&cut->all, cut->parts[part], count);
+	cut->parts[part] += count;
+	cut->part_bytes[part] -= count;
+	cut->bytes += count;
+	s->counters.snapshot_bytes += count;
+	return count;
+}
+
+static void
+cut_write(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	uint32_t budget = BYTES_PER_TURN;
+
+	while (cut->state == CUT_WRITING) {
+		uint32_t room = min_u32(
+			budget, s->config.snap_ops->room(s->config.snap_store, g->config.group));
+		uint32_t taken = hand_over(s, g, 0, room);
+
+		taken += hand_over(s, g, 1, room - taken);
+		budget -= taken;
+		s->did_work = s->did_work || taken > 0;
+		if (cut->part_bytes[0] + cut->part_bytes[1] > 0 || budget == 0)
+			return; /* the store, or the turn, has had enough */
+		if (next_piece(s, g))
+			continue;
+		s->config.machine_ops->snapshot_end(g->machine);
+		s->config.snap_ops->commit(
+			s->config.snap_store, g->config.group, digest_stream_get(&cut->all));
+		cut->state = CUT_COMMITTING;
+	}
+}
+
+/* ------------------------------------------------------------------------------ from the file to the pointer */
+
+static void
+cut_point(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+	struct eng_event event = {
+		.type = ENG_EV_SNAPSHOT,
+		.now_ns = s->now_ns,
+		.snapshot = { .snapshot = &cut->facts },
+	};
+
+	if (cut->anchor.n == 0 || !room_for_turn(s, g))
+		return;
+	cut->state = CUT_POINTING;
+	shard_step(s, g, &event);
+}
+
+static void
+cut_finish(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_group *n = &g->snap;
+	struct eng_status now;
+
+	eng_status(g->replica, &now);
+	if (now.snapshot.n < n->cut.facts.slot.n)
+		return;
+	n->kept = (struct snapshot_kept){
+		.slot = n->cut.facts.slot,
+		.bytes = n->cut.bytes,
+		.anchor = n->cut.anchor,
+		.digest = n->cut.facts.digest,
+	};
+	n->cut.state = CUT_NONE;
+	s->counters.snapshots++;
+	s->config.snap_ops->forget(s->config.snap_store, g->config.group, n->kept.slot);
+	shard_note(s, DECREE_LOG_INFO, "group %u: snapshot of slot %llu, %llu KiB", g->config.group,
+		(unsigned long long)n->kept.slot.n,
+		(unsigned long long)((n->kept.bytes + 1023) / 1024));
+}
+
+static void
+cut_on_completion(struct shard *s, struct shard_group *g, const struct snap_completion *c)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+
+	if (cut->facts.slot.n != c->slot.n ||
+		(cut->state != CUT_WRITING && cut->state != CUT_COMMITTING))
+		return;
+	if (c->kind == SNAP_COMMITTED) {
+		cut->state = CUT_ANCHORING;
+		return;
+	}
+	shard_note(s, DECREE_LOG_ERROR, "group %u: the snapshot of slot %llu was not written: %s",
+		g->config.group, (unsigned long long)c->slot.n, c->text);
+	if (cut->state == CUT_COMMITTING)
+		cut->state = CUT_ANCHORING; /* its writer is gone: nothing to abort */
+	cut_give_up(s, g);
+}
+
+static void
+reap(struct shard *s)
+{
+	struct snap_completion done[REAP_COUNT];
+	uint32_t count =
+		s->config.snap_ops->reap(s->config.snap_store, s->now_ns, done, REAP_COUNT);
+
+	for (uint32_t i = 0; i < count && s->stop == SHARD_RUNS; i++) {
+		struct shard_group *g = shard_find_group(s, done[i].group);
+
+		decree_assert(g != NULL);
+		if (done[i].kind != SNAP_READ)
+			cut_on_completion(s, g, &done[i]);
+		transfer_on_completion(s, &done[i]);
+	}
+	s->did_work = s->did_work || count > 0;
+}
+
+/* ------------------------------------------------------------------------------ what is wanted */
+
+bool
+snapshot_ask(struct shard *s, struct shard_group *g)
+{
+	if (!snapshot_is_possible(s))
+		return false;
+	g->snap.is_asked = true;
+	s->snap_tick_ns = s->now_ns;
+	return true;
+}
+
+/* A group that says little keeps the log from being let go for the others' sake (13.3). */
+static bool
+is_pinning(const struct shard *s, const struct shard_group *g)
+{
+	return s->config.group_count > 1 &&
+	       s->appended_lsn > g->snap.trimmed.lsn + PINNED_RECORDS_MIN;
+}
+
+static bool
+is_cut_wanted(const struct shard *s, const struct shard_group *g)
+{
+	const struct snapshot_group *n = &g->snap;
+	uint64_t slots = g->applied.n - n->kept.slot.n;
+
+	if (n->cut.state != CUT_NONE || s->now_ns < n->cut.retry_ns || s->fetch.group == g ||
+		g->applied.n <= n->kept.slot.n)
+		return false;
+	return n->is_asked ||
+	       (s->config.snapshot_slots != 0 && slots >= s->config.snapshot_slots) ||
+	       (is_log_crowded(s) && (slots >= CUT_SLOTS_MIN || is_pinning(s, g)));
+}
+
+static void
+tick(struct shard *s)
+{
+	s->snap_tick_ns = s->now_ns + TICK_NS;
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		struct shard_group *g = &s->groups[i];
+		struct eng_event event = { .type = ENG_EV_CUT, .now_ns = s->now_ns };
+
+		if (is_cut_wanted(s, g) && room_for_turn(s, g))
+			shard_step(s, g, &event);
+	}
+}
+
+void
+snapshot_turn(struct shard *s)
+{
+	if (!snapshot_is_possible(s))
+		return;
+	reap(s);
+	for (uint32_t i = 0; i < s->config.group_count && s->stop == SHARD_RUNS; i++) {
+		struct shard_group *g = &s->groups[i];
+
+		switch (g->snap.cut.state) {
+		case CUT_WRITING: cut_write(s, g); break;
+		case CUT_ANCHORING: cut_point(s, g); break;
+		case CUT_POINTING: cut_finish(s, g); break;
+		case CUT_NONE:
+		case CUT_COMMITTING: break;
+		}
+	}
+	transfer_turn(s);
+	if (is_log_crowded(s))
+		trim(s);
+	if (s->now_ns >= s->snap_tick_ns)
+		tick(s);
+}
+
+/* The store works on a thread of its own: look often while it has something of ours. */
+uint64_t
+snapshot_wake_at(const struct shard *s)
+{
+	bool is_busy = s->fetch.state >= FETCH_COMMITTING;
+
+	if (!snapshot_is_possible(s))
+		return UINT64_MAX;
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		is_busy |= s->groups[i].snap.cut.state == CUT_WRITING ||
+			   s->groups[i].snap.cut.state == CUT_COMMITTING;
+	for (uint32_t i = 0; i < SNAPSHOT_SERVE_COUNT; i++)
+		is_busy |= s->serves[i].group != NULL;
+	if (is_busy)
+		return s->now_ns + BUSY_WAKE_NS;
+	return s->fetch.state == FETCH_NONE ? s->snap_tick_ns
+					    : min_u64(s->snap_tick_ns, s->fetch.retry_ns);
+}

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A snapshot from a peer (protocol 9.4), for a node that asks for slots that nobody's log goes back to.
+ *
+ *   1. ASKING      SNAPSHOT_FETCH of slot 0: what have you got?   SNAPSHOT_OFFER: this slot, so many bytes
+ *   2. BYTES       SNAPSHOT_FETCH of its bytes, a burst at a time, each SNAPSHOT_CHUNK with its digest. They go to
+ *                  the store, and through the reader, which checks every chunk as it comes
+ *   3. ANCHOR      a QUERY for the decided MARK behind it: the cluster's own word on the digest of that state
+ *   4. COMMITTING  the store makes the file durable, and reads it back
+ *   5. POINTING    ENG_EV_SNAPSHOT_INSTALL: the hard state points to it, and the core stops applying
+ *   6. RESTORING   state machine and sessions take it, some bytes a turn; then the core goes on behind it
+ *
+ * A file is the same on every node, so whoever has it may serve any part of it: when a peer falls silent, or has
+ * moved on, the next one is asked for the next byte.
+ *
+ * What may fail, and where it ends:
+ *   - a frame is lost: the gap, or a timer, asks again from the byte that is missing
+ *   - no peer has this snapshot any more, all have newer ones: begin anew with what they offer
+ *   - bytes, header or digest are wrong: begin anew with another peer; nothing was installed
+ *   - this node caught up meanwhile: the core does not install, and the file is forgotten later
+ *   - power goes: before the pointer is durable the node is as it was, after it restore_at_start() finishes
+ */
+#include "engine/runtime/shard_private.h"
+
+#define RETRY_NS       (20 * 1000 * 1000ull)
+#define SILENCES_MAX   3
+#define BURST_FRAMES   16
+#define RESTORE_BYTES  SNAP_READ_BYTES_MAX
+#define CHUNK_OVERHEAD (ENG_MSG_HEADER_BYTES + 40)
+#define TOKEN_RESTORE  UINT64_MAX
+
+static uint32_t
+burst_bytes(const struct shard *s)
+{
+	return min_u32(
+		BURST_FRAMES * (s->config.frame_bytes - CHUNK_OVERHEAD), SNAP_READ_BYTES_MAX);
+}
+
+static void
+send(struct shard *s, struct shard_group *g, struct eng_msg *m)
+{
+	struct net_frame frame;
+
+	if (!out_frame(s, &frame))
+		return;
+	frame.peer = (struct net_endpoint){ .node_id = m->dst };
+	frame.payload_bytes = eng_msg_encode(g->replica, m, frame.payload, s->config.frame_bytes);
+	out_push(s, &frame);
+}
+
+static struct eng_msg
+message(const struct shard_group *g, enum eng_msg_type type, uint16_t to)
+{
+	struct eng_msg m;
+
+	eng_msg_address(g->replica, type, to, &m);
+	return m;
+}
+
+/* ------------------------------------------------------------------------------ serving */
+
+static void
+offer_send(struct shard *s, struct shard_group *g, uint16_t to)
+{
+	const struct snapshot_kept *kept = &g->snap.kept;
+	struct eng_msg m = message(g, ENG_MSG_SNAPSHOT_OFFER, to);
+
+	m.snapshot_offer.slot = kept->slot;
+	m.snapshot_offer.bytes = kept->bytes;
+	m.snapshot_offer.anchor = kept->anchor;
+	m.snapshot_offer.digest = kept->digest;
+	if (kept->anchor.n == 0) /* nobody could verify it yet */
+		m.snapshot_offer.slot.n = 0;
+	send(s, g, &m);
+}
+
+static void
+on_fetch(struct shard *s, struct shard_group *g, const struct eng_msg *m)
+{
+	const struct snapshot_kept *kept = &g->snap.kept;
+	uint32_t count = min_u32(m->snapshot_fetch.count, burst_bytes(s));
+	uint32_t i = 0;
+
+	if (m->snapshot_fetch.slot.n == 0 || m->snapshot_fetch.slot.n != kept->slot.n ||
+		kept->anchor.n == 0) {
+		offer_send(s, g, m->src);
+		return;
+	}
+	while (i < SNAPSHOT_SERVE_COUNT && s->serves[i].group != NULL)
+		i++;
+	if (i == SNAPSHOT_SERVE_COUNT || count == 0 ||
+		m->snapshot_fetch.offset_bytes >= kept->bytes)
+		return; /* it asks again */
+	if (s->config.snap_ops->read(s->config.snap_store, g->config.group, kept->slot,
+		    m->snapshot_fetch.offset_bytes, count, i) != 0)
+		return;
+	s->serves[i] = (struct snapshot_serve){
+		.group = g,
+		.to = m->src,
+		.slot = kept->slot,
+		.offset_bytes = m->snapshot_fetch.offset_bytes,
+	};
+}
+
+static void
+serve_on_read(struct shard *s, struct snapshot_serve *serve, const struct snap_completion *c)
+{
+	uint32_t piece_max = s->config.frame_bytes - CHUNK_OVERHEAD;
+	struct shard_group *g = serve->group;
+
+	serve->group = NULL;
+	if (c->rc != 0)
+		return; /* gone, or damaged here: the peer asks another node */
+	for (uint32_t at = 0; at < c->count; at += piece_max) {
+		struct eng_msg m = message(g, ENG_MSG_SNAPSHOT_CHUNK, serve->to);
+
+		m.snapshot_chunk.slot = serve->slot;
+		m.snapshot_chunk.offset_bytes = serve->offset_bytes + at;
+		m.snapshot_chunk.value = c->data + at;
+		m.snapshot_chunk.bytes = min_u32(piece_max, c->count - at);
+		m.snapshot_chunk.digest =
+			base_digest(m.snapshot_chunk.value, m.snapshot_chunk.bytes);
+		send(s, g, &m);
+	}
+}
+
+/* ------------------------------------------------------------------------------ asking */
+
+static void
+fetch_send(struct shard *s, struct decree_slot slot, uint64_t offset_bytes)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	struct eng_msg m = message(f->group, ENG_MSG_SNAPSHOT_FETCH, f->peer);
+
+	m.snapshot_fetch.slot = slot;
+	m.snapshot_fetch.offset_bytes = offset_bytes;
+	m.snapshot_fetch.count = slot.n == 0 ? 0 : burst_bytes(s);
+	f->asked_after = offset_bytes + m.snapshot_fetch.count;
+	send(s, f->group, &m);
+	f->retry_ns = s->now_ns + RETRY_NS;
+}
+
+static void
+anchor_query(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	struct eng_msg m = message(f->group, ENG_MSG_QUERY, f->peer);
+
+	m.query.first = f->wanted.anchor;
+	m.query.after.n = f->wanted.anchor.n + 1;
+	m.query.accepted_too = false;
+	send(s, f->group, &m);
+	f->retry_ns = s->now_ns + RETRY_NS;
+}
+
+/* Ask for what this state waits for, or for what it lacks. */
+static void
+ask(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	switch (f->state) {
+	case FETCH_ASKING: fetch_send(s, (struct decree_slot){ 0 }, 0); break;
+	case FETCH_BYTES: fetch_send(s, f->wanted.slot, f->offset_bytes); break;
+	case FETCH_ANCHOR: anchor_query(s); break;
+	default: break;
+	}
+}
+
+static void
+give_up(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	decree_assert(f->state != FETCH_RESTORING);
+	if (f->state >= FETCH_BYTES && f->state <= FETCH_COMMITTING)
+		s->config.snap_ops->abort(s->config.snap_store, f->group->config.group);
+	*f = (struct snapshot_fetch){ .state = FETCH_NONE };
+}
+
+/* The next one in the order of the core's list. @return false if there is no other, or all were asked */
+static bool
+next_peer(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	uint16_t nodes[ENG_PEER_COUNT_MAX];
+	uint32_t count = eng_targets(f->group->replica, nodes);
+	uint32_t at = 0;
+
+	if (count == 0 || ++f->refusals > count)
+		return false;
+	while (at < count && nodes[at] != f->peer)
+		at++;
+	f->peer = nodes[(at + 1) % count];
+	f->silences = 0;
+	return true;
+}
+
+void
+transfer_want(struct shard *s, struct shard_group *g, uint16_t from)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	if (f->state != FETCH_NONE || !snapshot_is_possible(s) || !s->has_started)
+		return;
+	*f = (struct snapshot_fetch){ .state = FETCH_ASKING, .group = g, .peer = from };
+	ask(s);
+}
+
+/* ------------------------------------------------------------------------------ receiving */
+
+static void
+bytes_begin(struct shard *s, const struct snapshot_kept *offer)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	struct shard_group *g = f->group;
+
+	if (g->snap.cut.state != CUT_NONE && g->snap.cut.state != CUT_POINTING)
+		cut_give_up(s, g); /* an older slot, and the store has one writer */
+	if (f->state == FETCH_BYTES)
+		s->config.snap_ops->abort(s->config.snap_store, g->config.group);
+	f->state = FETCH_ASKING;
+	if (s->config.snap_ops->begin(s->config.snap_store, g->config.group, offer->slot) != 0)
+		return; /* the store still clears up: the timer asks again */
+	f->state = FETCH_BYTES;
+	f->wanted = *offer;
+	f->offset_bytes = 0;
+	f->gap_offset = 0;
+	f->silences = 0;
+	f->refusals = 0;
+	digest_stream_init(&f->all);
+	snapshot_reader_init(
+		&s->snap_reader, g->config.cluster_id, g->config.group, s->snap_buffer);
+	shard_note(s, DECREE_LOG_NOTICE,
+		"group %u: too far behind for anybody's log: fetching the snapshot of slot %llu, "
+		"%llu KiB, from node %u",
+		g->config.group, (unsigned long long)offer->slot.n,
+		(unsigned long long)((offer->bytes + 1023) / 1024), f->peer);
+	ask(s);
+}
+
+static void
+on_offer(struct shard *s, const struct eng_msg *m)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	struct snapshot_kept offer = {
+		.slot = m->snapshot_offer.slot,
+		.bytes = m->snapshot_offer.bytes,
+		.anchor = m->snapshot_offer.anchor,
+		.digest = m->snapshot_offer.digest,
+	};
+	bool is_useful = offer.slot.n > f->group->applied.n && offer.anchor.n > offer.slot.n;
+
+	if (m->src != f->peer)
+		return;
+	if (f->state == FETCH_ASKING && is_useful) {
+		bytes_begin(s, &offer);
+	} else if (f->state == FETCH_ASKING) {
+		if (next_peer(s))
+			ask(s);
+		else
+			give_up(s); /* nobody has what we need: the core asks for slots again */
+	} else if (f->state == FETCH_BYTES && offer.slot.n != f->wanted.slot.n) {
+		/* This peer has moved on. Others may still have it; if none has, begin anew. */
+		if (next_peer(s))
+			ask(s);
+		else if (is_useful)
+			bytes_begin(s, &offer);
+		else
+			give_up(s);
+	}
+}
+
+static void
+is_wrong(struct shard *s, const char *what)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	shard_note(s, DECREE_LOG_ERROR,
+		"group %u: the snapshot of slot %llu from node %u is refused: %s",
+		f->group->config.group, (unsigned long long)f->wanted.slot.n, f->peer, what);
+	give_up(s);
+}
+
+/* @return false if they cannot be part of that snapshot */
+static bool
+read_along(struct shard *s, const uint8_t *bytes, uint32_t count)
+{
+	uint32_t taken;
+
+	for (;; bytes += taken, count -= taken) {
+		int found = snapshot_read(&s->snap_reader, bytes, count, &taken);
+
+		if (found < 0)
+			return false;
+		if (found == SNAPSHOT_FOUND_NOTHING || found == SNAPSHOT_FOUND_END)
+			return taken == count;
+	}
+}
+
+static bool
+is_the_one(const struct shard *s)
+{
+	const struct eng_snapshot *facts = &s->snap_reader.facts;
+
+	return snapshot_is_whole(&s->snap_reader) && facts->slot.n == s->fetch.wanted.slot.n &&
+	       digest_eq(facts->digest, s->fetch.wanted.digest);
+}
+
+static void
+on_bytes(struct shard *s, const struct eng_msg *m)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	uint32_t count = m->snapshot_chunk.bytes;
+
+	if (s->config.snap_ops->room(s->config.snap_store, f->group->config.group) < count)
+		return; /* the store is busy: the timer asks again */
+	s->config.snap_ops->write(
+		s->config.snap_store, f->group->config.group, m->snapshot_chunk.value, count);
+	digest_stream_add(&f->all, m->snapshot_chunk.value, count);
+	f->offset_bytes += count;
+	f->silences = 0;
+	f->refusals = 0;
+	f->retry_ns = s->now_ns + RETRY_NS;
+	s->counters.snapshot_bytes += count;
+	if (!read_along(s, m->snapshot_chunk.value, count)) {
+		is_wrong(s, "its bytes are not those of a snapshot of this group and cluster");
+		return;
+	}
+	if (f->offset_bytes == f->wanted.bytes) {
+		if (!is_the_one(s)) {
+			is_wrong(s, "it is cut short, or another one than was offered");
+			return;
+		}
+		f->state = FETCH_ANCHOR;
+		ask(s);
+	} else if (f->offset_bytes >= f->asked_after) {
+		ask(s);
+	}
+}
+
+static void
+on_chunk(struct shard *s, const struct eng_msg *m)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	uint64_t offset = m->snapshot_chunk.offset_bytes;
+
+	if (f->state != FETCH_BYTES || m->snapshot_chunk.slot.n != f->wanted.slot.n ||
+		m->snapshot_chunk.bytes == 0 ||
+		!digest_eq(m->snapshot_chunk.digest,
+			base_digest(m->snapshot_chunk.value, m->snapshot_chunk.bytes)))
+		return;
+	if (offset == f->offset_bytes &&
+		m->snapshot_chunk.bytes <= f->wanted.bytes - f->offset_bytes) {
+		on_bytes(s, m);
+	} else if (offset > f->offset_bytes && f->gap_offset != f->offset_bytes + 1) {
+		f->gap_offset = f->offset_bytes + 1; /* one repetition per gap; 0 = none yet */
+		ask(s);
+	}
+}
+
+/* The log's word on the state after the snapshot's slot (7.4). */
+static void
+on_anchor(struct shard *s, const struct eng_msg *m)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	struct eng_value v;
+
+	if (m->query_reply.state != ENG_ENTRY_DECIDED ||
+		!digest_eq(m->query_reply.digest,
+			base_digest(m->query_reply.value, m->query_reply.bytes)) ||
+		eng_value_decode(m->query_reply.value, m->query_reply.bytes, &v) != 0)
+		return;
+	if (v.kind != ENG_VALUE_MARK || v.mark.anchor.n != f->wanted.slot.n ||
+		!digest_eq(v.mark.digest, f->wanted.digest)) {
+		is_wrong(s, "the log has agreed on another state there");
+		return;
+	}
+	s->config.snap_ops->commit(
+		s->config.snap_store, f->group->config.group, digest_stream_get(&f->all));
+	f->state = FETCH_COMMITTING;
+}
+
+bool
+transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg *m)
+{
+	bool is_ours = s->fetch.group == g;
+
+	switch (m->type) {
+	case ENG_MSG_SNAPSHOT_FETCH:
+		if (snapshot_is_possible(s))
+			on_fetch(s, g, m);
+		return true;
+	case ENG_MSG_SNAPSHOT_OFFER:
+		if (is_ours)
+			on_offer(s, m);
+		return true;
+	case ENG_MSG_SNAPSHOT_CHUNK:
+		if (is_ours)
+			on_chunk(s, m);
+		return true;
+	case ENG_MSG_QUERY_REPLY:
+		if (is_ours && s->fetch.state == FETCH_ANCHOR &&
+			m->query_reply.slot.n == s->fetch.wanted.anchor.n)
+			on_anchor(s, m);
+		return false;
+	default: return false;
+	}
+}
+
+/* ------------------------------------------------------------------------------ installing */
+
+static void
+install(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	struct eng_snapshot facts = { .slot = f->wanted.slot, .digest = f->wanted.digest };
+	struct eng_event event = {
+		.type = ENG_EV_SNAPSHOT_INSTALL,
+		.now_ns = s->now_ns,
+		.snapshot = { .snapshot = &facts },
+	};
+	struct eng_status now;
+
+	if (!room_for_turn(s, f->group))
+		return;
+	shard_step(s, f->group, &event);
+	eng_status(f->group->replica, &now);
+	if (s->stop == SHARD_RUNS && now.installing.n != f->wanted.slot.n)
+		*f = (struct snapshot_fetch){ .state = FETCH_NONE }; /* caught up meanwhile */
+}
+
+static void
+restore_read(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	f->is_reading = s->config.snap_ops->read(s->config.snap_store, f->group->config.group,
+				f->wanted.slot, f->offset_bytes, RESTORE_BYTES, TOKEN_RESTORE) == 0;
+}
+
+static void
+restore_finish(struct shard *s)
+{
+	struct shard_group *g = s->fetch.group;
+	struct eng_event event = {
+		.type = ENG_EV_SNAPSHOT_INSTALLED,
+		.now_ns = s->now_ns,
+		.snapshot = { .snapshot = &s->snap_reader.facts },
+	};
+
+	g->snap.kept = s->fetch.wanted;
+	g->index.slot_min = g->applied.n + 1;
+	s->fetch = (struct snapshot_fetch){ .state = FETCH_NONE };
+	s->counters.snapshots_fetched++;
+	s->config.snap_ops->forget(s->config.snap_store, g->config.group, g->snap.kept.slot);
+	shard_note(s, DECREE_LOG_NOTICE, "group %u: stands on the snapshot of slot %llu now",
+		g->config.group, (unsigned long long)g->snap.kept.slot.n);
+	restore_owners(s, g);
+	shard_step(s, g, &event);
+}
+
+static void
+restore_on_read(struct shard *s, const struct snap_completion *c)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	int rc = c->rc;
+
+	f->is_reading = false;
+	if (rc == 0) {
+		f->offset_bytes += c->count;
+		rc = restore_feed(s, f->group, c->data, c->count);
+	}
+	if (rc == 1) {
+		restore_finish(s);
+	} else if (rc != 0) {
+		shard_stop(s, SHARD_STOPPED_SNAPSHOT,
+			"group %u: the snapshot of slot %llu was fetched and verified, but the "
+			"state "
+			"cannot be restored from it (%s): do all nodes run the same version?",
+			f->group->config.group, (unsigned long long)f->wanted.slot.n,
+			strerror(-rc));
+	}
+}
+
+void
+transfer_on_completion(struct shard *s, const struct snap_completion *c)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	if (c->kind == SNAP_READ && c->token == TOKEN_RESTORE) {
+		restore_on_read(s, c);
+	} else if (c->kind == SNAP_READ) {
+		decree_assert(c->token < SNAPSHOT_SERVE_COUNT);
+		serve_on_read(s, &s->serves[c->token], c);
+	} else if (f->group != NULL && f->group->config.group == c->group &&
+		   f->wanted.slot.n == c->slot.n && f->state <= FETCH_COMMITTING) {
+		if (c->kind == SNAP_COMMITTED) {
+			f->state = FETCH_POINTING;
+			return;
+		}
+		shard_note(s, DECREE_LOG_ERROR,
+			"group %u: the snapshot of slot %llu was not kept: %s", c->group,
+			(unsigned long long)c->slot.n, c->text);
+		*f = (struct snapshot_fetch){ .state = FETCH_NONE };
+	}
+}
+
+/* ------------------------------------------------------------------------------ the turn */
+
+static void
+on_silence(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	if (++f->silences > SILENCES_MAX && !next_peer(s)) {
+		give_up(s);
+		return;
+	}
+	ask(s);
+}
+
+void
+transfer_turn(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	struct eng_status now;
+
+	switch (f->state) {
+	case FETCH_NONE:
+	case FETCH_COMMITTING: break;
+	case FETCH_ASKING:
+	case FETCH_BYTES:
+	case FETCH_ANCHOR:
+		if (f->group->applied.n >= f->wanted.slot.n && f->wanted.slot.n != 0)
+			give_up(s); /* caught up by way of somebody's log */
+		else if (s->now_ns >= f->retry_ns)
+			on_silence(s);
+		break;
+	case FETCH_POINTING:
+		eng_status(f->group->replica, &now);
+		if (now.installing.n == 0) {
+			install(s);
+		} else if (now.snapshot.n == f->wanted.slot.n) {
+			f->state = FETCH_RESTORING;
+			f->offset_bytes = 0;
+			if (restore_begin(s, f->group) != 0)
+				shard_stop(s, SHARD_STOPPED_SNAPSHOT,
+					"group %u: the state machine does not begin to restore",
+					f->group->config.group);
+		}
+		break;
+	case FETCH_RESTORING:
+		if (!f->is_reading)
+			restore_read(s);
+		break;
+	}
+}
