@@ -510,18 +510,6 @@ on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 
 /* ---- time ---- */
 
-/* A learner waits. A node that was removed asks whether it may go: the answers say so. */
-static void
-stranger_timed_out(struct eng_replica *r, struct eng_effects *fx)
-{
-	r->election_ns = r->now_ns + election_timeout(r);
-	if (!is_removed(r))
-		return;
-	r->leader = 0;
-	r->ballot = ballot_above_all(r);
-	prevote_send(r, fx);
-}
-
 static void
 election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 {
@@ -533,8 +521,10 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 			r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
 		return;
 	}
-	if (!is_voter(r)) {
-		stranger_timed_out(r, fx);
+	/* A learner waits. A node that was removed asks: those that have all it has turn it away, and when
+	 * they are a quorum it ends (12.4); if they have not, it must lead until they do. */
+	if (!is_voter(r) && !is_removed(r)) {
+		r->election_ns = r->now_ns + election_timeout(r);
 		return;
 	}
 	if (lease_refuses(r, r->cfg.node_id)) {

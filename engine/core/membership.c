@@ -19,6 +19,9 @@
  * promise is needed by whoever does not know that those slots are decided. "Knows on disk" therefore means: a
  * record whose commit hint reaches i + alpha - 1 is durable, so a restart does not forget it (settle_seq).
  *
+ * And why it may even lead once more: those that remain may not know yet that they are the cluster now. It
+ * proposes nothing then, it tells them what is decided and hands over (change.c).
+ *
  * Why strangers are turned away, and how: a node that the newest configuration leaves out gets
  * Failure(NOT_MEMBER) from those that know it on disk, and nothing from others. One that knows more than we do
  * is heard (its epoch is higher), since what a message says is judged by ballots, not by membership:

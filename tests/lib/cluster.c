@@ -23,7 +23,7 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.seed = c->seed * 1000003 + node * 7919 + c->nodes[node].boot_count * 104729,
 		.slot_bytes = CLUSTER_SLOT_BYTES,
 		.alpha = c->alpha,
-		.window_slots = c->alpha / 2,
+		.window_slots = c->alpha < 32 ? c->alpha : 32,
 		.ring_slots = 128,
 		.frame_bytes = CLUSTER_FRAME_BYTES,
 		.command_bytes_max = 2000,

@@ -145,6 +145,20 @@ state_text(struct story *s, struct decree_digest digest)
 	return text;
 }
 
+/* Members of a later configuration: a learner has a question mark. */
+static const char *
+config_text(const struct eng_membership *m)
+{
+	char *text = text_place();
+	int at = snprintf(text, STORY_TEXT_BYTES, "config");
+
+	for (uint32_t i = 0; m->epoch > 1 && i < m->member_count; i++)
+		at += snprintf(text + at, STORY_TEXT_BYTES - (size_t)at, "%c%u%s",
+			i == 0 ? ':' : ',', m->members[i].node_id,
+			m->members[i].role == ENG_LEARNER ? "?" : "");
+	return text;
+}
+
 static const char *
 mark_text(struct story *s, const struct eng_mark *mark)
 {
@@ -167,7 +181,7 @@ value_text(struct story *s, const uint8_t *value, uint32_t bytes)
 		return "damaged";
 	switch (v.kind) {
 	case ENG_VALUE_NOOP: return "noop";
-	case ENG_VALUE_CONFIG: return "config";
+	case ENG_VALUE_CONFIG: return config_text(&v.membership);
 	case ENG_VALUE_MARK: return mark_text(s, &v.mark);
 	case ENG_VALUE_BATCH: return batch_text(s, &v);
 	case ENG_VALUE_FRAGMENT:
