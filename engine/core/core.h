@@ -98,6 +98,7 @@ struct eng_config {
 					cluster constant */
 	uint32_t digest_slots; /* states are compared this often, 0 = never; a cluster constant */
 	uint64_t heartbeat_ns;
+	bool heartbeat_on_grid; /* at multiples of heartbeat_ns, so that all groups of a node send at once */
 	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
 	uint64_t disk_stall_ns; /* oldest write not durable for longer: hand leadership over */
 	uint64_t lease_ns;      /* D; a cluster constant, below election_ns; 0 = no leases */

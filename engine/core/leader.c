@@ -235,6 +235,8 @@ heartbeat_send(struct eng_replica *r, struct eng_effects *fx)
 	r->heartbeat_seq++;
 	r->heartbeat_sent_ns[r->heartbeat_seq % HEARTBEAT_HISTORY] = r->now_ns;
 	r->heartbeat_ns = r->now_ns + r->cfg.heartbeat_ns;
+	if (r->cfg.heartbeat_on_grid)
+		r->heartbeat_ns -= r->heartbeat_ns % r->cfg.heartbeat_ns;
 	if (is_alone(r))
 		return;
 	struct eng_msg *m = message_add(r, ENG_MSG_HEARTBEAT, 0, fx);

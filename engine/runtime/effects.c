@@ -36,7 +36,7 @@ out_push(struct shard *s, const struct net_frame *frame)
 {
 	decree_assert(frame->payload_bytes > 0);
 	s->out[s->out_count++] = *frame;
-	s->counters.messages_out++;
+	s->counters.frames_out++;
 	if (s->out_count == NET_BURST)
 		out_flush(s);
 }
@@ -56,11 +56,12 @@ send_one(struct shard *s, const struct shard_group *g, struct eng_msg *m, uint16
 {
 	struct net_frame frame;
 
-	if (!out_frame(s, &frame))
-		return;
 	m->dst = node_id;
+	if (bundle_take(s, g, m) || !out_frame(s, &frame))
+		return;
 	frame.peer = (struct net_endpoint){ .node_id = node_id };
 	frame.payload_bytes = eng_msg_encode(g->replica, m, frame.payload, s->config.frame_bytes);
+	s->counters.messages_out++;
 	out_push(s, &frame);
 }
 

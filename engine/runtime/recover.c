@@ -86,6 +86,7 @@ fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
 		.session_idle_slots = c->session_idle_slots,
 		.digest_slots = c->digest_slots,
 		.heartbeat_ns = c->heartbeat_ns,
+		.heartbeat_on_grid = true,
 		.election_ns = c->election_ns,
 		.disk_stall_ns = c->disk_stall_ns,
 		.lease_ns = c->lease_ns,

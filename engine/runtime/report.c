@@ -53,7 +53,7 @@ shard_status(
 		.log_bytes = s->config.log_bytes,
 		.boot_count = s->boot_count,
 		.frames_received = s->counters.messages_in,
-		.frames_sent = s->counters.messages_out,
+		.frames_sent = s->counters.frames_out,
 		.messages_dropped = now.counters.dropped_not_member + now.counters.dropped_stale +
 				    now.counters.dropped_window + now.counters.dropped_full +
 				    s->counters.malformed + s->counters.no_room_dropped,

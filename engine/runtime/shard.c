@@ -318,13 +318,12 @@ shard_submit(struct shard *s, struct shard_group *g, uint32_t count)
 
 /* A message between replicas. Its sender is proved by the network; what it claims must agree. */
 static void
-on_node_message(struct shard *s, const struct net_frame *frame)
+on_node_message(struct shard *s, uint16_t from, const uint8_t *bytes, uint32_t count)
 {
 	struct eng_msg m;
 	struct eng_event event = { .type = ENG_EV_RECV, .now_ns = s->now_ns, .recv = { &m } };
 
-	if (eng_msg_decode(frame->payload, frame->payload_bytes, &m) != 0 ||
-		m.src != frame->peer.node_id || m.dst != s->node_id) {
+	if (eng_msg_decode(bytes, count, &m) != 0 || m.src != from || m.dst != s->node_id) {
 		s->counters.malformed++;
 		return;
 	}
@@ -340,6 +339,24 @@ on_node_message(struct shard *s, const struct net_frame *frame)
 	s->counters.messages_in++;
 	if (!transfer_on_message(s, g, &m))
 		shard_step(s, g, &event);
+}
+
+static void
+on_node_frame(struct shard *s, const struct net_frame *frame)
+{
+	const uint8_t *message;
+	uint32_t cursor = 0, bytes;
+
+	if (!is_bundle(frame->payload, frame->payload_bytes)) {
+		on_node_message(s, frame->peer.node_id, frame->payload, frame->payload_bytes);
+		return;
+	}
+	if (!bundle_is_valid(frame->payload, frame->payload_bytes)) {
+		s->counters.malformed++;
+		return;
+	}
+	while (bundle_next(frame->payload, frame->payload_bytes, &cursor, &message, &bytes))
+		on_node_message(s, frame->peer.node_id, message, bytes);
 }
 
 static bool
@@ -362,7 +379,7 @@ receive_burst(struct shard *s)
 		s->now_ns = s->config.now_ns(s->config.context);
 	for (uint32_t i = 0; i < count; i++)
 		if (is_core_message(&frames[i]))
-			on_node_message(s, &frames[i]);
+			on_node_frame(s, &frames[i]);
 	for (uint32_t i = 0; i < count; i++)
 		if (!is_core_message(&frames[i]))
 			clients_on_frame(s, &frames[i]);
@@ -501,6 +518,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 			gateway_flush(&s->gateways[i]);
 	if (s->stop != SHARD_RUNS)
 		return true;
+	bundles_flush(s);
 	out_flush(s);
 	reads_kick(s);
 	s->config.log_ops->submit(s->log, now_ns);

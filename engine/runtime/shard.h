@@ -81,9 +81,10 @@ struct shard_counters {
 	uint64_t turns_busy;    /* turns that did something */
 	uint64_t turns_no_room; /* turns without new input, because the log's buffer was full */
 	uint64_t messages_in;
-	uint64_t messages_out;
-	uint64_t malformed; /* payloads that did not decode, or claimed another sender */
-	uint64_t no_frame;  /* messages lost because no empty frame was left */
+	uint64_t messages_out; /* of the core */
+	uint64_t frames_out;   /* of all kinds */
+	uint64_t malformed;    /* payloads that did not decode, or claimed another sender */
+	uint64_t no_frame;     /* messages lost because no empty frame was left */
 	uint64_t
 		no_room_dropped; /* messages dropped because a burst needed more log than was left */
 	uint64_t appended;       /* records */

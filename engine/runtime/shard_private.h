@@ -11,12 +11,14 @@
  *   snapshot.c    snapshots of the state, and the log's end behind them
  *   restore.c     from a snapshot to the state     state_transfer.c  snapshots of peers
  *   room.c        back-pressure of the log        admin.c      what an operator asks for
+ *   bundle.c      small messages in one frame
  */
 #ifndef RUNTIME_SHARD_PRIVATE_H
 #define RUNTIME_SHARD_PRIVATE_H
 
 #include "base/assert.h"
 #include "engine/core/session.h"
+#include "engine/runtime/bundle.h"
 #include "engine/runtime/client_msg.h"
 #include "engine/runtime/shard.h"
 #include "engine/runtime/snapshot.h"
@@ -246,6 +248,15 @@ struct log_job {
 	struct decree_log_entry *entries[LOG_JOB_SLOTS_MAX]; /* [LOG_JOB_ENTRIES_MAX] each */
 };
 
+#define BUNDLE_COUNT_MAX ENG_PEER_COUNT_MAX
+
+/* Small messages of this turn to one node, on their way into one frame (bundle.c). */
+struct bundle {
+	struct net_frame frame;
+	uint32_t bytes; /* written so far, the bundle's header included */
+	uint16_t count;
+};
+
 struct shard {
 	struct shard_config config;
 	void *net;
@@ -280,6 +291,8 @@ struct shard {
 	uint32_t out_count;
 	struct net_frame empty[NET_BURST];
 	uint32_t empty_count;
+	struct bundle bundles[BUNDLE_COUNT_MAX];
+	uint32_t bundle_count;
 	struct reply_frame replies[REPLY_FRAME_COUNT_MAX];
 	uint32_t reply_next;
 	bool has_replies;
@@ -341,6 +354,11 @@ bool out_frame(struct shard *s, struct net_frame *ret_frame);
 void out_push(struct shard *s, const struct net_frame *frame);
 void out_give_back(struct shard *s, const struct net_frame *frame);
 void out_flush(struct shard *s);
+
+/* bundle.c */
+/* @return true if the message needs no frame of its own: it waits for the turn's end, or is lost */
+bool bundle_take(struct shard *s, const struct shard_group *g, const struct eng_msg *m);
+void bundles_flush(struct shard *s);
 
 /* persist.c */
 bool persist_append(struct shard *s, struct shard_group *g, const struct eng_effects *fx);

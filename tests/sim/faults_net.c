@@ -103,7 +103,22 @@ frame_damage(struct sim *sim, struct sim_frame *f)
 
 	f->data[sim_draw(&sim->random_net, f->bytes)] ^=
 		(uint8_t)(1 + sim_draw(&sim->random_net, 255));
-	return f->data[0] < 64 && eng_msg_decode(f->data, f->bytes, &m) != 0;
+	return f->data[0] < 64 && !is_bundle(f->data, f->bytes) &&
+	       eng_msg_decode(f->data, f->bytes, &m) != 0;
+}
+
+/* Types of the core's messages in a frame: bit per type. A bundle has several. */
+uint32_t
+sim_frame_types(const uint8_t *data, uint32_t bytes)
+{
+	const uint8_t *message;
+	uint32_t cursor = 0, message_bytes, types = 0;
+
+	if (!is_bundle(data, bytes))
+		return data[0] < 32 ? 1u << data[0] : 0;
+	while (bundle_next(data, bytes, &cursor, &message, &message_bytes))
+		types |= 1u << message[0];
+	return types;
 }
 
 /* For some types of message only: what an unlucky sequence of losses would do once in a million runs. */
@@ -112,8 +127,8 @@ is_picked(const struct sim *sim, const struct sim_frame *f)
 {
 	const struct sim_faults *faults = &sim->faults;
 
-	return faults->is_picky[f->src][f->dst] && f->data[0] < 32 &&
-	       (faults->picky_types >> f->data[0] & 1) != 0;
+	return faults->is_picky[f->src][f->dst] &&
+	       (faults->picky_types & sim_frame_types(f->data, f->bytes)) != 0;
 }
 
 void

@@ -68,11 +68,12 @@ net_alloc(void *net, struct net_frame *ret_frames, uint32_t count)
 }
 
 static enum crash_point
-point_of(uint8_t type)
+point_of(uint32_t types)
 {
-	return type == ENG_MSG_ACCEPT                                ? POINT_ACCEPT
-	       : type == ENG_MSG_PROMISE || type == ENG_MSG_ACCEPTED ? POINT_ANSWER
-								     : POINT_ANY_FRAME;
+	if ((types & 1u << ENG_MSG_ACCEPT) != 0)
+		return POINT_ACCEPT;
+	return (types & (1u << ENG_MSG_PROMISE | 1u << ENG_MSG_ACCEPTED)) != 0 ? POINT_ANSWER
+									       : POINT_ANY_FRAME;
 }
 
 static void
@@ -84,7 +85,8 @@ net_send(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct sim_frame *f = frames[i].handle;
 
-		fault_crash_point(n, point_of(f->data[0]));
+		fault_crash_point(n,
+			point_of(sim_frame_types(f->data, frames[i].payload_bytes)));
 		f->src = n->id;
 		f->dst = frames[i].peer.node_id;
 		f->bytes = frames[i].payload_bytes;
@@ -303,6 +305,7 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.session_idle_slots = 32,
 		.digest_slots = 64,
 		.heartbeat_ns = sim->election_ns / 10,
+		.heartbeat_on_grid = true,
 		.election_ns = sim->election_ns,
 		.disk_stall_ns = sim->election_ns * 5 / 2,
 		.lease_ns = sim->reads.lease_ns,

@@ -382,8 +382,8 @@ note_round(struct sim *sim, struct decree_ballot ballot)
 		o->storm_max);
 }
 
-void
-oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32_t bytes)
+static void
+on_message(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32_t bytes)
 {
 	struct eng_msg m;
 
@@ -408,6 +408,21 @@ oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32
 		note_round(sim, m.ballot);
 	}
 	note_promised(n, m.ballot);
+}
+
+void
+oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32_t bytes)
+{
+	const uint8_t *message;
+	uint32_t cursor = 0, message_bytes;
+
+	if (!is_bundle(data, bytes)) {
+		on_message(sim, n, data, bytes);
+		return;
+	}
+	sim_check(sim, bundle_is_valid(data, bytes), "node %u sends a bundle that is none", n->id);
+	while (bundle_next(data, bytes, &cursor, &message, &message_bytes))
+		on_message(sim, n, message, message_bytes);
 }
 
 void

@@ -31,6 +31,7 @@
 #include "base/digest.h"
 #include "engine/core/record.h"
 #include "engine/core/replica.h"
+#include "engine/runtime/bundle.h"
 #include "engine/runtime/shard.h"
 #include "tests/lib/disk_fake.h"
 #include "tests/lib/snap_fake.h"
@@ -521,6 +522,8 @@ void liveness_heal_all(struct sim *sim);
 /* oracle.c */
 void oracle_create(struct sim *sim);
 void oracle_reset(struct sim *sim);
+/** Bit per type of the core's messages in a frame that a node sends. */
+uint32_t sim_frame_types(const uint8_t *data, uint32_t bytes);
 void oracle_on_frame(struct sim *sim, struct sim_node *node, const uint8_t *data, uint32_t bytes);
 void oracle_on_applied(
 	struct sim *sim, struct sim_node *node, struct decree_slot first, struct decree_slot after);

@@ -508,8 +508,6 @@ on_now_ns(void *ctx)
 static void
 configure(struct world *w, struct world_node *n)
 {
-	static void *machines[WORLD_NODE_COUNT_MAX];
-
 	n->eng = (struct eng_config){
 		.cluster_id = 42,
 		.node_id = n->node_id,
@@ -534,22 +532,39 @@ configure(struct world *w, struct world_node *n)
 	};
 	for (uint32_t i = 0; i < w->node_count; i++)
 		n->eng.members[i].node_id = (uint16_t)(i + 1);
-	machines[n->node_id - 1] = &n->machine;
+	if (w->group_count > 1) {
+		n->eng.alpha = n->eng.window_slots = 64;
+		n->eng.ring_slots = 128;
+		n->eng.session_count = 8;
+		n->eng.heartbeat_on_grid = true;
+	}
+	for (uint32_t i = 0; i < w->group_count; i++)
+		n->machines[i] = &n->machine;
 	n->config = (struct shard_config){
 		.net_ops = &net_world_ops,
 		.frame_bytes = WORLD_FRAME_BYTES,
 		.log_ops = &log_world_ops,
 		.log_bytes = 1 << 20,
-		.groups = &n->eng,
-		.group_count = 1,
+		.groups = n->groups,
+		.group_count = w->group_count,
 		.machine_ops = &machine_ops,
-		.machines = &machines[n->node_id - 1],
+		.machines = n->machines,
 		.gateway_window = 1024,
 		.context = n,
 		.on_role = on_role,
 		.on_log = on_log,
 		.now_ns = on_now_ns,
 	};
+}
+
+static void
+take_groups(struct world *w, struct world_node *n)
+{
+	for (uint32_t i = 0; i < w->group_count; i++) {
+		n->groups[i] = n->eng;
+		n->groups[i].group = (uint16_t)i;
+		n->groups[i].seed += i * 104729u;
+	}
 }
 
 /* Everything in memory is fresh; what is durable in the log is handed over. */
@@ -562,6 +577,7 @@ boot(struct world *w, struct world_node *n)
 	memset(&n->machine, 0, sizeof(n->machine));
 	n->machine.world = w;
 	n->eng.nonce = w->now_ns * 1000003u + n->node_id + 1;
+	take_groups(w, n);
 	n->shard = shard_init(n->memory, &n->config);
 	if (n->log.meta_bytes > 0) {
 		int rc = shard_recover_meta(
@@ -614,6 +630,7 @@ node_init(struct world *w, struct world_node *n, uint16_t node_id)
 	for (uint32_t i = 0; i < WORLD_RECORD_COUNT_MAX; i++)
 		n->log.records[i].payload = payloads + (size_t)i * WORLD_FRAME_BYTES;
 	configure(w, n);
+	take_groups(w, n);
 	n->memory_bytes = (shard_bytes(&n->config) + 63) & ~(size_t)63;
 	n->memory = aligned_alloc(64, n->memory_bytes);
 	decree_assert(n->memory != NULL);
@@ -623,11 +640,18 @@ node_init(struct world *w, struct world_node *n, uint16_t node_id)
 struct world *
 world_new(uint32_t node_count)
 {
+	return world_new_groups(node_count, 1);
+}
+
+struct world *
+world_new_groups(uint32_t node_count, uint32_t group_count)
+{
 	struct world *w = calloc(1, sizeof(*w));
 
 	decree_assert(w != NULL && node_count <= WORLD_NODE_COUNT_MAX);
 	w->now_ns = 1000000000;
 	w->node_count = node_count;
+	w->group_count = group_count;
 	w->frames = calloc(WORLD_FRAME_COUNT, sizeof(*w->frames));
 	w->client_frames = calloc(WORLD_CLIENT_FRAMES, sizeof(*w->client_frames));
 	decree_assert(w->frames != NULL && w->client_frames != NULL);

@@ -116,7 +116,9 @@ struct world_node {
 	uint64_t boot_count;
 	bool is_down;
 	struct shard_config config;
-	struct eng_config eng;
+	struct eng_config eng; /* of group 0; the others' differ in group and seed alone */
+	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
+	void *machines[SHARD_GROUP_COUNT_MAX]; /* all the same one */
 	char last_log[DECREE_ERROR_BYTES];
 	enum decree_role role;
 	uint16_t leader;
@@ -125,6 +127,7 @@ struct world_node {
 struct world {
 	uint64_t now_ns;
 	uint32_t node_count;
+	uint32_t group_count;
 	struct world_node nodes[WORLD_NODE_COUNT_MAX];
 	struct world_frame *frames; /* [WORLD_FRAME_COUNT] */
 	struct world_frame *free;
@@ -140,6 +143,8 @@ extern const struct mailbox_ops world_mailbox_ops;
 
 /** @return a fresh world; world_free() it */
 struct world *world_new(uint32_t node_count);
+/** The same with several, smaller, groups per node. */
+struct world *world_new_groups(uint32_t node_count, uint32_t group_count);
 void world_free(struct world *w);
 
 /** Every node that is up takes one turn, then time passes. @return whether any did work */
