@@ -314,8 +314,8 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint64_t until_ns; /* given up then */
 		uint64_t send_ns;  /* TimeoutNow not before */
 	} transfer;
-	uint32_t inherit_asked; /* round-robin over the holders of a value */
-	uint64_t inherit_ns;    /* ask again for inherited values then; NEVER */
+	uint32_t inherit_asked;    /* round-robin over the holders of a value */
+	uint64_t inherit_ns;       /* ask again for inherited values then; NEVER */
 	uint64_t inherit_until_ns; /* values missing by then: phase 1 again, with another quorum */
 
 	struct { /* reads (8.2). Tokens are given out in order, from 1 */

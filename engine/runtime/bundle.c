@@ -123,8 +123,8 @@ bundle_take(struct shard *s, const struct shard_group *g, const struct eng_msg *
 	if (b == NULL)
 		return true; /* no frame: the message is lost */
 	uint8_t *at = b->frame.payload + b->bytes;
-	uint32_t bytes = eng_msg_encode(g->replica, m, at + BUNDLE_MESSAGE_BYTES,
-		MESSAGE_ROOM - BUNDLE_MESSAGE_BYTES);
+	uint32_t bytes = eng_msg_encode(
+		g->replica, m, at + BUNDLE_MESSAGE_BYTES, MESSAGE_ROOM - BUNDLE_MESSAGE_BYTES);
 	store_u16(at, (uint16_t)bytes);
 	b->bytes += BUNDLE_MESSAGE_BYTES + bytes;
 	b->count++;

@@ -52,29 +52,6 @@ tag_group(const uint8_t *tag)
 	return eng_record_decode(tag, &record) == 0 ? record.group : UINT16_MAX;
 }
 
-/* ------------------------------------------------------------------------------ slot -> place */
-
-void
-index_put(struct slot_index *index, struct decree_slot slot, uint64_t position)
-{
-	if (slot.n == 0)
-		return; /* not a value */
-	index->positions[slot.n & index->mask] = position;
-	if (slot.n > index->slot_max)
-		index->slot_max = slot.n;
-}
-
-/* @return 0 if the slot was never here, or so long ago that its place was reused. Whoever reads checks the
- * tag all the same: a place may hold a slot that lies a whole ring below. */
-uint64_t
-index_get(const struct slot_index *index, struct decree_slot slot)
-{
-	if (slot.n < index->slot_min || slot.n == 0 || slot.n > index->slot_max ||
-		index->slot_max - slot.n > index->mask)
-		return 0;
-	return index->positions[slot.n & index->mask];
-}
-
 /* ------------------------------------------------------------------------------ meta blob */
 
 uint32_t
@@ -163,7 +140,7 @@ append_run(struct shard *s, struct shard_group *g, const struct eng_persist *run
 	for (uint32_t i = 0; i < count; i++) {
 		ring_push(&g->persists, run[i].seq, places[i].lsn, false);
 		trim_note(g, run[i].slot, places[i].lsn);
-		index_put(&g->index, run[i].slot, places[i].position);
+		index_put(&s->index_pool, &g->index, run[i].slot, places[i].position);
 	}
 	s->appended_lsn = places[count - 1].lsn;
 	s->counters.appended += count;

@@ -54,7 +54,7 @@ reads_ask(struct shard *s, struct shard_group *g, const struct eng_read *read)
 		.kind = READ_CORE,
 		.group = g,
 		.slot = read->slot,
-		.position = index_get(&g->index, read->slot),
+		.position = index_get(&s->index_pool, &g->index, read->slot),
 		.requester = read->requester,
 	};
 
@@ -68,7 +68,7 @@ reads_ask_job(struct shard *s, struct log_job *job, uint16_t job_slot, struct de
 		.kind = READ_JOB,
 		.group = job->group,
 		.slot = slot,
-		.position = index_get(&job->group->index, slot),
+		.position = index_get(&s->index_pool, &job->group->index, slot),
 		.job = (uint16_t)(job - s->jobs),
 		.job_slot = job_slot,
 	};

@@ -41,16 +41,16 @@ carve(struct carve *c, size_t bytes)
 	return ret;
 }
 
-/* The smallest record takes 128 bytes of the log, a typical one far more: one place per 256. */
-static uint64_t
-index_count(const struct shard_config *config)
+static uint32_t
+page_count(const struct shard_config *config)
 {
-	uint64_t wanted = config->log_bytes / 256 / config->group_count;
-	uint64_t count = 4096;
+	return index_page_count(config->log_bytes, config->group_count);
+}
 
-	while (count < wanted)
-		count *= 2;
-	return count;
+static uint32_t
+directory_count(const struct shard_config *config)
+{
+	return index_directory_count(page_count(config));
 }
 
 static uint32_t
@@ -74,7 +74,7 @@ group_layout(struct carve *c, const struct shard_config *config, uint32_t i, str
 	void *replica = carve(c, eng_replica_bytes(eng));
 	void *sessions = carve(c, eng_sessions_bytes(eng));
 	uint64_t *marks = carve(c, PERSIST_RING_COUNT * sizeof(*marks));
-	uint64_t *positions = carve(c, index_count(config) * sizeof(*positions));
+	uint32_t *directory = carve(c, directory_count(config) * sizeof(*directory));
 	struct owner *owners = carve(c, eng->session_count * sizeof(*owners));
 	uint64_t *skips = carve(c, SKIP_COUNT_MAX * sizeof(*skips));
 	struct query *queries = carve(c, QUERY_COUNT * sizeof(*queries));
@@ -87,8 +87,8 @@ group_layout(struct carve *c, const struct shard_config *config, uint32_t i, str
 	g->sessions = eng_sessions_init(sessions, eng);
 	g->replica = eng_replica_init(replica, eng, g->sessions);
 	g->persists.marks = marks;
-	g->index.positions = positions;
-	g->index.mask = index_count(config) - 1;
+	g->index.directory = directory;
+	g->index.mask = directory_count(config) - 1;
 	g->owners = owners;
 	g->skips = skips;
 	g->queries.ring = queries;
@@ -107,6 +107,8 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 	struct decree_command *commands = carve(c, per_slot * sizeof(*commands));
 	uint8_t *snap_buffer = carve(c, config->snap_ops == NULL ? 0 : DECREE_CHUNK_BYTES_MAX);
 	struct assembly *assemblies = carve(c, assembly_count(config) * sizeof(*assemblies));
+	struct index_page *pages = carve(c, page_count(config) * sizeof(*pages));
+	bool *is_used = carve(c, page_count(config) * sizeof(*is_used));
 
 	if (s != NULL) {
 		s->groups = groups;
@@ -115,6 +117,9 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 		s->commands = commands;
 		s->snap_buffer = snap_buffer;
 		s->assemblies = assemblies;
+		s->index_pool = (struct index_pool){
+			.pages = pages, .is_used = is_used, .count = page_count(config)
+		};
 	}
 	for (uint32_t i = 0; i < assembly_count(config); i++) {
 		uint8_t *bytes = carve(c, command_bytes_max(config));
@@ -243,7 +248,7 @@ shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload
 		return -EBADMSG;
 	s->durable_lsn = s->appended_lsn = place.lsn;
 	trim_note(g, tag_slot(tag), place.lsn);
-	index_put(&g->index, tag_slot(tag), place.position);
+	index_put(&s->index_pool, &g->index, tag_slot(tag), place.position);
 	event.type = ENG_EV_RECOVER_COMMIT;
 	shard_step(s, g, &event);
 	event.type = ENG_EV_RECOVER_RECORD;

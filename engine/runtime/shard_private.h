@@ -21,6 +21,7 @@
 #include "engine/runtime/bundle.h"
 #include "engine/runtime/client_msg.h"
 #include "engine/runtime/shard.h"
+#include "engine/runtime/slot_index.h"
 #include "engine/runtime/snapshot.h"
 
 #include <errno.h>
@@ -78,14 +79,6 @@ struct persist_ring {
 	uint64_t *marks;   /* [PERSIST_RING_COUNT] lsn or generation, << 1 | is_hard */
 	uint64_t appended; /* seq of the last one handed to the log */
 	uint64_t durable;  /* seq up to which all are durable; told to the core */
-};
-
-/* Where the newest record of each slot is; a ring, so that a log of small records forgets the oldest. */
-struct slot_index {
-	uint64_t *positions; /* [mask + 1] 0 = none */
-	uint64_t mask;
-	uint64_t slot_max;
-	uint64_t slot_min; /* records of slots below are gone */
 };
 
 struct pending_register {
@@ -291,6 +284,7 @@ struct shard {
 	uint32_t out_count;
 	struct net_frame empty[NET_BURST];
 	uint32_t empty_count;
+	struct index_pool index_pool;
 	struct bundle bundles[BUNDLE_COUNT_MAX];
 	uint32_t bundle_count;
 	struct reply_frame replies[REPLY_FRAME_COUNT_MAX];
@@ -369,8 +363,6 @@ void meta_init(struct shard *s);
 int meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes);
 void meta_write_boot(struct shard *s);
 const uint8_t *meta_hard(const struct shard *s, uint32_t local); /* NULL: never written */
-void index_put(struct slot_index *index, struct decree_slot slot, uint64_t position);
-uint64_t index_get(const struct slot_index *index, struct decree_slot slot);
 struct decree_slot tag_slot(const uint8_t *tag);
 uint16_t tag_group(const uint8_t *tag);
 

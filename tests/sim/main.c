@@ -148,13 +148,13 @@ totals_print(const struct totals *t)
 
 	printf("%lu seeds passed: %lu events (at least %lu each), %lu commands (at least %lu each) "
 	       "in "
-	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost, %lu snapshots (%lu restored, "
+	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost, %lu "
+	       "snapshots (%lu restored, "
 	       "%lu from peers); "
 	       "progress after %.1f T at the latest, at most %lu rounds in one T\n",
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
 		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent, t->snapshots, t->restores,
-		t->fetched,
-		(double)t->progress_tenths / 10, t->storm_max);
+		t->fetched, (double)t->progress_tenths / 10, t->storm_max);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

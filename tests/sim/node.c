@@ -85,8 +85,7 @@ net_send(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct sim_frame *f = frames[i].handle;
 
-		fault_crash_point(n,
-			point_of(sim_frame_types(f->data, frames[i].payload_bytes)));
+		fault_crash_point(n, point_of(sim_frame_types(f->data, frames[i].payload_bytes)));
 		f->src = n->id;
 		f->dst = frames[i].peer.node_id;
 		f->bytes = frames[i].payload_bytes;

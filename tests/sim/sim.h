@@ -45,18 +45,18 @@
 #define MS 1000000ull
 #define US 1000ull
 
-#define SIM_NODE_MAX      7
-#define SIM_FRAME_BYTES   640
-#define SIM_SLOT_BYTES    320
-#define SIM_COMMAND_BYTES 12000 /* more than a window of slots */
-#define SIM_FRAME_COUNT   4096  /* in the whole world; when there are no more, frames are lost */
-#define SIM_NODE_FRAMES   192   /* taken by one node at a time */
-#define SIM_INBOX_COUNT   256   /* frames that arrived and were not received yet; more are lost */
-#define SIM_SESSION_COUNT 64
-#define SIM_IN_FLIGHT     32         /* commands of one proposer */
+#define SIM_NODE_MAX        7
+#define SIM_FRAME_BYTES     640
+#define SIM_SLOT_BYTES      320
+#define SIM_COMMAND_BYTES   12000 /* more than a window of slots */
+#define SIM_FRAME_COUNT     4096  /* in the whole world; when there are no more, frames are lost */
+#define SIM_NODE_FRAMES     192   /* taken by one node at a time */
+#define SIM_INBOX_COUNT     256   /* frames that arrived and were not received yet; more are lost */
+#define SIM_SESSION_COUNT   64
+#define SIM_IN_FLIGHT       32 /* commands of one proposer */
 #define SIM_READS_IN_FLIGHT 8
-#define SIM_LOG_BYTES     (8u << 20) /* room for a run: a full log refuses commands for good */
-#define SIM_WINDOW_BYTES  (512u << 10)
+#define SIM_LOG_BYTES       (8u << 20) /* room for a run: a full log refuses commands for good */
+#define SIM_WINDOW_BYTES    (512u << 10)
 
 #define SIM_SLOT_MAX     16384
 #define SIM_COMMAND_MAX  65536
@@ -363,10 +363,10 @@ struct sim {
 	uint32_t alpha, window_slots, ring_slots;
 	uint32_t snapshot_slots; /* cut so often; 0 = never */
 	bool trims_early;        /* the log lets go of what a snapshot holds as soon as it may */
-	uint64_t event_limit; /* sim_run_until() ends there too */
-	bool is_calm;         /* the faults have stopped */
-	uint32_t core_nodes;  /* bit per node that works since then */
-	bool is_silent;       /* no more new commands */
+	uint64_t event_limit;    /* sim_run_until() ends there too */
+	bool is_calm;            /* the faults have stopped */
+	uint32_t core_nodes;     /* bit per node that works since then */
+	bool is_silent;          /* no more new commands */
 	struct sim_faults faults;
 	struct sim_load load;
 	struct {

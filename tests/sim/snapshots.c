@@ -114,8 +114,8 @@ store_load(void *store, uint16_t group, struct decree_slot slot,
 	int (*sink)(void *context, const void *bytes, uint32_t count), void *context,
 	struct snap_info *ret_info, char *ret_error)
 {
-	return snap_fake_ops.load(((struct sim_node *)store)->snaps, group, slot, sink, context,
-		ret_info, ret_error);
+	return snap_fake_ops.load(
+		((struct sim_node *)store)->snaps, group, slot, sink, context, ret_info, ret_error);
 }
 
 const struct snap_ops sim_snap_ops = {
