@@ -101,7 +101,8 @@ struct eng_config {
 	bool heartbeat_on_grid; /* at multiples of heartbeat_ns, so that all groups of a node send at once */
 	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
 	uint64_t disk_stall_ns; /* oldest write not durable for longer: hand leadership over */
-	uint64_t lease_ns;      /* D; a cluster constant, below election_ns; 0 = no leases */
+	uint64_t
+		lease_ns; /* D; a cluster constant; beyond election_ns it delays elections; 0 = no leases */
 	uint32_t max_drift_ppm; /* of any clock against true time; a cluster constant, if leases */
 };
 

@@ -46,7 +46,6 @@ config_check(const struct eng_config *c)
 	decree_assert(
 		c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) < FRAGMENT_WORDS * 64);
 	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY / 4);
-	decree_assert(c->lease_ns < c->election_ns);
 	decree_assert(c->max_drift_ppm < 1000000);
 }
 

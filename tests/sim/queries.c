@@ -23,7 +23,7 @@ sim_reads_draw(struct sim *sim)
 	sim->reads.lease_ns = 0;
 	sim->reads.max_drift_ppm = f->drift_ppm_max == 0 ? 1 : f->drift_ppm_max;
 	if (sim_draw(random, 2) == 0 && may_lease)
-		sim->reads.lease_ns = sim->election_ns * sim_draw_between(random, 30, 90) / 100;
+		sim->reads.lease_ns = sim->election_ns * sim_draw_between(random, 30, 200) / 100;
 	if (sim->reads.lease_ns != 0)
 		sim_trace(sim, "leases of %.1f ms", (double)sim->reads.lease_ns / 1e6);
 }

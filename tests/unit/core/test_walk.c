@@ -332,7 +332,7 @@ walk(uint64_t seed)
 	c->on_halt = on_halt;
 	c->on_read = on_read;
 	if (seed % 3 == 0)
-		give_leases(c, (20 + draw(t, 170)) * MS);
+		give_leases(c, (20 + draw(t, 600)) * MS);
 	for (int i = 0; i < SESSION_COUNT; i++)
 		memset(t->sessions[i].token, 'a' + i, 16);
 
