@@ -21,6 +21,7 @@ command_format(int argc, char **argv)
 	char error[DECREE_ERROR_BYTES];
 	struct decree_setup setup;
 	bool are_keys_new = false;
+	uint64_t disk = 0;
 	int option;
 
 	while ((option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
@@ -37,11 +38,12 @@ command_format(int argc, char **argv)
 		return EXIT_USAGE;
 	if (!read_setup(&config, true, &setup))
 		return EXIT_FAILURE;
-	if (decree_format(
-		    config.path, config.settings, config.setting_count, are_keys_new, error) != 0)
+	if (decree_format(config.path, config.settings, config.setting_count, are_keys_new, &disk,
+		    error) != 0)
 		return complain("%s", error);
 	(void)printf("node %u of cluster %" PRIx64 ": %u log%s of %" PRIu64 " MiB in %s\n",
 		setup.node_id, setup.cluster_id, setup.shard_count,
 		setup.shard_count > 1 ? "s" : "", setup.log_bytes >> 20, setup.data_dir);
+	(void)printf("disk %016" PRIx64 "\n", disk);
 	return EXIT_SUCCESS;
 }

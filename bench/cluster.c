@@ -85,7 +85,7 @@ bench_cluster_format(const struct bench_cluster *c, char *ret_error)
 		snprintf(path, sizeof(path), "%.255s/data-%u", c->folder, i);
 		(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* may not be there yet */
 		bench_cluster_config(c, i, path);
-		rc = decree_format(path, NULL, 0, i == 1 && !has_key, ret_error);
+		rc = decree_format(path, NULL, 0, i == 1 && !has_key, NULL, ret_error);
 	}
 	return rc;
 }

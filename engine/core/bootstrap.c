@@ -25,19 +25,20 @@ bootstrap_value(const struct eng_replica *r, uint8_t *value)
 		.session_window = r->cfg.session_window,
 		.digest_slots = r->cfg.digest_slots,
 		.session_idle_slots = r->cfg.session_idle_slots,
-		.member_count = r->cfg.member_count,
 	};
 
-	for (uint32_t i = 0; i < m.member_count; i++) {
+	for (uint32_t i = 0; i < r->cfg.member_count; i++) {
+		struct eng_member *to = &m.members[m.member_count];
 		uint32_t index = (uint32_t)peer_index(r, r->cfg.members[i].node_id);
-		m.members[i].node_id = r->cfg.members[i].node_id;
-		m.members[i].role = ENG_VOTER;
-		m.members[i].address = r->cfg.members[i].address;
-		if (m.id_last < m.members[i].node_id)
-			m.id_last = m.members[i].node_id;
-		m.members[i].disk =
-			index == r->self ? eng_disk_short(&r->cfg.disk) : r->peers[index].disk;
-		decree_assert(m.members[i].disk != 0);
+
+		if (r->cfg.members[i].role == ENG_LEARNER)
+			continue;
+		*to = r->cfg.members[i];
+		to->role = ENG_VOTER;
+		to->disk = index == r->self ? eng_disk_short(&r->cfg.disk) : r->peers[index].disk;
+		decree_assert(to->disk != 0);
+		m.id_last = to->node_id; /* they ascend */
+		m.member_count++;
 	}
 	return eng_value_config(value, &m);
 }
@@ -56,12 +57,16 @@ constants_match(const struct eng_config *c, const struct eng_membership *m)
 static bool
 founders_match(const struct eng_config *c, const struct eng_membership *m)
 {
-	if (m->member_count != c->member_count || m->q1 != c->q1 || m->q2 != c->q2)
+	uint32_t found = 0;
+
+	if (m->q1 != c->q1 || m->q2 != c->q2)
 		return false;
-	for (uint32_t i = 0; i < m->member_count; i++)
-		if (m->members[i].node_id != c->members[i].node_id)
+	for (uint32_t i = 0; i < c->member_count; i++)
+		if (c->members[i].role != ENG_LEARNER &&
+			(found == m->member_count ||
+				m->members[found++].node_id != c->members[i].node_id))
 			return false;
-	return true;
+	return found == m->member_count;
 }
 
 bool

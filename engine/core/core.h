@@ -77,8 +77,9 @@ struct eng_config {
 	 * and these are only where to look for the others. */
 	uint32_t member_count; /* 1 .. DECREE_NODE_COUNT_MAX */
 	struct eng_member
-		members[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included; its id
-						   and address */
+		members[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included; ids and
+						   addresses. A learner is no founding member,
+						   but known */
 	bool joins;  /* formatted to join a cluster that exists: takes no part before it is added */
 	uint32_t q1; /* phase 1 quorum; q1 + q2 > member_count */
 	uint32_t q2; /* phase 2 quorum */

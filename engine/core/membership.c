@@ -132,7 +132,7 @@ targets_update(struct eng_replica *r)
 		members_of(r, &r->configs.now.m) | members_of(r, &r->configs.next.m) | r->served;
 
 	if (r->epoch == 0) /* a new cluster's members, or where a newcomer may ask */
-		set = (uint16_t)((1u << r->peer_count) - 1);
+		set = r->cfg.joins ? (uint16_t)((1u << r->peer_count) - 1) : r->config.voters;
 	r->targets = set & (uint16_t)~set_of(r->self);
 }
 
@@ -181,10 +181,15 @@ membership_init(struct eng_replica *r)
 	if (cfg->joins)
 		founders.m.q1 = founders.m.q2 = 1;
 	for (uint32_t i = 0; i < cfg->member_count && !cfg->joins; i++) {
-		founders.m.members[i] = cfg->members[i];
-		founders.m.members[i].role = ENG_VOTER;
+		struct eng_member *to = &founders.m.members[founders.m.member_count];
+		if (cfg->members[i].role == ENG_LEARNER)
+			continue;
+		*to = cfg->members[i];
+		to->role = ENG_VOTER;
 		founders.m.member_count++;
 	}
+	decree_assert(
+		cfg->joins || eng_quorums_are_sound(founders.m.member_count, cfg->q1, cfg->q2));
 	eng_configs_init(&r->configs);
 	config_set(r, &r->config, &founders);
 	config_set(r, &r->config_next, &r->configs.next);

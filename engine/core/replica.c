@@ -38,7 +38,6 @@ static void
 config_check(const struct eng_config *c)
 {
 	decree_assert(c->member_count >= 1 && c->member_count <= DECREE_NODE_COUNT_MAX);
-	decree_assert(c->joins || eng_quorums_are_sound(c->member_count, c->q1, c->q2));
 	decree_assert((c->ring_slots & (c->ring_slots - 1)) == 0);
 	decree_assert(c->ring_slots >= 2 * c->alpha && c->window_slots <= c->alpha);
 	decree_assert(c->slot_bytes + ENG_VALUE_OVERHEAD_BYTES <= c->frame_bytes);

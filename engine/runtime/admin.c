@@ -12,6 +12,7 @@
  * done at once when that state holds.
  */
 #include "base/bytes.h"
+#include "engine/core/configs.h"
 #include "engine/runtime/shard_private.h"
 
 #include <stdarg.h>
@@ -91,6 +92,95 @@ transfer_look(struct shard *s, struct shard_group *g, struct admin_job *job)
 		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node took over");
 }
 
+/* ---- members ---- */
+
+static struct eng_member_change
+change_of(const struct admin_job *job)
+{
+	const uint8_t *at = job->arguments;
+
+	return (struct eng_member_change){
+		.op = job->op == DECREE_ADMIN_MEMBER_ADD      ? ENG_MEMBER_ADD
+		      : job->op == DECREE_ADMIN_MEMBER_REMOVE ? ENG_MEMBER_REMOVE
+							      : ENG_MEMBER_REPLACE,
+		.member = { .node_id = load_u16(at), .disk = load_u64(at + 8) },
+		.old = load_u16(at + 2),
+		.q1 = at[4],
+		.q2 = at[5],
+	};
+}
+
+/* Asking again is how to learn how it stands: what is done is not done twice. */
+static void
+member_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	struct eng_member_change change = change_of(job);
+	enum eng_member_result result = ENG_MEMBER_BUSY;
+	struct eng_event event = { .type = ENG_EV_MEMBER,
+		.now_ns = s->now_ns,
+		.member = { .change = &change, .ret_result = &result } };
+	bool is_begun = job->status == CLIENT_ADMIN_PENDING;
+	enum client_admin_status status = CLIENT_ADMIN_REFUSED;
+
+	if (room_for(s, g, ROOM_STEP))
+		shard_step(s, g, &event);
+	if (result == ENG_MEMBER_DONE)
+		status = CLIENT_ADMIN_DONE;
+	else if (result == ENG_MEMBER_OK || result == ENG_MEMBER_PENDING)
+		status = CLIENT_ADMIN_PENDING;
+	else if (result == ENG_MEMBER_BUSY || result == ENG_MEMBER_NOT_LEADER)
+		status = is_begun ? CLIENT_ADMIN_PENDING : CLIENT_ADMIN_BUSY;
+	admin_answer(
+		job, status, "node %u: %s", change.member.node_id, eng_member_result_text(result));
+}
+
+static void
+member_look(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	if (eng_leader(g->replica) != s->node_id && eng_leader(g->replica) != 0)
+		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
+	else
+		member_ask(s, g, job);
+}
+
+static uint64_t
+commit_of(const struct shard_group *g, uint16_t node_id)
+{
+	struct eng_peer_status peers[ENG_PEER_COUNT_MAX];
+	uint32_t count = eng_peer_status(g->replica, peers);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (peers[i].node_id == node_id)
+			return peers[i].commit.n;
+	return UINT64_MAX; /* this node itself */
+}
+
+static void
+member_list(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	const struct eng_configs *configs = eng_known_configs(g->replica);
+	bool is_changing = configs->next.m.epoch != 0;
+	const struct eng_membership *m = is_changing ? &configs->next.m : &configs->now.m;
+	char text[CLIENT_ADMIN_TEXT_BYTES + 1];
+	struct eng_status now;
+	int at = snprintf(text, sizeof(text), "epoch %u%s, q1 %u, q2 %u:", m->epoch,
+		is_changing ? " (begins to govern)" : "", m->q1, m->q2);
+
+	(void)s;
+	eng_status(g->replica, &now);
+	for (uint32_t i = 0; i < m->member_count && at < (int)sizeof(text); i++) {
+		const struct eng_member *member = &m->members[i];
+		uint64_t commit = commit_of(g, member->node_id);
+		at += snprintf(text + at, sizeof(text) - (size_t)at, " %u", member->node_id);
+		if (member->role == ENG_LEARNER && at < (int)sizeof(text))
+			at += snprintf(text + at, sizeof(text) - (size_t)at,
+				" (learner, %llu slots behind)",
+				(unsigned long long)(commit < now.chosen.n ? now.chosen.n - commit
+									   : 0));
+	}
+	admin_answer(job, CLIENT_ADMIN_DONE, "%s", text);
+}
+
 /* ---- the table ---- */
 
 static const struct admin_op {
@@ -103,6 +193,10 @@ static const struct admin_op {
 	void (*look)(struct shard *s, struct shard_group *g, struct admin_job *job);
 } ops[] = {
 	{ DECREE_ADMIN_TRANSFER, true, transfer_begin, transfer_look },
+	{ DECREE_ADMIN_MEMBER_ADD, true, member_ask, member_look },
+	{ DECREE_ADMIN_MEMBER_REMOVE, true, member_ask, member_look },
+	{ DECREE_ADMIN_MEMBER_REPLACE, true, member_ask, member_look },
+	{ DECREE_ADMIN_MEMBER_LIST, true, member_list, NULL },
 };
 
 static const struct admin_op *

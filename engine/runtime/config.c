@@ -368,14 +368,15 @@ compare_nodes(const void *a, const void *b)
 static void
 fill_derived(struct config *c)
 {
-	uint32_t majority = c->node_count / 2 + 1;
+	uint32_t founders = config_founder_count(c);
+	uint32_t majority = founders / 2 + 1;
 
 	if (c->group_count == 0)
 		c->group_count = c->shard_count;
 	if (c->q1 == 0)
-		c->q1 = c->q2 > 0 && c->q2 <= c->node_count ? c->node_count + 1 - c->q2 : majority;
+		c->q1 = c->q2 > 0 && c->q2 <= founders ? founders + 1 - c->q2 : majority;
 	if (c->q2 == 0)
-		c->q2 = c->q1 <= c->node_count ? c->node_count + 1 - c->q1 : majority;
+		c->q2 = c->q1 <= founders ? founders + 1 - c->q1 : majority;
 	qsort(c->nodes, c->node_count, sizeof(c->nodes[0]), compare_nodes);
 }
 

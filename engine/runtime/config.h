@@ -42,11 +42,17 @@ enum config_hugepages {
 	CONFIG_HUGEPAGES_NO = 1,
 };
 
+enum config_joins {
+	CONFIG_JOINS_NO = 0,  /* a founding member */
+	CONFIG_JOINS_YES = 1, /* known beforehand, takes no part before it is added */
+};
+
 struct config_node {
 	uint16_t node_id;
 	uint32_t ipv4; /* host order */
 	bool has_mac;  /* false: ARP asks */
 	uint8_t mac[6];
+	enum config_joins joins;
 };
 
 struct config_port {
@@ -131,6 +137,17 @@ int config_load(const char *path, const char *const *settings, uint32_t setting_
 int config_parse(const char *path, const char *text, size_t bytes, const char *const *settings,
 	uint32_t setting_count, enum config_purpose purpose, struct config *ret_config,
 	char *ret_error);
+
+/** Nodes with which the cluster is, or was, set up. */
+static inline uint32_t
+config_founder_count(const struct config *c)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < c->node_count; i++)
+		count += c->nodes[i].joins == CONFIG_JOINS_NO;
+	return count;
+}
 
 /** @return NULL: no such node */
 const struct config_node *config_find_node(const struct config *c, uint16_t node_id);

@@ -47,14 +47,20 @@ check_nodes(const struct config *c, char *error)
 static bool
 check_quorums(const struct config *c, char *error)
 {
-	if (c->q1 > c->node_count || c->q2 > c->node_count)
+	uint32_t founders = config_founder_count(c);
+
+	if (founders == 0)
+		return wrong(c, error,
+			"every [node N] has 'joins = yes': a cluster is set up by at least one "
+			"that has not");
+	if (c->q1 > founders || c->q2 > founders)
 		return wrong(c, error, "q1 = %u, q2 = %u, but there are only %u nodes", c->q1,
-			c->q2, c->node_count);
-	if (c->q1 + c->q2 <= c->node_count)
+			c->q2, founders);
+	if (c->q1 + c->q2 <= founders)
 		return wrong(c, error,
 			"q1 + q2 = %u must be more than the %u nodes: two quorums that do not "
 			"meet would decide differently",
-			c->q1 + c->q2, c->node_count);
+			c->q1 + c->q2, founders);
 	return true;
 }
 

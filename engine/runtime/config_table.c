@@ -64,6 +64,7 @@ const struct config_key config_keys[] = {
 
 	NODE("ip", CONFIG_IPV4, ipv4, 0, 0),
 	NODE("mac", CONFIG_MAC, mac, 0, 0),
+	NODE("joins", CONFIG_WORD, joins, 0, 0, no_yes_words),
 
 	LOCAL("node", CONFIG_NODE_ID, node_id, 1, 65535),
 	LOCAL("data_dir", CONFIG_PATH, data_dir, 0, 0),

@@ -5,6 +5,7 @@
  */
 #include "decree/setup.h"
 
+#include "engine/core/msg.h"
 #include "engine/runtime/config.h"
 #include "engine/runtime/identity.h"
 #include "wal/directory.h"
@@ -166,7 +167,7 @@ sync_folder(const char *path)
 }
 
 static int
-format_all(struct formatting *f, bool are_keys_new, char *ret_error)
+format_all(struct formatting *f, bool are_keys_new, uint64_t *ret_disk, char *ret_error)
 {
 	struct decree_uuid disk;
 	int rc = make_data_dir(f, ret_error);
@@ -179,12 +180,14 @@ format_all(struct formatting *f, bool are_keys_new, char *ret_error)
 		rc = format_shard(f, i, &disk, ret_error);
 	if (rc == 0)
 		rc = sync_folder(f->c->data_dir);
+	if (rc == 0 && ret_disk != NULL)
+		*ret_disk = eng_disk_short(&disk);
 	return rc;
 }
 
 int
 decree_format(const char *config_path, const char *const *settings, uint32_t setting_count,
-	bool are_keys_new, char ret_error[DECREE_ERROR_BYTES])
+	bool are_keys_new, uint64_t *ret_disk, char ret_error[DECREE_ERROR_BYTES])
 {
 	struct config c;
 	struct formatting f = { .c = &c };
@@ -193,7 +196,7 @@ decree_format(const char *config_path, const char *const *settings, uint32_t set
 	if (rc != 0)
 		return rc;
 	ret_error[0] = '\0';
-	rc = format_all(&f, are_keys_new, ret_error);
+	rc = format_all(&f, are_keys_new, ret_disk, ret_error);
 	if (rc != 0) {
 		take_back(&f);
 		if (ret_error[0] == '\0')

@@ -92,8 +92,21 @@ fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
 		.lease_ns = c->lease_ns,
 		.max_drift_ppm = c->max_drift_ppm,
 	};
-	for (uint32_t i = 0; i < c->node_count; i++)
-		e->members[i].node_id = c->nodes[i].node_id;
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		const struct config_node *n = &c->nodes[i];
+		bool joins = n->joins == CONFIG_JOINS_YES;
+
+		e->members[i] = (struct eng_member){
+			.node_id = n->node_id,
+			.role = joins ? ENG_LEARNER : ENG_VOTER,
+			.address = { .ipv4 = n->ipv4,
+				.port = (uint16_t)c->base_port,
+				.has_mac = n->has_mac },
+		};
+		memcpy(e->members[i].address.mac, n->mac, sizeof(n->mac));
+		if (n->node_id == c->node_id)
+			e->joins = joins;
+	}
 }
 
 static uint64_t

@@ -59,12 +59,13 @@ int decree_setup_read(const char *config_path, const char *const *settings, uint
  * nothing is left behind.
  *
  * @param are_keys_new  create the key files that the configuration names, too
+ * @param ret_disk      what names this disk when the node is added to a cluster that exists; or NULL
  * @retval -EEXIST   a data directory, or with @p are_keys_new a key, is there already: nothing was touched
  * Blocks: until everything is on the disk.
  */
 DECREE_API
 int decree_format(const char *config_path, const char *const *settings, uint32_t setting_count,
-	bool are_keys_new, char ret_error[DECREE_ERROR_BYTES]);
+	bool are_keys_new, uint64_t *ret_disk, char ret_error[DECREE_ERROR_BYTES]);
 
 /** The library's version, for example "0.1.0". */
 DECREE_API

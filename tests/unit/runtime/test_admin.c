@@ -137,6 +137,48 @@ test_an_unknown_operation_is_told_so(void **state)
 	world_free(w);
 }
 
+/* One of three is removed: pending until a quorum of the others knows on disk, then done as often as one asks. */
+static void
+test_a_member_is_removed_and_the_list_says_so(void **state)
+{
+	struct world *w = world_new(3);
+	struct world_node *leader = world_elect(w);
+	struct world_node *leaving = world_follower(w);
+	struct answer answer;
+
+	(void)state;
+	answer = ask(w, leader, 1, DECREE_ADMIN_MEMBER_LIST, 0);
+	assert_int_equal(answer.status, CLIENT_ADMIN_DONE);
+	assert_string_equal(answer.text, "epoch 1, q1 2, q2 2: 1 2 3");
+	assert_int_equal(
+		ask(w, leader, 2, DECREE_ADMIN_MEMBER_REMOVE, 9).status, CLIENT_ADMIN_REFUSED);
+	assert_int_equal(ask(w, leader, 3, DECREE_ADMIN_MEMBER_REMOVE, leaving->node_id).status,
+		CLIENT_ADMIN_PENDING);
+	world_run(w, 2000000000);
+	assert_int_equal(ask(w, leader, 3, DECREE_ADMIN_MEMBER_REMOVE, leaving->node_id).status,
+		CLIENT_ADMIN_DONE);
+	assert_int_equal(shard_stop_reason(leaving->shard, NULL), SHARD_STOPPED_HALT);
+	answer = ask(w, leader, 4, DECREE_ADMIN_MEMBER_LIST, 0);
+	assert_memory_equal(answer.text, "epoch 2, q1 2, q2 2:", 20);
+	world_free(w);
+}
+
+static void
+test_a_node_without_a_disk_is_not_added(void **state)
+{
+	struct world *w = world_new(1);
+	struct world_node *leader = world_elect(w);
+
+	(void)state;
+	assert_int_equal(
+		ask(w, leader, 1, DECREE_ADMIN_MEMBER_ADD, 4).status, CLIENT_ADMIN_REFUSED);
+	assert_int_equal(ask(w, leader, 2, DECREE_ADMIN_MEMBER_ADD, 1).status,
+		CLIENT_ADMIN_REFUSED); /* an id that is in use, with another disk */
+	assert_int_equal(ask(w, leader, 3, DECREE_ADMIN_MEMBER_REMOVE, 1).status,
+		CLIENT_ADMIN_REFUSED); /* the last one */
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -146,6 +188,8 @@ main(void)
 		cmocka_unit_test(test_a_transfer_that_cannot_be_is_refused_and_another_may_follow),
 		cmocka_unit_test(test_a_transfer_in_vain_fails),
 		cmocka_unit_test(test_an_unknown_operation_is_told_so),
+		cmocka_unit_test(test_a_member_is_removed_and_the_list_says_so),
+		cmocka_unit_test(test_a_node_without_a_disk_is_not_added),
 	};
 
 	return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
