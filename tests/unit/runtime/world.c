@@ -286,6 +286,7 @@ log_room(void *ctx)
 	return (struct log_room){
 		.buffer_record_count = log->room != 0 ? log->room : 4096,
 		.space_record_count = 1000000,
+		.space_record_count_max = log->is_crowded ? 4000000 : 1000000,
 	};
 }
 
@@ -505,6 +506,8 @@ on_now_ns(void *ctx)
 	return ((struct world_node *)ctx)->net.world->now_ns;
 }
 
+void (*world_tune)(struct world_node *n);
+
 static void
 configure(struct world *w, struct world_node *n)
 {
@@ -555,6 +558,8 @@ configure(struct world *w, struct world_node *n)
 		.on_log = on_log,
 		.now_ns = on_now_ns,
 	};
+	if (world_tune != NULL)
+		world_tune(n);
 }
 
 static void

@@ -52,6 +52,7 @@ struct world_log {
 	uint32_t meta_bytes;
 	bool hold_records; /* the disk is slow */
 	bool hold_meta;
+	bool is_crowded; /* more than half full */
 	bool is_failing;
 	bool has_failed;
 	uint32_t room;        /* 0 = plenty */
@@ -140,6 +141,9 @@ struct world {
 };
 
 extern const struct mailbox_ops world_mailbox_ops;
+
+/** Changes the configuration of a node before its first start; NULL: nothing. */
+extern void (*world_tune)(struct world_node *n);
 
 /** @return a fresh world; world_free() it */
 struct world *world_new(uint32_t node_count);
