@@ -210,6 +210,9 @@ struct eng_event {
 			uint32_t bytes;
 		} record;
 		struct {
+			uint64_t boot_count; /* of this life, durable: higher than any before */
+		} start;
+		struct {
 			struct decree_slot slot;
 			struct decree_ballot vballot;
 			struct decree_digest digest;
@@ -297,6 +300,8 @@ enum eng_halt {
 	ENG_HALT_NOT_MEMBER,    /* the cluster knows another disk under this node id */
 	ENG_HALT_BAD_RECORD,    /* the log holds a record that this version cannot read */
 	ENG_HALT_REMOVED,       /* no longer a member, and no longer needed: an orderly end */
+	ENG_HALT_ROLLED_BACK,   /* the peers remember more than this disk does */
+	ENG_HALT_TWIN,          /* another process runs with this identity */
 	ENG_HALT_CONSTANTS,     /* the decided configuration differs from this node's constants */
 	ENG_HALT_DIVERGED,      /* a majority had another state after the same slot */
 	ENG_HALT_NO_AGREEMENT,  /* no majority had the same state after the same slot */
@@ -311,6 +316,8 @@ struct eng_effects {
 	struct decree_slot apply_after;
 	uint64_t wake_at_ns;
 	enum eng_halt halt;
+	enum eng_failure_reason alarm; /* ROLLED_BACK or TWIN: alarm_node was found out; 0 = none */
+	uint16_t alarm_node;
 	bool role_changed;    /* see eng_status() */
 	uint32_t persist_max; /* of this step: the core's own limit on persist_count */
 	/* This peer's log does not go back to what is missing here, but it has a snapshot (9.3): fetch it,
@@ -335,6 +342,8 @@ struct eng_counters {
 	uint64_t dropped_full;     /* Accepts refused because the log is full */
 	uint64_t handovers;        /* leaderships given away because of a stalled disk */
 	uint64_t transfers_failed; /* the successor did not take over within T */
+	uint64_t dropped_unproved; /* from a life that has not answered our challenge */
+	uint64_t refused_lives;    /* rolled back, or running twice */
 	uint64_t round_jumps;      /* ballots refused by protocol 1.5 */
 	uint64_t read_rounds;      /* heartbeats sent for the sake of reads */
 };

@@ -173,9 +173,33 @@ mark_write(struct eng_replica *r, struct damage *d, struct eng_effects *fx)
 	d->is_written = true;
 }
 
+/*
+ * No leader proposes beyond ALPHA of what is decided, and what is decided was accepted by a quorum that meets every
+ * q1 quorum. So whatever we may have accepted and lost is at most ALPHA beyond the highest slot that a q1 quorum without
+ * doubts holds now; once all that is decided here, there is nothing left to doubt.
+ */
+static bool
+is_doubt_over(const struct eng_replica *r)
+{
+	return r->damage.doubt && r->epoch != 0 && has_q1_everywhere(r, r->damage.told) &&
+	       r->chosen.n >= r->damage.last.n + r->cfg.alpha;
+}
+
+void
+damage_note_peer(struct eng_replica *r, uint32_t member, const struct eng_msg *m)
+{
+	if (!r->damage.doubt || m->hello_reply.doubtful)
+		return;
+	r->damage.told |= set_of(member);
+	if (r->damage.last.n < m->hello_reply.last.n)
+		r->damage.last = m->hello_reply.last;
+}
+
 void
 damage_write(struct eng_replica *r, struct eng_effects *fx)
 {
+	if (is_doubt_over(r))
+		r->damage.doubt = false;
 	for (uint32_t i = 0; i < r->damage.count && fx_has_room(fx, 0, 1); i++)
 		if (!r->damage.marks[i].is_written)
 			mark_write(r, &r->damage.marks[i], fx);
@@ -198,7 +222,7 @@ void
 damage_start(struct eng_replica *r, struct eng_effects *fx)
 {
 	damage_write(r, fx);
-	if (r->damage.count > 0)
+	if (r->damage.count > 0 || r->damage.doubt)
 		r->damage.repair_ns = r->now_ns;
 	if (r->chosen.n < r->damage.hint.n)
 		learner_want(r, r->damage.hint, r->now_ns);
@@ -222,6 +246,10 @@ damage_tick(struct eng_replica *r, struct eng_effects *fx)
 		return;
 	r->damage.repair_ns = NEVER;
 	damage_forget_decided(r);
+	if (r->damage.doubt && !has_q1_everywhere(r, r->damage.told)) {
+		guard_ask(r, r->targets & (uint16_t)~r->damage.told, fx);
+		r->damage.repair_ns = r->now_ns + REPAIR_RETRY_NS;
+	}
 	if (r->damage.count == 0 || is_alone(r))
 		return;
 	/* One after the other: a few KiB each, from whoever holds it. */

@@ -364,6 +364,7 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	if (m->promise.after.n > m->promise.last.n + 1 && m->promise.after.n != m->promise.first.n)
 		return; /* lists slots that it says it does not have */
 	promise_begin(p, m);
+	guard_note(r, member, m->ballot, (struct decree_slot){ 0 });
 	for (uint64_t slot = m->promise.first.n; slot < m->promise.after.n; slot++) {
 		struct decree_slot s = { slot };
 		struct eng_promise_entry e = eng_promise_entry_at(m, s);
@@ -471,6 +472,11 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	}
 	if (m->failure.reason == ENG_FAIL_NOT_MEMBER) {
 		membership_on_refusal(r, m, fx);
+		return;
+	}
+	if (m->failure.reason == ENG_FAIL_ROLLED_BACK || m->failure.reason == ENG_FAIL_TWIN) {
+		halt(r, m->failure.reason == ENG_FAIL_TWIN ? ENG_HALT_TWIN : ENG_HALT_ROLLED_BACK,
+			fx);
 		return;
 	}
 	if (m->failure.reason == ENG_FAIL_BUSY)

@@ -108,6 +108,7 @@ on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 		return;
 	}
 	follow(r, m->src, m->ballot, fx);
+	guard_on_heartbeat(r, m, fx);
 	lease_grant(r, m->src);
 	struct eng_msg *echo = message_add(r, ENG_MSG_HEARTBEAT_ECHO, m->src, fx);
 	echo->ballot = m->ballot;

@@ -53,9 +53,13 @@ peer_forget(struct eng_replica *r, uint32_t index)
 	for (uint32_t i = 0; i < r->cfg.ring_slots; i++) {
 		r->entries[i].acks &= others;
 		r->choices[i].holders &= others;
+		r->choices[i].unknown &= others;
 	}
 	for (uint32_t i = 0; i < AUDIT_ROUND_COUNT; i++)
 		r->audit.rounds[i].reported &= others;
+	for (uint32_t i = 0; i < r->report_count; i++)
+		r->reports[i].is_resolved |= r->reports[i].member == index;
+	r->damage.told &= others;
 	r->grants &= others;
 	r->turned_away &= others;
 	r->lingering &= others;
@@ -346,7 +350,8 @@ is_settled(const struct eng_replica *r)
 static void
 turn_away(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	if (m->type != ENG_MSG_FAILURE && is_settled(r))
+	if (m->type != ENG_MSG_FAILURE && m->type != ENG_MSG_HELLO &&
+		m->type != ENG_MSG_HELLO_REPLY && is_settled(r))
 		failure_send(r, m, ENG_FAIL_NOT_MEMBER, fx);
 }
 

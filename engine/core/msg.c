@@ -98,6 +98,7 @@ flags_of(const struct eng_msg *m)
 	case ENG_MSG_HEARTBEAT_ECHO: return m->heartbeat_echo.cut_asked;
 	case ENG_MSG_STATE_DIGEST: return m->state_digest.is_question;
 	case ENG_MSG_PROMISE: return m->promise.doubtful;
+	case ENG_MSG_HELLO_REPLY: return m->hello_reply.doubtful;
 	default: return 0;
 	}
 }
@@ -152,6 +153,10 @@ put_body(struct cursor *c, const struct eng_replica *r, const struct eng_msg *m)
 		put_u64(c, m->heartbeat.seq);
 		put_u64(c, m->heartbeat.start.n);
 		put_u64(c, m->heartbeat.commit.n);
+		if (m->heartbeat.mark_count > 0)
+			memcpy(c->at, m->heartbeat.marks,
+				m->heartbeat.mark_count * ENG_HIGHEST_BYTES);
+		c->at += m->heartbeat.mark_count * ENG_HIGHEST_BYTES;
 		break;
 	case ENG_MSG_HEARTBEAT_ECHO:
 		put_u64(c, m->heartbeat_echo.seq);
@@ -170,6 +175,18 @@ put_body(struct cursor *c, const struct eng_replica *r, const struct eng_msg *m)
 		put_u64(c, m->query_reply.state);
 		put_digest(c, m->query_reply.digest);
 		put_value(c, m->query_reply.value, m->query_reply.bytes);
+		break;
+	case ENG_MSG_HELLO:
+		put_u64(c, m->hello.challenge);
+		put_u64(c, m->hello.commit.n);
+		break;
+	case ENG_MSG_HELLO_REPLY:
+		put_u64(c, m->hello_reply.challenge);
+		put_u64(c, m->hello_reply.dst_nonce);
+		put_u64(c, m->hello_reply.boot_count);
+		put_u64(c, m->hello_reply.promised.n);
+		put_u64(c, m->hello_reply.last.n);
+		put_u64(c, m->hello_reply.commit.n);
 		break;
 	case ENG_MSG_READ_INDEX: put_u64(c, m->read_index.token); break;
 	case ENG_MSG_READ_INDEX_REPLY:
@@ -376,8 +393,10 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->leader_change.start.n = load_u64(at);
 		return true;
 	case ENG_MSG_HEARTBEAT:
-		if (bytes != 24)
+		if (bytes < 24 || (bytes - 24) % ENG_HIGHEST_BYTES != 0)
 			return false;
+		m->heartbeat.marks = at + 24;
+		m->heartbeat.mark_count = (bytes - 24) / ENG_HIGHEST_BYTES;
 		m->heartbeat.seq = load_u64(at);
 		m->heartbeat.start.n = load_u64(at + 8);
 		m->heartbeat.commit.n = load_u64(at + 16);
@@ -397,6 +416,23 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->query.accepted_too = flags;
 		m->query.first.n = load_u64(at);
 		m->query.after.n = load_u64(at + 8);
+		return true;
+	case ENG_MSG_HELLO:
+		if (bytes != 16)
+			return false;
+		m->hello.challenge = load_u64(at);
+		m->hello.commit.n = load_u64(at + 8);
+		return true;
+	case ENG_MSG_HELLO_REPLY:
+		if (bytes != 48)
+			return false;
+		m->hello_reply.doubtful = flags;
+		m->hello_reply.challenge = load_u64(at);
+		m->hello_reply.dst_nonce = load_u64(at + 8);
+		m->hello_reply.boot_count = load_u64(at + 16);
+		m->hello_reply.promised.n = load_u64(at + 24);
+		m->hello_reply.last.n = load_u64(at + 32);
+		m->hello_reply.commit.n = load_u64(at + 40);
 		return true;
 	case ENG_MSG_READ_INDEX:
 		if (bytes != 8)
@@ -479,6 +515,9 @@ has_sound_slots(const struct eng_msg *m)
 	case ENG_MSG_QUERY: return is_range(m->query.first, m->query.after);
 	case ENG_MSG_QUERY_REPLY:
 		return is_slot(m->query_reply.slot) && is_slot(m->query_reply.commit);
+	case ENG_MSG_HELLO: return is_slot(m->hello.commit);
+	case ENG_MSG_HELLO_REPLY:
+		return is_slot(m->hello_reply.last) && is_slot(m->hello_reply.commit);
 	case ENG_MSG_READ_INDEX_REPLY: return is_slot(m->read_index_reply.slot);
 	case ENG_MSG_STATE_DIGEST: return is_slot(m->state_digest.slot);
 	default: return true;
@@ -533,6 +572,8 @@ static const char *const names[ENG_MSG_TYPE_COUNT] = {
 	[ENG_MSG_QUERY] = "query",
 	[ENG_MSG_QUERY_REPLY] = "query-reply",
 	[ENG_MSG_READ_INDEX] = "read-index",
+	[ENG_MSG_HELLO] = "hello",
+	[ENG_MSG_HELLO_REPLY] = "hello-reply",
 	[ENG_MSG_READ_INDEX_REPLY] = "read-index-reply",
 	[ENG_MSG_SNAPSHOT_OFFER] = "snapshot-offer",
 	[ENG_MSG_SNAPSHOT_FETCH] = "snapshot-fetch",
@@ -562,6 +603,8 @@ eng_failure_reason_name(enum eng_failure_reason reason)
 	case ENG_FAIL_BUSY: return "busy";
 	case ENG_FAIL_COMPACTED: return "compacted";
 	case ENG_FAIL_LEASE: return "lease";
+	case ENG_FAIL_ROLLED_BACK: return "rolled-back";
+	case ENG_FAIL_TWIN: return "twin";
 	}
 	return "?";
 }

@@ -37,7 +37,9 @@ enum eng_msg_type {
 	ENG_MSG_SNAPSHOT_FETCH = 17,   /* some bytes of it, please; or: what have you got? */
 	ENG_MSG_SNAPSHOT_CHUNK = 18,   /* bytes of it */
 	ENG_MSG_STATE_DIGEST = 19,     /* what a state was right after a MARK */
-	ENG_MSG_TYPE_COUNT = 32,       /* room for more; see eng_msg_is_known() */
+	ENG_MSG_HELLO = 20,            /* a challenge: prove that you live, and what you know */
+	ENG_MSG_HELLO_REPLY = 21,
+	ENG_MSG_TYPE_COUNT = 32, /* room for more; see eng_msg_is_known() */
 };
 
 enum eng_failure_reason {
@@ -48,6 +50,8 @@ enum eng_failure_reason {
 	ENG_FAIL_COMPACTED = 5,    /* your first undecided slot is below what I still hold */
 	ENG_FAIL_LEASE =
 		6, /* another holds a lease of mine, or an earlier life of mine may have given one */
+	ENG_FAIL_ROLLED_BACK = 7, /* your disk knows less than you have said */
+	ENG_FAIL_TWIN = 8,        /* somebody else runs with your identity */
 };
 
 enum eng_entry_state {
@@ -134,6 +138,8 @@ struct eng_msg {
 			uint64_t seq;
 			struct decree_slot start;
 			struct decree_slot commit;
+			const uint8_t *marks; /* [mark_count] of ENG_HIGHEST_BYTES */
+			uint32_t mark_count;
 		} heartbeat;
 		struct {
 			uint64_t seq;
@@ -156,6 +162,19 @@ struct eng_msg {
 			const uint8_t *value;
 			uint32_t bytes;
 		} query_reply;
+		struct {
+			uint64_t challenge; /* fresh random bits, > 0 */
+			struct decree_slot commit;
+		} hello;                    /* ballot 0 */
+		struct {
+			uint64_t challenge; /* of the HELLO that this answers ... */
+			uint64_t dst_nonce; /* ... of this life */
+			uint64_t boot_count;
+			struct decree_ballot promised;
+			struct decree_slot last;
+			struct decree_slot commit;
+			bool doubtful;
+		} hello_reply; /* ballot 0 */
 		struct {
 			uint64_t token; /* of the sender's life, > 0 */
 		} read_index; /* ballot: at which the receiver leads, as far as the sender knows */
@@ -194,6 +213,7 @@ struct eng_msg {
 #define ENG_SLOT_MAX             ((1ull << 48) - 1) /* a session's number has 48 bits for its slot */
 #define ENG_MSG_HEADER_BYTES     40
 #define ENG_PROMISE_ENTRY_BYTES  32
+#define ENG_HIGHEST_BYTES        10 /* one of a heartbeat: node_id (2), highest slot accepted (8) */
 #define ENG_VALUE_OVERHEAD_BYTES 96 /* bytes of an Accept or QueryReply beside the value, at most */
 
 /** First 8 bytes of a disk uuid, as messages carry it. */

@@ -115,6 +115,7 @@ fx_reset(struct eng_effects *fx, uint32_t record_room)
 	fx->apply_after.n = 0;
 	fx->wake_at_ns = NEVER;
 	fx->halt = ENG_HALT_NONE;
+	fx->alarm = 0;
 	fx->role_changed = false;
 	fx->fetch_from = 0;
 	fx->members_changed = false;
@@ -421,6 +422,8 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		r->counters.round_jumps++;
 		return false;
 	}
+	if (!guard_admits(r, (uint32_t)index, m, fx))
+		return false;
 	r->peers[index].disk = m->src_disk;
 	if (r->round_seen < ballot_round(m->ballot))
 		r->round_seen = ballot_round(m->ballot);
@@ -452,6 +455,8 @@ on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	case ENG_MSG_SNAPSHOT_FETCH:
 	case ENG_MSG_SNAPSHOT_CHUNK: break; /* the runtime moves the bytes */
 	case ENG_MSG_STATE_DIGEST: on_state_digest(r, m, fx); break;
+	case ENG_MSG_HELLO: on_hello(r, m, fx); break;
+	case ENG_MSG_HELLO_REPLY: on_hello_reply(r, m, fx); break;
 	case ENG_MSG_TYPE_COUNT: break;
 	}
 }
@@ -550,6 +555,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 		r->started = true;
 		election_start(r);
 		damage_start(r, ret_fx);
+		guard_start(r, ev, ret_fx);
 		break;
 	case ENG_EV_TICK: on_tick(r, ret_fx); break;
 	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ret_fx); break;
@@ -645,6 +651,15 @@ eng_halt_text(enum eng_halt why)
 	case ENG_HALT_REMOVED:
 		return "this node was removed from the cluster, and a quorum of the others has "
 		       "all that it had: nothing is lost, its data directory may go";
+	case ENG_HALT_ROLLED_BACK:
+		return "the other nodes remember more of this node than its disk does: an old "
+		       "image or backup "
+		       "was restored. It must not take part again: replace it by a node with a new "
+		       "id";
+	case ENG_HALT_TWIN:
+		return "two processes run with this node's identity (was a disk or virtual machine "
+		       "copied?): "
+		       "both are refused. Stop both, and replace the node by one with a new id";
 	case ENG_HALT_BAD_RECORD:
 		return "the log holds a record that this version cannot read: it was written by "
 		       "another "

@@ -13,6 +13,7 @@
  *   transfer.c  leadership given away on request
  *   readindex.c reads without a slot, and leases
  *   audit.c     MARKs, and whether the replicas still have the same state
+ *   guard.c     disks that were rolled back, nodes that run twice
  *   choice.c    what phase 1 must propose        damage.c   copies that the disk has lost
  *   membership.c who is known, who takes part, what is a quorum      change.c   changing that
  *   replica.c   the ring of slots, the step, recovery, and the small helpers below
@@ -108,10 +109,29 @@ struct damage {
 	bool is_written;              /* the mark is in the log, or on its way there */
 };
 
+/* What we remember of another node's disk (guard.c). */
+struct guard {
+	uint64_t nonce;                /* of the life that counts; 0 = none yet */
+	uint64_t nonce_before;         /* of the one before it */
+	uint64_t refused;              /* of a life whose disk was rolled back */
+	uint64_t boot_count;           /* highest that it proved; 0 = never asked */
+	struct decree_ballot promised; /* highest in its Promises and Accepteds */
+	struct decree_slot accepted;   /* the same; or as a leader's heartbeat said */
+	bool is_twin;                  /* two processes share its identity: neither counts */
+	/* the challenge under way, and what was remembered when it left */
+	uint64_t challenge; /* 0 = none */
+	uint64_t suspect;   /* the nonce that is to prove itself; 0 = any */
+	uint64_t boot_count_then;
+	struct decree_ballot promised_then;
+	struct decree_slot accepted_then;
+	uint64_t ask_ns; /* no other challenge before this */
+};
+
 struct peer {
 	uint16_t node_id;
 	uint64_t disk;        /* first 8 bytes of its disk uuid as heard, 0 = not yet */
 	uint64_t member_disk; /* as the configuration has it; 0 = no member, as far as we know */
+	struct guard guard;
 	/* leader */
 	struct decree_slot matched; /* durable at our ballot below this slot */
 	struct decree_slot commit;  /* its own, as it last said */
@@ -350,7 +370,13 @@ struct eng_replica { /* owner: the shard that runs it */
 		struct decree_slot hint; /* decided once, as an intact record says */
 		uint64_t repair_ns;      /* ask peers for a value then; NEVER */
 		uint32_t repair_next;
+		uint16_t told;           /* doubt: peers without any that told us their last slot */
+		struct decree_slot last; /* the highest that they told */
 	} damage;
+	uint64_t boot_count; /* of this life */
+	uint64_t guard_random;
+	uint8_t guard_marks[ENG_PEER_COUNT_MAX *
+			    ENG_HIGHEST_BYTES];  /* as the heartbeat carries them */
 	struct report reports[REPORT_COUNT_MAX]; /* [report_count] of the campaign */
 	uint32_t report_count;
 	bool has_unknown; /* some choice's `unknown` is not empty */
@@ -502,6 +528,24 @@ bool damage_is_written(const struct eng_replica *r);
 void damage_tick(struct eng_replica *r, struct eng_effects *fx);
 /** A peer shows an accepted value: it may be one that is lost here. */
 void damage_repair(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+
+/** Doubt ends when everything that may be lost is decided: peers tell how far that is (11.3). */
+void damage_note_peer(struct eng_replica *r, uint32_t member, const struct eng_msg *m);
+
+/* ---- guard.c ---- */
+void guard_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+/** Does a message of this node count? If its life is new to us, it is challenged first. */
+bool guard_admits(
+	struct eng_replica *r, uint32_t member, const struct eng_msg *m, struct eng_effects *fx);
+/** Challenge these nodes, as they are known. */
+void guard_ask(struct eng_replica *r, uint16_t members, struct eng_effects *fx);
+void on_hello(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+void on_hello_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+/** A node has said itself, durably, that it promised and accepted this. */
+void guard_note(struct eng_replica *r, uint32_t member, struct decree_ballot promised,
+	struct decree_slot accepted);
+void guard_heartbeat(struct eng_replica *r, struct eng_msg *m);
+void guard_on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 
 /* ---- choice.c ---- */
 void choices_forget(struct eng_replica *r);

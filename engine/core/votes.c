@@ -57,6 +57,8 @@ count_sack(struct eng_replica *r, struct peer *p, uint32_t member, const struct 
 				count_vote(r, slot, member);
 			if (p->acked_last.n < slot.n)
 				p->acked_last = slot;
+			if (p->guard.accepted.n < slot.n)
+				p->guard.accepted = slot;
 		}
 	}
 }
@@ -93,6 +95,10 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 		p->acked_last.n = m->accepted.after.n - 1;
 	if (p->commit.n < m->accepted.commit.n)
 		p->commit = m->accepted.commit;
+	/* An empty run is no vote: what lies before it is decided, and need not be durable there. */
+	guard_note(r, member, m->ballot,
+		(struct decree_slot){
+			m->accepted.start.n < m->accepted.after.n ? m->accepted.after.n - 1 : 0 });
 	count_sack(r, p, member, m);
 	leader_advance(r, fx);
 }

@@ -99,6 +99,19 @@ on_role_changed(struct shard *s, struct shard_group *g)
 			g->status.leader, g->status.ballot);
 }
 
+static void
+on_alarm(struct shard *s, const struct shard_group *g)
+{
+	shard_note(s, DECREE_LOG_ERROR,
+		s->fx.alarm == ENG_FAIL_TWIN ? "group %u: two processes run as node %u: both are "
+					       "refused. Stop them, and "
+					       "replace the node by one with a new id"
+					     : "group %u: the disk of node %u was rolled back to "
+					       "an older state: it is refused. "
+					       "Replace it by a node with a new id",
+		g->config.group, s->fx.alarm_node);
+}
+
 void
 effects_carry_out(struct shard *s, struct shard_group *g)
 {
@@ -110,6 +123,8 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 		return;
 	}
 	g->wake_at_ns = fx->wake_at_ns;
+	if (fx->alarm != 0)
+		on_alarm(s, g);
 	if (!persist_append(s, g, fx)) {
 		shard_stop(s, SHARD_STOPPED_NO_ROOM,
 			"the log took fewer records than it had room for: this is an error in "

@@ -54,6 +54,8 @@ room_message_needs(const struct eng_msg *m)
 	case ENG_MSG_PROMISE:
 	case ENG_MSG_HEARTBEAT:
 	case ENG_MSG_HEARTBEAT_ECHO:
+	case ENG_MSG_HELLO:
+	case ENG_MSG_HELLO_REPLY:
 	case ENG_MSG_FAILURE:
 	case ENG_MSG_LEADER_CHANGE: return 0; /* a hard state at most */
 	default: return RESERVE_MESSAGE;

@@ -282,7 +282,11 @@ start_groups(struct shard *s)
 	s->is_booting = false;
 	s->has_started = true;
 	for (uint32_t i = 0; i < s->config.group_count; i++) {
-		struct eng_event event = { .type = ENG_EV_START, .now_ns = s->now_ns };
+		struct eng_event event = {
+			.type = ENG_EV_START,
+			.now_ns = s->now_ns,
+			.start = { .boot_count = s->boot_count },
+		};
 		shard_step(s, &s->groups[i], &event);
 	}
 }

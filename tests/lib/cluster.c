@@ -19,7 +19,8 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.joins = node > c->founder_count,
 		.q1 = q1 != 0 ? q1 : c->founder_count / 2 + 1,
 		.q2 = q2 != 0 ? q2 : c->founder_count / 2 + 1,
-		.nonce = (uint64_t)node << 32 | c->nodes[node].boot_count,
+		.nonce = (uint64_t)node << 32 | c->nodes[node].nonce_salt << 16 |
+			 c->nodes[node].boot_count,
 		.seed = c->seed * 1000003 + node * 7919 + c->nodes[node].boot_count * 104729,
 		.slot_bytes = CLUSTER_SLOT_BYTES,
 		.alpha = c->alpha,
@@ -105,7 +106,10 @@ node_start(struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 	for (uint32_t i = 0; i < n->durable_count; i++) {
 		recover_write(c, node, &n->durable[i]);
 	}
-	cluster_step(c, node, &(struct eng_event){ .type = ENG_EV_START, .now_ns = c->now_ns });
+	cluster_step(c, node,
+		&(struct eng_event){ .type = ENG_EV_START,
+			.now_ns = c->now_ns,
+			.start.boot_count = n->boot_count });
 }
 
 static void
@@ -141,6 +145,9 @@ cluster_create_with(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t dige
 		disk_mint(c, node);
 		node_start(c, node, q1, q2);
 	}
+	/* They make themselves known to each other before the test begins. */
+	while (c->flight_count > 0)
+		cluster_deliver(c, 0, false);
 	return c;
 }
 
@@ -175,6 +182,7 @@ cluster_destroy(struct cluster *c)
 	for (uint16_t node = 1; node <= c->node_count; node++) {
 		node_free(&c->nodes[node]);
 		free(c->nodes[node].durable);
+		free(c->nodes[node].image.durable);
 		free(c->nodes[node].outstanding);
 		for (uint32_t i = 0; i < CLUSTER_SNAPSHOT_MAX; i++)
 			free(c->nodes[node].snapshots[i].pieces);
@@ -530,6 +538,47 @@ cluster_restart(struct cluster *c, uint16_t node)
 {
 	decree_assert(!c->nodes[node].up);
 	node_start(c, node, 0, 0);
+}
+
+static struct cluster_write *
+writes_copy(const struct cluster_write *from, uint32_t count)
+{
+	struct cluster_write *copy = calloc(count + 1, sizeof(*copy));
+
+	if (count > 0)
+		memcpy(copy, from, count * sizeof(*copy));
+	return copy;
+}
+
+void
+cluster_image(struct cluster *c, uint16_t node)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	free(n->image.durable);
+	n->image.durable = writes_copy(n->durable, n->durable_count);
+	n->image.durable_count = n->durable_count;
+	memcpy(n->image.hard, n->hard, sizeof(n->hard));
+	n->image.has_hard = n->has_hard;
+	n->image.boot_count = n->boot_count;
+}
+
+bool
+cluster_rollback(struct cluster *c, uint16_t node)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	decree_assert(!n->up);
+	if (n->image.durable == NULL)
+		return false;
+	free(n->durable);
+	n->durable = writes_copy(n->image.durable, n->image.durable_count);
+	n->durable_count = n->image.durable_count;
+	memcpy(n->hard, n->image.hard, sizeof(n->hard));
+	n->has_hard = n->image.has_hard;
+	n->boot_count = n->image.boot_count;
+	n->nonce_salt++;
+	return true;
 }
 
 bool

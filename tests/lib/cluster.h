@@ -53,6 +53,7 @@ struct cluster_node {
 	uint16_t node_id;
 	struct decree_uuid disk;
 	uint64_t boot_count;
+	uint64_t nonce_salt; /* nonces differ though a start count came back */
 	struct eng_replica *replica;
 	struct eng_sessions *sessions;
 	void *memory;
@@ -72,6 +73,13 @@ struct cluster_node {
 	struct decree_digest applied_digest; /* of all values in order */
 	uint64_t executed;                   /* commands that reached the state machine */
 	bool log_is_full;
+	struct { /* of the disk, taken at some time */
+		struct cluster_write *durable;
+		uint32_t durable_count;
+		uint8_t hard[ENG_HARD_BYTES];
+		bool has_hard;
+		uint64_t boot_count;
+	} image;
 };
 
 struct cluster_frame {
@@ -172,6 +180,9 @@ void cluster_restart(struct cluster *c, uint16_t node);
 /** Damage the newest record of a slot on the disk of a node that is down. @return false if there is none */
 bool
 cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
+/** Keep a copy of a node's disk as it is now; put it back while the node is down. @return false if there is none */
+void cluster_image(struct cluster *c, uint16_t node);
+bool cluster_rollback(struct cluster *c, uint16_t node);
 /** A fresh disk under the old id. */
 void cluster_wipe(struct cluster *c, uint16_t node);
 

@@ -484,6 +484,32 @@ do_crash(struct story *s, const struct words *w)
 	return true;
 }
 
+/* Challenges and their answers between a node that has come back and those whom it can reach, in silence. */
+static void
+introduce(struct story *s, uint16_t node)
+{
+	struct cluster *c = s->cluster;
+	bool quiet = s->quiet;
+
+	s->quiet = true;
+	drop_cut(s);
+	for (uint32_t i = 0; i < c->flight_count;) {
+		const struct cluster_frame *f = &c->flight[i];
+		bool is_hello = f->data[0] == ENG_MSG_HELLO || f->data[0] == ENG_MSG_HELLO_REPLY;
+
+		if (!is_hello || (f->src != node && f->dst != node)) {
+			i++;
+			continue;
+		}
+		if (s->cut[f->src][f->dst])
+			cluster_drop(c, i);
+		else
+			cluster_deliver(c, i, false);
+		i = 0;
+	}
+	s->quiet = quiet;
+}
+
 static bool
 do_restart(struct story *s, const struct words *w)
 {
@@ -496,7 +522,35 @@ do_restart(struct story *s, const struct words *w)
 	if (eng_hard_decode(s->cluster->nodes[node].hard, &hard) == 0 && hard.snapshot.n != 0)
 		story_line(s, "%u stands on its snapshot of %lu", node, hard.snapshot.n);
 	cluster_restart(s->cluster, node);
+	if (!s->shows_hellos)
+		introduce(s, node);
 	return true;
+}
+
+static bool
+do_hellos(struct story *s, const struct words *w)
+{
+	(void)w;
+	s->shows_hellos = true;
+	return true;
+}
+
+static bool
+do_image(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	if (node != 0)
+		cluster_image(s->cluster, node);
+	return node != 0;
+}
+
+static bool
+do_rollback(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	return node != 0 && !s->cluster->nodes[node].up && cluster_rollback(s->cluster, node);
 }
 
 /* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery will see it. */
@@ -890,6 +944,9 @@ static const struct {
 	{ "restart", 2, 2, do_restart },
 	{ "wipe", 2, 2, do_wipe },
 	{ "damage", 3, 4, do_damage },
+	{ "hellos", 1, 1, do_hellos },
+	{ "image", 2, 2, do_image },
+	{ "rollback", 2, 2, do_rollback },
 	{ "transfer", 3, 3, do_transfer },
 	{ "join", 1, 1, do_join },
 	{ "member", 4, 6, do_member },

@@ -37,6 +37,9 @@
  *   corrupt N                    the state of a node's machine is damaged
  *   cut-mark N                   node N is asked to propose where snapshots are cut
  *   transfer N TO                node N is asked to hand its leadership to node TO
+ *   hellos                       from here on, challenges and answers are part of the trace, and a node that
+ *                                restarts is challenged when frames are delivered (else at once, in silence)
+ *   image N   rollback N         keep an image of a node's disk; put it back (N is down)
  *   damage N SLOT [HOW]          the newest record of a slot at a node that is down: HOW = id (its ballot is
  *                                known), unknown, lost (not even its slot is known)
  *   logfull N   logroom N        the log of a node has no room, has room
@@ -69,6 +72,7 @@ struct story {
 	struct cluster *cluster;
 	FILE *trace; /* open_memstream, ours */
 	bool quiet;
+	bool shows_hellos;
 	bool cut[CLUSTER_NODE_MAX + 1][CLUSTER_NODE_MAX + 1];
 	bool stalled[CLUSTER_NODE_MAX + 1];
 	struct {

@@ -329,6 +329,17 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 			m->query_reply.state == ENG_ENTRY_DECIDED ? "decided" : "accepted",
 			m->query_reply.commit.n);
 		break;
+	case ENG_MSG_HELLO:
+		if (s->shows_hellos)
+			story_line(s, "%s", head);
+		break;
+	case ENG_MSG_HELLO_REPLY:
+		if (!s->shows_hellos)
+			break;
+		story_line(s, "%s boot=%lu promised=%s last=%lu%s", head, m->hello_reply.boot_count,
+			ballot_text(m->hello_reply.promised), m->hello_reply.last.n,
+			m->hello_reply.doubtful ? " in doubt" : "");
+		break;
 	case ENG_MSG_READ_INDEX: story_line(s, "%s token=%lu", head, m->read_index.token); break;
 	case ENG_MSG_READ_INDEX_REPLY:
 		story_line(s, "%s token=%lu slot=%lu", head, m->read_index_reply.token,
@@ -448,6 +459,8 @@ halt_text(enum eng_halt why)
 	case ENG_HALT_NOT_MEMBER: return "another disk is the member";
 	case ENG_HALT_REMOVED: return "removed, and no longer needed";
 	case ENG_HALT_BAD_RECORD: return "bad record";
+	case ENG_HALT_ROLLED_BACK: return "this disk was rolled back";
+	case ENG_HALT_TWIN: return "another process runs as this node";
 	case ENG_HALT_CONSTANTS: return "other constants";
 	case ENG_HALT_DIVERGED: return "another state than a majority";
 	case ENG_HALT_NO_AGREEMENT: return "no majority has the same state";

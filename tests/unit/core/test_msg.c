@@ -110,6 +110,19 @@ example(enum eng_msg_type type)
 		m.query_reply.value = value;
 		m.query_reply.bytes = sizeof(value);
 		break;
+	case ENG_MSG_HELLO:
+		m.hello.challenge = 20;
+		m.hello.commit.n = 21;
+		break;
+	case ENG_MSG_HELLO_REPLY:
+		m.hello_reply.challenge = 20;
+		m.hello_reply.dst_nonce = 21;
+		m.hello_reply.boot_count = 22;
+		m.hello_reply.promised.n = 23;
+		m.hello_reply.last.n = 24;
+		m.hello_reply.commit.n = 25;
+		m.hello_reply.doubtful = true;
+		break;
 	case ENG_MSG_READ_INDEX: m.read_index.token = 20; break;
 	case ENG_MSG_READ_INDEX_REPLY:
 		m.read_index_reply.token = 20;

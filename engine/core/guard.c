@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disks that were rolled back, and nodes that run twice (protocol 11.9).
+ *
+ * A disk restored from an old image has forgotten promises and votes, and does not know it. Its peers do: each
+ * remembers, for every other node, the highest start count, the highest ballot promised and the highest slot
+ * accepted, as that node itself said them in answers to challenges, in Promises and in Accepteds. Memory ends with
+ * the process, so a leader's heartbeats spread what it knows of everybody.
+ *
+ * Every life of a node has a nonce. A message under a nonce that is not the known one counts for nothing until its
+ * sender has answered a fresh challenge of ours (HELLO):
+ *
+ *   it claims at least what we remembered when we asked     it has restarted: this is its nonce from now on
+ *   it claims less                                          its disk was rolled back: refused, and told so; it halts
+ *   it is the life before the present one, and answers      two processes share one identity: both are refused
+ *   the start count is the present one's, the nonce is not  the same
+ *
+ * A recorded frame of an earlier life cannot answer a challenge, so it disturbs nobody. A node of which nothing is
+ * remembered is believed.
+ */
+#include "engine/core/replica.h"
+
+#include "base/bytes.h"
+
+/* A challenge is lost, or its answer: ask again. */
+#define CHALLENGE_RETRY_NS 5000000ull
+
+static bool
+is_remembered(const struct guard *g)
+{
+	return g->nonce != 0 || g->promised.n != 0 || g->accepted.n != 0 || g->boot_count != 0;
+}
+
+/* Apart from the replica's other numbers. It must not repeat; nobody is kept from guessing it. */
+static uint64_t
+challenge_draw(struct eng_replica *r)
+{
+	uint64_t z = r->guard_random += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	return (z ^ z >> 27) | 1;
+}
+
+/* What is remembered now: an answer is a later state than the question, so it must not be less than this, though it
+ * may be less than what we hear meanwhile. */
+static void
+challenge(struct eng_replica *r, uint32_t member, uint64_t suspect, struct eng_effects *fx)
+{
+	struct guard *g = &r->peers[member].guard;
+
+	if (r->now_ns < g->ask_ns || !fx_has_room(fx, 1, 0))
+		return;
+	g->ask_ns = r->now_ns + CHALLENGE_RETRY_NS;
+	g->challenge = challenge_draw(r);
+	g->suspect = suspect;
+	g->boot_count_then = g->boot_count;
+	g->promised_then = g->promised;
+	g->accepted_then = g->accepted;
+	struct eng_msg *m = message_add(r, ENG_MSG_HELLO, r->peers[member].node_id, fx);
+	m->hello.challenge = g->challenge;
+	m->hello.commit = r->chosen;
+}
+
+void
+guard_ask(struct eng_replica *r, uint16_t members, struct eng_effects *fx)
+{
+	for (uint16_t set = members; set != 0; set = set_rest(set))
+		challenge(r, set_first(set), r->peers[set_first(set)].guard.nonce, fx);
+}
+
+/* Whoever starts makes itself known, so that the challenges are over before it is needed. */
+void
+guard_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	r->boot_count = ev->start.boot_count;
+	r->guard_random = r->cfg.nonce;
+	if (!r->cfg.joins || r->epoch != 0) /* nobody knows a newcomer yet */
+		guard_ask(r, r->targets, fx);
+}
+
+bool
+guard_admits(
+	struct eng_replica *r, uint32_t member, const struct eng_msg *m, struct eng_effects *fx)
+{
+	struct guard *g = &r->peers[member].guard;
+
+	if (m->type == ENG_MSG_HELLO_REPLY || m->type == ENG_MSG_FAILURE)
+		return true;
+	if (g->is_twin || (g->refused != 0 && g->refused == m->src_nonce)) {
+		failure_send(r, m, g->is_twin ? ENG_FAIL_TWIN : ENG_FAIL_ROLLED_BACK, fx);
+		r->counters.dropped_unproved++;
+		return false;
+	}
+	if (!is_remembered(g))
+		g->nonce = m->src_nonce;
+	if (g->nonce == m->src_nonce)
+		return true;
+	challenge(r, member, m->src_nonce, fx);
+	r->counters.dropped_unproved += m->type != ENG_MSG_HELLO;
+	return m->type == ENG_MSG_HELLO;
+}
+
+/* A node that has come back hears what was decided meanwhile, or tells it, though nobody leads: it may be the very
+ * configuration that makes one of the two a voter. A leader would say it within T, and better. */
+static void
+guard_learn(struct eng_replica *r, struct decree_slot commit)
+{
+	if (r->chosen.n < commit.n)
+		learner_want(r, commit, r->now_ns + r->cfg.election_ns);
+}
+
+void
+on_hello(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	struct eng_msg *reply = message_add(r, ENG_MSG_HELLO_REPLY, m->src, fx);
+
+	reply->hello_reply.challenge = m->hello.challenge;
+	reply->hello_reply.dst_nonce = m->src_nonce;
+	reply->hello_reply.boot_count = r->boot_count;
+	reply->hello_reply.promised = r->promised;
+	reply->hello_reply.last = r->last;
+	reply->hello_reply.commit = r->chosen;
+	reply->hello_reply.doubtful = r->damage.doubt;
+	guard_learn(r, m->hello.commit);
+}
+
+/* ---- the answer ---- */
+
+static bool
+claims_less(const struct guard *g, const struct eng_msg *m)
+{
+	if (m->hello_reply.boot_count < g->boot_count_then ||
+		m->hello_reply.promised.n < g->promised_then.n)
+		return true;
+	/* Who is in doubt knows that records are gone: that is damage, not an old image. */
+	return !m->hello_reply.doubtful && m->hello_reply.last.n < g->accepted_then.n;
+}
+
+static bool
+is_twin(const struct guard *g, const struct eng_msg *m)
+{
+	if (g->nonce == m->src_nonce)
+		return false;
+	return (g->nonce_before != 0 && g->nonce_before == m->src_nonce) ||
+	       (g->boot_count != 0 && g->boot_count == m->hello_reply.boot_count);
+}
+
+static void
+refuse(struct eng_replica *r, uint32_t member, const struct eng_msg *m,
+	enum eng_failure_reason reason, struct eng_effects *fx)
+{
+	r->counters.refused_lives++;
+	r->peers[member].promised = false;
+	fx->alarm = reason;
+	fx->alarm_node = m->src;
+	failure_send(r, m, reason, fx);
+}
+
+void
+on_hello_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	uint32_t member = (uint32_t)peer_index(r, m->src);
+	struct guard *g = &r->peers[member].guard;
+
+	if (g->challenge == 0 || m->hello_reply.challenge != g->challenge ||
+		m->hello_reply.dst_nonce != r->cfg.nonce || g->is_twin ||
+		(g->suspect != 0 && g->suspect != m->src_nonce)) {
+		r->counters.dropped_stale++;
+		return;
+	}
+
+	/* From here on: that life was alive after we asked. */
+
+	g->challenge = 0;
+	if (is_twin(g, m)) {
+		g->is_twin = true;
+		refuse(r, member, m, ENG_FAIL_TWIN, fx);
+		return;
+	}
+	if (claims_less(g, m)) {
+		g->refused = m->src_nonce;
+		refuse(r, member, m, ENG_FAIL_ROLLED_BACK, fx);
+		return;
+	}
+	if (g->nonce != m->src_nonce) {
+		g->nonce_before = g->nonce;
+		g->nonce = m->src_nonce;
+		r->peers[member].commit.n = 0; /* what it knew decided it may have forgotten */
+	}
+	g->boot_count = m->hello_reply.boot_count;
+	damage_note_peer(r, member, m);
+	guard_learn(r, m->hello_reply.commit);
+}
+
+/* ---- what is remembered ---- */
+
+void
+guard_note(struct eng_replica *r, uint32_t member, struct decree_ballot promised,
+	struct decree_slot accepted)
+{
+	struct guard *g = &r->peers[member].guard;
+
+	if (g->promised.n < promised.n)
+		g->promised = promised;
+	if (g->accepted.n < accepted.n)
+		g->accepted = accepted;
+}
+
+/* Our own highest vote, by the same measure: durable. */
+static struct decree_slot
+own_accepted(const struct eng_replica *r)
+{
+	for (uint64_t slot = r->next.n - 1; slot >= r->start.n && slot > 0; slot--) {
+		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
+		if (e == NULL)
+			break;
+		if (e->persist_seq <= r->persisted && ballot_eq(e->vballot, r->ballot))
+			return e->slot;
+	}
+	return (struct decree_slot){ 0 };
+}
+
+void
+guard_heartbeat(struct eng_replica *r, struct eng_msg *m)
+{
+	guard_note(r, r->self, r->ballot, own_accepted(r));
+	m->heartbeat.marks = r->guard_marks;
+	m->heartbeat.mark_count = 0;
+	for (uint32_t i = 0; i < r->peer_count; i++) {
+		const struct guard *g = &r->peers[i].guard;
+		if (g->accepted.n == 0)
+			continue;
+		uint8_t *at = r->guard_marks + m->heartbeat.mark_count++ * ENG_HIGHEST_BYTES;
+		store_u16(at, r->peers[i].node_id);
+		store_u64(at + 2, g->accepted.n);
+	}
+}
+
+void
+guard_on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	for (uint32_t i = 0; i < m->heartbeat.mark_count; i++) {
+		const uint8_t *at = m->heartbeat.marks + i * ENG_HIGHEST_BYTES;
+		struct decree_slot accepted = { load_u64(at + 2) };
+		int32_t member = peer_index(r, load_u16(at));
+		if (member < 0)
+			continue;
+		if ((uint32_t)member != r->self)
+			guard_note(r, (uint32_t)member, (struct decree_ballot){ 0 }, accepted);
+		else if (accepted.n > r->last.n && !r->damage.doubt)
+			halt(r, ENG_HALT_ROLLED_BACK, fx); /* we said so, and know nothing of it */
+	}
+}
