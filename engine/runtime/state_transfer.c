@@ -514,8 +514,12 @@ on_silence(struct shard *s)
 	struct snapshot_fetch *f = &s->fetch;
 
 	if (++f->silences > SILENCES_MAX && !next_peer(s)) {
-		give_up(s);
-		return;
+		if (f->state != FETCH_BYTES) {
+			give_up(s);
+			return;
+		}
+		f->refusals = 0; /* nobody says no: what is here already is worth waiting */
+		f->silences = 0;
 	}
 	ask(s);
 }
