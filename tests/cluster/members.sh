@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Under load a fourth node is added, the leader is removed, and a node whose disk is gone is replaced by a
+# fifth. Nothing that was acknowledged is lost. The lost disk does not come back under its old id.
+. "$(dirname "$0")/lib.sh"
+
+member() {
+	decree member -c "$client_ini" "$@" || fail "decree member $*"
+}
+
+disk_of() {
+	cluster logs "$1" | sed -n 's/^disk //p' | tail -n 1
+}
+
+has_ended() {
+	cluster status 2>&1 | grep "^node $1: not running"
+}
+
+begin -n 5 --joiners 2
+load
+acks_grow 300
+
+note "node 4 is added"
+member add 4 "$(disk_of 4)"
+member list | grep -q '4$' || fail "node 4 does not vote"
+acks_grow 300
+
+removed=$(leader) || fail "there is no leader"
+note "node $removed, the leader, is removed"
+member remove "$removed"
+wait_until "node $removed ended" has_ended "$removed"
+cluster logs "$removed" | grep -q 'was removed from the cluster' || fail "node $removed does not say why"
+wait_until "another node led" leader
+acks_grow 300
+
+lead=$(leader) || fail "there is no leader"
+for lost in 1 2 3; do
+	[ "$lost" -eq "$removed" ] || [ "$lost" -eq "$lead" ] || break
+done
+note "node $lost loses its disk, and comes back with an empty one"
+cluster kill "$lost"
+rm -rf "$DECREE_CLUSTER_DIR/node$lost/data"
+"$DECREE_BIN/decree" format -c "$DECREE_CLUSTER_DIR/node$lost/decree.ini" >/dev/null || fail "format"
+cluster start "$lost" || fail "node $lost does not start"
+acks_grow 300
+[ "$(field "$lost" chosen)" -eq 0 ] || fail "an empty disk was believed"
+cluster kill "$lost" || true
+
+note "node 5 takes its place"
+member replace "$lost" 5 "$(disk_of 5)"
+acks_grow 300
+unload
+left=
+for n in 1 2 3 4 5; do
+	[ "$n" -eq "$removed" ] || [ "$n" -eq "$lost" ] || left="$left $n"
+done
+verify $left
