@@ -282,6 +282,23 @@ gateway_on_answer(
 	complete(gw, entry, DECREE_APPLIED, status, result);
 }
 
+/* Each frame of a burst is answered: one pause. Whoever is not the leader, although we think so, stays that until
+ * this node hears of another: then the pauses double, and that news ends them (follow_leader). */
+static void
+on_redirect(struct shard *s, struct gateway *gw, const struct client_msg *m)
+{
+	uint64_t pause_ns = m->redirect.retry_after_us * 1000ull;
+
+	rewind_to_executed(gw, s->now_ns);
+	if (s->now_ns < gw->not_before_ns)
+		return;
+	if (m->redirect.reason == CLIENT_REDIRECT_NOT_LEADER) {
+		pause_ns = gw->retry_ns;
+		gw->retry_ns = min_u64(gw->retry_ns * 2, RETRY_NS_MAX);
+	}
+	gw->not_before_ns = s->now_ns + min_u64(pause_ns, RETRY_NS_MAX);
+}
+
 /* The leader answers a node only when something is amiss. */
 void
 gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_msg *m)
@@ -298,10 +315,7 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 		if (gw->group != g || gw->retry_at_ns == UINT64_MAX)
 			continue;
 		if (m->type == CLIENT_MSG_REDIRECT) {
-			rewind_to_executed(gw, s->now_ns);
-			gw->not_before_ns =
-				s->now_ns +
-				min_u64(m->redirect.retry_after_us * 1000ull, RETRY_NS_MAX);
+			on_redirect(s, gw, m);
 		} else if (gw->session.n == reply.session.n) {
 			/* Frames behind the gap report it too: one pause, one repetition. */
 			gw->gap_at_ns = min_u64(gw->gap_at_ns, s->now_ns + REWIND_PAUSE_NS);

@@ -428,14 +428,14 @@ is_pinning(const struct shard *s, const struct shard_group *g)
 	       s->appended_lsn > g->snap.trimmed.lsn + PINNED_RECORDS_MIN;
 }
 
+/* Apart from the pause after one that failed. */
 static bool
-is_cut_wanted(const struct shard *s, const struct shard_group *g)
+is_cut_due(const struct shard *s, const struct shard_group *g)
 {
 	const struct snapshot_group *n = &g->snap;
 	uint64_t slots = g->applied.n - n->kept.slot.n;
 
-	if (n->cut.state != CUT_NONE || s->now_ns < n->cut.retry_ns || s->fetch.group == g ||
-		g->applied.n <= n->kept.slot.n)
+	if (n->cut.state != CUT_NONE || s->fetch.group == g || g->applied.n <= n->kept.slot.n)
 		return false;
 	return n->is_asked ||
 	       (s->config.snapshot_slots != 0 && slots >= s->config.snapshot_slots) ||
@@ -450,7 +450,7 @@ tick(struct shard *s)
 		struct shard_group *g = &s->groups[i];
 		struct eng_event event = { .type = ENG_EV_CUT, .now_ns = s->now_ns };
 
-		if (is_cut_wanted(s, g) && room_for_turn(s, g))
+		if (is_cut_due(s, g) && s->now_ns >= g->snap.cut.retry_ns && room_for_turn(s, g))
 			shard_step(s, g, &event);
 	}
 }
@@ -494,6 +494,13 @@ snapshot_wake_at(const struct shard *s)
 		is_busy |= s->serves[i].group != NULL;
 	if (is_busy)
 		return s->now_ns + BUSY_WAKE_NS;
-	return s->fetch.state == FETCH_NONE ? s->snap_tick_ns
-					    : min_u64(s->snap_tick_ns, s->fetch.retry_ns);
+	/* What makes a cut due happens in turns that something else has woken. */
+	uint64_t at = s->fetch.state == FETCH_NONE ? UINT64_MAX
+						   : min_u64(s->snap_tick_ns, s->fetch.retry_ns);
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		if (is_cut_due(s, &s->groups[i]))
+			at = min_u64(at, s->snap_tick_ns > s->groups[i].snap.cut.retry_ns
+						 ? s->snap_tick_ns
+						 : s->groups[i].snap.cut.retry_ns);
+	return at;
 }

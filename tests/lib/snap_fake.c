@@ -59,6 +59,7 @@ struct snap_fake {
 	bool is_space_low;
 	struct fake_file files[FILE_COUNT];
 	struct fake_writer writers[SNAP_WRITER_COUNT_MAX];
+	bool has_reads; /* some of the reads may be in use */
 	struct fake_read reads[REQUEST_COUNT];
 };
 
@@ -90,17 +91,25 @@ latency_ns(struct snap_fake *f)
 	return f->config.latency_ns_min + draw(f, span + 1);
 }
 
-struct snap_fake *
-snap_fake_create(const struct snap_fake_config *cfg)
+static void
+configure(struct snap_fake *f, const struct snap_fake_config *cfg)
 {
-	struct snap_fake *f = must(calloc(1, sizeof(*f)));
-
 	decree_assert(cfg->latency_ns_min <= cfg->latency_ns_max);
 	f->config = *cfg;
 	if (f->config.buffer_bytes == 0)
 		f->config.buffer_bytes = BUFFER_BYTES;
 	f->random = cfg->seed;
+	f->now_ns = 0;
 	f->fail_after = -1;
+	f->is_space_low = false;
+}
+
+struct snap_fake *
+snap_fake_create(const struct snap_fake_config *cfg)
+{
+	struct snap_fake *f = must(calloc(1, sizeof(*f)));
+
+	configure(f, cfg);
 	return f;
 }
 
@@ -389,6 +398,7 @@ fake_read_start(void *store, uint16_t group, struct decree_slot slot, uint64_t o
 			under_way++;
 	if (under_way >= SNAP_READ_COUNT_MAX || empty == NULL)
 		return -EAGAIN;
+	f->has_reads = true;
 	empty->is_used = true;
 	empty->is_lent = false;
 	empty->group = group;
@@ -473,17 +483,22 @@ fake_reap(void *store, uint64_t now_ns, struct snap_completion *ret, uint32_t co
 	struct snap_fake *f = store;
 	uint32_t count = 0;
 
+	bool had_reads = f->has_reads;
+
 	snap_fake_set_now(f, now_ns);
-	for (uint32_t i = 0; i < REQUEST_COUNT; i++)
+	f->has_reads = false;
+	for (uint32_t i = 0; i < REQUEST_COUNT && had_reads; i++) {
 		if (f->reads[i].is_used && f->reads[i].is_lent)
 			f->reads[i].is_used = f->reads[i].is_lent = false;
+		f->has_reads |= f->reads[i].is_used;
+	}
 	for (uint32_t i = 0; i < SNAP_WRITER_COUNT_MAX && count < count_max; i++) {
 		struct fake_writer *w = &f->writers[i];
 
 		if (w->is_used && w->is_committing && w->due_ns <= now_ns)
 			ret[count++] = finish_commit(f, w);
 	}
-	for (uint32_t i = 0; i < REQUEST_COUNT && count < count_max; i++)
+	for (uint32_t i = 0; i < REQUEST_COUNT && count < count_max && f->has_reads; i++)
 		if (f->reads[i].is_used && f->reads[i].due_ns <= now_ns)
 			ret[count++] = finish_read(f, &f->reads[i]);
 	return count;
@@ -498,7 +513,7 @@ snap_fake_next_ns(const struct snap_fake *f)
 		if (f->writers[i].is_used && f->writers[i].is_committing &&
 			f->writers[i].due_ns < next)
 			next = f->writers[i].due_ns;
-	for (uint32_t i = 0; i < REQUEST_COUNT; i++)
+	for (uint32_t i = 0; i < REQUEST_COUNT && f->has_reads; i++)
 		if (f->reads[i].is_used && !f->reads[i].is_lent && f->reads[i].due_ns < next)
 			next = f->reads[i].due_ns;
 	return next;
@@ -517,6 +532,13 @@ snap_fake_crash(struct snap_fake *f)
 	}
 	for (uint32_t i = 0; i < REQUEST_COUNT; i++)
 		f->reads[i].is_used = false;
+}
+
+void
+snap_fake_reset(struct snap_fake *f, const struct snap_fake_config *cfg)
+{
+	snap_fake_wipe(f);
+	configure(f, cfg);
 }
 
 static bool

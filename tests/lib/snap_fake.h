@@ -32,6 +32,9 @@ extern const struct snap_ops snap_fake_ops;
 struct snap_fake *snap_fake_create(const struct snap_fake_config *cfg);
 void snap_fake_destroy(struct snap_fake *f);
 
+/** Make it what a new one with this configuration would be; cheap. */
+void snap_fake_reset(struct snap_fake *f, const struct snap_fake_config *cfg);
+
 void snap_fake_set_now(struct snap_fake *f, uint64_t now_ns);
 
 /** @return when the next read or commit completes, UINT64_MAX if none is under way */

@@ -24,6 +24,8 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 		fault_partition_draw, fault_partition_strike, 5, 80 },
 	[FAULT_PICKY] = { "picky", "frames of some types are lost on some paths", 40, NULL,
 		fault_picky_strike, 5, 50 },
+	[FAULT_CHURN] = { "churn", "leaders fall one after another, their Accepts half delivered",
+		30, NULL, fault_churn_strike, 20, 80 },
 	[FAULT_CRASH] = { "crash", "a process dies between two turns", 75, NULL, fault_crash_strike,
 		10, 100 },
 	[FAULT_CRASH_INSIDE] = { "crash-inside", "a process dies in the middle of a turn", 40, NULL,

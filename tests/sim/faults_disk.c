@@ -47,9 +47,7 @@ fault_disk_error_strike(struct sim *sim)
 	uint64_t after = sim_draw(&sim->random_faults, 4);
 
 	if (!n->is_up || !shard_has_started(n->shard) || disk_fake_has_failed(n->disk))
-		return;
-	if (disk_fake_has_failed(n->disk))
-		return; /* the process is paused and does not know yet; it ends of that one */
+		return; /* a paused process does not know yet that its disk failed; it ends of that */
 	sim_trace(sim, "node %u: request %lu from now to its disk will fail", n->id, after);
 	disk_fake_fail_after(n->disk, (int64_t)after, -EIO);
 }

@@ -328,6 +328,56 @@ fault_picky_strike(struct sim *sim)
 }
 
 void
+sim_cut_off(struct sim *sim, uint16_t id, uint64_t ns)
+{
+	sim_trace(sim, "node %u is cut off", id);
+	for (uint16_t other = 1; other <= sim->node_count; other++)
+		if (other != id)
+			cut_both(sim, id, other);
+	sim_faults_note_heal(sim, sim->now_ns + ns);
+}
+
+static void
+draw_picky_paths(struct sim *sim, uint32_t percent)
+{
+	for (uint16_t a = 1; a <= sim->node_count; a++)
+		for (uint16_t b = 1; b <= sim->node_count; b++)
+			sim->faults.is_picky[a][b] = sim_draw_percent(&sim->random_faults, percent);
+}
+
+/* Several leaders in a row, each of whose Accepts reach a few only: slots then hold different values at different
+ * ballots, and phase 1 has to choose. Steps: Accepts get lost; soon after, the leader falls; and again. */
+void
+fault_churn_strike(struct sim *sim)
+{
+	struct sim_faults *f = &sim->faults;
+	uint64_t *random = &sim->random_faults;
+	uint64_t t = sim->election_ns;
+	uint16_t leader = sim_leader(sim);
+	bool crash = sim_draw_percent(random, 40);
+
+	if (f->churn_left == 0)
+		f->churn_left = 2 * (2 + (uint32_t)sim_draw(random, 5));
+	if (f->churn_left-- % 2 == 0) {
+		sim_trace(sim, "Accepts are lost on most paths");
+		f->picky_types = 1u << ENG_MSG_ACCEPT;
+		draw_picky_paths(sim, 70);
+		f->next_ns[FAULT_CHURN] = sim->now_ns + sim_draw_between(random, t / 10, t);
+		return;
+	}
+	if (f->churn_left != 0)
+		f->next_ns[FAULT_CHURN] = sim->now_ns + sim_draw_between(random, 3 * t / 2, 3 * t);
+	draw_picky_paths(sim, f->churn_left == 0 ? 0 : 50);
+	if (leader == 0)
+		return;
+	if (crash) {
+		fault_crash_now(sim, leader);
+		return;
+	}
+	sim_cut_off(sim, leader, sim_draw_between(random, t, 3 * t));
+}
+
+void
 sim_links_heal(struct sim *sim)
 {
 	memset(sim->is_cut, 0, sizeof(sim->is_cut));

@@ -113,4 +113,7 @@ fault_pause_strike(struct sim *sim)
 	sim_trace(sim, "node %u: paused for %.1f ms", n->id, (double)pause_ns / 1e6);
 	n->paused_until_ns = sim->now_ns + pause_ns;
 	sim_node_touch(sim, n);
+	/* Sometimes nobody can tell it, when it wakes up, that time has passed. */
+	if (sim_draw_percent(&sim->random_faults, 40))
+		sim_cut_off(sim, n->id, pause_ns + sim->election_ns / 2);
 }

@@ -25,11 +25,17 @@ enum broken {
 static const char *const broken_names[BROKEN_COUNT] = { "is down", "is paused", "is cut off",
 	"hears nobody", "is heard by nobody", "has a disk that hangs" };
 
-/* A cluster that was never complete needs every member (protocol 12.0). */
+/* A node that does not know that the cluster was complete once needs every member (protocol 12.0). One that crashed
+ * may have known and forgotten. */
 static bool
 is_bootstrapped(const struct sim *sim)
 {
-	return sim->oracle.chosen_last >= 2;
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		const struct sim_node *n = &sim->nodes[id];
+		if (n->is_up ? sim_replica(n)->chosen.n < 3 : sim->oracle.chosen_last < 20)
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -88,6 +94,7 @@ stop_faults(struct sim *sim)
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		f->next_ns[kind] = UINT64_MAX;
 	sim_links_heal(sim);
+	sim_clocks_agree(sim);
 }
 
 void

@@ -216,16 +216,17 @@ machine_digest(void *machine)
 	return ((struct sim_node *)machine)->digest;
 }
 
-/* How many commands this node has executed. */
+/* How many commands were executed here, and a digest of them in their order. */
 static int32_t
 machine_read(void *machine, const void *query, uint32_t bytes, void *ret_answer, uint32_t capacity)
 {
 	const struct sim_node *n = machine;
 
 	(void)query, (void)bytes;
-	decree_assert(capacity >= 8);
+	decree_assert(capacity >= 16);
 	store_u64(ret_answer, n->applied_count);
-	return 8;
+	store_u64((uint8_t *)ret_answer + 8, n->fold);
+	return 16;
 }
 
 static const struct decree_machine_ops sim_machine_ops = {
@@ -403,6 +404,7 @@ sim_node_start(struct sim *sim, uint16_t id)
 	n->cluster_ns = 0;
 	n->own_first = n->own_after = 0;
 	n->digest = (struct decree_digest){ 0, 0 };
+	n->fold = 0;
 	disk_fake_set_now(n->disk, sim->now_ns);
 	disk_fake_fail_after(n->disk, -1, 0); /* the old process was to see that */
 	shard_build(sim, n);

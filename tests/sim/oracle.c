@@ -10,7 +10,7 @@
  *   elected   rounds do not run away: whoever meets a higher promise waits before it tries again
  *   durable   a node that comes back stands by every promise and every acceptance that it ever sent (S4)
  *   applied   the chosen value of each slot, in order, the same commands everywhere, each once (S3, S4)
- *   answered  only what was executed
+ *   answered  only what was executed; in the end the whole history is checked to be linearizable (S5)
  */
 #include "tests/sim/sim.h"
 
@@ -31,6 +31,7 @@ oracle_create(struct sim *sim)
 	o->values = calloc(SIM_VALUE_COUNT, sizeof(*o->values));
 	o->value_first = calloc(SIM_SLOT_MAX, sizeof(*o->value_first));
 	o->executed = calloc(SIM_PROPOSER_MAX, sizeof(*o->executed));
+	o->history = history_create();
 	o->sessions = calloc(SIM_PROPOSER_MAX, sizeof(*o->sessions));
 }
 
@@ -50,6 +51,7 @@ oracle_reset(struct sim *sim)
 	o->chosen_last = 0;
 	o->order_count = 0;
 	o->acked_count = 0;
+	history_clear(o->history);
 	o->leader_changes = 0;
 	o->round_high = o->storm_from_ns = o->storm_round = o->storm_max = 0;
 }
@@ -472,7 +474,7 @@ oracle_on_applied(
 static uint64_t
 proposer_of(const struct decree_command *c)
 {
-	uint64_t id = c->bytes >= 16 ? load_u64(c->body) : 0;
+	uint64_t id = c->bytes >= SIM_BODY_BYTES_MIN ? load_u64(c->body) : 0;
 
 	return id < SIM_PROPOSER_MAX ? id : 0;
 }
@@ -493,6 +495,8 @@ note_executed(struct sim *sim, const struct decree_command *c, struct decree_dig
 		o->sessions[id] = c->session;
 	sim_check(sim, o->sessions[id].n == c->session.n, "proposer %lu has two sessions", id);
 	o->executed[id] = c->seq;
+	history_claim(
+		o->history, load_u32((const uint8_t *)c->body + 16), (o->order_count + 1) << 20);
 	o->order[o->order_count++] =
 		(struct sim_order){ c->slot, c->index, c->session, c->seq, id, digest };
 }
@@ -517,6 +521,7 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 			first->session.n == c->session.n && first->seq == c->seq &&
 			digest_eq(first->digest, d),
 		"node %u executes another command in slot %lu", n->id, c->slot.n);
+	n->fold = linear_log_fold(n->fold, proposer_of(c) << 32 | c->seq);
 	state_add(&n->digest, d);
 }
 
@@ -527,8 +532,12 @@ oracle_on_restored(struct sim *sim, struct sim_node *n)
 
 	sim_check(sim, n->applied_count <= sim->oracle.order_count,
 		"node %u restored commands that nobody executed", n->id);
-	for (uint64_t i = 0; i < n->applied_count; i++)
-		state_add(&state, sim->oracle.order[i].digest);
+	n->fold = 0;
+	for (uint64_t i = 0; i < n->applied_count; i++) {
+		const struct sim_order *o = &sim->oracle.order[i];
+		state_add(&state, o->digest);
+		n->fold = linear_log_fold(n->fold, o->proposer << 32 | o->seq);
+	}
 	sim_check(sim, digest_eq(state, n->digest), "node %u restored another state", n->id);
 }
 
@@ -541,6 +550,16 @@ oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq)
 }
 
 /* ---- at the end ---- */
+
+void
+oracle_check_history(struct sim *sim)
+{
+	enum linear_verdict verdict = linear_check(
+		sim->oracle.history, &linear_log, LINEAR_CONFIG_COUNT_MAX, stderr, NULL);
+
+	sim_check(sim, verdict == LINEAR_OK, "the history is not that of a single copy (%d)",
+		(int)verdict);
+}
 
 void
 oracle_print_nodes(const struct sim *sim)

@@ -47,6 +47,9 @@ sim_reads_ask(struct sim *sim, struct sim_proposer *p)
 		.consistency = (enum decree_consistency)sim_draw(&sim->random_load, 3),
 		.floor = sim->oracle.order_count,
 	};
+	struct history_op op = { .client = (uint32_t)p->id, .kind = HISTORY_READ };
+	if (r->consistency != DECREE_STALE)
+		r->op = history_invoke(sim->oracle.history, &op, sim->now_ns);
 	p->reads_made++;
 	sim->count.reads++;
 }
@@ -77,13 +80,18 @@ sim_reads_complete(struct sim *sim, uint16_t node, const struct decree_completio
 
 	sim_check(sim, r->is_open, "node %u answers a read twice", node);
 	r->is_open = false;
-	sim_check(sim, c->outcome == DECREE_APPLIED && c->answer_bytes == 8,
+	sim_check(sim, c->outcome == DECREE_APPLIED && c->answer_bytes == 16,
 		"node %u does not answer a read", node);
 	uint64_t seen = load_u64(c->answer);
 	sim_check(sim, seen <= sim->oracle.order_count, "node %u reads what nobody executed", node);
 	sim_check(sim, r->consistency == DECREE_STALE || seen >= r->floor,
 		"a %s read at node %u sees %lu commands, but %lu were executed before it began",
 		names[r->consistency], node, seen, r->floor);
+	if (r->consistency == DECREE_STALE)
+		return;
+	struct history *h = sim->oracle.history;
+	history_return(h, r->op, sim->now_ns, seen, load_u64((const uint8_t *)c->answer + 8));
+	history_claim(h, r->op, seen << 20 | (r->op + 1));
 }
 
 bool

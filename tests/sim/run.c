@@ -40,6 +40,7 @@ run_liveness(struct sim *sim)
 	for (int i = 0; i < 300 && !oracle_is_calm(sim); i++)
 		sim_run_until(sim, sim->now_ns + sim->election_ns / 10);
 	oracle_check_calm(sim);
+	oracle_check_history(sim);
 }
 
 void

@@ -34,6 +34,7 @@
 #include "engine/runtime/bundle.h"
 #include "engine/runtime/shard.h"
 #include "tests/lib/disk_fake.h"
+#include "tests/lib/linear.h"
 #include "tests/lib/snap_fake.h"
 #include "wal/wal.h"
 
@@ -78,6 +79,7 @@ enum fault_kind {
 	FAULT_CLOG,
 	FAULT_PARTITION,
 	FAULT_PICKY,
+	FAULT_CHURN,
 	/* faults_process.c */
 	FAULT_CRASH,
 	FAULT_CRASH_INSIDE,
@@ -141,6 +143,7 @@ struct sim_faults {
 	uint32_t power_cut_percent; /* of crashes; the others are kill -9 */
 	uint64_t down_ns_max;
 	uint64_t pause_ns_max;
+	uint32_t churn_left;  /* steps of the churn under way */
 	uint32_t picky_types; /* bit per message type that picky paths lose */
 	uint8_t is_picky[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
 	uint64_t heal_ns;                                     /* the links heal then */
@@ -169,6 +172,9 @@ struct sim_flight { /* one entry of the heap, by (due_ns, number) */
 
 /* ---- workload.c ---- */
 
+/* Body of a command: proposer, its number there, its number in the history, then anything. */
+#define SIM_BODY_BYTES_MIN 20
+
 struct sim_command {
 	uint64_t seq; /* 0 = free */
 	uint32_t bytes;
@@ -177,9 +183,10 @@ struct sim_command {
 
 struct sim_read {
 	bool is_open;
+	uint32_t op; /* its number in the history, unless it is STALE */
 	enum decree_consistency consistency;
 	uint64_t floor; /* commands executed by anybody when it began */
-	uint8_t answer[8];
+	uint8_t answer[16];
 };
 
 /* One proposer in a node's process; it dies with it. */
@@ -253,6 +260,7 @@ struct sim_node {
 	/* state machine */
 	uint64_t applied_count; /* place in the oracle's order */
 	struct decree_digest digest;
+	uint64_t fold; /* of the commands applied, as linear_log_fold() makes it */
 	uint64_t cluster_ns;
 	uint8_t frozen[32];  /* the state that is being written, or read */
 	uint64_t chunk_next; /* of its chunks */
@@ -311,6 +319,7 @@ struct sim_oracle {
 		*snapshots; /* [SIM_SLOT_MAX] digest of the bytes that somebody cut there */
 	uint64_t snapshot_last;
 	uint64_t acked_count;
+	struct history *history; /* what was asked and answered, for the checker at the end */
 	uint64_t leader_changes;
 	uint64_t round_high;    /* of any Prepare */
 	uint64_t storm_from_ns; /* rounds are counted from here on, for one T */
@@ -336,6 +345,7 @@ struct sim_count {
 	uint64_t frames, completions, timers, commands; /* their sum is the number of events */
 	uint64_t progress_tenths; /* of T, from the end of the faults to the first new answer */
 	uint64_t reads;
+	uint64_t refused; /* proposers that lost their session */
 	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
 	uint64_t snapshots, restores, fetched;
 };
@@ -471,6 +481,8 @@ uint16_t sim_victim(struct sim *sim);
 /** A frame leaves a node: put it on its way, or lose it. Takes the frame over. */
 void sim_frame_send(struct sim *sim, struct sim_frame *frame);
 void sim_links_heal(struct sim *sim);
+/** Nobody reaches the node, and it reaches nobody, until the links heal after @p ns. */
+void sim_cut_off(struct sim *sim, uint16_t id, uint64_t ns);
 void fault_loss_draw(struct sim *sim);
 void fault_duplicate_draw(struct sim *sim);
 void fault_corrupt_draw(struct sim *sim);
@@ -480,6 +492,7 @@ void fault_clog_strike(struct sim *sim);
 void fault_partition_draw(struct sim *sim);
 void fault_partition_strike(struct sim *sim);
 void fault_picky_strike(struct sim *sim);
+void fault_churn_strike(struct sim *sim);
 void faults_net_draw(struct sim *sim);
 
 /* faults_process.c */
@@ -509,6 +522,7 @@ void fault_jump_strike(struct sim *sim);
 void sim_clock_start(struct sim *sim, struct sim_node *n);
 /** What the node's clock reads now. */
 uint64_t sim_clock_read(const struct sim *sim, const struct sim_node *n);
+void sim_clocks_agree(struct sim *sim);
 /** When the node's clock will read @p node_ns or more. */
 uint64_t sim_clock_when(const struct sim *sim, const struct sim_node *n, uint64_t node_ns);
 
@@ -529,6 +543,9 @@ void oracle_on_applied(
 	struct sim *sim, struct sim_node *node, struct decree_slot first, struct decree_slot after);
 void oracle_on_command(struct sim *sim, struct sim_node *node, const struct decree_command *c);
 void oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq);
+/** The whole history is that of a single copy: commands take their places between question and answer, and reads
+ * see everything that was answered before they began (S5). */
+void oracle_check_history(struct sim *sim);
 /** A record was handed to the log; its vote counts when the log says that it is durable. */
 void oracle_on_append(struct sim *sim, struct sim_node *node, const uint8_t *tag, uint64_t lsn);
 void oracle_on_durable(struct sim *sim, struct sim_node *node, uint64_t lsn);

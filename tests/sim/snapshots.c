@@ -142,8 +142,10 @@ sim_snapshots_reset(struct sim *sim, struct sim_node *n)
 		.buffer_bytes = 16384,
 	};
 
-	snap_fake_destroy(n->snaps);
-	n->snaps = snap_fake_create(&cfg);
+	if (n->snaps == NULL)
+		n->snaps = snap_fake_create(&cfg);
+	else
+		snap_fake_reset(n->snaps, &cfg);
 }
 
 /* ---- the state machine's hooks ---- */

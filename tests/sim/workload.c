@@ -12,7 +12,7 @@ workload_draw(struct sim *sim)
 
 	sim->load.every_ns = 2 * sim->election_ns / paces[sim_draw(random, 4)];
 	sim->load.burst_max = 1 + (uint32_t)sim_draw(random, sim_draw(random, 3) == 0 ? 24 : 4);
-	sim->load.bytes_max = 16 + (uint32_t)sim_draw(random, 200);
+	sim->load.bytes_max = SIM_BODY_BYTES_MIN + (uint32_t)sim_draw(random, 200);
 	sim->load.large_one_in =
 		sim_draw(random, 2) == 0 ? 0 : 30 + (uint32_t)sim_draw(random, 300);
 	sim->load.large_bytes_max = 1000 + (uint32_t)sim_draw(random, SIM_COMMAND_BYTES - 1000);
@@ -43,24 +43,35 @@ mail_consumed(void *mailbox, uint64_t place)
 }
 
 static void
+command_done(struct sim_node *n, struct sim_proposer *p, const struct decree_completion *c)
+{
+	const struct sim_command *command = &p->window[c->seq % SIM_IN_FLIGHT];
+
+	if (c->outcome == DECREE_REFUSED) {
+		/* The table of sessions is full, or the session gave way: what happened is unknown. */
+		p->is_open = false;
+		n->sim->count.refused++;
+		return;
+	}
+	sim_check(n->sim, c->seq == p->seq_done + 1, "proposer %lu: outcome of %lu after %lu",
+		p->id, c->seq, p->seq_done);
+	p->seq_done = c->seq;
+	oracle_on_ack(n->sim, p->id, c->seq);
+	history_return(
+		n->sim->oracle.history, load_u32(command->body + 16), n->sim->now_ns, c->result, 0);
+}
+
+static void
 mail_complete(void *mailbox, const struct decree_completion *completions, uint32_t count)
 {
 	struct sim_proposer *p = mailbox;
 	struct sim_node *n = (struct sim_node *)((char *)p - offsetof(struct sim_node, proposer));
 
-	for (uint32_t i = 0; i < count; i++) {
-		if (completions[i].seq == 0) {
+	for (uint32_t i = 0; i < count; i++)
+		if (completions[i].seq == 0)
 			sim_reads_complete(n->sim, n->id, &completions[i]);
-			continue;
-		}
-		if (completions[i].outcome == DECREE_REFUSED)
-			continue;
-		sim_check(n->sim, completions[i].seq == p->seq_done + 1,
-			"proposer %lu: outcome of %lu after %lu", p->id, completions[i].seq,
-			p->seq_done);
-		p->seq_done = completions[i].seq;
-		oracle_on_ack(n->sim, p->id, completions[i].seq);
-	}
+		else
+			command_done(n, p, &completions[i]);
 }
 
 const struct mailbox_ops sim_mailbox_ops = {
@@ -83,8 +94,6 @@ workload_open(struct sim *sim, struct sim_node *n)
 	sim_reads_open(p);
 	store_u64(token, p->id);
 	store_u64(token + 8, sim->options.seed);
-	if (p->id > SIM_SESSION_COUNT - 8)
-		return; /* the table of sessions is nearly full: this life of the node only listens */
 	p->gateway = shard_gateway_open(n->shard, 0, token, &sim_mailbox_ops, p);
 	sim_check(sim, p->gateway >= 0, "no way in for a proposer");
 	p->is_open = true;
@@ -97,14 +106,18 @@ propose(struct sim *sim, struct sim_proposer *p)
 	struct sim_command *c = &p->window[(p->seq_made + 1) % SIM_IN_FLIGHT];
 	const struct sim_load *load = &sim->load;
 	uint64_t *random = &sim->random_load;
+	struct history_op op = { .client = (uint32_t)p->id, .kind = HISTORY_APPEND };
 
 	c->seq = p->seq_made + 1;
-	c->bytes = (uint32_t)sim_draw_between(random, 16, load->bytes_max);
+	op.argument[0] = p->id << 32 | c->seq;
+	c->bytes = (uint32_t)sim_draw_between(random, SIM_BODY_BYTES_MIN, load->bytes_max);
 	if (load->large_one_in != 0 && sim_draw(random, load->large_one_in) == 0)
-		c->bytes = (uint32_t)sim_draw_between(random, 16, load->large_bytes_max);
+		c->bytes = (uint32_t)sim_draw_between(
+			random, SIM_BODY_BYTES_MIN, load->large_bytes_max);
 	memset(c->body, (int)(p->id + c->seq), c->bytes);
 	store_u64(c->body, p->id);
 	store_u64(c->body + 8, c->seq);
+	store_u32(c->body + 16, history_invoke(sim->oracle.history, &op, sim->now_ns));
 	p->seq_made++;
 	sim->count.commands++;
 }
