@@ -55,8 +55,11 @@ membership_limit(struct eng_replica *r, struct eng_effects *fx)
 	if (r->config_next.from.n != NEVER &&
 		(is_leaving(r) || !may_propose_in(r, &r->config_next, promised, fx)))
 		r->limit = r->config_next.from;
-	if (r->epoch != 0 && (!is_voter(r) || !may_propose_in(r, &r->config, promised, fx)))
-		r->limit = slot_next(r->chosen);
+	/* What was open once stays open: a promise that comes later asks for nothing that is on its way. */
+	bool was_open = before > r->config.from.n;
+	if (r->epoch != 0 &&
+		(!is_voter(r) || (!was_open && !may_propose_in(r, &r->config, promised, fx))))
+		r->limit = r->config.from;
 	if (r->limit.n != NEVER && before == NEVER && is_voter(r) && !is_leaving(r) &&
 		fx_has_room(fx, 1, 0))
 		prepare_more(r, r->limit, fx);
