@@ -40,7 +40,7 @@ on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		return;
 	}
 	if (m->ballot.n < r->promised.n) {
-		failure_send(r, m, ENG_FAIL_BALLOT, fx);
+		ballot_refuse(r, m, fx);
 		return;
 	}
 	if (m->prepare.from.n < r->low.n) {
@@ -194,7 +194,7 @@ on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 	if (ballot_node(m->ballot) != m->src || m->accept.slot.n == 0)
 		return;
 	if (m->ballot.n < r->promised.n) {
-		failure_send(r, m, ENG_FAIL_BALLOT, fx);
+		ballot_refuse(r, m, fx);
 		return;
 	}
 	if (m->accept.bytes > r->cfg.slot_bytes ||

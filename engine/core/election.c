@@ -93,11 +93,14 @@ ballot_above_all(const struct eng_replica *r)
 	return (struct decree_ballot){ (round + 1) << 16 | r->cfg.node_id };
 }
 
+/* A grant says that its sender hears no leader now. One of an earlier round may have been given before a leader
+ * was elected, and is not put together with those of this one. */
 static void
 prevote_send(struct eng_replica *r, struct eng_effects *fx)
 {
 	struct eng_msg *m = message_add(r, ENG_MSG_PREVOTE, 0, fx);
 
+	r->grants = set_of(r->self);
 	m->ballot = r->ballot;
 	m->prevote.first_undecided = slot_next(r->chosen);
 	r->campaign_retry_ns = r->now_ns + PREVOTE_RETRY_NS(r);
@@ -156,6 +159,10 @@ on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	reply->prevote_reply.reason = reason;
 	reply->prevote_reply.promised = r->promised;
 	reply->prevote_reply.dst_nonce = m->src_nonce;
+	/* It hears no leader and so of no decision. The first that it lacks tells it how many there are and
+	 * where to ask: it need not lead to learn (10.7). */
+	if (m->prevote.first_undecided.n >= r->low.n && m->prevote.first_undecided.n <= r->chosen.n)
+		decided_send(r, m->prevote.first_undecided, m->src, fx);
 }
 
 void
@@ -178,8 +185,12 @@ on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 	/* From here on: a grant for the campaign in progress. */
 
 	r->grants |= set_of((uint32_t)peer_index(r, m->src));
-	if (prevote_is_won(r))
-		campaign_prepare(r, fx);
+	if (!prevote_is_won(r))
+		return;
+	/* The ballot that was asked about is spent: what we prepare is told apart from it in every trace. */
+	if (r->round_seen < ballot_round(r->ballot))
+		r->round_seen = ballot_round(r->ballot);
+	campaign_prepare(r, fx);
 }
 
 /* ---- Prepare ---- */
@@ -454,11 +465,26 @@ candidate_on_failure(struct eng_replica *r, struct eng_effects *fx)
 	r->election_ns = r->now_ns + wait_ns;
 }
 
-/* One member is stuck at a higher promise: phase 1 above it, without PreVote, lets it vote again (5.8). */
-static void
-leader_on_failure(struct eng_replica *r)
+void
+ballot_refuse(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	if (r->reprepare_ns == NEVER)
+	bool has_leader = is_leader_alive(r) && r->leader_ballot.n > m->ballot.n;
+
+	failure_send(r, m, has_leader ? ENG_FAIL_LEADER_ALIVE : ENG_FAIL_BALLOT, fx);
+}
+
+/*
+ * One member is stuck at a higher promise: phase 1 above it, without PreVote, lets it vote again (5.8).
+ *
+ * If it follows a leader at that ballot, though, a q1 quorum has promised it and none of our slots can be
+ * chosen any more. Two leaders that do not hear each other, A - B - C, would take B from each other for ever.
+ */
+static void
+leader_on_failure(struct eng_replica *r, enum eng_failure_reason reason, struct eng_effects *fx)
+{
+	if (reason == ENG_FAIL_LEADER_ALIVE)
+		step_down(r, r->cfg.election_ns, fx);
+	else if (r->reprepare_ns == NEVER)
 		r->reprepare_ns =
 			r->now_ns + r->cfg.heartbeat_ns + random_below(r, r->cfg.heartbeat_ns + 1);
 }
@@ -483,8 +509,9 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		leader_on_busy(r, m);
 	if (m->failure.reason == ENG_FAIL_COMPACTED && m->failure.snapshot.n > r->chosen.n)
 		fetch_want(r, m->src, fx);
-	if (m->failure.reason != ENG_FAIL_BALLOT || !ballot_eq(m->ballot, r->ballot) ||
-		m->failure.promised.n <= r->ballot.n || is_round_jump(r, m->failure.promised))
+	if ((m->failure.reason != ENG_FAIL_BALLOT && m->failure.reason != ENG_FAIL_LEADER_ALIVE) ||
+		!ballot_eq(m->ballot, r->ballot) || m->failure.promised.n <= r->ballot.n ||
+		is_round_jump(r, m->failure.promised))
 		return;
 
 	/* From here on: our present ballot is beaten somewhere. */
@@ -492,7 +519,7 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	if (r->round_seen < ballot_round(m->failure.promised))
 		r->round_seen = ballot_round(m->failure.promised);
 	if (r->role == DECREE_LEADER)
-		leader_on_failure(r);
+		leader_on_failure(r, m->failure.reason, fx);
 	else if (r->campaign == CAMPAIGN_PREPARING || r->campaign == CAMPAIGN_PERSISTING)
 		candidate_on_failure(r, fx);
 }

@@ -124,6 +124,7 @@ leader_inherit_value(struct eng_replica *r, const struct eng_msg *m, struct eng_
 
 	/* From here on: the very value that phase 1 chose, from whomever. */
 
+	r->inherit_until_ns = r->now_ns + r->cfg.election_ns;
 	leader_propose(r, slot, m->query_reply.value, m->query_reply.bytes, fx);
 }
 

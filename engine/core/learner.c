@@ -104,7 +104,7 @@ on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 	if (ballot_node(m->ballot) != m->src)
 		return;
 	if (m->ballot.n < r->promised.n) {
-		failure_send(r, m, ENG_FAIL_BALLOT, fx);
+		ballot_refuse(r, m, fx);
 		return;
 	}
 	follow(r, m->src, m->ballot, fx);
@@ -133,19 +133,25 @@ learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns)
 		r->query_ns = at_ns;
 }
 
-/* The leader first: it surely knows. Then the others in turn, for the leader may be cut off from us. */
+/* The leader every other time: it surely knows. In between each of the others, for the leader may be cut off from
+ * us, and whoever it is that hears us may be the last in turn (10.7). */
 static uint32_t
 query_peer_next(struct eng_replica *r)
 {
 	int32_t leader = peer_index(r, r->leader);
+	uint16_t others = r->targets;
 
-	if (leader >= 0 && (uint32_t)leader != r->self && (uint32_t)leader != r->query_peer)
+	if (leader >= 0 && (uint32_t)leader != r->self) {
+		if ((uint32_t)leader != r->query_peer)
+			return (uint32_t)leader;
+		others &= (uint16_t)~set_of((uint32_t)leader);
+	}
+	if (others == 0)
 		return (uint32_t)leader;
-	uint32_t index = r->query_peer;
 	do
-		index = (index + 1) % r->peer_count;
-	while (!(r->targets & set_of(index)));
-	return index;
+		r->query_turn = (r->query_turn + 1) % r->peer_count;
+	while (!(others & set_of(r->query_turn)));
+	return r->query_turn;
 }
 
 static void

@@ -43,11 +43,12 @@ enum eng_msg_type {
 };
 
 enum eng_failure_reason {
-	ENG_FAIL_BALLOT = 1,       /* promised a higher one */
-	ENG_FAIL_LEADER_ALIVE = 2, /* PreVote only: a leader was heard within T */
-	ENG_FAIL_NOT_MEMBER = 3,   /* this disk is not the one that the configuration names */
-	ENG_FAIL_BUSY = 4,         /* no room in the log */
-	ENG_FAIL_COMPACTED = 5,    /* your first undecided slot is below what I still hold */
+	ENG_FAIL_BALLOT = 1, /* promised a higher one */
+	ENG_FAIL_LEADER_ALIVE =
+		2, /* a leader was heard within T; PreVote: any, else: of a higher ballot */
+	ENG_FAIL_NOT_MEMBER = 3, /* this disk is not the one that the configuration names */
+	ENG_FAIL_BUSY = 4,       /* no room in the log */
+	ENG_FAIL_COMPACTED = 5,  /* your first undecided slot is below what I still hold */
 	ENG_FAIL_LEASE =
 		6, /* another holds a lease of mine, or an earlier life of mine may have given one */
 	ENG_FAIL_ROLLED_BACK = 7, /* your disk knows less than you have said */

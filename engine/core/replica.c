@@ -60,6 +60,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->random = config->seed | 1;
 	membership_init(r);
 	r->query_peer = r->self; /* nobody was asked yet */
+	r->query_turn = r->self;
 	r->low.n = 1;
 	r->stalled_since_ns = NEVER;
 	r->query_ns = NEVER;
@@ -400,6 +401,14 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 
 /* ---- the step ---- */
 
+/* A PreVote names a ballot that nobody may ever begin. Two nodes that each went above the other's would climb
+ * for as long as neither can be elected (10.2: no state changes). */
+static bool
+is_ballot_begun(enum eng_msg_type type)
+{
+	return type != ENG_MSG_PREVOTE && type != ENG_MSG_PREVOTE_REPLY;
+}
+
 /* Frames of strangers, of other groups, of disks that the cluster does not know: not for us. */
 static bool
 is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
@@ -425,7 +434,7 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	if (!guard_admits(r, (uint32_t)index, m, fx))
 		return false;
 	r->peers[index].disk = m->src_disk;
-	if (r->round_seen < ballot_round(m->ballot))
+	if (is_ballot_begun(m->type) && r->round_seen < ballot_round(m->ballot))
 		r->round_seen = ballot_round(m->ballot);
 	return true;
 }

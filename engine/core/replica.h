@@ -279,6 +279,7 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t query_idle_ns;   /* no Query before this, after questions without an answer */
 	uint32_t query_fruitless; /* Queries since the decided prefix moved last */
 	uint32_t query_peer;      /* index of the peer asked last */
+	uint32_t query_turn; /* index of the one asked last in turn, the leader not being asked */
 	struct decree_slot query_after; /* end of the range asked last */
 
 	/* Who leads */
@@ -573,6 +574,8 @@ void on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effec
 void on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+/** Tell the sender that its ballot is beaten, and whether by a leader that is heard here (5.8, 10.4). */
+void ballot_refuse(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void election_on_persisted(struct eng_replica *r, struct eng_effects *fx);
 void election_tick(struct eng_replica *r, struct eng_effects *fx);
