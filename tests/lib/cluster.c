@@ -9,7 +9,7 @@
 #define MS 1000000ull
 
 static struct eng_config
-config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
+config_of(const struct cluster *c, uint16_t node)
 {
 	struct eng_config cfg = {
 		.cluster_id = 0xc1,
@@ -17,8 +17,8 @@ config_of(const struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
 		.group = 0,
 		.disk = c->nodes[node].disk,
 		.joins = node > c->founder_count,
-		.q1 = q1 != 0 ? q1 : c->founder_count / 2 + 1,
-		.q2 = q2 != 0 ? q2 : c->founder_count / 2 + 1,
+		.q1 = c->q1 != 0 ? c->q1 : c->founder_count / 2 + 1,
+		.q2 = c->q2 != 0 ? c->q2 : c->founder_count / 2 + 1,
 		.nonce = (uint64_t)node << 32 | c->nodes[node].nonce_salt << 16 |
 			 c->nodes[node].boot_count,
 		.seed = c->seed * 1000003 + node * 7919 + c->nodes[node].boot_count * 104729,
@@ -82,12 +82,12 @@ recover_write(struct cluster *c, uint16_t node, const struct cluster_write *w)
 }
 
 static void
-node_start(struct cluster *c, uint16_t node, uint32_t q1, uint32_t q2)
+node_start(struct cluster *c, uint16_t node)
 {
 	struct cluster_node *n = &c->nodes[node];
 
 	n->boot_count++;
-	struct eng_config cfg = config_of(c, node, q1, q2);
+	struct eng_config cfg = config_of(c, node);
 	n->memory = aligned_alloc(64, eng_replica_bytes(&cfg));
 	n->session_memory = aligned_alloc(64, (eng_sessions_bytes(&cfg) + 63) & ~63ull);
 	memset(n->memory, 0, eng_replica_bytes(&cfg));
@@ -135,6 +135,8 @@ cluster_create_with(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t dige
 	c->alpha = alpha;
 	c->digest_slots = digest_slots;
 	c->session_idle_slots = idle_slots != 0 ? idle_slots : 1000000;
+	c->q1 = q1;
+	c->q2 = q2;
 	c->seed = seed;
 	c->now_ns = 1000 * MS;
 	c->fx = calloc(1, sizeof(*c->fx));
@@ -143,7 +145,7 @@ cluster_create_with(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t dige
 		n->node_id = node;
 		n->durable = NULL;
 		disk_mint(c, node);
-		node_start(c, node, q1, q2);
+		node_start(c, node);
 	}
 	/* They make themselves known to each other before the test begins. */
 	while (c->flight_count > 0)
@@ -159,7 +161,7 @@ cluster_join(struct cluster *c)
 	decree_assert(node <= CLUSTER_NODE_MAX);
 	c->nodes[node].node_id = node;
 	disk_mint(c, node);
-	node_start(c, node, 0, 0);
+	node_start(c, node);
 	return node;
 }
 
@@ -537,7 +539,7 @@ void
 cluster_restart(struct cluster *c, uint16_t node)
 {
 	decree_assert(!c->nodes[node].up);
-	node_start(c, node, 0, 0);
+	node_start(c, node);
 }
 
 static struct cluster_write *

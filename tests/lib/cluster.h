@@ -96,6 +96,8 @@ struct cluster {
 	uint32_t alpha;
 	uint32_t session_idle_slots;
 	uint32_t digest_slots; /* 0 = states are not compared */
+	uint32_t q1;           /* 0 = majority */
+	uint32_t q2;
 	uint64_t now_ns;
 	uint64_t seed;
 	uint64_t frame_number;
