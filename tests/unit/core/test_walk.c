@@ -190,11 +190,23 @@ rot(struct cluster *c, struct truth *t, uint16_t node)
 	}
 }
 
+/* The members that govern now, some slots before those that were decided last. */
+static bool
+governs_without_the_gone(const struct truth *t)
+{
+	const struct eng_membership *m = &t->configs.now.m;
+
+	for (uint32_t i = 0; i < m->member_count; i++)
+		if (t->gone[m->members[i].node_id])
+			return false;
+	return true;
+}
+
 /* One member at a time may lose its disk; it never comes back, and a new node takes its place. */
 static void
 lose_disk(struct cluster *c, struct truth *t, uint16_t node)
 {
-	if (t->lost != 0 || t->rotten != 0 || t->chosen_last <= 2 ||
+	if (t->lost != 0 || t->rotten != 0 || t->chosen_last <= 2 || !governs_without_the_gone(t) ||
 		eng_voter_count(members(t)) < 3u + t->has_removed ||
 		eng_voter_count(&t->configs.now.m) < 3u + t->has_removed ||
 		eng_member_find(members(t), node) == NULL || c->node_count == CLUSTER_NODE_MAX)
