@@ -51,9 +51,10 @@ print_json(const struct decree_status *s)
 		(double)s->uptime_ns / 1e6, (double)s->start_to_ready_ns / 1e6, s->memory_bytes);
 	(void)printf("\"frames_received\":%" PRIu64 ",\"frames_sent\":%" PRIu64
 		     ",\"frames_dropped\":%" PRIu64 ",\"messages_dropped\":%" PRIu64
-		     ",\"elections\":%" PRIu64 ",\"sessions\":%" PRIu32 ",",
+		     ",\"elections\":%" PRIu64 ",\"sessions\":%" PRIu32
+		     ",\"sessions_evicted\":%" PRIu64 ",\"agreed\":%" PRIu64 ",",
 		s->frames_received, s->frames_sent, s->frames_dropped, s->messages_dropped,
-		s->elections, s->session_count);
+		s->elections, s->session_count, s->session_evicted_count, s->agreed.n);
 	(void)printf("\"low\":%" PRIu64 ",\"snapshot\":%" PRIu64 ",\"snapshot_bytes\":%" PRIu64
 		     ",\"snapshot_unix_s\":%" PRIu64 ",\"snapshot_space_low\":%s,\"peers\":[",
 		s->low.n, s->snapshot.n, s->snapshot_bytes, s->snapshot_unix_s,

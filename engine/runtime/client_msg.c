@@ -34,7 +34,7 @@
 
 #include <errno.h>
 
-#define STATUS_BYTES      240u /* the fixed part of STATUS_REPLY, the header included */
+#define STATUS_BYTES      256u /* the fixed part of STATUS_REPLY, the header included */
 #define STATUS_PEER_BYTES 24u
 #define LOG_REQUEST_BYTES 32u
 #define LOG_REPLY_BYTES   40u /* before the first entry */
@@ -309,7 +309,8 @@ status_encode(const struct decree_status *s, uint64_t token, uint8_t *out)
 		s->uptime_ns, s->start_to_ready_ns, s->memory_bytes, s->frames_received,
 		s->frames_sent, s->frames_dropped, s->messages_dropped, s->elections, s->lease_ns,
 		s->reads, s->lease_reads, s->read_rounds, s->low.n, s->snapshot.n,
-		s->snapshot_bytes, s->snapshot_unix_s, s->session_count };
+		s->snapshot_bytes, s->snapshot_unix_s, s->agreed.n, s->session_evicted_count,
+		s->session_count };
 	uint8_t *at = out + STATUS_BYTES;
 
 	static_assert(sizeof(words) == STATUS_BYTES - 32, "the status layout");
@@ -342,7 +343,8 @@ status_words_decode(const uint8_t *at, struct decree_status *ret)
 		&ret->memory_bytes, &ret->frames_received, &ret->frames_sent, &ret->frames_dropped,
 		&ret->messages_dropped, &ret->elections, &ret->lease_ns, &ret->reads,
 		&ret->lease_reads, &ret->read_rounds, &ret->low.n, &ret->snapshot.n,
-		&ret->snapshot_bytes, &ret->snapshot_unix_s };
+		&ret->snapshot_bytes, &ret->snapshot_unix_s, &ret->agreed.n,
+		&ret->session_evicted_count };
 	const uint32_t count = sizeof(words) / sizeof(words[0]);
 
 	for (uint32_t i = 0; i < count; i++)

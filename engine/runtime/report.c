@@ -65,6 +65,8 @@ shard_status(
 		.read_rounds = now.counters.read_rounds,
 		.low = now.low,
 		.snapshot = now.snapshot,
+		.agreed = now.agreed,
+		.session_evicted_count = eng_session_evicted_count(g->sessions),
 		.session_count = eng_session_count(g->sessions),
 	};
 	fill_peers(g, now_ns, ret_status);

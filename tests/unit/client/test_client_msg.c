@@ -209,6 +209,8 @@ some_status(void)
 		.reads = 15,
 		.lease_reads = 16,
 		.read_rounds = 17,
+		.agreed = { 77 },
+		.session_evicted_count = 78,
 		.low = { 61 },
 		.snapshot = { 60 },
 		.snapshot_bytes = 1 << 20,
@@ -242,6 +244,8 @@ test_a_status_comes_back_whole(void **state)
 	assert_int_equal(got->role, want.role);
 	assert_true(got->ready && got->auth && !got->log_full);
 	assert_int_equal(got->leader, 3);
+	assert_int_equal(got->agreed.n, 77);
+	assert_int_equal(got->session_evicted_count, 78);
 	assert_int_equal(got->ballot.n, want.ballot.n);
 	assert_int_equal(got->chosen.n, 100);
 	assert_int_equal(got->applied.n, 99);

@@ -382,6 +382,7 @@ test_status_tells_role_and_counts(void **state)
 	assert_true(m.status_reply.status.ready);
 	assert_int_equal(m.status_reply.status.applied_count, 1);
 	assert_int_equal(m.status_reply.status.session_count, 1);
+	assert_int_equal(m.status_reply.status.session_evicted_count, 0);
 	assert_int_equal(m.status_reply.status.peer_count, 2);
 	assert_int_equal(m.status_reply.status.boot_count, 1);
 }
