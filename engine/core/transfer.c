@@ -10,6 +10,7 @@
  * What goes wrong, and where it ends:
  *   - TimeoutNow is lost: it is repeated with every heartbeat
  *   - the successor is too slow, dead or cut off: after T this leader takes commands again
+ *   - the successor is removed meanwhile: given up at once
  *   - this leader falls meanwhile: so does the plan, whoever leads next
  */
 #include "engine/core/readindex.h"
@@ -58,7 +59,7 @@ transfer_continue(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->transfer.to == 0)
 		return;
-	if (r->now_ns >= r->transfer.until_ns) {
+	if (r->now_ns >= r->transfer.until_ns || peer_index(r, r->transfer.to) < 0) {
 		r->transfer.to = 0;
 		r->counters.transfers_failed++;
 		return;

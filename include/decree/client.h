@@ -124,7 +124,8 @@ struct decree_status {
 	uint64_t snapshot_bytes;
 	uint64_t snapshot_unix_s; /* when it was finished, by the node's wall clock */
 	bool snapshot_space_low;  /* no new commands for want of space for snapshots */
-	struct decree_slot agreed;      /* newest one where a majority had this node's state, 0 = none yet */
+	struct decree_slot
+		agreed; /* newest one where a majority had this node's state, 0 = none yet */
 	uint64_t session_evicted_count; /* since the start; sessions that gave way to others */
 	uint32_t session_count;
 	uint32_t peer_count;
