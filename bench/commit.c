@@ -5,15 +5,21 @@
  * from decree_propose() to the completion.
  *
  *   commit [--in-flight N] [--seconds S] [--rounds R] [--mode durable|buffered|memory]
- *          [--log-bytes N] [--bytes N] [--set section.key=value]... [--dir FOLDER] [--verbose]
+ *          [--log-bytes N] [--bytes N] [--state-bytes N] [--warm-up S]
+ *          [--set section.key=value]... [--dir FOLDER] [--verbose]
  *
  * One round = start the cluster, elect, warm up (the logs are pre-written meanwhile), measure, stop. With the
  * programs rtt and append beside this one, each round also measures the raw floor with the same transport
  * and disk, so that the two are compared side by side (A B A B); the medians over the rounds are printed,
  * and last one JSON object.
+ *
+ * --state-bytes N gives the state machine N bytes beside its counter, and runs each round twice: without snapshots, and
+ * with one after the other. The last object then compares the two. The first snapshots are written into new files,
+ * later ones over old blocks: the warm-up must be long enough for two (N = 1 GiB: 60 s), and the measurement for one.
  */
 #include "bench/cluster.h"
 #include "bench/histogram.h"
+#include "bench/machine.h"
 #include "decree/node.h"
 
 #include <errno.h>
@@ -32,7 +38,7 @@
 #define IN_FLIGHT_MAX     4096
 #define ROUND_COUNT_MAX   32
 #define SETTING_COUNT_MAX 16
-#define WARM_UP_NS        2000000000ull /* pre-writing 192 MiB takes 1.5 s */
+#define WARM_UP_S         2.0 /* pre-writing 192 MiB takes 1.5 s */
 #define ELECTION_NS_MAX   20000000000ull
 
 struct options {
@@ -45,6 +51,8 @@ struct options {
 	const char *settings[SETTING_COUNT_MAX];
 	uint32_t setting_count;
 	const char *dir;
+	uint64_t state_bytes;
+	double warm_up_s;
 };
 
 /* What the leader's process reports. */
@@ -53,6 +61,7 @@ struct result {
 	double seconds;
 	double p50_us, p99_us, p999_us, max_us;
 	uint64_t memory_kib;
+	uint32_t snapshots; /* finished while measuring */
 };
 
 static bool is_verbose;
@@ -71,35 +80,6 @@ die(const char *what)
 {
 	fprintf(stderr, "commit: %s\n", what);
 	exit(1);
-}
-
-/* ------------------------------------------------------------------------------ the machine */
-
-struct counter {
-	uint64_t count;
-	struct decree_digest digest;
-};
-
-static void
-counter_apply(void *machine, const struct decree_command *commands, uint32_t count,
-	uint64_t cluster_ns, struct decree_sink *sink)
-{
-	struct counter *c = machine;
-
-	(void)cluster_ns;
-	for (uint32_t i = 0; i < count; i++) {
-		c->count++;
-		c->digest.lo += commands[i].bytes;
-		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, c->count);
-	}
-}
-
-static struct decree_digest
-counter_digest(void *machine)
-{
-	const struct counter *c = machine;
-
-	return c->digest;
 }
 
 /* ------------------------------------------------------------------------------ one node */
@@ -189,11 +169,12 @@ memory_kib(void)
 }
 
 static void
-measure(struct decree_node *node, const struct options *o, int out)
+measure(struct decree_node *node, struct bench_machine *machine, const struct options *o, int out)
 {
 	static struct load l;
 	char error[DECREE_ERROR_BYTES];
 	struct result r = { 0 };
+	uint32_t snapshots;
 	uint64_t began;
 
 	if (decree_proposer_open(node, 0, &l.proposer, error) != 0)
@@ -201,7 +182,8 @@ measure(struct decree_node *node, const struct options *o, int out)
 	l.bytes = o->bytes;
 	for (uint32_t i = 0; i < o->in_flight; i++)
 		l.free[l.free_count++] = i;
-	run_for(&l, WARM_UP_NS);
+	run_for(&l, (uint64_t)(o->warm_up_s * 1e9));
+	snapshots = atomic_load(&machine->snapshot_count);
 	l.is_measuring = true;
 	l.commits = 0;
 	began = now_ns();
@@ -213,6 +195,7 @@ measure(struct decree_node *node, const struct options *o, int out)
 	r.p999_us = (double)histogram_at(&l.histogram, 0.999) / 1e3;
 	r.max_us = (double)histogram_at(&l.histogram, 1.0) / 1e3;
 	r.memory_kib = memory_kib();
+	r.snapshots = atomic_load(&machine->snapshot_count) - snapshots;
 	if (write(out, &r, sizeof(r)) != sizeof(r))
 		die("the parent is gone");
 	decree_proposer_close(l.proposer);
@@ -243,13 +226,8 @@ await_leader(struct decree_node *node, uint16_t self)
 static void
 child(const struct bench_cluster *c, uint16_t node_id, const struct options *o, int in, int out)
 {
-	static const struct decree_machine_ops ops = {
-		.struct_bytes = sizeof(ops),
-		.apply = counter_apply,
-		.digest = counter_digest,
-	};
-	static struct counter counter;
-	void *machines[] = { &counter };
+	static struct bench_machine machine;
+	void *machines[] = { &machine };
 	struct decree_node *node;
 	char config[512], error[DECREE_ERROR_BYTES], byte;
 	struct decree_options options = {
@@ -257,7 +235,7 @@ child(const struct bench_cluster *c, uint16_t node_id, const struct options *o, 
 		.config_path = config,
 		.settings = o->settings,
 		.setting_count = o->setting_count,
-		.machine_ops = &ops,
+		.machine_ops = &bench_machine_ops,
 		.machines = machines,
 		.group_count = 1,
 		.context = &node_id,
@@ -265,13 +243,15 @@ child(const struct bench_cluster *c, uint16_t node_id, const struct options *o, 
 	};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (bench_machine_init(&machine, o->state_bytes) != 0)
+		die("no memory for the state");
 	bench_cluster_config(c, node_id, config);
 	if (decree_open(&options, &node, error) != 0)
 		die(error);
 	if (decree_start(node) != 0)
 		die("the node does not start");
 	if (await_leader(node, node_id) == node_id)
-		measure(node, o, out);
+		measure(node, &machine, o, out);
 	/* Until the parent says that the leader is done. */
 	if (read(in, &byte, 1) < 0)
 		die("the parent is gone");
@@ -361,6 +341,8 @@ run_floor(const char *self, const char *name, const char *arguments)
 
 struct series {
 	double p50[ROUND_COUNT_MAX], p99[ROUND_COUNT_MAX], p999[ROUND_COUNT_MAX];
+	double snapshots_p99[ROUND_COUNT_MAX]; /* with one snapshot after the other */
+	double snapshots_ratio[ROUND_COUNT_MAX];
 	double rate[ROUND_COUNT_MAX], rtt[ROUND_COUNT_MAX], append[ROUND_COUNT_MAX];
 	uint64_t memory_kib;
 };
@@ -392,6 +374,44 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 	fflush(stdout);
 }
 
+/* The same load on a fresh cluster that is always writing a snapshot. */
+static void
+run_with_snapshots(
+	const struct bench_cluster *c, const struct options *given, uint32_t i, struct series *s)
+{
+	struct options o = *given;
+	char error[DECREE_ERROR_BYTES];
+	struct result r;
+
+	if (o.setting_count == SETTING_COUNT_MAX)
+		die("too many --set");
+	o.settings[o.setting_count++] = "snapshot.interval_slots=1";
+	if (bench_cluster_format(c, error) != 0)
+		die(error);
+	r = run_cluster(c, &o);
+	s->snapshots_p99[i] = r.p99_us;
+	s->snapshots_ratio[i] = r.p99_us / s->p99[i];
+	printf("round %u with snapshots: p50 %.1f us, p99 %.1f (%.2f x), p99.9 %.1f, max %.0f; "
+	       "%.0f commits/s; "
+	       "%u snapshots of %llu MiB\n",
+		i + 1, r.p50_us, r.p99_us, s->snapshots_ratio[i], r.p999_us, r.max_us,
+		(double)r.commits / r.seconds, r.snapshots,
+		(unsigned long long)(o.state_bytes >> 20));
+	fflush(stdout);
+}
+
+static void
+print_snapshots(const struct options *o, struct series *s)
+{
+	printf("{\"bench\":\"commit_snapshots\",\"mode\":\"%s\",\"in_flight\":%u,\"bytes\":%u,"
+	       "\"rounds\":%u,"
+	       "\"state_bytes\":%llu,\"p99_us\":%.1f,\"snapshots_p99_us\":%.1f,\"snapshots_p99_"
+	       "ratio\":%.2f}\n",
+		o->mode, o->in_flight, o->bytes, o->rounds, (unsigned long long)o->state_bytes,
+		median(s->p99, o->rounds), median(s->snapshots_p99, o->rounds),
+		median(s->snapshots_ratio, o->rounds));
+}
+
 static void
 print_sum(const struct options *o, struct series *s)
 {
@@ -420,6 +440,8 @@ parse(int argc, char **argv, struct options *o)
 		{ "mode", required_argument, NULL, 'm' },
 		{ "log-bytes", required_argument, NULL, 'l' },
 		{ "bytes", required_argument, NULL, 'b' },
+		{ "state-bytes", required_argument, NULL, 'S' },
+		{ "warm-up", required_argument, NULL, 'w' },
 		{ "set", required_argument, NULL, 'o' },
 		{ "dir", required_argument, NULL, 'd' },
 		{ "verbose", no_argument, NULL, 'v' },
@@ -436,6 +458,8 @@ parse(int argc, char **argv, struct options *o)
 		case 'l': o->log_bytes = strtoull(optarg, NULL, 10); break;
 		case 'b': o->bytes = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'd': o->dir = optarg; break;
+		case 'S': o->state_bytes = strtoull(optarg, NULL, 10); break;
+		case 'w': o->warm_up_s = strtod(optarg, NULL); break;
 		case 'v': is_verbose = true; break;
 		case 'o':
 			if (o->setting_count == SETTING_COUNT_MAX)
@@ -461,6 +485,7 @@ main(int argc, char **argv)
 		.log_bytes = 256ull << 20,
 		.bytes = 64,
 		.dir = "/var/tmp",
+		.warm_up_s = WARM_UP_S,
 	};
 	struct bench_cluster c = { .node_count = NODE_COUNT };
 	static struct series s;
@@ -477,9 +502,14 @@ main(int argc, char **argv)
 	       "%.1f s x %u\n",
 		sysconf(_SC_NPROCESSORS_ONLN), o.mode, o.in_flight, o.bytes, o.seconds, o.rounds);
 	fflush(stdout);
-	for (uint32_t i = 0; i < o.rounds; i++)
+	for (uint32_t i = 0; i < o.rounds; i++) {
 		run_round(argv[0], &c, &o, i, &s);
+		if (o.state_bytes > 0)
+			run_with_snapshots(&c, &o, i, &s);
+	}
 	print_sum(&o, &s);
+	if (o.state_bytes > 0)
+		print_snapshots(&o, &s);
 	bench_cluster_remove(&c);
 	return 0;
 }

@@ -7,6 +7,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -511,6 +513,76 @@ test_a_directory_that_vanishes_costs_one_snapshot(void **state)
 	assert_int_equal(mkdir(f->path, 0700), 0); /* for the teardown */
 }
 
+/* ------------------------------------------------------------------------------ two threads */
+
+struct server {
+	struct fixture *f;
+	_Atomic bool stop;
+};
+
+static void *
+serve(void *context)
+{
+	struct server *server = context;
+	uint64_t now_ns = 0;
+
+	while (!atomic_load(&server->stop))
+		if (!snap_store_step(server->f->store, now_ns += STEP_NS))
+			sched_yield();
+	return NULL;
+}
+
+/* Pieces of odd sizes, reads of the one before, every third one given up: as a shard does, beside the thread. */
+static void
+write_beside(struct fixture *f, uint64_t slot)
+{
+	uint32_t done = 0, last = (uint32_t)(slot % 3 == 0 ? BYTES / 2 : BYTES);
+
+	while (snap_file_ops.begin(f->store, 3, (struct decree_slot){ slot }) == -EBUSY)
+		(void)reap(f); /* until the thread has noticed that the one before was given up */
+	while (done < last) {
+		uint32_t room = snap_file_ops.room(f->store, 3),
+			 count = 1 + (done * 7u + 13) % 90000;
+
+		if (count > room)
+			count = room;
+		if (count > last - done)
+			count = last - done;
+		snap_file_ops.write(f->store, 3, f->data + done, count);
+		done += count;
+		(void)snap_file_ops.read(
+			f->store, 3, (struct decree_slot){ slot - 1 }, done / 2, 1000, 1);
+		if (reap(f) && f->last.rc == 0)
+			assert_int_equal(f->last.kind, SNAP_READ);
+	}
+	if (last < BYTES) {
+		snap_file_ops.abort(f->store, 3);
+		return;
+	}
+	snap_file_ops.commit(f->store, 3, base_digest(f->data, BYTES));
+	do {
+		while (!reap(f))
+			sched_yield();
+	} while (f->last.kind != SNAP_COMMITTED && f->last.kind != SNAP_FAILED);
+	assert_int_equal(f->last.kind, SNAP_COMMITTED);
+	snap_file_ops.forget(f->store, 3, (struct decree_slot){ slot });
+}
+
+static void
+test_shard_and_server_run_beside_each_other(void **state)
+{
+	struct fixture *f = *state;
+	struct server server = { .f = f };
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, serve, &server), 0);
+	for (uint64_t slot = 1; slot <= 20; slot++)
+		write_beside(f, slot);
+	atomic_store(&server.stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(load(f, (struct decree_slot){ 20 }), 0);
+}
+
 /* ------------------------------------------------------------------------------ a full disk */
 
 /* 2 MiB of memory as a file system; needs to be root. @return false if it cannot be had */
@@ -592,6 +664,7 @@ main(void)
 		TEST(test_foreign_files_are_left_alone),
 		TEST(test_a_directory_that_is_missing_or_in_use_is_refused),
 		TEST(test_a_directory_that_vanishes_costs_one_snapshot),
+		TEST(test_shard_and_server_run_beside_each_other),
 		TEST(test_a_full_disk_spends_the_reserve_and_then_refuses),
 	};
 
