@@ -33,6 +33,7 @@ int command_submit(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_log(int argc, char **argv);
 int command_member(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
 int command_transfer(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_read(int argc, char **argv);

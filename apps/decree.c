@@ -16,6 +16,7 @@ const struct command commands[] = {
 	{ "status", command_status, "one row per node: role, ballot, chosen, applied, ..." },
 	{ "log", command_log, "what a node applied" },
 	{ "member", command_member, "who the members are: add, remove, replace, list" },
+	{ "snapshot", command_snapshot, "have every node cut a snapshot now" },
 	{ "transfer", command_transfer, "make another node the leader" },
 	{ "check", command_check, "is this host ready to run a node?" },
 };

@@ -181,6 +181,36 @@ member_list(struct shard *s, struct shard_group *g, struct admin_job *job)
 	admin_answer(job, CLIENT_ADMIN_DONE, "%s", text);
 }
 
+/* ---- snapshots ---- */
+
+static void
+snapshot_look(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	struct eng_status now;
+
+	eng_status(g->replica, &now);
+	if (now.snapshot.n >= job->slot.n)
+		admin_answer(job, CLIENT_ADMIN_DONE, "node %u has a snapshot of slot %llu",
+			s->node_id, (unsigned long long)now.snapshot.n);
+	else if (now.role != DECREE_LEADER)
+		admin_answer(
+			job, CLIENT_ADMIN_NOT_LEADER, "node %u does not lead any more", s->node_id);
+}
+
+static void
+snapshot_start(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	job->slot = g->applied;
+	if (!snapshot_ask(s, g)) {
+		admin_answer(job, CLIENT_ADMIN_REFUSED,
+			"the state machine of node %u has no snapshot hooks", s->node_id);
+		return;
+	}
+	admin_answer(job, CLIENT_ADMIN_PENDING, "cutting a snapshot of slot %llu or later",
+		(unsigned long long)job->slot.n);
+	snapshot_look(s, g, job);
+}
+
 /* ---- the table ---- */
 
 static const struct admin_op {
@@ -197,6 +227,7 @@ static const struct admin_op {
 	{ DECREE_ADMIN_MEMBER_REMOVE, true, member_ask, member_look },
 	{ DECREE_ADMIN_MEMBER_REPLACE, true, member_ask, member_look },
 	{ DECREE_ADMIN_MEMBER_LIST, true, member_list, NULL },
+	{ DECREE_ADMIN_SNAPSHOT, true, snapshot_start, snapshot_look },
 };
 
 static const struct admin_op *

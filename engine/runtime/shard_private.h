@@ -94,6 +94,7 @@ struct admin_job {
 	uint8_t arguments[CLIENT_ADMIN_ARGUMENT_BYTES];
 	enum client_admin_status status; /* PENDING, or how it ended */
 	char text[CLIENT_ADMIN_TEXT_BYTES + 1];
+	struct decree_slot slot; /* snapshot: the one asked for is of this slot or a later one */
 };
 
 enum query_asker {

@@ -161,6 +161,8 @@ int decree_client_log(struct decree_client *client, uint16_t node_id, struct dec
 /* Who holds the cluster's client key may administer it, unless [cluster] admin = no. */
 enum decree_admin_op {
 	DECREE_ADMIN_TRANSFER = 1, /* arguments: 0 u16 node_id of the new leader | 2 0 ... */
+	/* No arguments. Done when the leader has it; the others' are in their status. */
+	DECREE_ADMIN_SNAPSHOT = 2,
 
 	/* One change of the members of the client's group. Arguments: 0 u16 node_id that comes, or is removed
 	 * | 2 u16 node_id that is replaced | 4 u8 q1 afterwards, 0 = a majority | 5 u8 q2 | 6 u16 0
