@@ -95,8 +95,11 @@ room_look(struct shard *s)
 	if (s->space_left <= LOG_SPACE_RESERVE && !s->has_told_full) {
 		s->has_told_full = true;
 		shard_note(s, DECREE_LOG_WARNING,
-			"the log is full: no more commands are accepted. Format a larger one "
-			"(log_bytes)");
+			"the log is full: no more commands are accepted until a snapshot makes "
+			"room");
+	} else if (s->space_left > 2 * LOG_SPACE_RESERVE && s->has_told_full) {
+		s->has_told_full = false;
+		shard_note(s, DECREE_LOG_NOTICE, "the log has room again");
 	}
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A disk without room for the log: format or start says so at once, not the first write that fails. And
-# a log that fills up refuses commands, loses none, and keeps its leader.
+# a log that fills up, since no snapshot succeeds, refuses commands, loses none, and keeps its leader; once one
+# succeeds it takes commands again.
 . "$(dirname "$0")/lib.sh"
 
 [ "$(id -u)" -eq 0 ] || { echo "SKIPPED: mounting a small disk needs root" && exit 77; }
@@ -23,6 +24,15 @@ status=$?
 grep -qiE 'space|room|full' "$work/small.log" || fail "no word of the disk: $(cat "$work/small.log")"
 
 note "a log that fills up"
+freeze() { # +i or -i: nobody may make a file there any more
+	local n
+
+	for n in 1 2 3; do
+		chattr "$1" "$DECREE_CLUSTER_DIR/node$n/data/snapshots" || return 1
+	done
+}
+freeze +i || { echo "SKIPPED: no immutable directories here" && exit 77; }
+trap 'freeze -i; finish' EXIT
 log_is_full() {
 	field "$lead" log_full
 }
@@ -35,7 +45,15 @@ timeout 600 "$top/scripts/cluster" exec "$DECREE_BIN/decree" submit -c "$client_
 load_pid=$!
 wait_until "the log was full" log_is_full
 [ "$(field "$lead" ballot)" = "$ballot" ] || fail "the leader changed"
+grep -q "snapshot of group 0" "$DECREE_CLUSTER_DIR/node$lead/log" || fail "no word of the snapshot"
+
+note "and has room again"
+acknowledged=$(acked)
+freeze -i
+wait_until "more was acknowledged" acks_reached $((acknowledged + 20000))
 kill "$load_pid"
 wait "$load_pid"
 load_pid=
-verify
+wait_until "the nodes had applied the same" converged 3
+count=$(decree read -c "$client_ini" count) || fail "read"
+[ "$count" -ge "$(acked)" ] || fail "$(acked) acknowledged, $count executed"

@@ -179,6 +179,18 @@ test_a_node_without_a_disk_is_not_added(void **state)
 	world_free(w);
 }
 
+/* Without hooks in its state machine a node cannot cut, and does not pretend to be at it. */
+static void
+test_a_snapshot_of_a_machine_without_hooks_is_refused(void **state)
+{
+	struct world *w = world_new(1);
+	struct world_node *leader = world_elect(w);
+
+	(void)state;
+	assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_SNAPSHOT, 0).status, CLIENT_ADMIN_REFUSED);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -190,6 +202,7 @@ main(void)
 		cmocka_unit_test(test_an_unknown_operation_is_told_so),
 		cmocka_unit_test(test_a_member_is_removed_and_the_list_says_so),
 		cmocka_unit_test(test_a_node_without_a_disk_is_not_added),
+		cmocka_unit_test(test_a_snapshot_of_a_machine_without_hooks_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
