@@ -71,11 +71,17 @@ leader_propose_noop(struct eng_replica *r, struct decree_slot slot, struct eng_e
 
 /* ---- commands ---- */
 
+static bool
+window_has_room(const struct eng_replica *r, uint32_t slots)
+{
+	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 &&
+	       r->next.n + slots <= r->limit.n;
+}
+
 bool
 leader_has_room(const struct eng_replica *r, uint32_t slots)
 {
-	return r->next.n + slots <= r->chosen.n + r->cfg.window_slots + 1 &&
-	       r->next.n + slots <= r->limit.n && !replica_log_is_full(r);
+	return window_has_room(r, slots) && !replica_log_is_full(r);
 }
 
 void
@@ -129,7 +135,9 @@ must_wait_for_train(struct eng_replica *r, const struct eng_command *c)
 bool
 leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx)
 {
-	if (leader_has_train(r) || !leader_has_room(r, 2) || !fx_has_room(fx, 2, 2))
+	/* Not held back by a log that is full for commands: a snapshot is what makes room there. */
+	if (leader_has_train(r) || !window_has_room(r, 2) || r->log_space_slots < 2 ||
+		!fx_has_room(fx, 2, 2))
 		return false;
 	batch_seal(r, fx);
 

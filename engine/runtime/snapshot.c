@@ -19,11 +19,14 @@
  */
 #include "engine/runtime/shard_private.h"
 
-#define TICK_NS        (5 * 1000 * 1000ull)
-#define RETRY_CUT_NS   (1000 * 1000 * 1000ull)
-#define BUSY_WAKE_NS   (200 * 1000ull)
-#define BYTES_PER_TURN 65536u
-#define REAP_COUNT     8
+#define TICK_NS      (5 * 1000 * 1000ull)
+#define RETRY_CUT_NS (1000 * 1000 * 1000ull)
+
+/* Each attempt costs two MARKs, and a full log has room for a few hundred: at 32 s apart they last for hours. */
+#define RETRY_CUT_SHIFT_MAX 5
+#define BUSY_WAKE_NS        (200 * 1000ull)
+#define BYTES_PER_TURN      65536u
+#define REAP_COUNT          8
 
 /* A cut for the log's sake pays only if it lets this many slots go. */
 #define CUT_SLOTS_MIN      (2 * TRIM_NOTE_SLOTS)
@@ -130,7 +133,10 @@ cut_give_up(struct shard *s, struct shard_group *g)
 	if (cut->state != CUT_NONE && cut->state != CUT_POINTING)
 		s->counters.snapshots_failed++;
 	cut->state = CUT_NONE;
-	cut->retry_ns = s->now_ns + RETRY_CUT_NS;
+	if (cut->failed_behind.n != g->snap.kept.slot.n)
+		cut->failures = 0;
+	cut->failed_behind = g->snap.kept.slot;
+	cut->retry_ns = s->now_ns + (RETRY_CUT_NS << min_u32(cut->failures++, RETRY_CUT_SHIFT_MAX));
 }
 
 static void
@@ -150,7 +156,12 @@ cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
 		return;
 	}
 	eng_sessions_cut_begin(g->sessions);
-	*cut = (struct snapshot_cut){ .state = CUT_WRITING, .piece = piece };
+	*cut = (struct snapshot_cut){
+		.state = CUT_WRITING,
+		.piece = piece,
+		.failures = cut->failures,
+		.failed_behind = cut->failed_behind,
+	};
 	eng_sessions_facts(g->sessions, &cut->facts);
 	cut->facts.digest = digest;
 	digest_stream_init(&cut->all);

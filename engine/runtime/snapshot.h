@@ -42,6 +42,8 @@ struct snapshot_cut {
 	const uint8_t *parts[2];  /* what is being handed to the store */
 	uint32_t part_bytes[2];
 	uint64_t retry_ns; /* no new cut before this: the last one failed */
+	uint32_t failures; /* in a row, since the snapshot of `failed_behind` */
+	struct decree_slot failed_behind;
 };
 
 /* The snapshot that the hard state points to, as peers may have it. */
