@@ -166,7 +166,7 @@ struct eng_msg {
 		struct {
 			uint64_t challenge; /* fresh random bits, > 0 */
 			struct decree_slot commit;
-		} hello;                    /* ballot 0 */
+		} hello; /* ballot 0 */
 		struct {
 			uint64_t challenge; /* of the HELLO that this answers ... */
 			uint64_t dst_nonce; /* ... of this life */

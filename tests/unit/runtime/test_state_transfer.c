@@ -146,7 +146,8 @@ lose_some(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
 		if (load_u64(payload + ENG_MSG_HEADER_BYTES + 8) < second_offset)
 			second_offset = load_u64(payload + ENG_MSG_HEADER_BYTES + 8);
 	}
-	return chunks_seen * 2654435761u >> 28 < 3; /* no period that a burst could hit again and again */
+	return chunks_seen * 2654435761u >> 28 <
+	       3; /* no period that a burst could hit again and again */
 }
 
 /* ---- the story ---- */
