@@ -183,7 +183,9 @@ on_hello_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 		return;
 	}
 	if (g->nonce != m->src_nonce) {
-		g->nonce_before = g->nonce;
+		/* Only who has proved itself was a life. Frames of two lives overtake each other, and the one that we
+		 * believed unproved may be the later of the two. */
+		g->nonce_before = g->boot_count != 0 ? g->nonce : 0;
 		g->nonce = m->src_nonce;
 		r->peers[member].commit.n = 0; /* what it knew decided it may have forgotten */
 	}
