@@ -260,6 +260,24 @@ is_zero_over_unused(
 	return memcmp(bytes, bytes + 1, count - 1) == 0;
 }
 
+/* Pages that hold nothing are not looked at. */
+static void
+read_bytes(const struct fake_file *f, uint64_t offset, uint8_t *ret_bytes, uint64_t count)
+{
+	while (count > 0) {
+		uint64_t left = PAGE_BYTES - offset % PAGE_BYTES;
+		uint64_t piece = left < count ? left : count;
+
+		if (f->used[offset / PAGE_BYTES])
+			memcpy(ret_bytes, f->seen + offset, piece);
+		else
+			memset(ret_bytes, 0, piece);
+		ret_bytes += piece;
+		offset += piece;
+		count -= piece;
+	}
+}
+
 /* The request reaches the disk. @return its result */
 static int32_t
 carry_out(struct disk_fake *d, const struct inflight *io)
@@ -278,7 +296,7 @@ carry_out(struct disk_fake *d, const struct inflight *io)
 		bytes = f->bytes - r->offset_bytes;
 
 	if (r->kind == DISK_READ) {
-		memcpy(r->buffer, f->seen + r->offset_bytes, bytes);
+		read_bytes(f, r->offset_bytes, r->buffer, bytes);
 		return (int32_t)bytes;
 	}
 	if (is_zero_over_unused(f, r->offset_bytes, r->buffer, bytes))

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory for logs. A run opens a log for each life of a node; fresh pages from the kernel would take a third of
- * the simulator's time. So the log's mmap64() and munmap() lead here (--wrap, see meson.build): regions are kept
- * and cleared for their next use.
+ * Memory of processes. A run has a dozen lives of nodes; fresh pages from the kernel for each would take a third of
+ * the simulator's time. So memory is kept, and cleared for its next use:
+ *
+ *   - the log's mmap64() and munmap() lead here (--wrap, see meson.build): its regions are small and all in use
+ *   - a shard's memory is large and mostly never touched: only pages that the kernel says exist are cleared
  */
 #include "tests/sim/sim.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define KEPT_COUNT_MAX 16
+#define PAGE_BYTES     4096
+#define PAGES_AT_ONCE  512
 
 void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
 int __real_munmap(void *at, size_t bytes);
@@ -43,4 +49,68 @@ __wrap_munmap(void *at, size_t bytes)
 	kept[kept_count].at = at;
 	kept[kept_count++].bytes = bytes;
 	return 0;
+}
+
+/* ---- of shards ---- */
+
+/* What the kernel knows of this process's pages: 64 bits each. A child of fork() opens its own. */
+static int
+pagemap(void)
+{
+	static pid_t owner;
+	static int fd = -1;
+
+	if (owner != getpid()) {
+		owner = getpid();
+		fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	}
+	return fd;
+}
+
+/* Clear those of @p count pages that exist, in memory or swapped out. @return false if that is not known */
+static bool
+clear_pages(uint8_t *at, size_t count)
+{
+	uint64_t entries[PAGES_AT_ONCE];
+	off_t offset = (off_t)((uintptr_t)at / PAGE_BYTES * sizeof(entries[0]));
+	size_t bytes = count * sizeof(entries[0]);
+
+	if (pread(pagemap(), entries, bytes, offset) != (ssize_t)bytes)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (entries[i] >> 62 != 0)
+			memset(at + i * PAGE_BYTES, 0, PAGE_BYTES);
+	return true;
+}
+
+static void
+clear(const struct sim_memory *m)
+{
+	size_t count = (m->used + PAGE_BYTES - 1) / PAGE_BYTES;
+
+	for (size_t page = 0; page < count; page += PAGES_AT_ONCE) {
+		size_t left = count - page;
+		if (clear_pages(
+			    m->at + page * PAGE_BYTES, left < PAGES_AT_ONCE ? left : PAGES_AT_ONCE))
+			continue;
+		int rc = madvise(m->at, m->bytes, MADV_DONTNEED);
+		decree_assert(rc == 0);
+		return;
+	}
+}
+
+void *
+sim_memory_take(struct sim_memory *m, size_t bytes)
+{
+	if (m->bytes >= bytes) {
+		clear(m);
+	} else {
+		/* The smaller one before it stays unused. */
+		m->bytes = bytes;
+		m->at = mmap(
+			NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		decree_assert(m->at != MAP_FAILED);
+	}
+	m->used = bytes;
+	return m->at;
 }

@@ -10,7 +10,6 @@
 #include "base/bytes.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 
 #define POLL_NS_MIN (20 * US)
 #define POLL_NS_MAX (1 * MS)
@@ -301,7 +300,7 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.frame_bytes = SIM_FRAME_BYTES,
 		.command_bytes_max = SIM_COMMAND_BYTES,
 		.session_count = SIM_SESSION_COUNT,
-		.session_window = 1024,
+		.session_window = SIM_SESSION_WINDOW,
 		.session_idle_slots = 32,
 		.digest_slots = 64,
 		.heartbeat_ns = sim->election_ns / 10,
@@ -316,21 +315,6 @@ group_config(struct sim *sim, const struct sim_node *n)
 	for (uint32_t i = 0; i < sim->node_count; i++)
 		cfg.members[i].node_id = (uint16_t)(i + 1);
 	return cfg;
-}
-
-/* Memory as a fresh process finds it: zeros. Pages that were never touched cost nothing. */
-static void
-memory_take(struct sim_node *n, size_t bytes)
-{
-	if (n->memory_bytes < bytes) {
-		n->memory = mmap(
-			NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		decree_assert(n->memory != MAP_FAILED);
-		n->memory_bytes = bytes; /* the smaller one before it stays unused */
-		return;
-	}
-	int rc = madvise(n->memory, n->memory_bytes, MADV_DONTNEED);
-	decree_assert(rc == 0);
 }
 
 static void
@@ -358,8 +342,7 @@ shard_build(struct sim *sim, struct sim_node *n)
 		.on_role = on_role,
 		.now_ns = on_now_ns,
 	};
-	memory_take(n, shard_bytes(&cfg));
-	n->shard = shard_init(n->memory, &cfg);
+	n->shard = shard_init(sim_memory_take(&n->memory, shard_bytes(&cfg)), &cfg);
 }
 
 static int
@@ -452,9 +435,24 @@ sim_node_crash(struct sim *sim, uint16_t id, bool power_cut)
 
 /* ---- disks: formatted once per process, copied for each run ---- */
 
-/* What a freshly installed node has on its disk: a formatted log that was opened once. */
+/* Until the log has pre-written all that it wants to, and noted that. */
 static void
-blank_disk_create(struct sim *sim, uint16_t id)
+log_settle(struct wal *wal, struct disk_fake *disk)
+{
+	struct log_completion done[8];
+
+	for (uint64_t second = 1; second <= 16; second++) {
+		disk_fake_set_now(disk, second * 1000 * MS);
+		wal_log_ops.submit(wal, second * 1000 * MS);
+		(void)wal_log_ops.reap(
+			wal, second * 1000 * MS, done, 8); /* nothing was asked for */
+	}
+}
+
+/* What a freshly installed node has on its disk: a formatted log that was opened once. Most have had time to
+ * prepare it, and spare each run the megabytes of zeros. */
+static struct disk_fake *
+blank_disk_create(const struct sim *sim, uint16_t id, bool is_settled)
 {
 	struct disk_fake_config disk = { .flush_covers_all = true };
 	struct wal_format format = {
@@ -464,20 +462,23 @@ blank_disk_create(struct sim *sim, uint16_t id)
 		.window_bytes = SIM_WINDOW_BYTES,
 	};
 	char error[DECREE_ERROR_BYTES] = "";
+	struct disk_fake *blank = disk_fake_create(&disk);
 	struct wal *wal;
 
-	sim->blanks[id] = disk_fake_create(&disk);
 	memset(format.uuid.bytes, id, sizeof(format.uuid.bytes));
-	int rc = wal_format(&disk_fake_ops, sim->blanks[id], &format, error);
+	int rc = wal_format(&disk_fake_ops, blank, &format, error);
 	sim_check(sim, rc == 0, "format: %s", error);
 	struct wal_config cfg = {
 		.ops = &disk_fake_ops,
-		.disk = sim->blanks[id],
+		.disk = blank,
 		.mode = DECREE_LOG_DURABLE,
 	};
 	rc = wal_open(&cfg, &wal, error);
 	sim_check(sim, rc == 0, "first open: %s", error);
+	if (is_settled)
+		log_settle(wal, blank);
 	wal_close(wal);
+	return blank;
 }
 
 void
@@ -489,7 +490,8 @@ sim_node_create(struct sim *sim, uint16_t id)
 	n->sim = sim;
 	n->accepted_said = calloc(SIM_SLOT_MAX, sizeof(*n->accepted_said));
 	n->listed = calloc(SIM_SLOT_MAX, sizeof(*n->listed));
-	blank_disk_create(sim, id);
+	sim->blanks[id] = blank_disk_create(sim, id, false);
+	sim->settled[id] = blank_disk_create(sim, id, true);
 	n->disk = disk_fake_create(&(struct disk_fake_config){ 0 });
 }
 
@@ -503,6 +505,7 @@ sim_node_reset(struct sim *sim, uint16_t id)
 		.latency_ns_max = sim->faults.disk_ns_max,
 		.flush_covers_all = sim_draw(&sim->random_nodes, 2) == 0,
 	};
+	bool is_blank = sim_draw(&sim->random_nodes, 8) == 0;
 
 	if (n->wal != NULL) {
 		disk_fake_kill_process(n->disk);
@@ -524,7 +527,7 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	n->promise_said.n = n->promise_commit = 0;
 	n->proposer.is_open = false;
 	n->completion_count = 0;
-	disk_fake_assign(n->disk, sim->blanks[id], &disk);
+	disk_fake_assign(n->disk, is_blank ? sim->blanks[id] : sim->settled[id], &disk);
 	sim_snapshots_reset(sim, n);
 }
 

@@ -10,7 +10,7 @@
  *   world.c     the order in which things happen
  *   node.c      one node: start, crash, and the tables that its loop reaches the world through
  *   frames.c    frames in flight
- *   memory.c    the memory of logs, recycled
+ *   memory.c    the memory of processes, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
  *   faults_*.c  what each kind does: network, disk, processes, clocks
  *   liveness.c  the faults stop for a quorum, and it must make progress
@@ -54,10 +54,11 @@
 #define SIM_NODE_FRAMES     192   /* taken by one node at a time */
 #define SIM_INBOX_COUNT     256   /* frames that arrived and were not received yet; more are lost */
 #define SIM_SESSION_COUNT   64
+#define SIM_SESSION_WINDOW  64 /* answers kept of each */
 #define SIM_IN_FLIGHT       32 /* commands of one proposer */
 #define SIM_READS_IN_FLIGHT 8
 #define SIM_LOG_BYTES       (8u << 20) /* room for a run: a full log refuses commands for good */
-#define SIM_WINDOW_BYTES    (512u << 10)
+#define SIM_WINDOW_BYTES    (256u << 10)
 
 #define SIM_SLOT_MAX     16384
 #define SIM_COMMAND_MAX  65536
@@ -213,6 +214,14 @@ struct sim_load {
 	uint32_t large_bytes_max;
 };
 
+/* ---- memory.c ---- */
+
+struct sim_memory {
+	uint8_t *at;
+	size_t bytes; /* reserved */
+	size_t used;  /* by whoever had it last */
+};
+
 /* ---- node.c ---- */
 
 struct sim_own { /* a record of a proposer's own ballot, on its way to the disk */
@@ -239,8 +248,7 @@ struct sim_node {
 	struct snap_fake *snaps;
 	struct wal *wal;
 	struct shard *shard;
-	uint8_t *memory; /* reserved once; given to each life's shard */
-	size_t memory_bytes;
+	struct sim_memory memory; /* of each life's shard */
 	struct eng_config group;
 	struct sim *sim;
 	struct sim_proposer proposer;
@@ -388,9 +396,10 @@ struct sim {
 	uint8_t is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1];         /* [from][to] */
 	uint64_t clog_until_ns[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* frames wait till then */
 	struct disk_fake *blanks[SIM_NODE_MAX + 1];                 /* by id: a formatted disk */
-	struct sim_frame *frames;                                   /* [SIM_FRAME_COUNT] */
-	uint16_t frame_free;     /* first free one + 1; 0 = none */
-	struct sim_flight *heap; /* [heap_count <= SIM_FRAME_COUNT] */
+	struct disk_fake *settled[SIM_NODE_MAX + 1]; /* and one that is all prepared */
+	struct sim_frame *frames;                    /* [SIM_FRAME_COUNT] */
+	uint16_t frame_free;                         /* first free one + 1; 0 = none */
+	struct sim_flight *heap;                     /* [heap_count <= SIM_FRAME_COUNT] */
 	uint32_t heap_count;
 	uint64_t frame_number;
 	struct sim_frame *recorded; /* [SIM_RECORDED_COUNT] old frames, for a replay */
@@ -452,6 +461,10 @@ void sim_node_turn(struct sim *sim, struct sim_node *n);
 /** Something changed that the node's next_ns depends on. */
 void sim_node_touch(const struct sim *sim, struct sim_node *n);
 const struct eng_replica *sim_replica(const struct sim_node *n);
+
+/* memory.c */
+/** Memory as a fresh process finds it: zeros. What was there before is gone. */
+void *sim_memory_take(struct sim_memory *m, size_t bytes);
 
 /* frames.c */
 void sim_frames_reset(struct sim *sim);
