@@ -113,7 +113,7 @@ log_append(
 	fault_crash_point(n, POINT_APPEND);
 	uint32_t done = wal_log_ops.append(n->wal, records, count, ret_places);
 	for (uint32_t i = 0; i < done; i++)
-		oracle_on_append(n->sim, n, records[i].tag, ret_places[i].lsn);
+		oracle_on_append(n->sim, n, &records[i], ret_places[i].lsn);
 	return done;
 }
 

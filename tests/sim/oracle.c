@@ -5,6 +5,8 @@
  *
  *   said      one value per (slot, ballot); what q2 nodes accepted at one ballot is chosen, and every higher
  *             ballot proposes just that (S1, S2)
+ *   governed  a slot is proposed within the window, and the configuration that governs it says whose votes and
+ *             promises count (12.1 - 12.3; governors.c)
  *   allowed   each first proposal at a ballot is one that some q1 quorum of its promises allows (5.6)
  *   promised  an accept is a promise; a Promise lists every vote that its sender cast or will still confirm
  *   elected   rounds do not run away: whoever meets a higher promise waits before it tries again
@@ -54,6 +56,7 @@ oracle_reset(struct sim *sim)
 	history_clear(o->history);
 	o->leader_changes = 0;
 	o->round_high = o->storm_from_ns = o->storm_round = o->storm_max = 0;
+	governors_reset(sim);
 }
 
 static void
@@ -120,22 +123,26 @@ note_chosen(struct sim *sim, uint64_t slot, const struct sim_value *v)
 	*c = (struct sim_chosen){ .digest = v->digest, .ballot = v->ballot, .is_known = true };
 	for (uint32_t i = o->value_first[slot]; i != 0; i = o->values[i - 1].next)
 		check_higher_ballot(sim, slot, &o->values[i - 1]);
+	governors_on_chosen(sim);
 }
 
 static void
 count_vote(struct sim *sim, uint16_t id, uint64_t slot, struct sim_value *v)
 {
+	const struct sim_governor *governor = governor_of(sim, slot);
+
 	v->votes |= 1u << id;
-	if ((uint32_t)__builtin_popcount(v->votes) >= sim->q2)
+	if ((uint32_t)__builtin_popcount(v->votes & governor->voters) >= governor->q2)
 		note_chosen(sim, slot, v);
 }
 
-/* How many have promised @p ballot and said then that they accepted nothing above @p vballot in @p slot. Whoever
+/* Have a q1 quorum promised @p ballot and said then that they accepted nothing above @p vballot in @p slot? Whoever
  * has promised a higher one since may have said anything. */
-static uint32_t
-count_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64_t vballot)
+static bool
+has_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64_t vballot)
 {
-	uint32_t count = 0;
+	const struct sim_governor *governor = governor_of(sim, slot);
+	uint32_t promised = 0;
 
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
@@ -145,9 +152,9 @@ count_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint
 		if (n->promise_said.n > ballot || is_silent ||
 			(n->promise_said.n == ballot && slot > n->promise_commit &&
 				listed <= vballot))
-			count++;
+			promised |= 1u << id;
 	}
-	return count;
+	return (uint32_t)__builtin_popcount(promised & governor->voters) >= governor->q1;
 }
 
 /* Did anybody tell of exactly this one? */
@@ -170,13 +177,13 @@ check_choice(struct sim *sim, uint64_t slot, const struct sim_value *v)
 {
 	const struct sim_oracle *o = &sim->oracle;
 
-	if (o->chosen[slot].is_known || count_promised_up_to(sim, slot, v->ballot, 0) >= sim->q1)
+	if (o->chosen[slot].is_known || has_promised_up_to(sim, slot, v->ballot, 0))
 		return;
 	for (uint32_t i = o->value_first[slot]; i != 0; i = o->values[i - 1].next) {
 		const struct sim_value *old = &o->values[i - 1];
 		if (old->ballot < v->ballot && digest_eq(old->digest, v->digest) &&
 			is_listed(sim, slot, v->ballot, old->ballot) &&
-			count_promised_up_to(sim, slot, v->ballot, old->ballot) >= sim->q1)
+			has_promised_up_to(sim, slot, v->ballot, old->ballot))
 			return;
 	}
 	sim_check(sim, false, "slot %lu: no quorum of promises allows what ballot %lu.%lu proposes",
@@ -191,6 +198,9 @@ note_proposed(
 	note_slot(sim, slot);
 	struct sim_value *v = value_find(sim, slot, ballot.n);
 	if (v == NULL) {
+		sim_check(sim, slot <= sim->oracle.governors.prefix + sim->alpha,
+			"slot %lu is proposed although only %lu slots are chosen", slot,
+			sim->oracle.governors.prefix);
 		v = value_add(sim, slot, ballot.n, digest);
 		check_higher_ballot(sim, slot, v);
 		check_choice(sim, slot, v);
@@ -211,12 +221,15 @@ is_own_record(const struct sim_node *n, const uint8_t *tag, struct eng_record *r
 
 /* The proposer's own vote is no message: it counts when its record is durable. */
 void
-oracle_on_append(struct sim *sim, struct sim_node *n, const uint8_t *tag, uint64_t lsn)
+oracle_on_append(
+	struct sim *sim, struct sim_node *n, const struct log_record *appended, uint64_t lsn)
 {
 	struct eng_record record;
 
-	if (!is_own_record(n, tag, &record))
+	if (!is_own_record(n, appended->tag, &record))
 		return;
+	governors_on_value(
+		sim, record.slot.n, record.digest, appended->payload, appended->payload_bytes);
 	(void)note_proposed(sim, record.slot.n, record.vballot, record.digest);
 	sim_check(sim, n->own_after - n->own_first < SIM_OWN_COUNT, "the run outgrew the oracle");
 	n->own[n->own_after++ % SIM_OWN_COUNT] =

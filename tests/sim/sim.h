@@ -15,6 +15,7 @@
  *   faults_*.c  what each kind does: network, disk, processes, clocks
  *   liveness.c  the faults stop for a quorum, and it must make progress
  *   oracle.c    what must hold after every step
+ *   governors.c whose votes count in which slot
  *   workload.c  proposers and their commands
  *   queries.c   their reads, and what those must have seen
  *
@@ -305,6 +306,31 @@ struct sim_value { /* one (slot, ballot) that was proposed */
 	uint32_t next;  /* another ballot of this slot: its place + 1; 0 = none */
 };
 
+/* governors.c */
+
+struct sim_governor { /* who votes in the slots from here on, up to the next one's */
+	uint64_t from;
+	uint32_t voters; /* bit per node */
+	uint32_t q1, q2;
+};
+
+struct sim_proposed_config {
+	uint64_t slot;
+	struct decree_digest digest;
+	struct eng_membership m;
+};
+
+#define SIM_GOVERNOR_COUNT 256 /* configurations of a run */
+
+struct sim_governors {
+	uint64_t prefix;            /* every slot up to here is chosen */
+	struct eng_configs configs; /* what they decided */
+	struct sim_governor list[SIM_GOVERNOR_COUNT];
+	uint32_t count;
+	struct sim_proposed_config proposed[SIM_GOVERNOR_COUNT]; /* by anybody, ever */
+	uint32_t proposed_count;
+};
+
 struct sim_chosen {
 	struct decree_digest digest;
 	uint64_t
@@ -333,6 +359,7 @@ struct sim_oracle {
 	uint64_t storm_from_ns; /* rounds are counted from here on, for one T */
 	uint64_t storm_round;   /* round_high at that time */
 	uint64_t storm_max;     /* most rounds in one T */
+	struct sim_governors governors;
 };
 
 /* ---- snapshots.c ---- */
@@ -560,7 +587,8 @@ void oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq);
  * see everything that was answered before they began (S5). */
 void oracle_check_history(struct sim *sim);
 /** A record was handed to the log; its vote counts when the log says that it is durable. */
-void oracle_on_append(struct sim *sim, struct sim_node *node, const uint8_t *tag, uint64_t lsn);
+void oracle_on_append(
+	struct sim *sim, struct sim_node *node, const struct log_record *record, uint64_t lsn);
 void oracle_on_durable(struct sim *sim, struct sim_node *node, uint64_t lsn);
 void oracle_on_recovered_record(struct sim *sim, struct sim_node *node, const uint8_t *tag);
 /** A node has read its log again: it must stand by everything that it ever said. */
@@ -572,6 +600,18 @@ bool oracle_is_calm(const struct sim *sim);
 void oracle_check_calm(struct sim *sim);
 /** What a person wants to see of a run that got stuck. */
 void oracle_print_nodes(const struct sim *sim);
+
+/* governors.c */
+void governors_reset(struct sim *sim);
+/** The slot must be within alpha of what is chosen, or nobody knows yet. @return lent */
+const struct sim_governor *governor_of(const struct sim *sim, uint64_t slot);
+/** The newest configuration that is decided, whether it governs or not; epoch 0 before bootstrap. */
+const struct eng_membership *governors_newest(const struct sim *sim);
+/** Somebody proposes a value; looked at if it is a configuration. */
+void governors_on_value(struct sim *sim, uint64_t slot, struct decree_digest digest,
+	const void *bytes, uint32_t count);
+/** One more slot is chosen. */
+void governors_on_chosen(struct sim *sim);
 
 /* workload.c */
 extern const struct mailbox_ops sim_mailbox_ops;

@@ -146,8 +146,8 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	memset(sim->clog_until_ns, 0, sizeof(sim->clog_until_ns));
 	memset(&sim->count, 0, sizeof(sim->count));
 	sim_frames_reset(sim);
-	oracle_reset(sim);
 	draw_cluster(sim);
+	oracle_reset(sim);
 	workload_draw(sim);
 	sim_faults_draw(sim);
 	sim_reads_draw(sim);
