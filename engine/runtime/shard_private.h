@@ -363,7 +363,6 @@ bool persist_is_busy(const struct shard *s, const struct shard_group *g);
 void meta_init(struct shard *s);
 int meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes);
 void meta_write_boot(struct shard *s);
-const uint8_t *meta_hard(const struct shard *s, uint32_t local); /* NULL: never written */
 struct decree_slot tag_slot(const uint8_t *tag);
 uint16_t tag_group(const uint8_t *tag);
 
