@@ -92,6 +92,25 @@ readindex_on_echo(struct eng_replica *r, struct eng_effects *fx)
 		round_finish(r, fx);
 }
 
+/* Each repetition waits twice as long, up to a heartbeat: from then on heartbeats do. */
+static uint64_t
+retry_pause_ns(const struct eng_replica *r)
+{
+	uint64_t pause_ns = READ_RETRY_NS << r->reads.repeat_count;
+
+	return pause_ns < r->cfg.heartbeat_ns ? pause_ns : r->cfg.heartbeat_ns;
+}
+
+static void
+repeat_later(struct eng_replica *r, bool is_repeated, uint64_t *ret_at_ns)
+{
+	if (!is_repeated)
+		r->reads.repeat_count = 0;
+	else if (r->reads.repeat_count < READ_RETRY_SHIFT_MAX)
+		r->reads.repeat_count++;
+	*ret_at_ns = r->now_ns + retry_pause_ns(r);
+}
+
 /* Everything that waits joins the round, and the round begins after all of it had arrived. */
 static void
 round_start(struct eng_replica *r, struct eng_effects *fx)
@@ -105,7 +124,7 @@ round_start(struct eng_replica *r, struct eng_effects *fx)
 	r->counters.read_rounds++;
 	heartbeat_send(r, fx);
 	r->reads.round_seq = r->heartbeat_seq;
-	r->reads.round_retry_ns = r->now_ns + READ_RETRY_NS;
+	repeat_later(r, false, &r->reads.round_retry_ns);
 	readindex_on_echo(r, fx); /* our own word may be enough */
 }
 
@@ -129,7 +148,7 @@ readindex_leader_tick(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->reads.round_seq == 0 || r->now_ns < r->reads.round_retry_ns)
 		return;
-	r->reads.round_retry_ns = r->now_ns + READ_RETRY_NS;
+	repeat_later(r, true, &r->reads.round_retry_ns);
 	heartbeat_send(r, fx); /* an echo of this one serves the round as well */
 }
 
@@ -198,15 +217,16 @@ ask_leader(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->leader == 0 || r->leader == r->cfg.node_id)
 		return;
-	if (r->reads.asked == r->reads.last && ballot_eq(r->reads.asked_ballot, r->leader_ballot) &&
-		r->now_ns < r->reads.retry_ns)
+	bool is_asked = r->reads.asked == r->reads.last &&
+			ballot_eq(r->reads.asked_ballot, r->leader_ballot);
+	if (is_asked && r->now_ns < r->reads.retry_ns)
 		return;
 	struct eng_msg *m = message_add(r, ENG_MSG_READ_INDEX, r->leader, fx);
 	m->ballot = r->leader_ballot;
 	m->read_index.token = r->reads.last;
 	r->reads.asked = r->reads.last;
 	r->reads.asked_ballot = r->leader_ballot;
-	r->reads.retry_ns = r->now_ns + READ_RETRY_NS;
+	repeat_later(r, is_asked, &r->reads.retry_ns);
 }
 
 void

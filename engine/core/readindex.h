@@ -9,7 +9,8 @@
 #include "engine/core/replica.h"
 
 /* Lost questions, answers and rounds are repeated after so long: many round trips, a fraction of T. */
-#define READ_RETRY_NS 5000000ull
+#define READ_RETRY_NS        5000000ull
+#define READ_RETRY_SHIFT_MAX 10
 
 /* ---- reads ---- */
 void on_read(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);

@@ -346,6 +346,7 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint64_t asked; /* newest token that the leader was asked for ... */
 		struct decree_ballot asked_ballot; /* ... and at which ballot it led */
 		uint64_t retry_ns;                 /* ask again then */
+		uint32_t repeat_count;             /* of the question, or of the round */
 		/* leader */
 		bool is_queued;     /* some read_queued.token is set */
 		uint64_t round_seq; /* heartbeat of the round under way, or a later one; 0 = none */

@@ -25,6 +25,7 @@
 
 #define REWIND_PAUSE_NS    (1000 * 1000ull)
 #define FORWARD_FRAMES_MAX 32 /* per turn */
+#define BUSY_SHIFT_MAX     8
 
 int
 shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_UUID_BYTES],
@@ -50,6 +51,8 @@ shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_U
 			.retry_at_ns = UINT64_MAX,
 			.retry_ns = RETRY_NS_MIN,
 		};
+		s->gateway_after =
+			s->gateway_after > (uint32_t)i ? s->gateway_after : (uint32_t)i + 1;
 		const struct eng_registration r = {
 			.node_id = s->node_id,
 			.place = (uint16_t)i,
@@ -75,6 +78,8 @@ shard_gateway_close(struct shard *s, int gateway)
 	if (gw->session.n != 0 && row >= 0)
 		gw->group->owners[row] = (struct owner){ .kind = OWNER_NONE };
 	gw->group = NULL;
+	while (s->gateway_after > 0 && s->gateways[s->gateway_after - 1].group == NULL)
+		s->gateway_after--;
 }
 
 static struct gateway_entry *
@@ -155,7 +160,7 @@ rewind_to_executed(struct gateway *gw, uint64_t now_ns)
 void
 gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a)
 {
-	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
+	for (uint32_t i = 0; i < s->gateway_after; i++) {
 		struct gateway *gw = &s->gateways[i];
 
 		if (gw->group != g || gw->session.n != 0 || gw->is_refused ||
@@ -208,6 +213,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 		if (gw->sent < gw->executed)
 			gw->sent = gw->executed; /* given before a rewind, and it made it */
 		consume(gw, entry_of(s, gw, a->seq));
+		gw->busy_count = 0;
 		gw->retry_ns = RETRY_NS_MIN;
 		gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
 	} else if (a->verdict == ENG_GAP) {
@@ -282,8 +288,9 @@ gateway_on_answer(
 	complete(gw, entry, DECREE_APPLIED, status, result);
 }
 
-/* Each frame of a burst is answered: one pause. Whoever is not the leader, although we think so, stays that until
- * this node hears of another: then the pauses double, and that news ends them (follow_leader). */
+/* Each frame of a burst is answered: one pause. A leader that stays busy, since its disk hangs or its quorum is
+ * away, is asked less and less often until something is executed. Whoever is not the leader, although we think so,
+ * stays that until this node hears of another: then the pauses double, and that news ends them (follow_leader). */
 static void
 on_redirect(struct shard *s, struct gateway *gw, const struct client_msg *m)
 {
@@ -295,6 +302,8 @@ on_redirect(struct shard *s, struct gateway *gw, const struct client_msg *m)
 	if (m->redirect.reason == CLIENT_REDIRECT_NOT_LEADER) {
 		pause_ns = gw->retry_ns;
 		gw->retry_ns = min_u64(gw->retry_ns * 2, RETRY_NS_MAX);
+	} else {
+		pause_ns <<= min_u32(gw->busy_count++, BUSY_SHIFT_MAX);
 	}
 	gw->not_before_ns = s->now_ns + min_u64(pause_ns, RETRY_NS_MAX);
 }
@@ -309,7 +318,7 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 	if (m->type == CLIENT_MSG_REPLIES &&
 		(!client_reply_next(m, &cursor, &reply) || reply.kind != CLIENT_REPLY_GAP))
 		return;
-	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
+	for (uint32_t i = 0; i < s->gateway_after; i++) {
 		struct gateway *gw = &s->gateways[i];
 
 		if (gw->group != g || gw->retry_at_ns == UINT64_MAX)
@@ -506,17 +515,23 @@ give_registration(struct shard *s, struct gateway *gw)
 		gw->retry_at_ns = s->now_ns + gw->retry_ns;
 }
 
+static bool
+has_new_leader(const struct gateway *gw)
+{
+	return eng_leader(gw->group->replica) != gw->leader ||
+	       gw->ballot.n != gw->group->status.ballot.n;
+}
+
 static void
 follow_leader(struct shard *s, struct gateway *gw)
 {
-	uint16_t leader = eng_leader(gw->group->replica);
-
-	if (leader == gw->leader && gw->ballot.n == gw->group->status.ballot.n)
+	if (!has_new_leader(gw))
 		return;
-	gw->leader = leader;
+	gw->leader = eng_leader(gw->group->replica);
 	gw->ballot = gw->group->status.ballot;
 	gw->retry_ns = RETRY_NS_MIN;
 	gw->not_before_ns = 0;
+	gw->busy_count = 0;
 	rewind_to_executed(gw, s->now_ns);
 }
 
@@ -558,10 +573,19 @@ gateway_run(struct shard *s, struct gateway *gw)
 		gw->retry_at_ns = s->now_ns + gw->retry_ns;
 }
 
+/* What there is to give is given at once, or when the pause of a busy leader is over. */
 uint64_t
-gateway_wake_at(const struct gateway *gw)
+gateway_wake_at(const struct gateway *gw, uint64_t now_ns)
 {
+	bool has_more = gw->session.n == 0 ? !gw->is_register_sent : gw->sent < gw->popped;
+
+	if (gw->is_refused)
+		return UINT64_MAX;
+	if (has_new_leader(gw))
+		return now_ns;
 	if (gw->leader == 0)
-		return UINT64_MAX; /* a change of leader wakes the loop by itself */
+		return UINT64_MAX;
+	if (has_more)
+		return gw->not_before_ns < now_ns ? now_ns : gw->not_before_ns;
 	return min_u64(gw->retry_at_ns, gw->gap_at_ns);
 }

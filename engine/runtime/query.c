@@ -176,7 +176,7 @@ take_from(struct shard *s, struct gateway *gw)
 void
 query_take(struct shard *s)
 {
-	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
+	for (uint32_t i = 0; i < s->gateway_after; i++)
 		if (s->gateways[i].group != NULL && s->gateways[i].ops->pop_queries != NULL)
 			take_from(s, &s->gateways[i]);
 }

@@ -492,7 +492,7 @@ turn_boot(struct shard *s)
 static void
 run_gateways(struct shard *s)
 {
-	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
+	for (uint32_t i = 0; i < s->gateway_after; i++)
 		if (s->gateways[i].group != NULL)
 			gateway_run(s, &s->gateways[i]);
 }
@@ -522,7 +522,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	flush(s);
 	query_answer(s);
 	clients_flush(s);
-	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
+	for (uint32_t i = 0; i < s->gateway_after; i++)
 		if (s->gateways[i].group != NULL)
 			gateway_flush(&s->gateways[i]);
 	if (s->stop != SHARD_RUNS)
@@ -535,18 +535,35 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	return s->did_work;
 }
 
+/* What one part of a turn left for another that comes before it. */
+static bool
+is_unfinished(const struct shard *s)
+{
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		const struct query_queue *queue = &s->groups[i].queries;
+
+		if (s->groups[i].is_dirty || queue->asked_after != queue->after)
+			return true;
+	}
+	return s->has_waiting;
+}
+
 uint64_t
 shard_wake_at(const struct shard *s)
 {
 	uint64_t at = s->net_tick_at_ns;
 
+	if (!s->has_started)
+		return 0;
+	if (is_unfinished(s))
+		return s->now_ns;
 	for (uint32_t i = 0; i < s->config.group_count; i++)
 		at = min_u64(at, s->groups[i].wake_at_ns);
 	at = min_u64(at, snapshot_wake_at(s));
-	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
+	for (uint32_t i = 0; i < s->gateway_after; i++)
 		if (s->gateways[i].group != NULL)
-			at = min_u64(at, gateway_wake_at(&s->gateways[i]));
-	return s->has_started ? at : 0;
+			at = min_u64(at, gateway_wake_at(&s->gateways[i], s->now_ns));
+	return at;
 }
 
 bool

@@ -181,7 +181,8 @@ struct gateway {
 	uint64_t retry_ns;
 	uint64_t
 		gap_at_ns; /* go back then: the leader misses something; UINT64_MAX = it does not */
-	uint64_t not_before_ns; /* the leader was busy */
+	uint64_t not_before_ns; /* the leader was busy ... */
+	uint32_t busy_count;    /* ... so often since something was executed */
 	struct decree_completion completions[COMPLETION_BURST];
 	uint32_t completion_count;
 };
@@ -294,6 +295,7 @@ struct shard {
 	bool has_waiting; /* some assembly is_waiting */
 
 	struct gateway gateways[SHARD_GATEWAY_COUNT_MAX];
+	uint32_t gateway_after;      /* every open one is in [0, gateway_after) */
 	uint32_t gateway_opened;     /* so far */
 	struct assembly *assemblies; /* [config.assembly_count] */
 	uint64_t assembly_clock;
@@ -363,6 +365,7 @@ bool persist_is_busy(const struct shard *s, const struct shard_group *g);
 void meta_init(struct shard *s);
 int meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes);
 void meta_write_boot(struct shard *s);
+const uint8_t *meta_hard(const struct shard *s, uint32_t local); /* NULL: never written */
 struct decree_slot tag_slot(const uint8_t *tag);
 uint16_t tag_group(const uint8_t *tag);
 
@@ -373,7 +376,7 @@ bool was_skipped(const struct shard_group *g, struct decree_slot slot, uint32_t 
 
 /* gateway.c */
 void gateway_run(struct shard *s, struct gateway *gw);
-uint64_t gateway_wake_at(const struct gateway *gw);
+uint64_t gateway_wake_at(const struct gateway *gw, uint64_t now_ns);
 void gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a);
 void gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a);
 void gateway_on_answer(

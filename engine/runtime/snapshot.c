@@ -24,7 +24,6 @@
 
 /* Each attempt costs two MARKs, and a full log has room for a few hundred: at 32 s apart they last for hours. */
 #define RETRY_CUT_SHIFT_MAX 5
-#define BUSY_WAKE_NS        (200 * 1000ull)
 #define BYTES_PER_TURN      65536u
 #define REAP_COUNT          8
 
@@ -490,21 +489,28 @@ snapshot_turn(struct shard *s)
 		tick(s);
 }
 
-/* The store works on a thread of its own: look often while it has something of ours. */
+/* Whether a turn could do something that does not depend on a completion. */
+static bool
+is_unfinished(const struct shard *s)
+{
+	bool ret = s->fetch.state == FETCH_RESTORING && !s->fetch.is_reading;
+
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		const struct snapshot_cut *cut = &s->groups[i].snap.cut;
+
+		ret |= cut->state == CUT_WRITING || /* the store makes room as it writes */
+		       (cut->state == CUT_ANCHORING && cut->anchor.n != 0);
+	}
+	return ret;
+}
+
 uint64_t
 snapshot_wake_at(const struct shard *s)
 {
-	bool is_busy = s->fetch.state >= FETCH_COMMITTING;
-
 	if (!snapshot_is_possible(s))
 		return UINT64_MAX;
-	for (uint32_t i = 0; i < s->config.group_count; i++)
-		is_busy |= s->groups[i].snap.cut.state == CUT_WRITING ||
-			   s->groups[i].snap.cut.state == CUT_COMMITTING;
-	for (uint32_t i = 0; i < SNAPSHOT_SERVE_COUNT; i++)
-		is_busy |= s->serves[i].group != NULL;
-	if (is_busy)
-		return s->now_ns + BUSY_WAKE_NS;
+	if (is_unfinished(s))
+		return s->now_ns;
 	/* What makes a cut due happens in turns that something else has woken. */
 	uint64_t at = s->fetch.state == FETCH_NONE ? UINT64_MAX
 						   : min_u64(s->snap_tick_ns, s->fetch.retry_ns);

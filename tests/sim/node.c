@@ -11,8 +11,9 @@
 
 #include <errno.h>
 
-#define POLL_NS_MIN (20 * US)
-#define POLL_NS_MAX (1 * MS)
+#define POLL_NS_MIN     (20 * US)
+#define POLL_MAX_PER_T  100
+#define POLL_IDLE_PER_T 8
 
 /* ---- the network as a node's loop sees it ---- */
 
@@ -405,6 +406,8 @@ sim_node_start(struct sim *sim, uint16_t id)
 	n->paused_until_ns = 0;
 	n->crash_after = 0;
 	n->poll_ns = POLL_NS_MIN;
+	n->is_polling = false;
+	n->inbox_left = 0;
 	workload_open(sim, n);
 	sim_trace(sim, "node %u: starts (boot %lu), promised %lu.%lu, decided up to slot %lu", id,
 		n->boot_count, sim_replica(n)->promised.n >> 16,
@@ -562,22 +565,34 @@ sim_node_touch(const struct sim *sim, struct sim_node *n)
 	n->next_ns = at < n->paused_until_ns ? n->paused_until_ns : at;
 }
 
-/* A turn costs time: what it left undone is done in the next one, a little later. The real loop polls for ever;
- * here each turn without a cause from outside comes twice as late as the one before. */
-static void
-plan_next_turn(struct sim *sim, struct sim_node *n, bool worked)
+/* Not one of its own: nothing came from outside, but the last turn left something undone. */
+static bool
+is_unfinished(const struct sim *sim, const struct sim_node *n)
 {
 	bool is_booting = !shard_has_started(n->shard);
 
+	return n->wake_ns <= sim->now_ns || n->inbox_count > 0 ||
+	       (is_booting && disk_fake_next_ns(n->disk) == UINT64_MAX);
+}
+
+/* The real loop polls for ever, and a turn costs time. Here what a turn left undone is done in the next one, a
+ * little later, and each one without a cause from outside comes twice as late as the one before. After a turn that
+ * seems to have left nothing there is one more, much later. */
+static void
+plan_next_turn(struct sim *sim, struct sim_node *n, bool worked)
+{
 	n->turn_at_ns = UINT64_MAX;
+	n->inbox_left = n->inbox_count;
 	sim_node_touch(sim, n);
-	if (worked || n->wake_ns <= sim->now_ns ||
-		(is_booting && disk_fake_next_ns(n->disk) == UINT64_MAX)) {
-		n->turn_at_ns = sim->now_ns + n->poll_ns;
-		if (n->next_ns > n->turn_at_ns || n->wake_ns <= sim->now_ns)
-			n->next_ns = n->turn_at_ns;
-		if (n->poll_ns < POLL_NS_MAX)
+	n->is_polling = is_unfinished(sim, n);
+	if (n->is_polling) {
+		n->next_ns = n->turn_at_ns = sim->now_ns + n->poll_ns;
+		if (n->poll_ns < sim->election_ns / POLL_MAX_PER_T)
 			n->poll_ns *= 2;
+	} else if (worked) {
+		n->turn_at_ns = sim->now_ns + sim->election_ns / POLL_IDLE_PER_T;
+		if (n->next_ns > n->turn_at_ns)
+			n->next_ns = n->turn_at_ns;
 	}
 }
 
@@ -585,11 +600,11 @@ plan_next_turn(struct sim *sim, struct sim_node *n, bool worked)
 static bool
 note_cause(struct sim *sim, struct sim_node *n)
 {
-	bool is_timer = n->wake_ns <= sim->now_ns;
+	bool is_timer = n->wake_ns <= sim->now_ns && !n->is_polling;
 
-	if (is_timer && n->poll_ns == POLL_NS_MIN)
-		sim->count.timers++;
-	return is_timer || n->inbox_count > 0 || disk_fake_next_ns(n->disk) <= sim->now_ns ||
+	sim->count.timers += is_timer;
+	return is_timer || n->inbox_count > n->inbox_left ||
+	       disk_fake_next_ns(n->disk) <= sim->now_ns ||
 	       snap_fake_next_ns(n->snaps) <= sim->now_ns;
 }
 

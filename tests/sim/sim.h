@@ -241,6 +241,8 @@ struct sim_node {
 	uint64_t turn_at_ns;       /* next turn even if nothing arrives */
 	uint64_t wake_ns;          /* its loop's next timer */
 	uint64_t poll_ns;          /* after a turn that left something undone */
+	bool is_polling;           /* turn_at_ns is for what the last turn left undone */
+	uint32_t inbox_left;       /* frames that the last turn did not take */
 	uint64_t completion_count; /* of its disk, counted so far */
 	uint64_t boot_count;
 	uint32_t crash_after;  /* dies inside a turn, at this many more points; 0 = not planned */
