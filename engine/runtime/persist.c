@@ -44,6 +44,16 @@ tag_slot(const uint8_t *tag)
 	return record.slot;
 }
 
+struct decree_slot
+tag_mark_slot(const uint8_t *tag)
+{
+	struct eng_record record;
+
+	if (eng_record_decode(tag, &record) != 0 || record.kind != ENG_RECORD_FAULTY)
+		return (struct decree_slot){ 0 };
+	return record.slot;
+}
+
 uint16_t
 tag_group(const uint8_t *tag)
 {

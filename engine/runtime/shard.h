@@ -126,6 +126,22 @@ shard_recover_meta(struct shard *s, const uint8_t *blob, uint32_t bytes, uint64_
 int shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload,
 	uint32_t bytes, struct log_place place);
 
+/**
+ * In the place of a record that was durable once and cannot be read any more (protocol 11.3): what other places on the
+ * disk say of it.
+ * @param tag  of the record: group, slot, ballot and digest are known, the value is gone
+ * @retval -EBADMSG  it names a group that is not here
+ */
+int shard_recover_damaged(struct shard *s, const uint8_t *tag, struct log_place place);
+
+/**
+ * The same, where less is known.
+ * @param first  slots [first, after) of that group, of any ballot; 0: any slots, of any group of this log
+ * @retval -EBADMSG  there is no such group
+ */
+int shard_recover_unknown(struct shard *s, uint16_t group, struct decree_slot first,
+	struct decree_slot after, struct log_place place);
+
 /** What the tables of the configuration work on. Before shard_start(); both lent. */
 void shard_attach(struct shard *s, void *log, void *net);
 

@@ -89,8 +89,7 @@ index_put(struct index_pool *pool, struct slot_index *index, struct decree_slot 
 	uint64_t number = slot.n / INDEX_PAGE_SLOTS;
 	struct index_page *page = page_find(pool, index, number);
 
-	if (index->slot_max < slot.n)
-		index->slot_max = slot.n;
+	index_reach(index, slot);
 	if (slot.n == 0 || (page == NULL && is_outdated(pool, index, number)))
 		return;
 	if (page == NULL)

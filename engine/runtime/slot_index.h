@@ -39,7 +39,7 @@ struct slot_index {
 	uint32_t *directory; /* [mask + 1] page + 1, by number; 0 = none. Zeroed */
 	uint32_t mask;
 	uint64_t slot_min; /* records of slots below are gone */
-	uint64_t slot_max; /* highest slot that was ever put */
+	uint64_t slot_max; /* highest slot that was ever put or reached */
 };
 
 /** Pages for a log of @p log_bytes shared by @p group_count groups. */
@@ -50,6 +50,14 @@ uint32_t index_directory_count(uint32_t page_count);
 /** The newest record of a slot is at this position, not 0. Slot 0 is ignored. */
 void index_put(struct index_pool *pool, struct slot_index *index, struct decree_slot slot,
 	uint64_t position);
+
+/** The log has something about this slot, though no record that can be read. */
+static inline void
+index_reach(struct slot_index *index, struct decree_slot slot)
+{
+	if (index->slot_max < slot.n)
+		index->slot_max = slot.n;
+}
 
 /** @return 0 if it is not known */
 uint64_t

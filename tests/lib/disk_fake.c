@@ -33,6 +33,7 @@ struct disk_fake {
 	int64_t fail_countdown; /* -1 = never */
 	int fail_rc;
 	bool has_failed;
+	bool is_lying; /* nothing becomes stable */
 	struct fake_file files[DISK_FILE_COUNT];
 	struct inflight inflight[INFLIGHT_COUNT_MAX];
 	uint32_t inflight_count;
@@ -154,6 +155,7 @@ disk_fake_assign(
 	d->call_count = 0;
 	d->fail_countdown = -1;
 	d->has_failed = false;
+	d->is_lying = false;
 	d->inflight_count = 0;
 	d->next_ns = UINT64_MAX;
 	d->stall_until_ns = 0;
@@ -304,7 +306,7 @@ carry_out(struct disk_fake *d, const struct inflight *io)
 	memcpy(f->seen + r->offset_bytes, r->buffer, bytes);
 	mark_used(f, r->offset_bytes, bytes);
 	make_dirty(f, r->offset_bytes, bytes);
-	if (r->kind == DISK_WRITE_DURABLE) {
+	if (r->kind == DISK_WRITE_DURABLE && !d->is_lying) {
 		make_stable(f, r->offset_bytes, bytes);
 		if (d->cfg.flush_covers_all)
 			make_all_stable(d);
@@ -325,7 +327,7 @@ disk_fake_kill_process(struct disk_fake *d)
 
 /* Each sector that is not stable is kept or lost by itself. */
 static void
-settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page)
+settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page, bool keeps_some)
 {
 	uint64_t first = page * (PAGE_BYTES / SECTOR_BYTES);
 	uint64_t after = first + page_bytes(f, page) / SECTOR_BYTES;
@@ -335,7 +337,7 @@ settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page)
 
 		if (f->dirty[sector] == 0)
 			continue;
-		if (draw(d) & 1)
+		if (keeps_some && (draw(d) & 1))
 			memcpy(f->stable + at, f->seen + at, SECTOR_BYTES);
 		else
 			memcpy(f->seen + at, f->stable + at, SECTOR_BYTES);
@@ -344,8 +346,16 @@ settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page)
 }
 
 void
+disk_fake_set_lying(struct disk_fake *d, bool is_lying)
+{
+	d->is_lying = is_lying;
+}
+
+void
 disk_fake_cut_power(struct disk_fake *d)
 {
+	bool keeps_some = !d->is_lying || (draw(d) & 1);
+
 	for (uint32_t i = 0; i < d->inflight_count; i++)
 		d->inflight[i].request.kind =
 			d->inflight[i].request.kind == DISK_READ ? DISK_READ : DISK_WRITE;
@@ -355,7 +365,7 @@ disk_fake_cut_power(struct disk_fake *d)
 
 		for (uint64_t page = 0; page < page_count(f); page++)
 			if (f->used[page])
-				settle_page(d, f, page);
+				settle_page(d, f, page, keeps_some);
 		f->dirty_first = f->dirty_after = 0;
 	}
 }
@@ -463,7 +473,8 @@ fake_sync_all(void *disk)
 
 	if (rc < 0)
 		return rc;
-	make_all_stable(d);
+	if (!d->is_lying)
+		make_all_stable(d);
 	return 0;
 }
 

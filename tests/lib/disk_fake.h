@@ -50,6 +50,10 @@ void disk_fake_stall(struct disk_fake *d, uint64_t until_ns);
 /** @return completions returned so far */
 uint64_t disk_fake_completion_count(const struct disk_fake *d);
 
+/** From now on it says that writes are durable although they are only in its cache. A power cut during that keeps some
+ * of their sectors, or loses all that was written since. */
+void disk_fake_set_lying(struct disk_fake *d, bool is_lying);
+
 /** Power cut: see above. Nothing is in flight afterwards, no completion is returned. */
 void disk_fake_cut_power(struct disk_fake *d);
 

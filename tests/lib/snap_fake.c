@@ -139,6 +139,30 @@ snap_fake_wipe(struct snap_fake *f)
 		drop_file(&f->files[i]);
 }
 
+static void *
+copy_of(const void *bytes, uint64_t count)
+{
+	void *copy = must(malloc(count + 1));
+
+	memcpy(copy, bytes, count);
+	return copy;
+}
+
+void
+snap_fake_assign(struct snap_fake *f, const struct snap_fake *from)
+{
+	snap_fake_wipe(f);
+	for (uint32_t i = 0; i < FILE_COUNT; i++) {
+		const struct fake_file *file = &from->files[i];
+
+		if (!file->is_used)
+			continue;
+		f->files[i] = *file;
+		f->files[i].bytes = copy_of(file->bytes, file->count);
+		f->files[i].is_bad = copy_of(file->is_bad, file->count / BLOCK_BYTES + 1);
+	}
+}
+
 void
 snap_fake_destroy(struct snap_fake *f)
 {

@@ -35,6 +35,9 @@ void snap_fake_destroy(struct snap_fake *f);
 /** Make it what a new one with this configuration would be; cheap. */
 void snap_fake_reset(struct snap_fake *f, const struct snap_fake_config *cfg);
 
+/** Give @p f the snapshots that @p from holds now, instead of its own; nothing is under way in it afterwards. */
+void snap_fake_assign(struct snap_fake *f, const struct snap_fake *from);
+
 void snap_fake_set_now(struct snap_fake *f, uint64_t now_ns);
 
 /** @return when the next read or commit completes, UINT64_MAX if none is under way */

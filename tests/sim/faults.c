@@ -46,6 +46,19 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_AMNESIA] = { "amnesia", "a leader forgets which commands it has on their way", 25,
 		NULL, fault_amnesia_strike, 2, 20 },
 	[FAULT_JUMP] = { "jump", "a clock jumps forward", 15, NULL, fault_jump_strike, 20, 100 },
+	[FAULT_DAMAGE] = { "damage",
+		"records of a log cannot be read any more, and the node knows as much", 30,
+		fault_damage_draw, fault_damage_strike, 10, 60 },
+	[FAULT_ROT] = { "rot",
+		"bytes of a disk change, or a sector overwrites another: at worst a refused start",
+		20, NULL, fault_rot_strike, 10, 60 },
+	[FAULT_READ_ERROR] = { "read-error", "a disk fails while a node starts; it tries again", 20,
+		NULL, fault_read_error_strike, 20, 100 },
+	[FAULT_LYING] = { "lying-flush",
+		"a disk calls writes durable that a power cut then loses or tears", 15, NULL,
+		fault_lying_strike, 5, 40 },
+	[FAULT_ROLLBACK] = { "rollback", "a node starts on a copy of its disk of some time ago", 25,
+		NULL, fault_rollback_strike, 2, 20 },
 };
 
 uint64_t
@@ -70,6 +83,19 @@ sim_faults_note_heal(struct sim *sim, uint64_t heal_ns)
 {
 	sim->faults.heal_ns = heal_ns;
 	note_first(&sim->faults);
+}
+
+/* The kinds from FAULT_DAMAGE on have a stream of their own, so that a seed without them is what it would be if they
+ * did not exist. */
+static void
+change_stream(struct sim *sim, enum fault_kind kind)
+{
+	uint64_t other = sim->random_disks;
+
+	if (kind < FAULT_DAMAGE)
+		return;
+	sim->random_disks = sim->random_faults;
+	sim->random_faults = other;
 }
 
 /* What is drawn for a kind that is left out is drawn all the same: the other kinds stay as they are. */
@@ -105,8 +131,11 @@ sim_faults_draw(struct sim *sim)
 	faults_net_draw(sim);
 	faults_disk_draw(sim);
 	faults_process_draw(sim);
-	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
+	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++) {
+		change_stream(sim, (enum fault_kind)kind);
 		draw_kind(sim, (enum fault_kind)kind);
+		change_stream(sim, (enum fault_kind)kind);
+	}
 	note_first(&sim->faults);
 }
 
@@ -152,16 +181,37 @@ sim_faults_number(struct sim *sim, const char *name)
 	return true;
 }
 
+/* While only the memory of the others stands between a disk of the past and harm, nobody may forget. */
+static bool
+is_held_back(const struct sim *sim, enum fault_kind kind)
+{
+	switch (kind) {
+	case FAULT_CRASH:
+	case FAULT_CRASH_INSIDE:
+	case FAULT_CRASH_LOOP:
+	case FAULT_CRASH_ALL:
+	case FAULT_DISK_ERROR:
+	case FAULT_DAMAGE:
+	case FAULT_ROT:
+	case FAULT_READ_ERROR:
+	case FAULT_LYING:
+	case FAULT_ROLLBACK: return sim_must_remember(sim);
+	default: return false;
+	}
+}
+
 void
 sim_faults_strike(struct sim *sim, enum fault_kind kind)
 {
 	struct sim_faults *f = &sim->faults;
 
+	change_stream(sim, kind);
 	f->next_ns[kind] = sim_faults_schedule(sim, f->every_ns[kind]);
-	if (!sim_faults_number(sim, sim_fault_table[kind].name))
-		return;
-	sim->count.faults[kind]++;
-	sim_fault_table[kind].strike(sim);
+	if (sim_faults_number(sim, sim_fault_table[kind].name) && !is_held_back(sim, kind)) {
+		sim->count.faults[kind]++;
+		sim_fault_table[kind].strike(sim);
+	}
+	change_stream(sim, kind);
 }
 
 void

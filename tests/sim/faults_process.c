@@ -54,7 +54,7 @@ void
 fault_crash_point(struct sim_node *n, enum crash_point point)
 {
 	if (n->crash_after == 0 || (n->crash_points >> point & 1) == 0 || n->sim->is_calm ||
-		--n->crash_after > 0)
+		sim_must_remember(n->sim) || --n->crash_after > 0)
 		return;
 	sim_trace(n->sim, "node %u: dies in the middle of a turn", n->id);
 	longjmp(n->out, 1);
@@ -81,6 +81,8 @@ fault_crash_loop_strike(struct sim *sim)
 	struct sim_node *n = &sim->nodes[sim_victim(sim)];
 	uint64_t again_ns = sim->now_ns + sim_draw(&sim->random_faults, sim->election_ns / 5);
 
+	if (n->is_lost)
+		return;
 	if (n->is_up)
 		fault_crash_now(sim, n->id);
 	n->up_at_ns = sim->now_ns + 1 * MS;

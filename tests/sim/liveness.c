@@ -27,11 +27,13 @@ static const char *const broken_names[BROKEN_COUNT] = { "is down", "is paused", 
 
 /* A node that does not know that the cluster was complete once needs every member (protocol 12.0). One that crashed
  * may have known and forgotten. */
-static bool
-is_bootstrapped(const struct sim *sim)
+bool
+sim_is_bootstrapped(const struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
+		if (n->is_lost)
+			continue;
 		if (n->is_up ? sim_replica(n)->chosen.n < 3 : sim->oracle.chosen_last < 20)
 			return false;
 	}
@@ -41,6 +43,8 @@ is_bootstrapped(const struct sim *sim)
 static void
 repair_node(struct sim *sim, struct sim_node *n)
 {
+	if (n->is_lost)
+		return;
 	n->paused_until_ns = 0;
 	n->crash_after = 0;
 	if (!disk_fake_has_failed(n->disk))
@@ -65,6 +69,8 @@ break_links(struct sim *sim, uint16_t id, bool deaf, bool mute)
 static void
 break_node(struct sim *sim, struct sim_node *n, enum broken how)
 {
+	if (how == BROKEN_DOWN && sim_must_remember(sim))
+		how = BROKEN_PAUSED;
 	sim_trace(sim, "node %u: stays broken: it %s", n->id, broken_names[how]);
 	switch (how) {
 	case BROKEN_DOWN:
@@ -97,30 +103,58 @@ stop_faults(struct sim *sim)
 	sim_clocks_agree(sim);
 }
 
-void
-liveness_begin(struct sim *sim)
+/* Bit per node that is no good any more, whatever becomes of the others. */
+static uint32_t
+gone_nodes(const struct sim *sim)
+{
+	uint32_t set = 0;
+
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		if (sim->nodes[id].is_lost || sim->nodes[id].is_disowned)
+			set |= 1u << id;
+	return set;
+}
+
+/* A node may stay broken if those that neither do nor have a damaged disk are still a quorum. */
+static bool
+is_spare(const struct sim *sim, uint32_t out, uint16_t id)
+{
+	return (out >> id & 1) != 0 || (uint32_t)__builtin_popcount(out) < sim_spare_count(sim);
+}
+
+static void
+break_some(struct sim *sim, uint64_t broken)
 {
 	uint64_t *random = &sim->random_faults;
-	uint32_t quorum = sim->q1 > sim->q2 ? sim->q1 : sim->q2;
-	uint64_t spare = sim->node_count - quorum;
-	uint64_t broken = is_bootstrapped(sim) ? sim_draw(random, spare + 1) : 0;
+	uint32_t out = sim->spoilt_nodes;
 
-	stop_faults(sim);
-	sim->core_nodes = (2u << sim->node_count) - 2;
 	while (broken > 0) {
 		uint16_t id = sim_any_node(sim);
 		enum broken how = (enum broken)sim_draw(random, BROKEN_COUNT);
-		if ((sim->core_nodes >> id & 1) == 0)
+		if ((sim->core_nodes >> id & 1) == 0 || !is_spare(sim, out, id))
 			continue;
 		broken--;
 		if (!sim_faults_number(sim, "stays broken"))
 			continue;
 		sim->core_nodes &= ~(1u << id);
+		out |= 1u << id;
 		repair_node(sim, &sim->nodes[id]);
 		break_node(sim, &sim->nodes[id], how);
 	}
+}
+
+void
+liveness_begin(struct sim *sim)
+{
+	uint32_t gone = gone_nodes(sim);
+	uint64_t spare = sim_spare_count(sim) - (uint32_t)__builtin_popcount(gone);
+	uint64_t broken = sim_is_bootstrapped(sim) ? sim_draw(&sim->random_faults, spare + 1) : 0;
+
+	stop_faults(sim);
+	sim->core_nodes = ((2u << sim->node_count) - 2) & ~gone;
+	break_some(sim, broken);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
-		if (sim->core_nodes >> id & 1)
+		if ((sim->core_nodes | gone) >> id & 1)
 			repair_node(sim, &sim->nodes[id]);
 	sim_trace(sim, "the faults stop for nodes %#x", sim->core_nodes);
 }
@@ -205,6 +239,6 @@ liveness_heal_all(struct sim *sim)
 	sim_links_heal(sim);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		repair_node(sim, &sim->nodes[id]);
-	sim->core_nodes = (2u << sim->node_count) - 2;
+	sim->core_nodes = ((2u << sim->node_count) - 2) & ~gone_nodes(sim);
 	sim_trace(sim, "everything heals");
 }

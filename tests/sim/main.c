@@ -56,6 +56,24 @@ static const char usage[] =
 	"seed,\n"
 	"and every pause and partition is measured in it.\n"
 	"\n"
+	"A power cut, in half of the crashes or so, keeps or loses each sector by itself: of what "
+	"was "
+	"in\n"
+	"a disk's cache, and of each write in flight. So every write may be torn in any way.\n"
+	"\n"
+	"Bad disks (damage, rot, lying-flush, rollback) strike no more nodes than the quorums can "
+	"spare; the\n"
+	"others must lose nothing and go on. Damaged copies must be repaired. Bytes that changed "
+	"end in "
+	"an\n"
+	"equal state or a refused start, never in another state. A disk of the past must be found "
+	"out by "
+	"the\n"
+	"other nodes, and what its node says must count nowhere. Their memory ends with their "
+	"processes: "
+	"so\n"
+	"no process dies until then. A node that is refused is lost until the end of its run.\n"
+	"\n"
 	"Ends with 0 if all seeds passed; with 1 and a line `FAILED seed N ...` if one did not: "
 	"the seed\n"
 	"and the commit are the bug report; with 2 if it was called wrongly. Rates go to standard "
@@ -81,6 +99,11 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->snapshots += sim->count.snapshots;
 	t->restores += sim->count.restores;
 	t->fetched += sim->count.fetched;
+	t->damaged += sim->count.damaged;
+	t->refused_starts += sim->count.refused_starts;
+	t->rolled_back += sim->count.rolled_back;
+	t->forgetful += sim->count.forgetful;
+	t->lost_nodes += sim->count.lost_nodes;
 	t->slots += sim->oracle.chosen_last;
 	t->virtual_ns += sim->now_ns;
 	t->crash_free += sim->count.crashes == 0;
@@ -121,6 +144,11 @@ totals_add(struct totals *t, const struct totals *other)
 	t->snapshots += other->snapshots;
 	t->restores += other->restores;
 	t->fetched += other->fetched;
+	t->damaged += other->damaged;
+	t->refused_starts += other->refused_starts;
+	t->rolled_back += other->rolled_back;
+	t->forgetful += other->forgetful;
+	t->lost_nodes += other->lost_nodes;
 	t->virtual_ns += other->virtual_ns;
 	t->crash_free += other->crash_free;
 	t->cpu_seconds += other->cpu_seconds;
@@ -155,6 +183,10 @@ totals_print(const struct totals *t)
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
 		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent, t->snapshots, t->restores,
 		t->fetched, (double)t->progress_tenths / 10, t->storm_max);
+	printf("disks: %lu damaged records, %lu starts refused, %lu disks rolled back, %lu forgot "
+	       "what "
+	       "they had called durable, %lu nodes lost\n",
+		t->damaged, t->refused_starts, t->rolled_back, t->forgetful, t->lost_nodes);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

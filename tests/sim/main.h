@@ -11,6 +11,7 @@
 struct totals {
 	uint64_t seeds, events, commands, crashes, power_cuts, sent, lost, leaders, slots;
 	uint64_t snapshots, restores, fetched;
+	uint64_t damaged, refused_starts, rolled_back, forgetful, lost_nodes;
 	uint64_t crash_free; /* runs without a crash */
 	uint64_t virtual_ns;
 	uint64_t events_min, commands_min;

@@ -115,6 +115,8 @@ log_append(
 	uint32_t done = wal_log_ops.append(n->wal, records, count, ret_places);
 	for (uint32_t i = 0; i < done; i++)
 		oracle_on_append(n->sim, n, &records[i], ret_places[i].lsn);
+	for (uint32_t i = 0; i < done && n->damage_count > 0; i++)
+		sim_damage_on_append(n, records[i].tag, ret_places[i].lsn);
 	return done;
 }
 
@@ -150,8 +152,10 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	uint32_t count = wal_log_ops.reap(n->wal, now_ns, ret, count_max);
 
 	for (uint32_t i = 0; i < count; i++)
-		if (ret[i].kind == LOG_DURABLE)
+		if (ret[i].kind == LOG_DURABLE) {
 			oracle_on_durable(n->sim, n, ret[i].lsn);
+			sim_damage_on_durable(n, ret[i].lsn);
+		}
 	return count;
 }
 
@@ -356,9 +360,12 @@ recover_meta(void *context, uint64_t generation, const void *blob, uint32_t byte
 	if (bytes == 0)
 		return 0;
 	int rc = shard_recover_meta(n->shard, blob, bytes, &boot_count);
+	if (rc != 0 && n->has_lied)
+		return rc; /* it may name a snapshot that is no more */
 	sim_check(n->sim, rc == 0, "node %u: hard state of %u bytes", n->id, bytes);
 	sim_check(
 		n->sim, boot_count <= n->boot_count, "node %u: boot count from the future", n->id);
+	n->found_boot_count = boot_count;
 	return 0;
 }
 
@@ -368,14 +375,31 @@ recover_record(void *context, const struct log_place *place, const uint8_t *tag,
 {
 	struct sim_node *n = context;
 
+	if (n->damage_count > 0 && sim_damage_recover(n, place, tag))
+		return 0;
 	oracle_on_recovered_record(n->sim, n, tag);
 	return shard_recover_record(n->shard, tag, payload, payload_bytes, *place);
 }
 
-void
-sim_node_start(struct sim *sim, uint16_t id)
+/* A node may be refused its start, if it has reason to be. It is never let in on a wrong state. */
+static void
+start_refused(struct sim *sim, struct sim_node *n, const char *error)
 {
-	struct sim_node *n = &sim->nodes[id];
+	n->shard = NULL;
+	sim->count.refused_starts++;
+	sim_trace(sim, "node %u: does not start: %s", n->id, error);
+	if (disk_fake_has_failed(n->disk)) {
+		n->up_at_ns = sim->now_ns + sim->election_ns / 20;
+		sim_node_touch(sim, n);
+		return;
+	}
+	sim_check(sim, n->is_rotten || n->has_lied, "node %u does not recover: %s", n->id, error);
+	sim_node_lose(sim, n);
+}
+
+static bool
+log_open(struct sim *sim, struct sim_node *n)
+{
 	char error[DECREE_ERROR_BYTES] = "";
 	struct wal_config cfg = {
 		.ops = &disk_fake_ops,
@@ -383,28 +407,72 @@ sim_node_start(struct sim *sim, uint16_t id)
 		.mode = DECREE_LOG_DURABLE,
 		.recovery = { .context = n, .meta = recover_meta, .record = recover_record },
 	};
+	int64_t fail_after = (int64_t)n->fails_at_start - 1;
 
+	n->found_boot_count = n->fails_at_start = 0;
+	disk_fake_fail_after(
+		n->disk, fail_after, -EIO); /* what else was to fail, the old process saw */
+	int rc = wal_open(&cfg, &n->wal, error);
+	if (rc != 0) {
+		n->wal = NULL;
+		start_refused(sim, n, error);
+		return false;
+	}
+	if (!disk_fake_has_failed(n->disk))
+		disk_fake_fail_after(n->disk, -1, 0);
+	return true;
+}
+
+/* A disk that lied may have lost what its node has said. If every other node can tell, it may try; if not, it is beyond
+ * what anybody promises (11.9), and stays away. @return whether it goes on */
+static bool
+admit_liar(struct sim *sim, struct sim_node *n, uint64_t boot_count_before)
+{
+	if (!n->has_lied || n->is_disowned ||
+		(n->boot_count > boot_count_before && oracle_keeps_its_word(sim, n)))
+		return true;
+	sim->count.forgetful++;
+	n->is_disowned = sim_is_found_out(sim, n);
+	sim_trace(sim, "node %u: its disk has forgotten what it said, %s", n->id,
+		n->is_disowned ? "and everybody knows" : "and nobody could tell");
+	if (n->is_disowned)
+		return true;
+	disk_fake_kill_process(n->disk);
+	wal_abandon(n->wal);
+	n->wal = NULL;
+	n->shard = NULL;
+	sim_node_lose(sim, n);
+	return false;
+}
+
+void
+sim_node_start(struct sim *sim, uint16_t id)
+{
+	struct sim_node *n = &sim->nodes[id];
+	uint64_t boot_count_before = n->boot_count;
+
+	n->crash_after = 0; /* that was for the old process; this one is not in a turn yet */
 	n->applied_count = 0;
 	n->cluster_ns = 0;
 	n->own_first = n->own_after = 0;
 	n->digest = (struct decree_digest){ 0, 0 };
 	n->fold = 0;
 	disk_fake_set_now(n->disk, sim->now_ns);
-	disk_fake_fail_after(n->disk, -1, 0); /* the old process was to see that */
 	shard_build(sim, n);
 	snap_fake_set_now(n->snaps, sim->now_ns);
-	int rc = wal_open(&cfg, &n->wal, error);
-	sim_check(sim, rc == 0, "node %u does not recover: %s", id, error);
+	if (!log_open(sim, n))
+		return;
 	disk_fake_set_now(n->disk, sim->now_ns);
+	n->boot_count = n->found_boot_count + 1;
+	if (!admit_liar(sim, n, boot_count_before))
+		return;
 	oracle_on_recovered(sim, n);
-	n->boot_count++;
 	sim_clock_start(sim, n);
 	shard_attach(n->shard, n, n);
 	shard_start(n->shard, n->boot_count, sim_clock_read(sim, n));
 	n->is_up = true;
 	n->turn_at_ns = sim->now_ns;
 	n->paused_until_ns = 0;
-	n->crash_after = 0;
 	n->poll_ns = POLL_NS_MIN;
 	n->is_polling = false;
 	n->inbox_left = 0;
@@ -433,6 +501,18 @@ sim_node_crash(struct sim *sim, uint16_t id, bool power_cut)
 	n->shard = NULL;
 	n->up_at_ns = UINT64_MAX;
 	sim_frames_reclaim(sim, n);
+	sim_node_touch(sim, n);
+}
+
+void
+sim_node_lose(struct sim *sim, struct sim_node *n)
+{
+	if (n->is_up)
+		sim_node_crash(sim, n->id, false);
+	sim_trace(sim, "node %u: is lost", n->id);
+	sim->count.lost_nodes++;
+	n->is_lost = true;
+	n->up_at_ns = UINT64_MAX;
 	sim_node_touch(sim, n);
 }
 
@@ -528,6 +608,9 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	memset(n->listed, 0, (n->listed_last + 1) * sizeof(*n->listed));
 	n->listed_last = 0;
 	n->promise_said.n = n->promise_commit = 0;
+	n->promise_doubtful = false;
+	n->is_lost = n->is_disowned = n->has_lied = n->is_rotten = false;
+	n->fails_at_start = n->damage_count = 0;
 	n->proposer.is_open = false;
 	n->completion_count = 0;
 	disk_fake_assign(n->disk, is_blank ? sim->blanks[id] : sim->settled[id], &disk);
@@ -608,11 +691,30 @@ note_cause(struct sim *sim, struct sim_node *n)
 	       snap_fake_next_ns(n->snaps) <= sim->now_ns;
 }
 
+/* The loop has ended by itself: of a disk that failed, or because the others remember more than it does. */
+static void
+node_stopped(struct sim *sim, struct sim_node *n)
+{
+	char text[DECREE_ERROR_BYTES];
+	enum shard_stop why = shard_stop_reason(n->shard, text);
+	enum eng_halt halt = sim_replica(n)->halt;
+
+	if (why == SHARD_STOPPED_LOG && disk_fake_has_failed(n->disk)) {
+		sim_trace(sim, "node %u: its disk failed, the process ends", n->id);
+		fault_crash_now(sim, n->id);
+		return;
+	}
+	sim_check(sim,
+		why == SHARD_STOPPED_HALT && n->is_disowned &&
+			(halt == ENG_HALT_ROLLED_BACK || halt == ENG_HALT_TWIN),
+		"node %u stopped: %s", n->id, text);
+	sim_trace(sim, "node %u: is found out: %s", n->id, text);
+	sim_node_lose(sim, n);
+}
+
 void
 sim_node_turn(struct sim *sim, struct sim_node *n)
 {
-	char text[DECREE_ERROR_BYTES];
-
 	if (!n->is_up) {
 		sim_node_start(sim, n->id);
 		return;
@@ -626,13 +728,8 @@ sim_node_turn(struct sim *sim, struct sim_node *n)
 	}
 	bool worked = shard_turn(n->shard, sim_clock_read(sim, n));
 	if (shard_stop_reason(n->shard, NULL) != SHARD_RUNS) {
-		if (shard_stop_reason(n->shard, text) == SHARD_STOPPED_LOG &&
-			disk_fake_has_failed(n->disk)) {
-			sim_trace(sim, "node %u: its disk failed, the process ends", n->id);
-			fault_crash_now(sim, n->id);
-			return;
-		}
-		sim_check(sim, false, "node %u stopped: %s", n->id, text);
+		node_stopped(sim, n);
+		return;
 	}
 	sim->count.completions += disk_fake_completion_count(n->disk) - n->completion_count;
 	n->completion_count = disk_fake_completion_count(n->disk);

@@ -151,7 +151,7 @@ has_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64
 		bool is_silent = n->promise_said.n < ballot && id == (ballot & 0xffff);
 		if (n->promise_said.n > ballot || is_silent ||
 			(n->promise_said.n == ballot && slot > n->promise_commit &&
-				listed <= vballot))
+				listed <= vballot && !n->promise_doubtful))
 			promised |= 1u << id;
 	}
 	return (uint32_t)__builtin_popcount(promised & governor->voters) >= governor->q1;
@@ -226,7 +226,7 @@ oracle_on_append(
 {
 	struct eng_record record;
 
-	if (!is_own_record(n, appended->tag, &record))
+	if (n->is_disowned || !is_own_record(n, appended->tag, &record))
 		return;
 	governors_on_value(
 		sim, record.slot.n, record.digest, appended->payload, appended->payload_bytes);
@@ -234,6 +234,16 @@ oracle_on_append(
 	sim_check(sim, n->own_after - n->own_first < SIM_OWN_COUNT, "the run outgrew the oracle");
 	n->own[n->own_after++ % SIM_OWN_COUNT] =
 		(struct sim_own){ lsn, record.slot.n, record.vballot.n };
+}
+
+/* From here on it must stand by this vote. */
+static void
+note_said(struct sim_node *n, uint64_t slot, struct decree_ballot ballot)
+{
+	if (n->accepted_last < slot)
+		n->accepted_last = slot;
+	if (n->accepted_said[slot].n < ballot.n)
+		n->accepted_said[slot] = ballot;
 }
 
 void
@@ -244,6 +254,7 @@ oracle_on_durable(struct sim *sim, struct sim_node *n, uint64_t lsn)
 		if (own->lsn > lsn)
 			return;
 		count_vote(sim, n->id, own->slot, value_find(sim, own->slot, own->ballot));
+		note_said(n, own->slot, (struct decree_ballot){ own->ballot });
 	}
 }
 
@@ -252,7 +263,7 @@ oracle_on_recovered_record(struct sim *sim, struct sim_node *n, const uint8_t *t
 {
 	struct eng_record record;
 
-	if (is_own_record(n, tag, &record))
+	if (!n->is_disowned && is_own_record(n, tag, &record))
 		count_vote(sim, n->id, record.slot.n,
 			note_proposed(sim, record.slot.n, record.vballot, record.digest));
 }
@@ -287,16 +298,14 @@ static void
 note_accepted_slot(struct sim *sim, struct sim_node *n, uint64_t slot, struct decree_ballot ballot)
 {
 	note_slot(sim, slot);
-	if (n->accepted_last < slot)
-		n->accepted_last = slot;
-	if (n->accepted_said[slot].n >= ballot.n)
+	if (slot <= n->accepted_last && n->accepted_said[slot].n >= ballot.n)
 		return;
 	sim_check(sim,
 		ballot.n >= n->promise_said.n || slot <= n->promise_commit ||
 			(slot <= n->listed_last && n->listed[slot].n >= ballot.n),
 		"node %u confirms slot %lu at ballot %lu.%lu after a Promise that did not list it",
 		n->id, slot, ballot.n >> 16, ballot.n & 0xffff);
-	n->accepted_said[slot] = ballot;
+	note_said(n, slot, ballot);
 	note_vote(sim, n, slot, ballot.n);
 }
 
@@ -314,7 +323,7 @@ note_accepted(struct sim *sim, struct sim_node *n, const struct eng_msg *m)
 }
 
 static void
-listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit)
+listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit, bool doubtful)
 {
 	if (n->promise_said.n >= ballot.n)
 		return;
@@ -325,16 +334,24 @@ listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit)
 	n->listed_last = 0;
 	n->promise_said = ballot;
 	n->promise_commit = commit;
+	n->promise_doubtful = doubtful;
 }
 
+/* A damaged copy counts with its ballot, one of an unknown ballot as infinite; who is in doubt may list anything. */
 static void
-listing_add(struct sim *sim, struct sim_node *n, uint64_t slot, struct decree_ballot vballot)
+listing_add(struct sim *sim, struct sim_node *n, uint64_t slot, const struct eng_promise_entry *e)
 {
+	struct decree_ballot vballot = e->vballot;
+
+	if (e->state == ENG_ENTRY_NONE)
+		vballot.n = 0;
+	else if (e->state == ENG_ENTRY_FAULTY_UNKNOWN)
+		vballot.n = UINT64_MAX;
 	note_slot(sim, slot);
 	if (n->listed_last < slot)
 		n->listed_last = slot;
 	n->listed[slot] = vballot;
-	sim_check(sim, vballot.n >= n->accepted_said[slot].n,
+	sim_check(sim, vballot.n >= n->accepted_said[slot].n || n->promise_doubtful,
 		"node %u promises %lu.%lu and hides that it accepted slot %lu at %lu.%lu", n->id,
 		n->promise_said.n >> 16, n->promise_said.n & 0xffff, slot,
 		n->accepted_said[slot].n >> 16, n->accepted_said[slot].n & 0xffff);
@@ -349,13 +366,13 @@ note_promise(struct sim *sim, struct sim_node *n, const struct eng_msg *m)
 	/* The asking candidate holds everything below `from` decided itself. */
 	listing_begin(n, m->ballot,
 		m->promise.commit.n + 1 < m->promise.from.n ? m->promise.from.n - 1
-							    : m->promise.commit.n);
+							    : m->promise.commit.n,
+		m->promise.doubtful);
 	for (uint64_t slot = m->promise.first.n; slot < m->promise.after.n; slot++) {
 		struct eng_promise_entry e = eng_promise_entry_at(m, (struct decree_slot){ slot });
 		if (e.state == ENG_ENTRY_DECIDED)
 			require_votes(sim, n, slot);
-		listing_add(sim, n, slot,
-			e.state == ENG_ENTRY_NONE ? (struct decree_ballot){ 0 } : e.vballot);
+		listing_add(sim, n, slot, &e);
 	}
 }
 
@@ -367,14 +384,15 @@ note_own_promise(struct sim *sim, struct sim_node *n, struct decree_ballot ballo
 
 	if (n->promise_said.n >= ballot.n)
 		return;
-	listing_begin(n, ballot, r->chosen.n);
+	listing_begin(n, ballot, r->chosen.n, r->damage.doubt);
 	for (uint64_t slot = r->chosen.n + 1; slot <= r->last.n; slot++) {
-		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
-		if (e != NULL && ballot_eq(e->vballot, ballot))
+		struct eng_promise_entry e =
+			eng_replica_promise_entry(r, (struct decree_slot){ slot });
+		if (e.state != ENG_ENTRY_NONE && ballot_eq(e.vballot, ballot))
 			continue; /* elected in the same step: what was there before is unknown */
-		if (e != NULL && e->decided)
+		if (e.state == ENG_ENTRY_DECIDED)
 			require_votes(sim, n, slot);
-		listing_add(sim, n, slot, e == NULL ? (struct decree_ballot){ 0 } : e->vballot);
+		listing_add(sim, n, slot, &e);
 	}
 }
 
@@ -431,6 +449,8 @@ oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32
 	const uint8_t *message;
 	uint32_t cursor = 0, message_bytes;
 
+	if (n->is_disowned)
+		return; /* it counts for nothing: whoever counts it fails another check */
 	if (!is_bundle(data, bytes)) {
 		on_message(sim, n, data, bytes);
 		return;
@@ -440,24 +460,48 @@ oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32
 		on_message(sim, n, message, message_bytes);
 }
 
+/* What is damaged is not forgotten, as long as the node knows of it. */
+static bool
+stands_by(const struct sim_node *n, struct decree_slot slot)
+{
+	const struct eng_replica *r = sim_replica(n);
+	const struct damage *d = damage_find(r, slot);
+	const struct entry *e = entry_find(r, slot);
+	uint64_t said = n->accepted_said[slot.n].n;
+
+	return r->damage.doubt || (d != NULL && (d->vballot.n == 0 || d->vballot.n >= said)) ||
+	       (e != NULL && (e->decided || e->vballot.n >= said));
+}
+
+/* @return the first slot that it accepted and knows nothing of, 0 = none */
+static uint64_t
+first_forgotten(const struct sim_node *n)
+{
+	for (uint64_t slot = sim_replica(n)->chosen.n + 1; slot <= n->accepted_last; slot++)
+		if (n->accepted_said[slot].n != 0 && !stands_by(n, (struct decree_slot){ slot }))
+			return slot;
+	return 0;
+}
+
+bool
+oracle_keeps_its_word(const struct sim *sim, const struct sim_node *n)
+{
+	(void)sim;
+	return sim_replica(n)->promised.n >= n->promised_said.n && first_forgotten(n) == 0;
+}
+
 void
 oracle_on_recovered(struct sim *sim, struct sim_node *n)
 {
-	const struct eng_replica *r = sim_replica(n);
+	uint64_t promised = sim_replica(n)->promised.n;
+	uint64_t slot = n->is_disowned ? 0 : first_forgotten(n);
 
-	sim_check(sim, r->promised.n >= n->promised_said.n,
+	sim_check(sim, n->is_disowned || promised >= n->promised_said.n,
 		"node %u promised %lu.%lu and came back with %lu.%lu", n->id,
-		n->promised_said.n >> 16, n->promised_said.n & 0xffff, r->promised.n >> 16,
-		r->promised.n & 0xffff);
-	for (uint64_t slot = r->chosen.n + 1; slot <= n->accepted_last; slot++) {
-		struct decree_ballot said = n->accepted_said[slot];
-		if (said.n == 0)
-			continue;
-		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
-		sim_check(sim, e != NULL && (e->decided || e->vballot.n >= said.n),
-			"node %u had accepted slot %lu at %lu.%lu and forgot it", n->id, slot,
-			said.n >> 16, said.n & 0xffff);
-	}
+		n->promised_said.n >> 16, n->promised_said.n & 0xffff, promised >> 16,
+		promised & 0xffff);
+	sim_check(sim, slot == 0, "node %u had accepted slot %lu at %lu.%lu and forgot it", n->id,
+		slot, n->accepted_said[slot].n >> 16, n->accepted_said[slot].n & 0xffff);
 }
 
 /* ---- what is chosen stays chosen, and everybody applies the same ---- */
@@ -581,7 +625,7 @@ oracle_print_nodes(const struct sim *sim)
 		const struct sim_node *n = &sim->nodes[id];
 		struct eng_status st;
 		if (!n->is_up) {
-			fprintf(stderr, "node %u: down\n", id);
+			fprintf(stderr, "node %u: %s\n", id, n->is_lost ? "lost" : "down");
 			continue;
 		}
 		eng_status(sim_replica(n), &st);
@@ -602,7 +646,9 @@ oracle_is_calm(const struct sim *sim)
 		return false;
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		if (!n->is_up || n->applied_count != sim->oracle.order_count ||
+		if (n->is_lost)
+			continue;
+		if (!n->is_up || n->is_disowned || n->applied_count != sim->oracle.order_count ||
 			sim_replica(n)->chosen.n != sim->oracle.chosen_last)
 			return false;
 	}
@@ -621,7 +667,11 @@ oracle_check_calm(struct sim *sim)
 		"commands are stuck although nothing is wrong any more");
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
+		if (n->is_lost)
+			continue;
 		sim_check(sim, n->is_up, "node %u is down", id);
+		sim_check(
+			sim, !n->is_disowned, "node %u runs on a disk of the past, undetected", id);
 		sim_check(sim, sim_replica(n)->chosen.n == o->chosen_last,
 			"node %u has chosen %lu of %lu", id, sim_replica(n)->chosen.n,
 			o->chosen_last);

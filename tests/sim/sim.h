@@ -12,7 +12,7 @@
  *   frames.c    frames in flight
  *   memory.c    the memory of processes, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
- *   faults_*.c  what each kind does: network, disk, processes, clocks
+ *   faults_*.c  what each kind does: network, disk, processes, clocks; damaged records; disks of the past
  *   liveness.c  the faults stop for a quorum, and it must make progress
  *   oracle.c    what must hold after every step
  *   governors.c whose votes count in which slot
@@ -97,6 +97,13 @@ enum fault_kind {
 	FAULT_JUMP,
 	/* faults_process.c: what nobody may rely on */
 	FAULT_AMNESIA,
+	/* faults_damage.c */
+	FAULT_DAMAGE,
+	FAULT_ROT,
+	FAULT_READ_ERROR,
+	/* faults_identity.c */
+	FAULT_LYING,
+	FAULT_ROLLBACK,
 	FAULT_KIND_COUNT,
 };
 
@@ -151,7 +158,9 @@ struct sim_faults {
 	uint64_t heal_ns;                                     /* the links heal then */
 	uint64_t cut_ns_max;
 	uint32_t drift_ppm_max;
-	uint32_t strike_count; /* so far; the number of an occurrence, for --only-faults */
+	uint32_t doubt_percent; /* of the damage says not even which slots it was */
+	uint32_t deep_percent;  /* of the damage is anywhere in the log, the rest near its end */
+	uint32_t strike_count;  /* so far; the number of an occurrence, for --only-faults */
 };
 
 /* ---- frames: frames.c ---- */
@@ -232,9 +241,36 @@ struct sim_own { /* a record of a proposer's own ballot, on its way to the disk 
 };
 #define SIM_OWN_COUNT 4096
 
+/* A record that was durable and cannot be read any more. The log of today refuses to open then; a finished one tells
+ * the loop what it still knows of it (protocol 11.3), and so does sim_damage_recover(). */
+enum sim_damage_known {
+	DAMAGE_ID = 0, /* ballot and digest */
+	DAMAGE_SLOT,   /* only the slot */
+	DAMAGE_DOUBT,  /* nothing */
+	DAMAGE_GONE,   /* not even that there was a record */
+};
+
+struct sim_damage {
+	uint64_t lsn;
+	uint64_t slot;     /* 0: not handed over yet */
+	uint64_t mark_lsn; /* of the mark that the node wrote about it; 0 = none yet */
+	enum sim_damage_known known;
+	bool is_marked; /* that mark is durable: from now on the record may be gone without a trace */
+};
+#define SIM_DAMAGE_COUNT 32
+
 struct sim_node {
 	uint16_t id;
 	bool is_up;
+	bool is_lost;     /* its disk is gone for good: it never comes back under this id (12.5) */
+	bool is_disowned; /* its disk is older than its word: what it says counts for nothing (11.9) */
+	bool has_lied;    /* its disk called writes durable that a power cut may lose */
+	bool is_rotten; /* bytes of its log were changed: its next start may be refused */
+	uint32_t
+		fails_at_start; /* its disk fails at this request of the next start, from 1; 0 = none */
+	uint64_t found_boot_count; /* on its disk, by the last start */
+	uint32_t damage_count;
+	struct sim_damage damage[SIM_DAMAGE_COUNT];
 	uint64_t next_ns;  /* something is due then; see sim_node_touch() */
 	uint64_t up_at_ns; /* restart then, if down; UINT64_MAX = not by itself */
 	uint64_t paused_until_ns;
@@ -286,6 +322,7 @@ struct sim_node {
 	uint64_t own_after;
 	struct decree_ballot promise_said; /* of its newest Promise message */
 	uint64_t promise_commit;           /* what that one called decided */
+	bool promise_doubtful;             /* it may have forgotten anything: in no quorum (11.3) */
 	struct decree_ballot *listed; /* [SIM_SLOT_MAX] by slot: what its newest Promise listed */
 	uint64_t listed_last;         /* highest slot in it */
 };
@@ -385,6 +422,20 @@ struct sim_count {
 	uint64_t refused; /* proposers that lost their session */
 	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
 	uint64_t snapshots, restores, fetched;
+	uint64_t damaged; /* records handed over as such */
+	uint64_t refused_starts;
+	uint64_t rolled_back; /* disks */
+	uint64_t forgetful;   /* starts after lies that had consequences */
+	uint64_t lost_nodes;
+};
+
+/* What a node's disk was like some time ago. */
+struct sim_image {
+	struct disk_fake *disk; /* NULL until the first one is taken */
+	struct snap_fake *snaps;
+	uint16_t id;                         /* whose; 0 = none */
+	uint64_t boot_count, promised, last; /* what a node that starts on it can claim at most */
+	uint64_t taken_ns;
 };
 
 struct sim_options {
@@ -403,6 +454,7 @@ struct sim {
 	uint64_t random_net;
 	uint64_t random_faults;
 	uint64_t random_nodes;
+	uint64_t random_disks; /* of the kinds of fault from FAULT_DAMAGE on */
 	uint64_t now_ns;
 	uint64_t election_ns; /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;
@@ -413,7 +465,9 @@ struct sim {
 	uint64_t event_limit;    /* sim_run_until() ends there too */
 	bool is_calm;            /* the faults have stopped */
 	uint32_t core_nodes;     /* bit per node that works since then */
-	bool is_silent;          /* no more new commands */
+	uint32_t
+		spoilt_nodes; /* bit per node whose disk is, was or may be bad: never more than a quorum can spare */
+	bool is_silent; /* no more new commands */
 	struct sim_faults faults;
 	struct sim_load load;
 	struct {
@@ -421,8 +475,10 @@ struct sim {
 		uint64_t lease_ns;      /* 0 = no leases in this world */
 		uint32_t max_drift_ppm; /* as configured */
 	} reads;
-	struct sim_node nodes[SIM_NODE_MAX + 1];                    /* by id, from 1 */
-	uint8_t is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1];         /* [from][to] */
+	struct sim_node nodes[SIM_NODE_MAX + 1];            /* by id, from 1 */
+	uint16_t liar;                                      /* whose disk lies; 0 = nobody's */
+	struct sim_image image;                             /* for FAULT_ROLLBACK */
+	uint8_t is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
 	uint64_t clog_until_ns[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* frames wait till then */
 	struct disk_fake *blanks[SIM_NODE_MAX + 1];                 /* by id: a formatted disk */
 	struct disk_fake *settled[SIM_NODE_MAX + 1]; /* and one that is all prepared */
@@ -481,6 +537,8 @@ uint16_t sim_leader(const struct sim *sim);
 void sim_run(struct sim *sim, const struct sim_options *options);
 
 /* node.c */
+/** Its disk is gone, and it with it. */
+void sim_node_lose(struct sim *sim, struct sim_node *n);
 void sim_node_create(struct sim *sim, uint16_t id); /* once per process */
 void sim_node_reset(struct sim *sim, uint16_t id);  /* a formatted disk, and no process */
 void sim_node_start(struct sim *sim, uint16_t id);
@@ -557,6 +615,29 @@ void fault_disk_slow_strike(struct sim *sim);
 void fault_disk_hang_strike(struct sim *sim);
 void fault_disk_error_strike(struct sim *sim);
 
+/* faults_damage.c */
+void fault_damage_draw(struct sim *sim);
+void fault_damage_strike(struct sim *sim);
+void fault_rot_strike(struct sim *sim);
+void fault_read_error_strike(struct sim *sim);
+/** Nodes outside spoilt_nodes must remain a quorum of both phases: may this one join it? */
+bool sim_may_spoil(const struct sim *sim, uint16_t id);
+/** Nodes that the quorums can do without. */
+uint32_t sim_spare_count(const struct sim *sim);
+/** @return true if the record is damaged: the shard was told so instead of getting it */
+bool sim_damage_recover(struct sim_node *n, const struct log_place *place, const uint8_t *tag);
+/** The node writes down what it knows of a damaged record. */
+void sim_damage_on_append(struct sim_node *n, const uint8_t *tag, uint64_t lsn);
+void sim_damage_on_durable(struct sim_node *n, uint64_t lsn);
+
+/* faults_identity.c */
+void fault_lying_strike(struct sim *sim);
+void fault_rollback_strike(struct sim *sim);
+/** Somebody whose word counts for nothing runs, and only memory tells: no process may end meanwhile. */
+bool sim_must_remember(const struct sim *sim);
+/** Every other node runs, and remembers more of this one than its recovered replica claims. */
+bool sim_is_found_out(const struct sim *sim, const struct sim_node *n);
+
 /* faults_clock.c */
 void fault_drift_draw(struct sim *sim);
 void fault_jump_strike(struct sim *sim);
@@ -569,6 +650,8 @@ void sim_clocks_agree(struct sim *sim);
 uint64_t sim_clock_when(const struct sim *sim, const struct sim_node *n, uint64_t node_ns);
 
 /* liveness.c */
+/** Everybody knows, or has known, that the cluster was complete once: from then on some may be missing (12.0). */
+bool sim_is_bootstrapped(const struct sim *sim);
 /** No more faults, but for a drawn set of nodes that stay broken. */
 void liveness_begin(struct sim *sim);
 /** The others make progress within the bound, and their leader stays. */
@@ -595,6 +678,8 @@ void oracle_on_durable(struct sim *sim, struct sim_node *node, uint64_t lsn);
 void oracle_on_recovered_record(struct sim *sim, struct sim_node *node, const uint8_t *tag);
 /** A node has read its log again: it must stand by everything that it ever said. */
 void oracle_on_recovered(struct sim *sim, struct sim_node *node);
+/** @return whether it does */
+bool oracle_keeps_its_word(const struct sim *sim, const struct sim_node *node);
 /** A state came from a snapshot: it must be what its commands lead to. */
 void oracle_on_restored(struct sim *sim, struct sim_node *node);
 /** Everything agrees and everything that was asked for is done. */

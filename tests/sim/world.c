@@ -138,10 +138,13 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->random_load = sim_draw(&stream, UINT64_MAX);
 	sim->random_net = sim_draw(&stream, UINT64_MAX);
 	sim->random_faults = sim_draw(&stream, UINT64_MAX);
+	sim->random_disks = sim_draw(&stream, UINT64_MAX);
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
 	sim->proposer_number = 0;
+	sim->spoilt_nodes = 0;
+	sim->image.id = sim->liar = 0;
 	memset(sim->is_cut, 0, sizeof(sim->is_cut));
 	memset(sim->clog_until_ns, 0, sizeof(sim->clog_until_ns));
 	memset(&sim->count, 0, sizeof(sim->count));

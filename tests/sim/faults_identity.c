@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disks of the past: restored from an image, or robbed of writes that they had called durable. The node does not know
+ * what it has forgotten; its peers do, and refuse it (protocol 11.9).
+ *
+ * Their memory ends with their processes. So such a node begins only where every other node runs and remembers more
+ * than the disk holds, and no process ends before it is found out; messages, links and pauses go on as they like.
+ * It is promised then that nothing that it says counts anywhere, and that it halts. So the oracle does not hear it any
+ * more: whoever counts a vote or a promise of it has no quorum.
+ */
+#include "tests/sim/sim.h"
+
+bool
+sim_must_remember(const struct sim *sim)
+{
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		if (sim->nodes[id].is_disowned && !sim->nodes[id].is_lost)
+			return true;
+	return false;
+}
+
+/* Does this node refuse a life of that one which claims so much? */
+static bool
+remembers_more(const struct sim_node *n, uint16_t id, uint64_t boot_count, uint64_t promised,
+	uint64_t last)
+{
+	if (!n->is_up || !shard_has_started(n->shard) || disk_fake_has_failed(n->disk))
+		return false;
+	const struct eng_replica *r = sim_replica(n);
+	int32_t index = peer_index(r, id);
+	if (index < 0)
+		return false;
+	const struct guard *g = &r->peers[index].guard;
+	(void)promised, (void)last;
+	return boot_count <= g->boot_count;
+}
+
+static bool
+all_remember_more(
+	const struct sim *sim, uint16_t id, uint64_t boot_count, uint64_t promised, uint64_t last)
+{
+	for (uint16_t other = 1; other <= sim->node_count; other++)
+		if (other != id && !sim->nodes[other].is_lost &&
+			!remembers_more(&sim->nodes[other], id, boot_count, promised, last))
+			return false;
+	return true;
+}
+
+bool
+sim_is_found_out(const struct sim *sim, const struct sim_node *n)
+{
+	const struct eng_replica *r = sim_replica(n);
+
+	/* Who is in doubt is not asked for what it accepted. */
+	return !sim_must_remember(sim) &&
+	       all_remember_more(sim, n->id, n->boot_count, r->promised.n,
+		       r->damage.doubt ? UINT64_MAX : r->last.n);
+}
+
+/* What was meant to end them does not. */
+static void
+spare_processes(struct sim *sim)
+{
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		struct sim_node *n = &sim->nodes[id];
+		n->crash_after = 0;
+		if (!disk_fake_has_failed(n->disk))
+			disk_fake_fail_after(n->disk, -1, 0);
+	}
+}
+
+/* ---- a disk that lies ---- */
+
+static void
+lying_ends(struct sim *sim, struct sim_node *n)
+{
+	if (n->is_up) {
+		spare_processes(sim);
+		sim->count.crashes++;
+		sim->count.power_cuts++;
+		sim_node_crash(sim, n->id, true);
+		n->up_at_ns = sim->now_ns + 1 * MS;
+		sim_node_touch(sim, n);
+	}
+	disk_fake_set_lying(n->disk, false);
+}
+
+/* It lies for a while; then power fails. */
+void
+fault_lying_strike(struct sim *sim)
+{
+	uint64_t *random = &sim->random_faults;
+	uint16_t id = sim_any_node(sim);
+	uint64_t after_ns = sim_draw(random, sim->election_ns);
+	struct sim_node *n = &sim->nodes[id];
+
+	if (sim->liar != 0) {
+		n = &sim->nodes[sim->liar];
+		sim->liar = 0;
+		lying_ends(sim, n);
+		return;
+	}
+	if (!n->is_up || n->is_disowned || !sim_may_spoil(sim, id))
+		return;
+	sim_trace(sim, "node %u: its disk calls everything durable from now on", id);
+	sim->spoilt_nodes |= 1u << id;
+	sim->liar = id;
+	n->has_lied = true;
+	disk_fake_set_lying(n->disk, true);
+	sim->faults.next_ns[FAULT_LYING] = sim->now_ns + after_ns;
+}
+
+/* ---- a disk of the past ---- */
+
+static void
+image_take(struct sim *sim, struct sim_node *n)
+{
+	struct sim_image *image = &sim->image;
+	const struct disk_fake_config none = { 0 };
+	const struct eng_replica *r = sim_replica(n);
+
+	if (image->disk == NULL) {
+		image->disk = disk_fake_create(&none);
+		image->snaps = snap_fake_create(&(struct snap_fake_config){ 0 });
+	}
+	disk_fake_assign(image->disk, n->disk, &none);
+	snap_fake_assign(image->snaps, n->snaps);
+	image->id = n->id;
+	image->boot_count = n->boot_count + 1;
+	image->promised = r->promised.n;
+	image->last = r->last.n;
+	image->taken_ns = sim->now_ns;
+	sim_trace(sim, "node %u: an image is taken of its disk", n->id);
+}
+
+static bool
+image_is_outdated(const struct sim *sim)
+{
+	const struct sim_image *image = &sim->image;
+	const struct sim_node *n = &sim->nodes[image->id];
+
+	return n->is_up && !n->is_disowned && !sim_replica(n)->damage.doubt &&
+	       sim_may_spoil(sim, image->id) &&
+	       all_remember_more(sim, image->id, image->boot_count, image->promised, image->last);
+}
+
+static void
+image_restore(struct sim *sim)
+{
+	const struct sim_image *image = &sim->image;
+	struct sim_node *n = &sim->nodes[image->id];
+	const struct disk_fake_config disk = {
+		.seed = sim_draw(&sim->random_faults, UINT64_MAX),
+		.latency_ns_min = sim->faults.disk_ns_min,
+		.latency_ns_max = sim->faults.disk_ns_max,
+	};
+
+	spare_processes(sim);
+	sim_node_crash(sim, n->id, false);
+	sim_trace(sim, "node %u: its disk is as it was %.1f ms ago", n->id,
+		(double)(sim->now_ns - image->taken_ns) / 1e6);
+	disk_fake_assign(n->disk, image->disk, &disk);
+	disk_fake_set_now(n->disk, sim->now_ns);
+	snap_fake_assign(n->snaps, image->snaps);
+	n->completion_count = 0;
+	n->is_disowned = true;
+	sim->spoilt_nodes |= 1u << n->id;
+	sim->count.rolled_back++;
+	n->up_at_ns = sim->now_ns + 1 * MS;
+	sim_node_touch(sim, n);
+}
+
+/* Most strikes find nothing outdated enough, so they come often. */
+void
+fault_rollback_strike(struct sim *sim)
+{
+	struct sim_node *n = &sim->nodes[sim_any_node(sim)];
+	bool is_renewed = sim_draw_percent(&sim->random_faults, 25);
+
+	if (sim->image.id != 0 && !is_renewed) {
+		if (image_is_outdated(sim))
+			image_restore(sim);
+		return;
+	}
+	if (n->is_up && !n->is_disowned && shard_has_started(n->shard) && sim_may_spoil(sim, n->id))
+		image_take(sim, n);
+}
