@@ -299,6 +299,42 @@ test_a_restart_replays_the_log_into_the_same_state(void **state)
 	world_mailbox_free(mail);
 }
 
+static void
+assert_damage_is_repaired(struct world *w, bool is_unknown)
+{
+	struct world_node *leader = world_elect(w);
+	struct world_mailbox *mail = world_mailbox_new();
+	struct world_node *follower = world_follower(w);
+
+	assert_int_equal(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail), 0);
+	for (int i = 0; i < 100; i++) {
+		world_propose(mail, 64);
+		world_run(w, 1000000);
+	}
+	follower->log.damaged_lsn = follower->log.durable / 2;
+	follower->log.is_damage_unknown = is_unknown;
+	world_restart(w, follower);
+	assert_true(follower->machine.count < 100); /* what is behind the damage waits for it */
+	world_run(w, 1000000000);
+	assert_int_equal(follower->machine.count, 100);
+	assert_memory_equal(
+		&follower->machine.digest, &leader->machine.digest, sizeof(struct decree_digest));
+	world_mailbox_free(mail);
+}
+
+/* protocol 11.5: peers have what is damaged here. */
+static void
+test_a_damaged_record_is_fetched_from_a_peer(void **state)
+{
+	assert_damage_is_repaired(*state, false);
+}
+
+static void
+test_a_record_of_which_nothing_is_known_is_fetched_from_a_peer(void **state)
+{
+	assert_damage_is_repaired(*state, true);
+}
+
 /* More slots than the core's ring holds: they come back from the leader's log. */
 static void
 test_a_node_that_was_away_for_long_catches_up_from_a_peers_log(void **state)
@@ -393,6 +429,8 @@ main(void)
 		T(test_without_empty_frames_messages_are_lost_and_repeated_later),
 		T(test_a_message_that_claims_another_sender_is_dropped),
 		T(test_a_restart_replays_the_log_into_the_same_state),
+		T(test_a_damaged_record_is_fetched_from_a_peer),
+		T(test_a_record_of_which_nothing_is_known_is_fetched_from_a_peer),
 		T(test_a_node_that_was_away_for_long_catches_up_from_a_peers_log),
 		T(test_a_hard_state_blob_of_another_shape_is_refused),
 		T(test_a_node_whose_state_differs_stops),

@@ -572,6 +572,20 @@ take_groups(struct world *w, struct world_node *n)
 	}
 }
 
+static int
+recover_record(struct world_node *n, uint64_t lsn)
+{
+	struct world_record *r = record_of(&n->log, lsn);
+	struct log_place place = { lsn, lsn };
+	struct decree_slot any = { 0 };
+
+	if (lsn != n->log.damaged_lsn)
+		return shard_recover_record(n->shard, r->tag, r->payload, r->bytes, place);
+	if (n->log.is_damage_unknown)
+		return shard_recover_unknown(n->shard, 0, any, any, place);
+	return shard_recover_damaged(n->shard, r->tag, place);
+}
+
 /* Everything in memory is fresh; what is durable in the log is handed over. */
 static void
 boot(struct world *w, struct world_node *n)
@@ -590,9 +604,7 @@ boot(struct world *w, struct world_node *n)
 		decree_assert(rc == 0);
 	}
 	for (uint64_t lsn = 1; lsn <= n->log.durable; lsn++) {
-		struct world_record *r = record_of(&n->log, lsn);
-		int rc = shard_recover_record(
-			n->shard, r->tag, r->payload, r->bytes, (struct log_place){ lsn, lsn });
+		int rc = recover_record(n, lsn);
 		decree_assert(rc == 0);
 	}
 	shard_attach(n->shard, &n->log, &n->net);

@@ -55,9 +55,11 @@ struct world_log {
 	bool is_crowded; /* more than half full */
 	bool is_failing;
 	bool has_failed;
-	uint32_t room;        /* 0 = plenty */
-	uint64_t trimmed_lsn; /* as the loop last permitted */
-	bool is_full;         /* not one more record fits, ever */
+	uint32_t room;          /* 0 = plenty */
+	uint64_t trimmed_lsn;   /* as the loop last permitted */
+	uint64_t damaged_lsn;   /* cannot be read by the next recovery; 0 = none */
+	bool is_damage_unknown; /* not even its slot is known then */
+	bool is_full;           /* not one more record fits, ever */
 	uint64_t submit_count;
 	uint64_t frames_at_submit; /* frames that had left when submit() saw new records */
 	struct world_read reads[64];
