@@ -176,17 +176,16 @@ eng_configs_restore(struct eng_configs *c, struct decree_slot slot, const struct
 
 /* ---- changes ---- */
 
+/* Whoever comes, or votes from now on, came last: ids are never used again, and only one learns at a time. */
 static void
-insert(struct eng_membership *m, const struct eng_member *member)
+append(struct eng_membership *m, const struct eng_member *member)
 {
 	uint32_t at = m->member_count++;
 
 	decree_assert(at < ENG_MEMBER_COUNT_MAX);
-	for (; at > 0 && m->members[at - 1].node_id > member->node_id; at--)
-		m->members[at] = m->members[at - 1];
+	decree_assert(at == 0 || m->members[at - 1].node_id < member->node_id);
 	m->members[at] = *member;
-	if (m->id_last < member->node_id)
-		m->id_last = member->node_id;
+	m->id_last = member->node_id;
 }
 
 static void
@@ -270,7 +269,7 @@ change_add(const struct eng_membership *m, const struct eng_member_change *chang
 		return ENG_MEMBER_BAD_QUORUM;
 	*ret_new = *m;
 	ret_new->epoch++;
-	insert(ret_new, &learner);
+	append(ret_new, &learner);
 	return ENG_MEMBER_OK;
 }
 
@@ -331,5 +330,5 @@ eng_membership_promote(
 	voter.replaces = 0;
 	voter.q1 = 0;
 	voter.q2 = 0;
-	insert(ret_new, &voter);
+	append(ret_new, &voter);
 }

@@ -256,13 +256,13 @@ apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t inde
 		apply_request(s, ret_command);
 }
 
+/* Slots come without gaps, and every other one closes the train: this is the one behind the last part. */
 static bool
-is_next_part(const struct train *t, struct decree_slot slot, const struct eng_fragment *f)
+is_next_part(const struct train *t, const struct eng_fragment *f)
 {
-	return t->part_next > 0 && slot.n == t->slot_next.n && f->part == t->part_next &&
-	       f->train.n == t->first.train.n && f->session.n == t->first.session.n &&
-	       f->seq == t->first.seq && f->part_count == t->first.part_count &&
-	       f->command_bytes == t->first.command_bytes;
+	return t->part_next > 0 && f->part == t->part_next && f->train.n == t->first.train.n &&
+	       f->session.n == t->first.session.n && f->seq == t->first.seq &&
+	       f->part_count == t->first.part_count && f->command_bytes == t->first.command_bytes;
 }
 
 /* @return true if the command is whole: it stands in s->body, s->train.bytes long */
@@ -273,7 +273,7 @@ apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng
 
 	if (f->part == 0 && f->train.n == slot.n && f->command_bytes <= s->command_bytes_max)
 		*t = (struct train){ .first = *f };
-	else if (!is_next_part(t, slot, f)) {
+	else if (!is_next_part(t, f)) {
 		t->part_next = 0;
 		return false;
 	}
@@ -284,7 +284,6 @@ apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng
 	memcpy(s->body + t->bytes, f->bytes, f->count);
 	t->bytes += f->count;
 	t->part_next = f->part + 1;
-	t->slot_next.n = slot.n + 1;
 	if (t->part_next < f->part_count)
 		return false;
 	t->part_next = 0;

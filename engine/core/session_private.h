@@ -44,7 +44,6 @@ struct train {
 	struct eng_fragment first; /* part 0; bytes unused */
 	uint32_t part_next;        /* 0: no open train */
 	uint32_t bytes;            /* collected in `body` */
-	struct decree_slot slot_next;
 };
 
 struct eng_sessions;

@@ -140,6 +140,87 @@ test_change(void **state)
 		assert_int_equal(with.epoch, 2);
 }
 
+/* An operation that this version does not know, say of a newer tool. */
+static void
+test_an_unknown_change_is_refused(void **state)
+{
+	struct eng_membership m = cluster_of(3), with;
+	struct eng_member_change change = { .op = (enum eng_member_op)9,
+		.member = { .node_id = 4, .disk = 104 } };
+
+	(void)state;
+	assert_int_equal(eng_membership_change(&m, &change, &with), ENG_MEMBER_UNKNOWN);
+}
+
+/* A cluster without a voter chooses nothing, and one with eight is more than anything here counts. */
+static void
+test_too_few_and_too_many_voters_are_not_decoded(void **state)
+{
+	uint8_t bytes[ENG_CONFIG_BYTES_MAX];
+	struct eng_membership m = cluster_of(1), back;
+
+	(void)state;
+	m.members[0].role = ENG_LEARNER;
+	assert_int_not_equal(
+		eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
+	m = cluster_of(ENG_MEMBER_COUNT_MAX);
+	assert_int_not_equal(
+		eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
+	m.members[ENG_MEMBER_COUNT_MAX - 1].role = ENG_LEARNER;
+	m.q1 = m.q2 = 4;
+	assert_int_equal(eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
+	/* A highest id that no node can have. */
+	uint32_t count = eng_membership_encode(&m, bytes);
+	bytes[38] = 1;
+	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
+}
+
+/* Asked again, a replacement that is under way is pending; as part of another change it is in the way. */
+static void
+test_a_replacement_is_known_when_it_is_asked_for_again(void **state)
+{
+	struct eng_membership m = cluster_of(3), with, after;
+	struct eng_member_change change = {
+		.op = ENG_MEMBER_REPLACE, .old = 2, .member = { .node_id = 4, .disk = 104 }
+	};
+
+	(void)state;
+	assert_int_equal(eng_membership_change(&m, &change, &with), ENG_MEMBER_OK);
+	assert_int_equal(eng_membership_change(&with, &change, &after), ENG_MEMBER_PENDING);
+	change.old = 3;
+	assert_int_equal(eng_membership_change(&with, &change, &after), ENG_MEMBER_OUTSTANDING);
+	change.op = ENG_MEMBER_ADD;
+	assert_int_equal(eng_membership_change(&with, &change, &after), ENG_MEMBER_OUTSTANDING);
+	change.op = ENG_MEMBER_REPLACE;
+	eng_membership_promote(&with, 4, &after);
+	assert_int_equal(eng_membership_change(&after, &change, &with), ENG_MEMBER_ID_USED);
+	change.old = 2;
+	assert_int_equal(eng_membership_change(&after, &change, &with), ENG_MEMBER_DONE);
+}
+
+/* A snapshot names what governs, and what will; both govern from where the log would have it. */
+static void
+test_restored_configurations_govern_as_decided_ones(void **state)
+{
+	struct eng_membership m = cluster_of(3);
+	struct eng_configs decided, restored;
+
+	(void)state;
+	eng_configs_init(&decided);
+	eng_configs_init(&restored);
+	assert_true(eng_configs_decide(&decided, (struct decree_slot){ 1 }, &m));
+	eng_configs_restore(&restored, (struct decree_slot){ 1 }, &m);
+	assert_memory_equal(&decided, &restored, sizeof(decided));
+	m.epoch = 2;
+	assert_true(eng_configs_decide(&decided, (struct decree_slot){ 6 }, &m));
+	eng_configs_restore(&restored, (struct decree_slot){ 6 }, &m);
+	assert_memory_equal(&decided, &restored, sizeof(decided));
+	assert_true(eng_configs_advance(&decided, (struct decree_slot){ 9 }));
+	eng_configs_init(&restored);
+	eng_configs_restore(&restored, (struct decree_slot){ 6 }, &m);
+	assert_memory_equal(&decided, &restored, sizeof(decided));
+}
+
 /* One step at a time: while a learner catches up, only its own removal is allowed, and its promotion. */
 static void
 test_a_learner_is_the_one_change(void **state)
@@ -234,7 +315,7 @@ test_what_governs_follows_from_the_log_alone(void **state)
 int
 main(void)
 {
-	struct CMUnitTest tests[ROW_COUNT + 8] = { { 0 } };
+	struct CMUnitTest tests[ROW_COUNT + 12] = { { 0 } };
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < ROW_COUNT; i++)
@@ -247,6 +328,10 @@ main(void)
 		cmocka_unit_test(test_quorums_are_sound_if_and_only_if_any_two_meet),
 		cmocka_unit_test(test_only_sound_quorums_are_decoded),
 		cmocka_unit_test(test_what_an_added_node_carries_survives_the_wire),
+		cmocka_unit_test(test_an_unknown_change_is_refused),
+		cmocka_unit_test(test_too_few_and_too_many_voters_are_not_decoded),
+		cmocka_unit_test(test_a_replacement_is_known_when_it_is_asked_for_again),
+		cmocka_unit_test(test_restored_configurations_govern_as_decided_ones),
 		cmocka_unit_test(test_a_learner_is_the_one_change),
 		cmocka_unit_test(test_a_promoted_learner_takes_the_place_of_the_one_it_replaces),
 		cmocka_unit_test(test_the_last_voter_stays_and_seven_are_enough),

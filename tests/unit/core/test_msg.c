@@ -261,6 +261,15 @@ test_absurd_slots_are_refused(void **state)
 		{ ENG_MSG_QUERY_REPLY, 40 },
 		{ ENG_MSG_QUERY_REPLY, 56 },
 		{ ENG_MSG_READ_INDEX_REPLY, 56 },
+		{ ENG_MSG_FAILURE, 56 },
+		{ ENG_MSG_SNAPSHOT_OFFER, 40 },
+		{ ENG_MSG_SNAPSHOT_OFFER, 56 },
+		{ ENG_MSG_SNAPSHOT_FETCH, 40 },
+		{ ENG_MSG_SNAPSHOT_CHUNK, 40 },
+		{ ENG_MSG_HELLO, 48 },
+		{ ENG_MSG_HELLO_REPLY, 72 },
+		{ ENG_MSG_HELLO_REPLY, 80 },
+		{ ENG_MSG_STATE_DIGEST, 40 },
 	};
 
 	(void)state;

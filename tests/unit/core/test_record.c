@@ -73,6 +73,31 @@ test_no_slot_and_no_ballot_are_refused(void **state)
 	assert_int_not_equal(eng_record_decode(tag, &r), 0);
 }
 
+/* A mark of damage may know no ballot, but always a slot, and never a value. */
+static void
+test_a_mark_of_damage_has_a_slot_and_no_value(void **state)
+{
+	uint8_t tag[ENG_RECORD_TAG_BYTES];
+	struct eng_record mark = { .kind = ENG_RECORD_FAULTY, .group = 3, .slot = { 5 } };
+	struct eng_record r;
+
+	(void)state;
+	eng_record_encode(&mark, tag);
+	assert_int_equal(eng_record_decode(tag, &r), 0);
+	assert_int_equal(r.slot.n, 5);
+	mark.bytes = 1;
+	eng_record_encode(&mark, tag);
+	assert_int_not_equal(eng_record_decode(tag, &r), 0);
+	mark.bytes = 0;
+	mark.slot.n = 0;
+	eng_record_encode(&mark, tag);
+	assert_int_not_equal(eng_record_decode(tag, &r), 0);
+	/* No kind at all. */
+	eng_record_encode(&example, tag);
+	tag[1] = 0;
+	assert_int_not_equal(eng_record_decode(tag, &r), 0);
+}
+
 static void
 test_a_hard_state_comes_back_and_an_unwritten_one_promises_nothing(void **state)
 {
@@ -120,6 +145,7 @@ main(void)
 		cmocka_unit_test(test_a_record_comes_back),
 		cmocka_unit_test(test_unknown_versions_kinds_and_leftovers_are_refused),
 		cmocka_unit_test(test_no_slot_and_no_ballot_are_refused),
+		cmocka_unit_test(test_a_mark_of_damage_has_a_slot_and_no_value),
 		cmocka_unit_test(
 			test_a_hard_state_comes_back_and_an_unwritten_one_promises_nothing),
 		cmocka_unit_test(test_a_hard_state_of_the_future_is_refused),

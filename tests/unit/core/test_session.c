@@ -243,6 +243,86 @@ test_an_unknown_session_executes_nothing(void **state)
 		eng_session_admit(t->s, (struct decree_session){ 5 }, 1), ENG_SUBMIT_NO_SESSION);
 }
 
+/* The leader keeps such a command out of the log; one that is in it all the same opens nothing. */
+static void
+test_a_registration_of_another_length_opens_nothing(void **state)
+{
+	struct table *t = *state;
+
+	for (uint32_t bytes = 0; bytes <= ENG_REGISTRATION_GATEWAY_BYTES + 1; bytes++) {
+		uint8_t body[ENG_REGISTRATION_GATEWAY_BYTES + 1] = { 0 };
+		bool is_known = bytes == ENG_REGISTRATION_CLIENT_BYTES ||
+				bytes == ENG_REGISTRATION_GATEWAY_BYTES;
+
+		body[0] = (uint8_t)bytes;
+		assert_int_equal(apply(t, (struct decree_session){ 0 }, 0, body, bytes),
+			is_known ? ENG_REGISTERED : ENG_MISMATCH);
+	}
+	assert_int_equal(eng_session_count(t->s), 2);
+}
+
+static void
+test_a_registration_survives_its_encoding(void **state)
+{
+	struct eng_registration client = { .token = "a client's token" };
+	struct eng_registration gateway = {
+		.token = "of one gateway..", .node_id = 3, .place = 4, .opened = 5, .boot_count = 6
+	};
+	struct eng_registration back;
+	uint8_t body[ENG_REGISTRATION_GATEWAY_BYTES];
+
+	(void)state;
+	assert_int_equal(eng_registration_encode(&client, body), ENG_REGISTRATION_CLIENT_BYTES);
+	eng_registration_decode(body, ENG_REGISTRATION_CLIENT_BYTES, &back);
+	assert_memory_equal(&back, &client, sizeof(back));
+	assert_int_equal(eng_registration_encode(&gateway, body), ENG_REGISTRATION_GATEWAY_BYTES);
+	eng_registration_decode(body, ENG_REGISTRATION_GATEWAY_BYTES, &back);
+	assert_memory_equal(&back, &gateway, sizeof(back));
+}
+
+/* A machine that answers what nobody asked, or asked too long ago, changes nothing. */
+static void
+test_an_answer_without_a_question_is_nothing(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+
+	assert_int_equal(apply(t, a, 1, "body", 4), ENG_EXECUTE);
+	struct decree_digest before = eng_sessions_digest(t->s);
+	eng_session_answer(t->s, (struct decree_session){ 99 << 16 }, 1, 7, 7);
+	eng_session_answer(t->s, a, 0, 7, 7);
+	eng_session_answer(t->s, a, 2, 7, 7);
+	assert_true(digest_eq(before, eng_sessions_digest(t->s)));
+	eng_session_answer(t->s, a, 1, 7, 7);
+	assert_false(digest_eq(before, eng_sessions_digest(t->s)));
+}
+
+/* What a gateway is told of its own commands: the answer, as long as it is kept. */
+static void
+test_an_answer_is_known_as_long_as_it_is_kept(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint16_t status = 99;
+	uint64_t result = 99;
+
+	assert_int_equal(apply(t, a, 1, "body", 4), ENG_EXECUTE);
+	assert_false(eng_session_answer_of(t->s, a, 1, &status, &result)); /* it waits */
+	eng_session_answer(t->s, a, 1, 3, 4711);
+	assert_false(eng_session_answer_of(
+		t->s, (struct decree_session){ 99 << 16 }, 1, &status, &result));
+	assert_false(eng_session_answer_of(t->s, a, 0, &status, &result));
+	assert_false(eng_session_answer_of(t->s, a, 2, &status, &result));
+	assert_int_equal(status, 99);
+	assert_true(eng_session_answer_of(t->s, a, 1, &status, &result));
+	assert_int_equal(status, 3);
+	assert_int_equal(result, 4711);
+	for (uint64_t seq = 2; seq <= WINDOW + 1; seq++)
+		assert_int_equal(apply(t, a, seq, "body", 4), ENG_EXECUTE);
+	assert_false(eng_session_answer_of(t->s, a, 1, &status, &result));
+	assert_int_equal(lookup(t->s, a, 0, &status, &result), ENG_STALE);
+}
+
 static void
 test_the_leader_admits_each_number_once_and_in_order(void **state)
 {
@@ -350,6 +430,79 @@ test_fragments_out_of_order_are_nothing(void **state)
 			assert_int_equal(t->count, 0);
 		}
 	}
+}
+
+/* 7.5a: a part belongs to its train in every respect, or it closes it. */
+static void
+test_a_part_of_another_train_closes_the_train(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	struct decree_session b = open_session(t, 'b');
+	uint8_t body[500];
+	const struct {
+		struct decree_session session;
+		uint64_t seq;
+		uint64_t train; /* beyond that of the first part */
+		uint32_t bytes; /* of the whole command */
+		bool is_whole;
+	} rows[] = {
+		{ a, 1, 0, sizeof(body), true }, { b, 1, 0, sizeof(body), false },
+		{ a, 2, 0, sizeof(body), false }, { a, 1, 1, sizeof(body), false },
+		{ a, 1, 0, sizeof(body) - 1, false },   /* as many parts, other bytes */
+		{ a, 1, 0, PART_BYTES * 2 + 1, false }, /* fewer parts */
+	};
+
+	fill_body(body, sizeof(body));
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint64_t seq = eng_session_last(t->s, a) + 1;
+		uint64_t train = t->slot + 1;
+
+		apply_part(t, a, seq, train, 0, body, sizeof(body));
+		apply_part(t, rows[i].session, seq - 1 + rows[i].seq, train + rows[i].train, 1,
+			body, rows[i].bytes);
+		apply_part(t, a, seq, train, 2, body, sizeof(body));
+		apply_part(t, a, seq, train, 3, body, sizeof(body));
+		assert_int_equal(t->count, rows[i].is_whole);
+	}
+}
+
+static void
+apply_counted_part(struct table *t, struct decree_session session, uint32_t part,
+	uint32_t command_bytes, const uint8_t *body, uint32_t count)
+{
+	uint8_t value[SLOT_BYTES];
+	struct eng_fragment f = {
+		.session = session,
+		.seq = 1,
+		.train = { t->slot + 1 - part },
+		.part = part,
+		.part_count = 2,
+		.command_bytes = command_bytes,
+		.digest = base_digest(body, command_bytes),
+		.bytes = body,
+		.count = count,
+	};
+
+	apply_value(t, value, eng_value_fragment(value, &f));
+}
+
+/* Parts that make more or fewer bytes than their command has: no proposer makes them, and none is executed. */
+static void
+test_a_train_of_another_length_is_dropped(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = open_session(t, 'a');
+	uint8_t body[PART_BYTES];
+
+	fill_body(body, sizeof(body));
+	apply_counted_part(t, a, 0, 60, body, 50);
+	apply_counted_part(t, a, 1, 60, body, 50);
+	assert_int_equal(t->count, 0);
+	apply_counted_part(t, a, 0, 60, body, 20);
+	apply_counted_part(t, a, 1, 60, body, 20);
+	assert_int_equal(t->count, 0);
+	assert_int_equal(eng_session_last(t->s, a), 0);
 }
 
 /* A train whose parts do not make the body that its digest names is dropped, not executed. */
@@ -624,6 +777,62 @@ test_gateways_of_a_living_node_stay_and_those_before_a_restart_go(void **state)
 	assert_false(is_there(t, late));
 }
 
+/* What was on its way for long is not taken for newer than what overtook it. */
+static void
+test_a_gateway_that_another_has_overtaken_is_an_ordinary_session(void **state)
+{
+	struct table *t = *state;
+	struct decree_session place0 = open_gateway(t, 'a', 1, 0, 5);
+	struct decree_session late = open_gateway(t, 'b', 1, 0, 4); /* opened before it */
+	struct decree_session place1 = open_gateway(t, 'c', 1, 1, 4);
+
+	(void)open_session(t, 'd');
+	for (char name = 'n'; name < 'n' + 2; name++) {
+		pass_slots(t, IDLE);
+		open_session(t, name);
+	}
+	assert_true(is_there(t, place0) && is_there(t, place1));
+	assert_false(is_there(t, late));
+}
+
+static void
+apply_config(struct table *t, uint32_t epoch, uint16_t member)
+{
+	uint8_t value[SLOT_BYTES];
+	struct eng_membership m = {
+		.epoch = epoch, .q1 = 1, .q2 = 1, .alpha = 3, .id_last = 7, .member_count = 1
+	};
+
+	m.members[0] = (struct eng_member){ .node_id = member, .disk = member, .role = ENG_VOTER };
+	apply_value(t, value, eng_value_config(value, &m));
+}
+
+/* A node that is no member any more protects nothing; one that will be a member does. */
+static void
+test_gateways_of_a_removed_node_give_way(void **state)
+{
+	struct table *t = *state;
+
+	apply_config(t, 1, 7);
+	struct decree_session gone = open_gateway(t, 'a', 1, 0, 1);
+	for (char name = 'b'; name < 'a' + SESSIONS; name++)
+		open_session(t, name);
+	pass_slots(t, IDLE);
+	open_session(t, 'n');
+	assert_true(is_there(t, gone)); /* node 7 is a member */
+	apply_config(t, 2, 1);
+	pass_slots(t, IDLE);
+	for (char name = 'o'; name < 'o' + SESSIONS; name++) {
+		open_session(t, name);
+		pass_slots(t, IDLE);
+	}
+	assert_false(is_there(t, gone));
+	/* Decided, not in force yet: node 7 comes back into the cluster. */
+	apply_config(t, 3, 7);
+	struct decree_session next = open_gateway(t, 'x', 2, 0, 1);
+	assert_true(is_there(t, next));
+}
+
 /* Rows come and go in every order: each session is found, and no other. */
 static void
 test_the_index_survives_evictions(void **state)
@@ -705,6 +914,22 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_gateways_of_a_living_node_stay_and_those_before_a_restart_go, setup,
 			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_registration_of_another_length_opens_nothing, setup, teardown),
+		cmocka_unit_test(test_a_registration_survives_its_encoding),
+		cmocka_unit_test_setup_teardown(
+			test_an_answer_without_a_question_is_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_an_answer_is_known_as_long_as_it_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_part_of_another_train_closes_the_train, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_train_of_another_length_is_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_gateway_that_another_has_overtaken_is_an_ordinary_session, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_gateways_of_a_removed_node_give_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_index_survives_evictions, setup, teardown),
 	};
 

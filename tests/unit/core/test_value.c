@@ -297,6 +297,52 @@ test_a_senseless_mark_is_refused(void **state)
 	}
 }
 
+/* Kinds of a newer version, and a batch of nothing. */
+static void
+test_unknown_kinds_and_empty_batches_are_refused(void **state)
+{
+	uint8_t value[SLOT_BYTES] = { 0 };
+
+	(void)state;
+	for (uint32_t kind = 0; kind < 256; kind++) {
+		bool is_known = kind >= ENG_VALUE_NOOP && kind <= ENG_VALUE_MARK;
+
+		value[0] = (uint8_t)kind;
+		assert_int_equal(decode(value, ENG_VALUE_HEADER_BYTES) == 0,
+			is_known && kind == ENG_VALUE_NOOP);
+	}
+}
+
+/* More bytes than the whole command has, though the value is as long as it says. */
+static void
+test_a_fragment_larger_than_its_command_is_refused(void **state)
+{
+	uint8_t value[SLOT_BYTES];
+	uint32_t bytes = make_fragment(value);
+
+	(void)state;
+	store_u32(value + 48, 7);
+	assert_int_not_equal(decode(value, bytes), 0);
+	store_u32(value + 48, 8);
+	assert_int_equal(decode(value, bytes), 0);
+}
+
+static void
+test_a_mark_without_an_anchor_has_no_digest(void **state)
+{
+	struct eng_mark mark = { .is_cut = false };
+	uint8_t value[SLOT_BYTES];
+	uint32_t bytes = eng_value_mark(value, &mark);
+
+	(void)state;
+	assert_int_equal(decode(value, bytes), 0);
+	for (uint32_t at = 0; at < sizeof(mark.digest); at += 8) {
+		store_u64(value + ENG_VALUE_HEADER_BYTES + 16 + at, 1);
+		assert_int_not_equal(decode(value, bytes), 0);
+		store_u64(value + ENG_VALUE_HEADER_BYTES + 16 + at, 0);
+	}
+}
+
 static void
 test_part_counts_meet_at_the_borders(void **state)
 {
@@ -323,6 +369,9 @@ main(void)
 		cmocka_unit_test(test_a_fragment_comes_back),
 		cmocka_unit_test(test_a_senseless_configuration_is_refused),
 		cmocka_unit_test(test_a_senseless_mark_is_refused),
+		cmocka_unit_test(test_unknown_kinds_and_empty_batches_are_refused),
+		cmocka_unit_test(test_a_fragment_larger_than_its_command_is_refused),
+		cmocka_unit_test(test_a_mark_without_an_anchor_has_no_digest),
 		cmocka_unit_test(test_part_counts_meet_at_the_borders),
 	};
 
