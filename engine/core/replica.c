@@ -371,13 +371,15 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 	struct eng_record record;
 	struct eng_value v;
 
-	if (eng_record_decode(ev->record.tag, &record) == 0 && record.kind == ENG_RECORD_FAULTY &&
-		record.group == r->cfg.group) {
+	if (eng_record_decode(ev->record.tag, &record) != 0 || record.group != r->cfg.group) {
+		halt(r, ENG_HALT_BAD_RECORD, fx);
+		return;
+	}
+	if (record.kind == ENG_RECORD_FAULTY) {
 		damage_recover_mark(r, &record);
 		return;
 	}
-	if (eng_record_decode(ev->record.tag, &record) != 0 || record.bytes != ev->record.bytes ||
-		record.bytes > r->cfg.slot_bytes || record.group != r->cfg.group ||
+	if (record.bytes != ev->record.bytes || record.bytes > r->cfg.slot_bytes ||
 		!digest_eq(record.digest, base_digest(ev->record.value, record.bytes)) ||
 		eng_value_decode(ev->record.value, record.bytes, &v) != 0) {
 		halt(r, ENG_HALT_BAD_RECORD, fx);

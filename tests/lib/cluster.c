@@ -88,6 +88,8 @@ node_start(struct cluster *c, uint16_t node)
 
 	n->boot_count++;
 	struct eng_config cfg = config_of(c, node);
+	if (c->on_config != NULL)
+		c->on_config(c, node, &cfg);
 	n->memory = aligned_alloc(64, eng_replica_bytes(&cfg));
 	n->session_memory = aligned_alloc(64, (eng_sessions_bytes(&cfg) + 63) & ~63ull);
 	memset(n->memory, 0, eng_replica_bytes(&cfg));

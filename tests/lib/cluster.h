@@ -109,6 +109,8 @@ struct cluster {
 	struct eng_effects *fx; /* of the last step */
 	/* Hooks, all optional; `context` is theirs. */
 	void *context;
+	void (*on_config)(struct cluster *c, uint16_t node,
+		struct eng_config *cfg); /* of a node that is about to start */
 	void (*on_send)(struct cluster *c, const struct eng_msg *m, uint16_t dst);
 	void (*on_write)(struct cluster *c, uint16_t node, const struct cluster_write *w);
 	void (*on_apply)(struct cluster *c, uint16_t node, struct decree_slot slot,

@@ -325,6 +325,128 @@ test_damaged_tables_are_refused(void **state)
 	table_free(t);
 }
 
+/* A table with one row, whose piece is then altered field by field. */
+static uint32_t
+small_piece(uint8_t *piece, struct eng_snapshot *ret_facts)
+{
+	struct table *t = table_new(9, 0);
+	struct image *image = malloc(sizeof(*image));
+	uint8_t token[DECREE_UUID_BYTES] = "a session's name";
+
+	assert_int_equal(
+		apply(t, (struct decree_session){ 0 }, 0, token, sizeof(token)), ENG_REGISTERED);
+	t->sessions[0] = t->applied[0].session;
+	for (uint64_t seq = 1; seq <= 3; seq++)
+		assert_int_equal(command(t, 0, seq), ENG_EXECUTE);
+	walk(t, false, image);
+	eng_sessions_facts(t->s, ret_facts);
+	uint32_t bytes = load_u32(image->data);
+	assert_int_equal(image->bytes, 4 + bytes);
+	memcpy(piece, image->data + 4, bytes);
+	free(image);
+	table_free(t);
+	return bytes;
+}
+
+/* No number of a session twice, none without a number, none used in the future, and no more than the table has. */
+static void
+test_rows_that_no_table_has_are_refused(void **state)
+{
+	static const struct {
+		uint32_t offset;
+		uint64_t value;
+	} rows[] = {
+		{ 8, 0 },                      /* no session */
+		{ 16, UINT64_MAX - WINDOW },   /* its next number would overflow */
+		{ 48, 1000 },                  /* used later than the slot of the cut */
+		{ 40, 2 },                     /* replies that begin too late */
+		{ 72 + 8, 0xffull << 56 | 1 }, /* a zero that is not */
+	};
+	uint8_t piece[ENG_SESSIONS_PIECE_BYTES_MAX];
+	uint8_t bad[ENG_SESSIONS_PIECE_BYTES_MAX];
+	struct eng_snapshot facts;
+	uint32_t bytes = small_piece(piece, &facts);
+	struct table *t = table_new(1, 0);
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		memcpy(bad, piece, bytes);
+		store_u64(bad + rows[i].offset, rows[i].value);
+		eng_sessions_restore_begin(t->s, &facts);
+		assert_int_not_equal(eng_sessions_restore_piece(t->s, bad, bytes), 0);
+	}
+	/* One row more than fits; each of another session. */
+	eng_sessions_restore_begin(t->s, &facts);
+	for (uint32_t row = 0; row <= SESSIONS; row++) {
+		memcpy(bad, piece, bytes);
+		store_u32(bad, row);
+		store_u64(bad + 8, (1ull + row) << 16);
+		assert_int_equal(eng_sessions_restore_piece(t->s, bad, bytes) == 0, row < SESSIONS);
+	}
+	/* The same session in two rows. */
+	eng_sessions_restore_begin(t->s, &facts);
+	assert_int_equal(eng_sessions_restore_piece(t->s, piece, bytes), 0);
+	store_u32(piece, 1);
+	assert_int_not_equal(eng_sessions_restore_piece(t->s, piece, bytes), 0);
+	table_free(t);
+}
+
+/* A row's second piece speaks of the same session in every respect, and brings something. */
+static void
+test_a_row_that_changes_between_its_pieces_is_refused(void **state)
+{
+	static const uint32_t offsets[] = { 8, 16, 24, 48, 56, 64, 66, 68 };
+	uint8_t piece[ENG_SESSIONS_PIECE_BYTES_MAX];
+	uint8_t part[ENG_SESSIONS_PIECE_BYTES_MAX];
+	struct eng_snapshot facts;
+	uint32_t bytes = small_piece(piece, &facts);
+	struct table *t = table_new(1, 0);
+
+	(void)state;
+	assert_int_equal(load_u32(piece + 4), 3);
+	for (uint32_t i = 0; i <= sizeof(offsets) / sizeof(*offsets); i++) {
+		memcpy(part, piece, bytes); /* one reply of three */
+		store_u32(part + 4, 1);
+		eng_sessions_restore_begin(t->s, &facts);
+		assert_int_equal(eng_sessions_restore_piece(t->s, part, bytes - 32), 0);
+		assert_int_not_equal(eng_sessions_restore_end(t->s), 0); /* two are missing */
+		store_u64(part + 40, 2);
+		store_u32(part + 4, 2);
+		if (i < sizeof(offsets) / sizeof(*offsets))
+			part[offsets[i]] ^= 1;
+		assert_int_equal(eng_sessions_restore_piece(t->s, part, bytes - 16) == 0,
+			i == sizeof(offsets) / sizeof(*offsets));
+	}
+	assert_int_equal(eng_sessions_restore_end(t->s), 0);
+	/* A piece of nothing is none. */
+	eng_sessions_restore_begin(t->s, &facts);
+	memcpy(part, piece, bytes);
+	store_u32(part + 4, 1);
+	assert_int_equal(eng_sessions_restore_piece(t->s, part, bytes - 32), 0);
+	store_u64(part + 40, 2);
+	store_u32(part + 4, 0);
+	assert_int_not_equal(eng_sessions_restore_piece(t->s, part, bytes - 48), 0);
+	table_free(t);
+}
+
+/* A cluster in which nobody has registered yet. */
+static void
+test_an_empty_table_comes_back_empty(void **state)
+{
+	struct table *t = table_new(1, 0);
+	struct image *image = malloc(sizeof(*image));
+	struct eng_snapshot facts;
+
+	(void)state;
+	walk(t, false, image);
+	assert_int_equal(image->bytes, 0);
+	eng_sessions_facts(t->s, &facts);
+	assert_int_equal(restore(t->s, &facts, image), 0);
+	assert_int_equal(eng_session_count(t->s), 0);
+	free(image);
+	table_free(t);
+}
+
 int
 main(void)
 {
@@ -333,6 +455,9 @@ main(void)
 		cmocka_unit_test(test_a_restored_table_executes_nothing_twice),
 		cmocka_unit_test(test_the_configurations_come_along),
 		cmocka_unit_test(test_damaged_tables_are_refused),
+		cmocka_unit_test(test_rows_that_no_table_has_are_refused),
+		cmocka_unit_test(test_a_row_that_changes_between_its_pieces_is_refused),
+		cmocka_unit_test(test_an_empty_table_comes_back_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
