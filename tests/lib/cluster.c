@@ -296,7 +296,7 @@ cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 
 	if (!n->up || n->halted != ENG_HALT_NONE)
 		return;
-	ev->record_room = ENG_FX_PERSIST_MAX;
+	ev->record_room = n->record_room != 0 ? n->record_room - 1 : ENG_FX_PERSIST_MAX;
 	eng_step(n->replica, ev, c->fx);
 	if (c->fx->halt != ENG_HALT_NONE) {
 		n->halted = c->fx->halt;

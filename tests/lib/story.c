@@ -12,14 +12,8 @@
 #include <stdlib.h>
 
 #define MS            1000000ull
-#define WORD_MAX      24
 #define BODY_BYTES    4096
 #define SETTLE_ROUNDS 20000
-
-struct words {
-	uint32_t count;
-	char *at[WORD_MAX];
-};
 
 /* ---- words ---- */
 
@@ -37,8 +31,8 @@ ms_of(const char *word)
 	return strtoull(word + (*word == '+'), NULL, 10) * MS;
 }
 
-static struct decree_ballot
-ballot_of(const char *word)
+struct decree_ballot
+story_ballot_of(const char *word)
 {
 	char *end;
 	uint64_t round = strtoull(word, &end, 10);
@@ -47,8 +41,8 @@ ballot_of(const char *word)
 	return (struct decree_ballot){ round << 16 | node };
 }
 
-static const char *
-key_of(const struct words *w, const char *key, const char *fallback)
+const char *
+story_key_of(const struct words *w, const char *key, const char *fallback)
 {
 	size_t bytes = strlen(key);
 
@@ -58,16 +52,16 @@ key_of(const struct words *w, const char *key, const char *fallback)
 	return fallback;
 }
 
-static uint64_t
-number_of(const struct words *w, const char *key, uint64_t fallback)
+uint64_t
+story_number_of(const struct words *w, const char *key, uint64_t fallback)
 {
-	const char *word = key_of(w, key, NULL);
+	const char *word = story_key_of(w, key, NULL);
 
 	return word != NULL ? strtoull(word, NULL, 10) : fallback;
 }
 
-static bool
-link_of(const struct story *s, const char *word, uint16_t *ret_src, uint16_t *ret_dst)
+bool
+story_link_of(const struct story *s, const char *word, uint16_t *ret_src, uint16_t *ret_dst)
 {
 	const char *arrow = strchr(word, '>');
 
@@ -94,7 +88,7 @@ filter_of(const struct story *s, const struct words *w, struct filter *ret_filte
 	for (uint32_t i = 1; i < w->count; i++) {
 		const char *word = w->at[i];
 		if (strchr(word, '>') != NULL) {
-			if (!link_of(s, word, &ret_filter->src, &ret_filter->dst))
+			if (!story_link_of(s, word, &ret_filter->src, &ret_filter->dst))
 				return false;
 		} else if (*word >= '0' && *word <= '9') {
 			ret_filter->count = (uint32_t)strtoul(word, NULL, 10);
@@ -198,7 +192,7 @@ do_cut(struct story *s, const struct words *w)
 	uint16_t src;
 	uint16_t dst;
 
-	if (!link_of(s, w->at[1], &src, &dst))
+	if (!story_link_of(s, w->at[1], &src, &dst))
 		return false;
 	for (uint16_t a = 1; a <= s->cluster->node_count; a++)
 		for (uint16_t b = 1; b <= s->cluster->node_count; b++)
@@ -212,108 +206,6 @@ do_heal(struct story *s, const struct words *w)
 {
 	(void)w;
 	memset(s->cut, 0, sizeof(s->cut));
-	return true;
-}
-
-/* A value that a forged frame carries: a registration with this token, or something that is no value. */
-static uint32_t
-forge_value(const char *text, uint8_t *value)
-{
-	uint8_t token[DECREE_UUID_BYTES];
-	struct eng_command c = { .body = token, .bytes = sizeof(token) };
-
-	memset(token, ' ', sizeof(token));
-	memcpy(token, text, strnlen(text, sizeof(token)));
-	uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
-	bytes = eng_value_add(value, bytes, CLUSTER_SLOT_BYTES, &c);
-	if (strcmp(text, "garbage") == 0)
-		value[1] = 1;
-	return bytes;
-}
-
-static bool
-forge_body(struct story *s, const struct words *w, struct eng_msg *m, uint8_t *value)
-{
-	uint64_t nonce = number_of(w, "nonce", cluster_replica(s->cluster, m->dst)->cfg.nonce);
-	uint32_t bytes = forge_value(key_of(w, "value", "forged"), value);
-
-	switch (m->type) {
-	case ENG_MSG_PREVOTE:
-		m->prevote.first_undecided.n = number_of(w, "undecided", 1);
-		return true;
-	case ENG_MSG_QUERY:
-		m->query.first.n = number_of(w, "first", 1);
-		m->query.after.n = number_of(w, "after", m->query.first.n + 1);
-		return true;
-	case ENG_MSG_PREPARE: m->prepare.from.n = number_of(w, "from", 1); return true;
-	case ENG_MSG_SUCCESS:
-		m->success.start.n = number_of(w, "start", 1);
-		m->success.commit.n = number_of(w, "commit", 0);
-		return true;
-	case ENG_MSG_HEARTBEAT:
-		m->heartbeat.seq = number_of(w, "seq", 1);
-		m->heartbeat.start.n = number_of(w, "start", 1);
-		m->heartbeat.commit.n = number_of(w, "commit", 0);
-		return true;
-	case ENG_MSG_READ_INDEX_REPLY:
-		m->read_index_reply.token = number_of(w, "token", 1);
-		m->read_index_reply.dst_nonce = nonce;
-		m->read_index_reply.slot.n = number_of(w, "slot", 0);
-		return true;
-	case ENG_MSG_HEARTBEAT_ECHO:
-		m->heartbeat_echo.seq = number_of(w, "seq", 1);
-		m->heartbeat_echo.dst_nonce = nonce;
-		m->heartbeat_echo.commit.n = number_of(w, "commit", 0);
-		m->heartbeat_echo.promised = ballot_of(key_of(w, "promised", w->at[3]));
-		return true;
-	case ENG_MSG_FAILURE:
-		m->failure.reason = ENG_FAIL_BALLOT;
-		m->failure.promised = ballot_of(key_of(w, "promised", "0"));
-		m->failure.dst_nonce = nonce;
-		return true;
-	case ENG_MSG_ACCEPT:
-		m->accept.slot.n = number_of(w, "slot", 1);
-		m->accept.start.n = number_of(w, "start", 1);
-		m->accept.commit.n = number_of(w, "commit", 0);
-		m->accept.digest = base_digest(value, bytes);
-		m->accept.value = value;
-		m->accept.bytes = bytes;
-		return true;
-	case ENG_MSG_QUERY_REPLY:
-		m->query_reply.slot.n = number_of(w, "slot", 1);
-		m->query_reply.state = strcmp(key_of(w, "state", "decided"), "decided") == 0
-					       ? ENG_ENTRY_DECIDED
-					       : ENG_ENTRY_ACCEPTED;
-		m->query_reply.vballot = m->ballot;
-		m->query_reply.commit.n = number_of(w, "commit", 0);
-		m->query_reply.digest = base_digest(value, bytes);
-		m->query_reply.value = value;
-		m->query_reply.bytes = bytes;
-		return true;
-	default: return false;
-	}
-}
-
-static bool
-do_forge(struct story *s, const struct words *w)
-{
-	struct cluster *c = s->cluster;
-	uint8_t value[CLUSTER_SLOT_BYTES];
-	struct eng_msg m = { .epoch = 1 };
-	uint32_t type = 1;
-
-	if (!link_of(s, w->at[1], &m.src, &m.dst) || m.src == 0 || m.dst == 0)
-		return false;
-	while (type < ENG_MSG_TYPE_COUNT && strcmp(eng_msg_type_name(type), w->at[2]) != 0)
-		type++;
-	m.type = type;
-	m.ballot = ballot_of(w->at[3]);
-	m.src_nonce = cluster_replica(c, m.src)->cfg.nonce;
-	m.src_disk = eng_disk_short(&c->nodes[m.src].disk);
-	if (type == ENG_MSG_TYPE_COUNT || !forge_body(s, w, &m, value))
-		return false;
-	struct cluster_frame *f = cluster_frame_add(c, m.src, m.dst);
-	f->bytes = eng_msg_encode(NULL, &m, f->data, sizeof(f->data));
 	return true;
 }
 
@@ -589,6 +481,15 @@ do_logfull(struct story *s, const struct words *w)
 	s->cluster->nodes[node].log_is_full = strcmp(w->at[0], "logfull") == 0;
 	if (node != 0)
 		cluster_flush(s->cluster, node);
+	return node != 0;
+}
+
+static bool
+do_room(struct story *s, const struct words *w)
+{
+	uint16_t node = node_of(s, w->at[1]);
+
+	s->cluster->nodes[node].record_room = 1 + (uint32_t)strtoul(w->at[2], NULL, 10);
 	return node != 0;
 }
 
@@ -954,11 +855,12 @@ static const struct {
 	{ "cut-mark", 2, 2, do_cut_mark },
 	{ "logfull", 2, 2, do_logfull },
 	{ "logroom", 2, 2, do_logfull },
+	{ "room", 3, 3, do_room },
 	{ "cut-snapshot", 2, 2, do_cut_snapshot },
 	{ "trim", 3, 3, do_trim },
 	{ "install", 3, 3, do_install },
 	{ "installed", 2, 2, do_installed },
-	{ "forge", 4, WORD_MAX, do_forge },
+	{ "forge", 4, STORY_WORD_MAX, story_forge },
 	{ "status", 1, 1, do_status },
 	{ "log", 2, 2, do_log },
 };
@@ -987,7 +889,7 @@ run_line(struct story *s, const char *line)
 	struct words w = { 0 };
 
 	(void)snprintf(text, sizeof(text), "%s", line);
-	for (char *word = strtok_r(text, " \t", &rest); word != NULL && w.count < WORD_MAX;
+	for (char *word = strtok_r(text, " \t", &rest); word != NULL && w.count < STORY_WORD_MAX;
 		word = strtok_r(NULL, " \t", &rest))
 		w.at[w.count++] = word;
 	if (w.count == 0 || *w.at[0] == '#')

@@ -47,7 +47,8 @@
  *   trim N SLOT                  records of slots below SLOT leave this node's log
  *   install N M                  N has fetched M's snapshot; the pointer to it is on its way
  *   installed N                  N's state machine holds it
- *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent
+ *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent; the keys are in story_forge.c
+ *   room N COUNT                 so many writes fit the log's buffer of a node in each step from now on
  *   status   log N               what the nodes say; what a node applied
  *   quiet COMMAND                do it without a trace
  *
@@ -62,6 +63,12 @@
 #define STORY_VALUE_MAX   4096
 #define STORY_TEXT_BYTES  160
 #define STORY_STATE_MAX   64
+#define STORY_WORD_MAX    24
+
+struct words { /* of one command */
+	uint32_t count;
+	char *at[STORY_WORD_MAX];
+};
 
 struct story_value { /* what a digest stands for */
 	struct decree_digest digest;
@@ -94,6 +101,20 @@ struct story {
  * @return the trace, freed by the caller; NULL after a message on standard error if a command is wrong
  */
 char *story_run(const char *commands);
+
+/* ---- words: "7.2" as a ballot, "key=value", "1>2" with `*` = 0; @return false if it is no link ---- */
+
+struct decree_ballot story_ballot_of(const char *word);
+/** From the fifth word on. */
+const char *story_key_of(const struct words *w, const char *key, const char *fallback);
+uint64_t story_number_of(const struct words *w, const char *key, uint64_t fallback);
+bool story_link_of(
+	const struct story *s, const char *word, uint16_t *ret_src, uint16_t *ret_dst);
+
+/* ---- story_forge.c ---- */
+
+/** @return false if no such frame can be made */
+bool story_forge(struct story *s, const struct words *w);
 
 /* ---- story_trace.c ---- */
 
