@@ -245,14 +245,14 @@ on_query(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	if (after > r->last.n + 1)
 		after = r->last.n + 1;
 	bool is_told = false;
-	for (uint64_t slot = m->query.first.n; slot < after; slot++) {
+	for (uint64_t slot = m->query.first.n != 0 ? m->query.first.n : 1; slot < after; slot++) {
 		struct decree_slot s = { slot };
 		const struct entry *e = entry_find(r, s);
 		if (slot < r->low.n && e == NULL) {
 			if (!is_told)
 				compacted_send(r, m, fx); /* once is enough (9.3) */
 			is_told = true;
-		} else if (slot != 0 && slot <= r->chosen.n)
+		} else if (slot <= r->chosen.n)
 			decided_send(r, s, m->src, fx);
 		else if (e != NULL && (e->decided || m->query.accepted_too))
 			entry_send(r, e, m->src, fx);

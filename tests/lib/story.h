@@ -108,8 +108,7 @@ struct decree_ballot story_ballot_of(const char *word);
 /** From the fifth word on. */
 const char *story_key_of(const struct words *w, const char *key, const char *fallback);
 uint64_t story_number_of(const struct words *w, const char *key, uint64_t fallback);
-bool story_link_of(
-	const struct story *s, const char *word, uint16_t *ret_src, uint16_t *ret_dst);
+bool story_link_of(const struct story *s, const char *word, uint16_t *ret_src, uint16_t *ret_dst);
 
 /* ---- story_forge.c ---- */
 

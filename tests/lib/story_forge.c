@@ -183,9 +183,7 @@ static bool
 other_body(struct story *s, struct eng_msg *m, const struct words *w, uint64_t nonce)
 {
 	switch (m->type) {
-	case ENG_MSG_READ_INDEX:
-		m->read_index.token = story_number_of(w, "token", 1);
-		return true;
+	case ENG_MSG_READ_INDEX: m->read_index.token = story_number_of(w, "token", 1); return true;
 	case ENG_MSG_READ_INDEX_REPLY:
 		m->read_index_reply.token = story_number_of(w, "token", 1);
 		m->read_index_reply.dst_nonce = nonce;

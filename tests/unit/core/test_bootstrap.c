@@ -19,7 +19,8 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ "slot_bytes", offsetof(struct eng_config, slot_bytes), CLUSTER_SLOT_BYTES + 64, 2, false },
+	{ "slot_bytes", offsetof(struct eng_config, slot_bytes), CLUSTER_SLOT_BYTES + 64, 2,
+		false },
 	{ "alpha", offsetof(struct eng_config, alpha), 32, 2, false },
 	{ "command_bytes_max", offsetof(struct eng_config, command_bytes_max), 1999, 2, false },
 	{ "session_count", offsetof(struct eng_config, session_count), 17, 2, false },
@@ -165,15 +166,12 @@ main(void)
 
 	for (uint32_t i = 0; i < ROW_COUNT; i++) {
 		void *row = (void *)(uintptr_t)&rows[i];
-		tests[count++] = (struct CMUnitTest){
-			rows[i].name, test_a_founder_of_another_mind_stops, NULL, NULL, row
-		};
-		tests[count++] = (struct CMUnitTest){
-			rows[i].name, test_a_file_that_changes_later, NULL, NULL, row
-		};
-		tests[count++] = (struct CMUnitTest){
-			rows[i].name, test_a_snapshot_of_another_mind, NULL, NULL, row
-		};
+		tests[count++] = (struct CMUnitTest){ rows[i].name,
+			test_a_founder_of_another_mind_stops, NULL, NULL, row };
+		tests[count++] = (struct CMUnitTest){ rows[i].name, test_a_file_that_changes_later,
+			NULL, NULL, row };
+		tests[count++] = (struct CMUnitTest){ rows[i].name, test_a_snapshot_of_another_mind,
+			NULL, NULL, row };
 	}
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_another_founder_by_name_stops);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_who_joins_later_is_no_founder);
