@@ -206,6 +206,8 @@ test_restored_configurations_govern_as_decided_ones(void **state)
 	struct eng_configs decided, restored;
 
 	(void)state;
+	memset(&decided, 0, sizeof(decided)); /* they are compared byte by byte */
+	memset(&restored, 0, sizeof(restored));
 	eng_configs_init(&decided);
 	eng_configs_init(&restored);
 	assert_true(eng_configs_decide(&decided, (struct decree_slot){ 1 }, &m));
