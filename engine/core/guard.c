@@ -28,7 +28,8 @@
 static bool
 is_remembered(const struct guard *g)
 {
-	return g->nonce != 0 || g->promised.n != 0 || g->accepted.n != 0 || g->boot_count != 0;
+	return g->nonce != 0 ||
+	       g->accepted.n != 0; /* all else comes from a life that has a nonce */
 }
 
 /* Apart from the replica's other numbers. It must not repeat; nobody is kept from guessing it. */
@@ -212,7 +213,7 @@ guard_note(struct eng_replica *r, uint32_t member, struct decree_ballot promised
 static struct decree_slot
 own_accepted(const struct eng_replica *r)
 {
-	for (uint64_t slot = r->next.n - 1; slot >= r->start.n && slot > 0; slot--) {
+	for (uint64_t slot = r->next.n - 1; slot >= r->start.n; slot--) {
 		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
 		if (e == NULL)
 			break;

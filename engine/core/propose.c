@@ -223,19 +223,23 @@ static enum eng_submit_status
 submit_train(
 	struct eng_replica *r, const struct eng_command *c, uint32_t parts, struct eng_effects *fx)
 {
+	bool goes_on = is_open_train(r, c);
 	enum eng_submit_status status;
 
-	if (!is_open_train(r, c) && !train_begin(r, c, parts, &status, fx))
+	if (!goes_on && !train_begin(r, c, parts, &status, fx))
 		return status;
 	r->train.used_ns = r->now_ns;
-	if (r->train.part_next + 1 == r->train.part_count &&
-		!digest_eq(r->train.digest, base_digest(c->body, c->bytes))) {
-		r->train.part_count = 0; /* other bytes than it began with: leave it, begin anew */
-		return ENG_SUBMIT_BUSY;
-	}
 	while (r->train.part_next < r->train.part_count) {
+		bool is_last = r->train.part_next + 1 == r->train.part_count;
+
 		if (!leader_has_room(r, 1) || !fx_has_room(fx, 1, 1))
 			return ENG_SUBMIT_BUSY;
+		if (goes_on && is_last &&
+			!digest_eq(r->train.digest, base_digest(c->body, c->bytes))) {
+			/* Other bytes than it began with: leave it, begin anew. */
+			r->train.part_count = 0;
+			return ENG_SUBMIT_BUSY;
+		}
 		propose_part(r, c, fx);
 	}
 	r->train.part_count = 0;

@@ -300,6 +300,10 @@ test_ranges_that_end_before_they_begin_are_refused(void **state)
 	accepted.accepted.after.n = accepted.accepted.start.n - 1;
 	assert_int_not_equal(
 		decode_copy(frame, eng_msg_encode(NULL, &accepted, frame, sizeof(frame))), 0);
+	promise.promise.first.n = promise.promise.after.n = ENG_SLOT_MAX + 2;
+	assert_int_not_equal(
+		decode_copy(frame, eng_msg_encode(NULL, &promise, frame, sizeof(frame))), 0);
+	promise.promise.first.n = 23;
 	promise.promise.after.n = promise.promise.first.n - 1;
 	assert_int_not_equal(
 		decode_copy(frame, eng_msg_encode(NULL, &promise, frame, sizeof(frame))), 0);

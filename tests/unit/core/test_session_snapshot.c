@@ -356,11 +356,11 @@ test_rows_that_no_table_has_are_refused(void **state)
 		uint32_t offset;
 		uint64_t value;
 	} rows[] = {
-		{ 8, 0 },                      /* no session */
-		{ 16, UINT64_MAX - WINDOW },   /* its next number would overflow */
-		{ 48, 1000 },                  /* used later than the slot of the cut */
-		{ 40, 2 },                     /* replies that begin too late */
-		{ 72 + 8, 0xffull << 56 | 1 }, /* a zero that is not */
+		{ 8, 0 },                    /* no session */
+		{ 16, UINT64_MAX - WINDOW }, /* its next number would overflow */
+		{ 48, 1000 },                /* used later than the slot of the cut */
+		{ 40, 2 },                   /* replies that begin too late */
+		{ 72 + 8, 0xff01ull << 48 }, /* a zero that is not */
 	};
 	uint8_t piece[ENG_SESSIONS_PIECE_BYTES_MAX];
 	uint8_t bad[ENG_SESSIONS_PIECE_BYTES_MAX];
@@ -418,6 +418,18 @@ test_a_row_that_changes_between_its_pieces_is_refused(void **state)
 			i == sizeof(offsets) / sizeof(*offsets));
 	}
 	assert_int_equal(eng_sessions_restore_end(t->s), 0);
+	/* Another row goes on, or more replies come than the row has. */
+	for (uint32_t i = 0; i < 2; i++) {
+		eng_sessions_restore_begin(t->s, &facts);
+		memcpy(part, piece, bytes);
+		store_u32(part + 4, 1);
+		assert_int_equal(eng_sessions_restore_piece(t->s, part, bytes - 32), 0);
+		store_u64(part + 40, 2);
+		store_u32(part, i == 0 ? 1 : 0);
+		store_u32(part + 4, i == 0 ? 2 : 3);
+		assert_int_not_equal(
+			eng_sessions_restore_piece(t->s, part, i == 0 ? bytes - 16 : bytes), 0);
+	}
 	/* A piece of nothing is none. */
 	eng_sessions_restore_begin(t->s, &facts);
 	memcpy(part, piece, bytes);
