@@ -257,7 +257,7 @@ struct eng_event {
 			struct decree_digest digest; /* eng_state_digest() there */
 		} digest;
 		struct {
-			uint16_t to; /* node_id */
+			uint16_t to; /* node_id; 0 = whoever has most of the log */
 			enum eng_transfer_result *ret_result;
 		} transfer;
 		struct {

@@ -287,9 +287,8 @@ has_quorum_of_echoes(const struct eng_replica *r)
 	return has_q2_everywhere(r, heard);
 }
 
-/* 10.5: our disk hangs. The peer that has most of the log takes over; we keep voting when it is back. */
-static void
-hand_over(struct eng_replica *r, struct eng_effects *fx)
+int32_t
+leader_best_peer(const struct eng_replica *r)
 {
 	int32_t best = -1;
 
@@ -299,6 +298,15 @@ hand_over(struct eng_replica *r, struct eng_effects *fx)
 			(best < 0 || r->peers[i].matched.n > r->peers[best].matched.n))
 			best = (int32_t)i;
 	}
+	return best;
+}
+
+/* 10.5: our disk hangs. The peer that has most of the log takes over; we keep voting when it is back. */
+static void
+hand_over(struct eng_replica *r, struct eng_effects *fx)
+{
+	int32_t best = leader_best_peer(r);
+
 	if (best < 0)
 		return; /* nobody to hand over to: wait for the disk */
 	r->counters.handovers++;

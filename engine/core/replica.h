@@ -615,6 +615,8 @@ void leader_on_busy(struct eng_replica *r, const struct eng_msg *m);
 bool leader_lacks_roomy_quorum(const struct eng_replica *r);
 /** This member echoed a heartbeat that was sent within T; a leader always hears itself. */
 bool leader_hears(const struct eng_replica *r, uint32_t member);
+/** @return the member that answers and has most of the log, -1 = none does */
+int32_t leader_best_peer(const struct eng_replica *r);
 
 /* ---- audit.c ---- */
 void on_digest(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);

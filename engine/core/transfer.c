@@ -73,15 +73,17 @@ transfer_continue(struct eng_replica *r, struct eng_effects *fx)
 void
 on_transfer(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
-	enum eng_transfer_result result = transfer_check(r, ev->transfer.to);
+	int32_t best = ev->transfer.to == 0 && r->role == DECREE_LEADER ? leader_best_peer(r) : -1;
+	uint16_t to = best >= 0 ? r->peers[best].node_id : ev->transfer.to;
+	enum eng_transfer_result result = transfer_check(r, to);
 
 	*ev->transfer.ret_result = result;
-	if (result != ENG_TRANSFER_OK || r->transfer.to == ev->transfer.to)
+	if (result != ENG_TRANSFER_OK || r->transfer.to == to)
 		return;
 
 	/* From here on: a plan, and no new commands until it has succeeded or failed. */
 
-	r->transfer.to = ev->transfer.to;
+	r->transfer.to = to;
 	r->transfer.until_ns = r->now_ns + r->cfg.election_ns;
 	r->transfer.send_ns = r->now_ns;
 	batch_seal(r, fx);

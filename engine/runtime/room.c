@@ -15,6 +15,11 @@
  * A log that is full for good is told to the core LOG_SPACE_RESERVE records early. The core then takes no
  * more commands and Accepts; the reserve is for what elections write. Hard states are no records: heartbeats,
  * promises and elections go on in a log without any room.
+ *
+ * The medium of the snapshots may be full, too, and below its reserve (11.7). The log would be next, as no snapshot
+ * lets go of it any more. So the core is told of a log that is full for commands, and for nothing else; and
+ * a leader asks the peer that has most of the log to take over, once: there may be space. If there is none
+ * anywhere, each has led once, and whoever leads then says BUSY.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -79,6 +84,54 @@ room_for_burst(const struct shard *s)
 	return true;
 }
 
+static void
+space_look(struct shard *s)
+{
+	bool is_low = s->config.snap_ops != NULL &&
+		      s->config.snap_ops->is_space_low(s->config.snap_store);
+
+	if (is_low == s->is_space_low)
+		return;
+	s->is_space_low = is_low;
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		s->groups[i].has_handed_over = false;
+	if (is_low)
+		shard_note(s, DECREE_LOG_WARNING,
+			"there is no space for snapshots: this node takes no commands, and lets "
+			"another one lead, until there is");
+	else
+		shard_note(s, DECREE_LOG_NOTICE, "there is space for snapshots again");
+}
+
+uint64_t
+room_space_slots(const struct shard *s, const struct shard_group *g)
+{
+	uint64_t space = s->space_left > LOG_SPACE_RESERVE ? s->space_left - LOG_SPACE_RESERVE : 0;
+
+	return s->is_space_low ? min_u64(space, g->config.window_slots) : space;
+}
+
+void
+room_hand_over(struct shard *s)
+{
+	enum eng_transfer_result result;
+	struct eng_event event = {
+		.type = ENG_EV_TRANSFER,
+		.now_ns = s->now_ns,
+		.transfer = { .ret_result = &result },
+	};
+
+	for (uint32_t i = 0; i < s->config.group_count && s->is_space_low; i++) {
+		struct shard_group *g = &s->groups[i];
+
+		if (g->has_handed_over || g->status.role != DECREE_LEADER ||
+			s->stop != SHARD_RUNS || !room_for_turn(s, g))
+			continue;
+		shard_step(s, g, &event);
+		g->has_handed_over = result == ENG_TRANSFER_OK;
+	}
+}
+
 /* At the start of a turn. */
 void
 room_look(struct shard *s)
@@ -88,6 +141,7 @@ room_look(struct shard *s)
 	s->room_left = room.buffer_record_count;
 	s->space_left = room.space_record_count;
 	s->space_max = room.space_record_count_max;
+	space_look(s);
 	if (room_for_burst(s))
 		s->patient_until_ns = s->now_ns + PATIENCE_NS;
 	else

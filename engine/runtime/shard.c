@@ -506,11 +506,10 @@ tick(struct shard *s)
 static void
 flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 {
-	uint64_t space = s->space_left > LOG_SPACE_RESERVE ? s->space_left - LOG_SPACE_RESERVE : 0;
 	struct eng_event event = {
 		.type = ENG_EV_FLUSH,
 		.now_ns = s->now_ns,
-		.flush = { .log_is_idle = is_idle, .log_space_slots = space },
+		.flush = { .log_is_idle = is_idle, .log_space_slots = room_space_slots(s, g) },
 	};
 
 	if (!g->is_dirty && (g->was_log_idle || !is_idle))
@@ -570,6 +569,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	reap(s);
 	snapshot_turn(s);
 	tick(s);
+	room_hand_over(s);
 	query_ask(s);
 	flush(s);
 	query_answer(s);

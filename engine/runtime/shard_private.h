@@ -139,8 +139,9 @@ struct shard_group {
 	struct decree_slot applied;
 	uint64_t applied_count;
 	uint64_t wake_at_ns;
-	bool is_dirty;     /* stepped since the last FLUSH */
-	bool was_log_idle; /* as told by the last FLUSH */
+	bool is_dirty;        /* stepped since the last FLUSH */
+	bool was_log_idle;    /* as told by the last FLUSH */
+	bool has_handed_over; /* led, while there was no space for snapshots: once is enough */
 	struct persist_ring persists;
 	struct slot_index index;
 	struct owner *owners; /* [session_count] by session row */
@@ -280,6 +281,7 @@ struct shard {
 	uint64_t space_max;        /* the same of an empty log */
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
 	bool has_told_full;
+	bool is_space_low; /* the snapshots' medium is below its reserve (11.7) */
 
 	/* Network: frames on their way out, and empty ones kept for the next turn. */
 	struct net_frame out[NET_BURST];
@@ -344,6 +346,10 @@ bool room_for_turn(const struct shard *s, const struct shard_group *g);
 uint32_t room_of(const struct shard *s, const struct shard_group *g);
 uint32_t room_message_needs(const struct eng_msg *m);
 bool room_is_patience_over(const struct shard *s);
+/** What the core shall believe about the log: the rest is for what is under way. */
+uint64_t room_space_slots(const struct shard *s, const struct shard_group *g);
+/** Without space for snapshots, somebody else shall lead. */
+void room_hand_over(struct shard *s);
 
 /* effects.c */
 void effects_carry_out(struct shard *s, struct shard_group *g);

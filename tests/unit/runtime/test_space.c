@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A medium of snapshots below its reserve: no new commands, votes all the same, and another leader (11.7). */
+#include "tests/lib/snap_fake.h"
+#include "tests/unit/runtime/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS 1000000ull
+
+static const uint8_t token[DECREE_UUID_BYTES] = "a proposer here";
+static struct snap_fake *stores[WORLD_NODE_COUNT_MAX + 1]; /* by node_id */
+static struct world_mailbox *mail;
+
+static void
+tune(struct world_node *n)
+{
+	stores[n->node_id] = snap_fake_create(&(struct snap_fake_config){ .seed = n->node_id });
+	n->config.snap_ops = &snap_fake_ops;
+	n->config.snap_store = stores[n->node_id];
+}
+
+static int
+setup(void **state)
+{
+	world_tune = tune;
+	*state = world_new(3);
+	world_tune = NULL;
+	mail = world_mailbox_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	world_mailbox_free(mail);
+	world_free(*state);
+	for (uint32_t id = 1; id <= 3; id++)
+		snap_fake_destroy(stores[id]);
+	return 0;
+}
+
+static uint64_t
+ballot(const struct world_node *n)
+{
+	struct decree_group_status status;
+
+	assert_int_equal(shard_group_status(n->shard, 0, &status), 0);
+	return status.ballot.n;
+}
+
+static void
+propose_some(void)
+{
+	for (uint32_t i = 0; i < 10; i++)
+		world_propose(mail, 8);
+}
+
+/* The old leader keeps voting: with a third node down, nothing would be chosen without it. */
+static void
+test_another_node_leads_and_the_full_one_votes_on(void **state)
+{
+	struct world *w = *state;
+	struct world_node *full = world_elect(w);
+	struct world_node *successor;
+
+	snap_fake_set_space_low(stores[full->node_id], true);
+	world_run(w, 500 * MS);
+	assert_non_null(strstr(full->last_log, "leads"));
+	assert_int_not_equal(full->role, DECREE_LEADER);
+	successor = world_elect(w);
+	assert_ptr_not_equal(successor, full);
+	for (uint32_t i = 0; i < 3; i++)
+		w->nodes[i].is_down = &w->nodes[i] != full && &w->nodes[i] != successor;
+	assert_int_equal(shard_gateway_open(full->shard, 0, token, &world_mailbox_ops, mail), 0);
+	world_run(w, 50 * MS);
+	propose_some();
+	world_run(w, 200 * MS);
+	assert_int_equal(mail->completed, 10);
+	assert_int_equal(full->machine.count, successor->machine.count);
+}
+
+/* Nobody has space: leadership does not go round for ever, nothing is taken, nothing lost. */
+static void
+test_without_space_anywhere_commands_wait(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader = world_elect(w);
+	uint64_t settled;
+
+	for (uint32_t id = 1; id <= 3; id++)
+		snap_fake_set_space_low(stores[id], true);
+	world_run(w, 2000 * MS);
+	leader = world_elect(w);
+	settled = ballot(leader);
+	assert_int_equal(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail), 0);
+	propose_some();
+	world_run(w, 3000 * MS);
+	assert_int_equal(ballot(leader), settled);
+	assert_int_equal(leader->role, DECREE_LEADER);
+	assert_int_equal(mail->completed, 0);
+	for (uint32_t id = 1; id <= 3; id++)
+		snap_fake_set_space_low(stores[id], false);
+	world_run(w, 1000 * MS);
+	assert_int_equal(mail->completed, 10);
+	assert_int_equal(leader->machine.count, 10);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_another_node_leads_and_the_full_one_votes_on),
+		TEST(test_without_space_anywhere_commands_wait),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
