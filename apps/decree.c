@@ -18,6 +18,7 @@ const struct command commands[] = {
 	{ "member", command_member, "who the members are: add, remove, replace, list" },
 	{ "snapshot", command_snapshot, "have every node cut a snapshot now" },
 	{ "transfer", command_transfer, "make another node the leader" },
+	{ "force-recover", command_force_recover, "a new cluster out of one node that is left" },
 	{ "check", command_check, "is this host ready to run a node?" },
 };
 
@@ -28,7 +29,7 @@ print_help(FILE *to)
 {
 	(void)fprintf(to, "usage: decree COMMAND [OPTION ...] [section.key=value ...]\n\n");
 	for (uint32_t i = 0; i < command_count; i++)
-		(void)fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].summary);
+		(void)fprintf(to, "  %-13s %s\n", commands[i].name, commands[i].summary);
 	(void)fprintf(to, "\n'decree COMMAND --help' tells more. 'decree X' runs the program "
 			  "decree-X, if there is one.\n"
 			  "A setting section.key=value overrides the configuration file.\n");

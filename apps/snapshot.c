@@ -57,26 +57,36 @@ survey_newest(const struct survey *s)
 	return newest;
 }
 
+/* A node that waits to be added knows of nothing decided, and cuts nothing. */
+static bool
+is_outside(const struct decree_status *status)
+{
+	return status->chosen.n == 0;
+}
+
 static uint32_t
 survey_count(const struct survey *s, struct decree_slot slot)
 {
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < s->node_count; i++)
-		count += s->has_answered[i] && s->last[i].snapshot.n >= slot.n;
+		count += s->has_answered[i] &&
+			 (s->last[i].snapshot.n >= slot.n || is_outside(&s->last[i]));
 	return count;
 }
 
 static int
 report(const struct survey *s, struct decree_slot slot)
 {
-	uint32_t lacking = 0;
+	uint32_t lacking = s->node_count - survey_count(s, slot);
 
 	for (uint32_t i = 0; i < s->node_count; i++) {
 		const struct decree_status *status = &s->last[i];
 
 		if (!s->has_answered[i])
 			(void)complain("node %u does not answer", s->nodes[i]);
+		else if (is_outside(status))
+			(void)printf("node %u: no member yet\n", s->nodes[i]);
 		else if (status->snapshot.n < slot.n)
 			(void)complain("node %u has no snapshot at slot %" PRIu64
 				       " yet (its last one: %" PRIu64 ")%s",
@@ -86,7 +96,6 @@ report(const struct survey *s, struct decree_slot slot)
 		else
 			(void)printf("node %u: slot %" PRIu64 ", %" PRIu64 " bytes\n", s->nodes[i],
 				status->snapshot.n, status->snapshot_bytes);
-		lacking += !s->has_answered[i] || status->snapshot.n < slot.n;
 	}
 	return lacking == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -188,7 +188,8 @@ struct eng_msg {
 		struct {
 			struct decree_slot slot; /* 0: none */
 			uint64_t bytes;
-			struct decree_slot anchor;   /* a decided MARK there carries ... */
+			struct decree_slot
+				anchor; /* a decided MARK there (0: not known) carries ... */
 			struct decree_digest digest; /* ... this digest of the state after `slot` */
 		} snapshot_offer;
 		struct {

@@ -6,20 +6,16 @@
 #include "decree/setup.h"
 
 #include "engine/core/msg.h"
-#include "engine/runtime/config.h"
+#include "engine/runtime/data_dir.h"
 #include "engine/runtime/identity.h"
 #include "wal/directory.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define SHARD_PATH_BYTES (CONFIG_PATH_BYTES + 32)
 
 struct formatting {
 	const struct config *c;
@@ -30,33 +26,13 @@ struct formatting {
 };
 
 static void
-shard_path(const struct config *c, uint32_t shard, char path[SHARD_PATH_BYTES])
-{
-	(void)snprintf(path, SHARD_PATH_BYTES, "%.1023s/shard-%u", c->data_dir, shard); /* fits */
-}
-
-/* The rest is best effort: the error that led here is the one to report. */
-static void
-remove_folder(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-
-	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		(void)unlinkat(dirfd(dir), entry->d_name, 0); /* "." and ".." refuse */
-	if (dir != NULL)
-		(void)closedir(dir);
-	(void)rmdir(path);
-}
-
-static void
 take_back(const struct formatting *f)
 {
-	char path[SHARD_PATH_BYTES];
+	char path[DATA_DIR_PATH_BYTES];
 
 	for (uint32_t i = 0; i < f->shard_count; i++) {
-		shard_path(f->c, i, path);
-		remove_folder(path);
+		data_dir_shard_path(f->c->data_dir, i, path);
+		data_dir_remove_folder(path);
 	}
 	if (f->is_data_dir_ours)
 		(void)rmdir(f->c->data_dir);
@@ -70,7 +46,7 @@ static int
 make_data_dir(struct formatting *f, char *ret_error)
 {
 	const char *path = f->c->data_dir;
-	char shard[SHARD_PATH_BYTES];
+	char shard[DATA_DIR_PATH_BYTES];
 
 	if (mkdir(path, 0700) == 0) {
 		f->is_data_dir_ours = true;
@@ -85,7 +61,7 @@ make_data_dir(struct formatting *f, char *ret_error)
 		return rc;
 	}
 	for (uint32_t i = 0; i < DECREE_SHARD_COUNT_MAX; i++) {
-		shard_path(f->c, i, shard);
+		data_dir_shard_path(path, i, shard);
 		if (access(shard, F_OK) != 0)
 			continue;
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
@@ -134,39 +110,6 @@ prepare_keys(struct formatting *f, bool are_keys_new, char *ret_error)
 }
 
 static int
-format_shard(struct formatting *f, uint32_t shard, const struct decree_uuid *disk, char *ret_error)
-{
-	const struct identity identity = identity_of_config(f->c, (uint16_t)shard, disk);
-	uint8_t blob[IDENTITY_BYTES];
-	struct wal_format format = {
-		.identity = blob,
-		.identity_bytes = sizeof(blob),
-		.payload_bytes_max = f->c->slot_bytes,
-		.log_bytes = f->c->log_bytes,
-		.segment_bytes = f->c->segment_bytes,
-	};
-	char path[SHARD_PATH_BYTES];
-
-	identity_encode(&identity, blob);
-	shard_path(f->c, shard, path);
-	f->shard_count = shard + 1;
-	if (getrandom(format.uuid.bytes, sizeof(format.uuid.bytes), 0) != sizeof(format.uuid.bytes))
-		return -EIO;
-	return wal_directory_format(path, &format, ret_error);
-}
-
-static int
-sync_folder(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc = fd < 0 || fsync(fd) != 0 ? -errno : 0;
-
-	if (fd >= 0)
-		(void)close(fd); /* read only */
-	return rc;
-}
-
-static int
 format_all(struct formatting *f, bool are_keys_new, uint64_t *ret_disk, char *ret_error)
 {
 	struct decree_uuid disk;
@@ -176,10 +119,12 @@ format_all(struct formatting *f, bool are_keys_new, uint64_t *ret_disk, char *re
 		rc = prepare_keys(f, are_keys_new, ret_error);
 	if (rc == 0 && getrandom(disk.bytes, sizeof(disk.bytes), 0) != sizeof(disk.bytes))
 		rc = -EIO;
-	for (uint32_t i = 0; i < f->c->shard_count && rc == 0; i++)
-		rc = format_shard(f, i, &disk, ret_error);
+	for (uint32_t i = 0; i < f->c->shard_count && rc == 0; i++) {
+		f->shard_count = i + 1;
+		rc = data_dir_format_shard(f->c, f->c->data_dir, i, &disk, ret_error);
+	}
 	if (rc == 0)
-		rc = sync_folder(f->c->data_dir);
+		rc = data_dir_sync(f->c->data_dir);
 	if (rc == 0 && ret_disk != NULL)
 		*ret_disk = eng_disk_short(&disk);
 	return rc;

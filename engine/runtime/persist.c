@@ -8,28 +8,11 @@
  * group has a ring, indexed by seq, of the lsn or generation that it waits for, and a persist is durable
  * when its own mark is reached and all before it are.
  *
- * The meta blob, one for all groups of this log, little-endian:
- *
- *   offset bytes
- *        0     4  version
- *        4     4  group count
- *        8     8  boot count of the node
- *       16     8  bit i set: hard state i was written
- *       24    40  zero
- *       64    64  hard state of the group with local index 0, then of 1, ...
- *
- * It is valid if and only if version, group count and length are the expected ones; the log has checked its
- * own checksum over the bytes.
+ * The meta blob, one for all groups of this log, is described in meta.h.
  */
-#include "base/bytes.h"
-#include "engine/core/record.h"
+#include "engine/runtime/meta.h"
 #include "engine/runtime/shard_private.h"
 
-#define META_VERSION      1
-#define META_HEADER_BYTES 64
-
-static_assert(META_HEADER_BYTES + SHARD_GROUP_COUNT_MAX * ENG_HARD_BYTES <= LOG_META_BYTES_MAX,
-	"every group's hard state fits the log's blob");
 static_assert(ENG_RECORD_TAG_BYTES == LOG_TAG_BYTES, "a record's tag is the log's tag");
 
 /* ------------------------------------------------------------------------------ tags */
@@ -67,30 +50,28 @@ tag_group(const uint8_t *tag)
 uint32_t
 shard_meta_bytes(uint32_t group_count)
 {
-	return META_HEADER_BYTES + group_count * ENG_HARD_BYTES;
+	return meta_bytes(group_count);
 }
 
 void
 meta_init(struct shard *s)
 {
-	store_u32(s->meta, META_VERSION);
-	store_u32(s->meta + 4, s->config.group_count);
+	meta_begin(s->meta, s->config.group_count);
 }
 
 int
 meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes)
 {
-	if (bytes != shard_meta_bytes(s->config.group_count) || load_u32(blob) != META_VERSION ||
-		load_u32(blob + 4) != s->config.group_count)
+	if (!meta_is_valid(blob, bytes, s->config.group_count))
 		return -EBADMSG;
 	memcpy(s->meta, blob, bytes);
-	s->boot_count = load_u64(blob + 8);
+	s->boot_count = meta_boot_count(s->meta);
 	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		struct eng_event event = { .type = ENG_EV_RECOVER_HARD };
 
-		if ((load_u64(blob + 16) >> i & 1) == 0)
+		if (!meta_has_hard(s->meta, i))
 			continue;
-		event.hard.bytes = s->meta + META_HEADER_BYTES + i * ENG_HARD_BYTES;
+		event.hard.bytes = meta_hard(s->meta, i);
 		shard_step(s, &s->groups[i], &event);
 	}
 	return 0;
@@ -107,15 +88,15 @@ meta_write(struct shard *s)
 void
 meta_write_boot(struct shard *s)
 {
-	store_u64(s->meta + 8, s->boot_count);
+	meta_set_boot_count(s->meta, s->boot_count);
 	s->boot_generation = meta_write(s);
 }
 
 static uint64_t
 hard_write(struct shard *s, const struct shard_group *g, const struct eng_persist *p)
 {
-	memcpy(s->meta + META_HEADER_BYTES + g->local * ENG_HARD_BYTES, p->tag, ENG_HARD_BYTES);
-	store_u64(s->meta + 16, load_u64(s->meta + 16) | 1ull << g->local);
+	memcpy(meta_hard(s->meta, g->local), p->tag, ENG_HARD_BYTES);
+	meta_set_has_hard(s->meta, g->local);
 	s->counters.hard_states++;
 	return meta_write(s);
 }

@@ -50,7 +50,7 @@ struct snapshot_cut {
 struct snapshot_kept {
 	struct decree_slot slot; /* 0 = none */
 	uint64_t bytes;
-	struct decree_slot anchor; /* 0 = not known yet: not offered */
+	struct decree_slot anchor; /* 0 = it is behind the decided prefix since a restart */
 	struct decree_digest digest;
 };
 

@@ -5,7 +5,10 @@
  *   1. ASKING      SNAPSHOT_FETCH of slot 0: what have you got?   SNAPSHOT_OFFER: this slot, so many bytes
  *   2. BYTES       SNAPSHOT_FETCH of its bytes, a burst at a time, each SNAPSHOT_CHUNK with its digest. They go to
  *                  the store, and through the reader, which checks every chunk as it comes
- *   3. ANCHOR      a QUERY for the decided MARK behind it: the cluster's own word on the digest of that state
+ *   3. ANCHOR      a QUERY for the decided MARK behind it: the cluster's own word on the digest of that state.
+ *                  A peer that has restarted knows no such slot. It compared the two before it ever kept the file,
+ *                  so its word must do: the MARK may be a slot that cannot be chosen again until we can vote on it.
+ *                  The next MARK compares our state with everybody's in any case (7.4)
  *   4. COMMITTING  the store makes the file durable, and reads it back
  *   5. POINTING    ENG_EV_SNAPSHOT_INSTALL: the hard state points to it, and the core stops applying
  *   6. RESTORING   state machine and sessions take it, some bytes a turn; then the core goes on behind it
@@ -69,8 +72,6 @@ offer_send(struct shard *s, struct shard_group *g, uint16_t to)
 	m.snapshot_offer.bytes = kept->bytes;
 	m.snapshot_offer.anchor = kept->anchor;
 	m.snapshot_offer.digest = kept->digest;
-	if (kept->anchor.n == 0) /* nobody could verify it yet */
-		m.snapshot_offer.slot.n = 0;
 	send(s, g, &m);
 }
 
@@ -81,8 +82,7 @@ on_fetch(struct shard *s, struct shard_group *g, const struct eng_msg *m)
 	uint32_t count = min_u32(m->snapshot_fetch.count, burst_bytes(s));
 	uint32_t i = 0;
 
-	if (m->snapshot_fetch.slot.n == 0 || m->snapshot_fetch.slot.n != kept->slot.n ||
-		kept->anchor.n == 0) {
+	if (m->snapshot_fetch.slot.n == 0 || m->snapshot_fetch.slot.n != kept->slot.n) {
 		offer_send(s, g, m->src);
 		return;
 	}
@@ -249,7 +249,8 @@ on_offer(struct shard *s, const struct eng_msg *m)
 		.anchor = m->snapshot_offer.anchor,
 		.digest = m->snapshot_offer.digest,
 	};
-	bool is_useful = offer.slot.n > f->group->applied.n && offer.anchor.n > offer.slot.n;
+	bool is_useful = offer.slot.n > f->group->applied.n &&
+			 (offer.anchor.n == 0 || offer.anchor.n > offer.slot.n);
 
 	if (m->src != f->peer)
 		return;
@@ -308,6 +309,29 @@ is_the_one(const struct shard *s)
 }
 
 static void
+commit(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	s->config.snap_ops->commit(
+		s->config.snap_store, f->group->config.group, digest_stream_get(&f->all));
+	f->state = FETCH_COMMITTING;
+}
+
+static void
+all_bytes_are_here(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+
+	if (f->wanted.anchor.n == 0) {
+		commit(s);
+		return;
+	}
+	f->state = FETCH_ANCHOR;
+	ask(s);
+}
+
+static void
 on_bytes(struct shard *s, const struct eng_msg *m)
 {
 	struct snapshot_fetch *f = &s->fetch;
@@ -332,8 +356,7 @@ on_bytes(struct shard *s, const struct eng_msg *m)
 			is_wrong(s, "it is cut short, or another one than was offered");
 			return;
 		}
-		f->state = FETCH_ANCHOR;
-		ask(s);
+		all_bytes_are_here(s);
 	} else if (f->offset_bytes >= f->asked_after) {
 		ask(s);
 	}
@@ -376,9 +399,7 @@ on_anchor(struct shard *s, const struct eng_msg *m)
 		is_wrong(s, "the log has agreed on another state there");
 		return;
 	}
-	s->config.snap_ops->commit(
-		s->config.snap_store, f->group->config.group, digest_stream_get(&f->all));
-	f->state = FETCH_COMMITTING;
+	commit(s);
 }
 
 bool

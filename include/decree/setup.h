@@ -67,6 +67,49 @@ DECREE_API
 int decree_format(const char *config_path, const char *const *settings, uint32_t setting_count,
 	bool are_keys_new, uint64_t *ret_disk, char ret_error[DECREE_ERROR_BYTES]);
 
+/** What is left of one group on one disk, and how much of it a new cluster would begin with. */
+struct decree_survivor {
+	uint16_t group;
+	struct decree_slot snapshot; /* everything up to here is in a snapshot; 0 = there is none */
+	struct decree_slot last;     /* kept is everything up to here */
+	struct decree_slot decided;  /* <= last: up to here this node knew it to be decided */
+	struct decree_ballot
+		ballot; /* newest of a record here; 0 = no record behind the snapshot */
+	uint64_t
+		dropped_count; /* slots that this node holds behind a gap or damaged record: not kept */
+	bool is_doubtful;      /* records were lost before, and which ones was not known */
+};
+
+struct decree_rescue {
+	const char *data_dir;     /* of the lost cluster's node */
+	const char *snapshot_dir; /* its [snapshot] directory; NULL = snapshots in data_dir */
+	bool is_dry;              /* look only: nothing is made */
+
+	/* Filled in. */
+	uint64_t cluster_id; /* of the lost cluster */
+	uint64_t disk;       /* of the new directory, as decree_format() says it */
+	uint32_t group_count;
+	struct decree_survivor groups[DECREE_GROUP_COUNT_MAX];
+};
+
+/**
+ * Make the data directory of a new cluster with one member, out of what one node of another cluster holds: for
+ * when a majority of that one is lost for ever. What the lost nodes alone knew is lost, and what this node had only
+ * accepted becomes decided, whether it was or not. That is no recovery but a new beginning: hence the new id.
+ *
+ * The old directory is opened as a start of its node would, and keeps its contents. The node must not run.
+ *
+ * @param config_path  of the new cluster: another id, the same constants and node id, this node its only
+ *                     founding member (all others have `joins = yes`), a data_dir that does not exist
+ * @param rescue       in and out
+ * @retval -EEXIST   the new data directory is there already
+ * @retval -EBADMSG  the old one is damaged beyond a torn tail, or holds nothing that could be kept
+ * Blocks: until everything is on the disk. On failure nothing is left behind.
+ */
+DECREE_API
+int decree_force_recover(const char *config_path, const char *const *settings,
+	uint32_t setting_count, struct decree_rescue *rescue, char ret_error[DECREE_ERROR_BYTES]);
+
 /** The library's version, for example "0.1.0". */
 DECREE_API
 const char *decree_version(void);

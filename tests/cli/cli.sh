@@ -60,7 +60,7 @@ END
 
 # Usage
 
-expect 0 'usage: decree|format|submit|status|log|check' "$decree" --help
+expect 0 'usage: decree|format|submit|read|status|log|member|snapshot|transfer|force-recover|check' "$decree" --help
 expect 0 'decree 0.' "$decree" --version
 expect 2 'usage: decree' "$decree"
 expect 2 "unknown option '--frob'" "$decree" --frob
@@ -71,6 +71,44 @@ for command in format submit status check; do
 	expect 2 "--frob|decree $command --help" "$decree" $command --frob
 	expect 1 'none.ini|No such file' "$decree" $command -c none.ini
 done
+for command in read snapshot transfer member force-recover; do
+	expect 0 "usage: decree $command" "$decree" $command --help
+	expect 2 "--frob|decree $command --help" "$decree" $command --frob
+	expect 2 '-c' "$decree" $command -c
+done
+expect 2 '-c FILE' "$decree" read count
+expect 2 '-c FILE' "$decree" snapshot
+expect 2 '-c FILE' "$decree" transfer 2
+expect 2 '-c FILE' "$decree" member list
+expect 2 '-c FILE' "$decree" force-recover --from data
+expect 1 'none.ini|No such file' "$decree" read -c none.ini count
+expect 1 'none.ini|No such file' "$decree" snapshot -c none.ini
+expect 1 'none.ini|No such file' "$decree" transfer -c none.ini 2
+expect 1 'none.ini|No such file' "$decree" member -c none.ini list
+expect 1 'none.ini|No such file' "$decree" force-recover -c none.ini --from data
+expect 2 'QUERY' "$decree" read -c good.ini
+expect 2 "what is 'twice'?" "$decree" read -c good.ini count twice
+expect 2 "'eventual'|linearizable, lease or stale" "$decree" read -c good.ini --consistency eventual count
+expect 2 '--node 0' "$decree" read -c good.ini --node 0 count
+expect 2 '--group 64' "$decree" read -c good.ini --group 64 count
+expect 2 '--timeout 0' "$decree" read -c good.ini --timeout 0 count
+expect 2 "what is 'now'?" "$decree" snapshot -c good.ini now
+expect 2 '--timeout soon' "$decree" snapshot -c good.ini --timeout soon
+expect 2 '--group -1' "$decree" snapshot -c good.ini --group -1
+expect 2 'which node shall lead?' "$decree" transfer -c good.ini
+expect 2 'NODE zero' "$decree" transfer -c good.ini zero
+expect 2 'NODE 65536' "$decree" transfer -c good.ini 65536
+expect 2 'add, remove, replace or list?' "$decree" member -c good.ini
+expect 2 'add, remove, replace or list?' "$decree" member -c good.ini promote 4
+expect 2 "'add' takes 2 words" "$decree" member -c good.ini add 4
+expect 2 "'remove' takes 1 words" "$decree" member -c good.ini remove
+expect 2 "'replace' takes 3 words" "$decree" member -c good.ini replace 3 5
+expect 2 "'list' takes 0 words" "$decree" member -c good.ini list all
+expect 2 'NODE 0' "$decree" member -c good.ini remove 0
+expect 2 'DISK|16 hexadecimal digits' "$decree" member -c good.ini add 4 5be1
+expect 2 'DISK|16 hexadecimal digits' "$decree" member -c good.ini add 4 0000000000000000
+expect 2 '--q1 8' "$decree" member -c good.ini --q1 8 remove 3
+expect 2 '--from DIR' "$decree" force-recover -c good.ini
 expect 0 'usage: decree log' "$decree" log --help
 expect 2 '--frob' "$decree" log --frob
 expect 1 'none.ini|No such file' "$decree" log --node 1 -c none.ini
@@ -152,6 +190,26 @@ expect 0 '"commands":0|"acked":0' "$decree" submit -c good.ini --json
 expect 1 'node 1|node 2|node 3|no answer' "$decree" status -c good.ini --timeout 20
 expect 1 'no node 9' "$decree" log -c good.ini --node 9
 expect 1 'there is no interface nosuch0' "$decree" check -c good.ini local.port=net_af_packet0,iface=nosuch0
+
+for command in 'read count' snapshot 'transfer 2' 'member list'; do
+	# shellcheck disable=SC2086
+	set -- $command
+	chmod 644 client.key
+	expect 1 'client.key|chmod 600' "$decree" "$1" -c good.ini "${@:2}"
+	chmod 600 client.key
+	expect 1 'node' "$decree" "$1" -c good.ini --timeout 50 "${@:2}"
+done
+expect 1 'no node 9' "$decree" read -c good.ini --node 9 count
+
+# A cluster that is lost
+
+config new.ini 's/c0ffee/decade/; s/^data_dir = .*/data_dir = new/; s/^\(ip = .*[23]\)$/\1\njoins = yes/'
+expect 1 'new id' "$decree" force-recover -c new.ini --from data cluster.id=c0ffee
+expect 1 'joins = yes' "$decree" force-recover -c new.ini --from data node.3.joins=no
+expect 1 'nowhere' "$decree" force-recover -c new.ini --from nowhere
+expect 1 'never was a member' "$decree" force-recover -c new.ini --from data
+expect 1 'never was a member' "$decree" force-recover -c new.ini --from data --accept-loss
+[ ! -e new ] && [ ! -e new.new ] || { echo "FAILED: a failed force-recover left something behind" && failed=1; }
 
 echo "$count cases"
 exit $failed

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help[] =
+	"usage: decree force-recover -c FILE --from DIR [--accept-loss] [section.key=value ...]\n\n"
+	"After a majority of the disks is lost FOR EVER: begin a new cluster of one node with what "
+	"a node that\nis left holds. While a majority can still be started, start it instead.\n\n"
+	"THIS LOSES DATA: whatever the lost nodes alone knew is gone, acknowledged or not; and "
+	"what "
+	"this node\nhad written down without knowing whether it was decided becomes part of the "
+	"history.\n\n"
+	"  -c, --config FILE         of the new cluster, on this host: a new id, this node its "
+	"only "
+	"member so\n"
+	"                            far (others: 'joins = yes', numbers that were never used), "
+	"the same\n"
+	"                            constants, a data_dir that does not exist yet\n"
+	"      --from DIR            the data directory of the lost cluster's node, which must not "
+	"run; it\n"
+	"                            keeps its contents\n"
+	"      --from-snapshots DIR  its [snapshot] directory, if it had one outside of DIR\n"
+	"      --accept-loss         do it. Without this only what would be kept is shown\n\n"
+	"With several nodes left, look at each, and take the one with the highest ballot; of "
+	"several with the\nsame ballot the one with the highest 'last'.\n";
+
+struct recover_options {
+	struct config_arguments config;
+	const char *from;
+	const char *from_snapshots;
+	bool is_loss_accepted;
+};
+
+static void
+print_survivor(const struct decree_survivor *g)
+{
+	(void)printf("group %u: slots 1 to %" PRIu64, g->group, g->last.n);
+	if (g->snapshot.n != 0)
+		(void)printf(" (a snapshot up to %" PRIu64 ")", g->snapshot.n);
+	(void)printf(", decided to its knowledge: %" PRIu64 ", ballot %" PRIu64 ".%" PRIu64
+		     ", last %" PRIu64 "\n",
+		g->decided.n, g->ballot.n >> 16, g->ballot.n & 0xffff, g->last.n);
+	if (g->dropped_count != 0)
+		(void)printf("group %u: slot %" PRIu64 " is missing or damaged here: %" PRIu64
+			     " slots behind it are NOT kept\n",
+			g->group, g->last.n + 1, g->dropped_count);
+	if (g->is_doubtful)
+		(void)printf("group %u: this node knew that records were lost, but not which: "
+			     "what is kept may hold older values\n",
+			g->group);
+}
+
+static int
+run(const struct recover_options *o, const struct decree_setup *setup)
+{
+	struct decree_rescue rescue = {
+		.data_dir = o->from,
+		.snapshot_dir = o->from_snapshots,
+		.is_dry = !o->is_loss_accepted,
+	};
+	char error[DECREE_ERROR_BYTES];
+
+	if (decree_force_recover(o->config.path, o->config.settings, o->config.setting_count,
+		    &rescue, error) != 0)
+		return complain("%s", error);
+	(void)printf(
+		"node %u of the lost cluster %" PRIx64 "\n", setup->node_id, rescue.cluster_id);
+	for (uint32_t i = 0; i < rescue.group_count; i++)
+		print_survivor(&rescue.groups[i]);
+	if (rescue.is_dry) {
+		(void)printf("Nothing was changed. With --accept-loss, cluster %" PRIx64
+			     " begins with this, and everything else is LOST.\n",
+			setup->cluster_id);
+		return EXIT_SUCCESS;
+	}
+	(void)printf("FORCED RECOVERY: cluster %" PRIx64 " begins with node %u alone, in %s\n"
+		     "disk %016" PRIx64 "\n"
+		     "No node of cluster %" PRIx64 " may be started again. Start this one, then "
+		     "'decree member add' others, under new numbers and with empty directories.\n",
+		setup->cluster_id, setup->node_id, setup->data_dir, rescue.disk, rescue.cluster_id);
+	return EXIT_SUCCESS;
+}
+
+int
+command_force_recover(int argc, char **argv)
+{
+	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+		{ "from", required_argument, NULL, 'f' },
+		{ "from-snapshots", required_argument, NULL, 's' },
+		{ "accept-loss", no_argument, NULL, 'y' }, { "help", no_argument, NULL, 'h' },
+		{ 0 } };
+	struct recover_options o = { 0 };
+	struct decree_setup setup;
+	int option;
+
+	while ((option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
+		if (option == 'c')
+			o.config.path = optarg;
+		else if (option == 'f')
+			o.from = optarg;
+		else if (option == 's')
+			o.from_snapshots = optarg;
+		else if (option == 'y')
+			o.is_loss_accepted = true;
+		else if (option == 'h')
+			return printf("%s", help), EXIT_SUCCESS;
+		else
+			return complain_option(argv);
+	}
+	if (take_arguments(argc, argv, &o.config, NULL, 0) < 0)
+		return EXIT_USAGE;
+	if (o.from == NULL)
+		return complain_usage(
+			"--from DIR: the data directory of a node of the lost cluster");
+	if (!read_setup(&o.config, true, &setup))
+		return EXIT_FAILURE;
+	return run(&o, &setup);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file salvage.h
+ * The inside of decree_force_recover(): a new cluster out of one node of a lost one.
+ *
+ *   salvage.c           the order of things: survey, build beside the final place, rename
+ *   salvage_survey.c    what the old log holds, and where the first gap is
+ *   salvage_log.c       its records into the new log, configurations replaced
+ *   salvage_snapshot.c  its snapshots into the new directory, under the new cluster's header
+ *
+ * Threads:  one; everything blocks.
+ * Memory:   allocates as it needs: a bit per slot behind the snapshot.
+ */
+#ifndef RUNTIME_SALVAGE_H
+#define RUNTIME_SALVAGE_H
+
+#include "decree/setup.h"
+#include "engine/core/configs.h"
+#include "engine/runtime/config.h"
+#include "engine/runtime/identity.h"
+#include "engine/runtime/meta.h"
+#include "wal/directory.h"
+
+struct salvage_group {
+	struct decree_survivor found;
+	struct eng_hard hard; /* zeros: never written */
+	uint16_t id_last;     /* highest node id in a configuration of the log, decided or not */
+	bool has_first;       /* slot 1 is a configuration */
+	/* Slots behind the snapshot that have a record here, and an intact one. */
+	uint64_t *held;      /* bit i: slot snapshot + 1 + i */
+	uint64_t held_count; /* bits that `held` has room for */
+	struct decree_slot held_last;
+};
+
+struct salvage {
+	struct config config; /* of the new cluster */
+	struct decree_rescue *rescue;
+	char building[CONFIG_PATH_BYTES]; /* becomes config.data_dir at the end */
+	char *ret_error;
+	struct identity old;     /* shard 0's */
+	struct decree_uuid disk; /* the new one */
+	uint64_t boot_count;
+	struct salvage_group groups[DECREE_GROUP_COUNT_MAX];
+};
+
+/** One line for the operator. @return @p rc */
+__attribute__((format(printf, 3, 4))) int
+salvage_refuse(const struct salvage *s, int rc, const char *format, ...);
+
+/** Groups of a shard count from 0 in its meta blob. @return its node-wide number */
+static inline uint16_t
+salvage_group_of(const struct salvage *s, uint32_t shard, uint32_t local)
+{
+	return (uint16_t)(shard + local * s->config.shard_count);
+}
+
+static inline uint32_t
+salvage_group_count(const struct salvage *s, uint32_t shard)
+{
+	return (s->config.group_count - shard + s->config.shard_count - 1) / s->config.shard_count;
+}
+
+/** The members of the new cluster: this node alone, at epoch 1. */
+void
+salvage_membership(const struct salvage *s, uint16_t id_last, struct eng_membership *ret_members);
+
+/** Open the old log of a shard. @param recovery  its record callback; identity and meta are filled in here */
+int salvage_open_old(
+	struct salvage *s, uint32_t shard, struct wal_recovery *recovery, struct wal **ret_wal);
+
+/** Read a shard's log: fills in s->groups. */
+int salvage_survey(struct salvage *s, uint32_t shard);
+
+/** Copy a shard's records and hard states. */
+int salvage_copy_log(struct salvage *s, uint32_t shard);
+
+/** Copy the snapshots of all groups that have one. */
+int salvage_copy_snapshots(struct salvage *s);
+
+/** Do the snapshots exist, whole? Finds their members' ids, too. */
+int salvage_check_snapshots(struct salvage *s);
+
+#endif

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What one node's log holds. Kept is a prefix without gaps: a command whose predecessors are gone might not mean
+ * what its client meant, and a state that skips some is one that never was.
+ */
+#include "engine/runtime/salvage.h"
+
+#include "engine/core/value.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reading {
+	struct salvage *s;
+	uint32_t shard;
+};
+
+/* ------------------------------------------------------------------------------ whose log it is */
+
+static int
+on_identity(void *context, const struct decree_uuid *uuid, const void *blob, uint32_t bytes,
+	char *ret_error)
+{
+	const struct reading *r = context;
+	struct salvage *s = r->s;
+	struct identity found, wanted;
+	const char *difference;
+
+	(void)uuid;
+	(void)ret_error; /* salvage_refuse() writes to the same */
+	if (identity_decode(blob, bytes, &found) != 0)
+		return salvage_refuse(s, -EBADMSG,
+			"%.300s was not made by 'decree format' of this version",
+			s->rescue->data_dir);
+	if (r->shard == 0)
+		s->old = found;
+	if (memcmp(&found.disk, &s->old.disk, sizeof(found.disk)) != 0 || found.shard != r->shard)
+		return salvage_refuse(s, -EXDEV,
+			"the folders in %.300s were not formatted together: put the right ones "
+			"back",
+			s->rescue->data_dir);
+	if (found.cluster_id == s->config.cluster_id)
+		return salvage_refuse(s, -EINVAL,
+			"%.200s has the id of the lost cluster. What comes of this is another one, "
+			"which must never be mistaken for it: set a new id (openssl rand -hex 8)",
+			s->config.path);
+	if (found.node_id != s->config.node_id)
+		return salvage_refuse(s, -EINVAL,
+			"%.200s belongs to node %u, but %.150s says node = %u: keep the node's "
+			"number",
+			s->rescue->data_dir, found.node_id, s->config.path, s->config.node_id);
+	wanted = identity_of_config(&s->config, (uint16_t)r->shard, &found.disk);
+	wanted.cluster_id = found.cluster_id;
+	difference = identity_difference(&found, &wanted);
+	if (difference != NULL)
+		return salvage_refuse(s, -EINVAL,
+			"%.200s was formatted with another %s than %.150s says: it stays as it was",
+			s->rescue->data_dir, difference, s->config.path);
+	return 0;
+}
+
+static int
+on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
+{
+	const struct reading *r = context;
+	struct salvage *s = r->s;
+	uint32_t count = salvage_group_count(s, r->shard);
+	uint8_t meta[META_BYTES_MAX];
+
+	if (generation == 0)
+		return 0; /* it was never started */
+	if (!meta_is_valid(blob, bytes, count))
+		return salvage_refuse(s, -EBADMSG,
+			"%.300s: the hard state was written by another version",
+			s->rescue->data_dir);
+	memcpy(meta, blob, bytes);
+	if (s->boot_count < meta_boot_count(meta))
+		s->boot_count = meta_boot_count(meta);
+	for (uint32_t i = 0; i < count; i++) {
+		struct salvage_group *g = &s->groups[salvage_group_of(s, r->shard, i)];
+
+		if (meta_has_hard(meta, i) && eng_hard_decode(meta_hard(meta, i), &g->hard) != 0)
+			return -EBADMSG;
+		g->found.snapshot = g->hard.snapshot;
+		g->found.is_doubtful = g->hard.doubt;
+	}
+	return 0;
+}
+
+int
+salvage_open_old(
+	struct salvage *s, uint32_t shard, struct wal_recovery *recovery, struct wal **ret_wal)
+{
+	/* The mode matters only to what is appended, and nothing is. */
+	struct wal_config cfg = { .mode = DECREE_LOG_DURABLE, .recovery = *recovery };
+	char path[CONFIG_PATH_BYTES + 32];
+
+	snprintf(path, sizeof(path), "%.1023s/shard-%u", s->rescue->data_dir, shard);
+	return wal_directory_open(path, &cfg, 0, ret_wal, s->ret_error);
+}
+
+/* ------------------------------------------------------------------------------ its records */
+
+static int
+held_grow(struct salvage_group *g, uint64_t bit)
+{
+	uint64_t count = g->held_count != 0 ? g->held_count : 1 << 16;
+
+	while (count <= bit)
+		count *= 2;
+	if (count == g->held_count)
+		return 0;
+	uint64_t *held = realloc(g->held, count / 8);
+	if (held == NULL)
+		return -ENOMEM;
+	memset((uint8_t *)held + g->held_count / 8, 0, (count - g->held_count) / 8);
+	g->held = held;
+	g->held_count = count;
+	return 0;
+}
+
+static bool
+is_held(const struct salvage_group *g, uint64_t slot)
+{
+	uint64_t bit = slot - g->found.snapshot.n - 1;
+
+	return bit < g->held_count && (g->held[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
+static int
+note_slot(struct salvage_group *g, const struct eng_record *record)
+{
+	uint64_t bit = record->slot.n - g->found.snapshot.n - 1;
+	int rc = held_grow(g, bit);
+
+	if (rc != 0)
+		return rc;
+	/* A mark speaks of a record before it: whatever of this slot stands there is not what it was (11.4). */
+	if (record->kind == ENG_RECORD_FAULTY)
+		g->held[bit / 64] &= ~(1ull << (bit % 64));
+	else
+		g->held[bit / 64] |= 1ull << (bit % 64);
+	if (g->held_last.n < record->slot.n)
+		g->held_last = record->slot;
+	if (g->found.ballot.n < record->vballot.n)
+		g->found.ballot = record->vballot;
+	return 0;
+}
+
+static int
+on_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
+	uint32_t bytes)
+{
+	const struct reading *r = context;
+	struct salvage *s = r->s;
+	struct eng_record record;
+	struct salvage_group *g;
+	struct eng_value v;
+
+	(void)place;
+	if (eng_record_decode(tag, &record) != 0 || record.group >= s->config.group_count ||
+		config_group_to_shard(&s->config, record.group) != r->shard)
+		return salvage_refuse(s, -EBADMSG,
+			"%.300s holds a record of a group that is not here", s->rescue->data_dir);
+	g = &s->groups[record.group];
+	if (g->found.decided.n < record.commit.n)
+		g->found.decided = record.commit;
+	if (record.slot.n <= g->found.snapshot.n)
+		return 0;
+	if (record.kind != ENG_RECORD_FAULTY) {
+		if (eng_value_decode(payload, bytes, &v) != 0)
+			return salvage_refuse(s, -EBADMSG,
+				"%.300s holds a record of another version", s->rescue->data_dir);
+		if (v.kind == ENG_VALUE_CONFIG && g->id_last < v.membership.id_last)
+			g->id_last = v.membership.id_last;
+		if (v.kind == ENG_VALUE_CONFIG && record.slot.n == 1)
+			g->has_first = true;
+	}
+	return note_slot(g, &record);
+}
+
+/* ------------------------------------------------------------------------------ what is kept */
+
+static void
+conclude(struct salvage_group *g)
+{
+	struct decree_survivor *f = &g->found;
+
+	f->last = f->snapshot;
+	while (is_held(g, f->last.n + 1))
+		f->last.n++;
+	for (uint64_t slot = f->last.n + 1; slot <= g->held_last.n; slot++)
+		f->dropped_count += is_held(g, slot);
+	if (f->decided.n < f->snapshot.n)
+		f->decided = f->snapshot;
+	if (f->decided.n > f->last.n)
+		f->decided = f->last;
+}
+
+int
+salvage_survey(struct salvage *s, uint32_t shard)
+{
+	struct reading reading = { s, shard };
+	struct wal_recovery recovery = {
+		.context = &reading,
+		.identity = on_identity,
+		.meta = on_meta,
+		.record = on_record,
+	};
+	struct wal *wal;
+	int rc = salvage_open_old(s, shard, &recovery, &wal);
+
+	if (rc != 0)
+		return rc;
+	wal_close(wal);
+	for (uint32_t i = 0; i < salvage_group_count(s, shard); i++) {
+		struct salvage_group *g = &s->groups[salvage_group_of(s, shard, i)];
+
+		conclude(g);
+		if (g->found.snapshot.n == 0 && !g->has_first)
+			return salvage_refuse(s, -EBADMSG,
+				"%.300s: group %u holds nothing: this node never was a member of a "
+				"cluster that was complete. Use another node's directory",
+				s->rescue->data_dir, salvage_group_of(s, shard, i));
+	}
+	return 0;
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decree_force_recover() on logs written record by record: what is kept, where it is cut, and what comes of the
+ * configurations. The real directories and the real log.
+ */
+#include "base/digest.h"
+#include "decree/setup.h"
+#include "engine/core/value.h"
+#include "engine/runtime/meta.h"
+#include "wal/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SLOTS_MAX   64
+#define BALLOT(r)   ((struct decree_ballot){ (uint64_t)(r) << 16 | 3 })
+#define VALUE_BYTES 1328
+
+/* What was read back from a log. */
+struct found {
+	uint32_t count;
+	struct eng_record records[SLOTS_MAX];
+	uint8_t values[SLOTS_MAX][VALUE_BYTES];
+	uint8_t meta[META_BYTES_MAX];
+};
+
+struct fixture {
+	char folder[64];
+	char ini[96];
+	char old_dir[96];
+	char new_dir[96];
+	struct wal *old;
+	struct decree_rescue rescue;
+	char error[DECREE_ERROR_BYTES];
+	struct found found;
+};
+
+static const char text[] = "[cluster]\nid = c0ffee\nauth = none\n"
+			   "[node 3]\nip = 127.0.0.3\n"
+			   "[node 10]\nip = 127.0.0.10\njoins = yes\n"
+			   "[local]\nport = net_af_packet0,iface=lo\nnode = 3\ndata_dir = "
+			   "old\nlog_bytes = 4M\nsegment_bytes = 1M\n";
+
+static int
+setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct wal_config cfg = { .mode = DECREE_LOG_DURABLE };
+	const char *larger[] = { "local.log_bytes=8M" };
+	char path[128];
+	FILE *file;
+
+	assert_non_null(f);
+	strcpy(f->folder, "salvage-XXXXXX");
+	assert_non_null(mkdtemp(f->folder));
+	snprintf(f->ini, sizeof(f->ini), "%s/d.ini", f->folder);
+	snprintf(f->old_dir, sizeof(f->old_dir), "%s/old", f->folder);
+	snprintf(f->new_dir, sizeof(f->new_dir), "%s/new", f->folder);
+	file = fopen(f->ini, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(decree_format(f->ini, larger, 1, false, NULL, f->error), 0);
+	snprintf(path, sizeof(path), "%s/shard-0", f->old_dir);
+	assert_int_equal(wal_directory_open(path, &cfg, 0, &f->old, f->error), 0);
+	f->rescue.data_dir = f->old_dir;
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	wal_close(f->old);
+	snprintf(command, sizeof(command), "rm -rf ./%s", f->folder);
+	assert_int_equal(system(command), 0);
+	free(f);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------ writing the old log */
+
+static void
+wait_for(struct fixture *f, enum log_completion_kind kind, uint64_t lsn)
+{
+	struct log_completion done[8];
+
+	for (uint64_t now_ns = 1;; now_ns += 1000000) {
+		wal_log_ops.submit(f->old, now_ns);
+		uint32_t count = wal_log_ops.reap(f->old, now_ns, done, 8);
+		for (uint32_t i = 0; i < count; i++)
+			if (done[i].kind == kind && done[i].lsn >= lsn)
+				return;
+	}
+}
+
+static void
+put(struct fixture *f, enum eng_record_kind kind, uint64_t slot, uint32_t round, uint64_t commit,
+	const uint8_t *value, uint32_t bytes)
+{
+	struct eng_record record = {
+		.kind = kind,
+		.slot = { slot },
+		.vballot = BALLOT(round),
+		.digest = base_digest(value, bytes),
+		.commit = { commit },
+		.bytes = bytes,
+	};
+	uint8_t tag[LOG_TAG_BYTES];
+	struct log_record out = { .tag = tag, .payload = value, .payload_bytes = bytes };
+	struct log_place place;
+
+	eng_record_encode(&record, tag);
+	assert_int_equal(wal_log_ops.append(f->old, &out, 1, &place), 1);
+	wait_for(f, LOG_DURABLE, place.lsn);
+}
+
+/* A no-op with a stamp of its own tells one value from another. */
+static void
+put_value(struct fixture *f, uint64_t slot, uint32_t round, uint64_t commit, uint64_t stamp_ns)
+{
+	uint8_t value[ENG_VALUE_HEADER_BYTES];
+	uint32_t bytes = eng_value_begin(value, ENG_VALUE_NOOP);
+
+	eng_value_set_stamp(value, stamp_ns);
+	put(f, ENG_RECORD_ACCEPTED, slot, round, commit, value, bytes);
+}
+
+static void
+put_config(struct fixture *f, uint64_t slot, uint32_t epoch, uint16_t id_last, uint64_t stamp_ns)
+{
+	struct eng_membership m = { .epoch = epoch, .q1 = 2, .q2 = 2, .id_last = id_last };
+	uint8_t value[VALUE_BYTES];
+
+	for (uint16_t id = 1; id <= 3; id++)
+		m.members[m.member_count++] = (struct eng_member){
+			.node_id = id,
+			.role = ENG_VOTER,
+			.disk = 100u + id,
+		};
+	uint32_t bytes = eng_value_config(value, &m);
+	eng_value_set_stamp(value, stamp_ns);
+	put(f, ENG_RECORD_ACCEPTED, slot, 1, 0, value, bytes);
+}
+
+static void
+put_meta(struct fixture *f, uint32_t round)
+{
+	struct eng_hard hard = { .promised = BALLOT(round), .doubt = true };
+	uint8_t meta[META_BYTES_MAX] = { 0 };
+
+	meta_begin(meta, 1);
+	meta_set_boot_count(meta, 7);
+	eng_hard_encode(&hard, meta_hard(meta, 0));
+	meta_set_has_hard(meta, 0);
+	wait_for(f, LOG_META, wal_log_ops.meta(f->old, meta, meta_bytes(1)));
+}
+
+/* ------------------------------------------------------------------------------ doing it, reading the new log */
+
+static int
+rescue(struct fixture *f)
+{
+	char data_dir[128];
+	const char *settings[] = { "cluster.id=decade", data_dir };
+
+	snprintf(data_dir, sizeof(data_dir), "local.data_dir=new");
+	wal_close(f->old);
+	f->old = NULL;
+	return decree_force_recover(f->ini, settings, 2, &f->rescue, f->error);
+}
+
+static int
+on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
+{
+	struct fixture *f = context;
+
+	assert_true(generation > 0);
+	memcpy(f->found.meta, blob, bytes);
+	return 0;
+}
+
+static int
+on_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
+	uint32_t bytes)
+{
+	struct fixture *f = context;
+	struct found *found = &f->found;
+
+	(void)place;
+	assert_true(found->count < SLOTS_MAX);
+	assert_int_equal(eng_record_decode(tag, &found->records[found->count]), 0);
+	assert_int_equal(found->records[found->count].bytes, bytes);
+	assert_true(digest_eq(found->records[found->count].digest, base_digest(payload, bytes)));
+	memcpy(found->values[found->count++], payload, bytes);
+	return 0;
+}
+
+static void
+read_new(struct fixture *f)
+{
+	struct wal_config cfg = {
+		.mode = DECREE_LOG_DURABLE,
+		.recovery = { .context = f, .meta = on_meta, .record = on_record },
+	};
+	struct wal *wal;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/shard-0", f->new_dir);
+	assert_int_equal(wal_directory_open(path, &cfg, 0, &wal, f->error), 0);
+	wal_close(wal);
+}
+
+static bool
+exists(const struct fixture *f, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", f->folder, name);
+	return access(path, F_OK) == 0;
+}
+
+/* ------------------------------------------------------------------------------ the tests */
+
+/* The state is the same one: values, ballots and hints stay, and so does what this node promised. */
+static void
+test_everything_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct eng_hard hard;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, 22);
+	put_value(f, 3, 1, 2, 33);
+	put_value(f, 3, 2, 2, 34);
+	put_meta(f, 5);
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.cluster_id, 0xc0ffee);
+	assert_int_equal(f->rescue.group_count, 1);
+	assert_int_equal(f->rescue.groups[0].last.n, 3);
+	assert_int_equal(f->rescue.groups[0].decided.n, 2);
+	assert_int_equal(f->rescue.groups[0].ballot.n, BALLOT(2).n);
+	assert_int_equal(f->rescue.groups[0].dropped_count, 0);
+	assert_true(f->rescue.groups[0].is_doubtful);
+	read_new(f);
+	assert_int_equal(f->found.count, 4);
+	assert_int_equal(f->found.records[3].vballot.n, BALLOT(2).n);
+	assert_int_equal(f->found.records[3].commit.n, 2);
+	assert_int_equal(eng_value_stamp(f->found.values[3]), 34);
+	assert_int_equal(meta_boot_count(f->found.meta), 7);
+	assert_int_equal(eng_hard_decode(meta_hard(f->found.meta, 0), &hard), 0);
+	assert_int_equal(hard.promised.n, BALLOT(5).n);
+	assert_false(hard.doubt);
+}
+
+/* One member, the new disk; numbers that were ever used stay used. Later configurations are void, and their
+ * slots and stamps stay. */
+static void
+test_configurations_are_replaced(void **state)
+{
+	struct fixture *f = *state;
+	struct eng_value v;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, 22);
+	put_config(f, 3, 2, 9, 33);
+	put_meta(f, 1);
+	assert_int_equal(rescue(f), 0);
+	read_new(f);
+	assert_int_equal(f->found.count, 3);
+	assert_int_equal(eng_value_decode(f->found.values[0], f->found.records[0].bytes, &v), 0);
+	assert_int_equal(v.kind, ENG_VALUE_CONFIG);
+	assert_int_equal(v.stamp_ns, 11);
+	assert_int_equal(v.membership.epoch, 1);
+	assert_int_equal(v.membership.member_count, 1);
+	assert_int_equal(v.membership.members[0].node_id, 3);
+	assert_int_equal(v.membership.members[0].disk, f->rescue.disk);
+	assert_int_equal(v.membership.id_last, 9);
+	assert_int_equal(eng_value_decode(f->found.values[2], f->found.records[2].bytes, &v), 0);
+	assert_int_equal(v.kind, ENG_VALUE_NOOP);
+	assert_int_equal(v.stamp_ns, 33);
+}
+
+/* A state that skips a command is one that never was. */
+static void
+test_a_gap_ends_what_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, 22);
+	put_value(f, 4, 1, 2, 44);
+	put_value(f, 5, 1, 4, 55);
+	put_value(f, 2, 2, 5, 23);
+	put_meta(f, 1);
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 2);
+	assert_int_equal(f->rescue.groups[0].decided.n, 2);
+	assert_int_equal(f->rescue.groups[0].dropped_count, 2);
+	read_new(f);
+	assert_int_equal(f->found.count, 3);
+	assert_int_equal(f->found.records[2].slot.n, 2);
+	assert_int_equal(f->found.records[2].commit.n, 2);
+}
+
+/* What is marked as damaged is not what was accepted, until it was written anew. */
+static void
+test_a_damaged_copy_is_a_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, 22);
+	put_value(f, 3, 1, 2, 33);
+	put(f, ENG_RECORD_FAULTY, 2, 1, 0, NULL, 0);
+	put_value(f, 2, 2, 1, 23);
+	put(f, ENG_RECORD_FAULTY, 3, 2, 0, NULL, 0);
+	put_meta(f, 1);
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 2);
+	assert_int_equal(f->rescue.groups[0].dropped_count, 0);
+}
+
+/* Looking changes nothing. */
+static void
+test_a_survey_makes_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, 22);
+	put_meta(f, 1);
+	f->rescue.is_dry = true;
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 2);
+	assert_false(exists(f, "new"));
+	assert_false(exists(f, "new.new"));
+}
+
+static void
+test_a_node_without_history_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(rescue(f), -EBADMSG);
+	assert_non_null(strstr(f->error, "never was a member"));
+	assert_false(exists(f, "new"));
+}
+
+/* A whole directory, or none: the next attempt does not take half of one for a whole one. */
+static void
+test_what_exists_is_not_touched(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	put_config(f, 1, 1, 3, 11);
+	put_meta(f, 1);
+	snprintf(path, sizeof(path), "%s.new", f->new_dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(rescue(f), -EEXIST);
+	assert_non_null(strstr(f->error, "cut short"));
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(mkdir(f->new_dir, 0700), 0);
+	assert_int_equal(rescue(f), -EEXIST);
+	assert_non_null(strstr(f->error, "exists already"));
+}
+
+static void
+test_a_log_that_is_too_small_is_refused(void **state)
+{
+	static uint8_t body[1200];
+	struct fixture *f = *state;
+	uint8_t value[VALUE_BYTES];
+
+	put_config(f, 1, 1, 3, 11);
+	for (uint64_t slot = 2; slot < 4000; slot++) {
+		struct eng_command command = { .body = body, .bytes = sizeof(body) };
+		uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
+
+		command.session.n = 1;
+		command.seq = slot;
+		bytes = eng_value_add(value, bytes, VALUE_BYTES, &command);
+		put(f, ENG_RECORD_ACCEPTED, slot, 1, slot - 1, value, bytes);
+	}
+	put_meta(f, 1);
+	assert_int_equal(rescue(f), -ENOSPC);
+	assert_non_null(strstr(f->error, "log_bytes"));
+	assert_false(exists(f, "new"));
+	assert_false(exists(f, "new.new"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_everything_is_kept),
+		TEST(test_configurations_are_replaced),
+		TEST(test_a_gap_ends_what_is_kept),
+		TEST(test_a_damaged_copy_is_a_gap),
+		TEST(test_a_survey_makes_nothing),
+		TEST(test_a_node_without_history_is_refused),
+		TEST(test_what_exists_is_not_touched),
+		TEST(test_a_log_that_is_too_small_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
