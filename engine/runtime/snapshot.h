@@ -96,7 +96,8 @@ struct snapshot_fetch {
 	uint64_t retry_ns; /* ask again then */
 	uint32_t silences; /* in a row, of the present peer */
 	uint32_t refusals; /* of peers in a row */
-	bool is_reading;   /* RESTORING: a read of the store is under way */
+	bool is_outdated; /* somebody who was asked for bytes has a newer one since the last of them came */
+	bool is_reading; /* RESTORING: a read of the store is under way */
 };
 
 /* A part of our snapshot that a peer has asked for. */

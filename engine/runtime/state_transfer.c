@@ -228,6 +228,7 @@ bytes_begin(struct shard *s, const struct snapshot_kept *offer)
 	f->gap_offset = 0;
 	f->silences = 0;
 	f->refusals = 0;
+	f->is_outdated = false;
 	digest_stream_init(&f->all);
 	snapshot_reader_init(
 		&s->snap_reader, g->config.cluster_id, g->config.group, s->snap_buffer);
@@ -263,6 +264,7 @@ on_offer(struct shard *s, const struct eng_msg *m)
 			give_up(s); /* nobody has what we need: the core asks for slots again */
 	} else if (f->state == FETCH_BYTES && offer.slot.n != f->wanted.slot.n) {
 		/* This peer has moved on. Others may still have it; if none has, begin anew. */
+		f->is_outdated = true;
 		if (next_peer(s))
 			ask(s);
 		else if (is_useful)
@@ -345,6 +347,7 @@ on_bytes(struct shard *s, const struct eng_msg *m)
 	f->offset_bytes += count;
 	f->silences = 0;
 	f->refusals = 0;
+	f->is_outdated = false;
 	f->retry_ns = s->now_ns + RETRY_NS;
 	s->counters.snapshot_bytes += count;
 	if (!read_along(s, m->snapshot_chunk.value, count)) {
@@ -535,7 +538,8 @@ on_silence(struct shard *s)
 	struct snapshot_fetch *f = &s->fetch;
 
 	if (++f->silences > SILENCES_MAX && !next_peer(s)) {
-		if (f->state != FETCH_BYTES) {
+		/* Who is silent may be dead, and nobody else has it any more: the core asks for slots again. */
+		if (f->state != FETCH_BYTES || f->is_outdated) {
 			give_up(s);
 			return;
 		}

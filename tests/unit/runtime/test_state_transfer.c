@@ -151,12 +151,36 @@ lose_some(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
 	       3; /* no period that a burst could hit again and again */
 }
 
+/* Twenty chunks, and then nothing from anybody. */
+static bool
+lose_the_rest(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w;
+	if (from == lagging->node_id && payload[0] == ENG_MSG_SNAPSHOT_FETCH && first_donor == 0)
+		first_donor = to;
+	return to == lagging->node_id && payload[0] == ENG_MSG_SNAPSHOT_CHUNK && ++chunks_seen > 20;
+}
+
 /* ---- the story ---- */
+
+static void
+work(struct world *w, struct world_node *leader, const uint8_t token[DECREE_UUID_BYTES])
+{
+	struct world_mailbox *mail = world_mailbox_new();
+
+	assert_true(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail) >= 0);
+	for (uint32_t i = 0; i < COMMANDS; i++) {
+		world_propose(mail, 8);
+		world_run(w, 1000000);
+	}
+	world_run(w, 500000000);
+	shard_gateway_close(leader->shard, 0);
+	world_mailbox_free(mail);
+}
 
 static struct world *
 world_with_history(void)
 {
-	static const uint8_t token[DECREE_UUID_BYTES] = "a proposer's one";
 	struct world *w;
 
 	world_tune = tune;
@@ -167,17 +191,9 @@ world_with_history(void)
 	for (uint16_t id = 1; id <= 3; id++)
 		if (id != lagging->node_id)
 			cut(w, lagging->node_id, id, true);
-	struct world_mailbox *mail = world_mailbox_new();
-	assert_true(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail) >= 0);
-	for (uint32_t i = 0; i < COMMANDS; i++) {
-		world_propose(mail, 8);
-		world_run(w, 1000000);
-	}
-	world_run(w, 500000000);
+	work(w, leader, (const uint8_t *)"a proposer's one");
 	assert_true(shard_counters(leader->shard)->snapshots > 2);
 	assert_true(shard_counters(leader->shard)->trims > 0);
-	shard_gateway_close(leader->shard, 0);
-	world_mailbox_free(mail);
 	return w;
 }
 
@@ -279,6 +295,29 @@ test_a_donor_that_has_restarted_is_believed(void **state)
 	world_end(w);
 }
 
+/* Half of it is there when one donor dies and the other has a newer one: nobody alive has the rest. */
+static void
+test_what_only_a_dead_donor_had_is_given_up(void **state)
+{
+	struct world *w = world_with_history();
+	struct world_node *leader = world_elect(w);
+
+	(void)state;
+	chunks_seen = 0;
+	first_donor = 0;
+	w->lose = lose_the_rest;
+	heal(w);
+	world_run(w, 1000000000);
+	assert_true(chunks_seen > 20);
+	cut(w, lagging->node_id, first_donor, true);
+	work(w, leader, (const uint8_t *)"a proposer's two");
+	w->lose = NULL;
+	world_run(w, 5000000000);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 1);
+	assert_int_equal(lagging->machine.count, leader->machine.count);
+	world_end(w);
+}
+
 int
 main(void)
 {
@@ -287,6 +326,7 @@ main(void)
 		cmocka_unit_test(test_a_fetched_snapshot_is_what_a_restart_finds),
 		cmocka_unit_test(test_a_damaged_copy_is_not_installed),
 		cmocka_unit_test(test_a_donor_that_has_restarted_is_believed),
+		cmocka_unit_test(test_what_only_a_dead_donor_had_is_given_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
