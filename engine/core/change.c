@@ -168,11 +168,26 @@ is_change_under_way(const struct eng_replica *r)
 	return r->proposed_slot.n != 0 || r->config_next.from.n != NEVER || r->settling;
 }
 
+/* Whoever asks again while the first configuration is not decided yet asks for nothing new. */
+static bool
+is_proposed(const struct eng_replica *r, const struct eng_membership *m)
+{
+	const struct entry *e = entry_find(r, r->proposed_slot);
+	uint8_t wanted[ENG_CONFIG_BYTES_MAX];
+	uint32_t bytes = eng_membership_encode(m, wanted);
+
+	return e != NULL && e->bytes == ENG_VALUE_HEADER_BYTES + bytes &&
+	       memcmp(value_place(r, r->proposed_slot) + ENG_VALUE_HEADER_BYTES, wanted, bytes) ==
+		       0;
+}
+
 static enum eng_member_result
 propose(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx)
 {
 	uint8_t value[ENG_VALUE_HEADER_BYTES + ENG_CONFIG_BYTES_MAX];
 
+	if (r->proposed_slot.n != 0 && is_proposed(r, m))
+		return ENG_MEMBER_PENDING;
 	if (is_change_under_way(r))
 		return ENG_MEMBER_OUTSTANDING;
 	if (!has_live_quorums(r, m))
