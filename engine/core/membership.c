@@ -355,6 +355,13 @@ turn_away(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 		failure_send(r, m, ENG_FAIL_NOT_MEMBER, fx);
 }
 
+void
+membership_on_stranger(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+{
+	if (r->epoch != 0 && m->src != 0 && m->group == r->cfg.group && m->epoch <= r->epoch)
+		turn_away(r, m, fx);
+}
+
 bool
 is_known_sender(
 	struct eng_replica *r, uint32_t index, const struct eng_msg *m, struct eng_effects *fx)
@@ -391,13 +398,18 @@ membership_on_refusal(struct eng_replica *r, const struct eng_msg *m, struct eng
 {
 	const struct config *newest = r->config_next.from.n != NEVER ? &r->config_next : &r->config;
 	bool is_newcomer = r->cfg.joins && !r->was_member;
+	/* Of the newest one: slots that it waits for may be with nobody who still talks to us. */
+	bool is_left_out =
+		r->was_member && eng_member_find(r->configs.next.m.epoch != 0 ? &r->configs.next.m
+									      : &r->configs.now.m,
+					 r->cfg.node_id) == NULL;
 
 	if (m->epoch != 0 && r->epoch == 0 && (m->failure.other_disk || !r->cfg.joins)) {
 		halt(r, ENG_HALT_NOT_MEMBER, fx);
 		return;
 	}
 	if (m->failure.other_disk || is_newcomer || m->epoch < r->epoch ||
-		(m->epoch == r->epoch && !is_removed(r)))
+		(m->epoch == r->epoch && !is_left_out))
 		return;
 
 	/* From here on: the sender knows, on disk, a configuration that we are not in. */

@@ -419,6 +419,8 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 
 	if (index < 0)
 		index = peer_admit(r, m);
+	if (index < 0)
+		membership_on_stranger(r, m, fx);
 	if (index < 0 || (uint32_t)index == r->self || m->group != r->cfg.group ||
 		m->src_disk == 0) {
 		r->counters.dropped_not_member++;
