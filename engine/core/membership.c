@@ -266,7 +266,8 @@ membership_restore(struct eng_replica *r, const struct eng_configs *configs, str
 	r->configs = *configs;
 	r->lingering = 0;
 	r->served = 0;
-	r->was_member |= eng_member_find(&configs->now.m, r->cfg.node_id) != NULL;
+	/* Ids are never used again: one that was given out, and is not there, has been removed. */
+	r->was_member |= r->cfg.node_id <= newest->id_last;
 	if (self_check(r, newest, fx))
 		configs_take_effect(r, fx);
 }
