@@ -59,6 +59,18 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 		fault_lying_strike, 5, 40 },
 	[FAULT_ROLLBACK] = { "rollback", "a node starts on a copy of its disk of some time ago", 25,
 		NULL, fault_rollback_strike, 2, 20 },
+	[FAULT_MEMBER_ADD] = { "member-add", "the operator adds a node: learner, then voter", 25,
+		fault_member_draw, fault_member_add_strike, 10, 60 },
+	[FAULT_MEMBER_REMOVE] = { "member-remove", "the operator removes a node, often the leader",
+		25, fault_member_draw, fault_member_remove_strike, 15, 80 },
+	[FAULT_MEMBER_REPLACE] = { "member-replace",
+		"the operator puts a new node in the place of a "
+		"working one",
+		15, fault_member_draw, fault_member_replace_strike, 15, 80 },
+	[FAULT_DISK_LOST] = { "disk-lost",
+		"a disk is lost for good, and its node is replaced or "
+		"removed",
+		20, fault_member_draw, fault_disk_lost_strike, 10, 80 },
 };
 
 uint64_t
@@ -72,7 +84,7 @@ sim_faults_schedule(struct sim *sim, uint64_t every_ns)
 static void
 note_first(struct sim_faults *f)
 {
-	f->first_ns = f->heal_ns;
+	f->first_ns = f->heal_ns < f->operator_ns ? f->heal_ns : f->operator_ns;
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		if (f->next_ns[kind] < f->first_ns)
 			f->first_ns = f->next_ns[kind];
@@ -82,6 +94,13 @@ void
 sim_faults_note_heal(struct sim *sim, uint64_t heal_ns)
 {
 	sim->faults.heal_ns = heal_ns;
+	note_first(&sim->faults);
+}
+
+void
+sim_faults_note_operator(struct sim *sim, uint64_t at_ns)
+{
+	sim->faults.operator_ns = at_ns;
 	note_first(&sim->faults);
 }
 
@@ -123,11 +142,33 @@ draw_kind(struct sim *sim, enum fault_kind kind)
 	}
 }
 
+/* Which nodes may still have bad disks when members leave is more than this simulator wants to know: a world has one
+ * or the other. */
+static void
+one_family(struct sim *sim)
+{
+	struct sim_faults *f = &sim->faults;
+	bool keeps_members = sim_draw_percent(&sim->random_disks, 60);
+	bool has_disks = f->has[FAULT_DAMAGE] || f->has[FAULT_ROT] || f->has[FAULT_LYING] ||
+			 f->has[FAULT_ROLLBACK];
+	bool has_members = f->has[FAULT_MEMBER_ADD] || f->has[FAULT_MEMBER_REMOVE] ||
+			   f->has[FAULT_MEMBER_REPLACE] || f->has[FAULT_DISK_LOST];
+
+	if (!has_disks || !has_members)
+		return;
+	for (int kind = FAULT_DAMAGE; kind < FAULT_KIND_COUNT; kind++) {
+		if (kind == FAULT_READ_ERROR || keeps_members == (kind >= FAULT_MEMBER_ADD))
+			continue;
+		f->has[kind] = false;
+		f->next_ns[kind] = UINT64_MAX;
+	}
+}
+
 void
 sim_faults_draw(struct sim *sim)
 {
 	memset(&sim->faults, 0, sizeof(sim->faults));
-	sim->faults.heal_ns = UINT64_MAX;
+	sim->faults.heal_ns = sim->faults.operator_ns = UINT64_MAX;
 	faults_net_draw(sim);
 	faults_disk_draw(sim);
 	faults_process_draw(sim);
@@ -136,13 +177,18 @@ sim_faults_draw(struct sim *sim)
 		draw_kind(sim, (enum fault_kind)kind);
 		change_stream(sim, (enum fault_kind)kind);
 	}
+	one_family(sim);
 	note_first(&sim->faults);
 }
 
 uint16_t
 sim_any_node(struct sim *sim)
 {
-	return (uint16_t)(1 + sim_draw(&sim->random_faults, sim->node_count));
+	uint16_t id = (uint16_t)(1 + sim_draw(&sim->random_faults, sim->node_count));
+
+	for (uint32_t i = 0; i < sim->node_count && sim->nodes[id].is_lost; i++)
+		id = id % (uint16_t)sim->node_count + 1;
+	return id;
 }
 
 uint16_t
@@ -223,6 +269,8 @@ sim_faults_step(struct sim *sim)
 		return;
 	if (sim->now_ns >= f->heal_ns)
 		sim_links_heal(sim);
+	if (sim->now_ns >= f->operator_ns)
+		operator_step(sim);
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		if (sim->now_ns >= f->next_ns[kind])
 			sim_faults_strike(sim, (enum fault_kind)kind);

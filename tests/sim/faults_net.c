@@ -138,7 +138,7 @@ sim_frame_send(struct sim *sim, struct sim_frame *f)
 	uint64_t *random = &sim->random_net;
 
 	sim->count.sent++;
-	decree_assert(f->dst >= 1 && f->dst <= sim->node_count && f->dst != f->src);
+	decree_assert(f->dst <= sim->node_count && f->dst != f->src); /* 0: the operator */
 	if (sim->is_cut[f->src][f->dst] || is_picked(sim, f) ||
 		(faults->loss_ppm != 0 && sim_draw(random, 1000000) < faults->loss_ppm) ||
 		(faults->corrupt_ppm != 0 && sim_draw(random, 1000000) < faults->corrupt_ppm &&

@@ -85,6 +85,8 @@ fault_crash_loop_strike(struct sim *sim)
 		return;
 	if (n->is_up)
 		fault_crash_now(sim, n->id);
+	if (n->is_lost)
+		return;
 	n->up_at_ns = sim->now_ns + 1 * MS;
 	sim_node_touch(sim, n);
 	if (!sim_draw_percent(&sim->random_faults, 25))

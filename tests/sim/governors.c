@@ -17,7 +17,7 @@ governors_reset(struct sim *sim)
 	g->count = g->proposed_count = 0;
 	eng_configs_init(&g->configs);
 	g->list[g->count++] = (struct sim_governor){
-		.voters = (2u << sim->node_count) - 2,
+		.voters = (2u << sim->founder_count) - 2,
 		.q1 = sim->q1,
 		.q2 = sim->q2,
 	};

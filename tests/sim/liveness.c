@@ -32,7 +32,7 @@ sim_is_bootstrapped(const struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		if (n->is_lost)
+		if (n->is_lost || !sim_is_member(sim, id))
 			continue;
 		if (n->is_up ? sim_replica(n)->chosen.n < 3 : sim->oracle.chosen_last < 20)
 			return false;
@@ -50,7 +50,7 @@ repair_node(struct sim *sim, struct sim_node *n)
 	if (!disk_fake_has_failed(n->disk))
 		disk_fake_fail_after(n->disk, -1, 0);
 	disk_fake_stall(n->disk, 0);
-	if (!n->is_up)
+	if (!n->is_up && !n->is_lost)
 		n->up_at_ns = sim->now_ns;
 	sim_node_touch(sim, n);
 }
@@ -107,18 +107,15 @@ stop_faults(struct sim *sim)
 static uint32_t
 gone_nodes(const struct sim *sim)
 {
-	uint32_t set = 0;
-
-	for (uint16_t id = 1; id <= sim->node_count; id++)
-		if (sim->nodes[id].is_lost || sim->nodes[id].is_disowned)
-			set |= 1u << id;
-	return set;
+	return ((2u << sim->node_count) - 2) & ~members_alive(sim);
 }
 
 /* A node may stay broken if those that neither do nor have a damaged disk are still a quorum. */
 static bool
 is_spare(const struct sim *sim, uint32_t out, uint16_t id)
 {
+	if (sim->spoilt_nodes == 0)
+		return members_suffice(sim, sim->core_nodes & ~(1u << id));
 	return (out >> id & 1) != 0 || (uint32_t)__builtin_popcount(out) < sim_spare_count(sim);
 }
 
@@ -128,7 +125,7 @@ break_some(struct sim *sim, uint64_t broken)
 	uint64_t *random = &sim->random_faults;
 	uint32_t out = sim->spoilt_nodes;
 
-	while (broken > 0) {
+	for (int tries = 0; broken > 0 && tries < 50; tries++) {
 		uint16_t id = sim_any_node(sim);
 		enum broken how = (enum broken)sim_draw(random, BROKEN_COUNT);
 		if ((sim->core_nodes >> id & 1) == 0 || !is_spare(sim, out, id))
@@ -147,11 +144,13 @@ void
 liveness_begin(struct sim *sim)
 {
 	uint32_t gone = gone_nodes(sim);
-	uint64_t spare = sim_spare_count(sim) - (uint32_t)__builtin_popcount(gone);
-	uint64_t broken = sim_is_bootstrapped(sim) ? sim_draw(&sim->random_faults, spare + 1) : 0;
+	uint32_t count = (uint32_t)__builtin_popcount(gone);
+	uint32_t spare = sim_spare_count(sim) > count ? sim_spare_count(sim) - count : 0;
+	bool may_break = sim_is_bootstrapped(sim) && !members_may_change(sim);
+	uint64_t broken = may_break ? sim_draw(&sim->random_faults, spare + 1u) : 0;
 
 	stop_faults(sim);
-	sim->core_nodes = ((2u << sim->node_count) - 2) & ~gone;
+	sim->core_nodes = members_alive(sim);
 	break_some(sim, broken);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		if ((sim->core_nodes | gone) >> id & 1)
@@ -178,7 +177,8 @@ has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[])
 
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_proposer *p = &sim->nodes[id].proposer;
-		if ((sim->core_nodes >> id & 1) == 0 || !sim->nodes[id].is_up)
+		if ((sim->core_nodes >> id & 1) == 0 || !sim->nodes[id].is_up ||
+			!sim_is_member(sim, id))
 			continue;
 		uint64_t before = p->id == ids[id] ? made[id] : 0;
 		can_ask |= p->is_open;
@@ -217,7 +217,7 @@ require_stability(struct sim *sim)
 {
 	uint16_t leader = sim_leader(sim);
 
-	if (leader == 0 || (sim->core_nodes >> leader & 1) == 0)
+	if (leader == 0 || (sim->core_nodes >> leader & 1) == 0 || members_may_change(sim))
 		return;
 	sim->is_silent = true;
 	sim_run_until(sim, sim->now_ns + STAY_ELECTIONS * 2 * sim->election_ns);
@@ -239,6 +239,6 @@ liveness_heal_all(struct sim *sim)
 	sim_links_heal(sim);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		repair_node(sim, &sim->nodes[id]);
-	sim->core_nodes = ((2u << sim->node_count) - 2) & ~gone_nodes(sim);
+	sim->core_nodes = members_alive(sim);
 	sim_trace(sim, "everything heals");
 }

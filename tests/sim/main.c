@@ -372,9 +372,9 @@ main(int argc, char **argv)
 	}
 	if (jobs == 0)
 		jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
-	if (jobs > JOB_COUNT_MAX || options.node_count > SIM_NODE_MAX || optind != argc) {
+	if (jobs > JOB_COUNT_MAX || options.node_count > SIM_FOUNDER_MAX || optind != argc) {
 		fprintf(stderr, "sim: --nodes is 1 .. %d, --jobs at most %d; see --help\n",
-			SIM_NODE_MAX, JOB_COUNT_MAX);
+			SIM_FOUNDER_MAX, JOB_COUNT_MAX);
 		return 2;
 	}
 	return shrink ? shrink_seed(&options) : run_seeds(&options, count, jobs);

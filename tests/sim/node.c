@@ -287,13 +287,36 @@ on_now_ns(void *context)
 	return sim_clock_read(n->sim, n);
 }
 
+struct decree_uuid
+sim_node_disk(const struct sim_node *n)
+{
+	struct decree_uuid disk;
+
+	memset(disk.bytes, (n->is_wiped ? 0xa0 : 0xd0) + n->id, sizeof(disk.bytes));
+	return disk;
+}
+
+/* Who joins is told where the members are; there is room for six, beside itself. */
+static void
+members_where_to_ask(const struct sim *sim, const struct sim_node *n, struct eng_config *cfg)
+{
+	const struct eng_membership *m = governors_newest(sim);
+
+	for (uint32_t i = 0; i < m->member_count; i++)
+		if (m->members[i].node_id < n->id && cfg->member_count + 1 < DECREE_NODE_COUNT_MAX)
+			cfg->members[cfg->member_count++].node_id = m->members[i].node_id;
+	cfg->members[cfg->member_count].role = ENG_LEARNER;
+	cfg->members[cfg->member_count++].node_id = n->id;
+}
+
 static struct eng_config
 group_config(struct sim *sim, const struct sim_node *n)
 {
 	struct eng_config cfg = {
 		.cluster_id = 1,
 		.node_id = n->id,
-		.member_count = sim->node_count,
+		.disk = sim_node_disk(n),
+		.joins = n->joins,
 		.q1 = sim->q1,
 		.q2 = sim->q2,
 		.nonce = sim_draw(&sim->random_nodes, UINT64_MAX),
@@ -316,8 +339,12 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.max_drift_ppm = sim->reads.max_drift_ppm,
 	};
 
-	memset(cfg.disk.bytes, 0xd0 + n->id, sizeof(cfg.disk.bytes));
-	for (uint32_t i = 0; i < sim->node_count; i++)
+	if (n->joins) {
+		members_where_to_ask(sim, n, &cfg);
+		return cfg;
+	}
+	cfg.member_count = sim->founder_count;
+	for (uint32_t i = 0; i < sim->founder_count; i++)
 		cfg.members[i].node_id = (uint16_t)(i + 1);
 	return cfg;
 }
@@ -596,7 +623,7 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	}
 	n->wal = NULL;
 	n->shard = NULL;
-	n->is_up = false;
+	n->is_up = n->joins = n->is_wiped = false;
 	n->up_at_ns = UINT64_MAX;
 	n->boot_count = 0;
 	n->inbox_count = n->inbox_first = n->held_count = 0;
@@ -617,7 +644,58 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	sim_snapshots_reset(sim, n);
 }
 
+void
+sim_node_join(struct sim *sim, uint16_t id)
+{
+	struct sim_node *n = &sim->nodes[id];
+
+	if (n->disk == NULL)
+		sim_node_create(sim, id);
+	sim->node_count = id;
+	sim_node_reset(sim, id);
+	n->joins = true;
+	sim_trace(sim, "node %u: is new", id);
+	sim_node_start(sim, id);
+}
+
+void
+sim_node_destroy(struct sim *sim, uint16_t id, bool comes_back)
+{
+	struct sim_node *n = &sim->nodes[id];
+	bool joins = n->joins;
+
+	sim_trace(sim, "node %u: its disk is lost%s", id,
+		comes_back ? "; it will start with an empty one" : "");
+	if (n->is_up)
+		sim_node_crash(sim, id, false);
+	n->up_at_ns = UINT64_MAX;
+	n->is_lost = true;
+	if (comes_back) {
+		sim_node_reset(sim, id);
+		n->joins = joins;
+		n->is_wiped = true;
+		n->up_at_ns = sim->now_ns + sim_draw(&sim->random_faults, 2 * sim->election_ns);
+	}
+	sim_node_touch(sim, n);
+}
+
 /* ---- its turn ---- */
+
+/* The core has ended the process. That is right for a node that the others know no more, and for one that comes without
+ * its disk. @return false: it is wrong */
+static bool
+ends_rightly(struct sim *sim, struct sim_node *n)
+{
+	enum eng_halt why = sim_replica(n)->halt;
+
+	if (!(why == ENG_HALT_REMOVED && !sim_is_member(sim, n->id)) &&
+		!((why == ENG_HALT_NOT_MEMBER || why == ENG_HALT_ROLLED_BACK) && n->is_wiped))
+		return false;
+	sim_trace(sim, "node %u: ends: %s", n->id, eng_halt_text(why));
+	sim_node_crash(sim, n->id, false);
+	n->is_lost = true;
+	return true;
+}
 
 const struct eng_replica *
 sim_replica(const struct sim_node *n)
@@ -704,6 +782,8 @@ node_stopped(struct sim *sim, struct sim_node *n)
 		fault_crash_now(sim, n->id);
 		return;
 	}
+	if (why == SHARD_STOPPED_HALT && ends_rightly(sim, n))
+		return;
 	sim_check(sim,
 		why == SHARD_STOPPED_HALT && n->is_disowned &&
 			(halt == ENG_HALT_ROLLED_BACK || halt == ENG_HALT_TWIN),

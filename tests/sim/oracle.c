@@ -131,6 +131,8 @@ count_vote(struct sim *sim, uint16_t id, uint64_t slot, struct sim_value *v)
 {
 	const struct sim_governor *governor = governor_of(sim, slot);
 
+	if (sim->nodes[id].is_wiped)
+		return; /* it may have voted otherwise, and has forgotten that */
 	v->votes |= 1u << id;
 	if ((uint32_t)__builtin_popcount(v->votes & governor->voters) >= governor->q2)
 		note_chosen(sim, slot, v);
@@ -149,7 +151,7 @@ has_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64
 		uint64_t listed = slot <= n->listed_last ? n->listed[slot].n : 0;
 		/* A proposer whose own promise is a quorum sends no Prepare. */
 		bool is_silent = n->promise_said.n < ballot && id == (ballot & 0xffff);
-		if (n->promise_said.n > ballot || is_silent ||
+		if (n->promise_said.n > ballot || is_silent || n->is_wiped ||
 			(n->promise_said.n == ballot && slot > n->promise_commit &&
 				listed <= vballot && !n->promise_doubtful))
 			promised |= 1u << id;
@@ -347,6 +349,8 @@ listing_add(struct sim *sim, struct sim_node *n, uint64_t slot, const struct eng
 		vballot.n = 0;
 	else if (e->state == ENG_ENTRY_FAULTY_UNKNOWN)
 		vballot.n = UINT64_MAX;
+	else if (e->state == ENG_ENTRY_DECIDED && vballot.n < n->accepted_said[slot].n)
+		vballot = n->accepted_said[slot]; /* of a decision the ballot does not matter */
 	note_slot(sim, slot);
 	if (n->listed_last < slot)
 		n->listed_last = slot;
@@ -608,6 +612,23 @@ oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq)
 
 /* ---- at the end ---- */
 
+/* A node that was a member once is told that it is none any more, if those who can tell are among the nodes that
+ * it knows. */
+static bool
+must_end(const struct sim *sim, const struct sim_node *n)
+{
+	if (!n->is_up || (!sim_replica(n)->was_member && !n->is_wiped))
+		return false;
+	const struct eng_replica *r = sim_replica(n);
+	const struct config *newest = r->config_next.from.n != NEVER ? &r->config_next : &r->config;
+	uint32_t tellers = 0;
+
+	for (uint32_t i = 0; i < r->peer_count; i++)
+		tellers +=
+			(newest->voters >> i & 1) != 0 && sim_is_member(sim, r->peers[i].node_id);
+	return tellers >= newest->q1 && tellers >= newest->q2;
+}
+
 void
 oracle_check_history(struct sim *sim)
 {
@@ -644,9 +665,13 @@ oracle_is_calm(const struct sim *sim)
 {
 	if (sim_leader(sim) == 0 || !workload_is_done(sim))
 		return false;
+	if (members_are_changing(sim))
+		return false;
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		if (n->is_lost)
+		if (!sim_is_member(sim, id) && must_end(sim, n))
+			return false;
+		if (!sim_is_member(sim, id) || n->is_lost)
 			continue;
 		if (!n->is_up || n->is_disowned || n->applied_count != sim->oracle.order_count ||
 			sim_replica(n)->chosen.n != sim->oracle.chosen_last)
@@ -665,9 +690,12 @@ oracle_check_calm(struct sim *sim)
 	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
 	sim_check(sim, workload_is_done(sim),
 		"commands are stuck although nothing is wrong any more");
+	sim_check(sim, !members_are_changing(sim), "a change of the members does not end");
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		if (n->is_lost)
+		sim_check(sim, sim_is_member(sim, id) || !must_end(sim, n),
+			"node %u is no member and does not know it", id);
+		if (!sim_is_member(sim, id) || n->is_lost)
 			continue;
 		sim_check(sim, n->is_up, "node %u is down", id);
 		sim_check(

@@ -13,6 +13,8 @@
  *   memory.c    the memory of processes, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
  *   faults_*.c  what each kind does: network, disk, processes, clocks; damaged records; disks of the past
+ *   members.c   nodes join and leave, disks are lost for good
+ *   operator.c  who asks for that, and asks again
  *   liveness.c  the faults stop for a quorum, and it must make progress
  *   oracle.c    what must hold after every step
  *   governors.c whose votes count in which slot
@@ -47,7 +49,8 @@
 #define MS 1000000ull
 #define US 1000ull
 
-#define SIM_NODE_MAX        7
+#define SIM_FOUNDER_MAX     7
+#define SIM_NODE_MAX        12 /* with those that join later */
 #define SIM_FRAME_BYTES     640
 #define SIM_SLOT_BYTES      320
 #define SIM_COMMAND_BYTES   12000 /* more than a window of slots */
@@ -104,6 +107,11 @@ enum fault_kind {
 	/* faults_identity.c */
 	FAULT_LYING,
 	FAULT_ROLLBACK,
+	/* members.c */
+	FAULT_MEMBER_ADD,
+	FAULT_MEMBER_REMOVE,
+	FAULT_MEMBER_REPLACE,
+	FAULT_DISK_LOST,
 	FAULT_KIND_COUNT,
 };
 
@@ -139,7 +147,8 @@ struct sim_faults {
 	bool has[FAULT_KIND_COUNT];
 	uint64_t every_ns[FAULT_KIND_COUNT];
 	uint64_t next_ns[FAULT_KIND_COUNT]; /* UINT64_MAX = never */
-	uint64_t first_ns;                  /* smallest of next_ns and heal_ns */
+	uint64_t operator_ns;               /* the operator asks again then */
+	uint64_t first_ns;                  /* smallest of all these and heal_ns */
 	uint32_t loss_ppm;
 	uint32_t duplicate_ppm;
 	uint32_t corrupt_ppm; /* a byte is changed; who decodes it anyway would believe a lie */
@@ -158,9 +167,33 @@ struct sim_faults {
 	uint64_t heal_ns;                                     /* the links heal then */
 	uint64_t cut_ns_max;
 	uint32_t drift_ppm_max;
-	uint32_t doubt_percent; /* of the damage says not even which slots it was */
-	uint32_t deep_percent;  /* of the damage is anywhere in the log, the rest near its end */
-	uint32_t strike_count;  /* so far; the number of an occurrence, for --only-faults */
+	uint32_t doubt_percent;   /* of the damage says not even which slots it was */
+	uint32_t deep_percent;    /* of the damage is anywhere in the log, the rest near its end */
+	uint32_t operator_quirks; /* percent of the operator's deeds that are odd */
+	uint32_t strike_count;    /* so far; the number of an occurrence, for --only-faults */
+};
+
+/* ---- operator.c ---- */
+
+#define SIM_ASKED_COUNT 64
+
+struct sim_request { /* a change of the members */
+	uint32_t op; /* enum decree_admin_op */
+	uint16_t node;
+	uint16_t old; /* REPLACE: whose place it takes */
+	uint8_t q1, q2;
+};
+
+struct sim_operator {
+	bool is_busy; /* wants something, and has not been told that it is done */
+	struct sim_request wish;
+	uint64_t token; /* of what is asked; an answer with another one is not understood */
+	uint64_t token_last;
+	uint16_t leader;   /* the last hint, 0 = none */
+	uint16_t lost;     /* its disk is lost, and it is still a member; 0 = none */
+	uint32_t patience; /* asks so often */
+	struct sim_request asked[SIM_ASKED_COUNT]; /* everything, ever */
+	uint32_t asked_count;
 };
 
 /* ---- frames: frames.c ---- */
@@ -262,7 +295,9 @@ struct sim_damage {
 struct sim_node {
 	uint16_t id;
 	bool is_up;
-	bool is_lost;     /* its disk is gone for good: it never comes back under this id (12.5) */
+	bool is_lost;  /* gone for good: its disk, or it was removed and has ended (12.5, 12.4) */
+	bool joins;    /* is no founder */
+	bool is_wiped; /* runs under an id whose disk is lost: must count for nothing */
 	bool is_disowned; /* its disk is older than its word: what it says counts for nothing (11.9) */
 	bool has_lied;    /* its disk called writes durable that a power cut may lose */
 	bool is_rotten; /* bytes of its log were changed: its next start may be refused */
@@ -427,6 +462,8 @@ struct sim_count {
 	uint64_t rolled_back; /* disks */
 	uint64_t forgetful;   /* starts after lies that had consequences */
 	uint64_t lost_nodes;
+	uint64_t changes[3]; /* of the members, done: add, remove, replace */
+	uint64_t changes_refused;
 };
 
 /* What a node's disk was like some time ago. */
@@ -456,9 +493,10 @@ struct sim {
 	uint64_t random_nodes;
 	uint64_t random_disks; /* of the kinds of fault from FAULT_DAMAGE on */
 	uint64_t now_ns;
-	uint64_t election_ns; /* T: the unit of every pause, partition and pace */
-	uint32_t node_count;
-	uint32_t q1, q2;
+	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
+	uint32_t node_count;    /* ids in use are 1 .. node_count */
+	uint32_t founder_count; /* those after them join */
+	uint32_t q1, q2;        /* of the founders */
 	uint32_t alpha, window_slots, ring_slots;
 	uint32_t snapshot_slots; /* cut so often; 0 = never */
 	bool trims_early;        /* the log lets go of what a snapshot holds as soon as it may */
@@ -469,6 +507,7 @@ struct sim {
 		spoilt_nodes; /* bit per node whose disk is, was or may be bad: never more than a quorum can spare */
 	bool is_silent; /* no more new commands */
 	struct sim_faults faults;
+	struct sim_operator admin;
 	struct sim_load load;
 	struct {
 		uint32_t one_in;        /* commands come with a read */
@@ -545,6 +584,11 @@ void sim_node_start(struct sim *sim, uint16_t id);
 void sim_node_crash(struct sim *sim, uint16_t id, bool power_cut);
 /** What is due now: a turn, or a start. */
 void sim_node_turn(struct sim *sim, struct sim_node *n);
+/** A new node, with a disk of its own; it may wait to be added for ever. */
+void sim_node_join(struct sim *sim, uint16_t id);
+/** Its disk is gone; @p comes_back: it starts again with an empty one. */
+void sim_node_destroy(struct sim *sim, uint16_t id, bool comes_back);
+struct decree_uuid sim_node_disk(const struct sim_node *n);
 /** Something changed that the node's next_ns depends on. */
 void sim_node_touch(const struct sim *sim, struct sim_node *n);
 const struct eng_replica *sim_replica(const struct sim_node *n);
@@ -576,6 +620,9 @@ void sim_faults_note_heal(struct sim *sim, uint64_t heal_ns);
 uint16_t sim_any_node(struct sim *sim);
 /** Leaders are where the interesting state is. */
 uint16_t sim_victim(struct sim *sim);
+
+/** The operator acts then; UINT64_MAX = never. */
+void sim_faults_note_operator(struct sim *sim, uint64_t at_ns);
 
 /* faults_net.c */
 /** A frame leaves a node: put it on its way, or lose it. Takes the frame over. */
@@ -648,6 +695,29 @@ uint64_t sim_clock_read(const struct sim *sim, const struct sim_node *n);
 void sim_clocks_agree(struct sim *sim);
 /** When the node's clock will read @p node_ns or more. */
 uint64_t sim_clock_when(const struct sim *sim, const struct sim_node *n, uint64_t node_ns);
+
+/* members.c */
+void fault_member_draw(struct sim *sim);
+void fault_member_add_strike(struct sim *sim);
+void fault_member_remove_strike(struct sim *sim);
+void fault_member_replace_strike(struct sim *sim);
+void fault_disk_lost_strike(struct sim *sim);
+/** The operator waits, or what was decided is not the end of it. */
+bool members_are_changing(const struct sim *sim);
+/** Or something may come of what was given up. */
+bool members_may_change(const struct sim *sim);
+/** Bit per node that has its disk, as it last was. */
+uint32_t members_alive(const struct sim *sim);
+/** Are these nodes, bit per node, quorums of every configuration that still matters? Not while one changes. */
+bool members_suffice(const struct sim *sim, uint32_t nodes);
+/** By the newest decided configuration; all founders before there is one. */
+bool sim_is_member(const struct sim *sim, uint16_t id);
+
+/* operator.c */
+void operator_wants(struct sim *sim, const struct sim_request *wish);
+void operator_step(struct sim *sim);
+/** An answer arrives; the frame stays the caller's. */
+void operator_receive(struct sim *sim, const struct sim_frame *frame);
 
 /* liveness.c */
 /** Everybody knows, or has known, that the cluster was complete once: from then on some may be missing (12.0). */

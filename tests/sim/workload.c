@@ -166,7 +166,8 @@ workload_is_done(const struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_proposer *p = &sim->nodes[id].proposer;
-		if (p->is_open && (p->seq_done < p->seq_made || !sim_reads_are_done(p)))
+		if (sim_is_member(sim, id) && p->is_open &&
+			(p->seq_done < p->seq_made || !sim_reads_are_done(p)))
 			return false;
 	}
 	return true;

@@ -88,7 +88,7 @@ sim_create(void)
 	sim->recorded = calloc(SIM_RECORDED_COUNT, sizeof(*sim->recorded));
 	oracle_create(sim);
 	signal(SIGABRT, on_abort);
-	for (uint16_t id = 1; id <= SIM_NODE_MAX; id++)
+	for (uint16_t id = 1; id <= SIM_FOUNDER_MAX; id++)
 		sim_node_create(sim, id);
 	return sim;
 }
@@ -118,6 +118,7 @@ draw_cluster(struct sim *sim)
 	uint64_t drawn = sizes[sim_draw(random, 12)];
 
 	sim->node_count = sim->options.node_count != 0 ? sim->options.node_count : (uint32_t)drawn;
+	sim->founder_count = sim->node_count;
 	draw_quorums(sim);
 	sim->election_ns = elections_ms[sim_draw(random, 4)] * MS;
 	sim->alpha = alphas[sim_draw(random, 4)];
@@ -145,6 +146,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->proposer_number = 0;
 	sim->spoilt_nodes = 0;
 	sim->image.id = sim->liar = 0;
+	sim->admin = (struct sim_operator){ 0 };
 	memset(sim->is_cut, 0, sizeof(sim->is_cut));
 	memset(sim->clog_until_ns, 0, sizeof(sim->clog_until_ns));
 	memset(&sim->count, 0, sizeof(sim->count));
@@ -179,6 +181,11 @@ frame_arrives(struct sim *sim, struct sim_frame *f)
 {
 	struct sim_node *n = &sim->nodes[f->dst];
 
+	if (f->dst == 0) {
+		operator_receive(sim, f);
+		sim_frame_give(sim, f);
+		return;
+	}
 	if (!n->is_up || n->inbox_count == SIM_INBOX_COUNT || sim->is_cut[f->src][f->dst]) {
 		sim->count.lost++;
 		sim_frame_give(sim, f);
