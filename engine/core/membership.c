@@ -359,7 +359,8 @@ turn_away(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 void
 membership_on_stranger(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	if (r->epoch != 0 && m->src != 0 && m->group == r->cfg.group && m->epoch <= r->epoch)
+	if (r->epoch != 0 && m->src != 0 && m->src <= r->configs.now.m.id_last &&
+		m->group == r->cfg.group && m->epoch <= r->epoch)
 		turn_away(r, m, fx);
 }
 

@@ -743,8 +743,7 @@ void membership_switch(struct eng_replica *r, struct eng_effects *fx);
 /** A node that we have never heard of, but whose configuration is newer than ours: room for it in the table.
  * @return its index, -1 if we do not want to know it */
 int32_t peer_admit(struct eng_replica *r, const struct eng_msg *m);
-/** A frame of a node that has no place in the table: those that we know nothing of any more are told that they are
- * out, too. */
+/** A frame of a node that has no place in the table: one whose id was given out once is told that it is out. */
 void membership_on_stranger(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 /** Frames of strangers, and of disks that the cluster does not know: turned away. */
 bool is_known_sender(
