@@ -116,9 +116,10 @@ block_encode(const struct wal_seal *seal, const struct block_header *header, con
 		part = WAL_SECTOR_DATA_BYTES - used;
 		if (part > left)
 			part = left;
-		if (part > 0)
+		if (part > 0) { /* without a payload `from` may be NULL */
 			memcpy(sector + used, from, part);
-		from += part;
+			from += part;
+		}
 		left -= part;
 		used += part;
 		memset(sector + used, 0, WAL_SECTOR_DATA_BYTES - used);

@@ -6,7 +6,8 @@
  *
  * Input: one byte that says in which situation node 1 of three is, then operations:
  *   op 1, length 1, `length` bytes: a frame (see `operate`). Bit 7 of op: put right what a peer that
- *   holds the key would get right in any case: lengths, sender, disk, digest, a recent ballot.
+ *   holds the key would get right in any case: lengths, sender, disk, digest, a recent ballot; and, unless bit 3 is set,
+ *   the life that it is in and the challenge that it was asked.
  */
 #include "tests/lib/cluster.h"
 
@@ -26,6 +27,8 @@ enum op {
 	OP_SUBMIT,
 	OP_TRAIN,
 	OP_DELIVER, /* a true frame */
+	OP_READ,
+	OP_MEMBER, /* a change is asked for */
 	OP_COUNT,
 };
 
@@ -70,15 +73,19 @@ frame_repair(struct cluster *c, uint8_t *frame, uint32_t bytes, uint8_t op)
 	store_u16(frame + 10, 1);
 	store_u32(frame + 12, bytes - ENG_MSG_HEADER_BYTES);
 	store_u64(frame + 24, eng_disk_short(&c->nodes[src].disk));
+	if (!(op & 1 << 3))
+		store_u64(frame + 16, cluster_replica(c, src)->cfg.nonce);
 	if (op & 1 << 5)
 		store_u64(frame + 32, frame[0] == ENG_MSG_ACCEPTED || frame[0] == ENG_MSG_PROMISE ||
 						      frame[0] == ENG_MSG_HEARTBEAT_ECHO ||
+						      frame[0] == ENG_MSG_READ_INDEX ||
 						      frame[0] == ENG_MSG_FAILURE
 					      ? r->ballot.n
 					      : ballot);
-	uint32_t digest_at = frame[0] == ENG_MSG_ACCEPT        ? 64
-			     : frame[0] == ENG_MSG_QUERY_REPLY ? 72
-							       : 0;
+	uint32_t digest_at = frame[0] == ENG_MSG_ACCEPT           ? 64
+			     : frame[0] == ENG_MSG_QUERY_REPLY    ? 72
+			     : frame[0] == ENG_MSG_SNAPSHOT_CHUNK ? 56
+								  : 0;
 	if (digest_at != 0 && bytes >= digest_at + 24) {
 		uint32_t value_bytes = bytes - digest_at - 24;
 		struct decree_digest d = base_digest(frame + digest_at + 24, value_bytes);
@@ -89,19 +96,21 @@ frame_repair(struct cluster *c, uint8_t *frame, uint32_t bytes, uint8_t op)
 	}
 	uint32_t nonce_at = frame[0] == ENG_MSG_PROMISE ? 40 : frame[0] == ENG_MSG_FAILURE ? 48 : 0;
 	if (frame[0] == ENG_MSG_PREVOTE_REPLY || frame[0] == ENG_MSG_HEARTBEAT_ECHO ||
-		frame[0] == ENG_MSG_READ_INDEX_REPLY)
+		frame[0] == ENG_MSG_READ_INDEX_REPLY || frame[0] == ENG_MSG_HELLO_REPLY)
 		nonce_at = 48;
+	if (frame[0] == ENG_MSG_HELLO_REPLY && !(op & 1 << 3) && bytes >= 48)
+		store_u64(frame + 40, r->peers[src - 1].guard.challenge);
 	if (nonce_at != 0 && bytes >= nonce_at + 8)
 		store_u64(frame + nonce_at, r->cfg.nonce);
 }
 
 static void
-operate(struct cluster *c, uint8_t op, const uint8_t *data, uint8_t count)
+operate(struct cluster *c, uint8_t op, const uint8_t *data, uint8_t count, uint64_t *reads)
 {
 	uint8_t frame[256];
 	uint8_t body[1000] = "body";
 
-	switch (op % 8 % OP_COUNT) {
+	switch (op % OP_COUNT) {
 	case OP_FRAME:
 		memcpy(frame, data, count);
 		if (op & 1 << 7 && count >= ENG_MSG_HEADER_BYTES)
@@ -122,6 +131,15 @@ operate(struct cluster *c, uint8_t op, const uint8_t *data, uint8_t count)
 	case OP_DELIVER:
 		if (c->flight_count > 0)
 			cluster_deliver(c, count % c->flight_count, false);
+		break;
+	case OP_READ: cluster_read(c, 1, ++*reads); break;
+	case OP_MEMBER:
+		(void)cluster_member(c, 1,
+			&(struct eng_member_change){
+				.op = 1 + op / OP_COUNT % 3,
+				.old = 3,
+				.member = { .node_id = count, .disk = 1000u + count },
+			}); /* refused: so be it */
 		break;
 	}
 }
@@ -150,7 +168,8 @@ situation(struct cluster *c, uint8_t number)
 		cluster_elect(c, number % 6 == 4 ? 2 : 1);
 		c->flight_count = 0;
 		for (int i = 0; i < 3 && number % 6 != 4; i++)
-			operate(c, OP_SUBMIT, NULL, 0);
+			cluster_submit(
+				c, 1, (struct decree_session){ 0 }, 0, "sixteen-bytes-it", 16);
 		if (number % 6 == 5) { /* phase 1 again, over slots that only node 1 holds */
 			cluster_persist(c, 1, UINT32_MAX);
 			c->now_ns += 700 * MS;
@@ -167,6 +186,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		return 0;
 	struct cluster *c = cluster_create(3, 0, 0, 1);
 	const uint8_t *end = data + bytes;
+	uint64_t reads = 0;
 
 	c->on_send = on_send;
 	situation(c, *data++);
@@ -176,8 +196,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		data += 2;
 		if (count > end - data)
 			count = (uint8_t)(end - data);
-		operate(c, op, data, count);
-		if (op % 8 % OP_COUNT == OP_FRAME)
+		operate(c, op, data, count, &reads);
+		if (op % OP_COUNT == OP_FRAME)
 			data += count;
 	}
 	if (c->nodes[1].halted == ENG_HALT_NONE) {

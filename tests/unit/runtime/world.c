@@ -181,7 +181,8 @@ log_append(void *ctx, const struct log_record *records, uint32_t count, struct l
 		decree_assert(log->is_ring || lsn <= WORLD_RECORD_COUNT_MAX);
 		r = record_of(log, lsn);
 		memcpy(r->tag, records[i].tag, LOG_TAG_BYTES);
-		memcpy(r->payload, records[i].payload, records[i].payload_bytes);
+		if (records[i].payload_bytes > 0)
+			memcpy(r->payload, records[i].payload, records[i].payload_bytes);
 		r->bytes = records[i].payload_bytes;
 		ret[i] = (struct log_place){ .lsn = lsn, .position = lsn };
 	}
