@@ -3,9 +3,9 @@
  * Disks that were rolled back, and nodes that run twice (protocol 11.9).
  *
  * A disk restored from an old image has forgotten promises and votes, and does not know it. Its peers do: each
- * remembers, for every other node, the highest start count, the highest ballot promised and the highest slot
- * accepted, as that node itself said them in answers to challenges, in Promises and in Accepteds. Memory ends with
- * the process, so a leader's heartbeats spread what it knows of everybody.
+ * remembers, for every other node, the highest start count of its answers to challenges, and the highest ballot
+ * promised and slot accepted of its Promises and Accepteds, which were durable when they left. Memory ends with the
+ * process, so a leader's heartbeats spread what it knows of everybody.
  *
  * Every life of a node has a nonce. A message under a nonce that is not the known one counts for nothing until its
  * sender has answered a fresh challenge of ours (HELLO):
