@@ -71,6 +71,9 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 		"a disk is lost for good, and its node is replaced or "
 		"removed",
 		20, fault_member_draw, fault_disk_lost_strike, 10, 80 },
+	[FAULT_ABSENT] = { "absent",
+		"a process is down for so long that the others let go of what it lacks", 45, NULL,
+		fault_absent_strike, 10, 60 },
 };
 
 uint64_t
@@ -156,7 +159,7 @@ one_family(struct sim *sim)
 
 	if (!has_disks || !has_members)
 		return;
-	for (int kind = FAULT_DAMAGE; kind < FAULT_KIND_COUNT; kind++) {
+	for (int kind = FAULT_DAMAGE; kind <= FAULT_DISK_LOST; kind++) {
 		if (kind == FAULT_READ_ERROR || keeps_members == (kind >= FAULT_MEMBER_ADD))
 			continue;
 		f->has[kind] = false;
@@ -236,6 +239,7 @@ is_held_back(const struct sim *sim, enum fault_kind kind)
 	case FAULT_CRASH_INSIDE:
 	case FAULT_CRASH_LOOP:
 	case FAULT_CRASH_ALL:
+	case FAULT_ABSENT:
 	case FAULT_DISK_ERROR:
 	case FAULT_DAMAGE:
 	case FAULT_ROT:

@@ -36,17 +36,33 @@ fault_crash_strike(struct sim *sim)
 		fault_crash_now(sim, id);
 }
 
+void
+fault_absent_strike(struct sim *sim)
+{
+	uint16_t id = sim_any_node(sim);
+	uint64_t down_ns =
+		sim_draw_between(&sim->random_faults, 3 * sim->election_ns, 15 * sim->election_ns);
+
+	if (!sim->nodes[id].is_up)
+		return;
+	fault_crash_now(sim, id);
+	sim->nodes[id].up_at_ns = sim->now_ns + down_ns;
+	sim_node_touch(sim, &sim->nodes[id]);
+}
+
 /* Not yet: in the middle of one of its next turns, at a point where it matters. */
 void
 fault_crash_inside_strike(struct sim *sim)
 {
 	struct sim_node *n = &sim->nodes[sim_victim(sim)];
-	uint64_t kind = sim_draw(&sim->random_faults, 4);
+	uint64_t kind = sim_draw(&sim->random_faults, 6);
 
 	n->crash_after = 1 + (uint32_t)sim_draw(&sim->random_faults, kind == 0 ? 30 : 8);
 	n->crash_points = kind == 0   ? ~0u
 			  : kind == 1 ? 1u << POINT_ACCEPT
 			  : kind == 2 ? 1u << POINT_ANSWER
+			  : kind == 4 ? 1u << POINT_CHUNK
+			  : kind == 5 ? 1u << POINT_SNAPSHOT
 				      : 1u << POINT_APPEND | 1u << POINT_SUBMIT;
 }
 
@@ -116,6 +132,8 @@ fault_pause_strike(struct sim *sim)
 
 	sim_trace(sim, "node %u: paused for %.1f ms", n->id, (double)pause_ns / 1e6);
 	n->paused_until_ns = sim->now_ns + pause_ns;
+	/* In the middle of a turn, after it had read its clock? */
+	n->turn_clock_ns = sim_draw_percent(&sim->random_faults, 50) ? sim_clock_read(sim, n) : 0;
 	sim_node_touch(sim, n);
 	/* Sometimes nobody can tell it, when it wakes up, that time has passed. */
 	if (sim_draw_percent(&sim->random_faults, 40))

@@ -25,6 +25,12 @@ static const char usage[] =
 	"run,\n"
 	"byte for byte.\n"
 	"\n"
+	"Nodes join and leave while it runs: an operator outside of the cluster asks for it over "
+	"the "
+	"same\n"
+	"network, asks again, or twice, or loses patience. What is a quorum is a question of the "
+	"slot.\n"
+	"\n"
 	"A run has three parts. First things go wrong, and nothing may be lost, or differ, or be\n"
 	"answered wrongly; that is checked after every step. Then the faults stop for a quorum, "
 	"while\n"
@@ -98,12 +104,16 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->leaders += sim->oracle.leader_changes;
 	t->snapshots += sim->count.snapshots;
 	t->restores += sim->count.restores;
+	t->fetching_seeds += sim->count.fetched > 0;
 	t->fetched += sim->count.fetched;
 	t->damaged += sim->count.damaged;
 	t->refused_starts += sim->count.refused_starts;
 	t->rolled_back += sim->count.rolled_back;
 	t->forgetful += sim->count.forgetful;
 	t->lost_nodes += sim->count.lost_nodes;
+	t->changes_refused += sim->count.changes_refused;
+	for (int i = 0; i < 3; i++)
+		t->changes[i] += sim->count.changes[i];
 	t->slots += sim->oracle.chosen_last;
 	t->virtual_ns += sim->now_ns;
 	t->crash_free += sim->count.crashes == 0;
@@ -143,12 +153,16 @@ totals_add(struct totals *t, const struct totals *other)
 	t->slots += other->slots;
 	t->snapshots += other->snapshots;
 	t->restores += other->restores;
+	t->fetching_seeds += other->fetching_seeds;
 	t->fetched += other->fetched;
 	t->damaged += other->damaged;
 	t->refused_starts += other->refused_starts;
 	t->rolled_back += other->rolled_back;
 	t->forgetful += other->forgetful;
 	t->lost_nodes += other->lost_nodes;
+	t->changes_refused += other->changes_refused;
+	for (int i = 0; i < 3; i++)
+		t->changes[i] += other->changes[i];
 	t->virtual_ns += other->virtual_ns;
 	t->crash_free += other->crash_free;
 	t->cpu_seconds += other->cpu_seconds;
@@ -178,15 +192,17 @@ totals_print(const struct totals *t)
 	       "in "
 	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost, %lu "
 	       "snapshots (%lu restored, "
-	       "%lu from peers); "
+	       "%lu from peers, in %lu seeds); "
 	       "progress after %.1f T at the latest, at most %lu rounds in one T\n",
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
 		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent, t->snapshots, t->restores,
-		t->fetched, (double)t->progress_tenths / 10, t->storm_max);
+		t->fetched, t->fetching_seeds, (double)t->progress_tenths / 10, t->storm_max);
 	printf("disks: %lu damaged records, %lu starts refused, %lu disks rolled back, %lu forgot "
 	       "what "
 	       "they had called durable, %lu nodes lost\n",
 		t->damaged, t->refused_starts, t->rolled_back, t->forgetful, t->lost_nodes);
+	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused\n",
+		t->changes[0], t->changes[1], t->changes[2], t->changes_refused);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

@@ -72,6 +72,8 @@ point_of(uint32_t types)
 {
 	if ((types & 1u << ENG_MSG_ACCEPT) != 0)
 		return POINT_ACCEPT;
+	if ((types & 1u << ENG_MSG_SNAPSHOT_CHUNK) != 0)
+		return POINT_CHUNK;
 	return (types & (1u << ENG_MSG_PROMISE | 1u << ENG_MSG_ACCEPTED)) != 0 ? POINT_ANSWER
 									       : POINT_ANY_FRAME;
 }
@@ -499,7 +501,7 @@ sim_node_start(struct sim *sim, uint16_t id)
 	shard_start(n->shard, n->boot_count, sim_clock_read(sim, n));
 	n->is_up = true;
 	n->turn_at_ns = sim->now_ns;
-	n->paused_until_ns = 0;
+	n->paused_until_ns = n->turn_clock_ns = 0;
 	n->poll_ns = POLL_NS_MIN;
 	n->is_polling = false;
 	n->inbox_left = 0;
@@ -792,6 +794,19 @@ node_stopped(struct sim *sim, struct sim_node *n)
 	sim_node_lose(sim, n);
 }
 
+/* A process that stood still does not know that: its turn goes on with the time that it began with. Somebody has asked
+ * meanwhile, and frames have come. */
+static uint64_t
+turn_clock(struct sim *sim, struct sim_node *n)
+{
+	uint64_t clock_ns = n->turn_clock_ns;
+
+	if (n->paused_until_ns != 0 && !sim->is_silent && n->proposer.is_open)
+		sim_reads_burst(sim, &n->proposer);
+	n->paused_until_ns = n->turn_clock_ns = 0;
+	return clock_ns != 0 ? clock_ns : sim_clock_read(sim, n);
+}
+
 void
 sim_node_turn(struct sim *sim, struct sim_node *n)
 {
@@ -806,7 +821,7 @@ sim_node_turn(struct sim *sim, struct sim_node *n)
 		fault_crash_now(sim, n->id);
 		return;
 	}
-	bool worked = shard_turn(n->shard, sim_clock_read(sim, n));
+	bool worked = shard_turn(n->shard, turn_clock(sim, n));
 	if (shard_stop_reason(n->shard, NULL) != SHARD_RUNS) {
 		node_stopped(sim, n);
 		return;

@@ -35,12 +35,12 @@ sim_reads_open(struct sim_proposer *p)
 	p->reads_made = p->reads_popped = 0;
 }
 
-void
-sim_reads_ask(struct sim *sim, struct sim_proposer *p)
+static void
+ask(struct sim *sim, struct sim_proposer *p)
 {
 	struct sim_read *r = &p->reads[p->reads_made % SIM_READS_IN_FLIGHT];
 
-	if (r->is_open || sim_draw(&sim->random_load, sim->reads.one_in) != 0)
+	if (r->is_open)
 		return;
 	*r = (struct sim_read){
 		.is_open = true,
@@ -52,6 +52,20 @@ sim_reads_ask(struct sim *sim, struct sim_proposer *p)
 		r->op = history_invoke(sim->oracle.history, &op, sim->now_ns);
 	p->reads_made++;
 	sim->count.reads++;
+}
+
+void
+sim_reads_ask(struct sim *sim, struct sim_proposer *p)
+{
+	if (sim_draw(&sim->random_load, sim->reads.one_in) == 0)
+		ask(sim, p);
+}
+
+void
+sim_reads_burst(struct sim *sim, struct sim_proposer *p)
+{
+	for (int i = 0; i < 3; i++)
+		ask(sim, p);
 }
 
 uint32_t

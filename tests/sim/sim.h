@@ -60,7 +60,7 @@
 #define SIM_SESSION_COUNT   64
 #define SIM_SESSION_WINDOW  64 /* answers kept of each */
 #define SIM_IN_FLIGHT       32 /* commands of one proposer */
-#define SIM_READS_IN_FLIGHT 8
+#define SIM_READS_IN_FLIGHT 16
 #define SIM_LOG_BYTES       (8u << 20) /* room for a run: a full log refuses commands for good */
 #define SIM_WINDOW_BYTES    (256u << 10)
 
@@ -112,6 +112,8 @@ enum fault_kind {
 	FAULT_MEMBER_REMOVE,
 	FAULT_MEMBER_REPLACE,
 	FAULT_DISK_LOST,
+	/* faults_process.c */
+	FAULT_ABSENT,
 	FAULT_KIND_COUNT,
 };
 
@@ -138,6 +140,7 @@ enum crash_point {
 	POINT_APPEND = 3,    /* before records or a hard state are handed to the log */
 	POINT_SUBMIT = 4,    /* around the system call of the log */
 	POINT_SNAPSHOT = 5,  /* around the steps of a snapshot, and before the log is let go */
+	POINT_CHUNK = 6,     /* before a piece of a snapshot leaves for a peer */
 };
 
 extern const struct fault sim_fault_table[FAULT_KIND_COUNT];
@@ -309,6 +312,8 @@ struct sim_node {
 	uint64_t next_ns;  /* something is due then; see sim_node_touch() */
 	uint64_t up_at_ns; /* restart then, if down; UINT64_MAX = not by itself */
 	uint64_t paused_until_ns;
+	uint64_t
+		turn_clock_ns; /* what it had read before the pause, for the turn that it was in; 0: none */
 	uint64_t turn_at_ns;       /* next turn even if nothing arrives */
 	uint64_t wake_ns;          /* its loop's next timer */
 	uint64_t poll_ns;          /* after a turn that left something undone */
@@ -648,6 +653,7 @@ void fault_crash_strike(struct sim *sim);
 void fault_crash_inside_strike(struct sim *sim);
 void fault_crash_loop_strike(struct sim *sim);
 void fault_crash_all_strike(struct sim *sim);
+void fault_absent_strike(struct sim *sim);
 void fault_pause_draw(struct sim *sim);
 void fault_pause_strike(struct sim *sim);
 /** A process dies here if it is meant to: called from inside the tables of node.c. */
@@ -781,6 +787,8 @@ bool workload_is_done(const struct sim *sim);
 /* queries.c */
 void sim_reads_draw(struct sim *sim); /* after the faults */
 void sim_reads_open(struct sim_proposer *p);
+/** Ask a few now. */
+void sim_reads_burst(struct sim *sim, struct sim_proposer *p);
 /** Perhaps begin one. */
 void sim_reads_ask(struct sim *sim, struct sim_proposer *p);
 uint32_t sim_reads_pop(void *mailbox, struct mail_query *ret_queries, uint32_t count_max);
