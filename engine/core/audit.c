@@ -139,8 +139,7 @@ round_judge(struct eng_replica *r, struct audit_round *round)
 	uint32_t majority = (uint32_t)__builtin_popcount(voters) / 2 + 1;
 	uint32_t silent = (uint32_t)__builtin_popcount(voters & (uint16_t)~round->reported);
 
-	if (!(round->reported & set_of(r->self)))
-		return; /* not there yet */
+	decree_assert(round->reported & set_of(r->self));
 	uint32_t own = round_supporters(round, voters, round->digests[r->self]);
 	uint32_t best = round_best(round, voters);
 	if (own >= majority) {
@@ -290,19 +289,14 @@ audit_flush(struct eng_replica *r, struct eng_effects *fx)
 
 	if (!is_mark_due(r))
 		return;
-	/* A cut that has no anchor yet goes first: whoever fetches its snapshot checks it by the log. */
+	/* A cut that has no anchor yet goes first, though a later MARK may be applied already: whoever fetches its
+	 * snapshot checks it by the log. */
 	const struct decree_digest *cut = a->cut.n > a->anchored.n ? own_find(r, a->cut) : NULL;
 	struct eng_mark mark = {
 		.is_cut = a->cut_wanted,
 		.anchor = cut != NULL ? a->cut : a->own[a->own_last].slot,
 		.digest = cut != NULL ? *cut : a->own[a->own_last].digest,
 	};
-	const struct decree_digest *at_cut = own_find(r, a->cut);
-	if (a->cut.n > a->anchored.n && at_cut != NULL) {
-		/* A later MARK may have been applied in the same step; peers verify the snapshot by this one. */
-		mark.anchor = a->cut;
-		mark.digest = *at_cut;
-	}
 	if (!leader_propose_mark(r, &mark, fx))
 		return; /* a train is open, or the window is full: the next flush tries again */
 	a->marked.n = r->next.n - 1;

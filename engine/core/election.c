@@ -22,6 +22,9 @@
 #define PREVOTE_RETRY_NS(r) ((r)->cfg.election_ns / 2)
 #define PREPARE_RETRY_NS(r) ((r)->cfg.election_ns / 8)
 
+/* A ballot has 48 bits for it: with an election a second they last for nine million years. */
+#define ROUND_MAX ((1ull << 48) - 1)
+
 /* Back-off: base 2^k heartbeats, at most 2 T. Six doublings of 20 ms pass 2 T = 400 ms. */
 #define BACKOFF_DOUBLINGS_MAX 6
 
@@ -83,14 +86,27 @@ step_down(struct eng_replica *r, uint64_t wait_ns, struct eng_effects *fx)
 
 /* ---- PreVote ---- */
 
-static struct decree_ballot
-ballot_above_all(const struct eng_replica *r)
+static uint64_t
+round_highest(const struct eng_replica *r)
 {
 	uint64_t round = ballot_round(r->promised);
 
-	if (round < r->round_seen)
-		round = r->round_seen;
-	return (struct decree_ballot){ (round + 1) << 16 | r->cfg.node_id };
+	return round < r->round_seen ? r->round_seen : round;
+}
+
+/* Whoever knows of the last round cannot go above it: it stands no more, and votes on (1.3). */
+static bool
+has_round_left(const struct eng_replica *r)
+{
+	return round_highest(r) < ROUND_MAX;
+}
+
+static struct decree_ballot
+ballot_above_all(const struct eng_replica *r)
+{
+	decree_assert(has_round_left(r));
+
+	return (struct decree_ballot){ (round_highest(r) + 1) << 16 | r->cfg.node_id };
 }
 
 /* A grant says that its sender hears no leader now. One of an earlier round may have been given before a leader
@@ -214,6 +230,10 @@ promises_forget(struct eng_replica *r)
 void
 campaign_prepare(struct eng_replica *r, struct eng_effects *fx)
 {
+	if (!has_round_left(r)) {
+		step_down(r, 0, fx);
+		return;
+	}
 	r->ballot = ballot_above_all(r);
 	r->campaign = CAMPAIGN_PERSISTING;
 	r->role = DECREE_FOLLOWER;
@@ -556,7 +576,7 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 	}
 	/* A learner waits. A node that was removed asks: those that have all it has turn it away, and when
 	 * they are a quorum it ends (12.4); if they have not, it must lead until they do. */
-	if (!is_voter(r) && !is_removed(r)) {
+	if ((!is_voter(r) && !is_removed(r)) || !has_round_left(r)) {
 		r->election_ns = r->now_ns + election_timeout(r);
 		return;
 	}

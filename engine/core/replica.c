@@ -96,10 +96,12 @@ random_below(struct eng_replica *r, uint64_t bound)
 {
 	uint64_t z = r->random += 0x9e3779b97f4a7c15ull;
 
+	decree_assert(bound > 0);
+
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
 	z ^= z >> 31;
-	return bound == 0 ? 0 : z % bound;
+	return z % bound;
 }
 
 /* ---- effects ---- */

@@ -49,7 +49,7 @@ value_of(const struct words *w, struct forged_value *ret_value)
 	memset(token, ' ', sizeof(token));
 	memcpy(token, text, strnlen(text, sizeof(token)));
 	ret_value->count = eng_value_begin(ret_value->bytes, ENG_VALUE_BATCH);
-	for (uint32_t i = strcmp(text, "large") == 0 ? 12 : 1; i > 0; i--)
+	for (uint32_t i = strcmp(text, "large") == 0 ? 11 : 1; i > 0; i--)
 		ret_value->count =
 			eng_value_add(ret_value->bytes, ret_value->count, VALUE_BYTES, &c);
 	if (strcmp(text, "garbage") == 0)
@@ -170,6 +170,7 @@ slot_body(struct eng_msg *m, const struct words *w, uint64_t nonce, const struct
 					       ? ENG_ENTRY_DECIDED
 					       : ENG_ENTRY_ACCEPTED;
 		m->query_reply.vballot = m->ballot;
+		m->ballot.n = 0; /* it belongs to no exchange */
 		m->query_reply.commit.n = story_number_of(w, "commit", 0);
 		m->query_reply.digest = v->digest;
 		m->query_reply.value = v->bytes;
