@@ -11,9 +11,12 @@
  * sender has answered a fresh challenge of ours (HELLO):
  *
  *   it claims at least what we remembered when we asked     it has restarted: this is its nonce from now on
- *   it claims less                                          its disk was rolled back: refused, and told so; it halts
+ *   it claims less, or what it found on its disk is less
+ *     than what its earlier lives said                      its disk was rolled back: refused, and told so; it halts
  *   it is the life before the present one, and answers      two processes share one identity: both are refused
  *   the start count is the present one's, the nonce is not  the same
+ *
+ * Its disk as it was found counts, not as it is: a leader's Accepts bring an old image up to date within a moment.
  *
  * A recorded frame of an earlier life cannot answer a challenge, so it disturbs nobody. A node of which nothing is
  * remembered is believed.
@@ -54,9 +57,11 @@ challenge(struct eng_replica *r, uint32_t member, uint64_t suspect, struct eng_e
 	g->ask_ns = r->now_ns + CHALLENGE_RETRY_NS;
 	g->challenge = challenge_draw(r);
 	g->suspect = suspect;
-	g->boot_count_then = g->boot_count;
-	g->promised_then = g->promised;
-	g->accepted_then = g->accepted;
+	g->then.boot_count = g->boot_count;
+	g->then.promised = g->promised;
+	g->then.accepted = g->accepted;
+	g->then.accepted_boot = g->accepted_boot;
+	g->then.accepted_before = g->accepted_before;
 	struct eng_msg *m = message_add(r, ENG_MSG_HELLO, r->peers[member].node_id, fx);
 	m->hello.challenge = g->challenge;
 	m->hello.commit = r->chosen;
@@ -75,6 +80,9 @@ guard_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effect
 {
 	r->boot_count = ev->start.boot_count;
 	r->guard_random = r->cfg.nonce;
+	r->found_promised = r->promised;
+	r->found_last = r->damage.doubt ? (struct decree_slot){ ENG_SLOT_MAX } : r->last;
+	r->peers[r->self].guard.boot_count = ev->start.boot_count;
 	if (!r->cfg.joins || r->epoch != 0) /* nobody knows a newcomer yet */
 		guard_ask(r, r->targets, fx);
 }
@@ -92,8 +100,10 @@ guard_admits(
 		r->counters.dropped_unproved++;
 		return false;
 	}
-	if (!is_remembered(g))
+	if (!is_remembered(g)) {
 		g->nonce = m->src_nonce;
+		challenge(r, member, m->src_nonce, fx); /* believed; but which life is it? */
+	}
 	if (g->nonce == m->src_nonce)
 		return true;
 	challenge(r, member, m->src_nonce, fx);
@@ -121,20 +131,37 @@ on_hello(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	reply->hello_reply.promised = r->promised;
 	reply->hello_reply.last = r->last;
 	reply->hello_reply.commit = r->chosen;
+	reply->hello_reply.found_promised = r->found_promised;
+	reply->hello_reply.found_last = r->found_last;
 	reply->hello_reply.doubtful = r->damage.doubt;
 	guard_learn(r, m->hello.commit);
 }
 
 /* ---- the answer ---- */
 
+/* What it accepts and promises now proves nothing: whoever leads brings a disk of the past up to any slot within a
+ * moment. So an earlier life's word is held against what was on the disk when this life began. */
+static bool
+has_forgotten(const struct guard *g, const struct eng_msg *m)
+{
+	struct decree_slot before = g->then.accepted_before;
+
+	if (g->then.accepted_boot < m->hello_reply.boot_count && before.n < g->then.accepted.n)
+		before = g->then.accepted;
+	return m->hello_reply.found_promised.n < g->then.promised.n ||
+	       m->hello_reply.found_last.n < before.n;
+}
+
 static bool
 claims_less(const struct guard *g, const struct eng_msg *m)
 {
-	if (m->hello_reply.boot_count < g->boot_count_then ||
-		m->hello_reply.promised.n < g->promised_then.n)
+	if (m->hello_reply.boot_count < g->then.boot_count ||
+		m->hello_reply.promised.n < g->then.promised.n)
+		return true;
+	if (g->nonce != m->src_nonce && has_forgotten(g, m))
 		return true;
 	/* Who is in doubt knows that records are gone: that is damage, not an old image. */
-	return !m->hello_reply.doubtful && m->hello_reply.last.n < g->accepted_then.n;
+	return !m->hello_reply.doubtful && m->hello_reply.last.n < g->then.accepted.n;
 }
 
 static bool
@@ -191,11 +218,30 @@ on_hello_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 		r->peers[member].commit.n = 0; /* what it knew decided it may have forgotten */
 	}
 	g->boot_count = m->hello_reply.boot_count;
+	if (g->accepted_boot == 0)
+		g->accepted_boot = g->boot_count;
 	damage_note_peer(r, member, m);
 	guard_learn(r, m->hello_reply.commit);
 }
 
 /* ---- what is remembered ---- */
+
+/* @param boot_count  of the life that accepted it, 0 = not known */
+static void
+accepted_note(struct guard *g, uint64_t boot_count, struct decree_slot accepted)
+{
+	if (boot_count > g->accepted_boot && g->accepted_boot != 0) {
+		if (g->accepted_before.n < g->accepted.n)
+			g->accepted_before = g->accepted;
+		g->accepted.n = 0;
+	}
+	if (boot_count > g->accepted_boot)
+		g->accepted_boot = boot_count;
+	if (boot_count == g->accepted_boot && g->accepted.n < accepted.n)
+		g->accepted = accepted;
+	else if (boot_count < g->accepted_boot && g->accepted_before.n < accepted.n)
+		g->accepted_before = accepted;
+}
 
 void
 guard_note(struct eng_replica *r, uint32_t member, struct decree_ballot promised,
@@ -206,7 +252,7 @@ guard_note(struct eng_replica *r, uint32_t member, struct decree_ballot promised
 	if (g->promised.n < promised.n)
 		g->promised = promised;
 	if (g->accepted.n < accepted.n)
-		g->accepted = accepted;
+		accepted_note(g, g->boot_count, accepted);
 }
 
 /* Our own highest vote, by the same measure: durable. */
@@ -231,12 +277,22 @@ guard_heartbeat(struct eng_replica *r, struct eng_msg *m)
 	m->heartbeat.mark_count = 0;
 	for (uint32_t i = 0; i < r->peer_count; i++) {
 		const struct guard *g = &r->peers[i].guard;
-		if (g->accepted.n == 0)
+		if (g->accepted.n == 0 || g->accepted_boot == 0)
 			continue;
 		uint8_t *at = r->guard_marks + m->heartbeat.mark_count++ * ENG_HIGHEST_BYTES;
 		store_u16(at, r->peers[i].node_id);
 		store_u64(at + 2, g->accepted.n);
+		store_u32(at + 10, (uint32_t)g->accepted_boot);
 	}
+}
+
+/* We said so, in this life or an earlier one, and know nothing of it. Or we are not the last to have this disk. */
+static bool
+have_we_forgotten(const struct eng_replica *r, struct decree_slot accepted, uint64_t boot_count)
+{
+	if (boot_count < r->boot_count)
+		return accepted.n > r->found_last.n;
+	return boot_count > r->boot_count || (accepted.n > r->last.n && !r->damage.doubt);
 }
 
 void
@@ -245,12 +301,13 @@ guard_on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_ef
 	for (uint32_t i = 0; i < m->heartbeat.mark_count; i++) {
 		const uint8_t *at = m->heartbeat.marks + i * ENG_HIGHEST_BYTES;
 		struct decree_slot accepted = { load_u64(at + 2) };
+		uint64_t boot_count = load_u32(at + 10);
 		int32_t member = peer_index(r, load_u16(at));
 		if (member < 0)
 			continue;
 		if ((uint32_t)member != r->self)
-			guard_note(r, (uint32_t)member, (struct decree_ballot){ 0 }, accepted);
-		else if (accepted.n > r->last.n && !r->damage.doubt)
-			halt(r, ENG_HALT_ROLLED_BACK, fx); /* we said so, and know nothing of it */
+			accepted_note(&r->peers[member].guard, boot_count, accepted);
+		else if (have_we_forgotten(r, accepted, boot_count))
+			halt(r, ENG_HALT_ROLLED_BACK, fx);
 	}
 }

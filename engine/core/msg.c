@@ -187,6 +187,8 @@ put_body(struct cursor *c, const struct eng_replica *r, const struct eng_msg *m)
 		put_u64(c, m->hello_reply.promised.n);
 		put_u64(c, m->hello_reply.last.n);
 		put_u64(c, m->hello_reply.commit.n);
+		put_u64(c, m->hello_reply.found_promised.n);
+		put_u64(c, m->hello_reply.found_last.n);
 		break;
 	case ENG_MSG_READ_INDEX: put_u64(c, m->read_index.token); break;
 	case ENG_MSG_READ_INDEX_REPLY:
@@ -424,7 +426,7 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->hello.commit.n = load_u64(at + 8);
 		return true;
 	case ENG_MSG_HELLO_REPLY:
-		if (bytes != 48)
+		if (bytes != 64)
 			return false;
 		m->hello_reply.doubtful = flags;
 		m->hello_reply.challenge = load_u64(at);
@@ -433,6 +435,8 @@ decode_small(struct eng_msg *m, uint8_t flags, const uint8_t *at, uint32_t bytes
 		m->hello_reply.promised.n = load_u64(at + 24);
 		m->hello_reply.last.n = load_u64(at + 32);
 		m->hello_reply.commit.n = load_u64(at + 40);
+		m->hello_reply.found_promised.n = load_u64(at + 48);
+		m->hello_reply.found_last.n = load_u64(at + 56);
 		return true;
 	case ENG_MSG_READ_INDEX:
 		if (bytes != 8)
@@ -517,7 +521,8 @@ has_sound_slots(const struct eng_msg *m)
 		return is_slot(m->query_reply.slot) && is_slot(m->query_reply.commit);
 	case ENG_MSG_HELLO: return is_slot(m->hello.commit);
 	case ENG_MSG_HELLO_REPLY:
-		return is_slot(m->hello_reply.last) && is_slot(m->hello_reply.commit);
+		return is_slot(m->hello_reply.last) && is_slot(m->hello_reply.commit) &&
+		       is_slot(m->hello_reply.found_last);
 	case ENG_MSG_READ_INDEX_REPLY: return is_slot(m->read_index_reply.slot);
 	case ENG_MSG_STATE_DIGEST: return is_slot(m->state_digest.slot);
 	default: return true;

@@ -174,6 +174,8 @@ struct eng_msg {
 			struct decree_ballot promised;
 			struct decree_slot last;
 			struct decree_slot commit;
+			struct decree_ballot found_promised; /* on the disk, when this life began */
+			struct decree_slot found_last;       /* the same; in doubt: ENG_SLOT_MAX */
 			bool doubtful;
 		} hello_reply; /* ballot 0 */
 		struct {
@@ -212,10 +214,11 @@ struct eng_msg {
 	};
 };
 
-#define ENG_SLOT_MAX             ((1ull << 48) - 1) /* a session's number has 48 bits for its slot */
-#define ENG_MSG_HEADER_BYTES     40
-#define ENG_PROMISE_ENTRY_BYTES  32
-#define ENG_HIGHEST_BYTES        10 /* one of a heartbeat: node_id (2), highest slot accepted (8) */
+#define ENG_SLOT_MAX            ((1ull << 48) - 1) /* a session's number has 48 bits for its slot */
+#define ENG_MSG_HEADER_BYTES    40
+#define ENG_PROMISE_ENTRY_BYTES 32
+/* One of a heartbeat: node_id (2), highest slot accepted (8), start count of that life (4). */
+#define ENG_HIGHEST_BYTES        14
 #define ENG_VALUE_OVERHEAD_BYTES 96 /* bytes of an Accept or QueryReply beside the value, at most */
 
 /** First 8 bytes of a disk uuid, as messages carry it. */

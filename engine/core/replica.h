@@ -116,14 +116,22 @@ struct guard {
 	uint64_t refused;              /* of a life whose disk was rolled back */
 	uint64_t boot_count;           /* highest that it proved; 0 = never asked */
 	struct decree_ballot promised; /* highest in its Promises and Accepteds */
-	struct decree_slot accepted;   /* the same; or as a leader's heartbeat said */
-	bool is_twin;                  /* two processes share its identity: neither counts */
+	/* Highest slot in the same, or as a leader's heartbeat said: in the life `accepted_boot` (0 = before it
+	 * proved which), and in any life before that. */
+	struct decree_slot accepted;
+	uint64_t accepted_boot;
+	struct decree_slot accepted_before;
+	bool is_twin; /* two processes share its identity: neither counts */
 	/* the challenge under way, and what was remembered when it left */
 	uint64_t challenge; /* 0 = none */
 	uint64_t suspect;   /* the nonce that is to prove itself; 0 = any */
-	uint64_t boot_count_then;
-	struct decree_ballot promised_then;
-	struct decree_slot accepted_then;
+	struct {
+		uint64_t boot_count;
+		struct decree_ballot promised;
+		struct decree_slot accepted;
+		uint64_t accepted_boot;
+		struct decree_slot accepted_before;
+	} then;
 	uint64_t ask_ns; /* no other challenge before this */
 };
 
@@ -375,7 +383,9 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint16_t told;           /* doubt: peers without any that told us their last slot */
 		struct decree_slot last; /* the highest that they told */
 	} damage;
-	uint64_t boot_count; /* of this life */
+	uint64_t boot_count;                 /* of this life */
+	struct decree_ballot found_promised; /* on the disk, when this life began */
+	struct decree_slot found_last;       /* the same; in doubt: any slot */
 	uint64_t guard_random;
 	uint8_t guard_marks[ENG_PEER_COUNT_MAX *
 			    ENG_HIGHEST_BYTES];  /* as the heartbeat carries them */

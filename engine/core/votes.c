@@ -44,23 +44,26 @@ leader_on_persisted(struct eng_replica *r, struct eng_effects *fx)
 	leader_advance(r, fx);
 }
 
-static void
+/* @return the highest slot of them, 0 = none */
+static struct decree_slot
 count_sack(struct eng_replica *r, struct peer *p, uint32_t member, const struct eng_msg *m)
 {
+	struct decree_slot highest = { 0 };
+
 	for (uint32_t word = 0; word < 4; word++) {
 		for (uint64_t bits = m->accepted.sack[word]; bits != 0; bits &= bits - 1) {
 			uint64_t bit = word * 64 + (uint64_t)__builtin_ctzll(bits);
 			struct decree_slot slot = { m->accepted.after.n + 1 + bit };
 			if (slot.n >= r->next.n)
-				return;
+				return highest;
 			if (slot.n > r->chosen.n)
 				count_vote(r, slot, member);
 			if (p->acked_last.n < slot.n)
 				p->acked_last = slot;
-			if (p->guard.accepted.n < slot.n)
-				p->guard.accepted = slot;
+			highest = slot;
 		}
 	}
+	return highest;
 }
 
 void
@@ -96,10 +99,10 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 	if (p->commit.n < m->accepted.commit.n)
 		p->commit = m->accepted.commit;
 	/* An empty run is no vote: what lies before it is decided, and need not be durable there. */
-	guard_note(r, member, m->ballot,
-		(struct decree_slot){
-			m->accepted.start.n < m->accepted.after.n ? m->accepted.after.n - 1 : 0 });
-	count_sack(r, p, member, m);
+	struct decree_slot highest = count_sack(r, p, member, m);
+	if (highest.n == 0 && m->accepted.start.n < m->accepted.after.n)
+		highest.n = m->accepted.after.n - 1;
+	guard_note(r, member, m->ballot, highest);
 	leader_advance(r, fx);
 }
 

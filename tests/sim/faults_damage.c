@@ -4,8 +4,8 @@
  *
  *   damage      records cannot be read any more. The log of today refuses such a disk; here the node gets in the place of
  *               the record what a finished log will tell it (protocol 11.3): ballot and digest, or only the slot, or
- *               nothing at all. A record stays damaged in every later life. Once the mark that the node wrote about it
- *               is durable, the record may be gone without a trace.
+ *               nothing at all. A record stays damaged in every later life. Once its node has answered phase 1, so that
+ *               the mark about it must be in the log, the record may be gone without a trace.
  *   rot         bytes of the files themselves change. The node starts on an equal state or not at all, and then it is lost.
  *   read-error  a request fails while the node starts: it does not start, and tries again.
  *
@@ -105,7 +105,7 @@ still_known(struct sim_node *n, struct sim_damage *d)
 		return d->known; /* for the first time */
 	if (d->known == DAMAGE_ID && sim_draw_percent(random, 20))
 		d->known = DAMAGE_SLOT;
-	return d->is_marked && is_recent && sim_draw_percent(random, 50) ? DAMAGE_GONE : d->known;
+	return d->is_told && is_recent && sim_draw_percent(random, 50) ? DAMAGE_GONE : d->known;
 }
 
 static int
@@ -150,23 +150,11 @@ sim_damage_recover(struct sim_node *n, const struct log_place *place, const uint
 }
 
 void
-sim_damage_on_append(struct sim_node *n, const uint8_t *tag, uint64_t lsn)
-{
-	struct eng_record record;
-
-	if (eng_record_decode(tag, &record) != 0 || record.kind != ENG_RECORD_FAULTY)
-		return;
-	for (uint32_t i = 0; i < n->damage_count; i++)
-		if (n->damage[i].slot == record.slot.n && n->damage[i].known != DAMAGE_DOUBT)
-			n->damage[i].mark_lsn = lsn;
-}
-
-void
-sim_damage_on_durable(struct sim_node *n, uint64_t lsn)
+sim_damage_on_promise(struct sim_node *n)
 {
 	for (uint32_t i = 0; i < n->damage_count; i++)
-		if (n->damage[i].mark_lsn != 0 && n->damage[i].mark_lsn <= lsn)
-			n->damage[i].is_marked = true;
+		if (n->damage[i].slot != 0)
+			n->damage[i].is_told = true;
 }
 
 /* ---- damaged bytes ---- */

@@ -31,8 +31,10 @@ remembers_more(const struct sim_node *n, uint16_t id, uint64_t boot_count, uint6
 	if (index < 0)
 		return false;
 	const struct guard *g = &r->peers[index].guard;
-	(void)promised, (void)last;
-	return boot_count <= g->boot_count;
+	uint64_t accepted = g->accepted_before.n;
+	if (g->accepted_boot < boot_count && accepted < g->accepted.n)
+		accepted = g->accepted.n;
+	return boot_count <= g->boot_count || promised < g->promised.n || last < accepted;
 }
 
 static bool

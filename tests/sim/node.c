@@ -117,8 +117,6 @@ log_append(
 	uint32_t done = wal_log_ops.append(n->wal, records, count, ret_places);
 	for (uint32_t i = 0; i < done; i++)
 		oracle_on_append(n->sim, n, &records[i], ret_places[i].lsn);
-	for (uint32_t i = 0; i < done && n->damage_count > 0; i++)
-		sim_damage_on_append(n, records[i].tag, ret_places[i].lsn);
 	return done;
 }
 
@@ -154,10 +152,8 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	uint32_t count = wal_log_ops.reap(n->wal, now_ns, ret, count_max);
 
 	for (uint32_t i = 0; i < count; i++)
-		if (ret[i].kind == LOG_DURABLE) {
+		if (ret[i].kind == LOG_DURABLE)
 			oracle_on_durable(n->sim, n, ret[i].lsn);
-			sim_damage_on_durable(n, ret[i].lsn);
-		}
 	return count;
 }
 

@@ -300,6 +300,8 @@ static void
 note_accepted_slot(struct sim *sim, struct sim_node *n, uint64_t slot, struct decree_ballot ballot)
 {
 	note_slot(sim, slot);
+	sim_check(sim, damage_find(sim_replica(n), (struct decree_slot){ slot }) == NULL,
+		"node %u confirms slot %lu, of which its copy is damaged", n->id, slot);
 	if (slot <= n->accepted_last && n->accepted_said[slot].n >= ballot.n)
 		return;
 	sim_check(sim,
@@ -337,6 +339,7 @@ listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit, 
 	n->promise_said = ballot;
 	n->promise_commit = commit;
 	n->promise_doubtful = doubtful;
+	sim_damage_on_promise(n);
 }
 
 /* A damaged copy counts with its ballot, one of an unknown ballot as infinite; who is in doubt may list anything. */

@@ -288,10 +288,9 @@ enum sim_damage_known {
 
 struct sim_damage {
 	uint64_t lsn;
-	uint64_t slot;     /* 0: not handed over yet */
-	uint64_t mark_lsn; /* of the mark that the node wrote about it; 0 = none yet */
+	uint64_t slot; /* 0: not handed over yet */
 	enum sim_damage_known known;
-	bool is_marked; /* that mark is durable: from now on the record may be gone without a trace */
+	bool is_told; /* its node has answered phase 1: its mark must do, if the record is gone */
 };
 #define SIM_DAMAGE_COUNT 32
 
@@ -679,9 +678,8 @@ bool sim_may_spoil(const struct sim *sim, uint16_t id);
 uint32_t sim_spare_count(const struct sim *sim);
 /** @return true if the record is damaged: the shard was told so instead of getting it */
 bool sim_damage_recover(struct sim_node *n, const struct log_place *place, const uint8_t *tag);
-/** The node writes down what it knows of a damaged record. */
-void sim_damage_on_append(struct sim_node *n, const uint8_t *tag, uint64_t lsn);
-void sim_damage_on_durable(struct sim_node *n, uint64_t lsn);
+/** The node answers phase 1, or begins it: whatever it knows to be damaged must be written down by now (11.4). */
+void sim_damage_on_promise(struct sim_node *n);
 
 /* faults_identity.c */
 void fault_lying_strike(struct sim *sim);

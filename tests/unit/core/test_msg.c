@@ -121,6 +121,8 @@ example(enum eng_msg_type type)
 		m.hello_reply.promised.n = 23;
 		m.hello_reply.last.n = 24;
 		m.hello_reply.commit.n = 25;
+		m.hello_reply.found_promised.n = 26;
+		m.hello_reply.found_last.n = 27;
 		m.hello_reply.doubtful = true;
 		break;
 	case ENG_MSG_READ_INDEX: m.read_index.token = 20; break;

@@ -202,6 +202,24 @@ governs_without_the_gone(const struct truth *t)
 	return true;
 }
 
+/* And the others know it, as their disks do: else they must still hear a quorum of those before. */
+static bool
+is_government_known(const struct cluster *c, const struct truth *t, uint16_t but)
+{
+	const struct eng_governor *now = &t->configs.now;
+
+	for (uint32_t i = 0; i < now->m.member_count; i++) {
+		uint16_t id = now->m.members[i].node_id;
+		const struct cluster_node *n = &c->nodes[id];
+		if (id == but)
+			continue;
+		if (!n->up || n->replica->chosen.n < now->from.n + 2ull * now->m.alpha ||
+			n->replica->persisted < n->replica->persist_last)
+			return false;
+	}
+	return true;
+}
+
 /* One member at a time may lose its disk; it never comes back, and a new node takes its place. */
 static void
 lose_disk(struct cluster *c, struct truth *t, uint16_t node)
@@ -209,7 +227,8 @@ lose_disk(struct cluster *c, struct truth *t, uint16_t node)
 	if (t->lost != 0 || t->rotten != 0 || t->chosen_last <= 2 || !governs_without_the_gone(t) ||
 		eng_voter_count(members(t)) < 3u + t->has_removed ||
 		eng_voter_count(&t->configs.now.m) < 3u + t->has_removed ||
-		eng_member_find(members(t), node) == NULL || c->node_count == CLUSTER_NODE_MAX)
+		eng_member_find(members(t), node) == NULL || c->node_count == CLUSTER_NODE_MAX ||
+		(t->configs.now.m.epoch > 1 && !is_government_known(c, t, node)))
 		return;
 	t->lost = node;
 	t->gone[node] = true;
