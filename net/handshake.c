@@ -119,13 +119,17 @@ make_hello(struct handshake *h, const uint8_t *echo, uint8_t *ret_datagram)
 	return hello_encode(h->config.auth, h->send_key, &h->config.ends, 0, &hello, ret_datagram);
 }
 
-/* A proved hello, not of the live session: may its sender have a new one? */
+/* A proved hello, not of the live session: may its sender have a new one? A session that has fallen silent is not
+ * protected: whether this is an old copy of a disk is then the core's to say, and the sender shall hear it. */
 static enum net_drop
-judge_newcomer(const struct handshake *h, const struct hello *hello)
+judge_newcomer(const struct handshake *h, uint64_t now_ns, const struct hello *hello)
 {
-	if (h->session_count > 0 && hello->boot_count < h->peer_boot_count)
+	bool is_protected =
+		h->session_count > 0 && now_ns < h->session_heard_ns + HELLO_SESSION_SILENCE_NS;
+
+	if (is_protected && hello->boot_count < h->peer_boot_count)
 		return NET_DROP_HELLO_OLD_BOOT;
-	if (h->session_count > 0 && hello->boot_count == h->peer_boot_count)
+	if (is_protected && hello->boot_count == h->peer_boot_count)
 		return NET_DROP_HELLO_TWIN;
 	if (h->config.accept_identity != NULL &&
 		!h->config.accept_identity(h->config.accept_context, h->config.ends.remote_node,
@@ -135,12 +139,12 @@ judge_newcomer(const struct handshake *h, const struct hello *hello)
 }
 
 static enum net_drop
-on_proved(struct handshake *h, const struct hello *hello)
+on_proved(struct handshake *h, uint64_t now_ns, const struct hello *hello)
 {
 	bool is_live = h->is_established && nonce_eq(hello->nonce, h->peer_nonce);
 
 	if (!is_live) {
-		enum net_drop refusal = judge_newcomer(h, hello);
+		enum net_drop refusal = judge_newcomer(h, now_ns, hello);
 
 		h->refusal = refusal;
 		if (refusal != NET_DROP_NONE) {
@@ -154,6 +158,7 @@ on_proved(struct handshake *h, const struct hello *hello)
 		h->is_established = true;
 		h->is_confirmed = false;
 		h->session_count++;
+		h->session_heard_ns = now_ns;
 	}
 	if (hello->flags & HELLO_ESTABLISHED)
 		h->is_confirmed = true;
@@ -192,7 +197,7 @@ handshake_receive(struct handshake *h, uint64_t now_ns, const struct frame_heade
 
 	note_heard(h, &hello);
 	if (nonce_eq(hello.echo, h->config.nonce)) {
-		drop = on_proved(h, &hello);
+		drop = on_proved(h, now_ns, &hello);
 		if (drop != NET_DROP_NONE)
 			return drop;
 	}

@@ -17,7 +17,8 @@
  *    even use up the answers that the living peer needs.
  *  - The peer restarts: its new hello proves a higher boot_count, and replaces the session.
  *  - A proved hello has a lower boot_count (a restored disk), or an equal one and another nonce (two
- *    processes with one identity), or unfitting constants: refused, counted, shown in the status.
+ *    processes with one identity), while the session is in use; or unfitting constants: refused, counted, shown in
+ *    the status. If the session is silent it gets one, so that the core may tell it what it is.
  *  - Both nonces together are new whenever either side starts, so no key is ever used twice.
  *
  * Payload of a HELLO frame, little-endian (the tag is in the frame header, under a key of its own):
@@ -33,12 +34,13 @@
 
 #include "net/auth.h"
 
-#define HELLO_FIXED_BYTES    64
-#define HELLO_DATAGRAM_BYTES (FRAME_HEADER_BYTES + HELLO_FIXED_BYTES + NET_IDENTITY_BYTES_MAX)
-#define HELLO_INTERVAL_NS    (50 * UINT64_C(1000000)) /* +- 20 % */
-#define HELLO_ANSWER_GAP_NS  (5 * UINT64_C(1000000))  /* between answers to hellos of one kind */
-#define HELLO_ESTABLISHED    1
-#define HELLO_CONFIRMED      2
+#define HELLO_FIXED_BYTES        64
+#define HELLO_DATAGRAM_BYTES     (FRAME_HEADER_BYTES + HELLO_FIXED_BYTES + NET_IDENTITY_BYTES_MAX)
+#define HELLO_INTERVAL_NS        (50 * UINT64_C(1000000)) /* +- 20 % */
+#define HELLO_ANSWER_GAP_NS      (5 * UINT64_C(1000000)) /* between answers to hellos of one kind */
+#define HELLO_SESSION_SILENCE_NS (UINT64_C(2000000000)) /* ten times T: its node is dead, or idle */
+#define HELLO_ESTABLISHED        1
+#define HELLO_CONFIRMED          2
 
 struct hello {
 	uint8_t nonce[NONCE_BYTES];
@@ -94,6 +96,7 @@ struct handshake {
 	uint64_t peer_boot_count;
 	struct session session;
 	uint64_t session_count;
+	uint64_t session_heard_ns; /* of its last payload; written by whoever opens them */
 
 	enum net_drop refusal; /* of the last proved hello */
 	uint64_t refused_count;

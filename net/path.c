@@ -254,6 +254,7 @@ on_data(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_datag
 {
 	struct client_address from = { .ether = d->source, .port = port };
 	struct path_peer *peer;
+	enum net_drop drop;
 
 	if (header->source_node == 0) {
 		if (!p->are_clients_allowed)
@@ -268,7 +269,10 @@ on_data(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_datag
 	if (!peer->handshake.is_established)
 		return NET_DROP_NO_SESSION;
 	*ret_peer = (struct net_endpoint){ .node_id = header->source_node };
-	return session_open(&p->auth, &peer->handshake.session, header, d->bytes);
+	drop = session_open(&p->auth, &peer->handshake.session, header, d->bytes);
+	if (drop == NET_DROP_NONE)
+		peer->handshake.session_heard_ns = now_ns;
+	return drop;
 }
 
 /* Is the datagram for this cluster, node and shard? @retval NET_DROP_SHARD also for a shard of ours that

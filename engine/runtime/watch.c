@@ -23,7 +23,8 @@ static const struct advice advices[] = {
 			      "all nodes and clients" },
 	{ NET_DROP_HELLO_OLD_BOOT, "handshakes with a boot count of the past: a node runs from an "
 				   "old copy of its data" },
-	{ NET_DROP_HELLO_TWIN, "handshakes of two processes under one node id: stop one of them" },
+	{ NET_DROP_HELLO_TWIN, "handshakes of a second process under one node id: stop it; if "
+			       "there is one alone, it runs from an old copy of its data" },
 	{ NET_DROP_HELLO_IDENTITY, "handshakes of a node with other constants or another disk: "
 				   "compare [cluster] on all nodes" },
 	{ NET_DROP_CLIENT_REFUSED, "clients, which are not allowed here: set client_key_file" },

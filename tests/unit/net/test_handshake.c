@@ -335,6 +335,25 @@ test_twin_with_equal_boot_count_is_refused(void **state)
 	assert_false(talks(f, &f->b, &f->a));
 }
 
+/* Nobody is disturbed, and the core has something to tell to whoever runs from an old copy. */
+static void
+test_a_silent_session_gives_way_to_any_proved_boot_count(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t boot_count = 9; boot_count >= 8; boot_count--) {
+		start(f, &f->b, 9, 0xb);
+		establish(f);
+		start(f, &f->b, boot_count, 0xbb);
+		f->now_ns += HELLO_SESSION_SILENCE_NS;
+		poll(f, &f->b);
+		settle(f);
+		assert_int_equal(f->a.handshake.refusal, NET_DROP_NONE);
+		assert_true(talks(f, &f->b, &f->a));
+		start(f, &f->a, 5, 0xa);
+	}
+}
+
 static bool
 refuse_everybody(void *context, uint16_t node_id, const uint8_t *identity, uint32_t identity_bytes)
 {
@@ -441,6 +460,7 @@ main(void)
 		TEST(test_answers_to_unproved_hellos_are_rate_limited),
 		TEST(test_lower_boot_count_is_refused_and_seen),
 		TEST(test_twin_with_equal_boot_count_is_refused),
+		TEST(test_a_silent_session_gives_way_to_any_proved_boot_count),
 		TEST(test_unfitting_identity_is_refused_and_seen),
 		TEST(test_wrong_cluster_key_is_refused),
 		TEST(test_unequal_authentication_modes_do_not_meet),
