@@ -138,6 +138,8 @@ targets_update(struct eng_replica *r)
 	if (r->epoch == 0) /* a new cluster's members, or where a newcomer may ask */
 		set = r->cfg.joins ? (uint16_t)((1u << r->peer_count) - 1) : r->config.voters;
 	r->targets = set & (uint16_t)~set_of(r->self);
+	if (r->role == DECREE_LEADER)
+		retransmit_soon(r);
 }
 
 static void

@@ -32,8 +32,7 @@ leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *va
 	e->acks = 0;
 	if (r->stamp_last_ns < stamp_ns)
 		r->stamp_last_ns = stamp_ns;
-	if (r->retransmit_ns == NEVER)
-		r->retransmit_ns = r->now_ns + RETRANSMIT_SCAN_NS;
+	retransmit_soon(r);
 	if (value_place(r, slot)[0] == ENG_VALUE_CONFIG)
 		membership_proposed(r, slot);
 	if (is_alone(r))

@@ -670,6 +670,8 @@ void leader_on_persisted(struct eng_replica *r, struct eng_effects *fx);
 void on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 /** Look for Accepts that were lost, and send them again. */
 void retransmit(struct eng_replica *r, struct eng_effects *fx);
+/** Something was sent, or heard, or somebody has come: look for lost Accepts a little later. */
+void retransmit_soon(struct eng_replica *r);
 
 /* ---- learner.c ---- */
 void on_success(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);

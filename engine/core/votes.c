@@ -103,54 +103,89 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 	if (highest.n == 0 && m->accepted.start.n < m->accepted.after.n)
 		highest.n = m->accepted.after.n - 1;
 	guard_note(r, member, m->ballot, highest);
+	retransmit_soon(r);
 	leader_advance(r, fx);
 }
 
 /* ---- sending again ---- */
 
-static bool
-is_lost(const struct eng_replica *r, const struct peer *p, uint32_t member, const struct entry *e)
+void
+retransmit_soon(struct eng_replica *r)
 {
-	if (e->acks & set_of(member) || !ballot_eq(e->vballot, r->ballot))
-		return false;
-	return r->now_ns > e->sent_ns + p->rto_ns ||
-	       (e->slot.n < p->acked_last.n && r->now_ns > e->sent_ns + REORDER_NS);
+	if (r->retransmit_ns > r->now_ns + RETRANSMIT_SCAN_NS)
+		r->retransmit_ns = r->now_ns + RETRANSMIT_SCAN_NS;
+}
+
+static bool
+is_awaited(const struct eng_replica *r, uint32_t member, const struct entry *e)
+{
+	return e != NULL && (e->acks & set_of(member)) == 0 && ballot_eq(e->vballot, r->ballot);
+}
+
+/* After that it counts as lost. What was sent later and has arrived makes it so at once. */
+static uint64_t
+lost_ns(const struct peer *p, const struct entry *e)
+{
+	return e->sent_ns + (e->slot.n < p->acked_last.n ? REORDER_NS : p->rto_ns);
 }
 
 static void
+accept_again(
+	struct eng_replica *r, const struct peer *p, const struct entry *e, struct eng_effects *fx)
+{
+	struct eng_msg *m = message_add(r, ENG_MSG_ACCEPT, p->node_id, fx);
+
+	m->ballot = r->ballot;
+	m->accept.slot = e->slot;
+	m->accept.start = r->start;
+	m->accept.commit = r->chosen;
+	m->accept.digest = e->digest;
+	m->accept.value = value_place(r, e->slot);
+	m->accept.bytes = e->bytes;
+}
+
+/* @return when to look again for what this peer misses; NEVER: nothing is awaited from it */
+static uint64_t
 retransmit_peer(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
 {
 	struct peer *p = &r->peers[member];
+	uint64_t again_ns = NEVER;
 	uint32_t count = 0;
 
 	if (r->now_ns < p->retry_ns)
-		return;
+		return p->retry_ns;
 	for (uint64_t slot = r->chosen.n + 1; slot < r->next.n && count < RETRANSMIT_COUNT_MAX;
 		slot++) {
 		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
-		if (e == NULL || !is_lost(r, p, member, e))
+		if (!is_awaited(r, member, e))
 			continue;
-		struct eng_msg *m = message_add(r, ENG_MSG_ACCEPT, p->node_id, fx);
-		m->ballot = r->ballot;
-		m->accept.slot = e->slot;
-		m->accept.start = r->start;
-		m->accept.commit = r->chosen;
-		m->accept.digest = e->digest;
-		m->accept.value = value_place(r, e->slot);
-		m->accept.bytes = e->bytes;
-		count++;
+		if (r->now_ns > lost_ns(p, e)) {
+			accept_again(r, p, e, fx);
+			count++;
+		} else if (again_ns > lost_ns(p, e)) {
+			again_ns = lost_ns(p, e) + 1;
+		}
 	}
 	if (count == 0)
-		return;
+		return again_ns;
 	r->counters.retransmits += count;
 	p->retry_ns = r->now_ns + p->rto_ns + random_below(r, p->rto_ns / 4 + 1);
 	p->rto_ns = p->rto_ns * 2 < RTO_NS_MAX ? p->rto_ns * 2 : RTO_NS_MAX;
+	return p->retry_ns;
 }
 
+/* Whatever makes an earlier look worth while asks for it: retransmit_soon(). */
 void
 retransmit(struct eng_replica *r, struct eng_effects *fx)
 {
-	for (uint16_t set = r->targets; set != 0; set = set_rest(set))
-		retransmit_peer(r, set_first(set), fx);
-	r->retransmit_ns = r->chosen.n + 1 < r->next.n ? r->now_ns + RETRANSMIT_SCAN_NS : NEVER;
+	uint64_t again_ns = NEVER;
+
+	for (uint16_t set = r->targets; set != 0; set = set_rest(set)) {
+		uint64_t peer_ns = retransmit_peer(r, set_first(set), fx);
+		if (again_ns > peer_ns)
+			again_ns = peer_ns;
+	}
+	if (again_ns < r->now_ns + RETRANSMIT_SCAN_NS)
+		again_ns = r->now_ns + RETRANSMIT_SCAN_NS;
+	r->retransmit_ns = again_ns;
 }

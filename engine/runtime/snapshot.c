@@ -132,6 +132,7 @@ cut_give_up(struct shard *s, struct shard_group *g)
 	if (cut->state != CUT_NONE && cut->state != CUT_POINTING)
 		s->counters.snapshots_failed++;
 	cut->state = CUT_NONE;
+	g->snap.is_told = false;
 	if (cut->failed_behind.n != g->snap.kept.slot.n)
 		cut->failures = 0;
 	cut->failed_behind = g->snap.kept.slot;
@@ -165,7 +166,7 @@ cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
 	cut->facts.digest = digest;
 	digest_stream_init(&cut->all);
 	decree_assert(cut->facts.slot.n == slot.n);
-	g->snap.is_asked = false;
+	g->snap.is_asked = g->snap.is_told = false;
 	if (g->index.slot_max > note_last(&g->snap))
 		note_add(g, s->appended_lsn + 1); /* a group that falls silent now pins nothing */
 }
@@ -460,8 +461,10 @@ tick(struct shard *s)
 		struct shard_group *g = &s->groups[i];
 		struct eng_event event = { .type = ENG_EV_CUT, .now_ns = s->now_ns };
 
-		if (is_cut_due(s, g) && s->now_ns >= g->snap.cut.retry_ns && room_for_turn(s, g))
-			shard_step(s, g, &event);
+		if (!is_cut_due(s, g) || s->now_ns < g->snap.cut.retry_ns || !room_for_turn(s, g))
+			continue;
+		g->snap.is_told = true;
+		shard_step(s, g, &event);
 	}
 }
 
@@ -515,7 +518,7 @@ snapshot_wake_at(const struct shard *s)
 	uint64_t at = s->fetch.state == FETCH_NONE ? UINT64_MAX
 						   : min_u64(s->snap_tick_ns, s->fetch.retry_ns);
 	for (uint32_t i = 0; i < s->config.group_count; i++)
-		if (is_cut_due(s, &s->groups[i]))
+		if (is_cut_due(s, &s->groups[i]) && !s->groups[i].snap.is_told)
 			at = min_u64(at, s->snap_tick_ns > s->groups[i].snap.cut.retry_ns
 						 ? s->snap_tick_ns
 						 : s->groups[i].snap.cut.retry_ns);
