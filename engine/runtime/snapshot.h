@@ -96,6 +96,7 @@ struct snapshot_fetch {
 	struct digest_stream all;
 	uint64_t retry_ns; /* ask again then */
 	uint32_t silences; /* in a row, of the present peer */
+	uint32_t patience; /* doublings of the pause before asking again, since bytes came last */
 	uint32_t refusals; /* of peers in a row */
 	bool is_outdated; /* somebody who was asked for bytes has a newer one since the last of them came */
 	bool is_reading; /* RESTORING: a read of the store is under way */

@@ -26,6 +26,7 @@
 #include "engine/runtime/shard_private.h"
 
 #define RETRY_NS       (20 * 1000 * 1000ull)
+#define PATIENCE_MAX   5 /* 2.5 s for a donor, in four attempts */
 #define SILENCES_MAX   3
 #define BURST_FRAMES   16
 #define RESTORE_BYTES  SNAP_READ_BYTES_MAX
@@ -137,7 +138,7 @@ fetch_send(struct shard *s, struct decree_slot slot, uint64_t offset_bytes)
 	m.snapshot_fetch.count = slot.n == 0 ? 0 : burst_bytes(s);
 	f->asked_after = offset_bytes + m.snapshot_fetch.count;
 	send(s, f->group, &m);
-	f->retry_ns = s->now_ns + RETRY_NS;
+	f->retry_ns = s->now_ns + (RETRY_NS << f->patience);
 }
 
 static void
@@ -150,7 +151,7 @@ anchor_query(struct shard *s)
 	m.query.after.n = f->wanted.anchor.n + 1;
 	m.query.accepted_too = false;
 	send(s, f->group, &m);
-	f->retry_ns = s->now_ns + RETRY_NS;
+	f->retry_ns = s->now_ns + (RETRY_NS << f->patience);
 }
 
 /* Ask for what this state waits for, or for what it lacks. */
@@ -175,7 +176,7 @@ give_up(struct shard *s)
 	decree_assert(f->state != FETCH_RESTORING);
 	if (f->state >= FETCH_BYTES && f->state <= FETCH_COMMITTING)
 		s->config.snap_ops->abort(s->config.snap_store, f->group->config.group);
-	*f = (struct snapshot_fetch){ .state = FETCH_NONE };
+	*f = (struct snapshot_fetch){ .state = FETCH_NONE, .patience = f->patience };
 }
 
 /* The next one in the order of the core's list. @return false if there is no other, or all were asked */
@@ -203,7 +204,9 @@ transfer_want(struct shard *s, struct shard_group *g, uint16_t from)
 
 	if (f->state != FETCH_NONE || !snapshot_is_possible(s) || !s->has_started)
 		return;
-	*f = (struct snapshot_fetch){ .state = FETCH_ASKING, .group = g, .peer = from };
+	*f = (struct snapshot_fetch){
+		.state = FETCH_ASKING, .group = g, .peer = from, .patience = f->patience
+	};
 	ask(s);
 }
 
@@ -348,6 +351,7 @@ on_bytes(struct shard *s, const struct eng_msg *m)
 	f->silences = 0;
 	f->refusals = 0;
 	f->is_outdated = false;
+	f->patience = 0;
 	f->retry_ns = s->now_ns + RETRY_NS;
 	s->counters.snapshot_bytes += count;
 	if (!read_along(s, m->snapshot_chunk.value, count)) {
@@ -537,6 +541,8 @@ on_silence(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
+	if (f->patience < PATIENCE_MAX)
+		f->patience++; /* also over the end of this fetch: disks stay as slow as they are */
 	if (++f->silences > SILENCES_MAX && !next_peer(s)) {
 		/* Who is silent may be dead, and nobody else has it any more: the core asks for slots again. */
 		if (f->state != FETCH_BYTES || f->is_outdated) {

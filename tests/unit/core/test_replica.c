@@ -62,8 +62,7 @@ test_nothing_makes_a_node_go_beyond_the_last_round(void **state)
 	m.leader_change.timeout_now = true;
 	cluster_replica(c, 2)->promised.n = m.ballot.n; /* a lower node of that round */
 	cluster_step(c, 2,
-		&(struct eng_event){
-			.type = ENG_EV_RECV, .now_ns = c->now_ns, .recv.msg = &m });
+		&(struct eng_event){ .type = ENG_EV_RECV, .now_ns = c->now_ns, .recv.msg = &m });
 	assert_int_equal(cluster_replica(c, 2)->campaign, CAMPAIGN_NONE);
 	assert_int_equal(cluster_replica(c, 2)->promised.n, m.ballot.n);
 	/* The others go on without its vote. */
@@ -111,18 +110,16 @@ test_what_means_nothing_does_nothing(void **state)
 			.epoch = 1,
 			.src_nonce = cluster_replica(c, 1)->cfg.nonce,
 			.src_disk = eng_disk_short(&c->nodes[1].disk) };
-		struct eng_event ev = { .type = ENG_EV_RECV,
-			.now_ns = c->now_ns,
-			.recv.msg = &m };
+		struct eng_event ev = { .type = ENG_EV_RECV, .now_ns = c->now_ns, .recv.msg = &m };
 		eng_step(r, &ev, c->fx);
 		assert_int_equal(c->fx->message_count + c->fx->persist_count, 0);
 	}
 	struct eng_event odd = { .type = (enum eng_event_type)99, .now_ns = c->now_ns };
 	eng_step(r, &odd, c->fx);
 	assert_int_equal(c->fx->message_count + c->fx->persist_count, 0);
-	struct eng_event twice = { .type = ENG_EV_PERSISTED,
-		.now_ns = c->now_ns,
-		.persisted.seq = r->persisted };
+	struct eng_event twice = {
+		.type = ENG_EV_PERSISTED, .now_ns = c->now_ns, .persisted.seq = r->persisted
+	};
 	eng_step(r, &twice, c->fx);
 	assert_int_equal(c->fx->message_count + c->fx->persist_count, 0);
 	cluster_destroy(c);
@@ -214,7 +211,8 @@ test_a_burst_beyond_one_step_is_busy(void **state)
 	cluster_crash(c, 1);
 	cluster_restart(c, 1);
 	assert_true(cluster_elect(c, 1));
-	assert_int_equal(cluster_submit(c, 1, (struct decree_session){ 0 }, 0, "a client's token", 16),
+	assert_int_equal(
+		cluster_submit(c, 1, (struct decree_session){ 0 }, 0, "a client's token", 16),
 		ENG_SUBMIT_OK);
 	cluster_settle(c);
 	struct decree_session session =
@@ -257,9 +255,7 @@ test_the_back_off_has_an_end(void **state)
 		m.failure.reason = ENG_FAIL_BALLOT;
 		m.failure.promised.n = r->ballot.n + (1 << 16);
 		m.failure.dst_nonce = r->cfg.nonce;
-		struct eng_event ev = {
-			.type = ENG_EV_RECV, .now_ns = c->now_ns, .recv.msg = &m
-		};
+		struct eng_event ev = { .type = ENG_EV_RECV, .now_ns = c->now_ns, .recv.msg = &m };
 		c->fx->persist_count = 0;
 		eng_step(r, &ev, c->fx);
 		uint64_t limit = r->cfg.heartbeat_ns << (i < 6 ? i : 6);
@@ -277,9 +273,9 @@ test_the_back_off_has_an_end(void **state)
 static void
 report(struct cluster *c, uint16_t node, uint64_t slot, uint32_t member, uint64_t round)
 {
-	struct eng_promise_entry e = { .vballot = { round << 16 | 1 },
-		.digest = { slot, 1 },
-		.state = ENG_ENTRY_FAULTY_ID };
+	struct eng_promise_entry e = {
+		.vballot = { round << 16 | 1 }, .digest = { slot, 1 }, .state = ENG_ENTRY_FAULTY_ID
+	};
 
 	choice_merge(cluster_replica(c, node), (struct decree_slot){ slot }, &e, member, c->fx);
 }
@@ -312,9 +308,9 @@ test_a_damaged_copy_of_a_lower_ballot_is_no_obstacle(void **state)
 {
 	struct cluster *c = cluster_create(3, 0, 0, 1);
 	struct eng_replica *r = cluster_replica(c, 1);
-	struct eng_promise_entry intact = { .vballot = { 5 << 16 | 1 },
-		.digest = { 77, 1 },
-		.state = ENG_ENTRY_ACCEPTED };
+	struct eng_promise_entry intact = {
+		.vballot = { 5 << 16 | 1 }, .digest = { 77, 1 }, .state = ENG_ENTRY_ACCEPTED
+	};
 
 	(void)state;
 	assert_true(cluster_elect(c, 1));
