@@ -172,6 +172,74 @@ test_a_gap_is_answered_with_the_last_known_number(void **state)
 	assert_int_equal(f->leader->machine.count, 1);
 }
 
+/* A client that counts wrongly, or two that share a session: neither body is taken for the other. */
+static void
+test_a_number_with_another_body_is_a_mismatch(void **state)
+{
+	struct fixture *f = *state;
+	struct client_reply reply;
+
+	deliver_command(f, f->leader, f->session, 1, "a", 1);
+	world_run(f->w, 10000000);
+	deliver_command(f, f->leader, f->session, 1, "b", 1);
+	world_run(f->w, 10000000);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_MISMATCH);
+	assert_int_equal(reply.seq, 1);
+	assert_int_equal(f->leader->machine.count, 1);
+}
+
+/* What is older than the kept answers was executed: it is neither executed again nor answered with another's. */
+static void
+test_a_number_older_than_the_kept_answers_is_stale(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint64_t seq = 1; seq <= 1100; seq++) { /* 1,024 are kept */
+		deliver_command(f, f->leader, f->session, seq, &seq, sizeof(seq));
+		if (seq % 100 == 0)
+			world_run(f->w, 20000000);
+	}
+	assert_int_equal(f->leader->machine.count, 1100);
+	f->w->client_frame_count = 0;
+	deliver_command(f, f->leader, f->session, 1, &(uint64_t){ 1 }, 8);
+	world_run(f->w, 10000000);
+	assert_int_equal(only_reply(f).kind, CLIENT_REPLY_STALE);
+	assert_int_equal(f->leader->machine.count, 1100);
+}
+
+/* Its row went to others while it was silent: it is told so for every number, and under its old token it gets a new
+ * session, in which nothing of the old one is known. */
+static void
+test_a_client_that_returns_after_eviction_is_told_so(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t other[DECREE_UUID_BYTES] = "another client's";
+
+	deliver_command(f, f->leader, f->session, 1, "a", 1);
+	world_run(f->w, 10000000);
+	for (uint32_t i = 0; i < 200; i++) { /* 64 rows, idle for 32 slots */
+		memcpy(other, &i, sizeof(i));
+		deliver_command(
+			f, f->leader, (struct decree_session){ 0 }, 0, other, sizeof(other));
+		world_run(f->w, 5000000);
+	}
+	f->w->client_frame_count = 0;
+	deliver_command(f, f->leader, f->session, 1, "a", 1);
+	world_run(f->w, 10000000);
+	assert_int_equal(only_reply(f).kind, CLIENT_REPLY_EVICTED);
+	f->w->client_frame_count = 0;
+	deliver_command(f, f->leader, f->session, 2, "b", 1);
+	world_run(f->w, 10000000);
+	assert_int_equal(only_reply(f).kind, CLIENT_REPLY_EVICTED);
+	assert_int_equal(f->leader->machine.count, 1);
+	f->w->client_frame_count = 0;
+	deliver_command(f, f->leader, (struct decree_session){ 0 }, 0, token, sizeof(token));
+	world_run(f->w, 10000000);
+	assert_int_equal(only_reply(f).kind, CLIENT_REPLY_REGISTERED);
+	assert_true(only_reply(f).session.n > f->session.n);
+}
+
 static void
 test_an_unknown_session_is_told_so(void **state)
 {
@@ -461,6 +529,9 @@ main(void)
 		T(test_many_commands_are_answered_in_few_frames),
 		T(test_a_repeated_command_gets_its_first_answer),
 		T(test_a_gap_is_answered_with_the_last_known_number),
+		T(test_a_number_with_another_body_is_a_mismatch),
+		T(test_a_number_older_than_the_kept_answers_is_stale),
+		T(test_a_client_that_returns_after_eviction_is_told_so),
 		T(test_an_unknown_session_is_told_so),
 		T(test_the_same_token_gives_the_same_session),
 		T(test_a_follower_redirects_to_the_leader),
