@@ -26,7 +26,7 @@
 #include "engine/runtime/shard_private.h"
 
 #define RETRY_NS       (20 * 1000 * 1000ull)
-#define PATIENCE_MAX   5 /* 2.5 s for a donor, in four attempts */
+#define PATIENCE_MAX   10
 #define SILENCES_MAX   3
 #define BURST_FRAMES   16
 #define RESTORE_BYTES  SNAP_READ_BYTES_MAX
@@ -127,6 +127,17 @@ serve_on_read(struct shard *s, struct snapshot_serve *serve, const struct snap_c
 
 /* ------------------------------------------------------------------------------ asking */
 
+/* Bytes come from a donor's disk, which may be slow: each time it is waited for longer, up to T / 8. */
+static uint64_t
+pause_ns(const struct snapshot_fetch *f)
+{
+	uint64_t max_ns = f->group->config.election_ns / 8;
+
+	if (f->state != FETCH_BYTES || max_ns < RETRY_NS)
+		return RETRY_NS;
+	return min_u64(RETRY_NS << f->patience, max_ns);
+}
+
 static void
 fetch_send(struct shard *s, struct decree_slot slot, uint64_t offset_bytes)
 {
@@ -138,7 +149,7 @@ fetch_send(struct shard *s, struct decree_slot slot, uint64_t offset_bytes)
 	m.snapshot_fetch.count = slot.n == 0 ? 0 : burst_bytes(s);
 	f->asked_after = offset_bytes + m.snapshot_fetch.count;
 	send(s, f->group, &m);
-	f->retry_ns = s->now_ns + (RETRY_NS << f->patience);
+	f->retry_ns = s->now_ns + pause_ns(f);
 }
 
 static void
@@ -151,7 +162,7 @@ anchor_query(struct shard *s)
 	m.query.after.n = f->wanted.anchor.n + 1;
 	m.query.accepted_too = false;
 	send(s, f->group, &m);
-	f->retry_ns = s->now_ns + (RETRY_NS << f->patience);
+	f->retry_ns = s->now_ns + RETRY_NS;
 }
 
 /* Ask for what this state waits for, or for what it lacks. */
@@ -541,7 +552,7 @@ on_silence(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
-	if (f->patience < PATIENCE_MAX)
+	if (f->state == FETCH_BYTES && f->patience < PATIENCE_MAX)
 		f->patience++; /* also over the end of this fetch: disks stay as slow as they are */
 	if (++f->silences > SILENCES_MAX && !next_peer(s)) {
 		/* Who is silent may be dead, and nobody else has it any more: the core asks for slots again. */
