@@ -73,10 +73,11 @@ trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn)
 		note_add(g, lsn);
 }
 
+/* In a log of a few MiB the reserve alone is more than half. */
 static bool
 is_log_crowded(const struct shard *s)
 {
-	return s->space_left < s->space_max / 2;
+	return s->space_left < s->space_max / 2 || s->space_left < 2 * LOG_SPACE_RESERVE;
 }
 
 /* One step further: the oldest note that the snapshot covers. */

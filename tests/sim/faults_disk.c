@@ -15,6 +15,19 @@ faults_disk_draw(struct sim *sim)
 	f->disk_ns_max = f->disk_ns_min + sim_draw(random, spread);
 }
 
+/* With snapshots there is always room again, in the end; without them the log is full for good, and the run is about
+ * what the nodes still do then. */
+void
+fault_small_log_draw(struct sim *sim)
+{
+	uint64_t *random = &sim->random_faults;
+	bool is_for_good = sim_draw_percent(random, 40);
+	uint64_t little = 20 + sim_draw(random, 60);
+	uint64_t enough = SIM_LOG_RECORDS_MIN + sim_draw(random, 100);
+
+	sim->faults.log_records = (uint32_t)(is_for_good ? little : enough);
+}
+
 static void
 stall(struct sim *sim, uint64_t ns_max)
 {

@@ -185,7 +185,7 @@ has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[])
 		if (p->is_open && p->seq_done > before)
 			return true;
 	}
-	return !can_ask && sim_leader(sim) != 0;
+	return (!can_ask || sim->fills_up) && sim_leader(sim) != 0;
 }
 
 static void

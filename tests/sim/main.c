@@ -110,6 +110,8 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->refused_starts += sim->count.refused_starts;
 	t->rolled_back += sim->count.rolled_back;
 	t->forgetful += sim->count.forgetful;
+	t->filled += sim->count.filled;
+	t->emptied += sim->count.emptied;
 	t->lost_nodes += sim->count.lost_nodes;
 	t->changes_refused += sim->count.changes_refused;
 	for (int i = 0; i < 3; i++)
@@ -159,6 +161,8 @@ totals_add(struct totals *t, const struct totals *other)
 	t->refused_starts += other->refused_starts;
 	t->rolled_back += other->rolled_back;
 	t->forgetful += other->forgetful;
+	t->filled += other->filled;
+	t->emptied += other->emptied;
 	t->lost_nodes += other->lost_nodes;
 	t->changes_refused += other->changes_refused;
 	for (int i = 0; i < 3; i++)
@@ -199,8 +203,9 @@ totals_print(const struct totals *t)
 		t->fetched, t->fetching_seeds, (double)t->progress_tenths / 10, t->storm_max);
 	printf("disks: %lu damaged records, %lu starts refused, %lu disks rolled back, %lu forgot "
 	       "what "
-	       "they had called durable, %lu nodes lost\n",
-		t->damaged, t->refused_starts, t->rolled_back, t->forgetful, t->lost_nodes);
+	       "they had called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
+		t->damaged, t->refused_starts, t->rolled_back, t->forgetful, t->lost_nodes,
+		t->filled, t->emptied);
 	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused\n",
 		t->changes[0], t->changes[1], t->changes[2], t->changes_refused);
 	/* Not to stdout: the same seed prints the same bytes there. */

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 
+#define LOG_RESERVE     2048
 #define POLL_NS_MIN     (20 * US)
 #define POLL_MAX_PER_T  100
 #define POLL_IDLE_PER_T 8
@@ -157,6 +158,24 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	return count;
 }
 
+/* As if it held so much less. The loop keeps LOG_RESERVE of its room from commands (runtime/room.c). */
+static void
+log_be_small(struct sim_node *n, struct log_room *room)
+{
+	uint64_t max = LOG_RESERVE + n->sim->faults.log_records;
+	uint64_t less = room->space_record_count_max > max ? room->space_record_count_max - max : 0;
+	uint64_t space = room->space_record_count > less ? room->space_record_count - less : 0;
+	bool is_full = space <= LOG_RESERVE + 2 * n->sim->window_slots;
+
+	room->space_record_count = space;
+	room->space_record_count_max = max;
+	if (n->sim->oracle.chosen_last == 0)
+		return; /* not prepared yet */
+	n->sim->count.filled += is_full && !n->is_full;
+	n->sim->count.emptied += !is_full && n->is_full;
+	n->is_full = is_full;
+}
+
 /* A log that always seems more than half full lets its records go as soon as it may. */
 static struct log_room
 log_room(void *log)
@@ -164,6 +183,8 @@ log_room(void *log)
 	struct sim_node *n = log;
 	struct log_room room = wal_log_ops.room(n->wal);
 
+	if (n->sim->faults.log_records != 0)
+		log_be_small(n, &room);
 	if (n->sim->trims_early)
 		room.space_record_count_max = 2 * room.space_record_count + 2;
 	return room;
@@ -362,7 +383,7 @@ shard_build(struct sim *sim, struct sim_node *n)
 		.group_count = 1,
 		.machine_ops = &sim_machine_ops,
 		.machines = machines,
-		.snap_ops = sim->snapshot_slots == 0 ? NULL : &sim_snap_ops,
+		.snap_ops = sim->has_snapshots ? &sim_snap_ops : NULL,
 		.snap_store = n,
 		.snapshot_slots = sim->snapshot_slots,
 		.gateway_window = SIM_IN_FLIGHT,
@@ -549,7 +570,7 @@ log_settle(struct wal *wal, struct disk_fake *disk)
 {
 	struct log_completion done[8];
 
-	for (uint64_t second = 1; second <= 16; second++) {
+	for (uint64_t second = 1; second <= 64; second++) {
 		disk_fake_set_now(disk, second * 1000 * MS);
 		wal_log_ops.submit(wal, second * 1000 * MS);
 		(void)wal_log_ops.reap(
@@ -560,13 +581,13 @@ log_settle(struct wal *wal, struct disk_fake *disk)
 /* What a freshly installed node has on its disk: a formatted log that was opened once. Most have had time to
  * prepare it, and spare each run the megabytes of zeros. */
 static struct disk_fake *
-blank_disk_create(const struct sim *sim, uint16_t id, bool is_settled)
+blank_disk_create(const struct sim *sim, uint16_t id, uint64_t segment_bytes, bool is_settled)
 {
 	struct disk_fake_config disk = { .flush_covers_all = true };
 	struct wal_format format = {
 		.payload_bytes_max = SIM_SLOT_BYTES,
 		.log_bytes = SIM_LOG_BYTES,
-		.segment_bytes = SIM_LOG_BYTES,
+		.segment_bytes = segment_bytes,
 		.window_bytes = SIM_WINDOW_BYTES,
 	};
 	char error[DECREE_ERROR_BYTES] = "";
@@ -598,8 +619,9 @@ sim_node_create(struct sim *sim, uint16_t id)
 	n->sim = sim;
 	n->accepted_said = calloc(SIM_SLOT_MAX, sizeof(*n->accepted_said));
 	n->listed = calloc(SIM_SLOT_MAX, sizeof(*n->listed));
-	sim->blanks[id] = blank_disk_create(sim, id, false);
-	sim->settled[id] = blank_disk_create(sim, id, true);
+	sim->blanks[id] = blank_disk_create(sim, id, SIM_LOG_BYTES, false);
+	sim->settled[id] = blank_disk_create(sim, id, SIM_LOG_BYTES, true);
+	sim->pieces[id] = blank_disk_create(sim, id, SIM_SEGMENT_BYTES, true);
 	n->disk = disk_fake_create(&(struct disk_fake_config){ 0 });
 }
 
@@ -638,7 +660,11 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	n->fails_at_start = n->damage_count = 0;
 	n->proposer.is_open = false;
 	n->completion_count = 0;
-	disk_fake_assign(n->disk, is_blank ? sim->blanks[id] : sim->settled[id], &disk);
+	n->is_full = false;
+	const struct disk_fake *blank = sim->faults.log_records != 0 ? sim->pieces[id]
+					: is_blank                   ? sim->blanks[id]
+								     : sim->settled[id];
+	disk_fake_assign(n->disk, blank, &disk);
 	sim_snapshots_reset(sim, n);
 }
 

@@ -62,7 +62,10 @@
 #define SIM_IN_FLIGHT       32 /* commands of one proposer */
 #define SIM_READS_IN_FLIGHT 16
 #define SIM_LOG_BYTES       (8u << 20) /* room for a run: a full log refuses commands for good */
-#define SIM_WINDOW_BYTES    (256u << 10)
+#define SIM_LOG_RECORDS_MIN                                                                        \
+	340 /* with fewer, the steps of trims, snapshots and segments are too long */
+#define SIM_SEGMENT_BYTES (64u << 10) /* of a log that is made to fill up */
+#define SIM_WINDOW_BYTES  (256u << 10)
 
 #define SIM_SLOT_MAX     16384
 #define SIM_COMMAND_MAX  65536
@@ -104,6 +107,8 @@ enum fault_kind {
 	FAULT_DAMAGE,
 	FAULT_ROT,
 	FAULT_READ_ERROR,
+	/* faults_disk.c */
+	FAULT_SMALL_LOG,
 	/* faults_identity.c */
 	FAULT_LYING,
 	FAULT_ROLLBACK,
@@ -170,6 +175,8 @@ struct sim_faults {
 	uint64_t heal_ns;                                     /* the links heal then */
 	uint64_t cut_ns_max;
 	uint32_t drift_ppm_max;
+	uint32_t
+		log_records; /* that a log holds before it takes no more commands; 0 = more than a run has */
 	uint32_t doubt_percent;   /* of the damage says not even which slots it was */
 	uint32_t deep_percent;    /* of the damage is anywhere in the log, the rest near its end */
 	uint32_t operator_quirks; /* percent of the operator's deeds that are odd */
@@ -301,6 +308,7 @@ struct sim_node {
 	bool joins;    /* is no founder */
 	bool is_wiped; /* runs under an id whose disk is lost: must count for nothing */
 	bool is_disowned; /* its disk is older than its word: what it says counts for nothing (11.9) */
+	bool is_full;     /* its log takes no more commands */
 	bool has_lied;    /* its disk called writes durable that a power cut may lose */
 	bool is_rotten; /* bytes of its log were changed: its next start may be refused */
 	uint32_t
@@ -465,6 +473,8 @@ struct sim_count {
 	uint64_t refused_starts;
 	uint64_t rolled_back; /* disks */
 	uint64_t forgetful;   /* starts after lies that had consequences */
+	uint64_t filled;      /* logs that had no more room for commands ... */
+	uint64_t emptied;     /* ... and had it again */
 	uint64_t lost_nodes;
 	uint64_t changes[3]; /* of the members, done: add, remove, replace */
 	uint64_t changes_refused;
@@ -502,11 +512,13 @@ struct sim {
 	uint32_t founder_count; /* those after them join */
 	uint32_t q1, q2;        /* of the founders */
 	uint32_t alpha, window_slots, ring_slots;
-	uint32_t snapshot_slots; /* cut so often; 0 = never */
-	bool trims_early;        /* the log lets go of what a snapshot holds as soon as it may */
-	uint64_t event_limit;    /* sim_run_until() ends there too */
-	bool is_calm;            /* the faults have stopped */
-	uint32_t core_nodes;     /* bit per node that works since then */
+	uint32_t snapshot_slots; /* cut so often; 0: never, or when the log needs it */
+	bool has_snapshots;
+	bool fills_up;        /* logs are small, and nothing ever makes room in them */
+	bool trims_early;     /* the log lets go of what a snapshot holds as soon as it may */
+	uint64_t event_limit; /* sim_run_until() ends there too */
+	bool is_calm;         /* the faults have stopped */
+	uint32_t core_nodes;  /* bit per node that works since then */
 	uint32_t
 		spoilt_nodes; /* bit per node whose disk is, was or may be bad: never more than a quorum can spare */
 	bool is_silent; /* no more new commands */
@@ -525,9 +537,10 @@ struct sim {
 	uint64_t clog_until_ns[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* frames wait till then */
 	struct disk_fake *blanks[SIM_NODE_MAX + 1];                 /* by id: a formatted disk */
 	struct disk_fake *settled[SIM_NODE_MAX + 1]; /* and one that is all prepared */
-	struct sim_frame *frames;                    /* [SIM_FRAME_COUNT] */
-	uint16_t frame_free;                         /* first free one + 1; 0 = none */
-	struct sim_flight *heap;                     /* [heap_count <= SIM_FRAME_COUNT] */
+	struct disk_fake *pieces[SIM_NODE_MAX + 1]; /* the same, in segments of SIM_SEGMENT_BYTES */
+	struct sim_frame *frames;                   /* [SIM_FRAME_COUNT] */
+	uint16_t frame_free;                        /* first free one + 1; 0 = none */
+	struct sim_flight *heap;                    /* [heap_count <= SIM_FRAME_COUNT] */
 	uint32_t heap_count;
 	uint64_t frame_number;
 	struct sim_frame *recorded; /* [SIM_RECORDED_COUNT] old frames, for a replay */
@@ -666,6 +679,7 @@ void faults_disk_draw(struct sim *sim);
 void fault_disk_slow_strike(struct sim *sim);
 void fault_disk_hang_strike(struct sim *sim);
 void fault_disk_error_strike(struct sim *sim);
+void fault_small_log_draw(struct sim *sim);
 
 /* faults_damage.c */
 void fault_damage_draw(struct sim *sim);

@@ -128,6 +128,30 @@ draw_cluster(struct sim *sim)
 	sim->ring_slots = 2 * sim->alpha << sim_draw(random, 2);
 }
 
+/* A log that fills up for good has no snapshots. One that does not has them so often that what is cut off makes room in
+ * time, or has room enough until it asks for one. It takes many slots to fill a log. */
+static void
+draw_room(struct sim *sim)
+{
+	struct sim_faults *f = &sim->faults;
+
+	sim->fills_up = f->log_records != 0 && f->log_records < SIM_LOG_RECORDS_MIN;
+	sim->has_snapshots = sim->snapshot_slots != 0 && !sim->fills_up;
+	if (f->log_records == 0)
+		return;
+	f->log_records += 2 * sim->window_slots; /* which a leader keeps to itself */
+	sim->load.every_ns = sim->election_ns / 50;
+	sim->load.burst_max = 1;
+	if (!sim->fills_up) {
+		sim->has_snapshots = true;
+		sim->options.event_count *= 2;
+		if (sim->snapshot_slots == 0 || sim->snapshot_slots > 40)
+			f->log_records += 400;
+	}
+	sim_trace(sim, "logs take %u records, %s", f->log_records,
+		sim->fills_up ? "and then no more" : "until snapshots make room");
+}
+
 void
 sim_reset(struct sim *sim, const struct sim_options *options)
 {
@@ -155,6 +179,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	oracle_reset(sim);
 	workload_draw(sim);
 	sim_faults_draw(sim);
+	draw_room(sim);
 	sim_reads_draw(sim);
 	if (sim->told_nodes != NULL)
 		*sim->told_nodes = sim->node_count;
