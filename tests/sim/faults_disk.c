@@ -11,6 +11,8 @@ faults_disk_draw(struct sim *sim)
 	uint64_t *random = &sim->random_faults;
 	uint64_t spread = sim_draw_percent(random, 25) ? sim->election_ns / 10 : 300 * US;
 
+	if (spread > 1000 * MS)
+		spread = 1000 * MS; /* slower ones hang: see fault_disk_hang_strike() */
 	f->disk_ns_min = 10 * US + sim_draw(random, 200 * US);
 	f->disk_ns_max = f->disk_ns_min + sim_draw(random, spread);
 }

@@ -50,7 +50,8 @@ static const char usage[] =
 	"\n"
 	"What the seed would draw can be given instead:\n"
 	"  --nodes N      1 .. 7 nodes\n"
-	"  --events N     length of the first part (default 5000)\n"
+	"  --events N     length of the first part (default 4000); a run has a quarter more at "
+	"least\n"
 	"  --without K,.. leave these kinds of fault out\n"
 	"  --only-faults N,..  of the faults that strike, keep those with these numbers (as "
 	"--trace\n"
@@ -58,7 +59,7 @@ static const char usage[] =
 	"\n"
 	"An event is a frame delivered, a request completed by a disk, a timer that went off, or "
 	"a\n"
-	"command proposed. T is the time after which a node misses its leader: 200 ms to 10 s by "
+	"command proposed. T is the time after which a node misses its leader: 200 ms to 20 s by "
 	"seed,\n"
 	"and every pause and partition is measured in it.\n"
 	"\n"
@@ -368,7 +369,7 @@ static const struct option long_options[] = {
 int
 main(int argc, char **argv)
 {
-	struct sim_options options = { .seed = 1, .event_count = 5000 };
+	struct sim_options options = { .seed = 1, .event_count = 4000 };
 	uint64_t count = 1;
 	uint32_t jobs = 1;
 	bool shrink = false;

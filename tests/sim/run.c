@@ -28,13 +28,21 @@ run_safety(struct sim *sim)
 	sim->event_limit = UINT64_MAX;
 }
 
+/* The healed cluster goes on for a while: a fifth of the whole, if what came before was short. */
+static bool
+is_long_enough(const struct sim *sim)
+{
+	return sim->oracle.order_count >= COMMAND_COUNT_MIN &&
+	       sim_event_count(sim) >= sim->options.event_count * 5 / 4;
+}
+
 static void
 run_liveness(struct sim *sim)
 {
 	liveness_begin(sim);
 	liveness_require(sim);
 	liveness_heal_all(sim);
-	for (int i = 0; i < 100 && sim->oracle.order_count < COMMAND_COUNT_MIN; i++)
+	for (int i = 0; i < 200 && !is_long_enough(sim); i++)
 		sim_run_until(sim, sim->now_ns + sim->election_ns);
 	sim->is_silent = true;
 	for (int i = 0; i < 300 && !oracle_is_calm(sim); i++)

@@ -111,7 +111,7 @@ static void
 draw_cluster(struct sim *sim)
 {
 	static const uint32_t sizes[] = { 3, 3, 5, 3, 1, 3, 4, 5, 2, 3, 6, 7 };
-	static const uint32_t elections_ms[] = { 200, 1000, 4000, 10000 };
+	static const uint32_t elections_ms[] = { 200, 1000, 5000, 20000 };
 	static const uint32_t alphas[] = { 8, 16, 64, 64 };
 	static const uint32_t snapshots[] = { 0, 8, 16, 40, 100 };
 	uint64_t *random = &sim->random_nodes;
