@@ -104,7 +104,7 @@ tell(const struct sim *sim, uint64_t slot, const struct eng_membership *m)
 		at += snprintf(line + at, sizeof(line) - (size_t)at, " %u%s", m->members[i].node_id,
 			m->members[i].role == ENG_LEARNER ? " (learner)" : "");
 	sim_trace(sim, "slot %lu: configuration %u governs from slot %lu on: q1 %u, q2 %u:%s", slot,
-		m->epoch, slot + m->alpha, m->q1, m->q2, line);
+		m->epoch, slot + sim->alpha, m->q1, m->q2, line);
 }
 
 static void
@@ -116,7 +116,7 @@ decide(struct sim *sim, uint64_t slot, const struct eng_membership *m)
 		return;
 	sim_check(sim, g->count < SIM_GOVERNOR_COUNT, "the run outgrew the oracle");
 	g->list[g->count++] = (struct sim_governor){
-		.from = g->configs.next.from.n,
+		.from = slot + sim->alpha, /* 12.1, whatever the code under test makes of it */
 		.voters = voters_of(m),
 		.q1 = m->q1,
 		.q2 = m->q2,

@@ -194,7 +194,7 @@ require_progress(struct sim *sim)
 	uint64_t ids[SIM_NODE_MAX + 1], made[SIM_NODE_MAX + 1];
 	uint64_t begin_ns = sim->now_ns;
 	uint64_t bound_ns = PROGRESS_ELECTIONS * 2 * sim->election_ns + 4 * sim->election_ns +
-			    2 * sim->load.every_ns + 1000 * MS;
+			    3 * sim->reads.lease_ns + 2 * sim->load.every_ns + 1000 * MS;
 
 	note_made(sim, ids, made);
 	while (!has_progress(sim, ids, made)) {
@@ -217,7 +217,8 @@ require_stability(struct sim *sim)
 {
 	uint16_t leader = sim_leader(sim);
 
-	if (leader == 0 || (sim->core_nodes >> leader & 1) == 0 || members_may_change(sim))
+	if (leader == 0 || (sim->core_nodes >> leader & 1) == 0 || members_may_change(sim) ||
+		sim->admin.has_transferred)
 		return;
 	sim->is_silent = true;
 	sim_run_until(sim, sim->now_ns + STAY_ELECTIONS * 2 * sim->election_ns);

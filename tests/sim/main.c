@@ -114,6 +114,7 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->filled += sim->count.filled;
 	t->emptied += sim->count.emptied;
 	t->lost_nodes += sim->count.lost_nodes;
+	t->transfers += sim->count.transfers;
 	t->changes_refused += sim->count.changes_refused;
 	for (int i = 0; i < 3; i++)
 		t->changes[i] += sim->count.changes[i];
@@ -165,6 +166,7 @@ totals_add(struct totals *t, const struct totals *other)
 	t->filled += other->filled;
 	t->emptied += other->emptied;
 	t->lost_nodes += other->lost_nodes;
+	t->transfers += other->transfers;
 	t->changes_refused += other->changes_refused;
 	for (int i = 0; i < 3; i++)
 		t->changes[i] += other->changes[i];
@@ -207,8 +209,9 @@ totals_print(const struct totals *t)
 	       "they had called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
 		t->damaged, t->refused_starts, t->rolled_back, t->forgetful, t->lost_nodes,
 		t->filled, t->emptied);
-	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused\n",
-		t->changes[0], t->changes[1], t->changes[2], t->changes_refused);
+	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused; %lu leaders "
+	       "chosen by hand\n",
+		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

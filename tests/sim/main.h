@@ -12,9 +12,9 @@ struct totals {
 	uint64_t seeds, events, commands, crashes, power_cuts, sent, lost, leaders, slots;
 	uint64_t snapshots, restores, fetched;
 	uint64_t damaged, refused_starts, rolled_back, forgetful, lost_nodes, filled, emptied;
-	uint64_t fetching_seeds;              /* that had a state transfer */
-	uint64_t changes[3], changes_refused; /* of the members */
-	uint64_t crash_free;                  /* runs without a crash */
+	uint64_t fetching_seeds;                         /* that had a state transfer */
+	uint64_t changes[3], changes_refused, transfers; /* of the members */
+	uint64_t crash_free;                             /* runs without a crash */
 	uint64_t virtual_ns;
 	uint64_t events_min, commands_min;
 	uint64_t progress_tenths, storm_max;

@@ -16,6 +16,8 @@ is_open(const struct sim *sim, const struct sim_request *r)
 	const struct eng_membership *m = governors_newest(sim);
 	const struct eng_member *member = eng_member_find(m, r->node);
 
+	if (r->op == DECREE_ADMIN_TRANSFER)
+		return false;
 	if (r->op == DECREE_ADMIN_MEMBER_REMOVE)
 		return member != NULL;
 	return member == NULL ? r->node > m->id_last : member->role == ENG_LEARNER;
@@ -252,6 +254,18 @@ fault_member_replace_strike(struct sim *sim)
 	wish.node = newcomer(sim);
 	if (wish.node != 0)
 		operator_wants(sim, &wish);
+}
+
+void
+fault_transfer_strike(struct sim *sim)
+{
+	struct sim_request wish = { .op = DECREE_ADMIN_TRANSFER };
+
+	if (!may_want(sim))
+		return;
+	wish.node = any_member(sim);
+	sim->admin.has_transferred = true;
+	operator_wants(sim, &wish);
 }
 
 void

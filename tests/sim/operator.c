@@ -13,7 +13,8 @@
 static const char *
 name_of(uint32_t op)
 {
-	return op == DECREE_ADMIN_MEMBER_ADD      ? "add"
+	return op == DECREE_ADMIN_TRANSFER        ? "hand over to"
+	       : op == DECREE_ADMIN_MEMBER_ADD    ? "add"
 	       : op == DECREE_ADMIN_MEMBER_REMOVE ? "remove"
 						  : "replace";
 }
@@ -47,7 +48,7 @@ request_send(struct sim *sim, uint16_t to, uint64_t token)
 	store_u16(arguments + 2, wish->old);
 	arguments[4] = wish->q1;
 	arguments[5] = wish->q2;
-	if (wish->op != DECREE_ADMIN_MEMBER_REMOVE) {
+	if (wish->op == DECREE_ADMIN_MEMBER_ADD || wish->op == DECREE_ADMIN_MEMBER_REPLACE) {
 		struct decree_uuid disk = sim_node_disk(&sim->nodes[wish->node]);
 		store_u64(arguments + 8, eng_disk_short(&disk));
 	}
@@ -137,11 +138,14 @@ on_done(struct sim *sim)
 {
 	struct sim_operator *o = &sim->admin;
 
-	check_done(sim, &o->wish);
+	if (o->wish.op == DECREE_ADMIN_TRANSFER)
+		sim->count.transfers++;
+	else
+		check_done(sim, &o->wish);
 	sim_trace(sim, "operator: that is done");
-	sim->count.changes[o->wish.op == DECREE_ADMIN_MEMBER_ADD      ? 0
-			   : o->wish.op == DECREE_ADMIN_MEMBER_REMOVE ? 1
-								      : 2]++;
+	sim->count.changes[0] += o->wish.op == DECREE_ADMIN_MEMBER_ADD;
+	sim->count.changes[1] += o->wish.op == DECREE_ADMIN_MEMBER_REMOVE;
+	sim->count.changes[2] += o->wish.op == DECREE_ADMIN_MEMBER_REPLACE;
 	o->is_busy = false;
 	sim_faults_note_operator(sim, UINT64_MAX);
 }
@@ -169,6 +173,7 @@ operator_receive(struct sim *sim, const struct sim_frame *f)
 		return;
 	switch (m.admin_reply.status) {
 	case CLIENT_ADMIN_DONE: on_done(sim); break;
+	case CLIENT_ADMIN_FAILED:
 	case CLIENT_ADMIN_REFUSED: on_refused(sim, &m); break;
 	case CLIENT_ADMIN_NOT_LEADER: o->leader = m.admin_reply.leader; break;
 	default: o->leader = f->src; break; /* begun, or busy: the same one again */

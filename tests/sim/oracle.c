@@ -577,8 +577,10 @@ oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_comma
 	struct sim_oracle *o = &sim->oracle;
 	struct decree_digest d = base_digest(c->body, c->bytes);
 
-	if (n->applied_count == o->order_count)
+	if (n->applied_count == o->order_count) {
 		note_executed(sim, c, d);
+		sim_reads_ask_deposed(sim, n);
+	}
 	const struct sim_order *first = &o->order[n->applied_count++];
 	sim_check(sim,
 		first->slot.n == c->slot.n && first->index == c->index &&

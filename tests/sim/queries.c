@@ -23,7 +23,7 @@ sim_reads_draw(struct sim *sim)
 	sim->reads.lease_ns = 0;
 	sim->reads.max_drift_ppm = f->drift_ppm_max == 0 ? 1 : f->drift_ppm_max;
 	if (sim_draw(random, 2) == 0 && may_lease)
-		sim->reads.lease_ns = sim->election_ns * sim_draw_between(random, 30, 200) / 100;
+		sim->reads.lease_ns = sim->election_ns * sim_draw_between(random, 30, 300) / 100;
 	if (sim->reads.lease_ns != 0)
 		sim_trace(sim, "leases of %.1f ms", (double)sim->reads.lease_ns / 1e6);
 }
@@ -66,6 +66,22 @@ sim_reads_burst(struct sim *sim, struct sim_proposer *p)
 {
 	for (int i = 0; i < 3; i++)
 		ask(sim, p);
+}
+
+void
+sim_reads_ask_deposed(struct sim *sim, const struct sim_node *leader)
+{
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		struct sim_node *n = &sim->nodes[id];
+		if (n == leader || !n->is_up || !n->proposer.is_open ||
+			sim_replica(n)->role != DECREE_LEADER || sim->is_silent)
+			continue;
+		sim_reads_burst(sim, &n->proposer);
+		if (n->turn_at_ns > sim->now_ns) {
+			n->turn_at_ns = sim->now_ns;
+			sim_node_touch(sim, n);
+		}
+	}
 }
 
 uint32_t

@@ -119,6 +119,8 @@ enum fault_kind {
 	FAULT_DISK_LOST,
 	/* faults_process.c */
 	FAULT_ABSENT,
+	/* members.c */
+	FAULT_TRANSFER,
 	FAULT_KIND_COUNT,
 };
 
@@ -199,9 +201,10 @@ struct sim_operator {
 	struct sim_request wish;
 	uint64_t token; /* of what is asked; an answer with another one is not understood */
 	uint64_t token_last;
-	uint16_t leader;   /* the last hint, 0 = none */
-	uint16_t lost;     /* its disk is lost, and it is still a member; 0 = none */
-	uint32_t patience; /* asks so often */
+	uint16_t leader;      /* the last hint, 0 = none */
+	uint16_t lost;        /* its disk is lost, and it is still a member; 0 = none */
+	uint32_t patience;    /* asks so often */
+	bool has_transferred; /* asked for another leader, ever */
 	struct sim_request asked[SIM_ASKED_COUNT]; /* everything, ever */
 	uint32_t asked_count;
 };
@@ -477,7 +480,7 @@ struct sim_count {
 	uint64_t emptied;     /* ... and had it again */
 	uint64_t lost_nodes;
 	uint64_t changes[3]; /* of the members, done: add, remove, replace */
-	uint64_t changes_refused;
+	uint64_t changes_refused, transfers;
 };
 
 /* What a node's disk was like some time ago. */
@@ -720,6 +723,7 @@ void fault_member_add_strike(struct sim *sim);
 void fault_member_remove_strike(struct sim *sim);
 void fault_member_replace_strike(struct sim *sim);
 void fault_disk_lost_strike(struct sim *sim);
+void fault_transfer_strike(struct sim *sim);
 /** The operator waits, or what was decided is not the end of it. */
 bool members_are_changing(const struct sim *sim);
 /** Or something may come of what was given up. */
@@ -799,6 +803,8 @@ bool workload_is_done(const struct sim *sim);
 /* queries.c */
 void sim_reads_draw(struct sim *sim); /* after the faults */
 void sim_reads_open(struct sim_proposer *p);
+/** Somebody executes a command: whoever still believes to lead, and does not, is asked. */
+void sim_reads_ask_deposed(struct sim *sim, const struct sim_node *leader);
 /** Ask a few now. */
 void sim_reads_burst(struct sim *sim, struct sim_proposer *p);
 /** Perhaps begin one. */
