@@ -96,6 +96,7 @@ stop_faults(struct sim *sim)
 	if (sim->is_calm)
 		return;
 	sim->is_calm = true;
+	operator_calms_down(sim);
 	f->loss_ppm = f->duplicate_ppm = f->corrupt_ppm = f->slow_ppm = 0;
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		f->next_ns[kind] = UINT64_MAX;

@@ -738,6 +738,8 @@ bool sim_is_member(const struct sim *sim, uint16_t id);
 /* operator.c */
 void operator_wants(struct sim *sim, const struct sim_request *wish);
 void operator_step(struct sim *sim);
+/** Whoever leads is good enough from now on. */
+void operator_calms_down(struct sim *sim);
 /** An answer arrives; the frame stays the caller's. */
 void operator_receive(struct sim *sim, const struct sim_frame *frame);
 
