@@ -77,6 +77,10 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_ABSENT] = { "absent",
 		"a process is down for so long that the others let go of what it lacks", 45, NULL,
 		fault_absent_strike, 10, 60 },
+	[FAULT_SLEEPER] = { "sleeper",
+		"a leader stands still in the middle of a turn, and wakes up when another one "
+		"leads",
+		35, NULL, fault_sleeper_strike, 30, 120 },
 	[FAULT_TRANSFER] = { "transfer", "the operator wants another node to lead", 30,
 		fault_member_draw, fault_transfer_strike, 10, 60 },
 };

@@ -139,3 +139,22 @@ fault_pause_strike(struct sim *sim)
 	if (sim_draw_percent(&sim->random_faults, 40))
 		sim_cut_off(sim, n->id, pause_ns + sim->election_ns / 2);
 }
+
+/* It has read its clock, and nobody reaches it until it is awake again: only what it does with the time that it lost may
+ * keep it from answering. */
+void
+fault_sleeper_strike(struct sim *sim)
+{
+	uint16_t leader = sim_leader(sim);
+	uint64_t t = sim->election_ns;
+	uint64_t pause_ns = sim_draw_between(&sim->random_faults, 2 * t, 6 * t);
+
+	if (leader == 0)
+		return;
+	struct sim_node *n = &sim->nodes[leader];
+	sim_trace(sim, "node %u: stands still for %.1f ms", leader, (double)pause_ns / 1e6);
+	n->paused_until_ns = sim->now_ns + pause_ns;
+	n->turn_clock_ns = sim_clock_read(sim, n);
+	sim_node_touch(sim, n);
+	sim_cut_off(sim, leader, pause_ns + t / 4);
+}

@@ -370,6 +370,8 @@ note_promise(struct sim *sim, struct sim_node *n, const struct eng_msg *m)
 {
 	if (m->ballot.n < n->promise_said.n)
 		return; /* repeated, and late */
+	if (m->ballot.n == n->promise_said.n && m->promise.doubtful && !n->promise_doubtful)
+		return; /* repeated by a later life, which knows less: the first one was meant */
 	/* The asking candidate holds everything below `from` decided itself. */
 	listing_begin(n, m->ballot,
 		m->promise.commit.n + 1 < m->promise.from.n ? m->promise.from.n - 1

@@ -119,6 +119,7 @@ enum fault_kind {
 	FAULT_DISK_LOST,
 	/* faults_process.c */
 	FAULT_ABSENT,
+	FAULT_SLEEPER,
 	/* members.c */
 	FAULT_TRANSFER,
 	FAULT_KIND_COUNT,
@@ -669,6 +670,7 @@ void fault_crash_inside_strike(struct sim *sim);
 void fault_crash_loop_strike(struct sim *sim);
 void fault_crash_all_strike(struct sim *sim);
 void fault_absent_strike(struct sim *sim);
+void fault_sleeper_strike(struct sim *sim);
 void fault_pause_draw(struct sim *sim);
 void fault_pause_strike(struct sim *sim);
 /** A process dies here if it is meant to: called from inside the tables of node.c. */
