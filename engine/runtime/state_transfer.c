@@ -420,6 +420,16 @@ on_anchor(struct shard *s, const struct eng_msg *m)
 	commit(s);
 }
 
+/* That peer's log does not go back to the anchor any more; if nobody's does, a newer snapshot has a newer one. */
+static void
+on_anchor_gone(struct shard *s)
+{
+	if (next_peer(s))
+		ask(s);
+	else
+		give_up(s);
+}
+
 bool
 transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg *m)
 {
@@ -442,6 +452,11 @@ transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg
 		if (is_ours && s->fetch.state == FETCH_ANCHOR &&
 			m->query_reply.slot.n == s->fetch.wanted.anchor.n)
 			on_anchor(s, m);
+		return false;
+	case ENG_MSG_FAILURE:
+		if (is_ours && s->fetch.state == FETCH_ANCHOR && m->src == s->fetch.peer &&
+			m->failure.reason == ENG_FAIL_COMPACTED)
+			on_anchor_gone(s);
 		return false;
 	default: return false;
 	}
