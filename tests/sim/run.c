@@ -5,7 +5,9 @@
  */
 #include "tests/sim/sim.h"
 
-#define COMMAND_COUNT_MIN 50
+#define COMMAND_COUNT_MIN     50
+#define ELECTIONS_HEALED_MAX  2000
+#define ELECTIONS_STALLED_MAX 10 /* without a single command */
 
 /* A run without a single crash proves little about durability. */
 static void
@@ -28,12 +30,23 @@ run_safety(struct sim *sim)
 	sim->event_limit = UINT64_MAX;
 }
 
-/* The healed cluster goes on for a while: a fifth of the whole, if what came before was short. */
-static bool
-is_long_enough(const struct sim *sim)
+/* The healed cluster goes on for a while: a fifth of the whole, if what came before was short. Where the logs are
+ * full for good no command is executed any more, and nobody waits for one. */
+static void
+run_healed(struct sim *sim)
 {
-	return sim->oracle.order_count >= COMMAND_COUNT_MIN &&
-	       sim_event_count(sim) >= sim->options.event_count * 5 / 4;
+	uint32_t stalled = 0;
+
+	for (int i = 0; i < ELECTIONS_HEALED_MAX; i++) {
+		uint64_t before = sim->oracle.order_count;
+		bool is_done = before >= COMMAND_COUNT_MIN || stalled == ELECTIONS_STALLED_MAX;
+		if (is_done && sim_event_count(sim) >= sim->options.event_count * 5 / 4)
+			return;
+		sim_run_until(sim, sim->now_ns + sim->election_ns);
+		stalled = sim->oracle.order_count != before  ? 0
+			  : stalled == ELECTIONS_STALLED_MAX ? stalled
+							     : stalled + 1;
+	}
 }
 
 static void
@@ -42,8 +55,7 @@ run_liveness(struct sim *sim)
 	liveness_begin(sim);
 	liveness_require(sim);
 	liveness_heal_all(sim);
-	for (int i = 0; i < 200 && !is_long_enough(sim); i++)
-		sim_run_until(sim, sim->now_ns + sim->election_ns);
+	run_healed(sim);
 	sim->is_silent = true;
 	for (int i = 0; i < 300 && !oracle_is_calm(sim); i++)
 		sim_run_until(sim, sim->now_ns + sim->election_ns / 10);
