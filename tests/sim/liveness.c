@@ -218,8 +218,9 @@ require_stability(struct sim *sim)
 {
 	uint16_t leader = sim_leader(sim);
 
-	if (leader == 0 || (sim->core_nodes >> leader & 1) == 0 || members_may_change(sim) ||
-		sim->admin.has_transferred)
+	/* One that was removed leads only to hand over. */
+	if (leader == 0 || !sim_is_member(sim, leader) || (sim->core_nodes >> leader & 1) == 0 ||
+		members_may_change(sim) || sim->admin.has_transferred)
 		return;
 	sim->is_silent = true;
 	sim_run_until(sim, sim->now_ns + STAY_ELECTIONS * 2 * sim->election_ns);
