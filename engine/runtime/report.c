@@ -221,12 +221,15 @@ report_log(
 {
 	struct log_job *job = acquire_job(s);
 	uint64_t first = m->log_request.first.n;
-	uint32_t wanted = min_u32(m->log_request.slot_count, slots_for_reply(s, g));
+	uint64_t after = first + m->log_request.slot_count;
+	uint32_t wanted;
 
 	if (job == NULL)
 		return; /* the client repeats */
-	if (first < g->index.slot_min)
-		first = g->index.slot_min; /* what was before is in a snapshot */
+	if (first <
+		g->index.slot_min) /* what was before is in a snapshot; the answer stays within the question */
+		first = min_u64(g->index.slot_min, after);
+	wanted = min_u32((uint32_t)(after - first), slots_for_reply(s, g));
 	job->group = g;
 	job->to = to;
 	job->token = m->log_request.token;

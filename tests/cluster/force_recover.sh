@@ -70,6 +70,8 @@ cluster start 3 || fail "the new cluster does not start"
 wait_until "node 3 led" leader
 has_executed 3 "$(acked)" || fail "$(acked) commands were acknowledged, $(decree read -c "$client_ini" count) are there"
 [ "$(decree read -c "$client_ini" digest)" = "$digest" ] || fail "the state is another one"
+timeout 30 "$top/scripts/cluster" exec "$DECREE_BIN/decree" log -c "$client_ini" --node 3 >"$work/log" ||
+	fail "a log that begins behind a snapshot is not listed to its end"
 
 note "the lost cluster's nodes are refused"
 cluster start 1 || fail "node 1 does not start"
