@@ -149,6 +149,36 @@ append_space_max(const struct wal *w)
 	return blocks < w->geometry.identifier_count ? blocks : w->geometry.identifier_count;
 }
 
+/* Records of the largest payload between the head and both ends, one per segment held back. */
+static uint64_t
+space_until(const struct wal *w, uint64_t end, uint64_t end_lsn)
+{
+	uint64_t head = w->append.head;
+	uint64_t last_lsn = w->append.next_lsn - 1;
+	uint64_t blocks = block_count_between(w, head, end);
+	uint64_t entries = end_lsn > last_lsn ? end_lsn - last_lsn : 0;
+	uint64_t crossed = end > head ? (end - 1) / w->geometry.segment_bytes -
+						head / w->geometry.segment_bytes
+				      : 0;
+
+	blocks = blocks > crossed ? blocks - crossed : 0;
+	return blocks < entries ? blocks : entries;
+}
+
+/* What the background has yet to prepare is room as well, but not now. */
+static uint64_t
+space_unprepared(const struct wal *w, uint64_t space)
+{
+	uint64_t whole;
+
+	if (w->prewrite.segments_bytes == w->geometry.log_bytes &&
+		w->prewrite.identifiers_bytes == w->geometry.identifiers_bytes)
+		return 0;
+	/* Nothing was used twice before everything was prepared once. */
+	whole = space_until(w, 2 * w->geometry.log_bytes, w->geometry.identifier_count);
+	return whole > space ? whole - space : 0;
+}
+
 /* A short block before large ones may push one of them over a segment's end, which then wastes almost a whole
  * block there: callers may mix sizes, so one block per segment in reach is held back. */
 struct log_room
@@ -161,7 +191,7 @@ append_room(const struct wal *w)
 						  head / w->geometry.segment_bytes
 					: 0;
 	uint64_t buffer = block_count_between(w, head, limit);
-	uint64_t space;
+	uint64_t space, unprepared = 0;
 
 	if (w->failed_rc != 0)
 		return (struct log_room){ 0 };
@@ -171,20 +201,12 @@ append_room(const struct wal *w)
 	if (w->is_endless) {
 		space = UINT64_MAX;
 	} else {
-		uint64_t end = trim_end_position(w);
-		uint64_t entries = trim_end_lsn(w);
-		uint64_t last_lsn = w->append.next_lsn - 1;
-
-		space = block_count_between(w, head, end);
-		crossed = end > head ? (end - 1) / w->geometry.segment_bytes -
-					       head / w->geometry.segment_bytes
-				     : 0;
-		space = space > crossed ? space - crossed : 0;
-		entries = entries > last_lsn ? entries - last_lsn : 0;
-		space = space < entries ? space : entries;
+		space = space_until(w, trim_end_position(w), trim_end_lsn(w));
+		unprepared = space_unprepared(w, space);
 	}
 	return (struct log_room){ .buffer_record_count = (uint32_t)buffer,
 		.space_record_count = space,
+		.space_record_count_unprepared = unprepared,
 		.space_record_count_max = w->is_endless ? UINT64_MAX : append_space_max(w) };
 }
 

@@ -56,7 +56,9 @@ struct log_room {
 		buffer_record_count; /* appends of the largest payload that fit the write buffer now */
 	uint64_t
 		space_record_count; /* records of the largest payload that fit the log before it is full */
-	uint64_t space_record_count_max; /* about the same of an empty log */
+	uint64_t
+		space_record_count_unprepared; /* more that will fit once a new log's space is prepared */
+	uint64_t space_record_count_max;       /* about the same of an empty log */
 };
 
 struct log_ops {

@@ -140,6 +140,7 @@ room_look(struct shard *s)
 
 	s->room_left = room.buffer_record_count;
 	s->space_left = room.space_record_count;
+	s->space_unprepared = room.space_record_count_unprepared;
 	s->space_max = room.space_record_count_max;
 	space_look(s);
 	if (room_for_burst(s))

@@ -278,6 +278,7 @@ struct shard {
 	uint64_t meta_generation;  /* last one asked for */
 	uint32_t room_left;        /* appends that still fit in this turn */
 	uint64_t space_left;       /* records that still fit the log */
+	uint64_t space_unprepared; /* more that will fit a new log soon */
 	uint64_t space_max;        /* the same of an empty log */
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
 	bool has_told_full;

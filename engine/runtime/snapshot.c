@@ -73,11 +73,14 @@ trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn)
 		note_add(g, lsn);
 }
 
-/* In a log of a few MiB the reserve alone is more than half. */
+/* In a log of a few MiB the reserve alone is more than half. What is not prepared yet is not used either: else a new
+ * log would be cut again and again for the minutes that its preparation takes. */
 static bool
 is_log_crowded(const struct shard *s)
 {
-	return s->space_left < s->space_max / 2 || s->space_left < 2 * LOG_SPACE_RESERVE;
+	uint64_t space = s->space_left + s->space_unprepared;
+
+	return space < s->space_max / 2 || space < 2 * LOG_SPACE_RESERVE;
 }
 
 /* One step further: the oldest note that the snapshot covers. */

@@ -107,6 +107,22 @@ test_a_burst_is_one_contiguous_write(void **state)
 	assert_int_equal(status.write_bytes, 8 * 512);
 }
 
+/* A new log is not half full because half of it is not prepared yet: its owner would cut snapshots for nothing. */
+static void
+test_what_is_not_prepared_yet_is_not_used(void **state)
+{
+	struct log_fixture *f = *state;
+	struct log_room first = wal_log_ops.room(f->wal), last;
+
+	assert_true(first.space_record_count < first.space_record_count_max / 2);
+	assert_true(first.space_record_count_unprepared > 0);
+	log_fixture_idle(f);
+	last = wal_log_ops.room(f->wal);
+	assert_int_equal(last.space_record_count_unprepared, 0);
+	assert_int_equal(first.space_record_count + first.space_record_count_unprepared,
+		last.space_record_count);
+}
+
 /* A caller that stays within room() never sees a short append, until the log is full; then it is told so. */
 static void
 test_room_is_honest_until_the_log_is_full(void **state)
@@ -264,6 +280,7 @@ main(void)
 		T(test_records_of_every_size_come_back_in_order),
 		T(test_appends_continue_after_a_restart),
 		T(test_a_burst_is_one_contiguous_write),
+		T(test_what_is_not_prepared_yet_is_not_used),
 		T(test_room_is_honest_until_the_log_is_full),
 		T(test_identifiers_follow_within_a_millisecond_of_silence),
 		T(test_hard_state_survives_and_the_newest_wins),
