@@ -48,6 +48,29 @@ challenge_draw(struct eng_replica *r)
 /* What is remembered now: an answer is a later state than the question, so it must not be less than this, though it
  * may be less than what we hear meanwhile. */
 static void
+challenge_begin(struct eng_replica *r, struct guard *g, uint64_t suspect)
+{
+	g->challenge = challenge_draw(r);
+	g->suspect = suspect;
+	g->begun_ns = r->now_ns;
+	g->then.boot_count = g->boot_count;
+	g->then.promised = g->promised;
+	g->then.accepted = g->accepted;
+	g->then.accepted_boot = g->accepted_boot;
+	g->then.accepted_before = g->accepted_before;
+}
+
+/* Asked again it is the same question for a while: an answer takes as long as the path is long. A question to any life
+ * (0) serves for each of them, and waits for one that was put to a certain one. */
+static bool
+is_asking(const struct eng_replica *r, const struct guard *g, uint64_t suspect)
+{
+	bool is_for_it = suspect == 0 || g->suspect == 0 || g->suspect == suspect;
+
+	return g->challenge != 0 && is_for_it && r->now_ns < g->begun_ns + r->cfg.election_ns;
+}
+
+static void
 challenge(struct eng_replica *r, uint32_t member, uint64_t suspect, struct eng_effects *fx)
 {
 	struct guard *g = &r->peers[member].guard;
@@ -55,13 +78,8 @@ challenge(struct eng_replica *r, uint32_t member, uint64_t suspect, struct eng_e
 	if (r->now_ns < g->ask_ns || !fx_has_room(fx, 1, 0))
 		return;
 	g->ask_ns = r->now_ns + CHALLENGE_RETRY_NS;
-	g->challenge = challenge_draw(r);
-	g->suspect = suspect;
-	g->then.boot_count = g->boot_count;
-	g->then.promised = g->promised;
-	g->then.accepted = g->accepted;
-	g->then.accepted_boot = g->accepted_boot;
-	g->then.accepted_before = g->accepted_before;
+	if (!is_asking(r, g, suspect))
+		challenge_begin(r, g, suspect);
 	struct eng_msg *m = message_add(r, ENG_MSG_HELLO, r->peers[member].node_id, fx);
 	m->hello.challenge = g->challenge;
 	m->hello.commit = r->chosen;
@@ -71,7 +89,7 @@ void
 guard_ask(struct eng_replica *r, uint16_t members, struct eng_effects *fx)
 {
 	for (uint16_t set = members; set != 0; set = set_rest(set))
-		challenge(r, set_first(set), r->peers[set_first(set)].guard.nonce, fx);
+		challenge(r, set_first(set), 0, fx);
 }
 
 /* Whoever starts makes itself known, so that the challenges are over before it is needed. */

@@ -132,7 +132,8 @@ struct guard {
 		uint64_t accepted_boot;
 		struct decree_slot accepted_before;
 	} then;
-	uint64_t ask_ns; /* no other challenge before this */
+	uint64_t begun_ns; /* it was new then */
+	uint64_t ask_ns;   /* it is not repeated before this */
 };
 
 struct peer {

@@ -169,10 +169,18 @@ note_made(const struct sim *sim, uint64_t ret_ids[], uint64_t ret_made[])
 	}
 }
 
-/* Something that was asked for after the faults stopped has its answer. Where nobody may ask, since the table of
- * sessions is full, a ready leader is all there is to see. */
+/* Where nobody may ask, since the table of sessions is full, a ready leader is all there is to see, and one that
+ * lasts: it may have slept while another one was elected. A log that is full for good may lack the room for what the last
+ * leader left; whoever has a quorum's promises then is not ready, and waits. */
 static bool
-has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[])
+is_led(const struct sim *sim, uint64_t for_ns)
+{
+	return for_ns >= 3 * sim->election_ns && (sim->fills_up || sim_leader(sim) != 0);
+}
+
+/* Something that was asked for after the faults stopped has its answer. */
+static bool
+has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[], uint64_t for_ns)
 {
 	bool can_ask = false;
 
@@ -186,7 +194,7 @@ has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[])
 		if (p->is_open && p->seq_done > before)
 			return true;
 	}
-	return (!can_ask || sim->fills_up) && sim_leader(sim) != 0;
+	return (!can_ask || sim->fills_up) && is_led(sim, for_ns);
 }
 
 static void
@@ -198,7 +206,7 @@ require_progress(struct sim *sim)
 			    3 * sim->reads.lease_ns + 2 * sim->load.every_ns + 1000 * MS;
 
 	note_made(sim, ids, made);
-	while (!has_progress(sim, ids, made)) {
+	while (!has_progress(sim, ids, made, sim->now_ns - begin_ns)) {
 		if (sim->now_ns >= begin_ns + bound_ns) {
 			oracle_print_nodes(sim);
 			sim_check(sim, false, "no progress within %.1f T although nodes %#x work",

@@ -272,7 +272,8 @@ void
 fault_disk_lost_strike(struct sim *sim)
 {
 	uint16_t id = sim_victim(sim);
-	bool comes_back = sim_draw_percent(&sim->random_faults, 40);
+	/* The only founder, with an empty disk, would found another cluster: there is nobody whom it needs for that. */
+	bool comes_back = sim_draw_percent(&sim->random_faults, 40) && sim->founder_count > 1;
 	bool is_removed = sim_draw_percent(&sim->random_faults, 25);
 	struct sim_request wish = { .op = DECREE_ADMIN_MEMBER_REPLACE };
 

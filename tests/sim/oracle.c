@@ -672,10 +672,10 @@ oracle_print_nodes(const struct sim *sim)
 bool
 oracle_is_calm(const struct sim *sim)
 {
-	if (sim_leader(sim) == 0)
-		return false;
 	if (sim->fills_up)
 		return true; /* nobody may be able to take what others still could */
+	if (sim_leader(sim) == 0)
+		return false;
 	if (!workload_is_done(sim))
 		return false;
 	if (members_are_changing(sim))
@@ -700,9 +700,9 @@ oracle_check_calm(struct sim *sim)
 
 	if (!oracle_is_calm(sim))
 		oracle_print_nodes(sim);
-	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
 	if (sim->fills_up)
 		return;
+	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
 	sim_check(sim, workload_is_done(sim),
 		"commands are stuck although nothing is wrong any more");
 	sim_check(sim, !members_are_changing(sim), "a change of the members does not end");
