@@ -83,6 +83,18 @@ is_log_crowded(const struct shard *s)
 	return space < s->space_max / 2 || space < 2 * LOG_SPACE_RESERVE;
 }
 
+/* A peer that fetches our snapshot would have to begin anew with the next one, for ever where they come faster than it can
+ * fetch. So the next one waits for it, as long as the log can. */
+static uint64_t
+held_until_ns(const struct shard *s, const struct shard_group *g)
+{
+	bool can_wait = s->space_left + s->space_unprepared >= s->space_max / 4;
+
+	if (!can_wait || g->snap.served_ns == 0)
+		return 0;
+	return g->snap.served_ns + g->config.election_ns;
+}
+
 /* One step further: the oldest note that the snapshot covers. */
 static bool
 trim_step(struct shard *s, struct shard_group *g)
@@ -357,7 +369,7 @@ cut_point(struct shard *s, struct shard_group *g)
 		.snapshot = { .snapshot = &cut->facts },
 	};
 
-	if (cut->anchor.n == 0 || !room_for_turn(s, g))
+	if (cut->anchor.n == 0 || s->now_ns < held_until_ns(s, g) || !room_for_turn(s, g))
 		return;
 	cut->state = CUT_POINTING;
 	shard_step(s, g, &event);
@@ -506,7 +518,8 @@ is_unfinished(const struct shard *s)
 		const struct snapshot_cut *cut = &s->groups[i].snap.cut;
 
 		ret |= cut->state == CUT_WRITING || /* the store makes room as it writes */
-		       (cut->state == CUT_ANCHORING && cut->anchor.n != 0);
+		       (cut->state == CUT_ANCHORING && cut->anchor.n != 0 &&
+			       s->now_ns >= held_until_ns(s, &s->groups[i]));
 	}
 	return ret;
 }
@@ -521,10 +534,15 @@ snapshot_wake_at(const struct shard *s)
 	/* What makes a cut due happens in turns that something else has woken. */
 	uint64_t at = s->fetch.state == FETCH_NONE ? UINT64_MAX
 						   : min_u64(s->snap_tick_ns, s->fetch.retry_ns);
-	for (uint32_t i = 0; i < s->config.group_count; i++)
-		if (is_cut_due(s, &s->groups[i]) && !s->groups[i].snap.is_told)
-			at = min_u64(at, s->snap_tick_ns > s->groups[i].snap.cut.retry_ns
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		const struct shard_group *g = &s->groups[i];
+
+		if (is_cut_due(s, g) && !g->snap.is_told)
+			at = min_u64(at, s->snap_tick_ns > g->snap.cut.retry_ns
 						 ? s->snap_tick_ns
-						 : s->groups[i].snap.cut.retry_ns);
+						 : g->snap.cut.retry_ns);
+		if (g->snap.cut.state == CUT_ANCHORING && g->snap.cut.anchor.n != 0)
+			at = min_u64(at, held_until_ns(s, g));
+	}
 	return at;
 }

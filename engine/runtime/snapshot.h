@@ -63,7 +63,8 @@ struct trim_note {
 struct snapshot_group {
 	struct snapshot_cut cut;
 	struct snapshot_kept kept;
-	bool is_asked; /* by an operator: cut as soon as possible */
+	uint64_t served_ns; /* a peer asked for bytes of `kept` then; 0 = none yet */
+	bool is_asked;      /* by an operator: cut as soon as possible */
 	bool is_told; /* the core knows that a cut is due; told again in later turns, none is needed for that */
 	bool is_restoring; /* the state machine is in pieces: nothing may be asked of it or of the sessions */
 	struct trim_note notes[TRIM_NOTE_COUNT];

@@ -87,6 +87,7 @@ on_fetch(struct shard *s, struct shard_group *g, const struct eng_msg *m)
 		offer_send(s, g, m->src);
 		return;
 	}
+	g->snap.served_ns = s->now_ns;
 	while (i < SNAPSHOT_SERVE_COUNT && s->serves[i].group != NULL)
 		i++;
 	if (i == SNAPSHOT_SERVE_COUNT || count == 0 ||
