@@ -88,9 +88,10 @@ is_log_crowded(const struct shard *s)
 static uint64_t
 held_until_ns(const struct shard *s, const struct shard_group *g)
 {
-	bool can_wait = s->space_left + s->space_unprepared >= s->space_max / 4;
+	uint64_t space = s->space_left + s->space_unprepared;
 
-	if (!can_wait || g->snap.served_ns == 0)
+	if (g->snap.served_ns == 0 || s->space_max < LOG_SPACE_RESERVE ||
+		space < LOG_SPACE_RESERVE + (s->space_max - LOG_SPACE_RESERVE) / 8)
 		return 0;
 	return g->snap.served_ns + g->config.election_ns;
 }
