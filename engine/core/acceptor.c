@@ -226,7 +226,7 @@ on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 void
 acceptor_on_persisted(struct eng_replica *r, struct eng_effects *fx)
 {
-	if (r->promise_due.wanted && r->persisted >= r->promise_due.seq && damage_is_written(r))
+	if (r->promise_due.wanted && r->persisted >= r->promise_due.seq && damage_is_durable(r))
 		promise_send(r, fx);
 	if (r->ack.seq_first != 0 && r->persisted >= r->ack.seq_first)
 		r->ack.wanted = true;

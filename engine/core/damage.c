@@ -9,8 +9,8 @@
  *   UNKNOWN  the slot is known, its ballot is not: it counts as infinite
  *   doubt    not even the slot is known: every slot that is not decided here counts as UNKNOWN, without end
  *
- * A mark is listed in every Promise and keeps the slot from being acknowledged. It is written to the log before this
- * node answers any phase 1, since the next recovery may find less of the damaged record than this one did. It ends
+ * A mark is listed in every Promise and keeps the slot from being acknowledged. It is durable before this node
+ * answers any phase 1, since the next recovery may find less of the damaged record than this one did. It ends
  * with a decided value, with an Accept (the ballot of which is at least what is lost, for it is at least what was
  * promised), or with the value itself, fetched by digest from any peer. All else goes on: a damaged copy does not
  * stop its node from voting on other slots.
@@ -171,6 +171,7 @@ mark_write(struct eng_replica *r, struct damage *d, struct eng_effects *fx)
 	p->bytes = 0;
 	eng_record_encode(&record, p->tag);
 	d->is_written = true;
+	r->damage.seq = r->persist_last;
 }
 
 /*
@@ -206,16 +207,17 @@ damage_write(struct eng_replica *r, struct eng_effects *fx)
 	if (r->damage.doubt != r->damage.doubt_written) {
 		hard_persist(r, fx);
 		r->damage.doubt_written = r->damage.doubt;
+		r->damage.seq = r->persist_last;
 	}
 }
 
 bool
-damage_is_written(const struct eng_replica *r)
+damage_is_durable(const struct eng_replica *r)
 {
 	for (uint32_t i = 0; i < r->damage.count; i++)
 		if (!r->damage.marks[i].is_written)
 			return false;
-	return r->damage.doubt == r->damage.doubt_written;
+	return r->damage.doubt == r->damage.doubt_written && r->persisted >= r->damage.seq;
 }
 
 void

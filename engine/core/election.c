@@ -303,7 +303,7 @@ void
 election_on_persisted(struct eng_replica *r, struct eng_effects *fx)
 {
 	if (r->campaign != CAMPAIGN_PERSISTING || r->persisted < r->campaign_seq ||
-		!damage_is_written(r))
+		!damage_is_durable(r))
 		return;
 	decree_assert(ballot_eq(r->promised, r->ballot));
 	r->campaign = CAMPAIGN_PREPARING;

@@ -378,6 +378,7 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint32_t count;
 		bool doubt;              /* any slot that is not decided here may be damaged */
 		bool doubt_written;      /* as the hard state says, or will */
+		uint64_t seq;            /* marks and doubt are durable once persisted >= this */
 		struct decree_slot hint; /* decided once, as an intact record says */
 		uint64_t repair_ns;      /* ask peers for a value then; NEVER */
 		uint32_t repair_next;
@@ -536,8 +537,8 @@ void damage_recover_record(struct eng_replica *r, const struct eng_record *recor
 void damage_start(struct eng_replica *r, struct eng_effects *fx);
 /** Append what marks are not in the log yet, as far as there is room. */
 void damage_write(struct eng_replica *r, struct eng_effects *fx);
-/** Every mark is in the log or before anything that is appended from now on: phase 1 may be answered. */
-bool damage_is_written(const struct eng_replica *r);
+/** Every mark, and whether there is doubt, is durable: phase 1 may be answered. */
+bool damage_is_durable(const struct eng_replica *r);
 void damage_tick(struct eng_replica *r, struct eng_effects *fx);
 /** A peer shows an accepted value: it may be one that is lost here. */
 void damage_repair(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
