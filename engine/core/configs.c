@@ -23,6 +23,17 @@ eng_member_find(const struct eng_membership *m, uint16_t node_id)
 	return NULL;
 }
 
+bool
+eng_is_live(const struct eng_membership *m, uint16_t node_id)
+{
+	if (m->former_count == 0)
+		return eng_member_find(m, node_id) != NULL;
+	for (uint32_t i = 0; i < m->former_count; i++)
+		if (m->former[i] == node_id)
+			return true;
+	return false;
+}
+
 uint32_t
 eng_voter_count(const struct eng_membership *m)
 {
@@ -57,6 +68,13 @@ member_encode(const struct eng_member *m, uint8_t *at)
 	at[27] = m->q2;
 }
 
+static uint32_t
+config_bytes(const struct eng_membership *m)
+{
+	return ENG_CONFIG_HEADER_BYTES + m->member_count * ENG_CONFIG_MEMBER_BYTES +
+	       m->former_count * ENG_CONFIG_FORMER_BYTES;
+}
+
 uint32_t
 eng_membership_encode(const struct eng_membership *m, uint8_t *out)
 {
@@ -71,11 +89,17 @@ eng_membership_encode(const struct eng_membership *m, uint8_t *out)
 	store_u32(out + 24, m->session_window);
 	store_u32(out + 28, m->digest_slots);
 	store_u32(out + 32, m->session_idle_slots);
-	store_u32(out + 36, m->id_last);
+	store_u16(out + 36, m->id_last);
+	store_u16(out + 38, (uint16_t)m->former_count);
 	for (uint32_t i = 0; i < m->member_count; i++)
 		member_encode(&m->members[i],
 			out + ENG_CONFIG_HEADER_BYTES + i * ENG_CONFIG_MEMBER_BYTES);
-	return ENG_CONFIG_HEADER_BYTES + m->member_count * ENG_CONFIG_MEMBER_BYTES;
+	for (uint32_t i = 0; i < m->former_count; i++)
+		store_u16(out + ENG_CONFIG_HEADER_BYTES +
+				  m->member_count * ENG_CONFIG_MEMBER_BYTES +
+				  i * ENG_CONFIG_FORMER_BYTES,
+			m->former[i]);
+	return config_bytes(m);
 }
 
 static bool
@@ -109,6 +133,12 @@ is_sound(const struct eng_membership *m)
 				m->members[k].disk == m->members[i].disk)
 				return false;
 	}
+	if (m->former_count != 0 && m->member_count != 1)
+		return false;
+	for (uint32_t i = 0; i < m->former_count; i++)
+		if (m->former[i] > m->id_last || m->former[i] == 0 ||
+			(i > 0 && m->former[i - 1] >= m->former[i]))
+			return false;
 	uint32_t voters = eng_voter_count(m);
 	return voters >= 1 && voters <= DECREE_NODE_COUNT_MAX &&
 	       eng_quorums_are_sound(voters, m->q1, m->q2);
@@ -119,7 +149,7 @@ eng_membership_decode(const uint8_t *at, uint32_t count, struct eng_membership *
 {
 	struct eng_membership m = { 0 };
 
-	if (count < ENG_CONFIG_HEADER_BYTES || load_u32(at + 36) > UINT16_MAX)
+	if (count < ENG_CONFIG_HEADER_BYTES)
 		return -EBADMSG;
 	m.epoch = load_u32(at);
 	m.q1 = at[4];
@@ -133,13 +163,16 @@ eng_membership_decode(const uint8_t *at, uint32_t count, struct eng_membership *
 	m.digest_slots = load_u32(at + 28);
 	m.session_idle_slots = load_u32(at + 32);
 	m.id_last = load_u16(at + 36);
+	m.former_count = load_u16(at + 38);
 	if (m.epoch == 0 || m.member_count > ENG_MEMBER_COUNT_MAX ||
-		count != ENG_CONFIG_HEADER_BYTES + m.member_count * ENG_CONFIG_MEMBER_BYTES)
+		m.former_count > ENG_MEMBER_COUNT_MAX || count != config_bytes(&m))
 		return -EBADMSG;
 	at += ENG_CONFIG_HEADER_BYTES;
 	for (uint32_t i = 0; i < m.member_count; i++, at += ENG_CONFIG_MEMBER_BYTES)
 		if (!member_decode(at, &m.members[i]))
 			return -EBADMSG;
+	for (uint32_t i = 0; i < m.former_count; i++, at += ENG_CONFIG_FORMER_BYTES)
+		m.former[i] = load_u16(at);
 	if (!is_sound(&m))
 		return -EBADMSG;
 	*ret_m = m;
@@ -175,6 +208,14 @@ eng_configs_restore(struct eng_configs *c, struct decree_slot slot, const struct
 }
 
 /* ---- changes ---- */
+
+static void
+succeed(const struct eng_membership *m, struct eng_membership *ret_new)
+{
+	*ret_new = *m;
+	ret_new->epoch++;
+	ret_new->former_count = 0;
+}
 
 /* Whoever comes, or votes from now on, came last: ids are never used again, and only one learns at a time. */
 static void
@@ -267,8 +308,7 @@ change_add(const struct eng_membership *m, const struct eng_member_change *chang
 	learner.q2 = (uint8_t)m->q2;
 	if (old == 0 && quorums_of(voters, change, &learner.q1, &learner.q2) != ENG_MEMBER_OK)
 		return ENG_MEMBER_BAD_QUORUM;
-	*ret_new = *m;
-	ret_new->epoch++;
+	succeed(m, ret_new);
 	append(ret_new, &learner);
 	return ENG_MEMBER_OK;
 }
@@ -291,8 +331,7 @@ change_remove(const struct eng_membership *m, const struct eng_member_change *ch
 		if (quorums_of(voters - 1, change, &q1, &q2) != ENG_MEMBER_OK)
 			return ENG_MEMBER_BAD_QUORUM;
 	}
-	*ret_new = *m;
-	ret_new->epoch++;
+	succeed(m, ret_new);
 	ret_new->q1 = q1;
 	ret_new->q2 = q2;
 	erase(ret_new, change->member.node_id);
@@ -319,8 +358,7 @@ eng_membership_promote(
 {
 	struct eng_member voter = *eng_member_find(m, node_id);
 
-	*ret_new = *m;
-	ret_new->epoch++;
+	succeed(m, ret_new);
 	ret_new->q1 = voter.q1;
 	ret_new->q2 = voter.q2;
 	erase(ret_new, node_id);

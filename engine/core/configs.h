@@ -16,6 +16,8 @@
 
 #define ENG_CONFIG_HEADER_BYTES 40
 #define ENG_CONFIG_MEMBER_BYTES 32
+#define ENG_CONFIG_FORMER_BYTES 2
+/* Formers stand beside one member only, so they do not make it longer. */
 #define ENG_CONFIG_BYTES_MAX                                                                       \
 	(ENG_CONFIG_HEADER_BYTES + ENG_MEMBER_COUNT_MAX * ENG_CONFIG_MEMBER_BYTES)
 
@@ -34,6 +36,12 @@ struct eng_membership {
 		id_last; /* highest node_id that ever was a member: ids are never used again (1.1) */
 	uint32_t member_count;
 	struct eng_member members[ENG_MEMBER_COUNT_MAX]; /* ascending node_id */
+
+	/* Only where `decree force-recover` has put one member in the place of others (12.5): whom this
+	 * configuration named before. Replay takes them for the members, see eng_is_live(), so that it leads to
+	 * the same sessions. They have no say in anything else, and the next change forgets them. */
+	uint32_t former_count;
+	uint16_t former[ENG_MEMBER_COUNT_MAX]; /* ascending node_id */
 };
 
 struct eng_governor {
@@ -49,6 +57,8 @@ struct eng_configs {
 
 /** @return NULL: not a member */
 const struct eng_member *eng_member_find(const struct eng_membership *m, uint16_t node_id);
+/** Does the configuration protect the sessions of this node's gateways (7.5)? */
+bool eng_is_live(const struct eng_membership *m, uint16_t node_id);
 uint32_t eng_voter_count(const struct eng_membership *m);
 
 /** Quorums of @p voters nodes: each possible, any two of the two phases meet. */

@@ -93,11 +93,12 @@ session_gateway_begin(struct eng_sessions *s, const struct eng_registration *g)
 	return is_newest;
 }
 
+/* As it was said when the slot was applied first, even if its cluster is another one now (12.5). */
 static bool
 is_member(const struct eng_sessions *s, uint16_t node_id)
 {
-	return eng_member_find(&s->configs.now.m, node_id) != NULL ||
-	       eng_member_find(&s->configs.next.m, node_id) != NULL ||
+	return eng_is_live(&s->configs.now.m, node_id) ||
+	       eng_is_live(&s->configs.next.m, node_id) ||
 	       s->configs.now.m.epoch == 0; /* not known yet */
 }
 

@@ -36,14 +36,23 @@ salvage_refuse(const struct salvage *s, int rc, const char *format, ...)
 	return rc;
 }
 
+static void
+formers_of(const struct eng_membership *old, struct eng_membership *ret)
+{
+	ret->former_count = old->former_count != 0 ? old->former_count : old->member_count;
+	for (uint32_t i = 0; i < ret->former_count; i++)
+		ret->former[i] = old->former_count != 0 ? old->former[i] : old->members[i].node_id;
+}
+
 void
-salvage_membership(const struct salvage *s, uint16_t id_last, struct eng_membership *ret)
+salvage_membership(const struct salvage *s, const struct salvage_group *g,
+	const struct eng_membership *old, struct eng_membership *ret)
 {
 	const struct config *c = &s->config;
 	const struct config_node *self = config_find_node(c, c->node_id);
 
 	*ret = (struct eng_membership){
-		.epoch = 1,
+		.epoch = old->epoch,
 		.q1 = 1,
 		.q2 = 1,
 		.slot_bytes = c->slot_bytes,
@@ -53,7 +62,7 @@ salvage_membership(const struct salvage *s, uint16_t id_last, struct eng_members
 		.session_window = c->session_window,
 		.digest_slots = c->digest_slots,
 		.session_idle_slots = c->session_idle_slots,
-		.id_last = id_last > c->node_id ? id_last : c->node_id,
+		.id_last = g->id_last > c->node_id ? g->id_last : c->node_id,
 		.member_count = 1,
 	};
 	ret->members[0] = (struct eng_member){
@@ -65,6 +74,7 @@ salvage_membership(const struct salvage *s, uint16_t id_last, struct eng_members
 			.has_mac = self->has_mac },
 	};
 	memcpy(ret->members[0].address.mac, self->mac, sizeof(self->mac));
+	formers_of(old, ret);
 }
 
 /* ------------------------------------------------------------------------------ looking */

@@ -60,9 +60,12 @@ salvage_group_count(const struct salvage *s, uint32_t shard)
 	return (s->config.group_count - shard + s->config.shard_count - 1) / s->config.shard_count;
 }
 
-/** The members of the new cluster: this node alone, at epoch 1. */
-void
-salvage_membership(const struct salvage *s, uint16_t id_last, struct eng_membership *ret_members);
+/**
+ * What becomes of a configuration of the lost cluster: this node alone, at the same epoch, so that the same ones are
+ * void. Whom it named before, it still names for replay: eng_is_live().
+ */
+void salvage_membership(const struct salvage *s, const struct salvage_group *g,
+	const struct eng_membership *old, struct eng_membership *ret_members);
 
 /** Open the old log of a shard. @param recovery  its record callback; identity and meta are filled in here */
 int salvage_open_old(

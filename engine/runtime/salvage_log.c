@@ -3,8 +3,8 @@
  * Records from the old log into the new one, in their order and as they are, so that what recovery made of
  * the old log it makes of the new one. Three things change:
  *
- *   configurations   the first one names this node alone; every later one becomes a no-op. All sessions, trains and
- *                    marks keep their slots that way
+ *   configurations   each names this node alone, at its epoch and in its slot. For replay it still names whom it named,
+ *                    because sessions depend on that (7.5), and old marks on sessions
  *   beyond the gap   what salvage_survey() does not keep is left out
  *   hints            no record calls anything decided that is not here
  *
@@ -137,12 +137,8 @@ replace_config(const struct copy *c, const struct eng_record *record, const stru
 	struct eng_membership members;
 	uint32_t bytes;
 
-	if (record->slot.n == 1) {
-		salvage_membership(c->s, c->s->groups[record->group].id_last, &members);
-		bytes = eng_value_config(ret_value, &members);
-	} else {
-		bytes = eng_value_begin(ret_value, ENG_VALUE_NOOP);
-	}
+	salvage_membership(c->s, &c->s->groups[record->group], &v->membership, &members);
+	bytes = eng_value_config(ret_value, &members);
 	eng_value_set_stamp(ret_value, v->stamp_ns);
 	return bytes;
 }

@@ -73,9 +73,9 @@ on_header(struct snapshot_copy *c)
 	for (uint32_t i = 0; i < facts.config_count; i++)
 		if (c->g->id_last < facts.configs[i].members.id_last)
 			c->g->id_last = facts.configs[i].members.id_last;
-	facts.config_count = 1;
-	facts.configs[0].slot.n = 1;
-	salvage_membership(c->s, c->g->id_last, &facts.configs[0].members);
+	for (uint32_t i = 0; i < facts.config_count; i++)
+		salvage_membership(
+			c->s, c->g, &c->reader.facts.configs[i].members, &facts.configs[i].members);
 	put(c, header,
 		snapshot_header_encode(&facts, c->s->config.cluster_id, c->g->found.group, header));
 }

@@ -175,6 +175,42 @@ test_too_few_and_too_many_voters_are_not_decoded(void **state)
 	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
 }
 
+/* Protected by name, without a vote; and only until the next change (12.5). */
+static void
+test_formers_survive_the_wire_but_no_change(void **state)
+{
+	struct eng_membership m = cluster_of(1), back, with;
+	struct eng_member_change add = {
+		.op = ENG_MEMBER_ADD,
+		.member = { .node_id = 9, .disk = 99 },
+	};
+	uint8_t bytes[ENG_CONFIG_BYTES_MAX];
+
+	(void)state;
+	m.id_last = 7;
+	m.former_count = 2;
+	m.former[0] = 2;
+	m.former[1] = 7;
+	uint32_t count = eng_membership_encode(&m, bytes);
+	assert_int_equal(eng_membership_decode(bytes, count, &back), 0);
+	assert_memory_equal(&m, &back, sizeof(m));
+	assert_int_not_equal(eng_membership_decode(bytes, count - 2, &back), 0);
+	assert_true(eng_is_live(&m, 7));
+	assert_false(eng_is_live(&m, 1));
+	assert_int_equal(eng_membership_change(&m, &add, &with), ENG_MEMBER_OK);
+	assert_int_equal(with.former_count, 0);
+	assert_false(eng_is_live(&with, 7));
+	assert_true(eng_is_live(&with, 1));
+	eng_membership_promote(&with, 9, &back);
+	assert_true(eng_is_live(&back, 9));
+	m.former[1] = 8; /* above id_last */
+	assert_int_not_equal(
+		eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
+	m.former[1] = 2; /* twice */
+	assert_int_not_equal(
+		eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
+}
+
 /* Asked again, a replacement that is under way is pending; as part of another change it is in the way. */
 static void
 test_a_replacement_is_known_when_it_is_asked_for_again(void **state)
@@ -332,6 +368,7 @@ main(void)
 		cmocka_unit_test(test_what_an_added_node_carries_survives_the_wire),
 		cmocka_unit_test(test_an_unknown_change_is_refused),
 		cmocka_unit_test(test_too_few_and_too_many_voters_are_not_decoded),
+		cmocka_unit_test(test_formers_survive_the_wire_but_no_change),
 		cmocka_unit_test(test_a_replacement_is_known_when_it_is_asked_for_again),
 		cmocka_unit_test(test_restored_configurations_govern_as_decided_ones),
 		cmocka_unit_test(test_a_learner_is_the_one_change),

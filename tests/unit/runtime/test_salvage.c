@@ -5,6 +5,7 @@
  */
 #include "base/digest.h"
 #include "decree/setup.h"
+#include "engine/core/session.h"
 #include "engine/core/value.h"
 #include "engine/runtime/meta.h"
 #include "wal/directory.h"
@@ -43,13 +44,16 @@ struct fixture {
 	struct decree_rescue rescue;
 	char error[DECREE_ERROR_BYTES];
 	struct found found;
+	struct found written;
 };
 
-static const char text[] = "[cluster]\nid = c0ffee\nauth = none\n"
-			   "[node 3]\nip = 127.0.0.3\n"
-			   "[node 10]\nip = 127.0.0.10\njoins = yes\n"
-			   "[local]\nport = net_af_packet0,iface=lo\nnode = 3\ndata_dir = "
-			   "old\nlog_bytes = 4M\nsegment_bytes = 1M\n";
+static const char text[] =
+	"[cluster]\nid = c0ffee\nauth = none\n"
+	"session_count = 2\nsession_idle_slots = 2\nalpha = 16\nwindow_slots = 16\n"
+	"[node 3]\nip = 127.0.0.3\n"
+	"[node 10]\nip = 127.0.0.10\njoins = yes\n"
+	"[local]\nport = net_af_packet0,iface=lo\nnode = 3\ndata_dir = "
+	"old\nlog_bytes = 4M\nsegment_bytes = 1M\n";
 
 static int
 setup(void **state)
@@ -131,6 +135,10 @@ put(struct fixture *f, enum eng_record_kind kind, uint64_t slot, uint32_t round,
 	struct log_record out = { .tag = tag, .payload = value, .payload_bytes = bytes };
 	struct log_place place;
 
+	if (f->written.count < SLOTS_MAX && bytes <= VALUE_BYTES) {
+		f->written.records[f->written.count] = record;
+		memcpy(f->written.values[f->written.count++], value, bytes);
+	}
 	eng_record_encode(&record, tag);
 	while (wal_log_ops.append(f->old, &out, 1, &place) == 0)
 		(void)turn(
@@ -152,10 +160,12 @@ put_value(struct fixture *f, uint64_t slot, uint32_t round, uint64_t commit, uin
 static void
 put_config(struct fixture *f, uint64_t slot, uint32_t epoch, uint16_t id_last, uint64_t stamp_ns)
 {
-	struct eng_membership m = { .epoch = epoch, .q1 = 2, .q2 = 2, .id_last = id_last };
+	struct eng_membership m = {
+		.epoch = epoch, .q1 = 2, .q2 = 2, .alpha = 16, .id_last = id_last
+	};
 	uint8_t value[VALUE_BYTES];
 
-	for (uint16_t id = 1; id <= 3; id++)
+	for (uint16_t id = id_last > 3 ? 2 : 1; id <= 3; id++)
 		m.members[m.member_count++] = (struct eng_member){
 			.node_id = id,
 			.role = ENG_VOTER,
@@ -164,6 +174,21 @@ put_config(struct fixture *f, uint64_t slot, uint32_t epoch, uint16_t id_last, u
 	uint32_t bytes = eng_value_config(value, &m);
 	eng_value_set_stamp(value, stamp_ns);
 	put(f, ENG_RECORD_ACCEPTED, slot, 1, 0, value, bytes);
+}
+
+/* @param node_id  whose gateway it is; 0: a client's */
+static void
+put_registration(struct fixture *f, uint64_t slot, uint16_t node_id)
+{
+	struct eng_registration r = { .token = { (uint8_t)slot }, .node_id = node_id };
+	uint8_t value[VALUE_BYTES], body[ENG_REGISTRATION_GATEWAY_BYTES];
+	struct eng_command command = { .body = body };
+
+	r.boot_count = node_id != 0;
+	command.bytes = (uint16_t)eng_registration_encode(&r, body);
+	uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
+	bytes = eng_value_add(value, bytes, VALUE_BYTES, &command);
+	put(f, ENG_RECORD_ACCEPTED, slot, 1, slot - 1, value, bytes);
 }
 
 static void
@@ -276,8 +301,8 @@ test_everything_is_kept(void **state)
 	assert_false(hard.doubt);
 }
 
-/* One member, the new disk; numbers that were ever used stay used. Later configurations are void, and their
- * slots and stamps stay. */
+/* One member, the new disk; numbers that were ever used stay used. Epochs, slots and stamps stay, and so does who was
+ * a member, for replay. */
 static void
 test_configurations_are_replaced(void **state)
 {
@@ -299,9 +324,73 @@ test_configurations_are_replaced(void **state)
 	assert_int_equal(v.membership.members[0].node_id, 3);
 	assert_int_equal(v.membership.members[0].disk, f->rescue.disk);
 	assert_int_equal(v.membership.id_last, 9);
+	assert_true(eng_is_live(&v.membership, 1));
 	assert_int_equal(eng_value_decode(f->found.values[2], f->found.records[2].bytes, &v), 0);
-	assert_int_equal(v.kind, ENG_VALUE_NOOP);
+	assert_int_equal(v.kind, ENG_VALUE_CONFIG);
 	assert_int_equal(v.stamp_ns, 33);
+	assert_int_equal(v.membership.epoch, 2);
+	assert_int_equal(v.membership.id_last, 9);
+	assert_int_equal(v.membership.member_count, 1);
+	assert_int_equal(v.membership.q1, 1);
+	assert_int_equal(v.membership.q2, 1);
+	assert_int_equal(v.membership.members[0].disk, f->rescue.disk);
+	assert_false(eng_is_live(&v.membership, 1));
+	assert_true(eng_is_live(&v.membership, 2));
+}
+
+/* The sessions that a log leads to, slot by slot. */
+static void
+replay(const struct found *log, struct decree_digest ret_digests[SLOTS_MAX])
+{
+	struct eng_config cfg = {
+		.session_count = 2,
+		.session_window = 1024,
+		.session_idle_slots = 2,
+		.command_bytes_max = 1024,
+		.slot_bytes = VALUE_BYTES,
+	};
+	void *memory = calloc(1, eng_sessions_bytes(&cfg));
+	struct eng_sessions *s = eng_sessions_init(memory, &cfg);
+	struct eng_applied applied[64];
+	uint64_t cluster_ns;
+
+	for (uint32_t i = 0; i < log->count; i++) {
+		assert_int_equal(log->records[i].slot.n, i + 1);
+		(void)eng_sessions_apply(s, log->records[i].slot, log->values[i],
+			log->records[i].bytes, applied, &cluster_ns);
+		ret_digests[i] = eng_sessions_digest(s);
+	}
+	free(memory);
+}
+
+/* Whose row a registration takes depends on who is a member (7.5). The table is full, and node 1's gateway has the
+ * oldest row: it stays while node 1 is a member, and goes after it has left. Otherwise what was acknowledged
+ * would be executed otherwise, and no old mark would fit any more. */
+static void
+test_the_sessions_stay_the_same(void **state)
+{
+	struct decree_digest before[SLOTS_MAX], after[SLOTS_MAX];
+	struct fixture *f = *state;
+	uint64_t slot;
+
+	put_config(f, 1, 1, 3, 11);
+	put_registration(f, 2, 1);
+	put_registration(f, 3, 0);
+	for (slot = 4; slot < 8; slot++)
+		put_value(f, slot, 1, slot - 1, slot);
+	put_registration(f, slot++, 0); /* takes the client's */
+	put_config(f, slot++, 2, 4, 99);
+	for (; slot < 30; slot++)
+		put_value(f, slot, 1, slot - 1, slot);
+	put_registration(f, slot, 0); /* takes the gateway's */
+	put_meta(f, 1);
+	replay(&f->written, before);
+	assert_int_equal(rescue(f), 0);
+	read_new(f);
+	assert_int_equal(f->found.count, f->written.count);
+	replay(&f->found, after);
+	for (uint32_t i = 0; i < f->found.count; i++)
+		assert_true(digest_eq(before[i], after[i]));
 }
 
 /* A state that skips a command is one that never was. */
@@ -421,6 +510,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_everything_is_kept),
 		TEST(test_configurations_are_replaced),
+		TEST(test_the_sessions_stay_the_same),
 		TEST(test_a_gap_ends_what_is_kept),
 		TEST(test_a_damaged_copy_is_a_gap),
 		TEST(test_a_survey_makes_nothing),
