@@ -19,7 +19,7 @@
  * Its disk as it was found counts, not as it is: a leader's Accepts bring an old image up to date within a moment.
  *
  * A recorded frame of an earlier life cannot answer a challenge, so it disturbs nobody. A node of which nothing is
- * remembered is believed.
+ * remembered is believed, and has to prove itself (again) when memory comes later that speaks against it.
  */
 #include "engine/core/replica.h"
 
@@ -57,7 +57,7 @@ challenge_begin(struct eng_replica *r, struct guard *g, uint64_t suspect)
 	g->then.promised = g->promised;
 	g->then.accepted = g->accepted;
 	g->then.accepted_boot = g->accepted_boot;
-	g->then.accepted_before = g->accepted_before;
+	g->then.unproved = g->unproved;
 }
 
 /* Asked again it is the same question for a while: an answer takes as long as the path is long. A question to any life
@@ -118,15 +118,13 @@ guard_admits(
 		r->counters.dropped_unproved++;
 		return false;
 	}
-	if (!is_remembered(g)) {
-		g->nonce = m->src_nonce;
-		challenge(r, member, m->src_nonce, fx); /* believed; but which life is it? */
-	}
-	if (g->nonce == m->src_nonce)
-		return true;
-	challenge(r, member, m->src_nonce, fx);
-	r->counters.dropped_unproved += m->type != ENG_MSG_HELLO;
-	return m->type == ENG_MSG_HELLO;
+	if (!is_remembered(g))
+		g->nonce = m->src_nonce; /* believed; but which life is it? */
+	bool counts = g->nonce == m->src_nonce && !g->is_doubted;
+	if (!counts || g->boot_count == 0)
+		challenge(r, member, m->src_nonce, fx);
+	r->counters.dropped_unproved += !counts && m->type != ENG_MSG_HELLO;
+	return counts || m->type == ENG_MSG_HELLO;
 }
 
 /* A node that has come back hears what was decided meanwhile, or tells it, though nobody leads: it may be the very
@@ -155,31 +153,74 @@ on_hello(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	guard_learn(r, m->hello.commit);
 }
 
+/* ---- what is remembered ---- */
+
+/* @param boot_count  of the life that accepted it */
+static void
+accepted_note(struct guard *g, uint64_t boot_count, struct decree_slot accepted)
+{
+	if (boot_count > g->accepted_boot && accepted.n != 0) {
+		if (g->accepted_before.n < g->accepted.n)
+			g->accepted_before = g->accepted;
+		g->accepted.n = 0;
+		g->accepted_boot = boot_count;
+	}
+	if (boot_count == g->accepted_boot && g->accepted.n < accepted.n)
+		g->accepted = accepted;
+	else if (boot_count < g->accepted_boot && g->accepted_before.n < accepted.n)
+		g->accepted_before = accepted;
+}
+
+/* The present life says it itself. */
+static void
+words_note(struct guard *g, struct decree_slot accepted)
+{
+	if (g->boot_count == 0 && g->unproved.n < accepted.n)
+		g->unproved = accepted;
+	else if (g->boot_count != 0 && g->accepted.n < accepted.n)
+		accepted_note(g, g->boot_count, accepted);
+}
+
 /* ---- the answer ---- */
 
 /* What it accepts and promises now proves nothing: whoever leads brings a disk of the past up to any slot within a
- * moment. So an earlier life's word is held against what was on the disk when this life began. */
+ * moment. So an earlier life's word is held against what was on the disk when this life began, whenever we came to
+ * hear of it: it was said before. */
 static bool
 has_forgotten(const struct guard *g, const struct eng_msg *m)
 {
-	struct decree_slot before = g->then.accepted_before;
+	struct decree_slot before = g->accepted_before;
 
-	if (g->then.accepted_boot < m->hello_reply.boot_count && before.n < g->then.accepted.n)
-		before = g->then.accepted;
-	return m->hello_reply.found_promised.n < g->then.promised.n ||
-	       m->hello_reply.found_last.n < before.n;
+	if (g->accepted_boot < m->hello_reply.boot_count && before.n < g->accepted.n)
+		before = g->accepted;
+	if (m->hello_reply.found_last.n < before.n)
+		return true;
+	return g->nonce != m->src_nonce &&
+	       (m->hello_reply.found_promised.n < g->then.promised.n ||
+		       m->hello_reply.found_last.n < g->then.unproved.n);
 }
 
 static bool
 claims_less(const struct guard *g, const struct eng_msg *m)
 {
+	struct decree_slot said =
+		g->then.accepted.n > g->then.unproved.n ? g->then.accepted : g->then.unproved;
+
 	if (m->hello_reply.boot_count < g->then.boot_count ||
+		m->hello_reply.boot_count < g->then.accepted_boot ||
 		m->hello_reply.promised.n < g->then.promised.n)
 		return true;
-	if (g->nonce != m->src_nonce && has_forgotten(g, m))
-		return true;
 	/* Who is in doubt knows that records are gone: that is damage, not an old image. */
-	return !m->hello_reply.doubtful && m->hello_reply.last.n < g->then.accepted.n;
+	return !m->hello_reply.doubtful && m->hello_reply.last.n < said.n;
+}
+
+/* Since we asked we have heard of a later life, or words of a life that may be an earlier one: this answer settles
+ * nothing. The next one does. */
+static bool
+is_overtaken(const struct guard *g, const struct eng_msg *m)
+{
+	return m->hello_reply.boot_count < g->accepted_boot ||
+	       (g->nonce != m->src_nonce && m->hello_reply.found_last.n < g->unproved.n);
 }
 
 static bool
@@ -200,6 +241,25 @@ refuse(struct eng_replica *r, uint32_t member, const struct eng_msg *m,
 	fx->alarm = reason;
 	fx->alarm_node = m->src;
 	failure_send(r, m, reason, fx);
+}
+
+static void
+life_proved(struct guard *g, const struct eng_msg *m)
+{
+	if (g->nonce != m->src_nonce) {
+		/* Only who has proved itself was a life. Frames of two lives overtake each other, and the one that we
+		 * believed unproved may be the later of the two. */
+		g->nonce_before = g->boot_count != 0 ? g->nonce : 0;
+		g->nonce = m->src_nonce;
+		if (g->accepted_before.n < g->unproved.n)
+			g->accepted_before = g->unproved; /* this life found as much */
+		g->unproved.n = 0;
+	}
+	g->boot_count = m->hello_reply.boot_count;
+	g->found_last = m->hello_reply.found_last;
+	g->is_doubted = false;
+	words_note(g, g->unproved);
+	g->unproved.n = 0;
 }
 
 void
@@ -223,42 +283,21 @@ on_hello_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 		refuse(r, member, m, ENG_FAIL_TWIN, fx);
 		return;
 	}
-	if (claims_less(g, m)) {
+	bool claims = !claims_less(g, m);
+	if (claims && is_overtaken(g, m)) {
+		r->counters.dropped_stale++;
+		return;
+	}
+	if (!claims || has_forgotten(g, m)) {
 		g->refused = m->src_nonce;
 		refuse(r, member, m, ENG_FAIL_ROLLED_BACK, fx);
 		return;
 	}
-	if (g->nonce != m->src_nonce) {
-		/* Only who has proved itself was a life. Frames of two lives overtake each other, and the one that we
-		 * believed unproved may be the later of the two. */
-		g->nonce_before = g->boot_count != 0 ? g->nonce : 0;
-		g->nonce = m->src_nonce;
+	if (g->nonce != m->src_nonce)
 		r->peers[member].commit.n = 0; /* what it knew decided it may have forgotten */
-	}
-	g->boot_count = m->hello_reply.boot_count;
-	if (g->accepted_boot == 0)
-		g->accepted_boot = g->boot_count;
+	life_proved(g, m);
 	damage_note_peer(r, member, m);
 	guard_learn(r, m->hello_reply.commit);
-}
-
-/* ---- what is remembered ---- */
-
-/* @param boot_count  of the life that accepted it, 0 = not known */
-static void
-accepted_note(struct guard *g, uint64_t boot_count, struct decree_slot accepted)
-{
-	if (boot_count > g->accepted_boot && g->accepted_boot != 0) {
-		if (g->accepted_before.n < g->accepted.n)
-			g->accepted_before = g->accepted;
-		g->accepted.n = 0;
-	}
-	if (boot_count > g->accepted_boot)
-		g->accepted_boot = boot_count;
-	if (boot_count == g->accepted_boot && g->accepted.n < accepted.n)
-		g->accepted = accepted;
-	else if (boot_count < g->accepted_boot && g->accepted_before.n < accepted.n)
-		g->accepted_before = accepted;
 }
 
 void
@@ -269,8 +308,7 @@ guard_note(struct eng_replica *r, uint32_t member, struct decree_ballot promised
 
 	if (g->promised.n < promised.n)
 		g->promised = promised;
-	if (g->accepted.n < accepted.n)
-		accepted_note(g, g->boot_count, accepted);
+	words_note(g, accepted);
 }
 
 /* Our own highest vote, by the same measure: durable. */
@@ -295,7 +333,7 @@ guard_heartbeat(struct eng_replica *r, struct eng_msg *m)
 	m->heartbeat.mark_count = 0;
 	for (uint32_t i = 0; i < r->peer_count; i++) {
 		const struct guard *g = &r->peers[i].guard;
-		if (g->accepted.n == 0 || g->accepted_boot == 0)
+		if (g->accepted.n == 0)
 			continue;
 		uint8_t *at = r->guard_marks + m->heartbeat.mark_count++ * ENG_HIGHEST_BYTES;
 		store_u16(at, r->peers[i].node_id);
@@ -313,6 +351,21 @@ have_we_forgotten(const struct eng_replica *r, struct decree_slot accepted, uint
 	return boot_count > r->boot_count || (accepted.n > r->last.n && !r->damage.doubt);
 }
 
+/* Memory has come that the present life was not held against: a later life is known, an earlier one said more than this
+ * one found, or nothing at all was known when it was believed. It counts again when it has answered once more, which it
+ * cannot if its disk was rolled back. An honest life that is still there loses a round trip. */
+static void
+life_doubt(struct eng_replica *r, uint32_t member, uint64_t boot_count, struct decree_slot accepted)
+{
+	struct guard *g = &r->peers[member].guard;
+	bool said_more = boot_count < g->boot_count && accepted.n > g->found_last.n;
+
+	if (g->nonce == 0 || (boot_count <= g->boot_count && !said_more))
+		return;
+	g->is_doubted = true;
+	r->peers[member].promised = false;
+}
+
 void
 guard_on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
@@ -323,9 +376,11 @@ guard_on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_ef
 		int32_t member = peer_index(r, load_u16(at));
 		if (member < 0)
 			continue;
-		if ((uint32_t)member != r->self)
+		if ((uint32_t)member != r->self) {
 			accepted_note(&r->peers[member].guard, boot_count, accepted);
-		else if (have_we_forgotten(r, accepted, boot_count))
+			life_doubt(r, (uint32_t)member, boot_count, accepted);
+		} else if (have_we_forgotten(r, accepted, boot_count)) {
 			halt(r, ENG_HALT_ROLLED_BACK, fx);
+		}
 	}
 }

@@ -116,12 +116,16 @@ struct guard {
 	uint64_t refused;              /* of a life whose disk was rolled back */
 	uint64_t boot_count;           /* highest that it proved; 0 = never asked */
 	struct decree_ballot promised; /* highest in its Promises and Accepteds */
-	/* Highest slot in the same, or as a leader's heartbeat said: in the life `accepted_boot` (0 = before it
-	 * proved which), and in any life before that. */
+	/* Highest slot in the same, or as a leader's heartbeat said: in the life `accepted_boot`, in any life before
+	 * that, and in the present one, if it has not proved yet which it is. */
 	struct decree_slot accepted;
 	uint64_t accepted_boot;
 	struct decree_slot accepted_before;
-	bool is_twin; /* two processes share its identity: neither counts */
+	struct decree_slot unproved;
+	struct decree_slot
+		found_last; /* on its disk, when the life that proved `boot_count` began */
+	bool is_doubted; /* memory came later that speaks against that life: it has to prove itself */
+	bool is_twin;    /* two processes share its identity: neither counts */
 	/* the challenge under way, and what was remembered when it left */
 	uint64_t challenge; /* 0 = none */
 	uint64_t suspect;   /* the nonce that is to prove itself; 0 = any */
@@ -130,7 +134,7 @@ struct guard {
 		struct decree_ballot promised;
 		struct decree_slot accepted;
 		uint64_t accepted_boot;
-		struct decree_slot accepted_before;
+		struct decree_slot unproved;
 	} then;
 	uint64_t begun_ns; /* it was new then */
 	uint64_t ask_ns;   /* it is not repeated before this */
