@@ -313,7 +313,7 @@ test_what_only_a_dead_donor_had_is_given_up(void **state)
 	work(w, leader, (const uint8_t *)"a proposer's two");
 	w->lose = NULL;
 	world_run(w, 5000000000);
-	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 1);
+	assert_true(shard_counters(lagging->shard)->snapshots_fetched >= 1);
 	assert_int_equal(lagging->machine.count, leader->machine.count);
 	world_end(w);
 }
