@@ -389,6 +389,8 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		learner_want(r, m->promise.commit, r->now_ns);
 		return;
 	}
+	if (is_beyond_limit && !fx_has_room(fx, 1, 1))
+		return; /* an open batch may have to leave first; the Prepare is repeated */
 
 	/* From here on: part of a promise for the campaign in progress. */
 
