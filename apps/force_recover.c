@@ -50,6 +50,11 @@ print_survivor(const struct decree_survivor *g)
 		(void)printf("group %u: this node knew that records were lost, but not which: "
 			     "what is kept may hold older values\n",
 			g->group);
+	if (g->is_unsynced)
+		(void)printf("group %u: WARNING: log_mode was 'buffered' and the machine was "
+			     "restarted: what this node wrote last may be missing, promises "
+			     "and votes too, and how much is not known\n",
+			g->group);
 }
 
 static int

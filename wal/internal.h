@@ -283,9 +283,10 @@ int session_decode(const uint8_t *page, const struct page_header *header,
  * Read the log, hand its records over, and decide about its end; sets append.head, next_lsn, previous. Blocks.
  *
  * @param durable_lsn  largest one known so far (from the hard state)
+ * @param is_lossy     whatever is missing at the end is gone: no damage
  * @param ret_is_cut   the end is a torn tail: a boot record must be durable before the first append
  */
-int log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn,
+int log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, bool is_lossy,
 	bool *ret_is_cut, char *ret_error);
 
 /* open.c */

@@ -366,13 +366,20 @@ open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *e
 {
 	int stale_identity = -1, stale_meta = -1;
 	uint64_t durable_lsn = 0;
-	bool is_cut = false;
+	bool is_cut = false, is_lossy = false;
 	int rc = identity_load(w, &cfg->recovery, &stale_identity, identity, error);
 
 	if (rc == 0)
 		rc = session_load(w, error);
 	if (rc == 0)
 		rc = session_check(w, cfg, error);
+	if (rc == -ESTALE && cfg->is_read_only && w->session.mode == DECREE_LOG_BUFFERED) {
+		error[0] = '\0';
+		is_lossy = true;
+		if (cfg->recovery.lossy != NULL)
+			cfg->recovery.lossy(cfg->recovery.context);
+		rc = 0;
+	}
 	if (rc == 0)
 		rc = memory_init(w, error);
 	if (rc == 0)
@@ -380,8 +387,8 @@ open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *e
 	if (rc == 0)
 		rc = meta_load(w, &cfg->recovery, &stale_meta, &durable_lsn, error);
 	if (rc == 0)
-		rc = log_recover(w, &cfg->recovery, durable_lsn, &is_cut, error);
-	if (rc != 0)
+		rc = log_recover(w, &cfg->recovery, durable_lsn, is_lossy, &is_cut, error);
+	if (rc != 0 || cfg->is_read_only)
 		return rc;
 
 	/* From here on the log is good, and written to. */
@@ -410,11 +417,12 @@ wal_open(const struct wal_config *cfg, struct wal **ret_wal, char error[DECREE_E
 		rc = open_all(w, cfg, identity, error);
 	}
 	free(identity);
-	if (rc == 0) {
+	if (rc == 0 && !cfg->is_read_only) {
 		*ret_wal = w;
 		return 0;
 	}
-	if (error[0] == '\0')
+	*ret_wal = NULL;
+	if (rc != 0 && error[0] == '\0')
 		fail(error, rc, "cannot open the log");
 	if (cfg->disk_close != NULL)
 		cfg->disk_close(cfg->disk);

@@ -56,6 +56,7 @@ struct scan {
 	struct decree_digest previous;
 	struct decree_digest before; /* the one that the last intact block names */
 	uint64_t progress_position;
+	bool is_lossy; /* what is missing at the end was durable or not: it is gone */
 	const struct wal_recovery *to;
 	char *error;
 	uint8_t tag[LOG_TAG_BYTES];
@@ -423,6 +424,8 @@ scan_all(struct scan *s, bool *ret_is_torn)
 		if (rc != 0)
 			return rc;
 	}
+	if (s->is_lossy)
+		return rc;
 	if (rc == 0)
 		rc = tail_check_segments(s, ret_is_torn);
 	reader_fini(&s->reader);
@@ -435,8 +438,8 @@ scan_all(struct scan *s, bool *ret_is_torn)
 }
 
 int
-log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, bool *ret_is_cut,
-	char *ret_error)
+log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, bool is_lossy,
+	bool *ret_is_cut, char *ret_error)
 {
 	const struct log_start *begin = &w->session.start;
 	uint64_t start = begin->position;
@@ -456,6 +459,7 @@ log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, 
 		.generation = begin->generation,
 		.previous = begin->previous,
 		.progress_position = start,
+		.is_lossy = is_lossy,
 		.to = to,
 		.error = ret_error,
 	};

@@ -59,6 +59,10 @@ struct wal_recovery {
 	int (*record)(void *context, const struct log_place *place, const uint8_t *tag,
 		const void *payload, uint32_t payload_bytes);
 
+	/** Only of an open that only reads: this log was `buffered` and the machine was restarted under it. What follows
+	 * is what can be read; how much was behind it cannot be told. */
+	void (*lossy)(void *context);
+
 	/** For long recoveries: called about every 64 MiB. @p bytes_total is an estimate, >= bytes_done */
 	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
 };
@@ -73,6 +77,7 @@ struct wal_config {
 		[WAL_BOOT_ID_BYTES]; /* the kernel's; tells mode `buffered` that the machine restarted */
 	uint32_t inflight_count_max; /* data writes in flight, 1 .. WAL_INFLIGHT_COUNT_MAX; 0 = 1 */
 	uint64_t prewrite_bytes_per_second; /* in the background; 0 = 128 MiB/s */
+	bool is_read_only; /* hand over what is there and write nothing: see wal_open() */
 	struct wal_recovery recovery;
 };
 
@@ -110,6 +115,8 @@ int wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *
 /**
  * Recover, repair what may be repaired, pre-write at least one segment, and be ready for appends.
  * Everything that was handed over is durable when this returns.
+ *
+ * With `is_read_only` that is all: nothing is written, the disk is closed again, and *ret_wal is NULL.
  *
  * @param cfg      lent for the call; ops and disk stay in use until wal_close()
  * @param ret_wal  on success; give it to wal_log_ops as its `log`

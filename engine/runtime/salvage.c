@@ -153,6 +153,7 @@ take_back(const struct salvage *s)
 		data_dir_shard_path(s->building, i, path);
 		data_dir_remove_folder(path);
 	}
+	salvage_forget_snapshots(s);
 	snprintf(path, sizeof(path), "%.1023s/snapshots", s->building);
 	data_dir_remove_folder(path);
 	(void)rmdir(s->building);

@@ -26,6 +26,7 @@ struct salvage_group {
 	struct eng_hard hard; /* zeros: never written */
 	uint16_t id_last;     /* highest node id in a configuration of the log, decided or not */
 	bool has_first;       /* slot 1 is a configuration */
+	bool is_copied;       /* its snapshot is in the new directory */
 	/* Slots behind the snapshot that have a record here, and an intact one. */
 	uint64_t *held;      /* bit i: slot snapshot + 1 + i */
 	uint64_t held_count; /* bits that `held` has room for */
@@ -67,9 +68,8 @@ salvage_group_count(const struct salvage *s, uint32_t shard)
 void salvage_membership(const struct salvage *s, const struct salvage_group *g,
 	const struct eng_membership *old, struct eng_membership *ret_members);
 
-/** Open the old log of a shard. @param recovery  its record callback; identity and meta are filled in here */
-int salvage_open_old(
-	struct salvage *s, uint32_t shard, struct wal_recovery *recovery, struct wal **ret_wal);
+/** Read the old log of a shard, and leave it as it is. */
+int salvage_read_old(struct salvage *s, uint32_t shard, const struct wal_recovery *recovery);
 
 /** Read a shard's log: fills in s->groups. */
 int salvage_survey(struct salvage *s, uint32_t shard);
@@ -79,6 +79,9 @@ int salvage_copy_log(struct salvage *s, uint32_t shard);
 
 /** Copy the snapshots of all groups that have one. */
 int salvage_copy_snapshots(struct salvage *s);
+
+/** Take back those that were copied to a directory of their own. */
+void salvage_forget_snapshots(const struct salvage *s);
 
 /** Do the snapshots exist, whole? Finds their members' ids, too. */
 int salvage_check_snapshots(struct salvage *s);

@@ -177,12 +177,8 @@ static int
 copy_records(struct copy *c)
 {
 	struct wal_recovery recovery = { .context = c, .record = on_record };
-	struct wal *from;
-	int rc = salvage_open_old(c->s, c->shard, &recovery, &from);
 
-	if (rc == 0)
-		wal_close(from);
-	return rc;
+	return salvage_read_old(c->s, c->shard, &recovery);
 }
 
 int

@@ -5,7 +5,7 @@
  */
 #include "engine/runtime/salvage.h"
 
-#include "engine/runtime/snap_file.h"
+#include "engine/runtime/snap_private.h"
 #include "engine/runtime/snapshot_format.h"
 
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BYTES_PER_SECOND 10000000000ull /* nobody else uses this disk's time here */
 
@@ -134,7 +135,8 @@ commit(struct snapshot_copy *c)
 	snap_file_ops.commit(c->to, group, digest_stream_get(&c->all));
 	while (snap_file_ops.reap(c->to, clock_ns(), &done, 1) == 0)
 		serve(c->to);
-	if (done.kind == SNAP_COMMITTED)
+	c->g->is_copied = done.kind == SNAP_COMMITTED;
+	if (c->g->is_copied)
 		return 0;
 	return salvage_refuse(
 		c->s, done.rc, "the new snapshot of group %u: %.300s", group, done.text);
@@ -172,16 +174,11 @@ copy_one(struct salvage *s, struct salvage_group *g, struct snap_store *from, st
 }
 
 static int
-open_store(const struct salvage *s, const char *path, uint64_t cluster_id, bool may_create,
+open_store(const struct salvage *s, const struct snap_directory_config *cfg,
 	struct snap_directory **ret_directory, struct snap_store **ret_store)
 {
-	struct snap_directory_config cfg = {
-		.path = path,
-		.may_create = may_create,
-		.cluster_id = cluster_id,
-	};
 	struct snap_store_config store = { .bytes_per_second = BYTES_PER_SECOND };
-	int rc = snap_directory_open(&cfg, ret_directory, s->ret_error);
+	int rc = snap_directory_open(cfg, ret_directory, s->ret_error);
 
 	if (rc != 0)
 		return rc;
@@ -196,13 +193,18 @@ copy_all(struct salvage *s, struct snap_store *to)
 	struct snap_directory *directory = NULL;
 	struct snap_store *from = NULL;
 	char path[CONFIG_PATH_BYTES + 16];
+	struct snap_directory_config cfg = {
+		.path = path,
+		.cluster_id = s->old.cluster_id,
+		.is_read_only = true,
+	};
 	int rc;
 
 	if (s->rescue->snapshot_dir != NULL)
 		snprintf(path, sizeof(path), "%.1023s", s->rescue->snapshot_dir);
 	else
 		snprintf(path, sizeof(path), "%.1023s/snapshots", s->rescue->data_dir);
-	rc = open_store(s, path, s->old.cluster_id, false, &directory, &from);
+	rc = open_store(s, &cfg, &directory, &from);
 	for (uint32_t i = 0; rc == 0 && i < s->config.group_count; i++)
 		if (s->groups[i].found.snapshot.n != 0)
 			rc = copy_one(s, &s->groups[i], from, to);
@@ -233,6 +235,11 @@ salvage_copy_snapshots(struct salvage *s)
 	struct snap_directory *directory = NULL;
 	struct snap_store *to = NULL;
 	char path[CONFIG_PATH_BYTES + 16];
+	struct snap_directory_config cfg = {
+		.path = path,
+		.may_create = is_own,
+		.cluster_id = s->config.cluster_id,
+	};
 	int rc;
 
 	if (!has_snapshots(s))
@@ -241,10 +248,27 @@ salvage_copy_snapshots(struct salvage *s)
 		snprintf(path, sizeof(path), "%.1023s/snapshots", s->building);
 	else
 		snprintf(path, sizeof(path), "%.1023s", s->config.snapshot_dir);
-	rc = open_store(s, path, s->config.cluster_id, is_own, &directory, &to);
+	rc = open_store(s, &cfg, &directory, &to);
 	if (rc == 0)
 		rc = copy_all(s, to);
 	snap_store_close(to);
 	snap_directory_close(directory);
 	return rc;
+}
+
+void
+salvage_forget_snapshots(const struct salvage *s)
+{
+	char name[SNAP_NAME_BYTES], path[CONFIG_PATH_BYTES + SNAP_NAME_BYTES + 1];
+
+	for (uint32_t i = 0; s->config.snapshot_dir[0] != '\0' && i < s->config.group_count; i++) {
+		const struct salvage_group *g = &s->groups[i];
+
+		if (!g->is_copied)
+			continue;
+		snap_name(name, g->found.group, g->found.snapshot.n);
+		(void)snprintf(path, sizeof(path), "%.1023s/%s", s->config.snapshot_dir, name);
+		(void)unlink(
+			path); /* what stays behind is of a cluster that never was, and says so */
+	}
 }

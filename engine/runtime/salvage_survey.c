@@ -89,16 +89,30 @@ on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 	return 0;
 }
 
+/* An operator's word stands above what a start of the node refuses; but it is said. */
+static void
+on_lossy(void *context)
+{
+	const struct reading *r = context;
+
+	for (uint32_t i = 0; i < salvage_group_count(r->s, r->shard); i++)
+		r->s->groups[salvage_group_of(r->s, r->shard, i)].found.is_unsynced = true;
+}
+
 int
-salvage_open_old(
-	struct salvage *s, uint32_t shard, struct wal_recovery *recovery, struct wal **ret_wal)
+salvage_read_old(struct salvage *s, uint32_t shard, const struct wal_recovery *recovery)
 {
 	/* The mode matters only to what is appended, and nothing is. */
-	struct wal_config cfg = { .mode = DECREE_LOG_DURABLE, .recovery = *recovery };
+	struct wal_config cfg = {
+		.mode = DECREE_LOG_DURABLE,
+		.is_read_only = true,
+		.recovery = *recovery,
+	};
 	char path[CONFIG_PATH_BYTES + 32];
+	struct wal *none;
 
 	snprintf(path, sizeof(path), "%.1023s/shard-%u", s->rescue->data_dir, shard);
-	return wal_directory_open(path, &cfg, 0, ret_wal, s->ret_error);
+	return wal_directory_open(path, &cfg, 0, &none, s->ret_error);
 }
 
 /* ------------------------------------------------------------------------------ its records */
@@ -208,13 +222,12 @@ salvage_survey(struct salvage *s, uint32_t shard)
 		.identity = on_identity,
 		.meta = on_meta,
 		.record = on_record,
+		.lossy = on_lossy,
 	};
-	struct wal *wal;
-	int rc = salvage_open_old(s, shard, &recovery, &wal);
+	int rc = salvage_read_old(s, shard, &recovery);
 
 	if (rc != 0)
 		return rc;
-	wal_close(wal);
 	for (uint32_t i = 0; i < salvage_group_count(s, shard); i++) {
 		struct salvage_group *g = &s->groups[salvage_group_of(s, shard, i)];
 

@@ -235,7 +235,7 @@ snap_directory_open(const struct snap_directory_config *cfg, struct snap_directo
 	d->reserve_bytes = cfg->reserve_bytes;
 	snprintf(d->path, sizeof(d->path), "%s", cfg->path);
 	rc = open_locked(d, cfg, ret_error);
-	if (rc == 0) {
+	if (rc == 0 && !cfg->is_read_only) {
 		rc = visit_names(d, 0, 0, visit_at_open);
 		if (rc != 0)
 			(void)refuse(cfg, rc, ": it cannot be listed", ret_error);

@@ -41,6 +41,7 @@ struct snap_directory_config {
 	bool may_create;        /* the directory itself, not its parents */
 	uint64_t cluster_id;    /* files of another one are refused */
 	uint64_t reserve_bytes; /* 0 = none */
+	bool is_read_only;      /* leave everything as it is */
 };
 
 /**

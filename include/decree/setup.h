@@ -78,6 +78,7 @@ struct decree_survivor {
 	uint64_t
 		dropped_count; /* slots that this node holds behind a gap or damaged record: not kept */
 	bool is_doubtful;      /* records were lost before, and which ones was not known */
+	bool is_unsynced; /* log mode `buffered`, and the machine was restarted: the end may be missing */
 };
 
 struct decree_rescue {
@@ -97,7 +98,7 @@ struct decree_rescue {
  * when a majority of that one is lost for ever. What the lost nodes alone knew is lost, and what this node had only
  * accepted becomes decided, whether it was or not. That is no recovery but a new beginning: hence the new id.
  *
- * The old directory is opened as a start of its node would, and keeps its contents. The node must not run.
+ * The old directory is only read, and keeps its contents byte for byte. The node must not run.
  *
  * @param config_path  of the new cluster: another id, the same constants and node id, this node its only
  *                     founding member (all others have `joins = yes`), a data_dir that does not exist

@@ -49,6 +49,9 @@ refused 'keep the node' --accept-loss local.node=4 node.4.joins=no node.3.joins=
 mv "$home/data/snapshots" "$work/snapshots"
 refused 'snapshots' --accept-loss
 mv "$work/snapshots" "$home/data/snapshots"
+mkdir "$work/elsewhere"
+refused 'No space left' --accept-loss snapshot.directory="$work/elsewhere" local.log_bytes=1024G
+! ls "$work/elsewhere" | grep '^snapshot-0-' || fail "a snapshot of a cluster that never was is left behind"
 
 note "two of three are lost, for ever"
 cluster kill 1

@@ -209,13 +209,21 @@ put_meta(struct fixture *f, uint32_t round)
 static int
 rescue(struct fixture *f)
 {
-	char data_dir[128];
+	char data_dir[128], command[256];
 	const char *settings[] = { "cluster.id=decade", data_dir };
+	int rc;
 
 	snprintf(data_dir, sizeof(data_dir), "local.data_dir=new");
 	wal_close(f->old);
 	f->old = NULL;
-	return decree_force_recover(f->ini, settings, 2, &f->rescue, f->error);
+	snprintf(command, sizeof(command), "cp -r %s %s/before", f->old_dir, f->folder);
+	assert_int_equal(system(command), 0);
+	rc = decree_force_recover(f->ini, settings, 2, &f->rescue, f->error);
+	/* Whatever came of it: the old directory has the same bytes. */
+	snprintf(command, sizeof(command), "diff -r %s %s/before && rm -r %s/before", f->old_dir,
+		f->folder, f->folder);
+	assert_int_equal(system(command), 0);
+	return rc;
 }
 
 static int

@@ -433,6 +433,12 @@ test_every_disk_error_is_survived(void **state)
 	f->disk = kept;
 }
 
+static void
+on_lossy(void *context)
+{
+	(*(uint32_t *)context)++;
+}
+
 /* 11.10: in mode buffered a machine that restarted has forgotten, a process has not, an orderly end neither. */
 static void
 test_buffered_mode_knows_its_boot(void **state)
@@ -453,6 +459,34 @@ test_buffered_mode_knows_its_boot(void **state)
 	assert_int_equal(log_fixture_open(f), -ESTALE);
 	f->cfg.mode = DECREE_LOG_DURABLE;
 	assert_int_equal(log_fixture_open(f), -ESTALE);
+}
+
+/* What is left of it can be read, by whoever says that he wants no more than that. */
+static void
+test_a_lossy_log_can_be_read(void **state)
+{
+	struct log_fixture *f = *state;
+	uint32_t lossy_count = 0;
+
+	f->cfg.mode = DECREE_LOG_BUFFERED;
+	f->cfg.boot_id[0] = 2;
+	assert_int_equal(log_fixture_open(f), 0);
+	log_fixture_abandon(f);
+	f->cfg.is_read_only = true;
+	f->cfg.recovery.context = &lossy_count;
+	f->cfg.recovery.lossy = on_lossy;
+	f->cfg.recovery.identity = NULL;
+	f->cfg.recovery.meta = NULL;
+	f->cfg.recovery.record = NULL;
+	assert_int_equal(wal_open(&f->cfg, &f->wal, f->error), 0);
+	assert_null(f->wal);
+	assert_int_equal(lossy_count, 0);
+	f->cfg.boot_id[0] = 3;
+	assert_int_equal(wal_open(&f->cfg, &f->wal, f->error), 0);
+	assert_null(f->wal);
+	assert_int_equal(lossy_count, 1);
+	f->cfg.is_read_only = false; /* and it was only read */
+	assert_int_equal(wal_open(&f->cfg, &f->wal, f->error), -ESTALE);
 }
 
 static void
@@ -496,6 +530,7 @@ main(void)
 		T(test_what_lies_beyond_a_cut_never_comes_back),
 		T(test_every_disk_error_is_survived),
 		T(test_buffered_mode_knows_its_boot),
+		T(test_a_lossy_log_can_be_read),
 		T(test_sizes_that_do_not_fit_are_refused_by_format),
 	};
 
