@@ -13,8 +13,8 @@
  * train open. One more MARK follows as soon as it is applied, so that its digest is in the log.
  *
  * What goes wrong, and where it ends:
- *   - digests are lost: who differs from the anchor, or from anybody, asks again until a majority has
- *     spoken; the next MARK begins a new comparison, since a state that has diverged stays so
+ *   - digests are lost: who has not heard its own from a majority asks again, the sooner if somebody differs;
+ *     the next MARK begins a new comparison, since a state that has diverged stays so
  *   - a replica is behind: it compares when it gets there; the newest comparisons are remembered
  *   - a member is down: the others are enough if they agree
  *   - the leader is the one that is wrong: its anchors are wrong, everybody else says so, it halts
@@ -154,6 +154,29 @@ round_judge(struct eng_replica *r, struct audit_round *round)
 	}
 }
 
+/* We have said our digest, and no majority has said the same one. A snapshot may wait for it. */
+static bool
+round_is_open(const struct audit_round *round)
+{
+	return round->is_disputed || (round->is_said && !round->is_settled);
+}
+
+/* Once a slot is not compared any more, later ones speak for it: a state that has diverged stays so. A node that is late
+ * finds peers that have forgotten their digests of then. */
+bool
+eng_is_agreed(const struct eng_replica *r, struct decree_slot slot, struct decree_digest digest)
+{
+	decree_assert(slot.n != 0);
+
+	for (uint32_t i = 0; i < AUDIT_ROUND_COUNT; i++) {
+		const struct audit_round *round = &r->audit.rounds[i];
+
+		if (round->slot.n == slot.n)
+			return round->is_settled && digest_eq(round->digests[r->self], digest);
+	}
+	return r->audit.agreed.n > slot.n;
+}
+
 /* ---- events ---- */
 
 /* This replica has come to a MARK that names its anchor, and the digest that the MARK's leader had there. */
@@ -177,6 +200,8 @@ anchor_compare(struct eng_replica *r, const struct eng_mark *mark, struct eng_ef
 	if (!digest_eq(*own, mark->digest))
 		round_dispute(r, round, fx);
 	round_judge(r, round);
+	if (round_is_open(round) && r->audit.ask_ns == NEVER)
+		r->audit.ask_ns = r->now_ns + r->cfg.election_ns / 4;
 }
 
 void
@@ -236,7 +261,7 @@ audit_tick(struct eng_replica *r, struct eng_effects *fx)
 	for (uint32_t i = 0; i < AUDIT_ROUND_COUNT; i++) {
 		struct audit_round *round = &r->audit.rounds[i];
 
-		if (!round->is_disputed)
+		if (!round_is_open(round))
 			continue;
 		digest_send(r, round->slot, round->digests[r->self], true, 0, fx);
 		is_open = true;

@@ -394,6 +394,13 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 /** Handle one event; @p ret_fx is overwritten. Cost: bounded by the burst constants above. */
 void eng_step(struct eng_replica *r, const struct eng_event *event, struct eng_effects *ret_fx);
 
+/**
+ * Whether a majority of the voters has said that @p digest, ours, was its state right after @p slot (7.4). When the slot
+ * is too old to be compared still: whether a majority has had our state at a later one. A yes may be kept.
+ */
+bool
+eng_is_agreed(const struct eng_replica *r, struct decree_slot slot, struct decree_digest digest);
+
 /** The fields that every message of this replica has, ballot 0: for those that the runtime sends itself. */
 void eng_msg_address(
 	const struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_msg *ret_msg);

@@ -187,7 +187,8 @@ enum campaign {
 	CAMPAIGN_PREPARING = 3,  /* collecting promises, learning what they say is decided */
 };
 
-#define AUDIT_OWN_COUNT   8 /* MARKs whose digest is remembered here */
+#define AUDIT_OWN_COUNT                                                                            \
+	32 /* MARKs whose digest is remembered here: a peer that is late asks for them */
 #define AUDIT_ROUND_COUNT 4 /* comparisons remembered: replicas come to a MARK at different times */
 
 /* Who said what about the state after one MARK. */
@@ -210,7 +211,7 @@ struct audit {
 	struct decree_slot cut_marked; /* leader: the newest that it proposed itself */
 	bool mark_wanted;              /* the cut is applied and has no anchor yet */
 	enum eng_halt verdict;         /* why this replica halts at ask_ns */
-	uint64_t ask_ns;               /* disputed digests are asked for again then; NEVER */
+	uint64_t ask_ns; /* digests that are missing are asked for again then; NEVER */
 	struct {
 		struct decree_slot slot;
 		struct decree_digest digest;

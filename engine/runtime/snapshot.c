@@ -6,8 +6,9 @@
  *      The leader is told (ENG_EV_CUT) and puts a MARK into the log
  *   2. the MARK is applied, on every node at the same slot: the state machine and the session table are frozen,
  *      and the walk begins. In each turn it hands the store what there is room for, at most a chunk's worth
- *   3. the file is durable and read back, and a later MARK carries the digest of that state: only then does
- *      the hard state point to it. A state that has diverged never takes the place of the log
+ *   3. the file is durable and read back, a later MARK carries the digest of that state, and a majority of the
+ *      voters has said the same digest: only then does the hard state point to it. The MARK alone is no more than
+ *      its leader's word. A state that has diverged never takes the place of the log, the leader's neither
  *   4. the pointer is durable: older snapshots are forgotten, and records up to there may go. They go
  *      only while the log is more than half full, so that a slow peer finds as many as possible
  *
@@ -16,11 +17,13 @@
  *     stays, the log fills up a little more; another one is wanted after a pause
  *   - the next MARK comes before the walk is over: that one is left out here; the others have it
  *   - the walk is over and no MARK ever names it: the next cut takes its place
+ *   - no majority agrees, since it is down or has another state: the cut waits, the next one takes its place
  */
 #include "engine/runtime/shard_private.h"
 
 #define TICK_NS      (5 * 1000 * 1000ull)
 #define RETRY_CUT_NS (1000 * 1000 * 1000ull)
+#define AGREE_NS     (1000 * 1000 * 1000ull)
 
 /* Each attempt costs two MARKs, and a full log has room for a few hundred: at 32 s apart they last for hours. */
 #define RETRY_CUT_SHIFT_MAX 5
@@ -135,6 +138,24 @@ trim(struct shard *s)
 
 /* ------------------------------------------------------------------------------ beginning and ending a cut */
 
+static bool
+is_agreed(const struct shard_group *g)
+{
+	const struct snapshot_cut *cut = &g->snap.cut;
+
+	return cut->is_agreed || eng_is_agreed(g->replica, cut->facts.slot, cut->facts.digest);
+}
+
+/* All is done, and a majority does not say the same, or not yet: another one may take its place. */
+static bool
+is_agreement_late(const struct shard *s, const struct shard_group *g)
+{
+	const struct snapshot_cut *cut = &g->snap.cut;
+
+	return cut->state == CUT_ANCHORING && cut->agree_by_ns != 0 &&
+	       s->now_ns >= cut->agree_by_ns && !is_agreed(g);
+}
+
 void
 cut_give_up(struct shard *s, struct shard_group *g)
 {
@@ -207,7 +228,7 @@ snapshot_on_mark(struct shard *s, struct shard_group *g, struct decree_slot slot
 	}
 	if (!mark->is_cut || !s->has_started || !snapshot_is_possible(s))
 		return;
-	if (cut->state == CUT_ANCHORING && cut->anchor.n == 0)
+	if ((cut->state == CUT_ANCHORING && cut->anchor.n == 0) || is_agreement_late(s, g))
 		cut_give_up(s, g); /* the newer one takes its place */
 	if (cut->state == CUT_NONE && s->fetch.group != g)
 		cut_begin(s, g, slot, digest);
@@ -360,6 +381,20 @@ cut_write(struct shard *s, struct shard_group *g)
 
 /* ------------------------------------------------------------------------------ from the file to the pointer */
 
+/* The digests come while the walk goes on, and the core compares only the newest. */
+static void
+cut_note_agreement(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+
+	if (cut->state == CUT_NONE)
+		return;
+	cut->is_agreed = is_agreed(g);
+	if (cut->state == CUT_ANCHORING && cut->anchor.n != 0 && cut->agree_by_ns == 0)
+		cut->agree_by_ns =
+			s->now_ns + (AGREE_NS << min_u32(cut->failures, RETRY_CUT_SHIFT_MAX));
+}
+
 static void
 cut_point(struct shard *s, struct shard_group *g)
 {
@@ -370,7 +405,9 @@ cut_point(struct shard *s, struct shard_group *g)
 		.snapshot = { .snapshot = &cut->facts },
 	};
 
-	if (cut->anchor.n == 0 || s->now_ns < held_until_ns(s, g) || !room_for_turn(s, g))
+	if (cut->anchor.n == 0 || !cut->is_agreed)
+		return;
+	if (s->now_ns < held_until_ns(s, g) || !room_for_turn(s, g))
 		return;
 	cut->state = CUT_POINTING;
 	shard_step(s, g, &event);
@@ -463,7 +500,8 @@ is_cut_due(const struct shard *s, const struct shard_group *g)
 	const struct snapshot_group *n = &g->snap;
 	uint64_t slots = g->applied.n - n->kept.slot.n;
 
-	if (n->cut.state != CUT_NONE || s->fetch.group == g || g->applied.n <= n->kept.slot.n)
+	if (s->fetch.group == g || g->applied.n <= n->kept.slot.n ||
+		(n->cut.state != CUT_NONE && !is_agreement_late(s, g)))
 		return false;
 	return n->is_asked ||
 	       (s->config.snapshot_slots != 0 && slots >= s->config.snapshot_slots) ||
@@ -494,6 +532,7 @@ snapshot_turn(struct shard *s)
 	for (uint32_t i = 0; i < s->config.group_count && s->stop == SHARD_RUNS; i++) {
 		struct shard_group *g = &s->groups[i];
 
+		cut_note_agreement(s, g);
 		switch (g->snap.cut.state) {
 		case CUT_WRITING: cut_write(s, g); break;
 		case CUT_ANCHORING: cut_point(s, g); break;
@@ -509,6 +548,19 @@ snapshot_turn(struct shard *s)
 		tick(s);
 }
 
+/* When a cut that waits for its pointer goes on by itself. */
+static uint64_t
+point_at_ns(const struct shard *s, const struct shard_group *g)
+{
+	const struct snapshot_cut *cut = &g->snap.cut;
+
+	if (cut->state != CUT_ANCHORING || cut->anchor.n == 0)
+		return UINT64_MAX;
+	if (is_agreed(g))
+		return held_until_ns(s, g);
+	return is_agreement_late(s, g) ? UINT64_MAX : cut->agree_by_ns;
+}
+
 /* Whether a turn could do something that does not depend on a completion. */
 static bool
 is_unfinished(const struct shard *s)
@@ -519,8 +571,7 @@ is_unfinished(const struct shard *s)
 		const struct snapshot_cut *cut = &s->groups[i].snap.cut;
 
 		ret |= cut->state == CUT_WRITING || /* the store makes room as it writes */
-		       (cut->state == CUT_ANCHORING && cut->anchor.n != 0 &&
-			       s->now_ns >= held_until_ns(s, &s->groups[i]));
+		       s->now_ns >= point_at_ns(s, &s->groups[i]);
 	}
 	return ret;
 }
@@ -542,8 +593,7 @@ snapshot_wake_at(const struct shard *s)
 			at = min_u64(at, s->snap_tick_ns > g->snap.cut.retry_ns
 						 ? s->snap_tick_ns
 						 : g->snap.cut.retry_ns);
-		if (g->snap.cut.state == CUT_ANCHORING && g->snap.cut.anchor.n != 0)
-			at = min_u64(at, held_until_ns(s, g));
+		at = min_u64(at, point_at_ns(s, g));
 	}
 	return at;
 }

@@ -23,8 +23,9 @@ enum cut_state {
 	CUT_NONE = 0,
 	CUT_WRITING = 1,    /* the state machine is frozen; its chunks go to the store */
 	CUT_COMMITTING = 2, /* the store makes the file durable and reads it back */
-	CUT_ANCHORING = 3,  /* durable; the log does not carry its digest yet */
-	CUT_POINTING = 4,   /* the hard state that points to it is on its way */
+	CUT_ANCHORING =
+		3, /* durable; the log does not carry its digest, or no majority has it, yet */
+	CUT_POINTING = 4, /* the hard state that points to it is on its way */
 };
 
 /* A snapshot that this node cuts from its own state. */
@@ -32,7 +33,10 @@ struct snapshot_cut {
 	enum cut_state state;
 	struct eng_snapshot facts;
 	struct decree_slot anchor; /* a decided MARK there carries the digest; 0 = not yet */
-	uint64_t bytes;            /* written */
+	bool is_agreed;            /* a majority of the voters had the same digest there */
+	uint64_t
+		agree_by_ns; /* another one is wanted then, if it is not; 0 = there is no anchor yet */
+	uint64_t bytes;      /* written */
 	/* WRITING */
 	enum snapshot_chunk_kind kind; /* next; 0 = the header */
 	uint64_t index;

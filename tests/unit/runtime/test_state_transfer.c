@@ -179,13 +179,20 @@ work(struct world *w, struct world_node *leader, const uint8_t token[DECREE_UUID
 }
 
 static struct world *
-world_with_history(void)
+world_of_three(void)
 {
 	struct world *w;
 
 	world_tune = tune;
 	w = world_new(3);
 	world_tune = NULL;
+	return w;
+}
+
+static struct world *
+world_with_history(void)
+{
+	struct world *w = world_of_three();
 	struct world_node *leader = world_elect(w);
 	lagging = world_follower(w);
 	for (uint16_t id = 1; id <= 3; id++)
@@ -318,6 +325,39 @@ test_what_only_a_dead_donor_had_is_given_up(void **state)
 	world_end(w);
 }
 
+/* A leader whose memory is not what its log says, and nobody left to tell it: its cuts carry its own word on its own
+ * state. It keeps its log, and the third node, back again, has the log's state, not the leader's. */
+static void
+test_a_diverged_leader_keeps_its_log(void **state)
+{
+	struct world *w = world_of_three();
+	struct world_node *leader = world_elect(w);
+	char text[DECREE_ERROR_BYTES];
+
+	(void)state;
+	lagging = world_follower(w);
+	for (uint16_t id = 1; id <= 3; id++)
+		if (id != lagging->node_id)
+			cut(w, lagging->node_id, id, true);
+	world_run(w, 100000000);
+	leader->machine.digest.lo ^= 1;
+	work(w, leader, (const uint8_t *)"a proposer's one");
+	assert_int_equal(leader->role, DECREE_LEADER);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(shard_counters(w->nodes[i].shard)->snapshots, 0);
+		assert_int_equal(shard_counters(w->nodes[i].shard)->trims, 0);
+	}
+	heal(w);
+	world_run(w, 5000000000);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 0);
+	assert_int_equal(shard_stop_reason(leader->shard, text), SHARD_STOPPED_HALT);
+	for (uint32_t i = 0; i < 3; i++)
+		if (&w->nodes[i] != leader)
+			assert_memory_equal(
+				&w->nodes[i].machine.digest, &lagging->machine.digest, 16);
+	world_end(w);
+}
+
 int
 main(void)
 {
@@ -327,6 +367,7 @@ main(void)
 		cmocka_unit_test(test_a_damaged_copy_is_not_installed),
 		cmocka_unit_test(test_a_donor_that_has_restarted_is_believed),
 		cmocka_unit_test(test_what_only_a_dead_donor_had_is_given_up),
+		cmocka_unit_test(test_a_diverged_leader_keeps_its_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
