@@ -135,9 +135,11 @@ bool
 leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx)
 {
 	/* Not held back by a log that is full for commands: a snapshot is what makes room there. */
-	if (leader_has_train(r) || !window_has_room(r, 2) || r->log_space_slots < 2 ||
-		!fx_has_room(fx, 2, 2))
+	if (!window_has_room(r, 2) || r->log_space_slots < 2 || !fx_has_room(fx, 2, 2))
 		return false;
+	if (leader_has_train(r) && leader_has_room(r, 1))
+		return false;
+	r->train.part_count = 0; /* one that waits for that room is left as it is, and begins anew */
 	batch_seal(r, fx);
 
 	struct decree_slot slot = r->next;
