@@ -18,8 +18,9 @@
  *
  * The medium of the snapshots may be full, too, and below its reserve (11.7). The log would be next, as no snapshot
  * lets go of it any more. So the core is told of a log that is full for commands, and for nothing else; and
- * a leader asks the peer that has most of the log to take over, once: there may be space. If there is none
- * anywhere, each has led once, and whoever leads then says BUSY.
+ * a leader asks the next voter in the order of the ids to take over, once: there may be space. So leadership comes to
+ * each in turn. If there is none anywhere, each has led once, and whoever leads then says BUSY. A transfer that has
+ * come to nothing does not count, and the next voter is asked.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -93,8 +94,10 @@ space_look(struct shard *s)
 	if (is_low == s->is_space_low)
 		return;
 	s->is_space_low = is_low;
-	for (uint32_t i = 0; i < s->config.group_count; i++)
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		s->groups[i].has_handed_over = false;
+		s->groups[i].handed_to = 0;
+	}
 	if (is_low)
 		shard_note(s, DECREE_LOG_WARNING,
 			"there is no space for snapshots: this node takes no commands, and lets "
@@ -111,6 +114,31 @@ room_space_slots(const struct shard *s, const struct shard_group *g)
 	return s->is_space_low ? min_u64(space, g->config.window_slots) : space;
 }
 
+/* The next id above, or the lowest. @return 0 if this node is alone */
+static uint16_t
+node_behind(const struct shard_group *g, uint16_t id)
+{
+	uint16_t nodes[ENG_PEER_COUNT_MAX];
+	uint32_t count = eng_targets(g->replica, nodes);
+	uint16_t ret = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (ret == 0 || (uint16_t)(nodes[i] - id - 1) < (uint16_t)(ret - id - 1))
+			ret = nodes[i];
+	return ret;
+}
+
+/* The transfer is over, and we still lead, as we did. */
+static bool
+has_failed(const struct shard_group *g)
+{
+	struct eng_status now;
+
+	eng_status(g->replica, &now);
+	return now.role == DECREE_LEADER && now.transfer_to == 0 &&
+	       now.ballot.n == g->handed_ballot.n;
+}
+
 void
 room_hand_over(struct shard *s)
 {
@@ -124,11 +152,16 @@ room_hand_over(struct shard *s)
 	for (uint32_t i = 0; i < s->config.group_count && s->is_space_low; i++) {
 		struct shard_group *g = &s->groups[i];
 
-		if (g->has_handed_over || g->status.role != DECREE_LEADER ||
-			s->stop != SHARD_RUNS || !room_for_turn(s, g))
+		if (g->status.role != DECREE_LEADER || s->stop != SHARD_RUNS ||
+			!room_for_turn(s, g) || (g->has_handed_over && !has_failed(g)))
 			continue;
+		g->handed_to = node_behind(g, g->handed_to != 0 ? g->handed_to : s->node_id);
+		if (g->handed_to == 0)
+			continue;
+		event.transfer.to = g->handed_to;
 		shard_step(s, g, &event);
 		g->has_handed_over = result == ENG_TRANSFER_OK;
+		g->handed_ballot = g->status.ballot;
 	}
 }
 

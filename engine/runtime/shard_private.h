@@ -142,6 +142,8 @@ struct shard_group {
 	bool is_dirty;        /* stepped since the last FLUSH */
 	bool was_log_idle;    /* as told by the last FLUSH */
 	bool has_handed_over; /* led, while there was no space for snapshots: once is enough */
+	uint16_t handed_to;   /* node_id that was asked last to take over; 0 = none yet */
+	struct decree_ballot handed_ballot; /* ours when it was */
 	struct persist_ring persists;
 	struct slot_index index;
 	struct owner *owners; /* [session_count] by session row */

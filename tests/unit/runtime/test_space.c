@@ -83,6 +83,37 @@ test_another_node_leads_and_the_full_one_votes_on(void **state)
 	assert_int_equal(full->machine.count, successor->machine.count);
 }
 
+/* Whichever node of the three has space, it leads in the end. */
+static void
+test_the_only_node_with_space_leads(void **state)
+{
+	struct world *w = *state;
+
+	for (uint16_t roomy = 1; roomy <= 3; roomy++) {
+		for (uint16_t id = 1; id <= 3; id++)
+			snap_fake_set_space_low(stores[id], false);
+		world_run(w, 1000 * MS);
+		for (uint16_t id = 1; id <= 3; id++)
+			snap_fake_set_space_low(stores[id], id != roomy);
+		world_run(w, 3000 * MS);
+		assert_int_equal(world_elect(w)->node_id, roomy);
+	}
+}
+
+/* A transfer that came to nothing was none: whoever was asked has just died, and another one is asked. */
+static void
+test_a_hand_over_that_failed_is_repeated(void **state)
+{
+	struct world *w = *state;
+	struct world_node *full = world_elect(w);
+	struct world_node *dead = &w->nodes[full->node_id % 3];
+
+	dead->is_down = true;
+	snap_fake_set_space_low(stores[full->node_id], true);
+	world_run(w, 2000 * MS);
+	assert_ptr_not_equal(world_elect(w), full);
+}
+
 /* Nobody has space: leadership does not go round for ever, nothing is taken, nothing lost. */
 static void
 test_without_space_anywhere_commands_wait(void **state)
@@ -116,6 +147,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_another_node_leads_and_the_full_one_votes_on),
+		TEST(test_the_only_node_with_space_leads),
+		TEST(test_a_hand_over_that_failed_is_repeated),
 		TEST(test_without_space_anywhere_commands_wait),
 	};
 
