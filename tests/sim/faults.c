@@ -83,6 +83,9 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 		35, NULL, fault_sleeper_strike, 30, 120 },
 	[FAULT_TRANSFER] = { "transfer", "the operator wants another node to lead", 30,
 		fault_member_draw, fault_transfer_strike, 10, 60 },
+	[FAULT_TWIN] = { "twin",
+		"a second process runs with a node's id, on a copy of its disk, beside the first",
+		40, NULL, fault_twin_strike, 2, 20 },
 };
 
 uint64_t
@@ -116,17 +119,18 @@ sim_faults_note_operator(struct sim *sim, uint64_t at_ns)
 	note_first(&sim->faults);
 }
 
-/* The kinds from FAULT_DAMAGE on have a stream of their own, so that a seed without them is what it would be if they
- * did not exist. */
+/* The kinds from FAULT_DAMAGE on have a stream of their own, and twins have another, so that a seed without them is what
+ * it would be if they did not exist. */
 static void
 change_stream(struct sim *sim, enum fault_kind kind)
 {
-	uint64_t other = sim->random_disks;
+	uint64_t *other = kind == FAULT_TWIN ? &sim->random_twins : &sim->random_disks;
+	uint64_t now = sim->random_faults;
 
 	if (kind < FAULT_DAMAGE)
 		return;
-	sim->random_disks = sim->random_faults;
-	sim->random_faults = other;
+	sim->random_faults = *other;
+	*other = now;
 }
 
 /* What is drawn for a kind that is left out is drawn all the same: the other kinds stay as they are. */
@@ -166,6 +170,10 @@ one_family(struct sim *sim)
 	bool has_members = f->has[FAULT_MEMBER_ADD] || f->has[FAULT_MEMBER_REMOVE] ||
 			   f->has[FAULT_MEMBER_REPLACE] || f->has[FAULT_DISK_LOST];
 
+	if (has_members) {
+		f->has[FAULT_TWIN] = false;
+		f->next_ns[FAULT_TWIN] = UINT64_MAX;
+	}
 	if (!has_disks || !has_members)
 		return;
 	for (int kind = FAULT_DAMAGE; kind <= FAULT_DISK_LOST; kind++) {
@@ -254,7 +262,8 @@ is_held_back(const struct sim *sim, enum fault_kind kind)
 	case FAULT_ROT:
 	case FAULT_READ_ERROR:
 	case FAULT_LYING:
-	case FAULT_ROLLBACK: return sim_must_remember(sim);
+	case FAULT_ROLLBACK:
+	case FAULT_TWIN: return sim_must_remember(sim);
 	default: return false;
 	}
 }

@@ -16,7 +16,7 @@ sim_must_remember(const struct sim *sim)
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		if (sim->nodes[id].is_disowned && !sim->nodes[id].is_lost)
 			return true;
-	return false;
+	return sim_twins_are_open(sim);
 }
 
 /* Does this node refuse a life of that one which claims so much? */
@@ -59,9 +59,8 @@ sim_is_found_out(const struct sim *sim, const struct sim_node *n)
 		       r->damage.doubt ? UINT64_MAX : r->last.n);
 }
 
-/* What was meant to end them does not. */
-static void
-spare_processes(struct sim *sim)
+void
+sim_spare_processes(struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		struct sim_node *n = &sim->nodes[id];
@@ -77,7 +76,7 @@ static void
 lying_ends(struct sim *sim, struct sim_node *n)
 {
 	if (n->is_up) {
-		spare_processes(sim);
+		sim_spare_processes(sim);
 		sim->count.crashes++;
 		sim->count.power_cuts++;
 		sim_node_crash(sim, n->id, true);
@@ -114,10 +113,9 @@ fault_lying_strike(struct sim *sim)
 
 /* ---- a disk of the past ---- */
 
-static void
-image_take(struct sim *sim, struct sim_node *n)
+void
+sim_image_take(struct sim *sim, struct sim_image *image, const struct sim_node *n)
 {
-	struct sim_image *image = &sim->image;
 	const struct disk_fake_config none = { 0 };
 	const struct eng_replica *r = sim_replica(n);
 
@@ -135,10 +133,9 @@ image_take(struct sim *sim, struct sim_node *n)
 	sim_trace(sim, "node %u: an image is taken of its disk", n->id);
 }
 
-static bool
-image_is_outdated(const struct sim *sim)
+bool
+sim_image_is_outdated(const struct sim *sim, const struct sim_image *image)
 {
-	const struct sim_image *image = &sim->image;
 	const struct sim_node *n = &sim->nodes[image->id];
 
 	/* Who is in doubt is not asked for what it accepted; damage may lead there. */
@@ -147,25 +144,32 @@ image_is_outdated(const struct sim *sim)
 	       all_remember_more(sim, image->id, image->boot_count, image->promised, image->last);
 }
 
-static void
-image_restore(struct sim *sim)
+void
+sim_image_put(struct sim *sim, const struct sim_image *image, struct sim_node *n)
 {
-	const struct sim_image *image = &sim->image;
-	struct sim_node *n = &sim->nodes[image->id];
 	const struct disk_fake_config disk = {
 		.seed = sim_draw(&sim->random_faults, UINT64_MAX),
 		.latency_ns_min = sim->faults.disk_ns_min,
 		.latency_ns_max = sim->faults.disk_ns_max,
 	};
 
-	spare_processes(sim);
-	sim_node_crash(sim, n->id, false);
-	sim_trace(sim, "node %u: its disk is as it was %.1f ms ago", n->id,
-		(double)(sim->now_ns - image->taken_ns) / 1e6);
 	disk_fake_assign(n->disk, image->disk, &disk);
 	disk_fake_set_now(n->disk, sim->now_ns);
 	snap_fake_assign(n->snaps, image->snaps);
 	n->completion_count = 0;
+}
+
+static void
+image_restore(struct sim *sim)
+{
+	const struct sim_image *image = &sim->image;
+	struct sim_node *n = &sim->nodes[image->id];
+
+	sim_spare_processes(sim);
+	sim_node_crash(sim, n->id, false);
+	sim_trace(sim, "node %u: its disk is as it was %.1f ms ago", n->id,
+		(double)(sim->now_ns - image->taken_ns) / 1e6);
+	sim_image_put(sim, image, n);
 	n->is_disowned = true;
 	sim->spoilt_nodes |= 1u << n->id;
 	sim->count.rolled_back++;
@@ -181,10 +185,10 @@ fault_rollback_strike(struct sim *sim)
 	bool is_renewed = sim_draw_percent(&sim->random_faults, 25);
 
 	if (sim->image.id != 0 && !is_renewed) {
-		if (image_is_outdated(sim))
+		if (sim_image_is_outdated(sim, &sim->image))
 			image_restore(sim);
 		return;
 	}
 	if (n->is_up && !n->is_disowned && shard_has_started(n->shard) && sim_may_spoil(sim, n->id))
-		image_take(sim, n);
+		sim_image_take(sim, &sim->image, n);
 }

@@ -46,7 +46,7 @@ sim_frames_reclaim(struct sim *sim, struct sim_node *n)
 		n->inbox_first = (n->inbox_first + 1) % SIM_INBOX_COUNT;
 	}
 	for (uint32_t i = 0; i < SIM_FRAME_COUNT && n->held_count > 0; i++)
-		if (sim->frames[i].holder == n->id) {
+		if (sim->frames[i].holder == n->place) {
 			sim_frame_give(sim, &sim->frames[i]);
 			n->held_count--;
 		}

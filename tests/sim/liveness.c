@@ -144,6 +144,11 @@ break_some(struct sim *sim, uint64_t broken)
 void
 liveness_begin(struct sim *sim)
 {
+	if (sim_twins_are_open(sim)) {
+		stop_faults(sim);
+		liveness_heal_all(sim);
+		sim_twins_settle(sim);
+	}
 	uint32_t gone = gone_nodes(sim);
 	uint32_t count = (uint32_t)__builtin_popcount(gone);
 	uint32_t spare = sim_spare_count(sim) > count ? sim_spare_count(sim) - count : 0;

@@ -68,7 +68,8 @@ static const char usage[] =
 	"in\n"
 	"a disk's cache, and of each write in flight. So every write may be torn in any way.\n"
 	"\n"
-	"Bad disks (damage, rot, lying-flush, rollback) strike no more nodes than the quorums can "
+	"Bad disks (damage, rot, lying-flush, rollback, twin) strike no more nodes than the "
+	"quorums can "
 	"spare; the\n"
 	"others must lose nothing and go on. Damaged copies must be repaired. Bytes that changed "
 	"end in "
@@ -80,6 +81,9 @@ static const char usage[] =
 	"processes: "
 	"so\n"
 	"no process dies until then. A node that is refused is lost until the end of its run.\n"
+	"A twin is an old copy, which all refuse, or takes over while the first process stands "
+	"still:\n"
+	"when that one goes on, both must end.\n"
 	"\n"
 	"Ends with 0 if all seeds passed; with 1 and a line `FAILED seed N ...` if one did not: "
 	"the seed\n"
@@ -110,6 +114,8 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->damaged += sim->count.damaged;
 	t->refused_starts += sim->count.refused_starts;
 	t->rolled_back += sim->count.rolled_back;
+	t->twins += sim->count.twins;
+	t->fenced += sim->count.fenced;
 	t->forgetful += sim->count.forgetful;
 	t->filled += sim->count.filled;
 	t->emptied += sim->count.emptied;
@@ -162,6 +168,8 @@ totals_add(struct totals *t, const struct totals *other)
 	t->damaged += other->damaged;
 	t->refused_starts += other->refused_starts;
 	t->rolled_back += other->rolled_back;
+	t->twins += other->twins;
+	t->fenced += other->fenced;
 	t->forgetful += other->forgetful;
 	t->filled += other->filled;
 	t->emptied += other->emptied;
@@ -204,11 +212,13 @@ totals_print(const struct totals *t)
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
 		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent, t->snapshots, t->restores,
 		t->fetched, t->fetching_seeds, (double)t->progress_tenths / 10, t->storm_max);
-	printf("disks: %lu damaged records, %lu starts refused, %lu disks rolled back, %lu forgot "
+	printf("disks: %lu damaged records, %lu starts refused, %lu disks rolled back, %lu nodes "
+	       "ran "
+	       "twice and %lu processes ended for that, %lu forgot "
 	       "what "
 	       "they had called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
-		t->damaged, t->refused_starts, t->rolled_back, t->forgetful, t->lost_nodes,
-		t->filled, t->emptied);
+		t->damaged, t->refused_starts, t->rolled_back, t->twins, t->fenced, t->forgetful,
+		t->lost_nodes, t->filled, t->emptied);
 	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused; %lu leaders "
 	       "chosen by hand\n",
 		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers);

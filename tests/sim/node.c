@@ -33,7 +33,7 @@ net_recv(void *net, uint64_t now_ns, struct net_frame *ret_frames, uint32_t coun
 			.peer = { .node_id = f->src },
 			.handle = f,
 		};
-		f->holder = n->id;
+		f->holder = n->place;
 		n->held_count++;
 		n->inbox_first = (n->inbox_first + 1) % SIM_INBOX_COUNT;
 		n->inbox_count--;
@@ -61,7 +61,7 @@ net_alloc(void *net, struct net_frame *ret_frames, uint32_t count)
 		struct sim_frame *f = sim_frame_take(n->sim);
 		if (f == NULL)
 			break;
-		f->holder = n->id;
+		f->holder = n->place;
 		n->held_count++;
 		ret_frames[i] = (struct net_frame){ .payload = f->data, .handle = f };
 	}
@@ -492,9 +492,9 @@ admit_liar(struct sim *sim, struct sim_node *n, uint64_t boot_count_before)
 }
 
 void
-sim_node_start(struct sim *sim, uint16_t id)
+sim_node_start(struct sim *sim, uint16_t place)
 {
-	struct sim_node *n = &sim->nodes[id];
+	struct sim_node *n = &sim->nodes[place];
 	uint64_t boot_count_before = n->boot_count;
 
 	n->crash_after = 0; /* that was for the old process; this one is not in a turn yet */
@@ -523,18 +523,18 @@ sim_node_start(struct sim *sim, uint16_t id)
 	n->is_polling = false;
 	n->inbox_left = 0;
 	workload_open(sim, n);
-	sim_trace(sim, "node %u: starts (boot %lu), promised %lu.%lu, decided up to slot %lu", id,
-		n->boot_count, sim_replica(n)->promised.n >> 16,
+	sim_trace(sim, "node %u: starts (boot %lu), promised %lu.%lu, decided up to slot %lu",
+		n->id, n->boot_count, sim_replica(n)->promised.n >> 16,
 		sim_replica(n)->promised.n & 0xffff, sim_replica(n)->chosen.n);
 	sim_node_touch(sim, n);
 }
 
 void
-sim_node_crash(struct sim *sim, uint16_t id, bool power_cut)
+sim_node_crash(struct sim *sim, uint16_t place, bool power_cut)
 {
-	struct sim_node *n = &sim->nodes[id];
+	struct sim_node *n = &sim->nodes[place];
 
-	sim_trace(sim, "node %u: %s", id, power_cut ? "power cut" : "kill -9");
+	sim_trace(sim, "node %u: %s", n->id, power_cut ? "power cut" : "kill -9");
 	n->proposer.is_open = false;
 	n->is_up = false;
 	if (power_cut)
@@ -554,7 +554,7 @@ void
 sim_node_lose(struct sim *sim, struct sim_node *n)
 {
 	if (n->is_up)
-		sim_node_crash(sim, n->id, false);
+		sim_node_crash(sim, n->place, false);
 	sim_trace(sim, "node %u: is lost", n->id);
 	sim->count.lost_nodes++;
 	n->is_lost = true;
@@ -615,7 +615,7 @@ sim_node_create(struct sim *sim, uint16_t id)
 {
 	struct sim_node *n = &sim->nodes[id];
 
-	n->id = id;
+	n->id = n->place = id;
 	n->sim = sim;
 	n->accepted_said = calloc(SIM_SLOT_MAX, sizeof(*n->accepted_said));
 	n->listed = calloc(SIM_SLOT_MAX, sizeof(*n->listed));
@@ -626,17 +626,8 @@ sim_node_create(struct sim *sim, uint16_t id)
 }
 
 void
-sim_node_reset(struct sim *sim, uint16_t id)
+sim_node_clear(struct sim_node *n)
 {
-	struct sim_node *n = &sim->nodes[id];
-	struct disk_fake_config disk = {
-		.seed = sim_draw(&sim->random_nodes, UINT64_MAX),
-		.latency_ns_min = sim->faults.disk_ns_min,
-		.latency_ns_max = sim->faults.disk_ns_max,
-		.flush_covers_all = sim_draw(&sim->random_nodes, 2) == 0,
-	};
-	bool is_blank = sim_draw(&sim->random_nodes, 8) == 0;
-
 	if (n->wal != NULL) {
 		disk_fake_kill_process(n->disk);
 		wal_abandon(n->wal);
@@ -661,6 +652,21 @@ sim_node_reset(struct sim *sim, uint16_t id)
 	n->proposer.is_open = false;
 	n->completion_count = 0;
 	n->is_full = false;
+}
+
+void
+sim_node_reset(struct sim *sim, uint16_t id)
+{
+	struct sim_node *n = &sim->nodes[id];
+	struct disk_fake_config disk = {
+		.seed = sim_draw(&sim->random_nodes, UINT64_MAX),
+		.latency_ns_min = sim->faults.disk_ns_min,
+		.latency_ns_max = sim->faults.disk_ns_max,
+		.flush_covers_all = sim_draw(&sim->random_nodes, 2) == 0,
+	};
+	bool is_blank = sim_draw(&sim->random_nodes, 8) == 0;
+
+	sim_node_clear(n);
 	const struct disk_fake *blank = sim->faults.log_records != 0 ? sim->pieces[id]
 					: is_blank                   ? sim->blanks[id]
 								     : sim->settled[id];
@@ -716,7 +722,7 @@ ends_rightly(struct sim *sim, struct sim_node *n)
 		!((why == ENG_HALT_NOT_MEMBER || why == ENG_HALT_ROLLED_BACK) && n->is_wiped))
 		return false;
 	sim_trace(sim, "node %u: ends: %s", n->id, eng_halt_text(why));
-	sim_node_crash(sim, n->id, false);
+	sim_node_crash(sim, n->place, false);
 	n->is_lost = true;
 	return true;
 }
@@ -793,6 +799,12 @@ note_cause(struct sim *sim, struct sim_node *n)
 	       snap_fake_next_ns(n->snaps) <= sim->now_ns;
 }
 
+static bool
+is_found_out(const struct sim_node *n, enum eng_halt halt)
+{
+	return n->is_disowned && (halt == ENG_HALT_ROLLED_BACK || halt == ENG_HALT_TWIN);
+}
+
 /* The loop has ended by itself: of a disk that failed, or because the others remember more than it does. */
 static void
 node_stopped(struct sim *sim, struct sim_node *n)
@@ -803,15 +815,17 @@ node_stopped(struct sim *sim, struct sim_node *n)
 
 	if (why == SHARD_STOPPED_LOG && disk_fake_has_failed(n->disk)) {
 		sim_trace(sim, "node %u: its disk failed, the process ends", n->id);
-		fault_crash_now(sim, n->id);
+		fault_crash_now(sim, n->place);
 		return;
 	}
 	if (why == SHARD_STOPPED_HALT && ends_rightly(sim, n))
 		return;
 	sim_check(sim,
-		why == SHARD_STOPPED_HALT && n->is_disowned &&
-			(halt == ENG_HALT_ROLLED_BACK || halt == ENG_HALT_TWIN),
+		why == SHARD_STOPPED_HALT &&
+			(is_found_out(n, halt) || sim_twin_ends_rightly(sim, n, halt)),
 		"node %u stopped: %s", n->id, text);
+	if (sim_has_twin(sim, n->id))
+		sim_twin_note_end(sim, n);
 	sim_trace(sim, "node %u: is found out: %s", n->id, text);
 	sim_node_lose(sim, n);
 }
@@ -833,14 +847,14 @@ void
 sim_node_turn(struct sim *sim, struct sim_node *n)
 {
 	if (!n->is_up) {
-		sim_node_start(sim, n->id);
+		sim_node_start(sim, n->place);
 		return;
 	}
 	if (note_cause(sim, n))
 		n->poll_ns = POLL_NS_MIN;
 	disk_fake_set_now(n->disk, sim->now_ns);
 	if (setjmp(n->out) != 0) {
-		fault_crash_now(sim, n->id);
+		fault_crash_now(sim, n->place);
 		return;
 	}
 	bool worked = shard_turn(n->shard, turn_clock(sim, n));

@@ -147,7 +147,7 @@ has_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64
 	uint32_t promised = 0;
 
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		const struct sim_node *n = &sim->nodes[id];
+		const struct sim_node *n = sim_voice(sim, id);
 		uint64_t listed = slot <= n->listed_last ? n->listed[slot].n : 0;
 		/* A proposer whose own promise is a quorum sends no Prepare. */
 		bool is_silent = n->promise_said.n < ballot && id == (ballot & 0xffff);
@@ -164,7 +164,7 @@ static bool
 is_listed(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64_t vballot)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		const struct sim_node *n = &sim->nodes[id];
+		const struct sim_node *n = sim_voice(sim, id);
 		if (n->promise_said.n == ballot && slot <= n->listed_last &&
 			n->listed[slot].n == vballot)
 			return true;

@@ -12,7 +12,7 @@
  *   frames.c    frames in flight
  *   memory.c    the memory of processes, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
- *   faults_*.c  what each kind does: network, disk, processes, clocks; damaged records; disks of the past
+ *   faults_*.c  what each kind does: network, disk, processes, clocks; damaged records; disks of the past; twins
  *   members.c   nodes join and leave, disks are lost for good
  *   operator.c  who asks for that, and asks again
  *   liveness.c  the faults stop for a quorum, and it must make progress
@@ -50,7 +50,8 @@
 #define US 1000ull
 
 #define SIM_FOUNDER_MAX     7
-#define SIM_NODE_MAX        12 /* with those that join later */
+#define SIM_NODE_MAX        12                 /* with those that join later */
+#define SIM_TWIN            (SIM_NODE_MAX + 1) /* the place of a second process of one node */
 #define SIM_FRAME_BYTES     640
 #define SIM_SLOT_BYTES      320
 #define SIM_COMMAND_BYTES   12000 /* more than a window of slots */
@@ -122,6 +123,8 @@ enum fault_kind {
 	FAULT_SLEEPER,
 	/* members.c */
 	FAULT_TRANSFER,
+	/* faults_twin.c */
+	FAULT_TWIN,
 	FAULT_KIND_COUNT,
 };
 
@@ -307,6 +310,7 @@ struct sim_damage {
 
 struct sim_node {
 	uint16_t id;
+	uint16_t place; /* in sim->nodes: its id, or SIM_TWIN */
 	bool is_up;
 	bool is_lost;  /* gone for good: its disk, or it was removed and has ended (12.5, 12.4) */
 	bool joins;    /* is no founder */
@@ -476,6 +480,8 @@ struct sim_count {
 	uint64_t damaged; /* records handed over as such */
 	uint64_t refused_starts;
 	uint64_t rolled_back; /* disks */
+	uint64_t twins;       /* processes that ran beside another one with their id ... */
+	uint64_t fenced;      /* ... and processes that ended for that */
 	uint64_t forgetful;   /* starts after lies that had consequences */
 	uint64_t filled;      /* logs that had no more room for commands ... */
 	uint64_t emptied;     /* ... and had it again */
@@ -491,6 +497,16 @@ struct sim_image {
 	uint16_t id;                         /* whose; 0 = none */
 	uint64_t boot_count, promised, last; /* what a node that starts on it can claim at most */
 	uint64_t taken_ns;
+};
+
+/* Two processes with one id: sim->nodes[id], and sim->nodes[SIM_TWIN] on a copy of its disk. One per run. */
+struct sim_twin {
+	uint16_t id; /* 0 = none yet */
+	bool takes_over; /* the copy speaks for the node from its start on, and the original is disowned; or the reverse */
+	bool waits;     /* the original stands still until everybody believes the copy */
+	bool hears_all; /* what is sent to the id reaches both; or one of them, drawn for each frame */
+	uint64_t give_up_ns; /* it waits no longer */
+	struct sim_image image;
 };
 
 struct sim_options {
@@ -510,6 +526,7 @@ struct sim {
 	uint64_t random_faults;
 	uint64_t random_nodes;
 	uint64_t random_disks; /* of the kinds of fault from FAULT_DAMAGE on */
+	uint64_t random_twins; /* of FAULT_TWIN */
 	uint64_t now_ns;
 	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;    /* ids in use are 1 .. node_count */
@@ -534,7 +551,8 @@ struct sim {
 		uint64_t lease_ns;      /* 0 = no leases in this world */
 		uint32_t max_drift_ppm; /* as configured */
 	} reads;
-	struct sim_node nodes[SIM_NODE_MAX + 1];            /* by id, from 1 */
+	struct sim_node nodes[SIM_TWIN + 1]; /* by id, from 1 */
+	struct sim_twin twin;
 	uint16_t liar;                                      /* whose disk lies; 0 = nobody's */
 	struct sim_image image;                             /* for FAULT_ROLLBACK */
 	uint8_t is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
@@ -601,8 +619,10 @@ void sim_run(struct sim *sim, const struct sim_options *options);
 void sim_node_lose(struct sim *sim, struct sim_node *n);
 void sim_node_create(struct sim *sim, uint16_t id); /* once per process */
 void sim_node_reset(struct sim *sim, uint16_t id);  /* a formatted disk, and no process */
-void sim_node_start(struct sim *sim, uint16_t id);
-void sim_node_crash(struct sim *sim, uint16_t id, bool power_cut);
+/** No process and no memory of one; its disk is left as it is. */
+void sim_node_clear(struct sim_node *n);
+void sim_node_start(struct sim *sim, uint16_t place);
+void sim_node_crash(struct sim *sim, uint16_t place, bool power_cut);
 /** What is due now: a turn, or a start. */
 void sim_node_turn(struct sim *sim, struct sim_node *n);
 /** A new node, with a disk of its own; it may wait to be added for ever. */
@@ -707,6 +727,34 @@ void fault_rollback_strike(struct sim *sim);
 bool sim_must_remember(const struct sim *sim);
 /** Every other node runs, and remembers more of this one than its recovered replica claims. */
 bool sim_is_found_out(const struct sim *sim, const struct sim_node *n);
+
+/** Does every other node refuse a life of this one that claims so much? */
+bool sim_image_is_outdated(const struct sim *sim, const struct sim_image *image);
+void sim_image_take(struct sim *sim, struct sim_image *image, const struct sim_node *n);
+/** A node starts on what the image holds. Latencies as in this world, and a stream of its own. */
+void sim_image_put(struct sim *sim, const struct sim_image *image, struct sim_node *n);
+/** What was meant to end processes does not. */
+void sim_spare_processes(struct sim *sim);
+
+/* faults_twin.c */
+void fault_twin_strike(struct sim *sim);
+void sim_twin_reset(struct sim *sim);
+/** The original wakes up as soon as it may. */
+void sim_twin_step(struct sim *sim);
+/** A second process with this id runs, or has run. */
+bool sim_has_twin(const struct sim *sim, uint16_t id);
+/** It still runs, or the other one may not be believed and still runs. */
+bool sim_twins_are_open(const struct sim *sim);
+/** Whichever of its processes speaks for this id. */
+const struct sim_node *sim_voice(const struct sim *sim, uint16_t id);
+/** One of two processes has ended, for what the others know of it. */
+void sim_twin_note_end(struct sim *sim, const struct sim_node *n);
+/** May it, though its word counts? */
+bool sim_twin_ends_rightly(const struct sim *sim, const struct sim_node *n, enum eng_halt why);
+/** A frame for this id has arrived. @return who gets it; @p ret_other: who gets a copy, or NULL */
+struct sim_node *sim_twin_hearer(struct sim *sim, uint16_t id, struct sim_node **ret_other);
+/** Nothing disturbs any more: they must be found out within a bound. */
+void sim_twins_settle(struct sim *sim);
 
 /* faults_clock.c */
 void fault_drift_draw(struct sim *sim);

@@ -128,24 +128,37 @@ is_proposing(const struct sim *sim, const struct sim_node *n)
 	return n->is_up && n->proposer.is_open && !sim->is_silent;
 }
 
+static void
+propose_some(struct sim *sim, struct sim_node *n)
+{
+	struct sim_proposer *p = &n->proposer;
+
+	if (!is_proposing(sim, n) || sim->now_ns < p->next_ns)
+		return;
+	uint64_t burst = sim_draw(&sim->random_load, 4) == 0
+				 ? 1 + sim_draw(&sim->random_load, sim->load.burst_max)
+				 : 1;
+	while (burst-- > 0 && p->seq_made - p->seq_done < SIM_IN_FLIGHT - 1)
+		propose(sim, p);
+	sim_reads_ask(sim, p);
+	p->next_ns = sim->now_ns + 1 + sim_draw(&sim->random_load, sim->load.every_ns);
+	n->turn_at_ns = sim->now_ns;
+	sim_node_touch(sim, n);
+}
+
 void
 workload_step(struct sim *sim)
 {
-	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		struct sim_node *n = &sim->nodes[id];
-		struct sim_proposer *p = &n->proposer;
-		if (!is_proposing(sim, n) || sim->now_ns < p->next_ns)
-			continue;
-		uint64_t burst = sim_draw(&sim->random_load, 4) == 0
-					 ? 1 + sim_draw(&sim->random_load, sim->load.burst_max)
-					 : 1;
-		while (burst-- > 0 && p->seq_made - p->seq_done < SIM_IN_FLIGHT - 1)
-			propose(sim, p);
-		sim_reads_ask(sim, p);
-		p->next_ns = sim->now_ns + 1 + sim_draw(&sim->random_load, sim->load.every_ns);
-		n->turn_at_ns = sim->now_ns;
-		sim_node_touch(sim, n);
-	}
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		propose_some(sim, &sim->nodes[id]);
+	propose_some(sim, &sim->nodes[SIM_TWIN]);
+}
+
+static void
+earlier(uint64_t *at, const struct sim *sim, const struct sim_node *n)
+{
+	if (n->proposer.next_ns < *at && is_proposing(sim, n))
+		*at = n->proposer.next_ns;
 }
 
 uint64_t
@@ -153,11 +166,9 @@ workload_next_ns(const struct sim *sim)
 {
 	uint64_t at = UINT64_MAX;
 
-	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		const struct sim_node *n = &sim->nodes[id];
-		if (n->proposer.next_ns < at && is_proposing(sim, n))
-			at = n->proposer.next_ns;
-	}
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		earlier(&at, sim, &sim->nodes[id]);
+	earlier(&at, sim, &sim->nodes[SIM_TWIN]);
 	return at;
 }
 

@@ -164,6 +164,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->random_net = sim_draw(&stream, UINT64_MAX);
 	sim->random_faults = sim_draw(&stream, UINT64_MAX);
 	sim->random_disks = sim_draw(&stream, UINT64_MAX);
+	sim->random_twins = sim_draw(&stream, UINT64_MAX);
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
@@ -174,6 +175,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	memset(sim->is_cut, 0, sizeof(sim->is_cut));
 	memset(sim->clog_until_ns, 0, sizeof(sim->clog_until_ns));
 	memset(&sim->count, 0, sizeof(sim->count));
+	sim_twin_reset(sim);
 	sim_frames_reset(sim);
 	draw_cluster(sim);
 	oracle_reset(sim);
@@ -202,15 +204,8 @@ sim_event_count(const struct sim *sim)
 /* ---- time ---- */
 
 static void
-frame_arrives(struct sim *sim, struct sim_frame *f)
+deliver(struct sim *sim, struct sim_node *n, struct sim_frame *f)
 {
-	struct sim_node *n = &sim->nodes[f->dst];
-
-	if (f->dst == 0) {
-		operator_receive(sim, f);
-		sim_frame_give(sim, f);
-		return;
-	}
 	if (!n->is_up || n->inbox_count == SIM_INBOX_COUNT || sim->is_cut[f->src][f->dst]) {
 		sim->count.lost++;
 		sim_frame_give(sim, f);
@@ -221,6 +216,36 @@ frame_arrives(struct sim *sim, struct sim_frame *f)
 	n->turn_at_ns = sim->now_ns;
 	n->next_ns = n->paused_until_ns > sim->now_ns ? n->paused_until_ns : sim->now_ns;
 	sim->count.frames++;
+}
+
+static void
+deliver_copy(struct sim *sim, struct sim_node *n, const struct sim_frame *f)
+{
+	struct sim_frame *copy = sim_frame_take(sim);
+
+	if (copy == NULL)
+		return;
+	copy->src = f->src;
+	copy->dst = f->dst;
+	copy->bytes = f->bytes;
+	memcpy(copy->data, f->data, f->bytes);
+	deliver(sim, n, copy);
+}
+
+static void
+frame_arrives(struct sim *sim, struct sim_frame *f)
+{
+	struct sim_node *other = NULL;
+
+	if (f->dst == 0) {
+		operator_receive(sim, f);
+		sim_frame_give(sim, f);
+		return;
+	}
+	struct sim_node *n = sim_twin_hearer(sim, f->dst, &other);
+	if (other != NULL)
+		deliver_copy(sim, other, f);
+	deliver(sim, n, f);
 }
 
 static void
@@ -240,6 +265,7 @@ next_ns(const struct sim *sim, uint64_t end_ns)
 		earlier(&at, sim->heap[0].due_ns);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		earlier(&at, sim->nodes[id].next_ns);
+	earlier(&at, sim->nodes[SIM_TWIN].next_ns);
 	earlier(&at, workload_next_ns(sim));
 	earlier(&at, sim->faults.first_ns);
 	return at;
@@ -262,9 +288,12 @@ sim_run_until(struct sim *sim, uint64_t end_ns)
 			frame_arrives(sim, sim_heap_pop(sim));
 		workload_step(sim);
 		sim_faults_step(sim);
+		sim_twin_step(sim);
 		for (uint16_t id = 1; id <= sim->node_count; id++)
 			if (sim->nodes[id].next_ns <= sim->now_ns)
 				sim_node_turn(sim, &sim->nodes[id]);
+		if (sim->nodes[SIM_TWIN].next_ns <= sim->now_ns)
+			sim_node_turn(sim, &sim->nodes[SIM_TWIN]);
 	}
 }
 
