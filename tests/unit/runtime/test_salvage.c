@@ -135,7 +135,7 @@ put(struct fixture *f, enum eng_record_kind kind, uint64_t slot, uint32_t round,
 	struct log_record out = { .tag = tag, .payload = value, .payload_bytes = bytes };
 	struct log_place place;
 
-	if (f->written.count < SLOTS_MAX && bytes <= VALUE_BYTES) {
+	if (f->written.count < SLOTS_MAX && bytes > 0 && bytes <= VALUE_BYTES) {
 		f->written.records[f->written.count] = record;
 		memcpy(f->written.values[f->written.count++], value, bytes);
 	}
