@@ -112,13 +112,20 @@ matches(const struct filter *f, const struct cluster_frame *frame)
 	       (f->type == 0 || f->type == frame->data[0]);
 }
 
+/* Strangers, whom a story may forge, have no links of their own. */
+static bool
+is_cut(const struct story *s, uint16_t src, uint16_t dst)
+{
+	return src <= CLUSTER_NODE_MAX && dst <= CLUSTER_NODE_MAX && s->cut[src][dst];
+}
+
 static void
 drop_cut(struct story *s)
 {
 	struct cluster *c = s->cluster;
 
 	for (uint32_t i = c->flight_count; i-- > 0;)
-		if (s->cut[c->flight[i].src][c->flight[i].dst])
+		if (is_cut(s, c->flight[i].src, c->flight[i].dst))
 			cluster_drop(c, i);
 }
 
@@ -393,7 +400,7 @@ introduce(struct story *s, uint16_t node)
 			i++;
 			continue;
 		}
-		if (s->cut[f->src][f->dst])
+		if (is_cut(s, f->src, f->dst))
 			cluster_drop(c, i);
 		else
 			cluster_deliver(c, i, false);

@@ -129,8 +129,7 @@ void
 sim_twin_note_end(struct sim *sim, const struct sim_node *n)
 {
 	sim->count.fenced++;
-	sim_check(sim,
-		!sim->twin.takes_over || n->place == SIM_TWIN || !is_refused_alone(sim, n),
+	sim_check(sim, !sim->twin.takes_over || n->place == SIM_TWIN || !is_refused_alone(sim, n),
 		"node %u runs twice, and the copy is not refused with the original", n->id);
 }
 
@@ -194,9 +193,8 @@ copy_start(struct sim *sim, struct sim_node *n, bool takes_over)
 static bool
 may_be_taken_over(const struct sim *sim, const struct sim_node *n)
 {
-	return sim_may_spoil(sim, n->id) && n->damage_count == 0 && !n->has_lied &&
-	       !n->is_rotten && !disk_fake_has_failed(n->disk) && wal_log_ops.is_idle(n->wal) &&
-	       is_believed(sim, n);
+	return sim_may_spoil(sim, n->id) && n->damage_count == 0 && !n->has_lied && !n->is_rotten &&
+	       !disk_fake_has_failed(n->disk) && wal_log_ops.is_idle(n->wal) && is_believed(sim, n);
 }
 
 static void
@@ -285,7 +283,7 @@ sim_twins_settle(struct sim *sim)
 	sim_check(sim, !sim->twin.takes_over || n->is_lost,
 		"node %u runs twice, and the one of the past goes on", n->id);
 	/* The first process may have ended by itself, when it heard what its successor has said. */
-	sim_check(sim, sim->twin.takes_over && !are_known(sim),
-		"node %u runs twice, undetected", n->id);
+	sim_check(sim, sim->twin.takes_over && !are_known(sim), "node %u runs twice, undetected",
+		n->id);
 	give_up(sim, t);
 }

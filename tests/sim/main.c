@@ -237,10 +237,11 @@ static void
 run_share(const struct sim_options *options, uint64_t count, uint64_t first, uint64_t step,
 	struct totals *ret_totals, volatile bool *stop)
 {
-	struct sim *sim = sim_create();
+	static struct sim *sim; /* the process ends with it */
 	double begin = cpu_seconds();
 	struct sim_options o = *options;
 
+	sim = sim_create();
 	for (uint64_t i = first; i < count && !*stop; i += step) {
 		o.seed = options->seed + i;
 		sim_run(sim, &o);
