@@ -54,7 +54,8 @@ struct snapshot_cut {
 struct snapshot_kept {
 	struct decree_slot slot; /* 0 = none */
 	uint64_t bytes;
-	struct decree_slot anchor; /* 0 = it is behind the decided prefix since a restart */
+	struct decree_slot
+		anchor; /* 0 = not known here: since a restart, or from a donor that restarted */
 	struct decree_digest digest;
 };
 
