@@ -276,8 +276,10 @@ sim_twins_settle(struct sim *sim)
 	struct sim_node *n = &sim->nodes[sim->twin.id], *t = &sim->nodes[SIM_TWIN];
 	uint64_t end_ns = sim->now_ns + SETTLE_ELECTIONS * sim->election_ns;
 
+	sim->is_silent = true; /* this may take long, and a log without snapshots only grows */
 	while (sim_twins_are_open(sim) && sim->now_ns < end_ns)
 		sim_run_until(sim, sim->now_ns + sim->election_ns / 10);
+	sim->is_silent = false;
 	if (!sim_twins_are_open(sim))
 		return;
 	sim_check(sim, !sim->twin.takes_over || n->is_lost,
