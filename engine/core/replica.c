@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The step of a replica: turn an event into calls of the handlers, then say when to be woken.
- *
- * Recovery runs through the same structures as life does: the log's records come in the order in which
- * they were appended, so the ring goes through the same states again, and the commit hints in their tags
- * say how far the decided prefix had come (what it passes is applied, exactly as before the restart).
+ * The step of a replica: turn an event into calls of the handlers, then say when to be woken. And what all
+ * handlers share: the ring of slots, the effects.
  */
 #include "engine/core/replica.h"
 
-#include "base/bytes.h"
 #include "base/digest.h"
 #include "engine/core/readindex.h"
 #include "engine/core/record.h"
@@ -293,116 +289,6 @@ eng_value(const struct eng_replica *r, struct decree_slot slot, uint32_t *ret_by
 	return value_place(r, slot);
 }
 
-/* ---- recovery ---- */
-
-static void
-on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
-{
-	struct eng_hard hard;
-
-	if (eng_hard_decode(ev->hard.bytes, &hard) != 0) {
-		halt(r, ENG_HALT_BAD_RECORD, fx);
-		return;
-	}
-	if (r->promised.n < hard.promised.n)
-		r->promised = hard.promised;
-	r->damage.doubt = r->damage.doubt_written = hard.doubt;
-	r->snapshot.slot = hard.snapshot;
-	r->snapshot.durable = hard.snapshot;
-	r->snapshot.digest = hard.snapshot_digest;
-}
-
-/* Replay keeps the highest ballot per slot; a decided value outweighs any (protocol 11.3). */
-static void
-recover_entry(struct eng_replica *r, const struct eng_record *record, const uint8_t *value)
-{
-	struct entry *e = entry_place(r, record->slot);
-
-	if (e->slot.n == record->slot.n && record->kind != ENG_RECORD_DECIDED &&
-		(e->decided || record->vballot.n < e->vballot.n))
-		return;
-	memcpy(value_place(r, record->slot), value, record->bytes);
-	*e = (struct entry){
-		.slot = record->slot,
-		.vballot = record->vballot,
-		.digest = record->digest,
-		.bytes = record->bytes,
-		.decided = record->kind == ENG_RECORD_DECIDED,
-	};
-	if (r->last.n < record->slot.n)
-		r->last = record->slot;
-}
-
-/* A hole stops the prefix; what lies behind it is decided all the same. In doubt a hint proves nothing: the copy at
- * hand may be an older one than it spoke of. */
-static void
-recover_decided(struct eng_replica *r, struct decree_slot commit)
-{
-	uint64_t first = (r->damage.hint.n > r->chosen.n ? r->damage.hint.n : r->chosen.n) + 1;
-
-	for (uint64_t slot = first; slot <= commit.n && !r->damage.doubt; slot++) {
-		struct decree_slot s = { slot };
-		struct entry *e = entry_find(r, s);
-		if (e == NULL && r->damage.count == 0)
-			return;
-		if (e != NULL && damage_find(r, s) == NULL)
-			mark_decided(r, e);
-	}
-	if (r->damage.hint.n < commit.n)
-		r->damage.hint = commit;
-}
-
-/* The hint of a record speaks of what was held before it: a step of its own, so that what it decides is
- * applied before the record's value takes the place of an older one in the ring. */
-static void
-on_recover_commit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
-{
-	struct eng_record record;
-
-	if (eng_record_decode(ev->record.tag, &record) != 0) {
-		halt(r, ENG_HALT_BAD_RECORD, fx);
-		return;
-	}
-	recover_decided(r, record.commit);
-	advance_chosen(r, fx);
-}
-
-static void
-on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
-{
-	struct eng_record record;
-	struct eng_value v;
-
-	if (eng_record_decode(ev->record.tag, &record) != 0 || record.group != r->cfg.group) {
-		halt(r, ENG_HALT_BAD_RECORD, fx);
-		return;
-	}
-	if (record.kind == ENG_RECORD_FAULTY) {
-		damage_recover_mark(r, &record);
-		return;
-	}
-	if (record.bytes != ev->record.bytes || record.bytes > r->cfg.slot_bytes ||
-		!digest_eq(record.digest, base_digest(ev->record.value, record.bytes)) ||
-		eng_value_decode(ev->record.value, record.bytes, &v) != 0) {
-		halt(r, ENG_HALT_BAD_RECORD, fx);
-		return;
-	}
-	if (record.slot.n > ring_last(r).n) {
-		if (r->damage.count == 0 && !r->damage.doubt)
-			halt(r, ENG_HALT_BAD_RECORD, fx);
-		/* Behind a hole, and further than the ring reaches: it is not forgotten, but in doubt. */
-		r->damage.doubt = true;
-		return;
-	}
-	damage_recover_record(r, &record);
-	/* To accept is to promise; the hard state may have been on its way when power went. */
-	if (r->promised.n < record.vballot.n)
-		r->promised = record.vballot;
-	if (record.slot.n > r->chosen.n)
-		recover_entry(r, &record, ev->record.value);
-	advance_chosen(r, fx);
-}
-
 /* ---- the step ---- */
 
 /* A PreVote names a ballot that nobody may ever begin. Two nodes that each went above the other's would climb
@@ -566,12 +452,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_RECOVER_RECORD: on_recover_record(r, ev, ret_fx); break;
 	case ENG_EV_RECOVER_FAULTY_ID: on_recover_faulty_id(r, ev); break;
 	case ENG_EV_RECOVER_FAULTY_UNKNOWN: on_recover_faulty_unknown(r, ev); break;
-	case ENG_EV_START:
-		r->started = true;
-		election_start(r);
-		damage_start(r, ret_fx);
-		guard_start(r, ev, ret_fx);
-		break;
+	case ENG_EV_START: on_start(r, ev, ret_fx); break;
 	case ENG_EV_TICK: on_tick(r, ret_fx); break;
 	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ret_fx); break;
 	case ENG_EV_PERSISTED: on_persisted(r, ev->persisted.seq, ret_fx); break;
@@ -591,128 +472,4 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	ret_fx->role_changed = role != r->role || leader != r->leader || ready != r->ready;
 	ret_fx->wake_at_ns = wake_at(r);
 	check_invariants(r);
-}
-
-/* ---- what others may know ---- */
-
-void
-eng_status(const struct eng_replica *r, struct eng_status *ret_status)
-{
-	*ret_status = (struct eng_status){
-		.role = r->role != DECREE_LEADER && r->campaign != CAMPAIGN_NONE ? DECREE_CANDIDATE
-										 : r->role,
-		.ready = r->ready,
-		.log_full = replica_log_is_full(r) || leader_lacks_roomy_quorum(r),
-		.leader = r->leader,
-		.transfer_to = r->transfer.to,
-		.ballot = r->role == DECREE_LEADER ? r->ballot : r->leader_ballot,
-		.promised = r->promised,
-		.chosen = r->chosen,
-		.last = r->last,
-		.low = r->low,
-		.snapshot = r->snapshot.durable,
-		.installing = r->snapshot.installing,
-		.epoch = r->epoch,
-		.heard_ns = r->heard_ns,
-		.agreed = r->audit.agreed,
-		.cut = r->audit.cut,
-		.counters = r->counters,
-	};
-}
-
-uint32_t
-eng_peer_status(const struct eng_replica *r, struct eng_peer_status ret_peers[ENG_PEER_COUNT_MAX])
-{
-	uint32_t count = 0;
-
-	for (uint16_t set = r->targets; set != 0; set = set_rest(set)) {
-		uint32_t i = set_first(set);
-		ret_peers[count++] = (struct eng_peer_status){
-			.node_id = r->peers[i].node_id,
-			.echo_ns = r->peers[i].echo_ns,
-			.commit = r->peers[i].commit,
-			.matched = r->peers[i].matched,
-		};
-	}
-	return count;
-}
-
-uint16_t
-eng_leader(const struct eng_replica *r)
-{
-	if (r->role == DECREE_LEADER)
-		return r->ready ? r->cfg.node_id : 0;
-	return r->leader == r->cfg.node_id ? 0 : r->leader;
-}
-
-const char *
-eng_halt_text(enum eng_halt why)
-{
-	switch (why) {
-	case ENG_HALT_NONE: return "running";
-	case ENG_HALT_TWO_VALUES:
-		return "two different values were sent for one slot and ballot: the cluster's "
-		       "safety is "
-		       "broken (is one node running twice?); keep every log and report it";
-	case ENG_HALT_TWO_DECISIONS:
-		return "two different values were decided for one slot: the cluster's safety is "
-		       "broken "
-		       "(was a data directory replaced or restored?); keep every log and report it";
-	case ENG_HALT_NOT_MEMBER:
-		return "the cluster knows another disk under this node id: this data directory was "
-		       "formatted after the cluster was set up, or is another cluster's; bring the "
-		       "old "
-		       "directory back, a lost one must not rejoin under the same id";
-	case ENG_HALT_REMOVED:
-		return "this node was removed from the cluster, and a quorum of the others has "
-		       "all that it had: nothing is lost, its data directory may go";
-	case ENG_HALT_ROLLED_BACK:
-		return "the other nodes remember more of this node than its disk does: an old "
-		       "image or backup "
-		       "was restored. It must not take part again: replace it by a node with a new "
-		       "id";
-	case ENG_HALT_TWIN:
-		return "two processes run with this node's identity (was a disk or virtual machine "
-		       "copied?): "
-		       "both are refused. Stop both, and replace the node by one with a new id";
-	case ENG_HALT_BAD_RECORD:
-		return "the log holds a record that this version cannot read: it was written by "
-		       "another "
-		       "version or with other cluster constants (slot_bytes, alpha)";
-	case ENG_HALT_CONSTANTS:
-		return "the cluster was set up with other founding members or constants than this "
-		       "configuration "
-		       "names: compare [cluster] and [node] of all nodes with those at format time";
-	case ENG_HALT_DIVERGED:
-		return "after the same slot a majority of the nodes had another state than this "
-		       "one: its "
-		       "memory or its stored state was damaged, or its program differs from "
-		       "theirs; "
-		       "restart it with the same program as the others, so that it builds its "
-		       "state "
-		       "anew from the log; if it halts again, replace the node";
-	case ENG_HALT_NO_AGREEMENT:
-		return "after the same slot no majority of the nodes had the same state: the "
-		       "program's "
-		       "apply() is not deterministic (a clock, random numbers, pointer order, "
-		       "floating point?), or the nodes run different programs; keep every log, "
-		       "correct the program and restart all nodes";
-	}
-	return "?";
-}
-
-const char *
-eng_submit_status_name(enum eng_submit_status status)
-{
-	switch (status) {
-	case ENG_SUBMIT_OK: return "ok";
-	case ENG_SUBMIT_NOT_LEADER: return "not-leader";
-	case ENG_SUBMIT_BUSY: return "busy";
-	case ENG_SUBMIT_GAP: return "gap";
-	case ENG_SUBMIT_DUPLICATE: return "duplicate";
-	case ENG_SUBMIT_NO_SESSION: return "no-session";
-	case ENG_SUBMIT_TOO_LARGE: return "too-large";
-	case ENG_SUBMIT_EVICTED: return "evicted";
-	}
-	return "?";
 }

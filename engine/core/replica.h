@@ -16,7 +16,8 @@
  *   guard.c     disks that were rolled back, nodes that run twice
  *   choice.c    what phase 1 must propose        damage.c   copies that the disk has lost
  *   membership.c who is known, who takes part, what is a quorum      change.c   changing that
- *   replica.c   the ring of slots, the step, recovery, and the small helpers below
+ *   recovery.c  what is found on the disk        status.c   what others may know
+ *   replica.c   the ring of slots, the step, and the small helpers below
  */
 #ifndef ENG_REPLICA_H
 #define ENG_REPLICA_H
@@ -512,6 +513,17 @@ void halt(struct eng_replica *r, enum eng_halt why, struct eng_effects *fx);
 /** One slot as a Promise lists it; for eng_msg_encode(). */
 struct eng_promise_entry
 eng_replica_promise_entry(const struct eng_replica *r, struct decree_slot slot);
+
+/* ---- recovery.c ---- */
+void on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+/**
+ * The hint of a record speaks of what was held before it: a step of its own, so that what it decides is
+ * applied before the record's value takes the place of an older one in the ring.
+ */
+void on_recover_commit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+/** Everything found on the disk has been handed over. */
+void on_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 
 /* ---- damage.c ---- */
 struct eng_record;
