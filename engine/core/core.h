@@ -401,6 +401,9 @@ void eng_step(struct eng_replica *r, const struct eng_event *event, struct eng_e
 bool
 eng_is_agreed(const struct eng_replica *r, struct decree_slot slot, struct decree_digest digest);
 
+/** Whether the message of the last RECV came from a node, and a life of it, that counts here (11.9, 12.4). */
+bool eng_was_welcome(const struct eng_replica *r);
+
 /** The fields that every message of this replica has, ballot 0: for those that the runtime sends itself. */
 void eng_msg_address(
 	const struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_msg *ret_msg);

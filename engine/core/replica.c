@@ -334,7 +334,8 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 static void
 on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	if (!is_welcome(r, m, fx))
+	r->was_welcome = is_welcome(r, m, fx);
+	if (!r->was_welcome)
 		return;
 	switch (m->type) {
 	case ENG_MSG_PREVOTE: on_prevote(r, m, fx); break;
@@ -360,6 +361,12 @@ on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 	case ENG_MSG_HELLO_REPLY: on_hello_reply(r, m, fx); break;
 	case ENG_MSG_TYPE_COUNT: break;
 	}
+}
+
+bool
+eng_was_welcome(const struct eng_replica *r)
+{
+	return r->was_welcome;
 }
 
 static void

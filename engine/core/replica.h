@@ -394,6 +394,7 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t boot_count;                 /* of this life */
 	struct decree_ballot found_promised; /* on the disk, when this life began */
 	struct decree_slot found_last;       /* the same; in doubt: any slot */
+	bool was_welcome;                    /* the message of the last RECV */
 	uint64_t guard_random;
 	uint8_t guard_marks[ENG_PEER_COUNT_MAX *
 			    ENG_HIGHEST_BYTES];  /* as the heartbeat carries them */

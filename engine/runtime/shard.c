@@ -398,8 +398,9 @@ on_node_message(struct shard *s, uint16_t from, const uint8_t *bytes, uint32_t c
 		return;
 	}
 	s->counters.messages_in++;
-	if (!transfer_on_message(s, g, &m))
-		shard_step(s, g, &event);
+	shard_step(s, g, &event);
+	if (s->stop == SHARD_RUNS && eng_was_welcome(g->replica))
+		transfer_on_message(s, g, &m);
 }
 
 static void

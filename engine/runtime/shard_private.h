@@ -455,8 +455,8 @@ void restore_owners(struct shard *s, struct shard_group *g);
 
 /* state_transfer.c */
 void transfer_want(struct shard *s, struct shard_group *g, uint16_t from);
-/** @return true if the message is for the runtime alone, and not for the core */
-bool transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg *m);
+/** A message that the core has seen, and whose sender it lets speak. */
+void transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg *m);
 void transfer_on_completion(struct shard *s, const struct snap_completion *c);
 void transfer_turn(struct shard *s);
 

@@ -431,7 +431,7 @@ on_anchor_gone(struct shard *s)
 		give_up(s);
 }
 
-bool
+void
 transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg *m)
 {
 	bool is_ours = s->fetch.group == g;
@@ -440,26 +440,26 @@ transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg
 	case ENG_MSG_SNAPSHOT_FETCH:
 		if (snapshot_is_possible(s))
 			on_fetch(s, g, m);
-		return true;
+		break;
 	case ENG_MSG_SNAPSHOT_OFFER:
 		if (is_ours)
 			on_offer(s, m);
-		return true;
+		break;
 	case ENG_MSG_SNAPSHOT_CHUNK:
 		if (is_ours)
 			on_chunk(s, m);
-		return true;
+		break;
 	case ENG_MSG_QUERY_REPLY:
 		if (is_ours && s->fetch.state == FETCH_ANCHOR &&
 			m->query_reply.slot.n == s->fetch.wanted.anchor.n)
 			on_anchor(s, m);
-		return false;
+		break;
 	case ENG_MSG_FAILURE:
 		if (is_ours && s->fetch.state == FETCH_ANCHOR && m->src == s->fetch.peer &&
 			m->failure.reason == ENG_FAIL_COMPACTED)
 			on_anchor_gone(s);
-		return false;
-	default: return false;
+		break;
+	default: break;
 	}
 }
 

@@ -325,6 +325,51 @@ test_what_only_a_dead_donor_had_is_given_up(void **state)
 	world_end(w);
 }
 
+/* Counts the pieces for the lagging node, and lets nothing through to it. */
+static bool
+lose_all(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w, (void)from;
+	chunks_seen += to == lagging->node_id && payload[0] == ENG_MSG_SNAPSHOT_CHUNK;
+	return to == lagging->node_id;
+}
+
+/* The lagging node's id asks for the donor's snapshot, on behalf of its disk, or of one that nobody knows. */
+static void
+ask_as(struct world *w, struct world_node *donor, bool is_strange)
+{
+	uint8_t bytes[WORLD_FRAME_BYTES];
+	struct eng_msg m;
+
+	eng_msg_address(
+		lagging->shard->groups[0].replica, ENG_MSG_SNAPSHOT_FETCH, donor->node_id, &m);
+	m.src_disk ^= is_strange;
+	m.snapshot_fetch.slot = donor->shard->groups[0].snap.kept.slot;
+	m.snapshot_fetch.offset_bytes = 0;
+	m.snapshot_fetch.count = CHUNK_BYTES;
+	uint32_t count = eng_msg_encode(NULL, &m, bytes, sizeof(bytes));
+	world_deliver(w, donor, (struct net_endpoint){ .node_id = lagging->node_id }, bytes, count);
+	world_run(w, 10000000);
+}
+
+/* Under a member's id, a disk that is not its own is given no snapshot (12.4). */
+static void
+test_a_strange_disk_is_not_served(void **state)
+{
+	struct world *w = world_with_history();
+	struct world_node *donor = world_elect(w);
+
+	(void)state;
+	chunks_seen = 0;
+	w->lose = lose_all;
+	cut(w, donor->node_id, lagging->node_id, false);
+	ask_as(w, donor, true);
+	assert_int_equal(chunks_seen, 0);
+	ask_as(w, donor, false);
+	assert_true(chunks_seen > 0);
+	world_end(w);
+}
+
 /* A leader whose memory is not what its log says, and nobody left to tell it: its cuts carry its own word on its own
  * state. It keeps its log, and the third node, back again, has the log's state, not the leader's. */
 static void
@@ -367,6 +412,7 @@ main(void)
 		cmocka_unit_test(test_a_damaged_copy_is_not_installed),
 		cmocka_unit_test(test_a_donor_that_has_restarted_is_believed),
 		cmocka_unit_test(test_what_only_a_dead_donor_had_is_given_up),
+		cmocka_unit_test(test_a_strange_disk_is_not_served),
 		cmocka_unit_test(test_a_diverged_leader_keeps_its_log),
 	};
 
