@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 int
@@ -34,6 +35,21 @@ salvage_refuse(const struct salvage *s, int rc, const char *format, ...)
 	vsnprintf(s->ret_error, DECREE_ERROR_BYTES, format, args);
 	va_end(args);
 	return rc;
+}
+
+uint64_t
+salvage_now_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void
+salvage_rest(void)
+{
+	(void)nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL); /* cut short: looks sooner */
 }
 
 static void

@@ -48,6 +48,12 @@ struct salvage {
 __attribute__((format(printf, 3, 4))) int
 salvage_refuse(const struct salvage *s, int rc, const char *format, ...);
 
+/** For the log and the snapshots that are being written: nobody else drives them here. */
+uint64_t salvage_now_ns(void);
+
+/** They have nothing to do until the disk answers: leave the CPU to it. */
+void salvage_rest(void);
+
 /** Groups of a shard count from 0 in its meta blob. @return its node-wide number */
 static inline uint16_t
 salvage_group_of(const struct salvage *s, uint32_t shard, uint32_t local)

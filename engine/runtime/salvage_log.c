@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define PREWRITE_BYTES_PER_SECOND (16ull << 30) /* nobody else uses this disk's time here */
 #define REAP_COUNT                16
@@ -34,22 +33,13 @@ struct copy {
 	int failed;
 };
 
-static uint64_t
-clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 /* ------------------------------------------------------------------------------ the new log */
 
 static void
 turn(struct copy *c)
 {
 	struct log_completion done[REAP_COUNT];
-	uint64_t now_ns = clock_ns();
+	uint64_t now_ns = salvage_now_ns();
 	uint32_t count;
 
 	wal_log_ops.submit(c->to, now_ns);
@@ -63,7 +53,7 @@ turn(struct copy *c)
 			c->failed = done[i].rc;
 	}
 	if (count == 0)
-		nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+		salvage_rest();
 }
 
 /* Everything appended is durable, so what is missing is not the buffer's room but the log's. */

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BYTES_PER_SECOND 10000000000ull /* nobody else uses this disk's time here */
@@ -28,20 +27,11 @@ struct snapshot_copy {
 	bool is_whole;
 };
 
-static uint64_t
-clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 static void
 serve(struct snap_store *to)
 {
-	if (!snap_store_step(to, clock_ns()))
-		nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+	if (!snap_store_step(to, salvage_now_ns()))
+		salvage_rest();
 }
 
 static void
@@ -133,7 +123,7 @@ commit(struct snapshot_copy *c)
 	struct snap_completion done;
 
 	snap_file_ops.commit(c->to, group, digest_stream_get(&c->all));
-	while (snap_file_ops.reap(c->to, clock_ns(), &done, 1) == 0)
+	while (snap_file_ops.reap(c->to, salvage_now_ns(), &done, 1) == 0)
 		serve(c->to);
 	c->g->is_copied = done.kind == SNAP_COMMITTED;
 	if (c->g->is_copied)
