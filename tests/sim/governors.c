@@ -81,8 +81,8 @@ governors_on_value(struct sim *sim, uint64_t slot, struct decree_digest digest, 
 		(struct sim_proposed_config){ slot, digest, v.membership };
 }
 
-static uint32_t
-voters_of(const struct eng_membership *m)
+uint32_t
+governors_voters(const struct eng_membership *m)
 {
 	uint32_t voters = 0;
 
@@ -117,7 +117,7 @@ decide(struct sim *sim, uint64_t slot, const struct eng_membership *m)
 	sim_check(sim, g->count < SIM_GOVERNOR_COUNT, "the run outgrew the oracle");
 	g->list[g->count++] = (struct sim_governor){
 		.from = slot + sim->alpha, /* 12.1, whatever the code under test makes of it */
-		.voters = voters_of(m),
+		.voters = governors_voters(m),
 		.q1 = m->q1,
 		.q2 = m->q2,
 	};

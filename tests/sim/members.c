@@ -75,17 +75,6 @@ sim_is_member(const struct sim *sim, uint16_t id)
 	return m->epoch == 0 ? id <= sim->founder_count : eng_member_find(m, id) != NULL;
 }
 
-static uint32_t
-voters_of(const struct eng_membership *m)
-{
-	uint32_t voters = 0;
-
-	for (uint32_t i = 0; i < m->member_count; i++)
-		if (m->members[i].role == ENG_VOTER)
-			voters |= 1u << m->members[i].node_id;
-	return voters;
-}
-
 static bool
 suffices(uint32_t nodes, uint32_t voters, uint32_t q1, uint32_t q2)
 {
@@ -148,7 +137,7 @@ static bool
 may_lose(const struct sim *sim, uint16_t id)
 {
 	const struct eng_membership *m = &sim->oracle.governors.configs.now.m;
-	uint32_t left = voters_of(m) & ~(1u << id);
+	uint32_t left = governors_voters(m) & ~(1u << id);
 
 	return !members_may_change(sim) && eng_member_find(m, id) != NULL && is_settled(sim, id) &&
 	       suffices(left, left, m->q1, m->q2);

@@ -838,6 +838,8 @@ void governors_reset(struct sim *sim);
 const struct sim_governor *governor_of(const struct sim *sim, uint64_t slot);
 /** The newest configuration that is decided, whether it governs or not; epoch 0 before bootstrap. */
 const struct eng_membership *governors_newest(const struct sim *sim);
+/** Who votes in a configuration: bit i is node i. */
+uint32_t governors_voters(const struct eng_membership *m);
 /** Somebody proposes a value; looked at if it is a configuration. */
 void governors_on_value(struct sim *sim, uint64_t slot, struct decree_digest digest,
 	const void *bytes, uint32_t count);
