@@ -10,8 +10,8 @@
  *
  * One round = start the cluster, elect, warm up (the logs are pre-written meanwhile), measure, stop. With the
  * programs rtt and append beside this one, each round also measures the raw floor with the same transport
- * and disk, so that the two are compared side by side (A B A B); the medians over the rounds are printed,
- * and last one JSON object.
+ * and disk, so that the two are compared side by side (A B A B); without them it says so. The medians over the
+ * rounds are printed, and last one JSON object: with the floor's keys only if there is one.
  *
  * --state-bytes N gives the state machine N bytes beside its counter, and runs each round twice: without snapshots, and
  * with one after the other. The last object then compares the two. The first snapshots are written into new files,
@@ -417,17 +417,21 @@ print_sum(const struct options *o, struct series *s)
 {
 	double p50 = median(s->p50, o->rounds);
 	double rtt = median(s->rtt, o->rounds), append = median(s->append, o->rounds);
-	double floor_us = rtt > 0 && append > 0 ? rtt + append : 0;
+	bool has_floor = rtt > 0 && append > 0;
 
+	if (!has_floor)
+		printf("floor: not measured, build bench/rtt and bench/append\n");
 	printf("{\"bench\":\"commit\",\"mode\":\"%s\",\"transport\":\"memif\",\"auth\":\"gmac\","
 	       "\"nodes\":%d,"
 	       "\"in_flight\":%u,\"bytes\":%u,\"rounds\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,"
-	       "\"p999_us\":%.1f,\"commits_per_s\":%.0f,\"memory_mib\":%llu,\"raw_rtt_us\":%.1f,"
-	       "\"raw_append_us\":%.1f,\"p50_over_floor\":%.2f}\n",
+	       "\"p999_us\":%.1f,\"commits_per_s\":%.0f,\"memory_mib\":%llu",
 		o->mode, NODE_COUNT, o->in_flight, o->bytes, o->rounds, p50,
 		median(s->p99, o->rounds), median(s->p999, o->rounds), median(s->rate, o->rounds),
-		(unsigned long long)(s->memory_kib >> 10), rtt, append,
-		floor_us > 0 ? p50 / floor_us : 0.0);
+		(unsigned long long)(s->memory_kib >> 10));
+	if (has_floor)
+		printf(",\"raw_rtt_us\":%.1f,\"raw_append_us\":%.1f,\"p50_over_floor\":%.2f", rtt,
+			append, p50 / (rtt + append));
+	printf("}\n");
 }
 
 static void
