@@ -216,6 +216,7 @@ struct eng_msg {
 
 #define ENG_SLOT_MAX            ((1ull << 48) - 1) /* a session's number has 48 bits for its slot */
 #define ENG_MSG_HEADER_BYTES    40
+#define ENG_PROMISE_FIXED_BYTES 56 /* after the header, before the entries */
 #define ENG_PROMISE_ENTRY_BYTES 32
 /* One of a heartbeat: node_id (2), highest slot accepted (8), start count of that life (4). */
 #define ENG_HIGHEST_BYTES        14
