@@ -16,12 +16,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static const char help[] =
-	"usage: decree check [-c FILE] [section.key=value ...]\n\n"
-	"Is this host ready to run the node that the configuration describes? Without one, the "
-	"host alone is\n"
-	"looked at. The exit status is 1 if something must be changed before a node can run.\n\n"
-	"  -c, --config FILE  the configuration of cluster and node\n";
+static const char about[] = "Is this host ready to run the node that the configuration describes? "
+			    "Without one, the host "
+			    "alone is looked at. The exit status is 1 if something must be changed "
+			    "before a node can run.";
 
 enum verdict {
 	VERDICT_GOOD,
@@ -422,23 +420,18 @@ run(const struct decree_setup *setup)
 int
 command_check(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
-	struct config_arguments config = { 0 };
+	struct config_arguments config = { .is_optional = true };
+	const struct option_row rows[] = {
+		row_config(&config, "the configuration of cluster and node"),
+	};
+	const struct option_page page = { "[-c FILE] [section.key=value ...]", about, rows,
+		ROW_COUNT(rows) };
 	struct decree_setup setup;
-	int option;
+	int status = take_arguments(argc, argv, &page, &config, NULL, 0);
 
-	while ((option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-		if (option == 'c')
-			config.path = optarg;
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (config.path == NULL && optind == argc)
+	if (status != OPTIONS_GO_ON)
+		return status;
+	if (config.path == NULL)
 		return run(NULL);
-	if (take_arguments(argc, argv, &config, NULL, 0) < 0)
-		return EXIT_USAGE;
 	return read_setup(&config, true, &setup) ? run(&setup) : EXIT_FAILURE;
 }

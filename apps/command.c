@@ -1,107 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/command.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include <errno.h>
+#define TIMEOUT_MS_MAX 86400000
 
-static char program_name[64] = "decree";
+/* ------------------------------------------------------------------------------ the command line */
 
-void
-set_program_name(const char *program, const char *command)
+struct option_row
+row_config(struct config_arguments *config, const char *help)
 {
-	(void)snprintf(program_name, sizeof(program_name), "%s%s%s", program,
-		command[0] != '\0' ? " " : "", command); /* a long name is cut */
+	return (struct option_row){ "config", 'c', "FILE", help, .text = &config->path };
 }
 
-int
-complain(const char *format, ...)
+struct option_row
+row_node(const char *name, char letter, uint64_t *node_id, const char *help)
 {
-	va_list args;
-
-	(void)fflush(stdout); /* results come before the error that ended them */
-	(void)fprintf(stderr, "%s: ", program_name);
-	va_start(args, format);
-	(void)vfprintf(stderr, format, args);
-	va_end(args);
-	(void)fputc('\n', stderr);
-	return EXIT_FAILURE;
-}
-
-int
-complain_usage(const char *format, ...)
-{
-	va_list args;
-
-	(void)fprintf(stderr, "%s: ", program_name);
-	va_start(args, format);
-	(void)vfprintf(stderr, format, args);
-	va_end(args);
-	(void)fprintf(stderr, "; see '%s --help'\n", program_name);
-	return EXIT_USAGE;
-}
-
-int
-complain_option(char **argv)
-{
-	const char *argument = argv[optind - 1];
-
-	if (optopt != 0 && argument[0] == '-' && argument[1] != '-')
-		return complain_usage("unknown option, or one without its value: '-%c'", optopt);
-	return complain_usage("unknown option, or one without its value: '%s'", argument);
-}
-
-int
-take_arguments(int argc, char **argv, struct config_arguments *ret_config, const char **ret_others,
-	int count_max)
-{
-	int count = 0;
-
-	for (int i = optind; i < argc; i++) {
-		const char *equals = strchr(argv[i], '=');
-		const char *dot = strchr(argv[i], '.');
-
-		if (equals != NULL && dot != NULL && dot < equals) {
-			if (ret_config->setting_count == SETTING_COUNT_MAX) {
-				(void)complain_usage("more than %d settings", SETTING_COUNT_MAX);
-				return -1;
-			}
-			ret_config->settings[ret_config->setting_count++] = argv[i];
-		} else if (count < count_max) {
-			ret_others[count++] = argv[i];
-		} else {
-			(void)complain_usage("what is '%s'?", argv[i]);
-			return -1;
-		}
-	}
-	if (ret_config->path == NULL) {
-		(void)complain_usage("no configuration: add -c FILE");
-		return -1;
-	}
-	return count;
+	return (struct option_row){ name, letter, "N", help, .number = node_id, .min = 1,
+		.max = UINT16_MAX };
 }
 
 bool
-parse_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+parse_node(const char *what, const char *text, uint64_t *ret_node_id)
 {
-	char *end = NULL;
-	unsigned long long number = 0;
-
-	errno = 0;
-	if (text[0] >= '0' && text[0] <= '9')
-		number = strtoull(text, &end, 10);
-	if (end == NULL || *end != '\0' || errno != 0 || number < min || number > max) {
-		(void)complain_usage("%s %s: expected a whole number from %" PRIu64 " to %" PRIu64,
-			option, text, min, max);
-		return false;
-	}
-	*ret = number;
-	return true;
+	return parse_number(what, text, 1, UINT16_MAX, ret_node_id);
 }
+
+struct option_row
+row_group(uint64_t *group)
+{
+	return (struct option_row){ "group", 'g', "N", "the group that is meant", .number = group,
+		.max = DECREE_GROUP_COUNT_MAX - 1 };
+}
+
+struct option_row
+row_timeout(uint64_t *timeout_ms, const char *help)
+{
+	return (struct option_row){ "timeout", 0, "MS", help, .number = timeout_ms, .min = 1,
+		.max = TIMEOUT_MS_MAX };
+}
+
+struct option_row
+row_json(bool *is_json, const char *help)
+{
+	return (struct option_row){ "json", 0, NULL, help, .flag = is_json };
+}
+
+static bool
+is_setting(const char *text)
+{
+	const char *equals = strchr(text, '=');
+	const char *dot = strchr(text, '.');
+
+	return equals != NULL && dot != NULL && dot < equals;
+}
+
+static int
+complain_argument(const char *text)
+{
+	if (strchr(text, '=') != NULL)
+		return complain_usage("what is '%s'? A setting is section.key=value", text);
+	return complain_usage("what is '%s'?", text);
+}
+
+int
+take_arguments(int argc, char **argv, const struct option_page *page,
+	struct config_arguments *config, const char **ret_others, int count_max)
+{
+	int count = 0;
+	int first;
+	int status = options_take(argc, argv, page, &first);
+
+	if (status != OPTIONS_GO_ON)
+		return status;
+	for (int i = first; i < argc; i++) {
+		if (is_setting(argv[i])) {
+			if (config->setting_count == SETTING_COUNT_MAX)
+				return complain_usage("more than %d settings", SETTING_COUNT_MAX);
+			config->settings[config->setting_count++] = argv[i];
+		} else if (count < count_max) {
+			ret_others[count++] = argv[i];
+		} else {
+			return complain_argument(argv[i]);
+		}
+	}
+	if (config->path == NULL && !(config->is_optional && config->setting_count == 0))
+		return complain_usage("no configuration: add -c FILE");
+	return OPTIONS_GO_ON;
+}
+
+/* ------------------------------------------------------------------------------ opening */
 
 struct decree_client *
 open_client(const struct config_arguments *config, uint16_t group, uint32_t in_flight_max)

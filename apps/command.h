@@ -9,15 +9,16 @@
 #ifndef APPS_COMMAND_H
 #define APPS_COMMAND_H
 
+#include "apps/options.h"
+
 #include <decree/client.h>
 #include <decree/setup.h>
 
-#include <getopt.h>
 #include <inttypes.h>
 
-#define EXIT_USAGE 2
-
+#define MS                UINT64_C(1000000)
 #define SETTING_COUNT_MAX 64
+#define ROW_COUNT(rows)   ((uint32_t)(sizeof(rows) / sizeof((rows)[0])))
 
 struct command {
 	const char *name;
@@ -44,27 +45,27 @@ struct config_arguments {
 	const char *path; /* NULL: not given */
 	const char *settings[SETTING_COUNT_MAX];
 	uint32_t setting_count;
+	bool is_optional; /* it also runs without a configuration */
 };
 
-/** One line on standard error: "decree submit: ...". @return EXIT_FAILURE */
-__attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
+/** Options of many commands. */
+struct option_row row_config(struct config_arguments *config, const char *help);
+struct option_row row_node(const char *name, char letter, uint64_t *node_id, const char *help);
+struct option_row row_group(uint64_t *group);
+struct option_row row_timeout(uint64_t *timeout_ms, const char *help);
+struct option_row row_json(bool *is_json, const char *help);
 
-/** The same with a pointer to --help. @return EXIT_USAGE */
-__attribute__((format(printf, 1, 2))) int complain_usage(const char *format, ...);
+/**
+ * Take a whole command line: options; settings (with '=' and '.') into @p config; others for the caller.
+ *
+ * @param ret_others  [count_max]; those that were not given stay as they are
+ * @return OPTIONS_GO_ON, or the exit status
+ */
+int take_arguments(int argc, char **argv, const struct option_page *page,
+	struct config_arguments *config, const char **ret_others, int count_max);
 
-/** What getopt_long() returned '?' or ':' for. @return EXIT_USAGE */
-int complain_option(char **argv);
-
-/** Name in front of complaints; main() sets it once. */
-void set_program_name(const char *program, const char *command);
-
-/** Take what is left after the options: settings (with '=' and '.'), and others for the caller.
- * @param ret_others  [count_max] @return how many others, or -1 after a complaint */
-int take_arguments(int argc, char **argv, struct config_arguments *ret_config,
-	const char **ret_others, int count_max);
-
-/** A whole number for an option. @return false after a complaint */
-bool parse_number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *ret);
+/** A node's number in a command line. @return false after a complaint */
+bool parse_node(const char *what, const char *text, uint64_t *ret_node_id);
 
 /** Open a client for one group. @return NULL after a complaint */
 struct decree_client *

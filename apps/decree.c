@@ -80,10 +80,9 @@ main(int argc, char **argv)
 	}
 	if (argv[1][0] == '-')
 		return complain_usage("unknown option '%s'", argv[1]);
-	opterr = 0; /* complaints are ours */
 	for (uint32_t i = 0; i < command_count; i++)
 		if (strcmp(argv[1], commands[i].name) == 0) {
-			set_program_name("decree", argv[1]);
+			options_set_program("decree", argv[1]);
 			return commands[i].run(argc - 1, argv + 1);
 		}
 	return run_other(argv + 1);

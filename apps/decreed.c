@@ -18,27 +18,29 @@
 
 #define HEALTH_PERIOD_NS 20000000 /* how late an end of the node's own is noticed */
 
-static const char help[] =
-	"usage: decreed -c FILE [--machine=log] [--ready-fd N] [section.key=value ...]\n\n"
-	"Run the node that [local] of the configuration names, until SIGTERM or SIGINT.\n\n"
-	"  -c, --config FILE  the configuration of cluster and node\n"
-	"      --machine M    what the cluster does with its commands: log (an ordered log; the "
-	"default)\n"
-	"      --ready-fd N   write READY=1 to this descriptor once the node takes part, and close "
-	"it\n"
-	"      --version\n";
+#define NO_FD UINT64_MAX
+
+static const char about[] =
+	"Run the node that [local] of the configuration names, until SIGTERM or SIGINT.";
+
+static const char machine_help[] =
+	"what the cluster does with its commands: log (an ordered log; the default)";
+
+static const char ready_help[] =
+	"write READY=1 to this descriptor once the node takes part, and close it";
 
 struct daemon_options {
 	struct config_arguments config;
-	int ready_fd; /* -1: none */
+	uint64_t ready_fd; /* NO_FD: none */
 };
 
 static void
-tell_ready(int fd)
+tell_ready(uint64_t number)
 {
 	static const char ready[] = "READY=1\n";
+	int fd = (int)number;
 
-	if (fd < 0)
+	if (number == NO_FD)
 		return;
 	if (write(fd, ready, sizeof(ready) - 1) != (ssize_t)sizeof(ready) - 1)
 		(void)complain("--ready-fd %d: %s", fd, strerror(errno));
@@ -121,47 +123,22 @@ run(const struct daemon_options *o, uint64_t started_ns)
 	return status;
 }
 
-static bool
-parse_machine(const char *name)
-{
-	if (strcmp(name, "log") == 0)
-		return true;
-	(void)complain_usage("--machine %s: this version has 'log'", name);
-	return false;
-}
-
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "machine", required_argument, NULL, 'm' },
-		{ "ready-fd", required_argument, NULL, 'r' }, { "version", no_argument, NULL, 'v' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
-	struct daemon_options o = { .ready_fd = -1 };
+	static const char *const machines[] = { "log", NULL };
+	struct daemon_options o = { .ready_fd = NO_FD };
+	const struct option_row rows[] = {
+		row_config(&o.config, "the configuration of cluster and node"),
+		{ "machine", 0, "WORD", machine_help, .words = machines },
+		{ "ready-fd", 0, "N", ready_help, .number = &o.ready_fd, .max = 1023 },
+	};
+	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+		rows, ROW_COUNT(rows), decree_version() };
 	uint64_t started_ns = now_ns();
-	uint64_t number = 0;
-	bool ok = true;
-	int option;
+	int status;
 
-	set_program_name("decreed", "");
-	opterr = 0; /* complaints are ours */
-	while (ok && (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-		if (option == 'c') {
-			o.config.path = optarg;
-		} else if (option == 'm') {
-			ok = parse_machine(optarg);
-		} else if (option == 'r') {
-			ok = parse_number("--ready-fd", optarg, 0, 1023, &number);
-			o.ready_fd = (int)number;
-		} else if (option == 'v') {
-			return printf("decreed %s\n", decree_version()), EXIT_SUCCESS;
-		} else if (option == 'h') {
-			return printf("%s", help), EXIT_SUCCESS;
-		} else {
-			return complain_option(argv);
-		}
-	}
-	if (!ok || take_arguments(argc, argv, &o.config, NULL, 0) < 0)
-		return EXIT_USAGE;
-	return run(&o, started_ns);
+	options_set_program("decreed", "");
+	status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
+	return status == OPTIONS_GO_ON ? run(&o, started_ns) : status;
 }

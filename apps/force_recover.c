@@ -4,27 +4,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char help[] =
-	"usage: decree force-recover -c FILE --from DIR [--accept-loss] [section.key=value ...]\n\n"
+static const char about[] =
 	"After a majority of the disks is lost FOR EVER: begin a new cluster of one node with what "
-	"a node that\nis left holds. While a majority can still be started, start it instead.\n\n"
+	"a "
+	"node that is left holds. While a majority can still be started, start it instead.\n\n"
 	"THIS LOSES DATA: whatever the lost nodes alone knew is gone, acknowledged or not; and "
-	"what "
-	"this node\nhad written down without knowing whether it was decided becomes part of the "
+	"what this "
+	"node had written down without knowing whether it was decided becomes part of the "
 	"history.\n\n"
-	"  -c, --config FILE         of the new cluster, on this host: a new id, this node its "
-	"only "
-	"member so\n"
-	"                            far (others: 'joins = yes', numbers that were never used), "
-	"the same\n"
-	"                            constants, a data_dir that does not exist yet\n"
-	"      --from DIR            the data directory of the lost cluster's node, which must not "
-	"run; it\n"
-	"                            keeps its contents\n"
-	"      --from-snapshots DIR  its [snapshot] directory, if it had one outside of DIR\n"
-	"      --accept-loss         do it. Without this only what would be kept is shown\n\n"
 	"With several nodes left, look at each, and take the one with the highest ballot; of "
-	"several with the\nsame ballot the one with the highest 'last'.\n";
+	"several "
+	"with the same ballot the one with the highest 'last'.";
+
+static const char config_help[] = "of the new cluster, on this host: a new id, this node its only "
+				  "member so far (others: 'joins = "
+				  "yes', numbers that were never used), the same constants, a "
+				  "data_dir that does not exist yet";
+
+static const char from_help[] =
+	"the data directory of the lost cluster's node, which must not run; it keeps its contents";
 
 struct recover_options {
 	struct config_arguments config;
@@ -91,31 +89,23 @@ run(const struct recover_options *o, const struct decree_setup *setup)
 int
 command_force_recover(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "from", required_argument, NULL, 'f' },
-		{ "from-snapshots", required_argument, NULL, 's' },
-		{ "accept-loss", no_argument, NULL, 'y' }, { "help", no_argument, NULL, 'h' },
-		{ 0 } };
 	struct recover_options o = { 0 };
+	const struct option_row rows[] = {
+		row_config(&o.config, config_help),
+		{ "from", 0, "DIR", from_help, .text = &o.from },
+		{ "from-snapshots", 0, "DIR",
+			"its [snapshot] directory, if it had one outside of --from",
+			.text = &o.from_snapshots },
+		{ "accept-loss", 0, NULL, "do it. Without this only what would be kept is shown",
+			.flag = &o.is_loss_accepted },
+	};
+	const struct option_page page = { "-c FILE --from DIR [OPTION ...] [section.key=value ...]",
+		about, rows, ROW_COUNT(rows) };
 	struct decree_setup setup;
-	int option;
+	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 
-	while ((option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-		if (option == 'c')
-			o.config.path = optarg;
-		else if (option == 'f')
-			o.from = optarg;
-		else if (option == 's')
-			o.from_snapshots = optarg;
-		else if (option == 'y')
-			o.is_loss_accepted = true;
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (take_arguments(argc, argv, &o.config, NULL, 0) < 0)
-		return EXIT_USAGE;
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (o.from == NULL)
 		return complain_usage(
 			"--from DIR: the data directory of a node of the lost cluster");

@@ -9,18 +9,11 @@
 #define ENTRY_COUNT 65536
 #define TIMEOUT_NS  UINT64_C(5000000000) /* of silence: a restarting node may come back */
 
-static const char help[] = "usage: decree log -c FILE --node N [--group G] [--from SLOT] [--json] "
-			   "[section.key=value ...]\n\n"
-			   "What a node applied, one line per command: slot, index in the slot, "
-			   "session, number in the session,\n"
-			   "bytes, digest of the body. Commands that every node skipped (repeats) "
-			   "are marked, and so are those\n"
-			   "that opened a session: the state machine saw neither.\n\n"
-			   "  -c, --config FILE  the configuration of the cluster\n"
-			   "  -n, --node N       ask this node\n"
-			   "  -g, --group G      of this group (0)\n"
-			   "  -f, --from SLOT    from this slot on (1)\n"
-			   "      --json         one JSON object per line\n";
+static const char about[] = "What a node applied, one line per command: slot, index in the slot, "
+			    "session, number in the "
+			    "session, bytes, digest of the body. Commands that every node skipped "
+			    "(repeats) are marked, and "
+			    "so are those that opened a session: the state machine saw neither.";
 
 struct log_options {
 	struct config_arguments config;
@@ -106,33 +99,21 @@ run(const struct log_options *o)
 int
 command_log(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "node", required_argument, NULL, 'n' }, { "group", required_argument, NULL, 'g' },
-		{ "from", required_argument, NULL, 'f' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
 	struct log_options o = { .from = 1 };
-	bool ok = true;
-	int option;
+	const struct option_row rows[] = {
+		row_config(&o.config, "the configuration of the cluster"),
+		row_node("node", 'n', &o.node_id, "ask this node"),
+		row_group(&o.group),
+		{ "from", 'f', "SLOT", "from this slot on", .number = &o.from, .min = 1,
+			.max = INT64_MAX },
+		row_json(&o.is_json, "one JSON object per line"),
+	};
+	const struct option_page page = { "-c FILE --node N [OPTION ...] [section.key=value ...]",
+		about, rows, ROW_COUNT(rows) };
+	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 
-	while (ok && (option = getopt_long(argc, argv, ":c:n:g:f:h", options, NULL)) != -1) {
-		if (option == 'c')
-			o.config.path = optarg;
-		else if (option == 'n')
-			ok = parse_number("--node", optarg, 1, 65535, &o.node_id);
-		else if (option == 'g')
-			ok = parse_number(
-				"--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
-		else if (option == 'f')
-			ok = parse_number("--from", optarg, 1, INT64_MAX, &o.from);
-		else if (option == 'j')
-			o.is_json = true;
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (!ok || take_arguments(argc, argv, &o.config, NULL, 0) < 0)
-		return EXIT_USAGE;
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (o.node_id == 0)
 		return complain_usage("whose log? Add --node N");
 	return run(&o);

@@ -5,22 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS UINT64_C(1000000)
+#define WORD_COUNT_MAX 4
 
-static const char help[] =
-	"usage: decree member -c FILE [OPTION ...] [section.key=value ...] WHAT\n\n"
-	"  add NODE DISK           NODE joins: it learns everything, then it votes\n"
-	"  remove NODE             NODE votes no more, and ends when the others have all it had\n"
-	"  replace OLD NODE DISK   NODE takes the place of OLD, whose disk is lost, say\n"
-	"  list                    who the members are\n\n"
-	"DISK is what 'decree format' printed on NODE. A node id is never used twice: NODE is "
-	"above\n"
-	"every id that ever was a member. One change at a time; repeating a command is safe.\n\n"
-	"  -c, --config FILE  the configuration of the cluster\n"
-	"  -g, --group N      of this group (0)\n"
-	"      --q1 N         nodes that elect a leader, afterwards (a majority)\n"
-	"      --q2 N         nodes that choose a value, afterwards (a majority)\n"
-	"      --timeout MS   wait this long for the outcome (60000)\n";
+static const char about[] = "Change who the members are, or list them. DISK is what 'decree "
+			    "format' printed on NODE. A node "
+			    "id is never used twice: NODE is above every id that ever was a "
+			    "member. One change at a time; "
+			    "repeating a command is safe.";
 
 struct member_options {
 	struct config_arguments config;
@@ -77,73 +68,83 @@ static const struct what {
 	const char *word;
 	enum decree_admin_op op;
 	int count; /* of words behind it */
+	const char *words;
 } whats[] = {
-	{ "add", DECREE_ADMIN_MEMBER_ADD, 2 },
-	{ "remove", DECREE_ADMIN_MEMBER_REMOVE, 1 },
-	{ "replace", DECREE_ADMIN_MEMBER_REPLACE, 3 },
-	{ "list", DECREE_ADMIN_MEMBER_LIST, 0 },
+	{ "add", DECREE_ADMIN_MEMBER_ADD, 2, ": NODE DISK" },
+	{ "remove", DECREE_ADMIN_MEMBER_REMOVE, 1, ": NODE" },
+	{ "replace", DECREE_ADMIN_MEMBER_REPLACE, 3, ": OLD NODE DISK" },
+	{ "list", DECREE_ADMIN_MEMBER_LIST, 0, "" },
 };
 
-/* @return 0, or EXIT_USAGE after a complaint */
 static int
-take_what(struct member_options *o, const char *const *words, int count)
+count_words(const char *const words[WORD_COUNT_MAX])
 {
-	const struct what *what = NULL;
+	int count = 0;
+
+	while (count < WORD_COUNT_MAX && words[count] != NULL)
+		count++;
+	return count;
+}
+
+static const struct what *
+find_what(const char *word)
+{
+	for (uint32_t i = 0; word != NULL && i < sizeof(whats) / sizeof(whats[0]); i++)
+		if (strcmp(whats[i].word, word) == 0)
+			return &whats[i];
+	return NULL;
+}
+
+/* @return OPTIONS_GO_ON, or EXIT_USAGE after a complaint */
+static int
+take_what(struct member_options *o, const char *const words[WORD_COUNT_MAX])
+{
+	const struct what *what = find_what(words[0]);
+	int count = count_words(words);
 	int at = 1;
 
-	for (uint32_t i = 0; count > 0 && i < sizeof(whats) / sizeof(whats[0]); i++)
-		if (strcmp(whats[i].word, words[0]) == 0)
-			what = &whats[i];
 	if (what == NULL)
 		return complain_usage("add, remove, replace or list?");
 	if (count - 1 != what->count)
-		return complain_usage("'%s' takes %d words", what->word, what->count);
+		return complain_usage("'%s' takes %d word%s%s", what->word, what->count,
+			what->count == 1 ? "" : "s", what->words);
 	o->op = what->op;
-	if (what->op == DECREE_ADMIN_MEMBER_REPLACE &&
-		!parse_number("OLD", words[at++], 1, UINT16_MAX, &o->old_id))
+	if (what->op == DECREE_ADMIN_MEMBER_REPLACE && !parse_node("OLD", words[at++], &o->old_id))
 		return EXIT_USAGE;
-	if (what->count > 0 && !parse_number("NODE", words[at++], 1, UINT16_MAX, &o->node_id))
+	if (what->count > 0 && !parse_node("NODE", words[at++], &o->node_id))
 		return EXIT_USAGE;
 	if (at < count && !parse_disk(words[at], &o->disk))
 		return complain_usage(
 			"DISK: 16 hexadecimal digits, as 'decree format' printed them");
-	return 0;
-}
-
-static bool
-take_option(struct member_options *o, int option)
-{
-	switch (option) {
-	case 'c': o->config.path = optarg; return true;
-	case 'g': return parse_number("--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o->group);
-	case 't': return parse_number("--timeout", optarg, 1, 3600000, &o->timeout_ms);
-	case '1': return parse_number("--q1", optarg, 1, DECREE_NODE_COUNT_MAX, &o->q1);
-	case '2': return parse_number("--q2", optarg, 1, DECREE_NODE_COUNT_MAX, &o->q2);
-	default: return false;
-	}
+	return OPTIONS_GO_ON;
 }
 
 int
 command_member(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "group", required_argument, NULL, 'g' },
-		{ "timeout", required_argument, NULL, 't' }, { "q1", required_argument, NULL, '1' },
-		{ "q2", required_argument, NULL, '2' }, { "help", no_argument, NULL, 'h' }, { 0 } };
 	struct member_options o = { .timeout_ms = 60000 };
-	const char *words[4];
-	int option;
+	const struct option_row rows[] = {
+		{ .argument = "add NODE DISK",
+			.help = "NODE joins: it learns everything, then it votes" },
+		{ .argument = "remove NODE",
+			.help = "NODE votes no more, and ends when the others have all it had" },
+		{ .argument = "replace OLD NODE DISK",
+			.help = "NODE takes the place of OLD, whose disk is lost, say" },
+		{ .argument = "list", .help = "who the members are" },
+		row_config(&o.config, "the configuration of the cluster"),
+		row_group(&o.group),
+		{ "q1", 0, "N", "nodes that elect a leader, afterwards (a majority)",
+			.number = &o.q1, .min = 1, .max = DECREE_NODE_COUNT_MAX },
+		{ "q2", 0, "N", "nodes that choose a value, afterwards (a majority)",
+			.number = &o.q2, .min = 1, .max = DECREE_NODE_COUNT_MAX },
+		row_timeout(&o.timeout_ms, "wait this long for the outcome"),
+	};
+	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...] WHAT",
+		about, rows, ROW_COUNT(rows) };
+	const char *words[WORD_COUNT_MAX] = { NULL };
+	int status = take_arguments(argc, argv, &page, &o.config, words, WORD_COUNT_MAX);
 
-	while ((option = getopt_long(argc, argv, ":c:g:h", options, NULL)) != -1) {
-		if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		if (option == '?' || option == ':')
-			return complain_option(argv);
-		if (!take_option(&o, option))
-			return EXIT_USAGE;
-	}
-	int count = take_arguments(argc, argv, &o.config, words, 4);
-	if (count < 0 || take_what(&o, words, count) != 0)
-		return EXIT_USAGE;
-	return run(&o);
+	if (status == OPTIONS_GO_ON)
+		status = take_what(&o, words);
+	return status == OPTIONS_GO_ON ? run(&o) : status;
 }

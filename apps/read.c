@@ -6,45 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS UINT64_C(1000000)
+static const char about[] = "Asks the state machine of one group and prints its answer. The log "
+			    "machine of decreed answers "
+			    "'count' and 'digest'.";
 
-static const char help[] =
-	"usage: decree read -c FILE [OPTION ...] QUERY [section.key=value ...]\n\n"
-	"Asks the state machine of one group and prints its answer. The log machine of decreed "
-	"answers\n"
-	"'count' and 'digest'.\n\n"
-	"  -c, --config FILE         the configuration of the cluster\n"
-	"      --consistency WORD    linearizable (default): sees everything that was "
-	"acknowledged\n"
-	"                            to anybody before; lease: the same, faster at a leader with "
-	"a\n"
-	"                            lease; stale: whatever the node has applied\n"
-	"      --node N              ask this node (any)\n"
-	"      --group N             (0)\n"
-	"      --timeout MS          (5000)\n";
+static const char consistency_help[] =
+	"linearizable: sees everything that was acknowledged to anybody before; lease: the same, "
+	"faster "
+	"at a leader with a lease; stale: whatever the node has applied";
 
 struct read_options {
 	struct config_arguments config;
-	enum decree_consistency consistency;
+	uint64_t consistency; /* enum decree_consistency */
 	uint64_t node;
 	uint64_t group;
 	uint64_t timeout_ms;
 	const char *query;
 };
-
-static bool
-parse_consistency(const char *text, enum decree_consistency *ret)
-{
-	static const char *const words[] = { "linearizable", "lease", "stale" };
-
-	for (int i = 0; i < 3; i++)
-		if (strcmp(text, words[i]) == 0) {
-			*ret = (enum decree_consistency)i;
-			return true;
-		}
-	(void)complain_usage("--consistency is linearizable, lease or stale, not '%.64s'", text);
-	return false;
-}
 
 static int
 explain(const struct read_options *o, int32_t rc)
@@ -72,7 +50,8 @@ run(const struct read_options *o)
 	if (client == NULL)
 		return EXIT_FAILURE;
 	rc = decree_client_read(client, (uint16_t)o->node, o->query, (uint32_t)strlen(o->query),
-		o->consistency, answer, sizeof(answer), o->timeout_ms * MS);
+		(enum decree_consistency)o->consistency, answer, sizeof(answer),
+		o->timeout_ms * MS);
 	decree_client_close(client);
 	if (rc < 0)
 		return explain(o, rc);
@@ -85,34 +64,22 @@ run(const struct read_options *o)
 int
 command_read(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "consistency", required_argument, NULL, 'C' },
-		{ "node", required_argument, NULL, 'n' }, { "group", required_argument, NULL, 'g' },
-		{ "timeout", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
-		{ 0 } };
+	static const char *const words[] = { "linearizable", "lease", "stale", NULL };
 	struct read_options o = { .timeout_ms = 5000 };
-	bool ok = true;
-	int option;
+	const struct option_row rows[] = {
+		row_config(&o.config, "the configuration of the cluster"),
+		{ "consistency", 0, "WORD", consistency_help, .number = &o.consistency,
+			.words = words },
+		row_node("node", 0, &o.node, "ask this node (any)"),
+		row_group(&o.group),
+		row_timeout(&o.timeout_ms, "wait this long for the answer"),
+	};
+	const struct option_page page = { "-c FILE [OPTION ...] QUERY [section.key=value ...]",
+		about, rows, ROW_COUNT(rows) };
+	int status = take_arguments(argc, argv, &page, &o.config, &o.query, 1);
 
-	while (ok && (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-		if (option == 'c')
-			o.config.path = optarg;
-		else if (option == 'C')
-			ok = parse_consistency(optarg, &o.consistency);
-		else if (option == 'n')
-			ok = parse_number("--node", optarg, 1, UINT16_MAX, &o.node);
-		else if (option == 'g')
-			ok = parse_number(
-				"--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
-		else if (option == 't')
-			ok = parse_number("--timeout", optarg, 1, 3600000, &o.timeout_ms);
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (!ok || take_arguments(argc, argv, &o.config, &o.query, 1) < 0)
-		return EXIT_USAGE;
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (o.query == NULL)
 		return complain_usage("no QUERY given");
 	return run(&o);

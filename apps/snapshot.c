@@ -6,23 +6,15 @@
 #include <string.h>
 #include <time.h>
 
-#define MS        UINT64_C(1000000)
 #define LOOK_MS   100
 #define ANSWER_MS 500
 #define NODE_MAX  DECREE_NODE_COUNT_MAX
 
-static const char help[] =
-	"usage: decree snapshot -c FILE [--group N] [--timeout MS] [section.key=value ...]\n\n"
-	"Have every node cut a snapshot now, at one slot that holds everything applied so far, and "
-	"wait "
-	"until\n"
-	"all of them have it on disk, verified. The exit status is 1 if some node has none in "
-	"time; it is "
-	"named,\n"
-	"and goes on by itself.\n\n"
-	"  -c, --config FILE  the configuration of the cluster\n"
-	"  -g, --group N      of this group (0)\n"
-	"      --timeout MS   wait this long altogether (60000)\n";
+static const char about[] = "Have every node cut a snapshot now, at one slot that holds everything "
+			    "applied so far, and wait "
+			    "until all of them have it on disk, verified. The exit status is 1 if "
+			    "some node has none in time; "
+			    "it is named, and goes on by itself.";
 
 struct snapshot_options {
 	struct config_arguments config;
@@ -144,28 +136,15 @@ run(const struct snapshot_options *o)
 int
 command_snapshot(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "group", required_argument, NULL, 'g' },
-		{ "timeout", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
-		{ 0 } };
 	struct snapshot_options o = { .timeout_ms = 60000 };
-	bool ok = true;
-	int option;
+	const struct option_row rows[] = {
+		row_config(&o.config, "the configuration of the cluster"),
+		row_group(&o.group),
+		row_timeout(&o.timeout_ms, "wait this long altogether"),
+	};
+	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+		rows, ROW_COUNT(rows) };
+	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 
-	while (ok && (option = getopt_long(argc, argv, ":c:g:h", options, NULL)) != -1) {
-		if (option == 'c')
-			o.config.path = optarg;
-		else if (option == 'g')
-			ok = parse_number(
-				"--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
-		else if (option == 't')
-			ok = parse_number("--timeout", optarg, 1, 86400000, &o.timeout_ms);
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (!ok || take_arguments(argc, argv, &o.config, NULL, 0) < 0)
-		return EXIT_USAGE;
-	return run(&o);
+	return status == OPTIONS_GO_ON ? run(&o) : status;
 }

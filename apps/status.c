@@ -6,16 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#define MS UINT64_C(1000000)
-
-static const char help[] =
-	"usage: decree status -c FILE [--timeout MS] [--json] [section.key=value ...]\n\n"
-	"One row per node and group. Nodes that do not answer are named on standard error; the "
-	"exit status\n"
-	"is 0 if any node answered.\n\n"
-	"  -c, --config FILE  the configuration of the cluster\n"
-	"      --timeout MS   wait this long for each node (500)\n"
-	"      --json         one JSON object per line\n";
+static const char about[] = "One row per node and group. Nodes that do not answer are named on "
+			    "standard error; the exit "
+			    "status is 0 if any node answered.";
 
 static void
 print_peers_json(const struct decree_status *s)
@@ -177,26 +170,15 @@ run(const struct status_options *o)
 int
 command_status(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "timeout", required_argument, NULL, 't' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
 	struct status_options o = { .timeout_ms = 500 };
-	bool ok = true;
-	int option;
+	const struct option_row rows[] = {
+		row_config(&o.config, "the configuration of the cluster"),
+		row_timeout(&o.timeout_ms, "wait this long for each node"),
+		row_json(&o.is_json, "one JSON object per line"),
+	};
+	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+		rows, ROW_COUNT(rows) };
+	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 
-	while (ok && (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1) {
-		if (option == 'c')
-			o.config.path = optarg;
-		else if (option == 't')
-			ok = parse_number("--timeout", optarg, 1, 3600000, &o.timeout_ms);
-		else if (option == 'j')
-			o.is_json = true;
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (!ok || take_arguments(argc, argv, &o.config, NULL, 0) < 0)
-		return EXIT_USAGE;
-	return run(&o);
+	return status == OPTIONS_GO_ON ? run(&o) : status;
 }

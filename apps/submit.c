@@ -19,24 +19,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MS               UINT64_C(1000000)
 #define IN_FLIGHT        64
 #define COMPLETION_COUNT 256
 #define PROGRESS_NS      (100 * MS)
 #define SILENCE_NS       (3000 * MS) /* then the operator hears that we wait */
 
-static const char help[] =
-	"usage: decree submit -c FILE [OPTION ...] [section.key=value ...] [LINES]\n\n"
+static const char about[] =
 	"Submit each line of LINES, or of standard input, as one command; the bytes as they are, "
-	"without the\n"
-	"newline. At the end: latency, throughput, and the longest time without an answer.\n\n"
-	"  -c, --config FILE    the configuration of the cluster\n"
-	"  -n, --in-flight N    commands on their way at a time (64)\n"
-	"  -g, --group G        to this group (0)\n"
-	"      --progress       show how far it is, on standard error\n"
-	"      --acks FILE      append one JSON object per acknowledged command: session, seq, "
-	"line, digest\n"
-	"      --json           print the summary as one JSON object\n";
+	"without "
+	"the newline. At the end: latency, throughput, and the longest time without an answer.";
+
+static const char acks_help[] =
+	"append one JSON object per acknowledged command: session, seq, line, digest";
 
 struct submit_options {
 	struct config_arguments config;
@@ -417,36 +411,23 @@ run(const struct submit_options *o)
 int
 command_submit(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "in-flight", required_argument, NULL, 'n' },
-		{ "group", required_argument, NULL, 'g' }, { "progress", no_argument, NULL, 'p' },
-		{ "acks", required_argument, NULL, 'a' }, { "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' }, { 0 } };
 	struct submit_options o = { .in_flight = IN_FLIGHT };
-	bool ok = true;
-	int option;
+	const struct option_row rows[] = {
+		row_config(&o.config, "the configuration of the cluster"),
+		{ "in-flight", 'n', "N", "commands on their way at a time", .number = &o.in_flight,
+			.min = 1, .max = 65536 },
+		row_group(&o.group),
+		{ "progress", 0, NULL, "show how far it is, on standard error",
+			.flag = &o.has_progress },
+		{ "acks", 0, "FILE", acks_help, .text = &o.acks_path },
+		row_json(&o.is_json, "print the summary as one JSON object"),
+	};
+	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...] [LINES]",
+		about, rows, ROW_COUNT(rows) };
+	int status = take_arguments(argc, argv, &page, &o.config, &o.input_path, 1);
 
-	while (ok && (option = getopt_long(argc, argv, ":c:n:g:h", options, NULL)) != -1) {
-		if (option == 'c')
-			o.config.path = optarg;
-		else if (option == 'n')
-			ok = parse_number("--in-flight", optarg, 1, 65536, &o.in_flight);
-		else if (option == 'g')
-			ok = parse_number(
-				"--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
-		else if (option == 'a')
-			o.acks_path = optarg;
-		else if (option == 'p')
-			o.has_progress = true;
-		else if (option == 'j')
-			o.is_json = true;
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (!ok || take_arguments(argc, argv, &o.config, &o.input_path, 1) < 0)
-		return EXIT_USAGE;
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (o.input_path != NULL && strcmp(o.input_path, "-") == 0)
 		o.input_path = NULL;
 	return run(&o);

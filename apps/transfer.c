@@ -4,18 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MS UINT64_C(1000000)
-
-static const char help[] =
-	"usage: decree transfer -c FILE [--group N] [--timeout MS] [section.key=value ...] NODE\n\n"
-	"Make NODE the leader. The present leader lets it catch up, takes no new commands "
-	"meanwhile "
-	"(clients\n"
-	"wait and repeat by themselves), and goes on leading if NODE does not take over within "
-	"election_ms.\n\n"
-	"  -c, --config FILE  the configuration of the cluster\n"
-	"  -g, --group N      of this group (0)\n"
-	"      --timeout MS   wait this long for the outcome (5000)\n";
+static const char about[] = "Make NODE the leader. The present leader lets it catch up, takes no "
+			    "new commands meanwhile "
+			    "(clients wait and repeat by themselves), and goes on leading if NODE "
+			    "does not take over within "
+			    "election_ms.";
 
 struct transfer_options {
 	struct config_arguments config;
@@ -44,33 +37,22 @@ run(const struct transfer_options *o)
 int
 command_transfer(int argc, char **argv)
 {
-	static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-		{ "group", required_argument, NULL, 'g' },
-		{ "timeout", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
-		{ 0 } };
 	struct transfer_options o = { .timeout_ms = 5000 };
+	const struct option_row rows[] = {
+		row_config(&o.config, "the configuration of the cluster"),
+		row_group(&o.group),
+		row_timeout(&o.timeout_ms, "wait this long for the outcome"),
+	};
+	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...] NODE",
+		about, rows, ROW_COUNT(rows) };
 	const char *node = NULL;
-	bool ok = true;
-	int option;
+	int status = take_arguments(argc, argv, &page, &o.config, &node, 1);
 
-	while (ok && (option = getopt_long(argc, argv, ":c:g:h", options, NULL)) != -1) {
-		if (option == 'c')
-			o.config.path = optarg;
-		else if (option == 'g')
-			ok = parse_number(
-				"--group", optarg, 0, DECREE_GROUP_COUNT_MAX - 1, &o.group);
-		else if (option == 't')
-			ok = parse_number("--timeout", optarg, 1, 3600000, &o.timeout_ms);
-		else if (option == 'h')
-			return printf("%s", help), EXIT_SUCCESS;
-		else
-			return complain_option(argv);
-	}
-	if (!ok || take_arguments(argc, argv, &o.config, &node, 1) < 0)
-		return EXIT_USAGE;
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (node == NULL)
 		return complain_usage("which node shall lead?");
-	if (!parse_number("NODE", node, 1, UINT16_MAX, &o.node_id))
+	if (!parse_node("NODE", node, &o.node_id))
 		return EXIT_USAGE;
 	return run(&o);
 }

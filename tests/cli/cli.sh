@@ -88,7 +88,7 @@ expect 1 'none.ini|No such file' "$decree" member -c none.ini list
 expect 1 'none.ini|No such file' "$decree" force-recover -c none.ini --from data
 expect 2 'QUERY' "$decree" read -c good.ini
 expect 2 "what is 'twice'?" "$decree" read -c good.ini count twice
-expect 2 "'eventual'|linearizable, lease or stale" "$decree" read -c good.ini --consistency eventual count
+expect 2 '--consistency eventual|linearizable, lease or stale' "$decree" read -c good.ini --consistency eventual count
 expect 2 '--node 0' "$decree" read -c good.ini --node 0 count
 expect 2 '--group 64' "$decree" read -c good.ini --group 64 count
 expect 2 '--timeout 0' "$decree" read -c good.ini --timeout 0 count
@@ -100,9 +100,9 @@ expect 2 'NODE zero' "$decree" transfer -c good.ini zero
 expect 2 'NODE 65536' "$decree" transfer -c good.ini 65536
 expect 2 'add, remove, replace or list?' "$decree" member -c good.ini
 expect 2 'add, remove, replace or list?' "$decree" member -c good.ini promote 4
-expect 2 "'add' takes 2 words" "$decree" member -c good.ini add 4
-expect 2 "'remove' takes 1 words" "$decree" member -c good.ini remove
-expect 2 "'replace' takes 3 words" "$decree" member -c good.ini replace 3 5
+expect 2 "'add' takes 2 words: NODE DISK" "$decree" member -c good.ini add 4
+expect 2 "'remove' takes 1 word: NODE" "$decree" member -c good.ini remove
+expect 2 "'replace' takes 3 words: OLD NODE DISK" "$decree" member -c good.ini replace 3 5
 expect 2 "'list' takes 0 words" "$decree" member -c good.ini list all
 expect 2 'NODE 0' "$decree" member -c good.ini remove 0
 expect 2 'DISK|16 hexadecimal digits' "$decree" member -c good.ini add 4 5be1
@@ -130,6 +130,29 @@ expect 2 '-c FILE' "$decreed"
 expect 2 '--machine tetris' "$decreed" -c good.ini --machine=tetris
 expect 2 '--ready-fd x' "$decreed" -c good.ini --ready-fd x
 expect 1 'none.ini' "$decreed" -c none.ini
+
+# Every command: what it says about a line that is no good, and how.
+
+for command in format submit read status log member snapshot transfer force-recover check; do
+	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command -h
+	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command --frob --help
+	expect 2 "unknown option '--frob=1': there are --config| --help; see 'decree $command --help'" \
+		"$decree" $command --frob=1
+	expect 2 "unknown option '-z': there are --config" "$decree" $command -z
+	expect 2 '--config needs a value: --config FILE' "$decree" $command --config
+	expect 2 '-c needs a value: -c FILE' "$decree" $command -c
+	expect 2 "decree $command: what is '" "$decree" $command -c good.ini a b c d e
+done
+expect 2 "what is 'mtu=9000'? A setting is section.key=value" "$decree" status -c good.ini mtu=9000
+expect 2 "unknown option '--frob'|--ready-fd" "$decreed" --frob
+expect 2 '--ready-fd 4096|from 0 to 1023' "$decreed" -c good.ini --ready-fd 4096
+expect 0 'decreed 0.' "$decreed" --version
+expect 2 '--json takes no value' "$decree" status -c good.ini --json=1
+expect 2 "unknown option '--from': there are" "$decree" status -c good.ini --from
+expect 2 "unknown option '--q': there are|--q1 --q2" "$decree" member -c good.ini --q 2 list
+expect 2 '--node 65536|from 1 to 65535' "$decree" log -c good.ini --node 65536
+expect 2 '--timeout 99999999999999999999|from 1 to' "$decree" status -c good.ini --timeout 99999999999999999999
+expect 0 'from this slot on (1)' "$decree" log --from 7 --help
 
 # A program beside this one, or in PATH, is a command too.
 mkdir bin
