@@ -139,8 +139,7 @@ leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct e
 		return false;
 	if (leader_has_train(r) && leader_has_room(r, 1))
 		return false;
-	r->train.part_count =
-		0; /* one that waits for that room is left as it is, and begins anew */
+	r->train.part_count = 0; /* one that waits for that room is left, and begins anew */
 	batch_seal(r, fx);
 
 	struct decree_slot slot = r->next;

@@ -328,7 +328,9 @@ cluster_flush(struct cluster *c, uint16_t node)
 		&(struct eng_event){ .type = ENG_EV_FLUSH,
 			.now_ns = c->now_ns,
 			.flush = { .log_is_idle = true,
-				.log_space_slots = c->nodes[node].log_is_full ? 0 : 1000000 } });
+				.log_space_slots = c->nodes[node].log_is_full
+							   ? c->nodes[node].log_slots_left
+							   : 1000000 } });
 }
 
 void

@@ -73,6 +73,7 @@ struct cluster_node {
 	struct decree_digest applied_digest; /* of all values in order */
 	uint64_t executed;                   /* commands that reached the state machine */
 	bool log_is_full;
+	uint32_t log_slots_left; /* if it is full */
 	uint32_t record_room; /* writes that a step may make + 1; 0 = as many as it likes */
 	struct {              /* of the disk, taken at some time */
 		struct cluster_write *durable;

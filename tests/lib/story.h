@@ -42,7 +42,8 @@
  *   image N   rollback N         keep an image of a node's disk; put it back (N is down)
  *   damage N SLOT [HOW]          the newest record of a slot at a node that is down: HOW = id (its ballot is
  *                                known), unknown, lost (not even its slot is known)
- *   logfull N   logroom N        the log of a node has no room, has room
+ *   logfull N [SLOTS]            the log of a node has no room, or room for so few slots
+ *   logroom N                    ... has room
  *   cut-snapshot N               of what this node applied; its file is durable, the pointer is on its way
  *   trim N SLOT                  records of slots below SLOT leave this node's log
  *   install N M                  N has fetched M's snapshot; the pointer to it is on its way

@@ -41,6 +41,8 @@ do_logfull(struct story *s, const struct words *w)
 	uint16_t node = story_node_of(s, w->at[1]);
 
 	s->cluster->nodes[node].log_is_full = strcmp(w->at[0], "logfull") == 0;
+	s->cluster->nodes[node].log_slots_left =
+		w->count > 2 ? (uint32_t)strtoul(w->at[2], NULL, 10) : 0;
 	if (node != 0)
 		cluster_flush(s->cluster, node);
 	return node != 0;
@@ -224,7 +226,7 @@ const struct story_command story_disk_commands[] = {
 	{ "persist", 2, 3, do_persist },
 	{ "stall", 2, 2, do_stall },
 	{ "resume", 2, 2, do_resume },
-	{ "logfull", 2, 2, do_logfull },
+	{ "logfull", 2, 3, do_logfull },
 	{ "logroom", 2, 2, do_logfull },
 	{ "room", 3, 3, do_room },
 	{ "crash", 2, 2, do_crash },
