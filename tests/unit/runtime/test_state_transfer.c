@@ -370,6 +370,61 @@ test_a_strange_disk_is_not_served(void **state)
 	world_end(w);
 }
 
+/* Commands for some time, and every 20 ms a piece of the donor's snapshot is asked for. */
+static void
+work_and_fetch(struct world *w, struct world_mailbox *mail, struct world_node *donor)
+{
+	for (uint32_t round = 0; round < 40; round++) {
+		for (uint32_t i = 0; i < 10; i++) {
+			world_propose(mail, 8);
+			world_run(w, 1000000);
+		}
+		ask_as(w, donor, false);
+	}
+}
+
+static uint64_t
+kept_slot(const struct world_node *n)
+{
+	return n->shard->groups[0].snap.kept.slot.n;
+}
+
+/* The snapshot that a peer is fetching stays until nobody has asked for a part of it for T, though the next one is written
+ * and agreed; but not when less than an eighth of the log is free (9.2). */
+static void
+test_a_snapshot_that_is_being_fetched_is_kept(void **state)
+{
+	struct world *w = world_with_history();
+	struct world_node *donor = world_elect(w);
+	struct world_node *other = &w->nodes[0];
+	struct world_mailbox *mail = world_mailbox_new();
+	uint64_t t_ns = donor->eng.election_ns;
+	uint64_t fetched = kept_slot(donor);
+
+	(void)state;
+	while (other == donor || other == lagging)
+		other++;
+	assert_int_equal(kept_slot(other), fetched);
+	donor->log.space_left = 510000; /* of four million, less a reserve */
+	assert_true(shard_gateway_open(donor->shard, 0, (const uint8_t *)"a proposer's two",
+			    &world_mailbox_ops, mail) >= 0);
+	work_and_fetch(w, mail, donor);
+	assert_true(kept_slot(other) > fetched + 2 * 128);
+	assert_int_equal(kept_slot(donor), fetched);
+	world_run(w, t_ns - 30000000);
+	assert_int_equal(kept_slot(donor), fetched);
+	world_run(w, 50000000);
+	assert_true(kept_slot(donor) > fetched);
+
+	world_run(w, 500000000);
+	fetched = kept_slot(donor);
+	donor->log.space_left = 490000;
+	work_and_fetch(w, mail, donor);
+	assert_true(kept_slot(donor) > fetched);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
 /* A leader whose memory is not what its log says, and nobody left to tell it: its cuts carry its own word on its own
  * state. It keeps its log, and the third node, back again, has the log's state, not the leader's. */
 static void
@@ -413,6 +468,7 @@ main(void)
 		cmocka_unit_test(test_a_donor_that_has_restarted_is_believed),
 		cmocka_unit_test(test_what_only_a_dead_donor_had_is_given_up),
 		cmocka_unit_test(test_a_strange_disk_is_not_served),
+		cmocka_unit_test(test_a_snapshot_that_is_being_fetched_is_kept),
 		cmocka_unit_test(test_a_diverged_leader_keeps_its_log),
 	};
 

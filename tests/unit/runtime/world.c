@@ -286,7 +286,7 @@ log_room(void *ctx)
 		return (struct log_room){ 0 };
 	return (struct log_room){
 		.buffer_record_count = log->room != 0 ? log->room : 4096,
-		.space_record_count = 1000000,
+		.space_record_count = log->space_left != 0 ? log->space_left : 1000000,
 		.space_record_count_max = log->is_crowded ? 4000000 : 1000000,
 	};
 }

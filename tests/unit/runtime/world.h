@@ -52,7 +52,8 @@ struct world_log {
 	uint32_t meta_bytes;
 	bool hold_records; /* the disk is slow */
 	bool hold_meta;
-	bool is_crowded; /* more than half full */
+	bool is_crowded;     /* more than half full */
+	uint32_t space_left; /* records; 0 = a million */
 	bool is_failing;
 	bool has_failed;
 	uint32_t room;          /* 0 = plenty */
