@@ -74,8 +74,8 @@ struct cluster_node {
 	uint64_t executed;                   /* commands that reached the state machine */
 	bool log_is_full;
 	uint32_t log_slots_left; /* if it is full */
-	uint32_t record_room; /* writes that a step may make + 1; 0 = as many as it likes */
-	struct {              /* of the disk, taken at some time */
+	uint32_t record_room;    /* writes that a step may make + 1; 0 = as many as it likes */
+	struct {                 /* of the disk, taken at some time */
 		struct cluster_write *durable;
 		uint32_t durable_count;
 		uint8_t hard[ENG_HARD_BYTES];

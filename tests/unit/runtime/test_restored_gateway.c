@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A proposer at a node that jumped over slots by a snapshot: its commands may have been executed there (protocol 7.5).
+ * The session table of the snapshot tells, and nothing is executed twice.
+ */
+#include "tests/unit/runtime/lagging.h"
+
+#include "engine/runtime/shard_private.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS 1000000ull
+
+static const uint8_t token[DECREE_UUID_BYTES] = "a proposer here";
+
+struct fixture {
+	struct world *w;
+	struct world_node *leader;
+	struct world_mailbox *mail; /* of the proposer at the lagging node */
+};
+
+static struct fixture fixture;
+
+static int
+setup(void **state)
+{
+	struct fixture *f = &fixture;
+
+	f->w = world_of_three();
+	f->leader = world_elect(f->w);
+	f->mail = world_mailbox_new();
+	lagging = world_follower(f->w);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	world_mailbox_free(f->mail);
+	world_end(f->w);
+	return 0;
+}
+
+static struct gateway *
+gateway(void)
+{
+	return &lagging->shard->gateways[0];
+}
+
+static void
+open_gateway(struct fixture *f)
+{
+	assert_int_equal(
+		shard_gateway_open(lagging->shard, 0, token, &world_mailbox_ops, f->mail), 0);
+}
+
+static void
+propose(struct fixture *f, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		world_propose(f->mail, 8);
+}
+
+/* From here on the lagging node is heard, and hears nothing. */
+static void
+deafen(struct fixture *f)
+{
+	for (uint16_t id = 1; id <= 3; id++)
+		f->w->cut[id][lagging->node_id] = true;
+}
+
+/* The others execute what they have heard of, and much more, until nobody's log goes back to here. */
+static void
+leave_behind(struct fixture *f)
+{
+	world_run(f->w, 50 * MS);
+	isolate(f->w);
+	work(f->w, f->leader, (const uint8_t *)"somebody's work!");
+}
+
+/* To the turn in which the snapshot is installed. */
+static void
+restore(struct fixture *f)
+{
+	heal(f->w);
+	for (uint32_t i = 0; shard_counters(lagging->shard)->snapshots_fetched == 0; i++) {
+		assert_true(i < 1000000);
+		world_turn(f->w);
+	}
+}
+
+static void
+assert_completed(struct fixture *f, uint64_t seq, enum decree_outcome outcome)
+{
+	assert_true(f->mail->completed >= seq);
+	assert_int_equal(f->mail->completions[seq].seq, seq);
+	assert_int_equal(f->mail->completions[seq].outcome, outcome);
+}
+
+/* Executed while nothing was heard: completed with the answers of then, their bodies free; the rest goes on. */
+static void
+test_what_was_executed_meanwhile_is_completed_once(void **state)
+{
+	struct fixture *f = *state;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	assert_int_equal(f->mail->completed, 3);
+	deafen(f);
+	propose(f, 20);
+	leave_behind(f);
+	assert_int_equal(f->leader->machine.count, 23 + 900);
+	assert_int_equal(f->mail->completed, 3);
+	restore(f);
+	world_turn(f->w);
+	assert_int_equal(f->mail->completed, 23);
+	assert_int_equal(f->mail->consumed, 23);
+	for (uint64_t seq = 1; seq <= 23; seq++) {
+		assert_completed(f, seq, DECREE_APPLIED);
+		assert_int_equal(f->mail->completions[seq].result, seq);
+	}
+	propose(f, 20);
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 43);
+	assert_completed(f, 43, DECREE_APPLIED);
+	assert_int_equal(f->mail->completions[43].result, 43 + 900);
+	assert_int_equal(lagging->machine.count, 43 + 900);
+	assert_caught_up(f->w);
+}
+
+/* Given, and lost on the way: they are given again. */
+static void
+test_what_was_not_executed_is_given_again(void **state)
+{
+	struct fixture *f = *state;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	isolate(f->w);
+	propose(f, 20);
+	leave_behind(f);
+	restore(f);
+	assert_int_equal(f->mail->completed, 3);
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 23);
+	assert_int_equal(f->mail->completions[4].result, 900 + 4);
+	assert_int_equal(lagging->machine.count, 900 + 23);
+	assert_caught_up(f->w);
+}
+
+static bool
+lose_commands(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w, (void)to;
+	return from == lagging->node_id && payload[0] == CLIENT_MSG_COMMANDS;
+}
+
+static bool
+lose_all_but_heartbeats(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	return lose_commands(w, from, to, payload) ||
+	       (to == lagging->node_id && payload[0] != ENG_MSG_HEARTBEAT);
+}
+
+/* The leader was there all the time, so nothing else tells the gateway to give them again before its next attempt is due. */
+static void
+test_what_is_left_is_given_at_once(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t forwarded;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	f->w->lose = lose_all_but_heartbeats;
+	propose(f, 20);
+	work(f->w, f->leader, (const uint8_t *)"somebody's work!");
+	assert_int_equal(gateway()->leader, f->leader->node_id);
+	f->w->lose = lose_commands;
+	restore(f);
+	f->w->lose = NULL;
+	forwarded = shard_counters(lagging->shard)->forwarded;
+	world_turn(f->w);
+	assert_int_equal(shard_counters(lagging->shard)->forwarded, forwarded + 20);
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 23);
+	assert_caught_up(f->w);
+}
+
+/* The registration was executed in the slots that are not here: its session is found by its token. */
+static void
+test_a_session_that_was_opened_meanwhile_is_found(void **state)
+{
+	struct fixture *f = *state;
+
+	deafen(f);
+	open_gateway(f);
+	propose(f, 5);
+	leave_behind(f);
+	assert_int_equal(gateway()->session.n, 0);
+	restore(f);
+	assert_int_not_equal(gateway()->session.n, 0);
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 5);
+	assert_completed(f, 5, DECREE_APPLIED);
+	assert_int_equal(lagging->machine.count, 900 + 5);
+	/* This proposer, and the one who did the work: nobody registered twice. */
+	assert_int_equal(eng_session_count(shard_sessions(lagging->shard, 0)), 2);
+}
+
+/* Its registration never got anywhere: it goes on trying. */
+static void
+test_a_proposer_without_a_session_registers(void **state)
+{
+	struct fixture *f = *state;
+
+	isolate(f->w);
+	open_gateway(f);
+	propose(f, 5);
+	leave_behind(f);
+	restore(f);
+	assert_int_equal(gateway()->session.n, 0);
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 5);
+	assert_completed(f, 5, DECREE_APPLIED);
+}
+
+/* The state machine answers some commands later: what was executed and has no answer yet is not completed. */
+static void
+test_a_parked_command_is_answered_by_the_restored_machine(void **state)
+{
+	struct fixture *f = *state;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	deafen(f);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.is_parking = true;
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	for (uint32_t i = 0; i < 3; i++) {
+		f->w->nodes[i].machine.is_parking = false;
+		f->w->nodes[i].machine.parked_seq = 0; /* later than this test lasts */
+	}
+	leave_behind(f);
+	restore(f);
+	world_run(f->w, 50 * MS);
+	assert_int_equal(f->mail->completed, 3);
+	assert_int_equal(f->mail->consumed, 4);
+	lagging->machine.parked_session = gateway()->session;
+	lagging->machine.parked_seq = 4;
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	assert_int_equal(f->mail->completed, 5);
+	assert_int_equal(f->mail->completions[4].status, 7);
+}
+
+/* Session numbers are no secrets: under a number of this proposer somebody has had another command executed. Whatever the
+ * answer says, it is not about what this proposer gave. */
+static void
+test_a_number_that_somebody_else_has_used_closes_the_proposer(void **state)
+{
+	struct fixture *f = *state;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	deafen(f);
+	propose(f, 5);
+	leave_behind(f);
+	f->mail->bodies[6 * 4096] ^= 1;
+	restore(f);
+	world_turn(f->w);
+	assert_int_equal(f->mail->completed, 8);
+	assert_completed(f, 5, DECREE_APPLIED);
+	for (uint64_t seq = 6; seq <= 8; seq++)
+		assert_completed(f, seq, DECREE_REFUSED);
+	assert_int_equal(f->mail->consumed, 8);
+}
+
+/* The snapshot does not know the session: nothing of it will ever be executed. */
+static void
+test_a_session_that_is_gone_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	isolate(f->w);
+	propose(f, 2);
+	leave_behind(f);
+	gateway()->session.n = UINT64_MAX / 2;
+	restore(f);
+	world_turn(f->w);
+	assert_int_equal(f->mail->completed, 5);
+	assert_completed(f, 4, DECREE_REFUSED);
+	assert_completed(f, 5, DECREE_REFUSED);
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	assert_completed(f, 6, DECREE_REFUSED);
+	assert_int_equal(f->leader->machine.count, 900 + 3);
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_what_was_executed_meanwhile_is_completed_once),
+		T(test_what_was_not_executed_is_given_again),
+		T(test_what_is_left_is_given_at_once),
+		T(test_a_session_that_was_opened_meanwhile_is_found),
+		T(test_a_proposer_without_a_session_registers),
+		T(test_a_parked_command_is_answered_by_the_restored_machine),
+		T(test_a_number_that_somebody_else_has_used_closes_the_proposer),
+		T(test_a_session_that_is_gone_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
