@@ -9,7 +9,7 @@
 #include "tests/lib/snap_fake.h"
 #include "tests/unit/runtime/world.h"
 
-extern struct world_node *lagging; /* the test says which */
+extern struct world_node *lagging;                         /* the test says which */
 extern struct snap_fake *stores[WORLD_NODE_COUNT_MAX + 1]; /* by node_id */
 
 /** Three nodes; a snapshot has about 90 frames, and is cut every 128 slots. @return world_end() it */
