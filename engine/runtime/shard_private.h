@@ -4,6 +4,7 @@
  * The inside of a shard, for the files that make up the loop:
  *
  *   shard.c       the turn and its order            effects.c    what a step of the core asks for
+ *   shard_layout.c  its memory                      shard_recover.c  what its log says at the start
  *   persist.c     what is durable, slot -> place    apply.c      chosen slots -> state machine -> answers
  *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
  *   reads.c       old values from the log           report.c     status and log requests
