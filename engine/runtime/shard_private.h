@@ -9,7 +9,8 @@
  *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
  *   reads.c       old values from the log           report.c     status and log requests
  *   query.c       reads of the state machine
- *   snapshot.c    snapshots of the state, and the log's end behind them
+ *   snapshot.c    snapshots of the state            snapshot_walk.c  writing one
+ *   trim.c        the log's end behind them
  *   restore.c     from a snapshot to the state     state_transfer.c  snapshots of peers
  *   room.c        back-pressure of the log        admin.c      what an operator asks for
  *   bundle.c      small messages in one frame
@@ -441,8 +442,20 @@ uint64_t snapshot_wake_at(const struct shard *s);
 /** Cut as soon as possible. @return false if this group cannot */
 bool snapshot_ask(struct shard *s, struct shard_group *g);
 void cut_give_up(struct shard *s, struct shard_group *g);
+
+/* snapshot_walk.c */
+/** A turn's worth of a cut that is CUT_WRITING; CUT_COMMITTING once the store has it all. */
+void cut_write(struct shard *s, struct shard_group *g);
+
+/* trim.c */
 /** A record of a slot is appended at an lsn (or was found there by recovery); before index_put(). */
 void trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn);
+/** All records so far are of slots up to the highest: a group that falls silent now pins nothing. */
+void trim_note_end(const struct shard *s, struct shard_group *g);
+/** Whether the log has so little room left that it shall lose its beginning. */
+bool trim_is_wanted(const struct shard *s);
+/** One step: the log goes as far as every group lets it go. */
+void trim_turn(struct shard *s);
 
 /* restore.c */
 int restore_begin(struct shard *s, struct shard_group *g);

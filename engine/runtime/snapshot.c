@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of the own state, and the end of the log behind them (protocol 9.2).
+ * Snapshots of the own state (protocol 9.2).
  *
  *   1. somebody wants one: the log is more than half full, so many slots have passed, an operator asks.
  *      The leader is told (ENG_EV_CUT) and puts a MARK into the log
  *   2. the MARK is applied, on every node at the same slot: the state machine and the session table are frozen,
- *      and the walk begins. In each turn it hands the store what there is room for, at most a chunk's worth
+ *      and the walk begins (snapshot_walk.c)
  *   3. the file is durable and read back, a later MARK carries the digest of that state, and a majority of the
  *      voters has said the same digest: only then does the hard state point to it. The MARK alone is no more than
  *      its leader's word. A state that has diverged never takes the place of the log, the leader's neither
- *   4. the pointer is durable: older snapshots are forgotten, and records up to there may go. They go
- *      only while the log is more than half full, so that a slow peer finds as many as possible
+ *   4. the pointer is durable: older snapshots are forgotten, and records up to there may go (trim.c)
  *
  * What may fail, and where it ends:
  *   - the disk is full, a write fails, the machine gives no chunk: the cut is given up, the older snapshot
@@ -27,7 +26,6 @@
 
 /* Each attempt costs two MARKs, and a full log has room for a few hundred: at 32 s apart they last for hours. */
 #define RETRY_CUT_SHIFT_MAX 5
-#define BYTES_PER_TURN      65536u
 #define REAP_COUNT          8
 
 /* A cut for the log's sake pays only if it lets this many slots go. */
@@ -42,98 +40,6 @@ snapshot_is_possible(const struct shard *s)
 	return s->config.snap_ops != NULL && ops->snapshot_begin != NULL &&
 	       ops->snapshot_next != NULL && ops->snapshot_end != NULL &&
 	       ops->restore_begin != NULL && ops->restore_next != NULL && ops->restore_end != NULL;
-}
-
-/* ------------------------------------------------------------------------------ trimming */
-
-static uint64_t
-note_last(const struct snapshot_group *n)
-{
-	return n->note_after == n->note_first
-		       ? n->trimmed.slot.n
-		       : n->notes[(n->note_after - 1) % TRIM_NOTE_COUNT].slot.n;
-}
-
-/* Every record of a slot above slot_max will come at this lsn or later. */
-static void
-note_add(struct shard_group *g, uint64_t lsn)
-{
-	struct snapshot_group *n = &g->snap;
-
-	if (n->note_after - n->note_first == TRIM_NOTE_COUNT)
-		for (uint64_t i = 0; i < TRIM_NOTE_COUNT / 2; i++, n->note_after--)
-			n->notes[(n->note_first + i) % TRIM_NOTE_COUNT] =
-				n->notes[(n->note_first + 2 * i + 1) % TRIM_NOTE_COUNT];
-	n->notes[n->note_after++ % TRIM_NOTE_COUNT] =
-		(struct trim_note){ .slot = { g->index.slot_max }, .lsn = lsn };
-}
-
-void
-trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn)
-{
-	if (slot.n > g->index.slot_max &&
-		g->index.slot_max >= note_last(&g->snap) + TRIM_NOTE_SLOTS)
-		note_add(g, lsn);
-}
-
-/* In a log of a few MiB the reserve alone is more than half. What is not prepared yet is not used either: else a new
- * log would be cut again and again for the minutes that its preparation takes. */
-static bool
-is_log_crowded(const struct shard *s)
-{
-	uint64_t space = s->space_left + s->space_unprepared;
-
-	return space < s->space_max / 2 || space < 2 * LOG_SPACE_RESERVE;
-}
-
-/* A peer that fetches our snapshot would have to begin anew with the next one, for ever where they come faster than it can
- * fetch. So the next one waits for it, as long as the log can. */
-static uint64_t
-held_until_ns(const struct shard *s, const struct shard_group *g)
-{
-	uint64_t space = s->space_left + s->space_unprepared;
-
-	if (g->snap.served_ns == 0 || s->space_max < LOG_SPACE_RESERVE ||
-		space < LOG_SPACE_RESERVE + (s->space_max - LOG_SPACE_RESERVE) / 8)
-		return 0;
-	return g->snap.served_ns + g->config.election_ns;
-}
-
-/* One step further: the oldest note that the snapshot covers. */
-static bool
-trim_step(struct shard *s, struct shard_group *g)
-{
-	struct snapshot_group *n = &g->snap;
-	struct trim_note *note = &n->notes[n->note_first % TRIM_NOTE_COUNT];
-	struct eng_event event = { .type = ENG_EV_TRIM, .now_ns = s->now_ns };
-
-	if (n->note_first == n->note_after || note->slot.n > n->kept.slot.n || !room_for_turn(s, g))
-		return false;
-	n->trimmed = *note;
-	n->note_first++;
-	event.trim.low.n = n->trimmed.slot.n + 1;
-	shard_step(s, g, &event);
-	g->index.slot_min = event.trim.low.n;
-	s->counters.trims++;
-	return true;
-}
-
-/* The log goes as far as every group lets it go. */
-static void
-trim(struct shard *s)
-{
-	uint64_t lsn = UINT64_MAX;
-	bool has_moved = false;
-
-	for (uint32_t i = 0; i < s->config.group_count; i++) {
-		struct shard_group *g = &s->groups[i];
-
-		has_moved |= trim_step(s, g);
-		if (g->index.slot_max > 0) /* else it has no record here */
-			lsn = min_u64(lsn, g->snap.trimmed.lsn);
-	}
-	if (has_moved && lsn > 0 && s->stop == SHARD_RUNS)
-		s->config.log_ops->trim(s->log, lsn);
 }
 
 /* ------------------------------------------------------------------------------ beginning and ending a cut */
@@ -205,8 +111,7 @@ cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
 	digest_stream_init(&cut->all);
 	decree_assert(cut->facts.slot.n == slot.n);
 	g->snap.is_asked = g->snap.is_told = false;
-	if (g->index.slot_max > note_last(&g->snap))
-		note_add(g, s->appended_lsn + 1); /* a group that falls silent now pins nothing */
+	trim_note_end(s, g);
 }
 
 void
@@ -234,151 +139,6 @@ snapshot_on_mark(struct shard *s, struct shard_group *g, struct decree_slot slot
 		cut_begin(s, g, slot, digest);
 }
 
-/* ------------------------------------------------------------------------------ the walk */
-
-static void
-part_put(struct snapshot_cut *cut, const uint8_t *head, uint32_t head_bytes, const uint8_t *rest,
-	uint32_t rest_bytes)
-{
-	cut->parts[0] = head;
-	cut->part_bytes[0] = head_bytes;
-	cut->parts[1] = rest;
-	cut->part_bytes[1] = rest_bytes;
-}
-
-static void
-chunk_put(struct snapshot_cut *cut, const uint8_t *payload, uint32_t bytes)
-{
-	snapshot_chunk_encode(cut->kind, cut->index++, payload, bytes, cut->piece);
-	cut->chunk_count += cut->kind != SNAPSHOT_END;
-	part_put(cut, cut->piece, SNAPSHOT_CHUNK_HEADER_BYTES, payload, bytes);
-}
-
-static bool
-next_sessions(struct shard_group *g)
-{
-	struct snapshot_cut *cut = &g->snap.cut;
-	uint8_t *payload = cut->piece + SNAPSHOT_CHUNK_HEADER_BYTES;
-	uint32_t bytes = eng_sessions_cut_next(g->sessions, payload);
-
-	if (bytes == 0) {
-		eng_sessions_cut_end(g->sessions);
-		cut->kind = SNAPSHOT_MACHINE;
-		cut->index = 0;
-		return false;
-	}
-	chunk_put(cut, payload, bytes);
-	return true;
-}
-
-static bool
-next_of_machine(struct shard *s, struct shard_group *g)
-{
-	struct snapshot_cut *cut = &g->snap.cut;
-	struct decree_chunk chunk = { .index = cut->index };
-	int rc = s->config.machine_ops->snapshot_next(g->machine, &chunk);
-
-	if (rc < 0 || chunk.count > DECREE_CHUNK_BYTES_MAX) {
-		shard_note(s, DECREE_LOG_ERROR,
-			"group %u: the state machine could not write its snapshot of slot %llu: %s",
-			g->config.group, (unsigned long long)cut->facts.slot.n,
-			rc < 0 ? strerror(-rc) : "its chunk is too large");
-		cut_give_up(s, g);
-		return true;
-	}
-	if (rc == 0) {
-		cut->kind = SNAPSHOT_END;
-		cut->index = 0;
-		return false;
-	}
-	chunk_put(cut, chunk.bytes, (uint32_t)chunk.count);
-	return true;
-}
-
-static void
-next_end(struct shard_group *g)
-{
-	struct snapshot_cut *cut = &g->snap.cut;
-	uint8_t *payload = cut->piece + SNAPSHOT_CHUNK_HEADER_BYTES;
-
-	snapshot_end_encode(cut->chunk_count, digest_stream_get(&cut->all), payload);
-	chunk_put(cut, payload, SNAPSHOT_END_BYTES);
-}
-
-static void
-next_header(struct shard_group *g)
-{
-	struct snapshot_cut *cut = &g->snap.cut;
-	uint32_t bytes = snapshot_header_encode(
-		&cut->facts, g->config.cluster_id, g->config.group, cut->piece);
-
-	part_put(cut, cut->piece, bytes, NULL, 0);
-	cut->kind = SNAPSHOT_SESSIONS;
-}
-
-/* @return false if there is nothing left to write */
-static bool
-next_piece(struct shard *s, struct shard_group *g)
-{
-	struct snapshot_cut *cut = &g->snap.cut;
-
-	if (cut->kind == 0) {
-		next_header(g);
-		return true;
-	}
-	if (cut->kind == SNAPSHOT_SESSIONS && next_sessions(g))
-		return true;
-	if (cut->kind == SNAPSHOT_MACHINE && next_of_machine(s, g))
-		return true;
-	if (cut->kind == SNAPSHOT_END && cut->index == 0) {
-		next_end(g);
-		return true;
-	}
-	return false;
-}
-
-static uint32_t
-hand_over(struct shard *s, struct shard_group *g, uint32_t part, uint32_t room)
-{
-	struct snapshot_cut *cut = &g->snap.cut;
-	uint32_t count = min_u32(cut->part_bytes[part], room);
-
-	if (count == 0)
-		return 0;
-	s->config.snap_ops->write(s->config.snap_store, g->config.group, cut->parts[part], count);
-	digest_stream_add(&cut->all, cut->parts[part], count);
-	cut->parts[part] += count;
-	cut->part_bytes[part] -= count;
-	cut->bytes += count;
-	s->counters.snapshot_bytes += count;
-	return count;
-}
-
-static void
-cut_write(struct shard *s, struct shard_group *g)
-{
-	struct snapshot_cut *cut = &g->snap.cut;
-	uint32_t budget = BYTES_PER_TURN;
-
-	while (cut->state == CUT_WRITING) {
-		uint32_t room = min_u32(
-			budget, s->config.snap_ops->room(s->config.snap_store, g->config.group));
-		uint32_t taken = hand_over(s, g, 0, room);
-
-		taken += hand_over(s, g, 1, room - taken);
-		budget -= taken;
-		s->did_work = s->did_work || taken > 0;
-		if (cut->part_bytes[0] + cut->part_bytes[1] > 0 || budget == 0)
-			return; /* the store, or the turn, has had enough */
-		if (next_piece(s, g))
-			continue;
-		s->config.machine_ops->snapshot_end(g->machine);
-		s->config.snap_ops->commit(
-			s->config.snap_store, g->config.group, digest_stream_get(&cut->all));
-		cut->state = CUT_COMMITTING;
-	}
-}
-
 /* ------------------------------------------------------------------------------ from the file to the pointer */
 
 /* The digests come while the walk goes on, and the core compares only the newest. */
@@ -393,6 +153,19 @@ cut_note_agreement(struct shard *s, struct shard_group *g)
 	if (cut->state == CUT_ANCHORING && cut->anchor.n != 0 && cut->agree_by_ns == 0)
 		cut->agree_by_ns =
 			s->now_ns + (AGREE_NS << min_u32(cut->failures, RETRY_CUT_SHIFT_MAX));
+}
+
+/* A peer that fetches our snapshot would have to begin anew with the next one, for ever where they come faster than it can
+ * fetch. So the next one waits for it, as long as the log can. */
+static uint64_t
+held_until_ns(const struct shard *s, const struct shard_group *g)
+{
+	uint64_t space = s->space_left + s->space_unprepared;
+
+	if (g->snap.served_ns == 0 || s->space_max < LOG_SPACE_RESERVE ||
+		space < LOG_SPACE_RESERVE + (s->space_max - LOG_SPACE_RESERVE) / 8)
+		return 0;
+	return g->snap.served_ns + g->config.election_ns;
 }
 
 static void
@@ -505,7 +278,7 @@ is_cut_due(const struct shard *s, const struct shard_group *g)
 		return false;
 	return n->is_asked ||
 	       (s->config.snapshot_slots != 0 && slots >= s->config.snapshot_slots) ||
-	       (is_log_crowded(s) && (slots >= CUT_SLOTS_MIN || is_pinning(s, g)));
+	       (trim_is_wanted(s) && (slots >= CUT_SLOTS_MIN || is_pinning(s, g)));
 }
 
 static void
@@ -542,8 +315,8 @@ snapshot_turn(struct shard *s)
 		}
 	}
 	transfer_turn(s);
-	if (is_log_crowded(s))
-		trim(s);
+	if (trim_is_wanted(s))
+		trim_turn(s);
 	if (s->now_ns >= s->snap_tick_ns)
 		tick(s);
 }
