@@ -11,7 +11,7 @@
  *   query.c       reads of the state machine
  *   snapshot.c    snapshots of the state            snapshot_walk.c  writing one
  *   trim.c        the log's end behind them
- *   restore.c     from a snapshot to the state     state_transfer.c  snapshots of peers
+ *   restore.c     from a snapshot to the state     state_transfer.c  snapshots of peers, with transfer.h
  *   room.c        back-pressure of the log        admin.c      what an operator asks for
  *   bundle.c      small messages in one frame
  */

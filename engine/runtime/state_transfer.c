@@ -10,6 +10,9 @@
  *                  so its word must do: the MARK may be a slot that cannot be chosen again until we can vote on it.
  *                  The next MARK compares our state with everybody's in any case (7.4)
  *   4. COMMITTING  the store makes the file durable, and reads it back
+ *
+ * and in transfer_install.c
+ *
  *   5. POINTING    ENG_EV_SNAPSHOT_INSTALL: the hard state points to it, and the core stops applying
  *   6. RESTORING   state machine and sessions take it, some bytes a turn; then the core goes on behind it
  *
@@ -23,25 +26,22 @@
  *   - this node caught up meanwhile: the core does not install, and the file is forgotten later
  *   - power goes: before the pointer is durable the node is as it was, after it restore_at_start() finishes
  */
-#include "engine/runtime/shard_private.h"
+#include "engine/runtime/transfer.h"
 
-#define RETRY_NS       (20 * 1000 * 1000ull)
-#define PATIENCE_MAX   10
-#define SILENCES_MAX   3
-#define BURST_FRAMES   16
-#define RESTORE_BYTES  SNAP_READ_BYTES_MAX
-#define CHUNK_OVERHEAD (ENG_MSG_HEADER_BYTES + 40)
-#define TOKEN_RESTORE  UINT64_MAX
+#define RETRY_NS     (20 * 1000 * 1000ull)
+#define PATIENCE_MAX 10
+#define SILENCES_MAX 3
+#define BURST_FRAMES 16
 
-static uint32_t
-burst_bytes(const struct shard *s)
+uint32_t
+transfer_burst_bytes(const struct shard *s)
 {
-	return min_u32(
-		BURST_FRAMES * (s->config.frame_bytes - CHUNK_OVERHEAD), SNAP_READ_BYTES_MAX);
+	return min_u32(BURST_FRAMES * (s->config.frame_bytes - TRANSFER_CHUNK_OVERHEAD),
+		SNAP_READ_BYTES_MAX);
 }
 
-static void
-send(struct shard *s, struct shard_group *g, struct eng_msg *m)
+void
+transfer_send(struct shard *s, struct shard_group *g, struct eng_msg *m)
 {
 	struct net_frame frame;
 
@@ -52,78 +52,13 @@ send(struct shard *s, struct shard_group *g, struct eng_msg *m)
 	out_push(s, &frame);
 }
 
-static struct eng_msg
-message(const struct shard_group *g, enum eng_msg_type type, uint16_t to)
+struct eng_msg
+transfer_message(const struct shard_group *g, enum eng_msg_type type, uint16_t to)
 {
 	struct eng_msg m;
 
 	eng_msg_address(g->replica, type, to, &m);
 	return m;
-}
-
-/* ------------------------------------------------------------------------------ serving */
-
-static void
-offer_send(struct shard *s, struct shard_group *g, uint16_t to)
-{
-	const struct snapshot_kept *kept = &g->snap.kept;
-	struct eng_msg m = message(g, ENG_MSG_SNAPSHOT_OFFER, to);
-
-	m.snapshot_offer.slot = kept->slot;
-	m.snapshot_offer.bytes = kept->bytes;
-	m.snapshot_offer.anchor = kept->anchor;
-	m.snapshot_offer.digest = kept->digest;
-	send(s, g, &m);
-}
-
-static void
-on_fetch(struct shard *s, struct shard_group *g, const struct eng_msg *m)
-{
-	const struct snapshot_kept *kept = &g->snap.kept;
-	uint32_t count = min_u32(m->snapshot_fetch.count, burst_bytes(s));
-	uint32_t i = 0;
-
-	if (m->snapshot_fetch.slot.n == 0 || m->snapshot_fetch.slot.n != kept->slot.n) {
-		offer_send(s, g, m->src);
-		return;
-	}
-	g->snap.served_ns = s->now_ns;
-	while (i < SNAPSHOT_SERVE_COUNT && s->serves[i].group != NULL)
-		i++;
-	if (i == SNAPSHOT_SERVE_COUNT || count == 0 ||
-		m->snapshot_fetch.offset_bytes >= kept->bytes)
-		return; /* it asks again */
-	if (s->config.snap_ops->read(s->config.snap_store, g->config.group, kept->slot,
-		    m->snapshot_fetch.offset_bytes, count, i) != 0)
-		return;
-	s->serves[i] = (struct snapshot_serve){
-		.group = g,
-		.to = m->src,
-		.slot = kept->slot,
-		.offset_bytes = m->snapshot_fetch.offset_bytes,
-	};
-}
-
-static void
-serve_on_read(struct shard *s, struct snapshot_serve *serve, const struct snap_completion *c)
-{
-	uint32_t piece_max = s->config.frame_bytes - CHUNK_OVERHEAD;
-	struct shard_group *g = serve->group;
-
-	serve->group = NULL;
-	if (c->rc != 0)
-		return; /* gone, or damaged here: the peer asks another node */
-	for (uint32_t at = 0; at < c->count; at += piece_max) {
-		struct eng_msg m = message(g, ENG_MSG_SNAPSHOT_CHUNK, serve->to);
-
-		m.snapshot_chunk.slot = serve->slot;
-		m.snapshot_chunk.offset_bytes = serve->offset_bytes + at;
-		m.snapshot_chunk.value = c->data + at;
-		m.snapshot_chunk.bytes = min_u32(piece_max, c->count - at);
-		m.snapshot_chunk.digest =
-			base_digest(m.snapshot_chunk.value, m.snapshot_chunk.bytes);
-		send(s, g, &m);
-	}
 }
 
 /* ------------------------------------------------------------------------------ asking */
@@ -143,13 +78,13 @@ static void
 fetch_send(struct shard *s, struct decree_slot slot, uint64_t offset_bytes)
 {
 	struct snapshot_fetch *f = &s->fetch;
-	struct eng_msg m = message(f->group, ENG_MSG_SNAPSHOT_FETCH, f->peer);
+	struct eng_msg m = transfer_message(f->group, ENG_MSG_SNAPSHOT_FETCH, f->peer);
 
 	m.snapshot_fetch.slot = slot;
 	m.snapshot_fetch.offset_bytes = offset_bytes;
-	m.snapshot_fetch.count = slot.n == 0 ? 0 : burst_bytes(s);
+	m.snapshot_fetch.count = slot.n == 0 ? 0 : transfer_burst_bytes(s);
 	f->asked_after = offset_bytes + m.snapshot_fetch.count;
-	send(s, f->group, &m);
+	transfer_send(s, f->group, &m);
 	f->retry_ns = s->now_ns + pause_ns(f);
 }
 
@@ -157,12 +92,12 @@ static void
 anchor_query(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
-	struct eng_msg m = message(f->group, ENG_MSG_QUERY, f->peer);
+	struct eng_msg m = transfer_message(f->group, ENG_MSG_QUERY, f->peer);
 
 	m.query.first = f->wanted.anchor;
 	m.query.after.n = f->wanted.anchor.n + 1;
 	m.query.accepted_too = false;
-	send(s, f->group, &m);
+	transfer_send(s, f->group, &m);
 	f->retry_ns = s->now_ns + RETRY_NS;
 }
 
@@ -439,7 +374,7 @@ transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg
 	switch (m->type) {
 	case ENG_MSG_SNAPSHOT_FETCH:
 		if (snapshot_is_possible(s))
-			on_fetch(s, g, m);
+			transfer_on_fetch(s, g, m);
 		break;
 	case ENG_MSG_SNAPSHOT_OFFER:
 		if (is_ours)
@@ -463,91 +398,16 @@ transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg
 	}
 }
 
-/* ------------------------------------------------------------------------------ installing */
-
-static void
-install(struct shard *s)
-{
-	struct snapshot_fetch *f = &s->fetch;
-	struct eng_snapshot facts = { .slot = f->wanted.slot, .digest = f->wanted.digest };
-	struct eng_event event = {
-		.type = ENG_EV_SNAPSHOT_INSTALL,
-		.now_ns = s->now_ns,
-		.snapshot = { .snapshot = &facts },
-	};
-	struct eng_status now;
-
-	if (!room_for_turn(s, f->group))
-		return;
-	shard_step(s, f->group, &event);
-	eng_status(f->group->replica, &now);
-	if (s->stop == SHARD_RUNS && now.installing.n != f->wanted.slot.n)
-		*f = (struct snapshot_fetch){ .state = FETCH_NONE }; /* caught up meanwhile */
-}
-
-static void
-restore_read(struct shard *s)
-{
-	struct snapshot_fetch *f = &s->fetch;
-
-	f->is_reading = s->config.snap_ops->read(s->config.snap_store, f->group->config.group,
-				f->wanted.slot, f->offset_bytes, RESTORE_BYTES, TOKEN_RESTORE) == 0;
-}
-
-static void
-restore_finish(struct shard *s)
-{
-	struct shard_group *g = s->fetch.group;
-	struct eng_event event = {
-		.type = ENG_EV_SNAPSHOT_INSTALLED,
-		.now_ns = s->now_ns,
-		.snapshot = { .snapshot = &s->snap_reader.facts },
-	};
-
-	g->snap.kept = s->fetch.wanted;
-	g->index.slot_min = g->applied.n + 1;
-	s->fetch = (struct snapshot_fetch){ .state = FETCH_NONE };
-	s->counters.snapshots_fetched++;
-	s->config.snap_ops->forget(s->config.snap_store, g->config.group, g->snap.kept.slot);
-	shard_note(s, DECREE_LOG_NOTICE, "group %u: stands on the snapshot of slot %llu now",
-		g->config.group, (unsigned long long)g->snap.kept.slot.n);
-	restore_owners(s, g);
-	shard_step(s, g, &event);
-}
-
-static void
-restore_on_read(struct shard *s, const struct snap_completion *c)
-{
-	struct snapshot_fetch *f = &s->fetch;
-	int rc = c->rc;
-
-	f->is_reading = false;
-	if (rc == 0) {
-		f->offset_bytes += c->count;
-		rc = restore_feed(s, f->group, c->data, c->count);
-	}
-	if (rc == 1) {
-		restore_finish(s);
-	} else if (rc != 0) {
-		shard_stop(s, SHARD_STOPPED_SNAPSHOT,
-			"group %u: the snapshot of slot %llu was fetched and verified, but the "
-			"state "
-			"cannot be restored from it (%s): do all nodes run the same version?",
-			f->group->config.group, (unsigned long long)f->wanted.slot.n,
-			strerror(-rc));
-	}
-}
-
 void
 transfer_on_completion(struct shard *s, const struct snap_completion *c)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
-	if (c->kind == SNAP_READ && c->token == TOKEN_RESTORE) {
-		restore_on_read(s, c);
+	if (c->kind == SNAP_READ && c->token == TRANSFER_TOKEN_RESTORE) {
+		transfer_on_restore_read(s, c);
 	} else if (c->kind == SNAP_READ) {
 		decree_assert(c->token < SNAPSHOT_SERVE_COUNT);
-		serve_on_read(s, &s->serves[c->token], c);
+		transfer_on_read(s, &s->serves[c->token], c);
 	} else if (f->group != NULL && f->group->config.group == c->group &&
 		   f->wanted.slot.n == c->slot.n && f->state <= FETCH_COMMITTING) {
 		if (c->kind == SNAP_COMMITTED) {
@@ -586,7 +446,6 @@ void
 transfer_turn(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
-	struct eng_status now;
 
 	switch (f->state) {
 	case FETCH_NONE:
@@ -600,21 +459,6 @@ transfer_turn(struct shard *s)
 			on_silence(s);
 		break;
 	case FETCH_POINTING:
-		eng_status(f->group->replica, &now);
-		if (now.installing.n == 0) {
-			install(s);
-		} else if (now.snapshot.n == f->wanted.slot.n) {
-			f->state = FETCH_RESTORING;
-			f->offset_bytes = 0;
-			if (restore_begin(s, f->group) != 0)
-				shard_stop(s, SHARD_STOPPED_SNAPSHOT,
-					"group %u: the state machine does not begin to restore",
-					f->group->config.group);
-		}
-		break;
-	case FETCH_RESTORING:
-		if (!f->is_reading)
-			restore_read(s);
-		break;
+	case FETCH_RESTORING: transfer_install_turn(s); break;
 	}
 }
