@@ -274,6 +274,23 @@ on_applied(void *context, uint16_t group, struct decree_slot first, struct decre
 	oracle_on_applied(n->sim, n, first, after);
 }
 
+/* Which of two processes with one id it is. */
+static const char *
+copy_mark(const struct sim_node *n)
+{
+	return n->place == SIM_TWIN ? " (the copy)" : "";
+}
+
+/* What an operator would read: whom it refuses, for example. */
+static void
+on_log(void *context, enum decree_log_level level, const char *line)
+{
+	struct sim_node *n = context;
+
+	if (level <= DECREE_LOG_WARNING)
+		sim_trace(n->sim, "node %u%s: warns: %s", n->id, copy_mark(n), line);
+}
+
 static void
 on_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 	struct decree_ballot ballot)
@@ -288,9 +305,9 @@ on_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 	if (role == DECREE_LEADER)
 		n->sim->oracle.leader_changes++;
 	if (role == DECREE_FOLLOWER && leader == 0)
-		sim_trace(n->sim, "node %u: knows no leader", n->id);
+		sim_trace(n->sim, "node %u%s: knows no leader", n->id, copy_mark(n));
 	else
-		sim_trace(n->sim, "node %u: %s%s%.0u, ballot %lu.%u", n->id, what,
+		sim_trace(n->sim, "node %u%s: %s%s%.0u, ballot %lu.%u", n->id, copy_mark(n), what,
 			role == DECREE_FOLLOWER ? " node " : "",
 			role == DECREE_FOLLOWER ? leader : 0u, ballot.n >> 16,
 			(unsigned)(ballot.n & 0xffff));
@@ -391,6 +408,7 @@ shard_build(struct sim *sim, struct sim_node *n)
 		.context = n,
 		.on_applied = on_applied,
 		.on_role = on_role,
+		.on_log = sim->options.trace ? on_log : NULL,
 		.now_ns = on_now_ns,
 	};
 	n->shard = shard_init(sim_memory_take(&n->memory, shard_bytes(&cfg)), &cfg);
@@ -523,8 +541,8 @@ sim_node_start(struct sim *sim, uint16_t place)
 	n->is_polling = false;
 	n->inbox_left = 0;
 	workload_open(sim, n);
-	sim_trace(sim, "node %u: starts (boot %lu), promised %lu.%lu, decided up to slot %lu",
-		n->id, n->boot_count, sim_replica(n)->promised.n >> 16,
+	sim_trace(sim, "node %u%s: starts (boot %lu), promised %lu.%lu, decided up to slot %lu",
+		n->id, copy_mark(n), n->boot_count, sim_replica(n)->promised.n >> 16,
 		sim_replica(n)->promised.n & 0xffff, sim_replica(n)->chosen.n);
 	sim_node_touch(sim, n);
 }
@@ -826,7 +844,7 @@ node_stopped(struct sim *sim, struct sim_node *n)
 		"node %u stopped: %s", n->id, text);
 	if (sim_has_twin(sim, n->id))
 		sim_twin_note_end(sim, n);
-	sim_trace(sim, "node %u: is found out: %s", n->id, text);
+	sim_trace(sim, "node %u%s: is found out: %s", n->id, copy_mark(n), text);
 	sim_node_lose(sim, n);
 }
 
