@@ -24,7 +24,7 @@
 #define EXIT_USAGE           2
 #define OPTION_ROW_COUNT_MAX 24
 
-/* One option, or, with neither name nor destination, an argument that --help explains. */
+/* One option; without a name an argument, which --help explains and the caller takes. */
 struct option_row {
 	const char *name;     /* without "--" */
 	char letter;          /* 0: it has none */

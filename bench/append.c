@@ -6,14 +6,12 @@
  * O_DIRECT file of their own with io_uring and RWF_DSYNC, polling with sched_yield: the raw floor, without a line of
  * the log's code. With --wal, rounds of the raw loop and of one-record appends to a real log alternate (A B A B), so
  * that both see the same disk. --prewrite leaves the log's background pre-writing on during the rounds.
- *
- * usage: append [--writers=N] [--bytes=N] [--count=N] [--rounds=N] [--wal] [--payload=N] [--prewrite] DIRECTORY
  */
+#include "apps/options.h"
 #include "wal/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <liburing.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -261,60 +259,63 @@ logs_remove(const struct options *o)
 	}
 }
 
-static void
-options_parse(struct options *o, int argc, char **argv)
+static const char about[] =
+	"What a durable append costs on the disk of DIRECTORY: single blocks with O_DIRECT and "
+	"RWF_DSYNC "
+	"by several processes at once, and with --wal the same through the log, in turns.";
+
+/* @return OPTIONS_GO_ON, or the exit status */
+static int
+take_arguments(struct options *o, int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "writers", required_argument, NULL, 'n' },
-		{ "bytes", required_argument, NULL, 'b' },
-		{ "count", required_argument, NULL, 'c' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "payload", required_argument, NULL, 'p' },
-		{ "wal", no_argument, NULL, 'w' },
-		{ "prewrite", no_argument, NULL, 'x' },
-		{ 0 },
+	const struct option_row rows[] = {
+		{ "writers", 0, "N", "processes that write", .number32 = &o->writer_count, .min = 1,
+			.max = WRITER_COUNT_MAX },
+		{ "bytes", 0, "N", "a block of the raw loop, a multiple of 512",
+			.number32 = &o->bytes, .min = 512, .max = 1 << 20 },
+		{ "count", 0, "N", "appends of a writer in a round", .number32 = &o->count,
+			.min = 1, .max = 10000000 },
+		{ "rounds", 0, "N", "rounds of each kind", .number32 = &o->round_count, .min = 1,
+			.max = 1000 },
+		{ "wal", 0, NULL, "measure the log, too", .flag = &o->with_wal },
+		{ "payload", 0, "N", "bytes of a record of the log", .number32 = &o->payload_bytes,
+			.max = WAL_PAYLOAD_BYTES_MAX },
+		{ "prewrite", 0, NULL, "the log goes on pre-writing meanwhile",
+			.flag = &o->with_prewrite },
 	};
-	int c;
+	const struct option_page page = { "[OPTION ...] DIRECTORY", about, rows,
+		sizeof(rows) / sizeof(rows[0]) };
+	int first;
+	int status;
 
-	*o = (struct options){ .writer_count = 3,
-		.bytes = 4096,
-		.count = 500,
-		.round_count = 6,
-		.payload_bytes = 1336 };
-	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-		uint32_t value = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
-
-		switch (c) {
-		case 'n': o->writer_count = value; break;
-		case 'b': o->bytes = value; break;
-		case 'c': o->count = value; break;
-		case 'r': o->round_count = value; break;
-		case 'p': o->payload_bytes = value; break;
-		case 'w': o->with_wal = true; break;
-		case 'x': o->with_prewrite = true; break;
-		default: exit(2);
-		}
-	}
-	o->directory = argv[optind];
-	if (o->directory == NULL || o->writer_count == 0 || o->writer_count > WRITER_COUNT_MAX ||
-		o->bytes == 0 || o->bytes % 512 != 0 || o->bytes > 1 << 20 || o->count == 0 ||
-		o->round_count == 0 || o->payload_bytes > WAL_PAYLOAD_BYTES_MAX) {
-		fprintf(stderr,
-			"usage: append [--writers=N] [--bytes=N] [--count=N] [--rounds=N] [--wal] "
-			"[--payload=N] [--prewrite] DIRECTORY\n");
-		exit(2);
-	}
+	options_set_program("append", "");
+	status = options_take(argc, argv, &page, &first);
+	if (status != OPTIONS_GO_ON)
+		return status;
+	if (first != argc - 1)
+		return complain_usage("one DIRECTORY is needed: where to write");
+	if (o->bytes % 512 != 0)
+		return complain_usage("--bytes %u: expected a multiple of 512", o->bytes);
+	o->directory = argv[first];
+	return OPTIONS_GO_ON;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct options o;
+	struct options o = {
+		.writer_count = 3,
+		.bytes = 4096,
+		.count = 500,
+		.round_count = 6,
+		.payload_bytes = 1336,
+	};
 	struct board *board;
 	size_t bytes;
-	int failed = 0, status;
+	int failed = 0, status = take_arguments(&o, argc, argv);
 
-	options_parse(&o, argc, argv);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	bytes = sizeof(*board) + sizeof(uint64_t) * 2 * o.writer_count * o.round_count * o.count;
 	board = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (board == MAP_FAILED)

@@ -4,10 +4,6 @@
  * joined by memif. The process whose node leads proposes commands from a thread of its own and measures
  * from decree_propose() to the completion.
  *
- *   commit [--in-flight N] [--seconds S] [--rounds R] [--mode durable|buffered|memory]
- *          [--log-bytes N] [--bytes N] [--state-bytes N] [--warm-up S]
- *          [--set section.key=value]... [--dir FOLDER] [--verbose]
- *
  * One round = start the cluster, elect, warm up (the logs are pre-written meanwhile), measure, stop. With the
  * programs rtt and append beside this one, each round also measures the raw floor with the same transport
  * and disk, so that the two are compared side by side (A B A B); without them it says so. The medians over the
@@ -17,13 +13,13 @@
  * with one after the other. The last object then compares the two. The first snapshots are written into new files,
  * later ones over old blocks: the warm-up must be long enough for two (N = 1 GiB: 60 s), and the measurement for one.
  */
+#include "apps/options.h"
 #include "bench/cluster.h"
 #include "bench/histogram.h"
 #include "bench/machine.h"
 #include "decree/node.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -434,48 +430,83 @@ print_sum(const struct options *o, struct series *s)
 	printf("}\n");
 }
 
-static void
-parse(int argc, char **argv, struct options *o)
+static bool
+take_seconds(const struct option_row *row, const char *text)
 {
-	static const struct option longs[] = {
-		{ "in-flight", required_argument, NULL, 'i' },
-		{ "seconds", required_argument, NULL, 's' },
-		{ "rounds", required_argument, NULL, 'r' },
-		{ "mode", required_argument, NULL, 'm' },
-		{ "log-bytes", required_argument, NULL, 'l' },
-		{ "bytes", required_argument, NULL, 'b' },
-		{ "state-bytes", required_argument, NULL, 'S' },
-		{ "warm-up", required_argument, NULL, 'w' },
-		{ "set", required_argument, NULL, 'o' },
-		{ "dir", required_argument, NULL, 'd' },
-		{ "verbose", no_argument, NULL, 'v' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
+	double *seconds = row->context;
+	char *end;
+	double number = strtod(text, &end);
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		switch (c) {
-		case 'i': o->in_flight = (uint32_t)strtoul(optarg, NULL, 10); break;
-		case 's': o->seconds = strtod(optarg, NULL); break;
-		case 'r': o->rounds = (uint32_t)strtoul(optarg, NULL, 10); break;
-		case 'm': o->mode = optarg; break;
-		case 'l': o->log_bytes = strtoull(optarg, NULL, 10); break;
-		case 'b': o->bytes = (uint32_t)strtoul(optarg, NULL, 10); break;
-		case 'd': o->dir = optarg; break;
-		case 'S': o->state_bytes = strtoull(optarg, NULL, 10); break;
-		case 'w': o->warm_up_s = strtod(optarg, NULL); break;
-		case 'v': is_verbose = true; break;
-		case 'o':
-			if (o->setting_count == SETTING_COUNT_MAX)
-				die("too many --set");
-			o->settings[o->setting_count++] = optarg;
-			break;
-		default: exit(2);
-		}
+	if (end == text || *end != '\0' || !(number >= 0 && number <= 86400)) {
+		(void)complain_usage("--%s %s: expected seconds, 0 to 86400", row->name, text);
+		return false;
 	}
-	if (o->in_flight < 1 || o->in_flight > IN_FLIGHT_MAX || o->rounds < 1 ||
-		o->rounds > ROUND_COUNT_MAX || o->bytes > 65536 || o->seconds <= 0)
-		die("--in-flight 1 .. 4096, --rounds 1 .. 32, --bytes 0 .. 65536, --seconds > 0");
+	*seconds = number;
+	return true;
+}
+
+static bool
+take_setting(const struct option_row *row, const char *text)
+{
+	struct options *o = row->context;
+
+	if (o->setting_count == SETTING_COUNT_MAX) {
+		(void)complain_usage("more than %d times --set", SETTING_COUNT_MAX);
+		return false;
+	}
+	o->settings[o->setting_count++] = text;
+	return true;
+}
+
+static const char about[] = "Commit latency and throughput of three nodes on this host, joined by "
+			    "memif, as the process of "
+			    "the leader sees them. With the programs rtt and append beside this "
+			    "one the raw floor is measured "
+			    "in turns with it.";
+
+static const char state_help[] = "bytes of the state machine's state; not 0: each round runs "
+				 "twice, without snapshots and with "
+				 "one after the other";
+
+/* @return OPTIONS_GO_ON, or the exit status */
+static int
+take_arguments(int argc, char **argv, struct options *o)
+{
+	static const char *const modes[] = { "durable", "buffered", "memory", NULL };
+	uint64_t mode = 0;
+	const struct option_row rows[] = {
+		{ "in-flight", 0, "N", "commands on their way at a time", .number32 = &o->in_flight,
+			.min = 1, .max = IN_FLIGHT_MAX },
+		{ "seconds", 0, "S", "measure this long in a round (2)", .take = take_seconds,
+			.context = &o->seconds },
+		{ "rounds", 0, "N", "rounds; the medians are printed", .number32 = &o->rounds,
+			.min = 1, .max = ROUND_COUNT_MAX },
+		{ "mode", 0, "WORD", "log mode: durable, buffered or memory", .number = &mode,
+			.words = modes },
+		{ "log-bytes", 0, "N", "size of a node's log", .number = &o->log_bytes,
+			.max = UINT64_MAX },
+		{ "bytes", 0, "N", "size of a command", .number32 = &o->bytes, .max = 65536 },
+		{ "state-bytes", 0, "N", state_help, .number = &o->state_bytes, .max = UINT64_MAX },
+		{ "warm-up", 0, "S", "seconds before each measurement (2)", .take = take_seconds,
+			.context = &o->warm_up_s },
+		{ "set", 0, "section.key=value", "a setting of the nodes; may be repeated",
+			.take = take_setting, .context = o },
+		{ "dir", 0, "FOLDER", "where the nodes have their data", .text = &o->dir },
+		{ "verbose", 0, NULL, "show what the nodes log", .flag = &is_verbose },
+	};
+	const struct option_page page = { "[OPTION ...]", about, rows,
+		sizeof(rows) / sizeof(rows[0]) };
+	int first;
+	int status;
+
+	options_set_program("commit", "");
+	status = options_take(argc, argv, &page, &first);
+	if (status == OPTIONS_GO_ON && first != argc)
+		return complain_usage("what is '%s'?", argv[first]);
+	if (status == OPTIONS_GO_ON && o->seconds <= 0)
+		return complain_usage("--seconds 0 measures nothing");
+	o->mode = modes[mode];
+	return status;
 }
 
 int
@@ -485,7 +516,6 @@ main(int argc, char **argv)
 		.in_flight = 1,
 		.seconds = 2,
 		.rounds = 3,
-		.mode = "durable",
 		.log_bytes = 256ull << 20,
 		.bytes = 64,
 		.dir = "/var/tmp",
@@ -494,8 +524,10 @@ main(int argc, char **argv)
 	struct bench_cluster c = { .node_count = NODE_COUNT };
 	static struct series s;
 	char error[DECREE_ERROR_BYTES];
+	int status = take_arguments(argc, argv, &o);
 
-	parse(argc, argv, &o);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	c.mode = o.mode;
 	c.log_bytes = o.log_bytes;
 	snprintf(c.folder, sizeof(c.folder), "%.200s/dbXXXXXX", o.dir);

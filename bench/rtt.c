@@ -3,11 +3,10 @@
  * What the transport itself costs: round trips of 64-byte frames over memif between processes, one in
  * flight, polling with sched_yield, with nothing of decree in the frames.
  *
- *     rtt [ROUND_TRIPS]
- *
  * Prints two lines: `echo` (one process answers) and `majority` (two processes answer, the first
  * counts: what a leader with two followers waits for). Sender and echoers are pinned to CPUs in turn.
  */
+#include "apps/options.h"
 #include "net/net.h"
 
 #include <rte_eal.h>
@@ -233,14 +232,46 @@ run_sender(uint64_t count)
 	}
 }
 
+static const char about[] =
+	"What the transport itself costs: round trips of 64-byte frames over memif between "
+	"processes, "
+	"with one process that answers, and with two of which the first counts.";
+
+/* @return OPTIONS_GO_ON, or the exit status */
+static int
+take_arguments(int argc, char **argv, uint64_t *ret_count)
+{
+	const struct option_row rows[] = {
+		{ .argument = "ROUND_TRIPS",
+			.help = "how many of each kind",
+			.number = ret_count,
+			.min = 1,
+			.max = 1000000000 },
+	};
+	const struct option_page page = { "[ROUND_TRIPS]", about, rows, 1 };
+	int first;
+	int status;
+
+	options_set_program("rtt", "");
+	status = options_take(argc, argv, &page, &first);
+	if (status != OPTIONS_GO_ON || first == argc)
+		return status;
+	if (first < argc - 1)
+		return complain_usage("what is '%s'?", argv[first + 1]);
+	return parse_number("ROUND_TRIPS", argv[first], rows[0].min, rows[0].max, ret_count)
+		       ? OPTIONS_GO_ON
+		       : EXIT_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
-	uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : ROUND_TRIP_COUNT;
+	uint64_t count = ROUND_TRIP_COUNT;
 	pid_t echoers[ECHOER_COUNT];
+	int status = take_arguments(argc, argv, &count);
 
-	if (count == 0)
-		die("usage: rtt [ROUND_TRIPS]");
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (mkdtemp(folder) == NULL)
 		die("no folder for the sockets");
 	for (int i = 0; i < ECHOER_COUNT; i++) {
