@@ -314,6 +314,23 @@ existing_folder(const char *data_dir, char *folder, size_t capacity)
 	}
 }
 
+/* 'decree format' makes the last folder of data_dir, and none above it. */
+static void
+check_parent(struct check *c, const char *data_dir)
+{
+	char parent[DECREE_PATH_BYTES];
+	size_t length = strlen(data_dir);
+
+	while (length > 1 && data_dir[length - 1] == '/')
+		length--;
+	while (length > 0 && data_dir[length - 1] != '/')
+		length--;
+	(void)snprintf(parent, sizeof(parent), "%.*s", (int)length, data_dir); /* fits: same size */
+	if (length > 0 && access(parent, F_OK) != 0)
+		report(c, VERDICT_FATAL, "data_dir", "there is no folder %s: mkdir -p %s", parent,
+			parent);
+}
+
 static void
 check_direct(struct check *c, const char *folder)
 {
@@ -388,6 +405,7 @@ check_disk(struct check *c)
 
 	if (c->setup == NULL)
 		return;
+	check_parent(c, c->setup->data_dir);
 	existing_folder(c->setup->data_dir, folder, sizeof(folder));
 	check_direct(c, folder);
 	check_cache(c, folder);

@@ -58,8 +58,10 @@ is_setting(const char *text)
 }
 
 static int
-complain_argument(const char *text)
+complain_argument(const char *text, bool has_config)
 {
+	if (!has_config)
+		return complain_usage("what is '%s'? A configuration is given as -c FILE", text);
 	if (strchr(text, '=') != NULL)
 		return complain_usage("what is '%s'? A setting is section.key=value", text);
 	return complain_usage("what is '%s'?", text);
@@ -83,7 +85,7 @@ take_arguments(int argc, char **argv, const struct option_page *page,
 		} else if (count < count_max) {
 			ret_others[count++] = argv[i];
 		} else {
-			return complain_argument(argv[i]);
+			return complain_argument(argv[i], config->path != NULL);
 		}
 	}
 	if (config->path == NULL && !(config->is_optional && config->setting_count == 0))

@@ -65,9 +65,15 @@ run_other(char **argv)
 int
 main(int argc, char **argv)
 {
+	static char help_option[] = "--help";
+
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "help") == 0 && argc == 3) {
+		argv[1] = argv[2]; /* decree help X: decree X --help */
+		argv[2] = help_option;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 		strcmp(argv[1], "help") == 0) {
@@ -79,7 +85,8 @@ main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (argv[1][0] == '-')
-		return complain_usage("unknown option '%s'", argv[1]);
+		return complain_usage(
+			"unknown option '%s': the command comes first, then its options", argv[1]);
 	for (uint32_t i = 0; i < command_count; i++)
 		if (strcmp(argv[1], commands[i].name) == 0) {
 			options_set_program("decree", argv[1]);

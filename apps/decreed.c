@@ -9,6 +9,7 @@
 #include "apps/log_machine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,10 @@ run(const struct daemon_options *o, uint64_t started_ns)
 	sigset_t signals;
 	int status;
 
+	if (o->ready_fd != NO_FD && fcntl((int)o->ready_fd, F_GETFD) < 0)
+		return complain_usage("--ready-fd %" PRIu64
+				      ": no descriptor of this number is open",
+			o->ready_fd);
 	if (!read_setup(&o->config, true, &setup))
 		return EXIT_FAILURE;
 	for (uint32_t i = 0; i < DECREE_GROUP_COUNT_MAX; i++)

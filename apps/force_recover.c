@@ -107,8 +107,7 @@ command_force_recover(int argc, char **argv)
 	if (status != OPTIONS_GO_ON)
 		return status;
 	if (o.from == NULL)
-		return complain_usage(
-			"--from DIR: the data directory of a node of the lost cluster");
+		return complain_usage("which node is left? Add --from DIR, its data directory");
 	if (!read_setup(&o.config, true, &setup))
 		return EXIT_FAILURE;
 	return run(&o, &setup);

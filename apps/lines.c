@@ -99,7 +99,11 @@ lines_survey(int fd, uint32_t line_bytes_max, uint64_t *ret_count, uint64_t *ret
 	off_t offset = lseek(fd, 0, SEEK_CUR);
 	ssize_t got = 0;
 
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || offset < 0)
+	if (fstat(fd, &st) != 0)
+		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
+	if (!S_ISREG(st.st_mode) || offset < 0)
 		return -ESPIPE;
 	chunk = malloc(CHUNK_BYTES);
 	if (chunk == NULL)

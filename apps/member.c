@@ -115,7 +115,8 @@ take_what(struct member_options *o, const char *const words[WORD_COUNT_MAX])
 		return EXIT_USAGE;
 	if (at < count && !parse_disk(words[at], &o->disk))
 		return complain_usage(
-			"DISK: 16 hexadecimal digits, as 'decree format' printed them");
+			"DISK %s: expected 16 hexadecimal digits, as 'decree format' printed them",
+			words[at]);
 	return OPTIONS_GO_ON;
 }
 

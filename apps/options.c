@@ -206,6 +206,18 @@ find_word(const struct option_row *row, const char *text, uint64_t *ret_index)
 	return false;
 }
 
+/* An empty one is what a script's variable left behind that was never set. */
+static bool
+take_text(const struct option_row *row, const char *text)
+{
+	if (text[0] == '\0') {
+		(void)complain_usage("--%s is empty: --%s %s", row->name, row->name, row->argument);
+		return false;
+	}
+	*row->text = text;
+	return true;
+}
+
 static bool
 take_value(const struct option_row *row, const char *text)
 {
@@ -217,7 +229,7 @@ take_value(const struct option_row *row, const char *text)
 	else if (row->take != NULL)
 		return row->take(row, text);
 	else if (row->text != NULL)
-		*row->text = text;
+		return take_text(row, text);
 	else {
 		(void)snprintf(what, sizeof(what), "--%s", row->name); /* fits */
 		if (row->words != NULL ? !find_word(row, text, &number)

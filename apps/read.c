@@ -30,7 +30,7 @@ explain(const struct read_options *o, int32_t rc)
 	switch (rc) {
 	case -ETIMEDOUT:
 		return complain("no answer within %" PRIu64
-				" ms: no node reachable, or no majority",
+				" ms: no node reachable, or no majority ('decree status' tells)",
 			o->timeout_ms);
 	case -ENOTSUP: return complain("the state machine of this cluster answers no reads");
 	case -EMSGSIZE:
@@ -81,6 +81,6 @@ command_read(int argc, char **argv)
 	if (status != OPTIONS_GO_ON)
 		return status;
 	if (o.query == NULL)
-		return complain_usage("no QUERY given");
+		return complain_usage("no QUERY: add what to ask, as decreed's 'count'");
 	return run(&o);
 }

@@ -369,7 +369,7 @@ prepare(struct submit *s, const struct decree_setup *setup, int fd)
 		s->free = &s->flights[i];
 	}
 	if (o->acks_path != NULL && (s->acks = fopen(o->acks_path, "ae")) == NULL) {
-		(void)complain("%s: %s", o->acks_path, strerror(errno));
+		(void)complain("--acks %s: %s", o->acks_path, strerror(errno));
 		return false;
 	}
 	s->client = open_client(&o->config, (uint16_t)o->group, (uint32_t)o->in_flight);

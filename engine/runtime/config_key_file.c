@@ -127,8 +127,8 @@ config_key_create(const char *path, char *ret_error)
 	int rc;
 
 	if (fd < 0)
-		return fail(-errno, ret_error, "%.300s: cannot create the key file: %s", path,
-			strerror(errno));
+		return fail(-errno, ret_error, "%.300s: cannot create the key file: %s%s", path,
+			strerror(errno), errno == ENOENT ? "; make its folder first" : "");
 	rc = write_key(fd);
 	if (close(fd) != 0 && rc == 0)
 		rc = -errno;

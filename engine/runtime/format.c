@@ -47,6 +47,7 @@ make_data_dir(struct formatting *f, char *ret_error)
 {
 	const char *path = f->c->data_dir;
 	char shard[DATA_DIR_PATH_BYTES];
+	struct stat st;
 
 	if (mkdir(path, 0700) == 0) {
 		f->is_data_dir_ours = true;
@@ -59,6 +60,11 @@ make_data_dir(struct formatting *f, char *ret_error)
 			"%.300s: cannot make the data directory: %s%s", path, strerror(-rc),
 			rc == -ENOENT ? "; make its parent folder first" : "");
 		return rc;
+	}
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.300s is not a directory: name another data_dir, or move it away", path);
+		return -ENOTDIR;
 	}
 	for (uint32_t i = 0; i < DECREE_SHARD_COUNT_MAX; i++) {
 		data_dir_shard_path(path, i, shard);

@@ -154,6 +154,25 @@ expect 2 '--node 65536|from 1 to 65535' "$decree" log -c good.ini --node 65536
 expect 2 '--timeout 99999999999999999999|from 1 to' "$decree" status -c good.ini --timeout 99999999999999999999
 expect 0 'from this slot on (1)' "$decree" log --from 7 --help
 
+
+# What somebody gives who sees the programs for the first time.
+
+expect 0 'usage: decree log|--node' "$decree" help log
+expect 0 'usage: decree COMMAND' "$decree" help
+expect 2 "'frob' is not a command" "$decree" help frob
+expect 2 "unknown option '-c': the command comes first" "$decree" -c good.ini status
+for command in format submit status log snapshot check force-recover; do
+	expect 2 '--config is empty: --config FILE' "$decree" $command -c ''
+	expect 2 'good.ini' "$decree" $command ./good.ini ./good.ini
+done
+expect 2 "what is 'good.ini'? A configuration is given as -c FILE" "$decree" status good.ini
+expect 2 "what is 'good.ini'? A configuration is given as -c FILE" "$decreed" good.ini
+expect 2 '--ready-fd 77: no descriptor of this number is open' "$decreed" -c good.ini --ready-fd 77
+expect 2 'DISK zzz: expected 16 hexadecimal digits' "$decree" member -c good.ini add 4 zzz
+expect 1 ".: cannot read the configuration: Is a directory" "$decree" status -c .
+expect 1 'nowhere/x.ini: cannot read the configuration' "$decreed" -c nowhere/x.ini
+expect 1 '.: Is a directory' "$decree" submit -c good.ini .
+
 # A program beside this one, or in PATH, is a command too.
 mkdir bin
 printf '#!/bin/sh\necho "hello $*"\nexit 7\n' >bin/decree-hello
@@ -182,7 +201,12 @@ expect 1 "cluster.mtu=9|576 to 9000" "$decree" format -c good.ini cluster.mtu=9
 expect 1 'cluster.key|--new-keys' "$decree" format -c good.ini
 [ ! -e data ] || { echo "FAILED: a failed format left something behind" && failed=1; }
 expect 1 'missing/data|parent' "$decree" format -c good.ini --new-keys local.data_dir=missing/data
+expect 1 'nowhere/key: cannot create the key file|make its folder first' \
+	"$decree" format -c good.ini --new-keys cluster.key_file=nowhere/key
 [ ! -e cluster.key ] || { echo "FAILED: a failed format left a key behind" && failed=1; }
+expect 1 'good.ini is not a directory|data_dir' "$decree" format -c good.ini --new-keys local.data_dir=good.ini
+[ ! -e cluster.key ] || { echo "FAILED: a failed format left a key behind" && failed=1; }
+expect 1 'no folder nowhere/: mkdir -p' "$decree" check -c good.ini local.data_dir=nowhere/data
 expect 1 'data/shard-0|formatted' "$decreed" -c good.ini
 expect 0 'node 1 of cluster c0ffee' "$decree" format -c good.ini --new-keys
 [ "$(stat -c %a cluster.key client.key data)" = $'600\n600\n700' ] ||
@@ -209,6 +233,8 @@ mv saved.key client.key
 printf 'short\n%070000d\n' 0 >long
 expect 1 'long: line 2|65536|nothing was submitted' "$decree" submit -c good.ini long
 expect 1 'no-such-file: No such file' "$decree" submit -c good.ini no-such-file
+expect 1 '--acks nowhere/acks: No such file' "$decree" submit -c good.ini --acks nowhere/acks good.ini
+expect 1 'there is no group 5, only 0 to 0' "$decree" submit -c good.ini --group 5 good.ini
 expect 0 '"commands":0|"acked":0' "$decree" submit -c good.ini --json
 expect 1 'node 1|node 2|node 3|no answer' "$decree" status -c good.ini --timeout 20
 expect 1 'no node 9' "$decree" log -c good.ini --node 9

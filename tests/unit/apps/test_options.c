@@ -136,7 +136,8 @@ test_wrong_ones_are_refused(void **state)
 {
 	static const char *const lines[] = { "--frob", "-z", "--flag=1", "--number", "-n",
 		"--number 0", "--number 101", "--number 5x", "--number -5",
-		"--number 99999999999999999999", "--number32 10", "--color blue", "--take bad" };
+		"--number 99999999999999999999", "--number32 10", "--color blue", "--take bad",
+		"--text=" };
 	struct fixture *f = *state;
 	char *words[16];
 
