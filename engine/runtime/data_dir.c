@@ -11,12 +11,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-void
-data_dir_shard_path(const char *data_dir, uint32_t shard, char path[DATA_DIR_PATH_BYTES])
-{
-	(void)snprintf(path, DATA_DIR_PATH_BYTES, "%.1023s/shard-%u", data_dir, shard); /* fits */
-}
-
 int
 data_dir_format_shard(const struct config *c, const char *data_dir, uint32_t shard,
 	const struct decree_uuid *disk, char *ret_error)
@@ -30,10 +24,10 @@ data_dir_format_shard(const struct config *c, const char *data_dir, uint32_t sha
 		.log_bytes = c->log_bytes,
 		.segment_bytes = c->segment_bytes,
 	};
-	char path[DATA_DIR_PATH_BYTES];
+	char path[DATA_PATH_BYTES];
 
 	identity_encode(&identity, blob);
-	data_dir_shard_path(data_dir, shard, path);
+	data_shard_path(data_dir, shard, path);
 	if (getrandom(format.uuid.bytes, sizeof(format.uuid.bytes), 0) != sizeof(format.uuid.bytes))
 		return -EIO;
 	return wal_directory_format(path, &format, ret_error);

@@ -9,10 +9,7 @@
 #define RUNTIME_DATA_DIR_H
 
 #include "engine/runtime/config.h"
-
-#define DATA_DIR_PATH_BYTES (CONFIG_PATH_BYTES + 32)
-
-void data_dir_shard_path(const char *data_dir, uint32_t shard, char ret_path[DATA_DIR_PATH_BYTES]);
+#include "engine/runtime/data_paths.h"
 
 /** Make the folder of one shard with an empty log for the configuration's node. */
 int data_dir_format_shard(const struct config *c, const char *data_dir, uint32_t shard,

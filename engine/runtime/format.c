@@ -28,10 +28,10 @@ struct formatting {
 static void
 take_back(const struct formatting *f)
 {
-	char path[DATA_DIR_PATH_BYTES];
+	char path[DATA_PATH_BYTES];
 
 	for (uint32_t i = 0; i < f->shard_count; i++) {
-		data_dir_shard_path(f->c->data_dir, i, path);
+		data_shard_path(f->c->data_dir, i, path);
 		data_dir_remove_folder(path);
 	}
 	if (f->is_data_dir_ours)
@@ -46,7 +46,7 @@ static int
 make_data_dir(struct formatting *f, char *ret_error)
 {
 	const char *path = f->c->data_dir;
-	char shard[DATA_DIR_PATH_BYTES];
+	char shard[DATA_PATH_BYTES];
 	struct stat st;
 
 	if (mkdir(path, 0700) == 0) {
@@ -67,7 +67,7 @@ make_data_dir(struct formatting *f, char *ret_error)
 		return -ENOTDIR;
 	}
 	for (uint32_t i = 0; i < DECREE_SHARD_COUNT_MAX; i++) {
-		data_dir_shard_path(path, i, shard);
+		data_shard_path(path, i, shard);
 		if (access(shard, F_OK) != 0)
 			continue;
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,

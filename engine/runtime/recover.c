@@ -11,6 +11,7 @@
  * What may fail: the directory is not formatted, is another node's, is in use, or holds damage that may have
  * been acknowledged. Nothing has been written then, and the error says what to do.
  */
+#include "engine/runtime/data_paths.h"
 #include "engine/runtime/node_private.h"
 
 #include <sys/mman.h>
@@ -219,11 +220,11 @@ on_identity(void *context, const struct decree_uuid *uuid, const void *blob, uin
 	struct node_shard *ns = context;
 	struct decree_node *node = ns->node;
 	struct identity found;
-	char what[CONFIG_PATH_BYTES + 16];
+	char what[DATA_PATH_BYTES];
 	int rc;
 
 	(void)uuid;
-	snprintf(what, sizeof(what), "%s/shard-%u", node->config.data_dir, ns->index);
+	data_shard_path(node->config.data_dir, ns->index, what);
 	if (identity_decode(blob, bytes, &found) != 0) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"%.200s: this log was not made by 'decree format' of this version", what);
@@ -303,10 +304,10 @@ open_log(struct node_shard *ns, char *ret_error)
 			.progress = on_progress,
 		},
 	};
-	char path[CONFIG_PATH_BYTES + 16];
+	char path[DATA_PATH_BYTES];
 	int rc;
 
-	snprintf(path, sizeof(path), "%s/shard-%u", ns->node->config.data_dir, ns->index);
+	data_shard_path(ns->node->config.data_dir, ns->index, path);
 	rc = wal_directory_open(path, &cfg, 0, &ns->wal, ret_error);
 	if (rc != 0 && ns->shard != NULL) {
 		char text[DECREE_ERROR_BYTES];

@@ -163,14 +163,14 @@ make_building(struct salvage *s)
 static void
 take_back(const struct salvage *s)
 {
-	char path[DATA_DIR_PATH_BYTES];
+	char path[DATA_PATH_BYTES];
 
 	for (uint32_t i = 0; i < s->config.shard_count; i++) {
-		data_dir_shard_path(s->building, i, path);
+		data_shard_path(s->building, i, path);
 		data_dir_remove_folder(path);
 	}
 	salvage_forget_snapshots(s);
-	snprintf(path, sizeof(path), "%.1023s/snapshots", s->building);
+	data_snapshot_path(s->building, NULL, path);
 	data_dir_remove_folder(path);
 	(void)rmdir(s->building);
 }

@@ -67,18 +67,22 @@ is_full(const struct copy *c)
 }
 
 static int
+refuse_failed(const struct copy *c)
+{
+	return salvage_refuse(c->s, c->failed, "the new log cannot be written");
+}
+
+static int
 append(struct copy *c, const struct log_record *record)
 {
 	struct log_place place;
 
 	while (wal_log_ops.append(c->to, record, 1, &place) == 0) {
-		bool was_full = is_full(c);
-
-		if (was_full || c->failed != 0)
-			return salvage_refuse(c->s, c->failed != 0 ? c->failed : -ENOSPC,
-				c->failed != 0 ? "the new log cannot be written"
-					       : "the new log is too small for what is kept: raise "
-						 "log_bytes");
+		if (c->failed != 0)
+			return refuse_failed(c);
+		if (is_full(c))
+			return salvage_refuse(c->s, -ENOSPC,
+				"the new log is too small for what is kept: raise log_bytes");
 		turn(c);
 	}
 	c->appended_lsn = place.lsn;
@@ -90,8 +94,7 @@ flush(struct copy *c)
 {
 	while (c->failed == 0 && c->durable_lsn < c->appended_lsn)
 		turn(c);
-	return c->failed != 0 ? salvage_refuse(c->s, c->failed, "the new log cannot be written")
-			      : 0;
+	return c->failed != 0 ? refuse_failed(c) : 0;
 }
 
 static int
@@ -179,12 +182,12 @@ salvage_copy_log(struct salvage *s, uint32_t shard)
 		.prewrite_bytes_per_second = PREWRITE_BYTES_PER_SECOND,
 	};
 	struct copy c = { .s = s, .shard = shard };
-	char path[DATA_DIR_PATH_BYTES];
+	char path[DATA_PATH_BYTES];
 	int rc = data_dir_format_shard(&s->config, s->building, shard, &s->disk, s->ret_error);
 
 	if (rc != 0)
 		return rc;
-	data_dir_shard_path(s->building, shard, path);
+	data_shard_path(s->building, shard, path);
 	rc = wal_directory_open(path, &cfg, 0, &c.to, s->ret_error);
 	if (rc != 0)
 		return rc;

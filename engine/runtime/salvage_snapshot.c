@@ -5,6 +5,7 @@
  */
 #include "engine/runtime/salvage.h"
 
+#include "engine/runtime/data_paths.h"
 #include "engine/runtime/snap_private.h"
 #include "engine/runtime/snapshot_format.h"
 
@@ -182,7 +183,7 @@ copy_all(struct salvage *s, struct snap_store *to)
 {
 	struct snap_directory *directory = NULL;
 	struct snap_store *from = NULL;
-	char path[CONFIG_PATH_BYTES + 16];
+	char path[DATA_PATH_BYTES];
 	struct snap_directory_config cfg = {
 		.path = path,
 		.cluster_id = s->old.cluster_id,
@@ -190,10 +191,7 @@ copy_all(struct salvage *s, struct snap_store *to)
 	};
 	int rc;
 
-	if (s->rescue->snapshot_dir != NULL)
-		snprintf(path, sizeof(path), "%.1023s", s->rescue->snapshot_dir);
-	else
-		snprintf(path, sizeof(path), "%.1023s/snapshots", s->rescue->data_dir);
+	data_snapshot_path(s->rescue->data_dir, s->rescue->snapshot_dir, path);
 	rc = open_store(s, &cfg, &directory, &from);
 	for (uint32_t i = 0; rc == 0 && i < s->config.group_count; i++)
 		if (s->groups[i].found.snapshot.n != 0)
@@ -221,23 +219,19 @@ salvage_check_snapshots(struct salvage *s)
 int
 salvage_copy_snapshots(struct salvage *s)
 {
-	bool is_own = s->config.snapshot_dir[0] == '\0';
 	struct snap_directory *directory = NULL;
 	struct snap_store *to = NULL;
-	char path[CONFIG_PATH_BYTES + 16];
+	char path[DATA_PATH_BYTES];
 	struct snap_directory_config cfg = {
 		.path = path,
-		.may_create = is_own,
+		.may_create = s->config.snapshot_dir[0] == '\0',
 		.cluster_id = s->config.cluster_id,
 	};
 	int rc;
 
 	if (!has_snapshots(s))
 		return 0;
-	if (is_own)
-		snprintf(path, sizeof(path), "%.1023s/snapshots", s->building);
-	else
-		snprintf(path, sizeof(path), "%.1023s", s->config.snapshot_dir);
+	data_snapshot_path(s->building, s->config.snapshot_dir, path);
 	rc = open_store(s, &cfg, &directory, &to);
 	if (rc == 0)
 		rc = copy_all(s, to);

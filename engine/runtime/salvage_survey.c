@@ -6,6 +6,7 @@
 #include "engine/runtime/salvage.h"
 
 #include "engine/core/value.h"
+#include "engine/runtime/data_paths.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -108,10 +109,10 @@ salvage_read_old(struct salvage *s, uint32_t shard, const struct wal_recovery *r
 		.is_read_only = true,
 		.recovery = *recovery,
 	};
-	char path[CONFIG_PATH_BYTES + 32];
+	char path[DATA_PATH_BYTES];
 	struct wal *none;
 
-	snprintf(path, sizeof(path), "%.1023s/shard-%u", s->rescue->data_dir, shard);
+	data_shard_path(s->rescue->data_dir, shard, path);
 	return wal_directory_open(path, &cfg, 0, &none, s->ret_error);
 }
 

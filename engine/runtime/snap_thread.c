@@ -6,6 +6,7 @@
  * log line must not wait for that. While something is under way it looks every LOOK_NS, which keeps up with
  * the default rate of a piece in 874 us; else every IDLE_NS.
  */
+#include "engine/runtime/data_paths.h"
 #include "engine/runtime/node_private.h"
 
 #include <sys/prctl.h>
@@ -14,7 +15,6 @@
 #define LOOK_NS (500 * 1000l)
 #define IDLE_NS (10 * 1000 * 1000l)
 
-#define DIRECTORY_BYTES    (CONFIG_PATH_BYTES + 16)
 #define RESERVE_PER_LOG    16 /* of a shard's log_bytes, up to SNAP_RESERVE_BYTES_MAX */
 #define PROGRESS_BYTES_MIN (256ull << 20)
 
@@ -34,7 +34,7 @@ static int
 open_directory(struct decree_node *node, char *ret_error)
 {
 	const struct config *c = &node->config;
-	char path[DIRECTORY_BYTES];
+	char path[DATA_PATH_BYTES];
 	struct snap_directory_config cfg = {
 		.path = path,
 		.may_create = c->snapshot_dir[0] ==
@@ -46,10 +46,7 @@ open_directory(struct decree_node *node, char *ret_error)
 	uint32_t count;
 	int rc;
 
-	if (c->snapshot_dir[0] != '\0')
-		snprintf(path, sizeof(path), "%s", c->snapshot_dir);
-	else
-		snprintf(path, sizeof(path), "%s/snapshots", c->data_dir);
+	data_snapshot_path(c->data_dir, c->snapshot_dir, path);
 	if (cfg.reserve_bytes > SNAP_RESERVE_BYTES_MAX)
 		cfg.reserve_bytes = SNAP_RESERVE_BYTES_MAX;
 	rc = snap_directory_open(&cfg, &node->snap_directory, ret_error);
