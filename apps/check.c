@@ -16,10 +16,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static const char about[] = "Is this host ready to run the node that the configuration describes? "
-			    "Without one, the host "
-			    "alone is looked at. The exit status is 1 if something must be changed "
-			    "before a node can run.";
+static const char about[] =
+	"Is this host ready to run the node that the configuration describes? Without one, "
+	"the host alone is looked at. The exit status is 1 if something must be changed "
+	"before a node can run.";
 
 enum verdict {
 	VERDICT_GOOD,

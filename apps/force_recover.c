@@ -5,24 +5,23 @@
 #include <stdlib.h>
 
 static const char about[] =
-	"After a majority of the disks is lost FOR EVER: begin a new cluster of one node with what "
-	"a "
-	"node that is left holds. While a majority can still be started, start it instead.\n\n"
-	"THIS LOSES DATA: whatever the lost nodes alone knew is gone, acknowledged or not; and "
-	"what this "
-	"node had written down without knowing whether it was decided becomes part of the "
-	"history.\n\n"
+	"After a majority of the disks is lost FOR EVER: begin a new cluster of one node with "
+	"what a node that is left holds. While a majority can still be started, start it "
+	"instead.\n\n"
+	"THIS LOSES DATA: whatever the lost nodes alone knew is gone, acknowledged or not; "
+	"and what this node had written down without knowing whether it was decided becomes "
+	"part of the history.\n\n"
 	"With several nodes left, look at each, and take the one with the highest ballot; of "
-	"several "
-	"with the same ballot the one with the highest 'last'.";
+	"several with the same ballot the one with the highest 'last'.";
 
-static const char config_help[] = "of the new cluster, on this host: a new id, this node its only "
-				  "member so far (others: 'joins = "
-				  "yes', numbers that were never used), the same constants, a "
-				  "data_dir that does not exist yet";
+static const char config_help[] =
+	"of the new cluster, on this host: a new id, this node its only member so far "
+	"(others: 'joins = yes', numbers that were never used), the same constants, a "
+	"data_dir that does not exist yet";
 
 static const char from_help[] =
-	"the data directory of the lost cluster's node, which must not run; it keeps its contents";
+	"the data directory of the lost cluster's node, which must not run; it keeps its "
+	"contents";
 
 struct recover_options {
 	struct config_arguments config;

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char about[] = "Make the data directory of the node that [local] names: one empty log "
-			    "per shard. A directory "
-			    "that is formatted already is never touched.";
+static const char about[] =
+	"Make the data directory of the node that [local] names: one empty log per shard. A "
+	"directory that is formatted already is never touched.";
 
 static const char new_keys_help[] =
 	"create the key files that it names; copy them to the other nodes afterwards";

@@ -9,11 +9,11 @@
 #define ENTRY_COUNT 65536
 #define TIMEOUT_NS  UINT64_C(5000000000) /* of silence: a restarting node may come back */
 
-static const char about[] = "What a node applied, one line per command: slot, index in the slot, "
-			    "session, number in the "
-			    "session, bytes, digest of the body. Commands that every node skipped "
-			    "(repeats) are marked, and "
-			    "so are those that opened a session: the state machine saw neither.";
+static const char about[] =
+	"What a node applied, one line per command: slot, index in the slot, session, number "
+	"in the session, bytes, digest of the body. Commands that every node skipped "
+	"(repeats) are marked, and so are those that opened a session: the state machine saw "
+	"neither.";
 
 struct log_options {
 	struct config_arguments config;

@@ -219,27 +219,32 @@ take_text(const struct option_row *row, const char *text)
 }
 
 static bool
-take_value(const struct option_row *row, const char *text)
+take_number(const struct option_row *row, const char *text)
 {
 	char what[LABEL_BYTES];
 	uint64_t number = 0;
 
-	if (row->flag != NULL)
-		*row->flag = true;
-	else if (row->take != NULL)
+	(void)snprintf(what, sizeof(what), "--%s", row->name); /* fits */
+	if (row->words != NULL ? !find_word(row, text, &number)
+			       : !parse_number(what, text, row->min, row->max, &number))
+		return false;
+	if (row->number != NULL)
+		*row->number = number;
+	if (row->number32 != NULL)
+		*row->number32 = (uint32_t)number;
+	return true;
+}
+
+static bool
+take_value(const struct option_row *row, const char *text)
+{
+	if (row->take != NULL)
 		return row->take(row, text);
-	else if (row->text != NULL)
+	if (row->text != NULL)
 		return take_text(row, text);
-	else {
-		(void)snprintf(what, sizeof(what), "--%s", row->name); /* fits */
-		if (row->words != NULL ? !find_word(row, text, &number)
-				       : !parse_number(what, text, row->min, row->max, &number))
-			return false;
-		if (row->number != NULL)
-			*row->number = number;
-		if (row->number32 != NULL)
-			*row->number32 = (uint32_t)number;
-	}
+	if (row->flag == NULL)
+		return take_number(row, text);
+	*row->flag = true;
 	return true;
 }
 

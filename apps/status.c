@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-static const char about[] = "One row per node and group. Nodes that do not answer are named on "
-			    "standard error; the exit "
-			    "status is 0 if any node answered.";
+static const char about[] =
+	"One row per node and group. Nodes that do not answer are named on standard error; "
+	"the exit status is 0 if any node answered.";
 
 static void
 print_peers_json(const struct decree_status *s)

@@ -25,9 +25,9 @@
 #define SILENCE_NS       (3000 * MS) /* then the operator hears that we wait */
 
 static const char about[] =
-	"Submit each line of LINES, or of standard input, as one command; the bytes as they are, "
-	"without "
-	"the newline. At the end: latency, throughput, and the longest time without an answer.";
+	"Submit each line of LINES, or of standard input, as one command; the bytes as they "
+	"are, without the newline. At the end: latency, throughput, and the longest time "
+	"without an answer.";
 
 static const char acks_help[] =
 	"append one JSON object per acknowledged command: session, seq, line, digest";

@@ -458,15 +458,14 @@ take_setting(const struct option_row *row, const char *text)
 	return true;
 }
 
-static const char about[] = "Commit latency and throughput of three nodes on this host, joined by "
-			    "memif, as the process of "
-			    "the leader sees them. With the programs rtt and append beside this "
-			    "one the raw floor is measured "
-			    "in turns with it.";
+static const char about[] =
+	"Commit latency and throughput of three nodes on this host, joined by memif, as the "
+	"process of the leader sees them. With the programs rtt and append beside this one "
+	"the raw floor is measured in turns with it.";
 
-static const char state_help[] = "bytes of the state machine's state; not 0: each round runs "
-				 "twice, without snapshots and with "
-				 "one after the other";
+static const char state_help[] =
+	"bytes of the state machine's state; not 0: each round runs twice, without snapshots "
+	"and with one after the other";
 
 /* @return OPTIONS_GO_ON, or the exit status */
 static int

@@ -234,8 +234,7 @@ run_sender(uint64_t count)
 
 static const char about[] =
 	"What the transport itself costs: round trips of 64-byte frames over memif between "
-	"processes, "
-	"with one process that answers, and with two of which the first counts.";
+	"processes, with one process that answers, and with two of which the first counts.";
 
 /* @return OPTIONS_GO_ON, or the exit status */
 static int
