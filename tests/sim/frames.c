@@ -11,21 +11,23 @@ sim_frames_reset(struct sim *sim)
 	sim->heap_count = 0;
 	sim->frame_number = 0;
 	sim->recorded_count = 0;
-	sim->frame_free = 1;
-	for (uint32_t i = 0; i < SIM_FRAME_COUNT; i++) {
-		sim->frames[i].next = i + 1 < SIM_FRAME_COUNT ? (uint16_t)(i + 2) : 0;
-		sim->frames[i].holder = 0;
-	}
+	sim->frame_free = 0;
+	sim->frame_after = 0;
 }
 
 struct sim_frame *
 sim_frame_take(struct sim *sim)
 {
-	if (sim->frame_free == 0)
-		return NULL;
-	struct sim_frame *f = &sim->frames[sim->frame_free - 1];
+	struct sim_frame *f;
 
-	sim->frame_free = f->next;
+	if (sim->frame_free != 0) {
+		f = &sim->frames[sim->frame_free - 1];
+		sim->frame_free = f->next;
+	} else if (sim->frame_after < SIM_FRAME_COUNT) {
+		f = &sim->frames[sim->frame_after++];
+	} else {
+		return NULL;
+	}
 	f->holder = 0;
 	return f;
 }
@@ -45,7 +47,7 @@ sim_frames_reclaim(struct sim *sim, struct sim_node *n)
 		sim_frame_give(sim, n->inbox[n->inbox_first]);
 		n->inbox_first = (n->inbox_first + 1) % SIM_INBOX_COUNT;
 	}
-	for (uint32_t i = 0; i < SIM_FRAME_COUNT && n->held_count > 0; i++)
+	for (uint32_t i = 0; i < sim->frame_after && n->held_count > 0; i++)
 		if (sim->frames[i].holder == n->place) {
 			sim_frame_give(sim, &sim->frames[i]);
 			n->held_count--;

@@ -211,13 +211,15 @@ require_progress(struct sim *sim)
 			    3 * sim->reads.lease_ns + 2 * sim->load.every_ns + 1000 * MS;
 
 	note_made(sim, ids, made);
+	/* A heartbeat and its echoes: until then a leader may stand down for what it did not hear before. */
+	sim_run_until(sim, begin_ns + sim->election_ns / 8);
 	while (!has_progress(sim, ids, made, sim->now_ns - begin_ns)) {
 		if (sim->now_ns >= begin_ns + bound_ns) {
 			oracle_print_nodes(sim);
 			sim_check(sim, false, "no progress within %.1f T although nodes %#x work",
 				(double)bound_ns / (double)sim->election_ns, sim->core_nodes);
 		}
-		sim_run_until(sim, sim->now_ns + sim->election_ns / 10);
+		sim_run_until(sim, sim->now_ns + sim->election_ns / 50);
 	}
 	double took = (double)(sim->now_ns - begin_ns) / (double)sim->election_ns;
 	sim_trace(sim, "progress after %.1f T", took);

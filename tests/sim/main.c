@@ -51,7 +51,8 @@ static const char usage[] =
 	"What the seed would draw can be given instead:\n"
 	"  --nodes N      1 .. 7 nodes\n"
 	"  --events N     length of the first part (default 4000); a run has a quarter more at "
-	"least\n"
+	"least,\n"
+	"                 and at least 50 commands and a crash\n"
 	"  --without K,.. leave these kinds of fault out\n"
 	"  --only-faults N,..  of the faults that strike, keep those with these numbers (as "
 	"--trace\n"
@@ -94,6 +95,19 @@ static const char usage[] =
 
 /* ---- sums ---- */
 
+/* 0: not known yet */
+static uint64_t
+lower(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static uint64_t
+higher(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void
 totals_add_run(struct totals *t, const struct sim *sim)
 {
@@ -127,26 +141,11 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->slots += sim->oracle.chosen_last;
 	t->virtual_ns += sim->now_ns;
 	t->crash_free += sim->count.crashes == 0;
-	if (t->events_min == 0 || events < t->events_min)
-		t->events_min = events;
-	if (t->commands_min == 0 || sim->oracle.order_count < t->commands_min)
-		t->commands_min = sim->oracle.order_count;
-	if (t->storm_max < sim->oracle.storm_max)
-		t->storm_max = sim->oracle.storm_max;
-	if (t->progress_tenths < sim->count.progress_tenths)
-		t->progress_tenths = sim->count.progress_tenths;
-}
-
-static uint64_t
-lower(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
-static uint64_t
-higher(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
+	t->events_min = lower(t->events_min, events);
+	t->crashes_min = lower(t->crashes_min, sim->count.crashes);
+	t->commands_min = lower(t->commands_min, sim->oracle.order_count);
+	t->storm_max = higher(t->storm_max, sim->oracle.storm_max);
+	t->progress_tenths = higher(t->progress_tenths, sim->count.progress_tenths);
 }
 
 static void
@@ -183,6 +182,7 @@ totals_add(struct totals *t, const struct totals *other)
 	t->cpu_seconds += other->cpu_seconds;
 	t->events_min = lower(t->events_min, other->events_min);
 	t->commands_min = lower(t->commands_min, other->commands_min);
+	t->crashes_min = lower(t->crashes_min, other->crashes_min);
 	t->storm_max = higher(t->storm_max, other->storm_max);
 	t->progress_tenths = higher(t->progress_tenths, other->progress_tenths);
 }
@@ -205,13 +205,15 @@ totals_print(const struct totals *t)
 
 	printf("%lu seeds passed: %lu events (at least %lu each), %lu commands (at least %lu each) "
 	       "in "
-	       "%lu slots, %lu crashes (%lu power cuts), %lu leaders, %lu of %lu frames lost, %lu "
+	       "%lu slots, %lu crashes (at least %lu each; %lu power cuts), %lu leaders, %lu of "
+	       "%lu frames lost, %lu "
 	       "snapshots (%lu restored, "
 	       "%lu from peers, in %lu seeds); "
 	       "progress after %.1f T at the latest, at most %lu rounds in one T\n",
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
-		t->crashes, t->power_cuts, t->leaders, t->lost, t->sent, t->snapshots, t->restores,
-		t->fetched, t->fetching_seeds, (double)t->progress_tenths / 10, t->storm_max);
+		t->crashes, t->crash_free > 0 ? 0 : t->crashes_min, t->power_cuts, t->leaders,
+		t->lost, t->sent, t->snapshots, t->restores, t->fetched, t->fetching_seeds,
+		(double)t->progress_tenths / 10, t->storm_max);
 	printf("disks: %lu damaged records, %lu starts refused, %lu disks rolled back, %lu nodes "
 	       "ran "
 	       "twice and %lu processes ended for that, %lu forgot "

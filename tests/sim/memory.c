@@ -12,9 +12,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KEPT_COUNT_MAX 16
-#define PAGE_BYTES     4096
-#define PAGES_AT_ONCE  512
+#define KEPT_COUNT_MAX  16
+#define SPARE_COUNT_MAX 256
+#define PAGE_BYTES      4096
+#define PAGES_AT_ONCE   512
 
 void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
 int __real_munmap(void *at, size_t bytes);
@@ -86,7 +87,7 @@ clear_pages(uint8_t *at, size_t count)
 static void
 clear(const struct sim_memory *m)
 {
-	size_t count = (m->used + PAGE_BYTES - 1) / PAGE_BYTES;
+	size_t count = (m->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
 
 	for (size_t page = 0; page < count; page += PAGES_AT_ONCE) {
 		size_t left = count - page;
@@ -99,18 +100,31 @@ clear(const struct sim_memory *m)
 	}
 }
 
+/* The one before goes back. Each size has its own: the same pages are touched each time, and those are few. */
 void *
 sim_memory_take(struct sim_memory *m, size_t bytes)
 {
-	if (m->bytes >= bytes) {
-		clear(m);
-	} else {
-		/* The smaller one before it stays unused. */
-		m->bytes = bytes;
-		m->at = mmap(
-			NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		decree_assert(m->at != MAP_FAILED);
+	static struct sim_memory spare[SPARE_COUNT_MAX];
+	static uint32_t spare_count;
+
+	if (m->bytes != bytes) {
+		struct sim_memory old = *m;
+		uint32_t i = 0;
+
+		while (i < spare_count && spare[i].bytes != bytes)
+			i++;
+		if (i < spare_count) {
+			*m = spare[i];
+			spare[i] = spare[--spare_count];
+		} else {
+			m->bytes = bytes;
+			m->at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			decree_assert(m->at != MAP_FAILED);
+		}
+		if (old.at != NULL && spare_count < SPARE_COUNT_MAX)
+			spare[spare_count++] = old;
 	}
-	m->used = bytes;
+	clear(m);
 	return m->at;
 }

@@ -158,11 +158,32 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	return count;
 }
 
+/* A log that fills up for good begins to when enough was executed for the run to mean something. */
+static bool
+log_is_small(const struct sim *sim)
+{
+	return sim->faults.log_records != 0 &&
+	       (!sim->fills_up || sim->oracle.order_count >= SIM_COMMAND_COUNT_MIN);
+}
+
+static uint64_t
+log_records_max(struct sim_node *n, const struct log_room *room)
+{
+	uint64_t records = n->sim->faults.log_records;
+
+	if (!n->sim->fills_up)
+		return records;
+	if (n->log_records_max == 0)
+		n->log_records_max =
+			room->space_record_count_max - room->space_record_count + records;
+	return n->log_records_max;
+}
+
 /* As if it held so much less. The loop keeps LOG_RESERVE of its room from commands (runtime/room.c). */
 static void
 log_be_small(struct sim_node *n, struct log_room *room)
 {
-	uint64_t max = LOG_RESERVE + n->sim->faults.log_records;
+	uint64_t max = LOG_RESERVE + log_records_max(n, room);
 	uint64_t less = room->space_record_count_max > max ? room->space_record_count_max - max : 0;
 	uint64_t space = room->space_record_count > less ? room->space_record_count - less : 0;
 	bool is_full = space <= LOG_RESERVE + 2 * n->sim->window_slots;
@@ -183,7 +204,7 @@ log_room(void *log)
 	struct sim_node *n = log;
 	struct log_room room = wal_log_ops.room(n->wal);
 
-	if (n->sim->faults.log_records != 0)
+	if (log_is_small(n->sim))
 		log_be_small(n, &room);
 	if (n->sim->trims_early)
 		room.space_record_count_max = 2 * room.space_record_count + 2;
@@ -670,6 +691,7 @@ sim_node_clear(struct sim_node *n)
 	n->proposer.is_open = false;
 	n->completion_count = 0;
 	n->is_full = false;
+	n->log_records_max = 0;
 }
 
 void

@@ -65,8 +65,9 @@
 #define SIM_LOG_BYTES       (8u << 20) /* room for a run: a full log refuses commands for good */
 #define SIM_LOG_RECORDS_MIN                                                                        \
 	340 /* with fewer, the steps of trims, snapshots and segments are too long */
-#define SIM_SEGMENT_BYTES (64u << 10) /* of a log that is made to fill up */
-#define SIM_WINDOW_BYTES  (256u << 10)
+#define SIM_COMMAND_COUNT_MIN 50           /* executed by a run, before any log fills up for good */
+#define SIM_SEGMENT_BYTES     (64u << 10)  /* of a log that is made to fill up */
+#define SIM_WINDOW_BYTES      (192u << 10) /* a step and a burst of records, and a third more */
 
 #define SIM_SLOT_MAX     16384
 #define SIM_COMMAND_MAX  65536
@@ -269,8 +270,9 @@ struct sim_proposer {
 struct sim_load {
 	uint64_t every_ns; /* between two commands of one proposer, at most */
 	uint32_t burst_max;
-	uint32_t bytes_max;    /* of an ordinary command */
-	uint32_t large_one_in; /* commands that need several slots */
+	uint32_t in_flight_max; /* of one proposer */
+	uint32_t bytes_max;     /* of an ordinary command */
+	uint32_t large_one_in;  /* commands that need several slots */
 	uint32_t large_bytes_max;
 };
 
@@ -278,8 +280,7 @@ struct sim_load {
 
 struct sim_memory {
 	uint8_t *at;
-	size_t bytes; /* reserved */
-	size_t used;  /* by whoever had it last */
+	size_t bytes;
 };
 
 /* ---- node.c ---- */
@@ -317,8 +318,10 @@ struct sim_node {
 	bool is_wiped; /* runs under an id whose disk is lost: must count for nothing */
 	bool is_disowned; /* its disk is older than its word: what it says counts for nothing (11.9) */
 	bool is_full;     /* its log takes no more commands */
-	bool has_lied;    /* its disk called writes durable that a power cut may lose */
-	bool is_rotten; /* bytes of its log were changed: its next start may be refused */
+	uint64_t
+		log_records_max; /* that its log takes, where it fills up for good; 0 = not known yet */
+	bool has_lied;           /* its disk called writes durable that a power cut may lose */
+	bool is_rotten;          /* bytes of its log were changed: its next start may be refused */
 	uint32_t
 		fails_at_start; /* its disk fails at this request of the next start, from 1; 0 = none */
 	uint64_t found_boot_count; /* on its disk, by the last start */
@@ -561,7 +564,8 @@ struct sim {
 	struct disk_fake *settled[SIM_NODE_MAX + 1]; /* and one that is all prepared */
 	struct disk_fake *pieces[SIM_NODE_MAX + 1]; /* the same, in segments of SIM_SEGMENT_BYTES */
 	struct sim_frame *frames;                   /* [SIM_FRAME_COUNT] */
-	uint16_t frame_free;                        /* first free one + 1; 0 = none */
+	uint16_t frame_free;                        /* first free one + 1; 0 = none ... */
+	uint32_t frame_after;                       /* ... but those from here on, never used yet */
 	struct sim_flight *heap;                    /* [heap_count <= SIM_FRAME_COUNT] */
 	uint32_t heap_count;
 	uint64_t frame_number;

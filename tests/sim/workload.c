@@ -4,6 +4,8 @@
 
 #include "base/bytes.h"
 
+#define IN_FLIGHT_SUM 72 /* commands of all founders' proposers */
+
 void
 workload_draw(struct sim *sim)
 {
@@ -16,6 +18,10 @@ workload_draw(struct sim *sim)
 	sim->load.large_one_in =
 		sim_draw(random, 2) == 0 ? 0 : 30 + (uint32_t)sim_draw(random, 300);
 	sim->load.large_bytes_max = 1000 + (uint32_t)sim_draw(random, SIM_COMMAND_BYTES - 1000);
+	/* Whatever piles up while nobody leads has to be done afterwards: in most worlds not too much of it. */
+	sim->load.in_flight_max = SIM_IN_FLIGHT - 1;
+	if (sim_draw(random, 4) != 0 && sim->node_count > IN_FLIGHT_SUM / SIM_IN_FLIGHT)
+		sim->load.in_flight_max = IN_FLIGHT_SUM / sim->node_count;
 }
 
 static uint32_t
@@ -132,16 +138,19 @@ static void
 propose_some(struct sim *sim, struct sim_node *n)
 {
 	struct sim_proposer *p = &n->proposer;
+	uint64_t made = p->seq_made + p->reads_made;
 
-	if (!is_proposing(sim, n) || sim->now_ns < p->next_ns)
+	if (sim->now_ns < p->next_ns || !is_proposing(sim, n))
 		return;
 	uint64_t burst = sim_draw(&sim->random_load, 4) == 0
 				 ? 1 + sim_draw(&sim->random_load, sim->load.burst_max)
 				 : 1;
-	while (burst-- > 0 && p->seq_made - p->seq_done < SIM_IN_FLIGHT - 1)
+	while (burst-- > 0 && p->seq_made - p->seq_done < sim->load.in_flight_max)
 		propose(sim, p);
 	sim_reads_ask(sim, p);
 	p->next_ns = sim->now_ns + 1 + sim_draw(&sim->random_load, sim->load.every_ns);
+	if (p->seq_made + p->reads_made == made)
+		return; /* it has as many on their way as it may */
 	n->turn_at_ns = sim->now_ns;
 	sim_node_touch(sim, n);
 }
@@ -155,9 +164,9 @@ workload_step(struct sim *sim)
 }
 
 static void
-earlier(uint64_t *at, const struct sim *sim, const struct sim_node *n)
+earlier(uint64_t *at, const struct sim_node *n)
 {
-	if (n->proposer.next_ns < *at && is_proposing(sim, n))
+	if (n->proposer.next_ns < *at && n->is_up && n->proposer.is_open)
 		*at = n->proposer.next_ns;
 }
 
@@ -166,9 +175,11 @@ workload_next_ns(const struct sim *sim)
 {
 	uint64_t at = UINT64_MAX;
 
+	if (sim->is_silent)
+		return at;
 	for (uint16_t id = 1; id <= sim->node_count; id++)
-		earlier(&at, sim, &sim->nodes[id]);
-	earlier(&at, sim, &sim->nodes[SIM_TWIN]);
+		earlier(&at, &sim->nodes[id]);
+	earlier(&at, &sim->nodes[SIM_TWIN]);
 	return at;
 }
 

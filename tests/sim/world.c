@@ -142,9 +142,11 @@ draw_room(struct sim *sim)
 	f->log_records += 2 * sim->window_slots; /* which a leader keeps to itself */
 	sim->load.every_ns = sim->election_ns / 50;
 	sim->load.burst_max = 1;
-	if (!sim->fills_up) {
+	if (sim->fills_up)
+		sim->load.in_flight_max = 3; /* they are repeated for as long as the run lasts */
+	else {
 		sim->has_snapshots = true;
-		sim->options.event_count *= 2;
+		sim->options.event_count = sim->options.event_count * 3 / 2;
 		if (sim->snapshot_slots == 0 || sim->snapshot_slots > 40)
 			f->log_records += 400;
 	}
@@ -266,7 +268,6 @@ next_ns(const struct sim *sim, uint64_t end_ns)
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		earlier(&at, sim->nodes[id].next_ns);
 	earlier(&at, sim->nodes[SIM_TWIN].next_ns);
-	earlier(&at, workload_next_ns(sim));
 	earlier(&at, sim->faults.first_ns);
 	return at;
 }
@@ -275,7 +276,8 @@ void
 sim_run_until(struct sim *sim, uint64_t end_ns)
 {
 	while (sim->now_ns < end_ns && sim_event_count(sim) < sim->event_limit) {
-		uint64_t at = next_ns(sim, end_ns);
+		uint64_t work_ns = workload_next_ns(sim);
+		uint64_t at = next_ns(sim, work_ns < end_ns ? work_ns : end_ns);
 
 		if (sim->told_events != NULL)
 			*sim->told_events = sim_event_count(sim);
@@ -286,7 +288,8 @@ sim_run_until(struct sim *sim, uint64_t end_ns)
 			sim->now_ns += 100; /* two things at once: one after the other */
 		while (sim->heap_count > 0 && sim->heap[0].due_ns <= sim->now_ns)
 			frame_arrives(sim, sim_heap_pop(sim));
-		workload_step(sim);
+		if (work_ns <= sim->now_ns)
+			workload_step(sim);
 		sim_faults_step(sim);
 		sim_twin_step(sim);
 		for (uint16_t id = 1; id <= sim->node_count; id++)
