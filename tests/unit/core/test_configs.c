@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which changes of the members are allowed, what governs which slot, and which quorums meet. */
+#include "base/bytes.h"
 #include "engine/core/configs.h"
 
 #include <setjmp.h>
@@ -211,6 +212,34 @@ test_formers_survive_the_wire_but_no_change(void **state)
 		eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
 }
 
+/* Formers have ids, are no more than members can be, and are remembered by a cluster of one node only. */
+static void
+test_impossible_formers_are_not_decoded(void **state)
+{
+	struct eng_membership m = cluster_of(1), back;
+	uint8_t bytes[ENG_CONFIG_BYTES_MAX];
+
+	(void)state;
+	m.id_last = 20;
+	m.former_count = 1;
+	m.former[0] = 2;
+	uint32_t count = eng_membership_encode(&m, bytes);
+	assert_int_equal(eng_membership_decode(bytes, count, &back), 0);
+	store_u16(bytes + 38, ENG_MEMBER_COUNT_MAX + 1);
+	for (uint32_t i = 1; i <= ENG_MEMBER_COUNT_MAX; i++)
+		store_u16(bytes + count + (i - 1) * ENG_CONFIG_FORMER_BYTES, (uint16_t)(2 + i));
+	count += ENG_MEMBER_COUNT_MAX * ENG_CONFIG_FORMER_BYTES;
+	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
+	m.former[0] = 0;
+	count = eng_membership_encode(&m, bytes);
+	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
+	m = cluster_of(3);
+	m.former_count = 1;
+	m.former[0] = 2;
+	count = eng_membership_encode(&m, bytes);
+	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
+}
+
 /* Asked again, a replacement that is under way is pending; as part of another change it is in the way. */
 static void
 test_a_replacement_is_known_when_it_is_asked_for_again(void **state)
@@ -353,7 +382,7 @@ test_what_governs_follows_from_the_log_alone(void **state)
 int
 main(void)
 {
-	struct CMUnitTest tests[ROW_COUNT + 12] = { { 0 } };
+	struct CMUnitTest tests[ROW_COUNT + 13] = { { 0 } };
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < ROW_COUNT; i++)
@@ -369,6 +398,7 @@ main(void)
 		cmocka_unit_test(test_an_unknown_change_is_refused),
 		cmocka_unit_test(test_too_few_and_too_many_voters_are_not_decoded),
 		cmocka_unit_test(test_formers_survive_the_wire_but_no_change),
+		cmocka_unit_test(test_impossible_formers_are_not_decoded),
 		cmocka_unit_test(test_a_replacement_is_known_when_it_is_asked_for_again),
 		cmocka_unit_test(test_restored_configurations_govern_as_decided_ones),
 		cmocka_unit_test(test_a_learner_is_the_one_change),
