@@ -59,8 +59,8 @@ oracle_reset(struct sim *sim)
 	governors_reset(sim);
 }
 
-static void
-note_slot(struct sim *sim, uint64_t slot)
+void
+oracle_note_slot(struct sim *sim, uint64_t slot)
 {
 	sim_check(sim, slot < SIM_SLOT_MAX, "the run outgrew the oracle");
 	if (sim->oracle.slot_high < slot)
@@ -197,7 +197,7 @@ static struct sim_value *
 note_proposed(
 	struct sim *sim, uint64_t slot, struct decree_ballot ballot, struct decree_digest digest)
 {
-	note_slot(sim, slot);
+	oracle_note_slot(sim, slot);
 	struct sim_value *v = value_find(sim, slot, ballot.n);
 	if (v == NULL) {
 		sim_check(sim, slot <= sim->oracle.governors.prefix + sim->alpha,
@@ -278,8 +278,8 @@ note_promised(struct sim_node *n, struct decree_ballot ballot)
 }
 
 /* Somebody calls it decided: the votes must be there. */
-static void
-require_votes(const struct sim *sim, const struct sim_node *n, uint64_t slot)
+void
+oracle_require_votes(const struct sim *sim, const struct sim_node *n, uint64_t slot)
 {
 	sim_check(sim, sim->oracle.chosen[slot].is_known,
 		"node %u calls slot %lu decided, for which no quorum has voted", n->id, slot);
@@ -301,7 +301,7 @@ note_accepted_slot(struct sim *sim, struct sim_node *n, uint64_t slot, struct de
 {
 	const struct eng_replica *r = sim_replica(n);
 
-	note_slot(sim, slot);
+	oracle_note_slot(sim, slot);
 	sim_check(sim, r->damage.count == 0 || damage_find(r, (struct decree_slot){ slot }) == NULL,
 		"node %u confirms slot %lu, of which its copy is damaged", n->id, slot);
 	if (slot <= n->accepted_last && n->accepted_said[slot].n >= ballot.n)
@@ -356,7 +356,7 @@ listing_add(struct sim *sim, struct sim_node *n, uint64_t slot, const struct eng
 		vballot.n = UINT64_MAX;
 	else if (e->state == ENG_ENTRY_DECIDED && vballot.n < n->accepted_said[slot].n)
 		vballot = n->accepted_said[slot]; /* of a decision the ballot does not matter */
-	note_slot(sim, slot);
+	oracle_note_slot(sim, slot);
 	if (n->listed_last < slot)
 		n->listed_last = slot;
 	n->listed[slot] = vballot;
@@ -382,7 +382,7 @@ note_promise(struct sim *sim, struct sim_node *n, const struct eng_msg *m)
 	for (uint64_t slot = m->promise.first.n; slot < m->promise.after.n; slot++) {
 		struct eng_promise_entry e = eng_promise_entry_at(m, (struct decree_slot){ slot });
 		if (e.state == ENG_ENTRY_DECIDED)
-			require_votes(sim, n, slot);
+			oracle_require_votes(sim, n, slot);
 		listing_add(sim, n, slot, &e);
 	}
 }
@@ -402,7 +402,7 @@ note_own_promise(struct sim *sim, struct sim_node *n, struct decree_ballot ballo
 		if (e.state != ENG_ENTRY_NONE && ballot_eq(e.vballot, ballot))
 			continue; /* elected in the same step: what was there before is unknown */
 		if (e.state == ENG_ENTRY_DECIDED)
-			require_votes(sim, n, slot);
+			oracle_require_votes(sim, n, slot);
 		listing_add(sim, n, slot, &e);
 	}
 }
@@ -469,258 +469,4 @@ oracle_on_frame(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32
 	sim_check(sim, bundle_is_valid(data, bytes), "node %u sends a bundle that is none", n->id);
 	while (bundle_next(data, bytes, &cursor, &message, &message_bytes))
 		on_message(sim, n, message, message_bytes);
-}
-
-/* What is damaged is not forgotten, as long as the node knows of it. */
-static bool
-stands_by(const struct sim_node *n, struct decree_slot slot)
-{
-	const struct eng_replica *r = sim_replica(n);
-	const struct damage *d = damage_find(r, slot);
-	const struct entry *e = entry_find(r, slot);
-	uint64_t said = n->accepted_said[slot.n].n;
-
-	return r->damage.doubt || (d != NULL && (d->vballot.n == 0 || d->vballot.n >= said)) ||
-	       (e != NULL && (e->decided || e->vballot.n >= said));
-}
-
-/* @return the first slot that it accepted and knows nothing of, 0 = none */
-static uint64_t
-first_forgotten(const struct sim_node *n)
-{
-	for (uint64_t slot = sim_replica(n)->chosen.n + 1; slot <= n->accepted_last; slot++)
-		if (n->accepted_said[slot].n != 0 && !stands_by(n, (struct decree_slot){ slot }))
-			return slot;
-	return 0;
-}
-
-bool
-oracle_keeps_its_word(const struct sim *sim, const struct sim_node *n)
-{
-	(void)sim;
-	return sim_replica(n)->promised.n >= n->promised_said.n && first_forgotten(n) == 0;
-}
-
-void
-oracle_on_recovered(struct sim *sim, struct sim_node *n)
-{
-	uint64_t promised = sim_replica(n)->promised.n;
-	uint64_t slot = n->is_disowned ? 0 : first_forgotten(n);
-
-	sim_check(sim, n->is_disowned || promised >= n->promised_said.n,
-		"node %u promised %lu.%lu and came back with %lu.%lu", n->id,
-		n->promised_said.n >> 16, n->promised_said.n & 0xffff, promised >> 16,
-		promised & 0xffff);
-	sim_check(sim, slot == 0, "node %u had accepted slot %lu at %lu.%lu and forgot it", n->id,
-		slot, n->accepted_said[slot].n >> 16, n->accepted_said[slot].n & 0xffff);
-}
-
-/* ---- what is chosen stays chosen, and everybody applies the same ---- */
-
-void
-oracle_on_applied(
-	struct sim *sim, struct sim_node *n, struct decree_slot first, struct decree_slot after)
-{
-	const struct eng_replica *r = sim_replica(n);
-
-	for (uint64_t slot = first.n; slot < after.n; slot++) {
-		const struct entry *e = entry_find(r, (struct decree_slot){ slot });
-		struct sim_chosen *c = &sim->oracle.chosen[slot];
-
-		note_slot(sim, slot);
-		decree_assert(e != NULL);
-		if (sim->oracle.chosen_last < slot) {
-			sim_check(sim, slot == sim->oracle.chosen_last + 1, "slots out of order");
-			sim->oracle.chosen_last = slot;
-		}
-		require_votes(sim, n, slot);
-		sim_check(sim, digest_eq(c->digest, e->digest),
-			"node %u applies another value in slot %lu", n->id, slot);
-	}
-}
-
-static uint64_t
-proposer_of(const struct decree_command *c)
-{
-	uint64_t id = c->bytes >= SIM_BODY_BYTES_MIN ? load_u64(c->body) : 0;
-
-	return id < SIM_PROPOSER_MAX ? id : 0;
-}
-
-/* The first node to execute it: exactly once, in its session's order, and as it was proposed. */
-static void
-note_executed(struct sim *sim, const struct decree_command *c, struct decree_digest digest)
-{
-	struct sim_oracle *o = &sim->oracle;
-	uint64_t id = proposer_of(c);
-
-	sim_check(sim, o->order_count < SIM_COMMAND_MAX, "the run outgrew the oracle");
-	sim_check(sim, id != 0 && load_u64((const uint8_t *)c->body + 8) == c->seq,
-		"slot %lu holds a command that nobody proposed", c->slot.n);
-	sim_check(sim, o->executed[id] + 1 == c->seq,
-		"command %lu of proposer %lu executed twice or out of order", c->seq, id);
-	if (c->seq == 1)
-		o->sessions[id] = c->session;
-	sim_check(sim, o->sessions[id].n == c->session.n, "proposer %lu has two sessions", id);
-	o->executed[id] = c->seq;
-	history_claim(
-		o->history, load_u32((const uint8_t *)c->body + 16), (o->order_count + 1) << 20);
-	o->order[o->order_count++] =
-		(struct sim_order){ c->slot, c->index, c->session, c->seq, id, digest };
-}
-
-static void
-state_add(struct decree_digest *state, struct decree_digest command)
-{
-	state->lo = (state->lo ^ command.lo) * 0x9e3779b97f4a7c15ull + command.hi;
-}
-
-void
-oracle_on_command(struct sim *sim, struct sim_node *n, const struct decree_command *c)
-{
-	struct sim_oracle *o = &sim->oracle;
-	struct decree_digest d = base_digest(c->body, c->bytes);
-
-	if (n->applied_count == o->order_count) {
-		note_executed(sim, c, d);
-		sim_reads_ask_deposed(sim, n);
-	}
-	const struct sim_order *first = &o->order[n->applied_count++];
-	sim_check(sim,
-		first->slot.n == c->slot.n && first->index == c->index &&
-			first->session.n == c->session.n && first->seq == c->seq &&
-			digest_eq(first->digest, d),
-		"node %u executes another command in slot %lu", n->id, c->slot.n);
-	n->fold = linear_log_fold(n->fold, proposer_of(c) << 32 | c->seq);
-	state_add(&n->digest, d);
-}
-
-void
-oracle_on_restored(struct sim *sim, struct sim_node *n)
-{
-	struct decree_digest state = { 0, 0 };
-
-	sim_check(sim, n->applied_count <= sim->oracle.order_count,
-		"node %u restored commands that nobody executed", n->id);
-	n->fold = 0;
-	for (uint64_t i = 0; i < n->applied_count; i++) {
-		const struct sim_order *o = &sim->oracle.order[i];
-		state_add(&state, o->digest);
-		n->fold = linear_log_fold(n->fold, o->proposer << 32 | o->seq);
-	}
-	sim_check(sim, digest_eq(state, n->digest), "node %u restored another state", n->id);
-}
-
-void
-oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq)
-{
-	sim->oracle.acked_count++;
-	sim_check(sim, seq <= sim->oracle.executed[proposer],
-		"command %lu of proposer %lu was acknowledged and never executed", seq, proposer);
-}
-
-/* ---- at the end ---- */
-
-/* A node that was a member once is told that it is none any more, if those who can tell are among the nodes that
- * it knows. */
-static bool
-must_end(const struct sim *sim, const struct sim_node *n)
-{
-	if (!n->is_up || (!sim_replica(n)->was_member && !n->is_wiped))
-		return false;
-	const struct eng_replica *r = sim_replica(n);
-	const struct config *newest = r->config_next.from.n != NEVER ? &r->config_next : &r->config;
-	uint32_t tellers = 0;
-
-	if (!n->is_wiped && !(newest->voters & set_of(r->self)))
-		return false; /* a learner that hears nobody says nothing, so nobody can answer */
-	for (uint32_t i = 0; i < r->peer_count; i++)
-		tellers +=
-			(newest->voters >> i & 1) != 0 && sim_is_member(sim, r->peers[i].node_id);
-	return tellers >= newest->q1 && tellers >= newest->q2;
-}
-
-void
-oracle_check_history(struct sim *sim)
-{
-	enum linear_verdict verdict = linear_check(
-		sim->oracle.history, &linear_log, LINEAR_CONFIG_COUNT_MAX, stderr, NULL);
-
-	sim_check(sim, verdict == LINEAR_OK, "the history is not that of a single copy (%d)",
-		(int)verdict);
-}
-
-void
-oracle_print_nodes(const struct sim *sim)
-{
-	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		const struct sim_node *n = &sim->nodes[id];
-		struct eng_status st;
-		if (!n->is_up) {
-			fprintf(stderr, "node %u: %s\n", id, n->is_lost ? "lost" : "down");
-			continue;
-		}
-		eng_status(sim_replica(n), &st);
-		fprintf(stderr,
-			"node %u: role %d ready %d leader %u ballot %lu.%lu promised %lu.%lu "
-			"chosen %lu last %lu executed %lu, proposer made %lu popped %lu done %lu\n",
-			id, st.role, st.ready, st.leader, st.ballot.n >> 16, st.ballot.n & 0xffff,
-			st.promised.n >> 16, st.promised.n & 0xffff, st.chosen.n, st.last.n,
-			n->applied_count, n->proposer.seq_made, n->proposer.seq_popped,
-			n->proposer.seq_done);
-	}
-}
-
-bool
-oracle_is_calm(const struct sim *sim)
-{
-	if (sim->fills_up)
-		return true; /* nobody may be able to take what others still could */
-	if (sim_leader(sim) == 0)
-		return false;
-	if (!workload_is_done(sim))
-		return false;
-	if (members_are_changing(sim))
-		return false;
-	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		const struct sim_node *n = &sim->nodes[id];
-		if (!sim_is_member(sim, id) && must_end(sim, n))
-			return false;
-		if (!sim_is_member(sim, id) || n->is_lost)
-			continue;
-		if (!n->is_up || n->is_disowned || n->applied_count != sim->oracle.order_count ||
-			sim_replica(n)->chosen.n != sim->oracle.chosen_last)
-			return false;
-	}
-	return true;
-}
-
-void
-oracle_check_calm(struct sim *sim)
-{
-	const struct sim_oracle *o = &sim->oracle;
-
-	if (!oracle_is_calm(sim))
-		oracle_print_nodes(sim);
-	if (sim->fills_up)
-		return;
-	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
-	sim_check(sim, workload_is_done(sim),
-		"commands are stuck although nothing is wrong any more");
-	sim_check(sim, !members_are_changing(sim), "a change of the members does not end");
-	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		const struct sim_node *n = &sim->nodes[id];
-		sim_check(sim, sim_is_member(sim, id) || !must_end(sim, n),
-			"node %u is no member and does not know it", id);
-		if (!sim_is_member(sim, id) || n->is_lost)
-			continue;
-		sim_check(sim, n->is_up, "node %u is down", id);
-		sim_check(
-			sim, !n->is_disowned, "node %u runs on a disk of the past, undetected", id);
-		sim_check(sim, sim_replica(n)->chosen.n == o->chosen_last,
-			"node %u has chosen %lu of %lu", id, sim_replica(n)->chosen.n,
-			o->chosen_last);
-		sim_check(sim, n->applied_count == o->order_count, "node %u executed %lu of %lu",
-			id, n->applied_count, o->order_count);
-	}
 }

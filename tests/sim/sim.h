@@ -8,7 +8,9 @@
  *   shrink.c    what a failing run can do without
  *   run.c       one run: safety, then liveness with a quorum, then everybody
  *   world.c     the order in which things happen
- *   node.c      one node: start, crash, and the tables that its loop reaches the world through
+ *   node.c      one node: start, turns, crash
+ *   tables.c    what its loop reaches the world through: network, log, state machine
+ *   disks.c     formatted disks; nodes that come with one, or lose it
  *   frames.c    frames in flight
  *   memory.c    the memory of processes, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
@@ -16,7 +18,7 @@
  *   members.c   nodes join and leave, disks are lost for good
  *   operator.c  who asks for that, and asks again
  *   liveness.c  the faults stop for a quorum, and it must make progress
- *   oracle.c    what must hold after every step
+ *   oracle*.c   what must hold after every step: what is said, what is applied, the end
  *   governors.c whose votes count in which slot
  *   workload.c  proposers and their commands
  *   queries.c   their reads, and what those must have seen
@@ -39,6 +41,9 @@
 #include "tests/lib/disk_fake.h"
 #include "tests/lib/linear.h"
 #include "tests/lib/snap_fake.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/limits.h"
+#include "tests/sim/oracle.h"
 #include "wal/wal.h"
 
 #include <setjmp.h>
@@ -46,149 +51,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS 1000000ull
-#define US 1000ull
-
-#define SIM_FOUNDER_MAX     7
-#define SIM_NODE_MAX        12                 /* with those that join later */
-#define SIM_TWIN            (SIM_NODE_MAX + 1) /* the place of a second process of one node */
-#define SIM_FRAME_BYTES     640
-#define SIM_SLOT_BYTES      320
-#define SIM_COMMAND_BYTES   12000 /* more than a window of slots */
-#define SIM_FRAME_COUNT     4096  /* in the whole world; when there are no more, frames are lost */
-#define SIM_NODE_FRAMES     192   /* taken by one node at a time */
-#define SIM_INBOX_COUNT     256   /* frames that arrived and were not received yet; more are lost */
-#define SIM_SESSION_COUNT   64
-#define SIM_SESSION_WINDOW  64 /* answers kept of each */
-#define SIM_IN_FLIGHT       32 /* commands of one proposer */
-#define SIM_READS_IN_FLIGHT 16
-#define SIM_LOG_BYTES       (8u << 20) /* room for a run: a full log refuses commands for good */
-#define SIM_LOG_RECORDS_MIN                                                                        \
-	340 /* with fewer, the steps of trims, snapshots and segments are too long */
-#define SIM_COMMAND_COUNT_MIN 50           /* executed by a run, before any log fills up for good */
-#define SIM_SEGMENT_BYTES     (64u << 10)  /* of a log that is made to fill up */
-#define SIM_WINDOW_BYTES      (192u << 10) /* a step and a burst of records, and a third more */
-
-#define SIM_SLOT_MAX     16384
-#define SIM_COMMAND_MAX  65536
-#define SIM_PROPOSER_MAX 4096
-#define SIM_VALUE_COUNT  65536 /* (slot, ballot) pairs of a run */
-
 struct sim;
 struct sim_node;
-
-/* ---- faults: faults.c ---- */
-
-enum fault_kind {
-	/* faults_net.c */
-	FAULT_LOSS = 0,
-	FAULT_DUPLICATE,
-	FAULT_CORRUPT,
-	FAULT_SLOW_FRAME,
-	FAULT_REPLAY,
-	FAULT_CLOG,
-	FAULT_PARTITION,
-	FAULT_PICKY,
-	FAULT_CHURN,
-	/* faults_process.c */
-	FAULT_CRASH,
-	FAULT_CRASH_INSIDE,
-	FAULT_CRASH_LOOP,
-	FAULT_CRASH_ALL,
-	FAULT_PAUSE,
-	/* faults_disk.c */
-	FAULT_DISK_SLOW,
-	FAULT_DISK_HANG,
-	FAULT_DISK_ERROR,
-	/* faults_clock.c */
-	FAULT_DRIFT,
-	FAULT_JUMP,
-	/* faults_process.c: what nobody may rely on */
-	FAULT_AMNESIA,
-	/* faults_damage.c */
-	FAULT_DAMAGE,
-	FAULT_ROT,
-	FAULT_READ_ERROR,
-	/* faults_disk.c */
-	FAULT_SMALL_LOG,
-	/* faults_identity.c */
-	FAULT_LYING,
-	FAULT_ROLLBACK,
-	/* members.c */
-	FAULT_MEMBER_ADD,
-	FAULT_MEMBER_REMOVE,
-	FAULT_MEMBER_REPLACE,
-	FAULT_DISK_LOST,
-	/* faults_process.c */
-	FAULT_ABSENT,
-	FAULT_SLEEPER,
-	/* members.c */
-	FAULT_TRANSFER,
-	/* faults_twin.c */
-	FAULT_TWIN,
-	FAULT_KIND_COUNT,
-};
-
-/* One row of the table of kinds. */
-struct fault {
-	const char *name; /* for --without and for the story */
-	const char *text; /* for --help */
-	uint32_t percent; /* of the seeds have it */
-
-	/** Decide how bad it is in this seed's world. May be NULL. */
-	void (*draw)(struct sim *sim);
-
-	/** It strikes once. NULL: a fault that is there all the time, see draw. */
-	void (*strike)(struct sim *sim);
-	uint32_t every_min; /* between two strikes of it on average, in tenths of T: drawn from */
-	uint32_t every_max; /* [every_min, every_max] */
-};
-
-/* Where in a turn a process may die. */
-enum crash_point {
-	POINT_ANY_FRAME = 0, /* before a frame leaves */
-	POINT_ACCEPT = 1,    /* before an Accept leaves: some have it, some do not */
-	POINT_ANSWER = 2,    /* before a Promise or an Accepted leaves: durable, and nobody knows */
-	POINT_APPEND = 3,    /* before records or a hard state are handed to the log */
-	POINT_SUBMIT = 4,    /* around the system call of the log */
-	POINT_SNAPSHOT = 5,  /* around the steps of a snapshot, and before the log is let go */
-	POINT_CHUNK = 6,     /* before a piece of a snapshot leaves for a peer */
-};
-
-extern const struct fault sim_fault_table[FAULT_KIND_COUNT];
-
-/* What this seed's world is like. */
-struct sim_faults {
-	bool has[FAULT_KIND_COUNT];
-	uint64_t every_ns[FAULT_KIND_COUNT];
-	uint64_t next_ns[FAULT_KIND_COUNT]; /* UINT64_MAX = never */
-	uint64_t operator_ns;               /* the operator asks again then */
-	uint64_t first_ns;                  /* smallest of all these and heal_ns */
-	uint32_t loss_ppm;
-	uint32_t duplicate_ppm;
-	uint32_t corrupt_ppm; /* a byte is changed; who decodes it anyway would believe a lie */
-	uint32_t slow_ppm;    /* frames that take up to slow_ns_max: reordering across elections */
-	uint64_t slow_ns_max;
-	uint64_t delay_ns_min;
-	uint64_t delay_ns_max;
-	uint64_t disk_ns_min;
-	uint64_t disk_ns_max;
-	uint32_t power_cut_percent; /* of crashes; the others are kill -9 */
-	uint64_t down_ns_max;
-	uint64_t pause_ns_max;
-	uint32_t churn_left;  /* steps of the churn under way */
-	uint32_t picky_types; /* bit per message type that picky paths lose */
-	uint8_t is_picky[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
-	uint64_t heal_ns;                                     /* the links heal then */
-	uint64_t cut_ns_max;
-	uint32_t drift_ppm_max;
-	uint32_t
-		log_records; /* that a log holds before it takes no more commands; 0 = more than a run has */
-	uint32_t doubt_percent;   /* of the damage says not even which slots it was */
-	uint32_t deep_percent;    /* of the damage is anywhere in the log, the rest near its end */
-	uint32_t operator_quirks; /* percent of the operator's deeds that are odd */
-	uint32_t strike_count;    /* so far; the number of an occurrence, for --only-faults */
-};
 
 /* ---- operator.c ---- */
 
@@ -385,80 +249,6 @@ struct sim_node {
 	uint64_t listed_last;         /* highest slot in it */
 };
 
-/* ---- oracle.c ---- */
-
-struct sim_order { /* one executed command, in the order of the log */
-	struct decree_slot slot;
-	uint32_t index;
-	struct decree_session session;
-	uint64_t seq;
-	uint64_t proposer; /* as the body names it */
-	struct decree_digest digest;
-};
-
-struct sim_value { /* one (slot, ballot) that was proposed */
-	uint64_t ballot;
-	struct decree_digest digest;
-	uint32_t votes; /* bit per node that said Accepted */
-	uint32_t next;  /* another ballot of this slot: its place + 1; 0 = none */
-};
-
-/* governors.c */
-
-struct sim_governor { /* who votes in the slots from here on, up to the next one's */
-	uint64_t from;
-	uint32_t voters; /* bit per node */
-	uint32_t q1, q2;
-};
-
-struct sim_proposed_config {
-	uint64_t slot;
-	struct decree_digest digest;
-	struct eng_membership m;
-};
-
-#define SIM_GOVERNOR_COUNT 256 /* configurations of a run */
-
-struct sim_governors {
-	uint64_t prefix;            /* every slot up to here is chosen */
-	struct eng_configs configs; /* what they decided */
-	struct sim_governor list[SIM_GOVERNOR_COUNT];
-	uint32_t count;
-	struct sim_proposed_config proposed[SIM_GOVERNOR_COUNT]; /* by anybody, ever */
-	uint32_t proposed_count;
-};
-
-struct sim_chosen {
-	struct decree_digest digest;
-	uint64_t
-		ballot; /* a quorum was seen to vote for it at this one; 0: known by its application */
-	bool is_known;
-};
-
-struct sim_oracle {
-	struct sim_chosen *chosen; /* [SIM_SLOT_MAX] */
-	uint64_t chosen_last;      /* highest that anybody applied */
-	struct sim_order *order;   /* [SIM_COMMAND_MAX] */
-	uint64_t order_count;
-	struct sim_value *values; /* [value_count <= SIM_VALUE_COUNT] */
-	uint32_t value_count;
-	uint32_t *value_first;           /* [SIM_SLOT_MAX] place + 1; 0 = none */
-	uint64_t slot_high;              /* highest slot that has one */
-	uint64_t *executed;              /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
-	struct decree_session *sessions; /* [SIM_PROPOSER_MAX] of each proposer */
-	struct sim_chosen
-		*snapshots; /* [SIM_SLOT_MAX] digest of the bytes that somebody cut there */
-	uint64_t snapshot_last;
-	uint64_t acked_count;
-	struct history *history; /* what was asked and answered, for the checker at the end */
-	uint64_t leader_changes;
-	uint64_t round_high;    /* of any Prepare */
-	uint64_t storm_from_ns; /* rounds are counted from here on, for one T */
-	uint64_t storm_round;   /* round_high at that time */
-	uint64_t storm_max;     /* most rounds in one T */
-	struct sim_governors governors;
-};
-
 /* ---- snapshots.c ---- */
 extern const struct snap_ops sim_snap_ops;
 /** An empty store. */
@@ -618,6 +408,18 @@ uint16_t sim_leader(const struct sim *sim);
 /* run.c */
 void sim_run(struct sim *sim, const struct sim_options *options);
 
+/* tables.c */
+extern const struct net_ops sim_net_ops;
+extern const struct log_ops sim_log_ops;
+extern const struct decree_machine_ops sim_machine_ops;
+/** For the story: which of two processes with one id it is. */
+const char *sim_copy_mark(const struct sim_node *n);
+void sim_on_log(void *context, enum decree_log_level level, const char *line);
+void
+sim_on_applied(void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
+void sim_on_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,
+	struct decree_ballot ballot);
+
 /* node.c */
 /** Its disk is gone, and it with it. */
 void sim_node_lose(struct sim *sim, struct sim_node *n);
@@ -651,125 +453,6 @@ void sim_frame_give(struct sim *sim, struct sim_frame *frame);
 void sim_frames_reclaim(struct sim *sim, struct sim_node *n);
 void sim_heap_push(struct sim *sim, struct sim_frame *frame, uint64_t due_ns);
 struct sim_frame *sim_heap_pop(struct sim *sim);
-
-/* faults.c */
-void sim_faults_draw(struct sim *sim);
-void sim_faults_step(struct sim *sim);
-/** A fault beside the schedule strikes now, with a number like any other. */
-void sim_faults_strike(struct sim *sim, enum fault_kind kind);
-/** The next occurrence gets its number. @return whether --only-faults keeps it */
-bool sim_faults_number(struct sim *sim, const char *name);
-/** From now on, after an average of @p every_ns; UINT64_MAX for 0. */
-uint64_t sim_faults_schedule(struct sim *sim, uint64_t every_ns);
-void sim_faults_note_heal(struct sim *sim, uint64_t heal_ns);
-uint16_t sim_any_node(struct sim *sim);
-/** Leaders are where the interesting state is. */
-uint16_t sim_victim(struct sim *sim);
-
-/** The operator acts then; UINT64_MAX = never. */
-void sim_faults_note_operator(struct sim *sim, uint64_t at_ns);
-
-/* faults_net.c */
-/** A frame leaves a node: put it on its way, or lose it. Takes the frame over. */
-void sim_frame_send(struct sim *sim, struct sim_frame *frame);
-void sim_links_heal(struct sim *sim);
-/** Nobody reaches the node, and it reaches nobody, until the links heal after @p ns. */
-void sim_cut_off(struct sim *sim, uint16_t id, uint64_t ns);
-void fault_loss_draw(struct sim *sim);
-void fault_duplicate_draw(struct sim *sim);
-void fault_corrupt_draw(struct sim *sim);
-void fault_slow_frame_draw(struct sim *sim);
-void fault_replay_strike(struct sim *sim);
-void fault_clog_strike(struct sim *sim);
-void fault_partition_draw(struct sim *sim);
-void fault_partition_strike(struct sim *sim);
-void fault_picky_strike(struct sim *sim);
-void fault_churn_strike(struct sim *sim);
-void faults_net_draw(struct sim *sim);
-
-/* faults_process.c */
-void faults_process_draw(struct sim *sim);
-void fault_crash_strike(struct sim *sim);
-void fault_crash_inside_strike(struct sim *sim);
-void fault_crash_loop_strike(struct sim *sim);
-void fault_crash_all_strike(struct sim *sim);
-void fault_absent_strike(struct sim *sim);
-void fault_sleeper_strike(struct sim *sim);
-void fault_pause_draw(struct sim *sim);
-void fault_pause_strike(struct sim *sim);
-/** A process dies here if it is meant to: called from inside the tables of node.c. */
-void fault_crash_point(struct sim_node *n, enum crash_point point);
-void fault_amnesia_strike(struct sim *sim);
-/** The node dies now; it comes back after a while. */
-void fault_crash_now(struct sim *sim, uint16_t id);
-
-/* faults_disk.c */
-void faults_disk_draw(struct sim *sim);
-void fault_disk_slow_strike(struct sim *sim);
-void fault_disk_hang_strike(struct sim *sim);
-void fault_disk_error_strike(struct sim *sim);
-void fault_small_log_draw(struct sim *sim);
-
-/* faults_damage.c */
-void fault_damage_draw(struct sim *sim);
-void fault_damage_strike(struct sim *sim);
-void fault_rot_strike(struct sim *sim);
-void fault_read_error_strike(struct sim *sim);
-/** Nodes outside spoilt_nodes must remain a quorum of both phases: may this one join it? */
-bool sim_may_spoil(const struct sim *sim, uint16_t id);
-/** Nodes that the quorums can do without. */
-uint32_t sim_spare_count(const struct sim *sim);
-/** @return true if the record is damaged: the shard was told so instead of getting it */
-bool sim_damage_recover(struct sim_node *n, const struct log_place *place, const uint8_t *tag);
-/** The node answers phase 1, or begins it: whatever it knows to be damaged must be written down by now (11.4). */
-void sim_damage_on_promise(struct sim_node *n);
-
-/* faults_identity.c */
-void fault_lying_strike(struct sim *sim);
-void fault_rollback_strike(struct sim *sim);
-/** Somebody whose word counts for nothing runs, and only memory tells: no process may end meanwhile. */
-bool sim_must_remember(const struct sim *sim);
-/** Every other node runs, and remembers more of this one than its recovered replica claims. */
-bool sim_is_found_out(const struct sim *sim, const struct sim_node *n);
-
-/** Does every other node refuse a life of this one that claims so much? */
-bool sim_image_is_outdated(const struct sim *sim, const struct sim_image *image);
-void sim_image_take(struct sim *sim, struct sim_image *image, const struct sim_node *n);
-/** A node starts on what the image holds. Latencies as in this world, and a stream of its own. */
-void sim_image_put(struct sim *sim, const struct sim_image *image, struct sim_node *n);
-/** What was meant to end processes does not. */
-void sim_spare_processes(struct sim *sim);
-
-/* faults_twin.c */
-void fault_twin_strike(struct sim *sim);
-void sim_twin_reset(struct sim *sim);
-/** The original wakes up as soon as it may. */
-void sim_twin_step(struct sim *sim);
-/** A second process with this id runs, or has run. */
-bool sim_has_twin(const struct sim *sim, uint16_t id);
-/** It still runs, or the other one may not be believed and still runs. */
-bool sim_twins_are_open(const struct sim *sim);
-/** Whichever of its processes speaks for this id. */
-const struct sim_node *sim_voice(const struct sim *sim, uint16_t id);
-/** One of two processes has ended, for what the others know of it. */
-void sim_twin_note_end(struct sim *sim, const struct sim_node *n);
-/** May it, though its word counts? */
-bool sim_twin_ends_rightly(const struct sim *sim, const struct sim_node *n, enum eng_halt why);
-/** A frame for this id has arrived. @return who gets it; @p ret_other: who gets a copy, or NULL */
-struct sim_node *sim_twin_hearer(struct sim *sim, uint16_t id, struct sim_node **ret_other);
-/** Nothing disturbs any more: they must be found out within a bound. */
-void sim_twins_settle(struct sim *sim);
-
-/* faults_clock.c */
-void fault_drift_draw(struct sim *sim);
-void fault_jump_strike(struct sim *sim);
-/** A process starts; after a power cut its clock begins anew. */
-void sim_clock_start(struct sim *sim, struct sim_node *n);
-/** What the node's clock reads now. */
-uint64_t sim_clock_read(const struct sim *sim, const struct sim_node *n);
-void sim_clocks_agree(struct sim *sim);
-/** When the node's clock will read @p node_ns or more. */
-uint64_t sim_clock_when(const struct sim *sim, const struct sim_node *n, uint64_t node_ns);
 
 /* members.c */
 void fault_member_draw(struct sim *sim);
@@ -805,50 +488,6 @@ void liveness_begin(struct sim *sim);
 /** The others make progress within the bound, and their leader stays. */
 void liveness_require(struct sim *sim);
 void liveness_heal_all(struct sim *sim);
-
-/* oracle.c */
-void oracle_create(struct sim *sim);
-void oracle_reset(struct sim *sim);
-/** Bit per type of the core's messages in a frame that a node sends. */
-uint32_t sim_frame_types(const uint8_t *data, uint32_t bytes);
-void oracle_on_frame(struct sim *sim, struct sim_node *node, const uint8_t *data, uint32_t bytes);
-void oracle_on_applied(
-	struct sim *sim, struct sim_node *node, struct decree_slot first, struct decree_slot after);
-void oracle_on_command(struct sim *sim, struct sim_node *node, const struct decree_command *c);
-void oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq);
-/** The whole history is that of a single copy: commands take their places between question and answer, and reads
- * see everything that was answered before they began (S5). */
-void oracle_check_history(struct sim *sim);
-/** A record was handed to the log; its vote counts when the log says that it is durable. */
-void oracle_on_append(
-	struct sim *sim, struct sim_node *node, const struct log_record *record, uint64_t lsn);
-void oracle_on_durable(struct sim *sim, struct sim_node *node, uint64_t lsn);
-void oracle_on_recovered_record(struct sim *sim, struct sim_node *node, const uint8_t *tag);
-/** A node has read its log again: it must stand by everything that it ever said. */
-void oracle_on_recovered(struct sim *sim, struct sim_node *node);
-/** @return whether it does */
-bool oracle_keeps_its_word(const struct sim *sim, const struct sim_node *node);
-/** A state came from a snapshot: it must be what its commands lead to. */
-void oracle_on_restored(struct sim *sim, struct sim_node *node);
-/** Everything agrees and everything that was asked for is done. */
-bool oracle_is_calm(const struct sim *sim);
-void oracle_check_calm(struct sim *sim);
-/** What a person wants to see of a run that got stuck. */
-void oracle_print_nodes(const struct sim *sim);
-
-/* governors.c */
-void governors_reset(struct sim *sim);
-/** The slot must be within alpha of what is chosen, or nobody knows yet. @return lent */
-const struct sim_governor *governor_of(const struct sim *sim, uint64_t slot);
-/** The newest configuration that is decided, whether it governs or not; epoch 0 before bootstrap. */
-const struct eng_membership *governors_newest(const struct sim *sim);
-/** Who votes in a configuration: bit i is node i. */
-uint32_t governors_voters(const struct eng_membership *m);
-/** Somebody proposes a value; looked at if it is a configuration. */
-void governors_on_value(struct sim *sim, uint64_t slot, struct decree_digest digest,
-	const void *bytes, uint32_t count);
-/** One more slot is chosen. */
-void governors_on_chosen(struct sim *sim);
 
 /* workload.c */
 extern const struct mailbox_ops sim_mailbox_ops;
