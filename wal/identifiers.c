@@ -59,14 +59,25 @@ entry_of(const struct wal_identifiers *ids, uint64_t lsn)
 	return ids->entries + ((lsn - 1) & (ids->capacity - 1)) * IDENTIFIER_BYTES;
 }
 
+static void
+hold(struct wal_identifiers *ids, uint64_t lsn)
+{
+	if (lsn - ids->first_lsn >= ids->capacity)
+		ids->first_lsn = lsn - ids->capacity + 1;
+}
+
 void
 identifiers_add(struct wal *w, const struct identifier *id)
 {
-	struct wal_identifiers *ids = &w->identifiers;
+	identifier_encode(entry_of(&w->identifiers, id->lsn), id);
+	hold(&w->identifiers, id->lsn);
+}
 
-	identifier_encode(entry_of(ids, id->lsn), id);
-	if (id->lsn - ids->first_lsn >= ids->capacity)
-		ids->first_lsn = id->lsn - ids->capacity + 1;
+void
+identifiers_skip(struct wal *w, uint64_t lsn)
+{
+	memset(entry_of(&w->identifiers, lsn), 0, IDENTIFIER_BYTES);
+	hold(&w->identifiers, lsn);
 }
 
 uint64_t
@@ -106,6 +117,8 @@ stage_fill(struct wal *w, uint64_t *ret_first_lsn, uint64_t *ret_last_lsn)
 			continue;
 		}
 		memcpy(to, entry_of(ids, lsn), IDENTIFIER_BYTES);
+		if (load_u64(to) == 0)
+			continue; /* damaged, and nothing names it */
 		decree_assert(load_u64(to) == lsn);
 		identifier_seal(&w->seal, to);
 	}

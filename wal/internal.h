@@ -224,6 +224,8 @@ struct log_room append_room(const struct wal *w);
 /* identifiers.c */
 /** Remember the identifier of an appended (or recovered) block. */
 void identifiers_add(struct wal *w, const struct identifier *id);
+/** The next record is damaged and has no identifier. */
+void identifiers_skip(struct wal *w, uint64_t lsn);
 bool identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_request);
 void identifiers_on_written(struct wal *w);
 /** @return the end position of the block of a remembered lsn */
@@ -279,15 +281,21 @@ int session_decode(const uint8_t *page, const struct page_header *header,
 	const struct wal_geometry *geometry, struct wal_session *ret);
 
 /* recover.c */
+/** What recovery decided about the end of a log. Either way a boot record must be durable before the first append. */
+struct log_end {
+	bool is_cut;    /* a torn tail is there: it must become void */
+	bool is_sealed; /* the last records are lost, and nothing says how many they were */
+};
+
 /**
- * Read the log, hand its records over, and decide about its end; sets append.head, next_lsn, previous. Blocks.
+ * Read the log, hand over its records and its damage, and decide about its end; sets append.head, next_lsn,
+ * previous. Blocks.
  *
  * @param durable_lsn  largest one known so far (from the hard state)
  * @param is_lossy     whatever is missing at the end is gone: no damage
- * @param ret_is_cut   the end is a torn tail: a boot record must be durable before the first append
  */
 int log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, bool is_lossy,
-	bool *ret_is_cut, char *ret_error);
+	struct log_end *ret_end, char *ret_error);
 
 /* open.c */
 /** Read identity and session of a disk. @param ret_page [PAGE_BYTES_MAX] holds the identity blob */

@@ -265,13 +265,14 @@ append_begin(struct wal *w)
 }
 
 static int
-boot_record_write(struct wal *w)
+boot_record_write(struct wal *w, const struct log_end *end)
 {
 	uint8_t payload[16], tag[LOG_TAG_BYTES] = { 0 };
 	struct disk_request request;
 	int rc = 0;
 
-	w->counters.lsn_cut = w->append.next_lsn;
+	if (end->is_cut)
+		w->counters.lsn_cut = w->append.next_lsn;
 	store_u64(payload, w->append.next_lsn);
 	store_u64(payload + 8, w->append.head);
 	append_block(w, BLOCK_BOOT, tag, payload, sizeof(payload));
@@ -336,7 +337,7 @@ prewrite_begin(struct wal *w, const struct wal_config *cfg)
 
 /* Everything that an open writes; see the story at the top. */
 static int
-begin(struct wal *w, const struct wal_config *cfg, bool is_cut, int stale_identity,
+begin(struct wal *w, const struct wal_config *cfg, const struct log_end *end, int stale_identity,
 	uint8_t *identity, int stale_meta)
 {
 	int rc = session_begin(w, cfg);
@@ -349,8 +350,8 @@ begin(struct wal *w, const struct wal_config *cfg, bool is_cut, int stale_identi
 		rc = w->ops->sync_all(w->disk);
 	append_begin(w);
 	w->append.buffered_first = w->append.head;
-	if (rc == 0 && is_cut)
-		rc = boot_record_write(w);
+	if (rc == 0 && (end->is_cut || end->is_sealed))
+		rc = boot_record_write(w, end);
 	if (rc == 0)
 		rc = identifiers_repair(w);
 	prewrite_begin(w, cfg);
@@ -366,7 +367,8 @@ open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *e
 {
 	int stale_identity = -1, stale_meta = -1;
 	uint64_t durable_lsn = 0;
-	bool is_cut = false, is_lossy = false;
+	struct log_end end = { 0 };
+	bool is_lossy = false;
 	int rc = identity_load(w, &cfg->recovery, &stale_identity, identity, error);
 
 	if (rc == 0)
@@ -387,13 +389,13 @@ open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *e
 	if (rc == 0)
 		rc = meta_load(w, &cfg->recovery, &stale_meta, &durable_lsn, error);
 	if (rc == 0)
-		rc = log_recover(w, &cfg->recovery, durable_lsn, is_lossy, &is_cut, error);
+		rc = log_recover(w, &cfg->recovery, durable_lsn, is_lossy, &end, error);
 	if (rc != 0 || cfg->is_read_only)
 		return rc;
 
 	/* From here on the log is good, and written to. */
 
-	rc = begin(w, cfg, is_cut, stale_identity, identity, stale_meta);
+	rc = begin(w, cfg, &end, stale_identity, identity, stale_meta);
 	return rc != 0 ? fail(error, rc, "cannot prepare the log for writing") : 0;
 }
 

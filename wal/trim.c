@@ -54,11 +54,13 @@ trim_advance(struct wal *w)
 
 	if (w->is_endless || limit_lsn <= t->start.lsn)
 		return;
-	for (;;) {
-		uint64_t next = segment_next(w, t->start.position);
+	for (uint64_t next = segment_next(w, t->start.position); next < w->append.head;
+		next += w->geometry.segment_bytes) {
 		const struct log_start *segment = segment_at(w, next);
 
-		if (next >= w->append.head || segment->position != next || segment->lsn > limit_lsn)
+		if (segment->position != next)
+			continue; /* damaged: the log cannot begin there */
+		if (segment->lsn > limit_lsn)
 			return;
 		decree_assert(segment->lsn > t->start.lsn);
 		t->start = *segment;

@@ -59,6 +59,15 @@ struct wal_recovery {
 	int (*record)(void *context, const struct log_place *place, const uint8_t *tag,
 		const void *payload, uint32_t payload_bytes);
 
+	/**
+	 * In the place of a record that may have been durable and cannot be read any more (protocol 11.3), in
+	 * the same order. NULL: an open that finds such a record is refused.
+	 *
+	 * @param place  of the record; if it is nameless, the last of one or more, at a position that is nobody's
+	 * @param tag    [LOG_TAG_BYTES], lent; behind the first 40 bytes perhaps zeros. NULL: nothing names it
+	 */
+	int (*damaged)(void *context, const struct log_place *place, const uint8_t *tag);
+
 	/** Only of an open that only reads: this log was `buffered` and the machine was restarted under it. What follows
 	 * is what can be read; how much was behind it cannot be told. */
 	void (*lossy)(void *context);
@@ -95,6 +104,8 @@ struct wal_status {
 	uint32_t payload_bytes_max; /* of one record */
 	uint64_t meta_generation;   /* last one durable */
 	uint64_t recovered_count;   /* records handed over by this open */
+	uint64_t damaged_count;     /* the same, damaged ones */
+	uint64_t nameless_count;    /* of these: holes of which nothing names the records */
 	uint64_t write_count;       /* data writes since open */
 	uint64_t write_bytes;
 	uint64_t memory_bytes; /* taken by this log, the disk's own part excluded */
