@@ -31,7 +31,9 @@
 /* What lies around a hole. */
 struct tail {
 	uint64_t lsn_last; /* largest seen of x and later; 0 = none */
-	uint64_t end;      /* of all that must not be written over */
+	uint64_t
+		lsn_rotten; /* largest whose identifier fails its CRC: perhaps there was such a record */
+	uint64_t end;       /* of all that must not be written over */
 };
 
 /* Where the walk can go on. */
@@ -45,7 +47,8 @@ refuse(struct scan *s)
 {
 	snprintf(s->error, DECREE_ERROR_BYTES,
 		"log record %llu (file %s, byte %llu): %s. This is damage and not a torn tail, so "
-		"nothing was cut or changed. Keep the files, and replace this node by one with a new "
+		"nothing was cut or changed. Keep the files, and replace this node by one with a "
+		"new "
 		"node id",
 		(unsigned long long)s->lsn, s->suspicion.file,
 		(unsigned long long)s->suspicion.offset_bytes, s->suspicion.why);
@@ -174,12 +177,17 @@ look_at_identifiers(struct scan *s, struct tail *t)
 	if (count > g->identifier_count)
 		count = g->identifier_count;
 	for (uint64_t i = 0; i < count; i++) {
+		if (identifier_check(&s->reader.w->seal, entry_of(s, s->lsn + i), &id) ==
+			SECTOR_BAD)
+			t->lsn_rotten = s->lsn + i;
 		if (!identifier_find(s, s->lsn + i, &id))
 			continue;
 		t->lsn_last = t->lsn_last < id.lsn ? id.lsn : t->lsn_last;
 		scan_suspect(s, "segments",
-			position_to_offset(s->reader.w, id.lsn == s->lsn ? id.position : s->position),
-			"it is missing or damaged, but its identifier, or a later one, says that it "
+			position_to_offset(
+				s->reader.w, id.lsn == s->lsn ? id.position : s->position),
+			"it is missing or damaged, but its identifier, or a later one, says that "
+			"it "
 			"was durable");
 	}
 }
@@ -335,8 +343,7 @@ is_landmark(struct scan *s, uint64_t position, struct block_header *ret)
 static struct landmark
 next_intact(struct scan *s, const struct landmark *before)
 {
-	uint64_t block_bytes =
-		(uint64_t)s->reader.w->geometry.sector_count_max * WAL_SECTOR_BYTES;
+	uint64_t block_bytes = (uint64_t)s->reader.w->geometry.sector_count_max * WAL_SECTOR_BYTES;
 	uint64_t end = before->lsn != 0 ? before->position : s->reader.limit;
 	struct block_header header;
 
@@ -365,13 +372,16 @@ pass_nameless(struct scan *s, const struct tail *t, enum hole *ret)
 			next.lsn = s->durable_lsn;
 		if (next.lsn < t->lsn_last)
 			next.lsn = t->lsn_last;
+		if (next.lsn < t->lsn_rotten)
+			next.lsn = t->lsn_rotten;
 		next.lsn++;
 		next.position = t->end;
 	}
 	rc = tell(s, next.lsn - 1, s->position, NULL);
 	if (*ret == HOLE_SEALED && next.position + WAL_SECTOR_BYTES > s->reader.limit) {
 		scan_suspect(s, "segments", position_to_offset(s->reader.w, s->position), "");
-		s->suspicion.why = "it is damaged, and the log has no space left to go on behind it";
+		s->suspicion.why =
+			"it is damaged, and the log has no space left to go on behind it";
 		return refuse(s);
 	}
 	go_on(s, next.lsn, next.position);

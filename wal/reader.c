@@ -7,8 +7,8 @@
 void
 reader_init(struct reader *r, struct wal *w, uint64_t position, bool survives_errors)
 {
-	uint32_t piece = w->geometry.window_bytes / READER_PIECE_COUNT / WAL_SECTOR_BYTES *
-			 WAL_SECTOR_BYTES;
+	uint32_t piece =
+		w->geometry.window_bytes / READER_PIECE_COUNT / WAL_SECTOR_BYTES * WAL_SECTOR_BYTES;
 
 	*r = (struct reader){
 		.w = w,

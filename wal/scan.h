@@ -22,10 +22,11 @@ struct scan {
 	uint64_t lsn;         /* x */
 	uint64_t durable_lsn; /* L: largest that anything names */
 	uint32_t generation;  /* of the last block, or identifier, before x */
-	bool is_chained;      /* `previous` is known: not so behind a block of which nothing is left */
+	bool is_chained; /* `previous` is known: not so behind a block of which nothing is left */
 	struct decree_digest previous;
 	uint64_t progress_position;
-	uint64_t entries_chunk; /* which part of the identifiers the stage holds; UINT64_MAX = none */
+	uint64_t
+		entries_chunk; /* which part of the identifiers the stage holds; UINT64_MAX = none */
 	struct suspicion suspicion; /* about the hole at p */
 	const struct wal_recovery *to;
 	char *error;
@@ -34,7 +35,7 @@ struct scan {
 };
 
 enum hole {
-	HOLE_END,    /* nothing was ever written there, or nothing that anybody was told about and nothing is left */
+	HOLE_END, /* nothing was ever written there, or nothing that anybody was told about and nothing is left */
 	HOLE_CUT,    /* a torn tail: block x and all behind it must become void */
 	HOLE_PASSED, /* x was told to the caller as damaged; the scan stands behind it */
 	HOLE_SEALED, /* the same, and nothing is known of what follows: the log goes on behind all that is left */

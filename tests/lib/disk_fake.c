@@ -40,6 +40,11 @@ struct disk_fake {
 	uint64_t next_ns;        /* smallest due_ns, UINT64_MAX = none */
 	uint64_t stall_until_ns; /* nothing completes before */
 	uint64_t completion_count;
+	struct {
+		enum disk_file file;
+		uint64_t first;
+		uint64_t after; /* == first: nothing */
+	} spoilt;
 };
 
 /* splitmix64: small, and good enough to draw coins. */
@@ -59,6 +64,21 @@ must(void *memory)
 	if (memory == NULL)
 		abort();
 	return memory;
+}
+
+static bool
+is_spoilt(const struct disk_fake *d, const struct disk_request *r)
+{
+	return d->spoilt.after > d->spoilt.first && r->file == d->spoilt.file &&
+	       r->offset_bytes < d->spoilt.after && r->offset_bytes + r->bytes > d->spoilt.first;
+}
+
+void
+disk_fake_spoil(struct disk_fake *d, enum disk_file file, uint64_t offset, uint64_t bytes)
+{
+	d->spoilt.file = file;
+	d->spoilt.first = offset;
+	d->spoilt.after = offset + bytes;
 }
 
 /* @return the error to inject into this call, or 0 */
@@ -297,6 +317,8 @@ carry_out(struct disk_fake *d, const struct inflight *io)
 	if (bytes > f->bytes - r->offset_bytes)
 		bytes = f->bytes - r->offset_bytes;
 
+	if (r->kind == DISK_READ && is_spoilt(d, r))
+		return -EIO;
 	if (r->kind == DISK_READ) {
 		read_bytes(f, r->offset_bytes, r->buffer, bytes);
 		return (int32_t)bytes;

@@ -74,6 +74,10 @@ uint64_t disk_fake_call_count(const struct disk_fake *d);
 uint8_t *disk_fake_data(struct disk_fake *d, enum disk_file file, uint64_t *ret_bytes);
 void disk_fake_flip(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes, uint8_t mask);
 
+/** Reads of these bytes fail with -EIO. One range at a time; @p bytes 0: none. */
+void
+disk_fake_spoil(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes, uint64_t bytes);
+
 /** Cut or extend (by zeros); 0 removes the file. */
 void disk_fake_resize(struct disk_fake *d, enum disk_file file, uint64_t bytes);
 

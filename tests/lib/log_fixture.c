@@ -28,6 +28,20 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 }
 
 static int
+on_damaged(void *context, const struct log_place *place, const uint8_t *tag)
+{
+	struct log_fixture *f = context;
+
+	if (f->damaged_count == FIXTURE_RECORD_COUNT_MAX)
+		abort();
+	if (tag != NULL && load_u64(tag) != load_u64(tag + 32))
+		f->wrong_count++;
+	f->damaged_lsns[f->damaged_count] = place->lsn;
+	f->damaged_numbers[f->damaged_count++] = tag != NULL ? load_u64(tag) : UINT64_MAX;
+	return 0;
+}
+
+static int
 on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 {
 	struct log_fixture *f = context;
@@ -73,6 +87,8 @@ int
 log_fixture_open(struct log_fixture *f)
 {
 	f->found_count = 0;
+	f->damaged_count = 0;
+	f->cfg.recovery.damaged = f->takes_damage ? on_damaged : NULL;
 	f->wrong_count = 0;
 	f->found_meta_bytes = 0;
 	f->failed_rc = 0;

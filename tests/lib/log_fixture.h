@@ -29,6 +29,11 @@ struct log_fixture {
 	uint64_t found_positions[FIXTURE_RECORD_COUNT_MAX];
 	uint32_t found_count;
 	uint32_t wrong_count; /* records whose bytes are not what was appended */
+	/* Damaged ones, if takes_damage: in order, the nameless ones with number UINT64_MAX. */
+	bool takes_damage;
+	uint64_t damaged_lsns[FIXTURE_RECORD_COUNT_MAX];
+	uint64_t damaged_numbers[FIXTURE_RECORD_COUNT_MAX];
+	uint32_t damaged_count;
 	uint64_t found_meta_generation;
 	uint8_t found_meta[64];
 	uint32_t found_meta_bytes;
