@@ -79,7 +79,8 @@ struct node_shard {
 	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
 	void *machines[SHARD_GROUP_COUNT_MAX];
 	uint64_t found_boot_count;
-	const char *refusal; /* why recovery was refused, NULL: not by us */
+	const char *refusal;    /* why recovery was refused, NULL: not by us */
+	uint32_t damaged_count; /* places in the log, of which one may be many records */
 
 	pthread_t thread;
 	bool has_thread;         /* to be joined */

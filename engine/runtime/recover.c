@@ -14,10 +14,17 @@
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/node_private.h"
 
+#include "engine/core/record.h"
+
 #include <sys/mman.h>
 #include <sys/random.h>
 
 #define HUGE_BYTES (2ull << 20)
+
+#define DAMAGED_LINE_COUNT 8
+#define REFUSED_GROUP                                                                              \
+	"a record belongs to a group that is not here: compare [cluster] groups and shards with "  \
+	"those at format time"
 
 /* Slots kept in memory: the protocol needs 2 x alpha; more saves reading the log for a peer that was away
  * for a moment. 8,192 slots of 1,328 bytes are 11 MiB. */
@@ -272,12 +279,48 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	char text[DECREE_ERROR_BYTES];
 
 	if (shard_recover_record(ns->shard, tag, payload, payload_bytes, *place) != 0) {
-		ns->refusal = "a record belongs to a group that is not here: compare [cluster] "
-			      "groups and "
-			      "shards with those at format time";
+		ns->refusal = REFUSED_GROUP;
 		return -EBADMSG;
 	}
 	return shard_stop_reason(ns->shard, text) == SHARD_RUNS ? 0 : -EBADMSG;
+}
+
+/* A few by name, the rest by number: whole segments may be gone. */
+static void
+log_damaged(struct node_shard *ns, const struct log_place *place, const uint8_t *tag)
+{
+	struct eng_record record;
+
+	if (++ns->damaged_count > DAMAGED_LINE_COUNT)
+		return;
+	if (tag == NULL || eng_record_decode(tag, &record) != 0)
+		node_log(ns->node, DECREE_LOG_WARNING,
+			"shard %u: log records up to %llu are damaged, and nothing says which "
+			"slots they "
+			"held: this node votes on no leader until it has caught up with the others",
+			ns->index, (unsigned long long)place->lsn);
+	else
+		node_log(ns->node, DECREE_LOG_WARNING,
+			"shard %u: log record %llu is damaged (group %u, slot %llu): it is fetched "
+			"from "
+			"the other nodes",
+			ns->index, (unsigned long long)place->lsn, record.group,
+			(unsigned long long)record.slot.n);
+}
+
+static int
+on_damaged(void *context, const struct log_place *place, const uint8_t *tag)
+{
+	struct node_shard *ns = context;
+	struct decree_slot any = { 0 };
+
+	log_damaged(ns, place, tag);
+	if ((tag == NULL ? shard_recover_unknown(ns->shard, 0, any, any, *place)
+			 : shard_recover_damaged(ns->shard, tag, *place)) != 0) {
+		ns->refusal = REFUSED_GROUP;
+		return -EBADMSG;
+	}
+	return 0;
 }
 
 static void
@@ -301,6 +344,7 @@ open_log(struct node_shard *ns, char *ret_error)
 			.identity = on_identity,
 			.meta = on_meta,
 			.record = on_record,
+			.damaged = on_damaged,
 			.progress = on_progress,
 		},
 	};
@@ -309,6 +353,11 @@ open_log(struct node_shard *ns, char *ret_error)
 
 	data_shard_path(ns->node->config.data_dir, ns->index, path);
 	rc = wal_directory_open(path, &cfg, 0, &ns->wal, ret_error);
+	if (ns->damaged_count > DAMAGED_LINE_COUNT)
+		node_log(ns->node, DECREE_LOG_WARNING,
+			"shard %u: %u damaged places in its log, the first %u of which are named "
+			"above",
+			ns->index, ns->damaged_count, DAMAGED_LINE_COUNT);
 	if (rc != 0 && ns->shard != NULL) {
 		char text[DECREE_ERROR_BYTES];
 

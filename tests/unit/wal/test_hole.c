@@ -359,7 +359,8 @@ test_trimming_passes_a_segment_that_begins_with_damage(void **state)
 /* ---- everything ---- */
 
 static void
-try_copy(struct log_fixture *f, struct disk_fake *kept, const char *what, uint64_t where, bool again)
+try_copy(
+	struct log_fixture *f, struct disk_fake *kept, const char *what, uint64_t where, bool again)
 {
 	open_with(f, what, where);
 	if (again)
