@@ -79,8 +79,9 @@ struct node_shard {
 	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
 	void *machines[SHARD_GROUP_COUNT_MAX];
 	uint64_t found_boot_count;
-	const char *refusal;    /* why recovery was refused, NULL: not by us */
-	uint32_t damaged_count; /* places in the log, of which one may be many records */
+	const char *refusal;     /* why recovery was refused, NULL: not by us */
+	uint32_t damaged_count;  /* records of its log that recovery could only name */
+	uint32_t nameless_count; /* holes in it of which nothing is known */
 
 	pthread_t thread;
 	bool has_thread;         /* to be joined */

@@ -285,21 +285,24 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	return shard_stop_reason(ns->shard, text) == SHARD_RUNS ? 0 : -EBADMSG;
 }
 
-/* A few by name, the rest by number: whole segments may be gone. */
+/* A few of each kind one by one, the rest as a number: whole segments may be gone. */
 static void
 log_damaged(struct node_shard *ns, const struct log_place *place, const uint8_t *tag)
 {
 	struct eng_record record;
 
-	if (++ns->damaged_count > DAMAGED_LINE_COUNT)
+	if (tag == NULL) {
+		if (++ns->nameless_count <= DAMAGED_LINE_COUNT)
+			node_log(ns->node, DECREE_LOG_WARNING,
+				"shard %u: log records up to %llu are damaged, and nothing says "
+				"which "
+				"slots they held: this node votes on no leader until it has caught "
+				"up "
+				"with the others",
+				ns->index, (unsigned long long)place->lsn);
 		return;
-	if (tag == NULL || eng_record_decode(tag, &record) != 0)
-		node_log(ns->node, DECREE_LOG_WARNING,
-			"shard %u: log records up to %llu are damaged, and nothing says which "
-			"slots they "
-			"held: this node votes on no leader until it has caught up with the others",
-			ns->index, (unsigned long long)place->lsn);
-	else
+	}
+	if (++ns->damaged_count <= DAMAGED_LINE_COUNT && eng_record_decode(tag, &record) == 0)
 		node_log(ns->node, DECREE_LOG_WARNING,
 			"shard %u: log record %llu is damaged (group %u, slot %llu): it is fetched "
 			"from "

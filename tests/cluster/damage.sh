@@ -38,7 +38,7 @@ acks_grow 300
 wait_until "node $victim had caught up" caught_up "$victim"
 
 note "nothing names what another node has lost"
-victim=$(set -- $(followers) && echo "$2")
+victim=$(followers | grep -vx "$victim" | head -1)
 cluster kill "$victim"
 overwrite "$(folder "$victim")/segments" $((200 * 512)) $((100 * 512))
 overwrite "$(folder "$victim")/identifiers" 0 65536
