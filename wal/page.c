@@ -97,6 +97,18 @@ disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind, enu
 	return (uint32_t)done.result == bytes ? 0 : -EIO;
 }
 
+/* A copy that cannot be read is as good as one that is damaged: what counts was durable in both before it did. */
+static enum page_state
+copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair, int copy,
+	const struct wal_seal *seal, uint8_t *page, struct page_header *ret_header)
+{
+	if (disk_io(ops, disk, DISK_READ, pair->file, pair->offset_bytes[copy], page,
+		    pair->bytes) == 0)
+		return page_check(page, pair, seal, ret_header);
+	memset(page, 0, pair->bytes);
+	return PAGE_UNREADABLE;
+}
+
 int
 page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header,
@@ -109,15 +121,12 @@ page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 
 	if (copies == NULL)
 		return -ENOMEM;
-	for (int i = 0; i < 2 && rc == 0; i++) {
-		uint8_t *page = copies + i * PAGE_BYTES_MAX;
-
-		rc = disk_io(
-			ops, disk, DISK_READ, pair->file, pair->offset_bytes[i], page, pair->bytes);
-		if (rc == 0)
-			states[i] = page_check(page, pair, seal, &headers[i]);
-	}
-	if (rc == 0 && states[0] != PAGE_VALID && states[1] != PAGE_VALID)
+	for (int i = 0; i < 2; i++)
+		states[i] = copy_load(
+			ops, disk, pair, i, seal, copies + i * PAGE_BYTES_MAX, &headers[i]);
+	if (states[0] == PAGE_UNREADABLE && states[1] == PAGE_UNREADABLE)
+		rc = -EIO;
+	else if (states[0] != PAGE_VALID && states[1] != PAGE_VALID)
 		rc = states[0] == PAGE_VERSION || states[1] == PAGE_VERSION ? -EPROTONOSUPPORT
 									    : -EBADMSG;
 	if (rc == 0 && states[0] == PAGE_VALID && states[1] == PAGE_VALID &&

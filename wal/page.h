@@ -54,6 +54,7 @@ enum page_state {
 	PAGE_VALID = 0,
 	PAGE_BAD = 1,
 	PAGE_VERSION = 2, /* whole, but of a version that this program does not know */
+	PAGE_UNREADABLE = 3,
 };
 
 /** Write header and CRC around a body that already lies at page + PAGE_HEADER_BYTES; zeros what follows it. */
@@ -69,11 +70,11 @@ int disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind,
 	enum disk_file file, uint64_t offset_bytes, void *buffer, uint32_t bytes);
 
 /**
- * Read both copies and choose the newest valid one.
+ * Read both copies and choose the newest valid one. One that cannot be read is not valid.
  *
  * @param ret_page    [PAGE_BYTES_MAX] at a multiple of 512: the chosen page
  * @param ret_stale   index of the copy that must be rewritten before the chosen one may be, or -1
- * @retval -EBADMSG   no valid copy   @retval -EPROTONOSUPPORT  newer version   @retval -errno  the disk's
+ * @retval -EBADMSG   no valid copy   @retval -EPROTONOSUPPORT  newer version   @retval -EIO  none can be read
  */
 int page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header,

@@ -176,6 +176,27 @@ test_a_damaged_copy_is_repaired_at_once(void **state)
 	}
 }
 
+/* One bad sector is no reason to stay away as long as the same page is elsewhere, too. */
+static void
+test_an_unreadable_copy_is_replaced_by_the_other(void **state)
+{
+	struct log_fixture *f = *state;
+
+	for (int copy = 0; copy < 2; copy++) {
+		const uint64_t offset = (uint64_t)copy * 4096;
+
+		disk_fake_spoil(f->disk, DISK_HARDSTATE, offset, 4096);
+		assert_int_equal(open_damaged(f, "hard state", offset), 0);
+		disk_fake_spoil(f->disk, DISK_IDENTITY, offset, 4096);
+		assert_int_equal(open_damaged(f, "identity", offset), 0);
+		disk_fake_spoil(f->disk, DISK_IDENTITY, 8192 + offset, 512);
+		assert_int_equal(open_damaged(f, "session page", offset), 0);
+	}
+	disk_fake_spoil(f->disk, DISK_HARDSTATE, 0, 8192);
+	assert_int_equal(open_damaged(f, "both", 0), -EIO);
+	assert_non_null(strstr(f->error, "hardstate"));
+}
+
 static void
 test_two_damaged_copies_are_refused(void **state)
 {
@@ -518,6 +539,7 @@ main(void)
 		W(test_every_flipped_byte_is_refused_or_harmless_without_identifiers),
 		T(test_a_damaged_copy_is_replaced_by_the_other),
 		T(test_a_damaged_copy_is_repaired_at_once),
+		T(test_an_unreadable_copy_is_replaced_by_the_other),
 		T(test_two_damaged_copies_are_refused),
 		T(test_a_file_of_another_size_is_refused),
 		T(test_a_zeroed_tail_is_refused),
