@@ -110,7 +110,10 @@ peer_admit(struct eng_replica *r, const struct eng_msg *m)
 
 	if (m->epoch <= r->epoch || m->src == 0 || !has_place)
 		return -1;
-	return (int32_t)peer_add(r, m->src);
+	uint32_t index = peer_add(r, m->src);
+	if (r->epoch == 0)
+		targets_update(r); /* its file may name nobody who is left */
+	return (int32_t)index;
 }
 
 void

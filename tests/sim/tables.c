@@ -318,8 +318,8 @@ sim_on_role(void *context, uint16_t group, enum decree_role role, uint16_t leade
 	if (role == DECREE_FOLLOWER && leader == 0)
 		sim_trace(n->sim, "node %u%s: knows no leader", n->id, sim_copy_mark(n));
 	else
-		sim_trace(n->sim, "node %u%s: %s%s%.0u, ballot %lu.%u", n->id, sim_copy_mark(n), what,
-			role == DECREE_FOLLOWER ? " node " : "",
+		sim_trace(n->sim, "node %u%s: %s%s%.0u, ballot %lu.%u", n->id, sim_copy_mark(n),
+			what, role == DECREE_FOLLOWER ? " node " : "",
 			role == DECREE_FOLLOWER ? leader : 0u, ballot.n >> 16,
 			(unsigned)(ballot.n & 0xffff));
 }

@@ -158,10 +158,41 @@ test_who_joins_later_is_no_founder(void **state)
 	cluster_destroy(c);
 }
 
+static void
+names_itself_only(struct cluster *c, uint16_t node, struct eng_config *cfg)
+{
+	if (node <= c->founder_count)
+		return;
+	cfg->members[0].node_id = node;
+	cfg->member_count = 1;
+}
+
+/* All whom its file names may be gone: who joins asks whoever calls. */
+static void
+test_who_joins_asks_whoever_calls(void **state)
+{
+	struct cluster *c = cluster_create(1, 0, 0, 1);
+	struct eng_member_change add = { .op = ENG_MEMBER_ADD };
+
+	(void)state;
+	assert_true(cluster_elect(c, 1));
+	c->on_config = names_itself_only;
+	add.member.node_id = cluster_join(c);
+	add.member.disk = eng_disk_short(&c->nodes[add.member.node_id].disk);
+	assert_int_equal(cluster_member(c, 1, &add), ENG_MEMBER_OK);
+	for (int i = 0; i < 20; i++) {
+		cluster_settle(c);
+		cluster_run(c, 21 * 1000000ull);
+	}
+	assert_true(cluster_replica(c, 2)->chosen.n > 0);
+	assert_int_equal(cluster_replica(c, 2)->chosen.n, cluster_replica(c, 1)->chosen.n);
+	cluster_destroy(c);
+}
+
 int
 main(void)
 {
-	struct CMUnitTest tests[3 * ROW_COUNT + 2] = { { 0 } };
+	struct CMUnitTest tests[3 * ROW_COUNT + 3] = { { 0 } };
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < ROW_COUNT; i++) {
@@ -175,5 +206,6 @@ main(void)
 	}
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_another_founder_by_name_stops);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_who_joins_later_is_no_founder);
+	tests[count++] = (struct CMUnitTest)cmocka_unit_test(test_who_joins_asks_whoever_calls);
 	return _cmocka_run_group_tests("bootstrap", tests, count, NULL, NULL);
 }
