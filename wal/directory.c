@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LOCK_WAIT_MS 300 /* a killed process holds the lock until its last write is done */
@@ -122,4 +123,56 @@ wal_directory_open(const char *path, const struct wal_config *given, uint64_t me
 	if (cfg.mode == DECREE_LOG_MEMORY)
 		return memory_open(&cfg, memory_log_bytes, ret_wal, error);
 	return wal_open(&cfg, ret_wal, error);
+}
+
+static int
+refuse_busy(const char *path, const char *when, char *error)
+{
+	snprintf(error, DECREE_ERROR_BYTES,
+		"%.300s: a node %s, so what is there is changing: stop the node first", path, when);
+	return -EBUSY;
+}
+
+/* A process that was just killed holds the lock a little longer. */
+static bool
+is_in_use(const char *path, uint64_t *ret_changed_ns)
+{
+	const struct timespec step = { .tv_nsec = 10000000 };
+
+	for (uint32_t waited_ms = 0; disk_uring_is_in_use(path, ret_changed_ns); waited_ms += 10) {
+		if (waited_ms >= LOCK_WAIT_MS)
+			return true;
+		nanosleep(&step, NULL);
+	}
+	return false;
+}
+
+int
+wal_directory_examine(
+	const char *path, const struct wal_config *given, char error[DECREE_ERROR_BYTES])
+{
+	struct disk_uring_config disk_cfg = { .path = path, .is_read_only = true };
+	struct wal_config cfg = {
+		.ops = &disk_uring_ops,
+		.disk_close = close_uring,
+		.mode = DECREE_LOG_DURABLE, /* matters to what is appended, and nothing is */
+		.is_read_only = true,
+		.recovery = given->recovery,
+	};
+	uint64_t before_ns, after_ns;
+	struct disk_uring *disk;
+	struct wal *none;
+	int rc;
+
+	if (is_in_use(path, &before_ns))
+		return refuse_busy(path, "runs on this log", error);
+	rc = disk_uring_open(&disk_cfg, &disk, error);
+	if (rc != 0)
+		return rc;
+	cfg.disk = disk;
+	(void)boot_id_read(cfg.boot_id); /* unknown: as if the machine had been restarted */
+	rc = wal_open(&cfg, &none, error);
+	if (disk_uring_is_in_use(path, &after_ns) || before_ns != after_ns)
+		return refuse_busy(path, "was started on this log meanwhile", error);
+	return rc;
 }

@@ -28,4 +28,14 @@ int wal_directory_format(
 int wal_directory_open(const char *path, const struct wal_config *cfg, uint64_t memory_log_bytes,
 	struct wal **ret_wal, char ret_error[DECREE_ERROR_BYTES]);
 
+/**
+ * Look at a log and change nothing, not even its lock: a node may be started on it meanwhile, and that is noticed.
+ *
+ * @param cfg  as for wal_directory_open(); only `recovery` counts
+ * @retval -EBUSY  a node runs on it, or did meanwhile: what was handed over is void
+ * @retval ...     as wal_open() says
+ */
+int wal_directory_examine(
+	const char *path, const struct wal_config *cfg, char ret_error[DECREE_ERROR_BYTES]);
+
 #endif

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ struct disk_uring {
 	bool has_files;   /* registered */
 	bool has_buffers; /* registered */
 	bool is_buffered;
+	bool is_read_only;
 	int dir_fd;
 	int fds[DISK_FILE_COUNT]; /* -1 = missing */
 	const uint8_t *memory;
@@ -60,7 +62,7 @@ fail(char *error, int rc, const char *path, const char *name, const char *remedy
 static int
 open_flags(const struct disk_uring *d)
 {
-	return O_RDWR | O_CLOEXEC | (d->is_buffered ? 0 : O_DIRECT);
+	return (d->is_read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (d->is_buffered ? 0 : O_DIRECT);
 }
 
 /* The format's unit is a sector of 512 bytes; a disk with larger logical sectors refuses it here. */
@@ -80,6 +82,10 @@ files_open(struct disk_uring *d, const struct disk_uring_config *cfg, char *erro
 		int create = cfg->is_new && i == DISK_IDENTITY ? O_CREAT : 0;
 
 		d->fds[i] = openat(d->dir_fd, names[i], open_flags(d) | create, 0600);
+		if (d->fds[i] < 0 && errno == EINVAL && d->is_read_only && !d->is_buffered) {
+			d->is_buffered = true; /* to look, any file system will do */
+			d->fds[i] = openat(d->dir_fd, names[i], open_flags(d), 0600);
+		}
 		if (d->fds[i] < 0 && errno == ENOENT)
 			continue;
 		if (d->fds[i] < 0 && errno == EINVAL)
@@ -104,6 +110,8 @@ lock_take(struct disk_uring *d, const struct disk_uring_config *cfg, char *error
 
 	if (d->fds[DISK_IDENTITY] < 0)
 		return 0; /* nothing there to protect: the log will say so */
+	if (cfg->is_read_only)
+		return 0;
 	for (uint32_t waited_ms = 0; flock(d->fds[DISK_IDENTITY], LOCK_EX | LOCK_NB) != 0;
 		waited_ms += LOCK_STEP_MS) {
 		if (errno != EWOULDBLOCK)
@@ -147,6 +155,7 @@ disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_dis
 		return fail(error, -ENOMEM, cfg->path, "", "");
 	d->dir_fd = -1;
 	d->is_buffered = cfg->is_buffered;
+	d->is_read_only = cfg->is_read_only;
 	for (int i = 0; i < DISK_FILE_COUNT; i++)
 		d->fds[i] = -1;
 
@@ -169,6 +178,27 @@ disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_dis
 	else
 		disk_uring_close(d);
 	return rc;
+}
+
+bool
+disk_uring_is_in_use(const char *path, uint64_t *ret_changed_ns)
+{
+	char file[PATH_MAX];
+	struct stat st;
+	bool is_locked;
+	int fd;
+
+	*ret_changed_ns = 0;
+	(void)snprintf(file, sizeof(file), "%s/%s", path, names[DISK_IDENTITY]);
+	fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false; /* whoever opens it will say why */
+	is_locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	if (fstat(fd, &st) == 0)
+		*ret_changed_ns =
+			(uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+	(void)close(fd);
+	return is_locked;
 }
 
 void

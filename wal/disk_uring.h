@@ -18,9 +18,10 @@ struct disk_uring;
 extern const struct disk_ops disk_uring_ops;
 
 struct disk_uring_config {
-	const char *path; /* of the directory */
-	bool is_new;      /* create what is missing */
-	bool is_buffered; /* through the page cache, never flushed: mode `buffered` */
+	const char *path;  /* of the directory */
+	bool is_new;       /* create what is missing */
+	bool is_read_only; /* neither written nor locked: somebody else may do both meanwhile */
+	bool is_buffered;  /* through the page cache, never flushed: mode `buffered` */
 	uint32_t
 		lock_wait_ms; /* how long to wait for a process that is just ending; 0 = refuse at once */
 };
@@ -35,6 +36,13 @@ struct disk_uring_config {
  */
 int disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_disk,
 	char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Whether a process has the directory open and locked. Asks for a lock for a moment; who opens the directory just then waits for it.
+ *
+ * @param ret_changed_ns  when the file that every open writes was last written
+ */
+bool disk_uring_is_in_use(const char *path, uint64_t *ret_changed_ns);
 
 /** What is in flight is finished by the kernel; the lock goes when it is. NULL is accepted. */
 void disk_uring_close(struct disk_uring *disk);

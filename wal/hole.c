@@ -28,14 +28,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What lies around a hole. */
-struct tail {
-	uint64_t lsn_last; /* largest seen of x and later; 0 = none */
-	uint64_t
-		lsn_rotten; /* largest whose identifier fails its CRC: perhaps there was such a record */
-	uint64_t end;       /* of all that must not be written over */
-};
-
 /* Where the walk can go on. */
 struct landmark {
 	uint64_t lsn; /* 0 = none */
@@ -57,8 +49,8 @@ refuse(struct scan *s)
 
 /* ---- identifiers, a part of the file at a time ---- */
 
-static const uint8_t *
-entry_of(struct scan *s, uint64_t lsn)
+const uint8_t *
+scan_identifier(struct scan *s, uint64_t lsn)
 {
 	struct wal *w = s->reader.w;
 	uint64_t offset = (lsn - 1) % w->geometry.identifier_count * IDENTIFIER_BYTES;
@@ -82,7 +74,7 @@ static bool
 identifier_find(struct scan *s, uint64_t lsn, struct identifier *ret)
 {
 	const struct wal *w = s->reader.w;
-	const uint8_t *entry = entry_of(s, lsn);
+	const uint8_t *entry = scan_identifier(s, lsn);
 	uint64_t bytes;
 
 	if (identifier_check(&w->seal, entry, ret) != SECTOR_VALID || ret->lsn != lsn)
@@ -172,12 +164,12 @@ look_at_identifiers(struct scan *s, struct tail *t)
 	uint64_t offset = (s->lsn - 1) % g->identifier_count * IDENTIFIER_BYTES;
 	struct identifier id;
 
-	if (identifier_check(&s->reader.w->seal, entry_of(s, s->lsn), &id) == SECTOR_BAD)
+	if (identifier_check(&s->reader.w->seal, scan_identifier(s, s->lsn), &id) == SECTOR_BAD)
 		scan_suspect(s, "identifiers", offset, "its identifier fails its checksum");
 	if (count > g->identifier_count)
 		count = g->identifier_count;
 	for (uint64_t i = 0; i < count; i++) {
-		if (identifier_check(&s->reader.w->seal, entry_of(s, s->lsn + i), &id) ==
+		if (identifier_check(&s->reader.w->seal, scan_identifier(s, s->lsn + i), &id) ==
 			SECTOR_BAD)
 			t->lsn_rotten = s->lsn + i;
 		if (!identifier_find(s, s->lsn + i, &id))
@@ -209,14 +201,17 @@ look_around(struct scan *s, struct tail *t)
 /* ---- passing a damaged block ---- */
 
 static int
-tell(struct scan *s, uint64_t lsn, uint64_t position, const uint8_t *tag)
+tell(struct scan *s, const struct damage *d)
 {
 	struct wal *w = s->reader.w;
-	struct log_place place = { .lsn = lsn, .position = position };
+	struct log_place place = { .lsn = d->last_lsn, .position = d->position };
+	int rc = explain_damage(s, d);
 
+	if (rc != 0 || d->kind == BLOCK_BOOT)
+		return rc;
 	w->counters.damaged_count++;
-	w->counters.nameless_count += tag == NULL;
-	return s->to->damaged(s->to->context, &place, tag);
+	w->counters.nameless_count += d->tag == NULL;
+	return s->to->damaged(s->to->context, &place, d->tag);
 }
 
 /* The walk goes on behind x, or several of them, or at the next landmark. */
@@ -242,10 +237,18 @@ static int
 pass_identified(struct scan *s, const struct identifier *id)
 {
 	struct wal *w = s->reader.w;
-	int rc = 0;
+	const struct damage damage = {
+		.first_lsn = id->lsn,
+		.last_lsn = id->lsn,
+		.position = id->position,
+		.begin = id->position,
+		.end = id->position + (uint64_t)id->sector_count * WAL_SECTOR_BYTES,
+		.witness = WAL_WITNESS_IDENTIFIER,
+		.kind = id->kind,
+		.tag = id->tag,
+	};
+	int rc = tell(s, &damage);
 
-	if (id->kind == BLOCK_RECORD)
-		rc = tell(s, id->lsn, id->position, id->tag);
 	if (s->is_chained)
 		trim_note_block(w, &(struct log_start){
 					   .lsn = id->lsn,
@@ -253,7 +256,7 @@ pass_identified(struct scan *s, const struct identifier *id)
 					   .previous = s->previous,
 					   .generation = id->generation,
 				   });
-	go_on(s, id->lsn + 1, id->position + (uint64_t)id->sector_count * WAL_SECTOR_BYTES);
+	go_on(s, id->lsn + 1, damage.end);
 	identifiers_add(w, id);
 	s->generation = id->generation;
 	s->previous = id->digest;
@@ -265,7 +268,7 @@ pass_identified(struct scan *s, const struct identifier *id)
 
 /* One sector in the place of x. @return whether it tells the tag */
 static bool
-tag_of_sector(struct scan *s, uint64_t position, uint64_t *ret_after)
+tag_of_sector(struct scan *s, uint64_t position, struct damage *ret)
 {
 	const struct wal *w = s->reader.w;
 	const uint8_t *sector = sector_at(reader_at(&s->reader, position), 0);
@@ -277,7 +280,16 @@ tag_of_sector(struct scan *s, uint64_t position, uint64_t *ret_after)
 		return false;
 	if (!scan_is_place(s, position - (uint64_t)t.index * WAL_SECTOR_BYTES, t.count))
 		return false;
-	*ret_after = position + (uint64_t)(t.count - t.index) * WAL_SECTOR_BYTES;
+	*ret = (struct damage){
+		.first_lsn = s->lsn,
+		.last_lsn = s->lsn,
+		.position = position,
+		.begin = position - (uint64_t)t.index * WAL_SECTOR_BYTES,
+		.end = position + (uint64_t)(t.count - t.index) * WAL_SECTOR_BYTES,
+		.witness = t.index == 0 ? WAL_WITNESS_FIRST_SECTOR : WAL_WITNESS_LAST_SECTOR,
+		.kind = BLOCK_RECORD,
+		.tag = s->tag,
+	};
 	memset(s->tag, 0, sizeof(s->tag));
 	if (t.index == 0)
 		memcpy(s->tag, sector + BLOCK_HEADER_BYTES, LOG_TAG_BYTES);
@@ -289,7 +301,7 @@ tag_of_sector(struct scan *s, uint64_t position, uint64_t *ret_after)
 
 /* The tag of x from what is left of its sectors, the first before the last. */
 static bool
-tag_from_remains(struct scan *s, uint64_t *ret_position, uint64_t *ret_after)
+tag_from_remains(struct scan *s, struct damage *ret)
 {
 	const struct wal *w = s->reader.w;
 	uint64_t span = 2ull * w->geometry.sector_count_max * WAL_SECTOR_BYTES;
@@ -298,12 +310,9 @@ tag_from_remains(struct scan *s, uint64_t *ret_position, uint64_t *ret_after)
 	if (reader_need(&s->reader, s->position, s->position + span) != 0)
 		return false;
 	for (uint64_t q = s->position; q < s->position + span && q < s->reader.limit;
-		q += WAL_SECTOR_BYTES) {
-		if (!is_in_place_of(s, q) || !tag_of_sector(s, q, ret_after))
-			continue;
-		*ret_position = q;
-		return true;
-	}
+		q += WAL_SECTOR_BYTES)
+		if (is_in_place_of(s, q) && tag_of_sector(s, q, ret))
+			return true;
 	return false;
 }
 
@@ -359,8 +368,9 @@ next_intact(struct scan *s, const struct landmark *before)
 
 /* Nothing is left that names x, and perhaps several behind it. */
 static int
-pass_nameless(struct scan *s, const struct tail *t, enum hole *ret)
+pass_nameless(struct scan *s, enum hole *ret)
 {
+	const struct tail *t = &s->tail;
 	struct landmark identified = next_identified(s);
 	struct landmark next = next_intact(s, &identified);
 	int rc;
@@ -377,7 +387,14 @@ pass_nameless(struct scan *s, const struct tail *t, enum hole *ret)
 		next.lsn++;
 		next.position = t->end;
 	}
-	rc = tell(s, next.lsn - 1, s->position, NULL);
+	rc = tell(s, &(struct damage){
+			     .first_lsn = s->lsn,
+			     .last_lsn = next.lsn - 1,
+			     .position = s->position,
+			     .begin = s->position,
+			     .end = next.position,
+			     .kind = BLOCK_RECORD,
+		     });
 	if (*ret == HOLE_SEALED && next.position + WAL_SECTOR_BYTES > s->reader.limit) {
 		scan_suspect(s, "segments", position_to_offset(s->reader.w, s->position), "");
 		s->suspicion.why =
@@ -391,27 +408,27 @@ pass_nameless(struct scan *s, const struct tail *t, enum hole *ret)
 int
 hole_judge(struct scan *s, enum hole *ret)
 {
-	struct tail t = { .end = s->position };
 	struct identifier id;
-	uint64_t position, after;
+	struct damage damage;
 	int rc;
 
 	*ret = HOLE_PASSED;
 	if (s->to->damaged != NULL && identifier_find(s, s->lsn, &id) &&
 		scan_is_place(s, id.position, id.sector_count))
 		return pass_identified(s, &id);
-	rc = look_around(s, &t);
+	s->tail = (struct tail){ .end = s->position };
+	rc = look_around(s, &s->tail);
 	if (rc != 0)
 		return rc;
 	if (s->suspicion.why == NULL) {
-		*ret = t.lsn_last != 0 ? HOLE_CUT : HOLE_END;
+		*ret = s->tail.lsn_last != 0 ? HOLE_CUT : HOLE_END;
 		return 0;
 	}
 	if (s->to->damaged == NULL)
 		return refuse(s);
-	if (!tag_from_remains(s, &position, &after))
-		return pass_nameless(s, &t, ret);
-	rc = tell(s, s->lsn, position, s->tag);
-	go_on(s, s->lsn + 1, after);
+	if (!tag_from_remains(s, &damage))
+		return pass_nameless(s, ret);
+	rc = tell(s, &damage);
+	go_on(s, s->lsn + 1, damage.end);
 	return rc;
 }

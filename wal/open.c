@@ -13,7 +13,7 @@
  */
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "wal/internal.h"
+#include "wal/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -362,40 +362,79 @@ begin(struct wal *w, const struct wal_config *cfg, const struct log_end *end, in
 	return rc;
 }
 
-static int
-open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *error)
-{
-	int stale_identity = -1, stale_meta = -1;
-	uint64_t durable_lsn = 0;
-	struct log_end end = { 0 };
-	bool is_lossy = false;
-	int rc = identity_load(w, &cfg->recovery, &stale_identity, identity, error);
+/* What an open learns before it writes anything. */
+struct found {
+	int stale_identity; /* copy to be written again, -1 = none */
+	int stale_meta;
+	uint64_t durable_lsn; /* as the hard state knows it */
+	struct log_end end;
+	bool is_lossy;  /* what is missing at the end is gone */
+	int refused_rc; /* goes on nevertheless: somebody only wants to see the rest */
+};
 
-	if (rc == 0)
-		rc = session_load(w, error);
-	if (rc == 0)
-		rc = session_check(w, cfg, error);
-	if (rc == -ESTALE && cfg->is_read_only && w->session.mode == DECREE_LOG_BUFFERED) {
+static int
+pages_load(struct wal *w, const struct wal_config *cfg, struct found *f, uint8_t *identity,
+	char *error)
+{
+	const struct wal_recovery *to = &cfg->recovery;
+	int rc = identity_load(w, to, &f->stale_identity, identity, error);
+
+	if (rc != -ENOENT)
+		explain_page(w, to, &page_identity, NULL, "identity");
+	if (rc != 0)
+		return rc;
+	rc = session_load(w, error);
+	explain_page(w, to, &page_session, &w->seal, "session page");
+	if (rc != 0)
+		return rc;
+	explain_log(w, to, cfg->boot_id);
+	rc = session_check(w, cfg, error);
+	if (rc != -ESTALE || !cfg->is_read_only || w->session.mode != DECREE_LOG_BUFFERED)
+		return rc;
+	f->is_lossy = true;
+	if (to->lossy != NULL)
+		to->lossy(to->context);
+	if (to->explain != NULL)
+		f->refused_rc = rc;
+	else
 		error[0] = '\0';
-		is_lossy = true;
-		if (cfg->recovery.lossy != NULL)
-			cfg->recovery.lossy(cfg->recovery.context);
+	return 0;
+}
+
+static int
+records_load(struct wal *w, const struct wal_config *cfg, struct found *f, char *error)
+{
+	const struct wal_recovery *to = &cfg->recovery;
+	int rc = memory_init(w, error);
+
+	if (rc != 0)
+		return rc;
+	trim_begin(w);
+	explain_page(w, to, &page_hardstate, &w->seal, "hard state");
+	rc = meta_load(w, to, &f->stale_meta, &f->durable_lsn, error);
+	if (rc != 0 && to->explain != NULL) {
+		f->refused_rc = rc;
 		rc = 0;
 	}
 	if (rc == 0)
-		rc = memory_init(w, error);
+		rc = log_recover(w, to, f->durable_lsn, f->is_lossy, &f->end, error);
+	return rc != 0 ? rc : f->refused_rc;
+}
+
+static int
+open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *error)
+{
+	struct found f = { .stale_identity = -1, .stale_meta = -1 };
+	int rc = pages_load(w, cfg, &f, identity, error);
+
 	if (rc == 0)
-		trim_begin(w);
-	if (rc == 0)
-		rc = meta_load(w, &cfg->recovery, &stale_meta, &durable_lsn, error);
-	if (rc == 0)
-		rc = log_recover(w, &cfg->recovery, durable_lsn, is_lossy, &end, error);
+		rc = records_load(w, cfg, &f, error);
 	if (rc != 0 || cfg->is_read_only)
 		return rc;
 
 	/* From here on the log is good, and written to. */
 
-	rc = begin(w, cfg, &end, stale_identity, identity, stale_meta);
+	rc = begin(w, cfg, &f.end, f.stale_identity, identity, f.stale_meta);
 	return rc != 0 ? fail(error, rc, "cannot prepare the log for writing") : 0;
 }
 
@@ -407,6 +446,7 @@ wal_open(const struct wal_config *cfg, struct wal **ret_wal, char error[DECREE_E
 	int rc = -ENOMEM;
 
 	decree_assert(cfg->inflight_count_max <= WAL_INFLIGHT_COUNT_MAX);
+	decree_assert(cfg->recovery.explain == NULL || cfg->is_read_only);
 	error[0] = '\0';
 	if (w != NULL && identity != NULL) {
 		w->ops = cfg->ops;

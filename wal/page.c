@@ -98,8 +98,8 @@ disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind, enu
 }
 
 /* A copy that cannot be read is as good as one that is damaged: what counts was durable in both before it did. */
-static enum page_state
-copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair, int copy,
+enum page_state
+page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair, int copy,
 	const struct wal_seal *seal, uint8_t *page, struct page_header *ret_header)
 {
 	if (disk_io(ops, disk, DISK_READ, pair->file, pair->offset_bytes[copy], page,
@@ -122,7 +122,7 @@ page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	if (copies == NULL)
 		return -ENOMEM;
 	for (int i = 0; i < 2; i++)
-		states[i] = copy_load(
+		states[i] = page_copy_load(
 			ops, disk, pair, i, seal, copies + i * PAGE_BYTES_MAX, &headers[i]);
 	if (states[0] == PAGE_UNREADABLE && states[1] == PAGE_UNREADABLE)
 		rc = -EIO;

@@ -69,6 +69,10 @@ enum page_state page_check(const uint8_t *page, const struct page_pair *pair,
 int disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind,
 	enum disk_file file, uint64_t offset_bytes, void *buffer, uint32_t bytes);
 
+/** Read and check one copy. @param ret_page  [pair->bytes] at a multiple of 512; zeros if it cannot be read */
+enum page_state page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
+	int copy, const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header);
+
 /**
  * Read both copies and choose the newest valid one. One that cannot be read is not valid.
  *

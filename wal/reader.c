@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define UNREADABLE 0xba /* 512 of them pass no checksum */
+
 void
 reader_init(struct reader *r, struct wal *w, uint64_t position, bool survives_errors)
 {
@@ -37,7 +39,13 @@ reader_rescue(struct wal *w, enum disk_file file, uint64_t offset, uint8_t *to, 
 	for (uint32_t at = 0; at < bytes; at += WAL_SECTOR_BYTES)
 		if (disk_io(w->ops, w->disk, DISK_READ, file, offset + at, to + at,
 			    WAL_SECTOR_BYTES) != 0)
-			memset(to + at, 0xba, WAL_SECTOR_BYTES);
+			memset(to + at, UNREADABLE, WAL_SECTOR_BYTES);
+}
+
+bool
+reader_is_unreadable(const uint8_t *sector)
+{
+	return sector[0] == UNREADABLE && memcmp(sector, sector + 1, WAL_SECTOR_BYTES - 1) == 0;
 }
 
 /* A piece never wraps in the buffer, nor in the file. */

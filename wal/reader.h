@@ -57,6 +57,9 @@ void reader_fini(struct reader *r);
 /** The sectors from a position on, where reader_need() has put them. */
 struct sector_ring reader_at(const struct reader *r, uint64_t position);
 
+/** Whether the bytes of a sector are those that stand for one that the disk could not read. */
+bool reader_is_unreadable(const uint8_t *sector);
+
 /** Read sectors of any file now; what cannot be read becomes bytes that pass no checksum. Blocks. */
 void reader_rescue(
 	struct wal *w, enum disk_file file, uint64_t offset_bytes, uint8_t *to, uint32_t bytes);

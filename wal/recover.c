@@ -104,16 +104,16 @@ block_find(struct scan *s, struct block_header *ret_header, struct decree_digest
 	       is_block_at(s, next, ret_header, ret_digest);
 }
 
-static void
-report_progress(struct scan *s)
+void
+scan_progress(struct scan *s, uint64_t position)
 {
 	const struct wal *w = s->reader.w;
-	uint64_t done = s->position - w->session.start.position;
+	uint64_t done = position - w->session.start.position;
 	uint64_t total = w->session.segments_prewritten_bytes;
 
-	if (s->to->progress == NULL || s->position - s->progress_position < PROGRESS_BYTES)
+	if (s->to->progress == NULL || position - s->progress_position < PROGRESS_BYTES)
 		return;
-	s->progress_position = s->position;
+	s->progress_position = position;
 	s->to->progress(s->to->context, done, total > done ? total : done);
 }
 
@@ -123,8 +123,10 @@ block_keep(struct scan *s, const struct block_header *h, struct decree_digest di
 	struct wal *w = s->reader.w;
 	uint32_t sectors = block_sector_count(h->payload_bytes);
 	struct log_place place = { .lsn = h->lsn, .position = h->position };
-	int rc = 0;
+	int rc = explain_block(s, h, digest);
 
+	if (rc != 0)
+		return rc;
 	trim_note_block(w, &(struct log_start){
 				   .lsn = h->lsn,
 				   .position = h->position,
@@ -154,7 +156,7 @@ block_keep(struct scan *s, const struct block_header *h, struct decree_digest di
 			rc = s->to->record(
 				s->to->context, &place, s->tag, s->payload, h->payload_bytes);
 	}
-	report_progress(s);
+	scan_progress(s, s->position);
 	return rc;
 }
 
@@ -205,6 +207,8 @@ log_recover(struct wal *w, const struct wal_recovery *to, uint64_t durable_lsn, 
 	if (begin->lsn > 1 && begin->lsn > s.durable_lsn)
 		s.durable_lsn = begin->lsn; /* a log begins with a durable record */
 	rc = walk(&s, is_lossy, &end);
+	if (rc == 0)
+		explain_end(&s, end, is_lossy);
 	reader_fini(&s.reader);
 	if (rc != 0)
 		return rc;

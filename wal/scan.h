@@ -7,6 +7,7 @@
 #ifndef DECREE_WAL_SCAN_H
 #define DECREE_WAL_SCAN_H
 
+#include "wal/explain.h"
 #include "wal/reader.h"
 
 /* Why a hole is not the end of the log. */
@@ -14,6 +15,25 @@ struct suspicion {
 	const char *why; /* NULL: no reason yet */
 	const char *file;
 	uint64_t offset_bytes;
+};
+
+/* What lies around a hole. */
+struct tail {
+	uint64_t lsn_last; /* largest seen of x and later; 0 = none */
+	uint64_t
+		lsn_rotten; /* largest whose identifier fails its CRC: perhaps there was such a record */
+	uint64_t end;       /* of all that must not be written over */
+};
+
+/* What is known of a block, or of several, that recovery passes. */
+struct damage {
+	uint64_t first_lsn, last_lsn;
+	uint64_t position; /* where a witness of it lies, or where it should be */
+	uint64_t begin;    /* of its sectors */
+	uint64_t end;
+	enum wal_witness witness;
+	enum block_kind kind;
+	const uint8_t *tag; /* NULL: nothing names it */
 };
 
 struct scan {
@@ -28,6 +48,7 @@ struct scan {
 	uint64_t
 		entries_chunk; /* which part of the identifiers the stage holds; UINT64_MAX = none */
 	struct suspicion suspicion; /* about the hole at p */
+	struct tail tail;           /* around the last hole */
 	const struct wal_recovery *to;
 	char *error;
 	uint8_t tag[LOG_TAG_BYTES];
@@ -49,6 +70,10 @@ enum hole {
  */
 int hole_judge(struct scan *s, enum hole *ret);
 
+/** The entry of an lsn, [IDENTIFIER_BYTES], lent until the next call. Bytes that pass no checksum if the disk cannot
+ * read it. */
+const uint8_t *scan_identifier(struct scan *s, uint64_t lsn);
+
 /** Remember the first reason not to take the hole at p for the end of the log. */
 void scan_suspect(struct scan *s, const char *file, uint64_t offset_bytes, const char *why);
 
@@ -57,5 +82,22 @@ bool scan_is_void(const struct scan *s, uint16_t generation);
 
 /** Whether a block could lie there if the log goes on at p: at p, or at the start of the next segment for want of room. */
 bool scan_is_place(const struct scan *s, uint64_t position, uint32_t sector_count);
+
+/** Say how far the scan has come, if somebody wants to know, now and then. */
+void scan_progress(struct scan *s, uint64_t position);
+
+/* explain.c: all of it does nothing unless somebody asks. */
+
+/** A page was read, or could not be. @param seal  NULL: the identity */
+void explain_page(struct wal *w, const struct wal_recovery *to, const struct page_pair *pair,
+	const struct wal_seal *seal, const char *name);
+/** The session page was read. */
+void explain_log(const struct wal *w, const struct wal_recovery *to, const uint8_t *boot_id);
+/** A block was found. The scan still stands before it. */
+int explain_block(struct scan *s, const struct block_header *header, struct decree_digest digest);
+/** A block is passed. The scan still stands before it, and the suspicion about it is known. */
+int explain_damage(struct scan *s, const struct damage *damage);
+/** The walk is at its end; then what it had no reason to read. */
+void explain_end(struct scan *s, enum hole end, bool is_lossy);
 
 #endif

@@ -25,6 +25,7 @@
 #define WAL_INFLIGHT_COUNT_MAX      4
 
 struct wal;
+struct wal_explainer;
 
 /* What is fixed for the life of a log. 0 = default where one is named. */
 struct wal_format {
@@ -71,6 +72,10 @@ struct wal_recovery {
 	/** Only of an open that only reads: this log was `buffered` and the machine was restarted under it. What follows
 	 * is what can be read; how much was behind it cannot be told. */
 	void (*lossy)(void *context);
+
+	/** Every detail of what is read, for tools; NULL = nobody asks. Only of an open that only reads. With it, such
+	 * an open goes on behind what it refuses, if the rest can be read, and returns the refusal at the end. */
+	const struct wal_explainer *explain; /* wal/explain.h */
 
 	/** For long recoveries: called about every 64 MiB. @p bytes_total is an estimate, >= bytes_done */
 	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
