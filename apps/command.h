@@ -4,7 +4,7 @@
  * What the subcommands of `decree` share: their table, their options, their errors.
  *
  * A subcommand gets its own name as argv[0] and returns the exit status: 0 done, 1 failed (one line on
- * standard error says why), 2 wrong usage.
+ * standard error says why), 2 wrong usage. `wal` has a status more.
  */
 #ifndef APPS_COMMAND_H
 #define APPS_COMMAND_H
@@ -39,6 +39,7 @@ int command_snapshot(int argc, char **argv);
 int command_transfer(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_read(int argc, char **argv);
+int command_wal(int argc, char **argv);
 
 /* What every command takes: -c FILE and settings. */
 struct config_arguments {

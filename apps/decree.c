@@ -19,6 +19,7 @@ const struct command commands[] = {
 	{ "snapshot", command_snapshot, "have every node cut a snapshot now" },
 	{ "transfer", command_transfer, "make another node the leader" },
 	{ "force-recover", command_force_recover, "a new cluster out of one node that is left" },
+	{ "wal", command_wal, "look at a log on the disk: inspect, verify" },
 	{ "check", command_check, "is this host ready to run a node?" },
 };
 

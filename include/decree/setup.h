@@ -111,6 +111,47 @@ DECREE_API
 int decree_force_recover(const char *config_path, const char *const *settings,
 	uint32_t setting_count, struct decree_rescue *rescue, char ret_error[DECREE_ERROR_BYTES]);
 
+/** What a node would make of a log. */
+enum decree_log_verdict {
+	DECREE_LOG_SOUND = 0,
+	DECREE_LOG_DAMAGED =
+		1, /* it would start; what it misses, if anything, it would get from the others */
+	DECREE_LOG_REFUSED = 2, /* it would not start */
+};
+
+/** What to show of a log, and how. */
+struct decree_log_examination {
+	const char *directory;    /* of one log: shard-0, say, of a data directory */
+	bool is_verification;     /* read everything; show what is wrong, and a summary */
+	bool is_json;             /* one object per line, instead of text */
+	bool is_damage_only;      /* no blocks that are as they should be */
+	bool are_values_wanted;   /* the application's data, in hexadecimal */
+	uint64_t from_lsn;        /* of blocks: from this one on */
+	uint64_t block_count_max; /* so many of them; 0 = all */
+	struct decree_slot slot;  /* only those of this slot, in any group; 0 = all */
+	void *context;
+	/** One line, or several, without the last newline; lent for the call. */
+	void (*line)(void *context, const char *text);
+	/** About every 64 MiB; may be NULL. */
+	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
+
+	/* Filled in. */
+	enum decree_log_verdict verdict;
+};
+
+/**
+ * Read a log while no node runs on it, and say what is there, what is damaged and why, and what a node would make
+ * of it: the node's own recovery decides. Nothing is written and nothing is locked.
+ *
+ * @param x  in and out
+ * @retval 0       looked at: see verdict
+ * @retval -EBUSY  a node runs on it, or was started meanwhile: what was shown is void
+ * @retval -errno  it could not be looked at
+ * Blocks: as long as the disk takes to read it.
+ */
+DECREE_API
+int decree_log_examine(struct decree_log_examination *x, char ret_error[DECREE_ERROR_BYTES]);
+
 /** The library's version, for example "0.1.0". */
 DECREE_API
 const char *decree_version(void);

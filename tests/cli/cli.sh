@@ -60,7 +60,7 @@ END
 
 # Usage
 
-expect 0 'usage: decree|format|submit|read|status|log|member|snapshot|transfer|force-recover|check' "$decree" --help
+expect 0 'usage: decree|format|submit|read|status|log|member|snapshot|transfer|force-recover|wal|check' "$decree" --help
 expect 0 'decree 0.' "$decree" --version
 expect 2 'usage: decree' "$decree"
 expect 2 "unknown option '--frob'" "$decree" --frob
