@@ -80,6 +80,16 @@ identifiers_skip(struct wal *w, uint64_t lsn)
 	hold(&w->identifiers, lsn);
 }
 
+bool
+identifiers_copy(const struct wal *w, uint64_t lsn, uint8_t *ret_entry)
+{
+	memcpy(ret_entry, entry_of(&w->identifiers, lsn), IDENTIFIER_BYTES);
+	if (load_u64(ret_entry) != lsn)
+		return false;
+	identifier_seal(&w->seal, ret_entry);
+	return true;
+}
+
 uint64_t
 identifiers_end_position(const struct wal *w, uint64_t lsn)
 {

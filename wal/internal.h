@@ -15,6 +15,7 @@
 #include "wal/block.h"
 #include "wal/identifier.h"
 #include "wal/page.h"
+#include "wal/scrub.h"
 #include "wal/wal.h"
 
 #define PREWRITE_PIECE_BYTES    131072
@@ -35,14 +36,6 @@ struct wal_geometry {
 	uint32_t window_bytes;
 	uint32_t payload_bytes_max;
 	uint32_t sector_count_max; /* of one block */
-};
-
-/* A block at the start of a segment, and what must be known to read the log from there. */
-struct log_start {
-	uint64_t lsn;
-	uint64_t position;
-	struct decree_digest previous; /* digest of the block before; zero for lsn 1 */
-	uint32_t generation;
 };
 
 /* What the session page says about this and earlier runs. */
@@ -172,7 +165,8 @@ struct wal {
 	struct wal_trim trim;
 	struct wal_meta meta;
 	struct wal_read reads[READ_SLOT_COUNT];
-	uint32_t read_count;     /* not free */
+	uint32_t read_count; /* not free */
+	struct wal_scrub scrub;
 	uint32_t inflight_count; /* requests of any kind */
 	int failed_rc;
 	bool failed_reported;
@@ -187,6 +181,7 @@ enum token_kind {
 	TOKEN_NOTE = 4,
 	TOKEN_META = 5,
 	TOKEN_READ = 6, /* lower half: index of the slot */
+	TOKEN_SCRUB = 7,
 };
 
 static inline uint64_t
@@ -228,6 +223,8 @@ void identifiers_add(struct wal *w, const struct identifier *id);
 void identifiers_skip(struct wal *w, uint64_t lsn);
 bool identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_request);
 void identifiers_on_written(struct wal *w);
+/** A remembered identifier as it is on the disk, or will be. @param ret_entry  [IDENTIFIER_BYTES] @return false if none is */
+bool identifiers_copy(const struct wal *w, uint64_t lsn, uint8_t *ret_entry);
 /** @return the end position of the block of a remembered lsn */
 uint64_t identifiers_end_position(const struct wal *w, uint64_t lsn);
 
@@ -245,6 +242,8 @@ void trim_note_block(struct wal *w, const struct log_start *block);
 /** The session page was read. */
 void trim_begin(struct wal *w);
 void trim_want(struct wal *w, uint64_t lsn);
+/** The block that a segment starts with, if that segment is in use and it is known: else of another position. */
+const struct log_start *trim_segment(const struct wal *w, uint64_t position);
 /** Let the log begin as late as it may. */
 void trim_advance(struct wal *w);
 /** @return true if the session page should be noted for a new beginning */
@@ -265,6 +264,21 @@ int read_start(struct wal *w, uint64_t position, uint64_t token);
 void read_on_arrived(struct wal *w, uint32_t slot, int rc);
 /** Free what was lent and hand out what arrived. @return completions written */
 uint32_t read_reap(struct wal *w, struct log_completion *ret, uint32_t count_max);
+
+/* scrub.c */
+#define SCRUB_UNREADABLE 0xa5 /* every byte of what the disk could not read */
+/** The identifier of the next block is on the disk, and has not been read. */
+bool scrub_needs_entries(const struct wal *w);
+bool scrub_next_request(struct wal *w, uint64_t now_ns, struct disk_request *ret_request);
+/** @retval -errno  a write failed: the log is poisoned. What a read says is damage or none */
+int scrub_on_completion(struct wal *w, int32_t result);
+uint32_t scrub_reap(struct wal *w, struct log_completion *ret, uint32_t count_max);
+
+/* scrub_judge.c */
+/** Verify some of the piece that was read. */
+void scrub_judge(struct wal *w);
+/** All records from the hole's to @p lsn_last are lost without a name. */
+void scrub_report_hole(struct wal *w, uint64_t lsn_last);
 
 /* identity.c */
 /** Put the page of a format together. @return its bytes */

@@ -39,14 +39,21 @@ enum log_completion_kind {
 	LOG_META = 2, /* the hard state blob of `lsn` (its generation) is durable in both copies */
 	LOG_READ = 3, /* a read() finished: `token`, `rc`, and on success tag, payload, bytes */
 	LOG_FAILED = 4, /* poisoned: durability is unknown. `rc` = -errno. Stop */
+	/* A record that was durable cannot be read any more, though it was tried twice: `lsn`, its place [position,
+	 * after), and `tag`, behind the first 40 bytes perhaps zeros. Without a tag: it is the last of one or more. Said
+	 * again each time that the log was read, until it is trimmed. */
+	LOG_DAMAGED = 5,
 };
 
 struct log_completion {
 	enum log_completion_kind kind;
-	int rc;         /* LOG_READ: 0, or -EIO / -EBADMSG; LOG_FAILED: -errno */
-	uint64_t lsn;   /* LOG_DURABLE: lsn; LOG_META: generation; LOG_READ: lsn of the record */
-	uint64_t token; /* LOG_READ: the caller's */
-	const uint8_t *tag;     /* LOG_READ: [LOG_TAG_BYTES], valid until the next reap() */
+	int rc;            /* LOG_READ: 0, or -EIO / -EBADMSG; LOG_FAILED: -errno */
+	uint64_t lsn;      /* LOG_DURABLE, LOG_READ, LOG_DAMAGED: lsn; LOG_META: generation */
+	uint64_t token;    /* LOG_READ: the caller's */
+	uint64_t position; /* LOG_DAMAGED */
+	uint64_t after;
+	const uint8_t
+		*tag; /* LOG_READ, LOG_DAMAGED: [LOG_TAG_BYTES], valid until the next reap() */
 	const uint8_t *payload; /* LOG_READ: [payload_bytes], valid until the next reap() */
 	uint32_t payload_bytes;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log as the shard's loop sees it: wal_log_ops over append.c, identifiers.c, hardstate.c, prepare.c and
- * read.c. Each of these says what it wants to write next and is told when that was written; this file carries
+ * The log as the shard's loop sees it: wal_log_ops over append.c, identifiers.c, hardstate.c, prepare.c, scrub.c
+ * and read.c. Each of these says what it wants to write next and is told when that was written; this file carries
  * requests to the disk and completions back.
  *
  * One turn:  append()* -> submit() -> ... -> reap(). submit() belongs into every turn, also into one that
@@ -39,7 +39,7 @@ static void
 log_submit(void *log, uint64_t now_ns)
 {
 	struct wal *w = log;
-	struct disk_request requests[5], identifiers;
+	struct disk_request requests[6], identifiers;
 	bool has_identifiers;
 	uint32_t count = 0;
 
@@ -58,6 +58,8 @@ log_submit(void *log, uint64_t now_ns)
 	if (prewrite_next_write(w, now_ns, &requests[count]))
 		count++;
 	if (prewrite_next_note(w, &requests[count]))
+		count++;
+	if (scrub_next_request(w, now_ns, &requests[count]))
 		count++;
 
 	if (count > 0) {
@@ -82,7 +84,8 @@ bytes_of_token(const struct wal *w, uint64_t token)
 	case TOKEN_PREWRITE: return w->prewrite.piece_bytes;
 	case TOKEN_NOTE: return page_session.bytes;
 	case TOKEN_META: return page_hardstate.bytes;
-	case TOKEN_READ: break;
+	case TOKEN_READ:
+	case TOKEN_SCRUB: break;
 	}
 	return 0;
 }
@@ -96,7 +99,8 @@ on_written(struct wal *w, uint64_t token)
 	case TOKEN_PREWRITE: prewrite_on_written(w); break;
 	case TOKEN_NOTE: prewrite_on_noted(w); break;
 	case TOKEN_META: meta_on_written(w); break;
-	case TOKEN_READ: break;
+	case TOKEN_READ:
+	case TOKEN_SCRUB: break;
 	}
 }
 
@@ -110,6 +114,10 @@ on_completion(struct wal *w, const struct disk_completion *c)
 	}
 	if (w->failed_rc != 0)
 		return;
+	if (c->token >> 32 == TOKEN_SCRUB) {
+		w->failed_rc = scrub_on_completion(w, c->result);
+		return;
+	}
 	if (c->result < 0)
 		w->failed_rc = c->result;
 	else if ((uint32_t)c->result != bytes_of_token(w, c->token))
@@ -159,6 +167,7 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 			.lsn = w->meta.durable_generation,
 		};
 	}
+	reported += scrub_reap(w, ret + reported, count_max - reported);
 	return reported + read_reap(w, ret + reported, count_max - reported);
 }
 

@@ -169,7 +169,7 @@ memory_init(struct wal *w, char *error)
 {
 	size_t slot_bytes = (size_t)w->geometry.sector_count_max * WAL_SECTOR_BYTES;
 	size_t total = 0, window, stage, zeros, page, pending, note, slots, payloads, entries,
-	       segments;
+	       segments, scrub;
 	uint8_t *m;
 	int rc;
 
@@ -187,6 +187,7 @@ memory_init(struct wal *w, char *error)
 	entries = take(&total, (size_t)w->identifiers.capacity * IDENTIFIER_BYTES);
 	segments = take(&total,
 		w->geometry.log_bytes / w->geometry.segment_bytes * sizeof(*w->trim.segments));
+	scrub = take(&total, SCRUB_PIECE_BYTES + SCRUB_ENTRIES_BYTES + slot_bytes);
 
 	m = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
 		-1, 0);
@@ -199,6 +200,9 @@ memory_init(struct wal *w, char *error)
 	w->identifiers.entries = m + entries;
 	w->identifiers.first_lsn = w->session.start.lsn;
 	w->trim.segments = (struct log_start *)(m + segments);
+	w->scrub.piece = m + scrub;
+	w->scrub.entries = w->scrub.piece + SCRUB_PIECE_BYTES;
+	w->scrub.payload = w->scrub.entries + SCRUB_ENTRIES_BYTES;
 	w->prewrite.zeros = m + zeros;
 	w->prewrite.note = m + note;
 	w->meta.page = m + page;
@@ -454,6 +458,7 @@ wal_open(const struct wal_config *cfg, struct wal **ret_wal, char error[DECREE_E
 		w->disk_close = cfg->disk_close;
 		w->mode = cfg->mode;
 		w->is_endless = cfg->mode == DECREE_LOG_MEMORY;
+		w->scrub.bytes_per_second = cfg->scrub_bytes_per_second;
 		w->append.write_count_max =
 			cfg->inflight_count_max != 0 ? cfg->inflight_count_max : 1;
 		rc = open_all(w, cfg, identity, error);
@@ -554,6 +559,7 @@ wal_close(struct wal *w)
 	if (w == NULL)
 		return;
 	w->prewrite.due_ns = UINT64_MAX; /* no more of that */
+	w->scrub.bytes_per_second = 0;
 	while (has_work(w)) {
 		w->identifiers.pending_since_ns = 1;
 		wal_log_ops.submit(w, UINT64_MAX - 1);

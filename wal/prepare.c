@@ -126,7 +126,8 @@ prewrite_next_note(struct wal *w, struct disk_request *ret_request)
 
 	if (p->note_state == NOTE_BETWEEN) {
 		p->note_state = NOTE_SECOND;
-	} else if (p->note_state == NOTE_NONE && !w->is_endless && is_note_due(w)) {
+	} else if (p->note_state == NOTE_NONE && !w->is_endless &&
+		   w->scrub.state != SCRUB_WRITING && is_note_due(w)) {
 		p->noted_bytes = p->segments_bytes;
 		note_seal(w);
 		p->note_state = NOTE_FIRST;

@@ -23,6 +23,12 @@ segment_at(const struct wal *w, uint64_t position)
 	return &w->trim.segments[position_to_offset(w, position) / w->geometry.segment_bytes];
 }
 
+const struct log_start *
+trim_segment(const struct wal *w, uint64_t position)
+{
+	return segment_at(w, position);
+}
+
 void
 trim_note_block(struct wal *w, const struct log_start *block)
 {

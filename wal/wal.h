@@ -91,6 +91,7 @@ struct wal_config {
 		[WAL_BOOT_ID_BYTES]; /* the kernel's; tells mode `buffered` that the machine restarted */
 	uint32_t inflight_count_max; /* data writes in flight, 1 .. WAL_INFLIGHT_COUNT_MAX; 0 = 1 */
 	uint64_t prewrite_bytes_per_second; /* in the background; 0 = 128 MiB/s */
+	uint64_t scrub_bytes_per_second; /* what is there is read again at that rate; 0 = never */
 	bool is_read_only; /* hand over what is there and write nothing: see wal_open() */
 	struct wal_recovery recovery;
 };
@@ -113,8 +114,11 @@ struct wal_status {
 	uint64_t nameless_count;    /* of these: holes of which nothing names the records */
 	uint64_t write_count;       /* data writes since open */
 	uint64_t write_bytes;
-	uint64_t memory_bytes; /* taken by this log, the disk's own part excluded */
-	int failed;            /* 0, or the -errno that poisoned the log */
+	uint64_t scrub_pass_count;       /* times that all of it was read again */
+	uint64_t scrub_bytes;            /* the same, since open */
+	uint64_t scrub_identifier_count; /* written again, since their blocks say otherwise */
+	uint64_t memory_bytes;           /* taken by this log, the disk's own part excluded */
+	int failed;                      /* 0, or the -errno that poisoned the log */
 };
 
 /**

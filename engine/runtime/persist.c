@@ -187,7 +187,8 @@ persist_on_completion(struct shard *s, const struct log_completion *c)
 			"node again",
 			strerror(-c->rc));
 		break;
-	case LOG_READ: break; /* reads.c */
+	case LOG_READ:           /* reads.c */
+	case LOG_DAMAGED: break; /* damage.c */
 	}
 }
 

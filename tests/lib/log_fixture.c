@@ -90,6 +90,7 @@ log_fixture_open(struct log_fixture *f)
 	f->damaged_count = 0;
 	f->cfg.recovery.damaged = f->takes_damage ? on_damaged : NULL;
 	f->wrong_count = 0;
+	f->report_count = 0;
 	f->found_meta_bytes = 0;
 	f->failed_rc = 0;
 	f->cfg.disk = f->disk;
@@ -133,6 +134,12 @@ on_completion(struct log_fixture *f, const struct log_completion *c)
 	case LOG_DURABLE: f->durable_lsn = c->lsn; break;
 	case LOG_META: f->meta_generation = c->lsn; break;
 	case LOG_FAILED: f->failed_rc = c->rc; break;
+	case LOG_DAMAGED:
+		if (f->report_count == FIXTURE_REPORT_COUNT_MAX)
+			abort();
+		f->report_numbers[f->report_count] = c->tag != NULL ? load_u64(c->tag) : UINT64_MAX;
+		f->reports[f->report_count++] = *c;
+		break;
 	case LOG_READ:
 		f->read = *c;
 		if (c->rc == 0)

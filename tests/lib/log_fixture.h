@@ -11,6 +11,7 @@
 
 #define FIXTURE_PAYLOAD_BYTES_MAX 1336
 #define FIXTURE_RECORD_COUNT_MAX  8192
+#define FIXTURE_REPORT_COUNT_MAX  256
 
 struct log_fixture {
 	struct disk_fake *disk;
@@ -37,6 +38,10 @@ struct log_fixture {
 	uint64_t found_meta_generation;
 	uint8_t found_meta[64];
 	uint32_t found_meta_bytes;
+	/* What LOG_DAMAGED said since the last open, its tag as a number: nameless UINT64_MAX. */
+	struct log_completion reports[FIXTURE_REPORT_COUNT_MAX];
+	uint64_t report_numbers[FIXTURE_REPORT_COUNT_MAX];
+	uint32_t report_count;
 	/* The last LOG_READ. */
 	struct log_completion read;
 	uint8_t read_payload[WAL_PAYLOAD_BYTES_MAX];
