@@ -128,6 +128,7 @@ enum eng_event_type {
 	ENG_EV_SNAPSHOT_INSTALLED, /* the state machine holds it; go on from there */
 	ENG_EV_TRIM,               /* records of slots below `low` are about to go */
 	ENG_EV_DIGEST,             /* right after a MARK was applied, and before any other event */
+	ENG_EV_LOG_DAMAGED, /* a record that was durable, and that no later one of its slot replaces, cannot be read any more */
 	ENG_EV_CUT, /* a MARK is wanted at which everybody cuts its snapshot; a follower asks */
 	ENG_EV_TRANSFER, /* a leader hands over to a chosen member, if it can */
 	ENG_EV_MEMBER,   /* a leader begins a change of the members, or says how it stands */
@@ -222,6 +223,12 @@ struct eng_event {
 			struct decree_slot after;
 		} faulty_unknown;
 		struct {
+			struct decree_slot slot;
+			bool is_mark;                 /* it only told of a damaged copy */
+			struct decree_ballot vballot; /* 0 = unknown, and so is the digest */
+			struct decree_digest digest;
+		} log_damaged;
+		struct {
 			const struct eng_msg *msg;
 		} recv;
 		struct {
@@ -277,7 +284,7 @@ struct eng_persist {
 	uint64_t seq;
 	struct decree_slot slot; /* RECORD: the runtime indexes slot -> position in the log */
 	uint8_t tag[ENG_RECORD_TAG_BYTES]; /* RECORD: tag; HARD: the hard state */
-	const uint8_t *value;              /* RECORD: lent until the end of the turn */
+	const uint8_t *value;              /* RECORD: lent until the next step */
 	uint32_t bytes;
 };
 
@@ -346,6 +353,7 @@ struct eng_counters {
 	uint64_t refused_lives;    /* rolled back, or running twice */
 	uint64_t round_jumps;      /* ballots refused by protocol 1.5 */
 	uint64_t read_rounds;      /* heartbeats sent for the sake of reads */
+	uint64_t rewritten;        /* records that were lost on the disk and are there again */
 };
 
 struct eng_status {
@@ -366,6 +374,8 @@ struct eng_status {
 	uint64_t heard_ns; /* last sign of life of the leader, or of a quorum if leader */
 	struct decree_slot agreed; /* newest slot where a majority is known to have had our state */
 	struct decree_slot cut;    /* newest decided MARK at which snapshots are cut */
+	uint32_t damaged; /* slots whose copy on this node's disk is damaged, not repaired yet */
+	bool doubt;       /* more may be damaged, and of which slots is not known (11.3) */
 	struct eng_counters counters;
 };
 

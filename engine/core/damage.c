@@ -35,6 +35,16 @@ damage_search(const struct eng_replica *r, struct decree_slot slot)
 	return NULL;
 }
 
+uint32_t
+damage_count(const struct eng_replica *r)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < r->damage.count; i++)
+		count += r->damage.marks[i].slot.n > r->chosen.n;
+	return count;
+}
+
 bool
 damage_covers(const struct eng_replica *r, const struct entry *e)
 {
@@ -126,6 +136,14 @@ on_recover_faulty_unknown(struct eng_replica *r, const struct eng_event *ev)
 	}
 	for (uint64_t slot = first.n; slot < after.n; slot++)
 		damage_mark(r, &(struct damage){ .slot = { slot } });
+}
+
+void
+damage_found(struct eng_replica *r, struct decree_slot slot, struct decree_ballot vballot,
+	struct decree_digest digest)
+{
+	damage_mark(r, &(struct damage){ .slot = slot, .vballot = vballot, .digest = digest });
+	r->damage.repair_ns = r->now_ns;
 }
 
 void

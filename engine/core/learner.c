@@ -303,17 +303,28 @@ learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 		m->query_reply.value, m->query_reply.bytes, true, fx);
 }
 
+static bool
+is_sound_reply(const struct eng_replica *r, const struct eng_msg *m)
+{
+	struct eng_value v;
+
+	return m->query_reply.bytes <= r->cfg.slot_bytes &&
+	       digest_eq(m->query_reply.digest,
+		       base_digest(m->query_reply.value, m->query_reply.bytes)) &&
+	       eng_value_decode(m->query_reply.value, m->query_reply.bytes, &v) == 0;
+}
+
 void
 on_query_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
 	struct decree_slot before = r->chosen;
-	struct eng_value v;
 
-	if (m->query_reply.slot.n <= r->chosen.n || m->query_reply.slot.n > ring_last(r).n ||
-		m->query_reply.bytes > r->cfg.slot_bytes ||
-		!digest_eq(m->query_reply.digest,
-			base_digest(m->query_reply.value, m->query_reply.bytes)) ||
-		eng_value_decode(m->query_reply.value, m->query_reply.bytes, &v) != 0)
+	if (m->query_reply.slot.n <= r->chosen.n) {
+		if (r->rewrites.count > 0 && is_sound_reply(r, m))
+			rewrite_learn(r, m, fx);
+		return;
+	}
+	if (m->query_reply.slot.n > ring_last(r).n || !is_sound_reply(r, m))
 		return;
 	if (m->query_reply.vballot.n == 0 || is_round_jump(r, m->query_reply.vballot) ||
 		(r->role == DECREE_LEADER && m->query_reply.slot.n >= r->next.n)) {

@@ -63,6 +63,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->election_ns = NEVER;
 	r->reprepare_ns = NEVER;
 	r->damage.repair_ns = NEVER;
+	r->rewrites.ask_ns = NEVER;
 	r->inherit_ns = NEVER;
 	r->reads.retry_ns = NEVER;
 	r->reads.round_retry_ns = NEVER;
@@ -177,6 +178,19 @@ promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_e
 	hard_persist(r, fx);
 }
 
+struct eng_persist *
+record_append(struct eng_replica *r, const struct eng_record *record, const uint8_t *value,
+	struct eng_effects *fx)
+{
+	struct eng_persist *p = persist_add(r, ENG_PERSIST_RECORD, fx);
+
+	p->slot = record->slot;
+	p->value = value;
+	p->bytes = record->bytes;
+	eng_record_encode(record, p->tag);
+	return p;
+}
+
 struct entry *
 entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot ballot,
 	struct decree_digest digest, const uint8_t *value, uint32_t bytes, bool decided,
@@ -206,21 +220,18 @@ entry_store(struct eng_replica *r, struct decree_slot slot, struct decree_ballot
 		r->last = slot;
 	damage_clear(r, slot);
 
-	struct eng_persist *p = persist_add(r, ENG_PERSIST_RECORD, fx);
-	struct eng_record record = {
-		.kind = decided ? ENG_RECORD_DECIDED : ENG_RECORD_ACCEPTED,
-		.group = r->cfg.group,
-		.slot = slot,
-		.vballot = ballot,
-		.digest = digest,
-		.commit = r->chosen,
-		.bytes = bytes,
-	};
-	p->slot = slot;
-	p->value = place;
-	p->bytes = bytes;
-	eng_record_encode(&record, p->tag);
-	e->persist_seq = p->seq;
+	e->persist_seq = record_append(r,
+		&(struct eng_record){
+			.kind = decided ? ENG_RECORD_DECIDED : ENG_RECORD_ACCEPTED,
+			.group = r->cfg.group,
+			.slot = slot,
+			.vballot = ballot,
+			.digest = digest,
+			.commit = r->chosen,
+			.bytes = bytes,
+		},
+		place, fx)
+				 ->seq;
 	return e;
 }
 
@@ -379,6 +390,7 @@ on_persisted(struct eng_replica *r, uint64_t seq, struct eng_effects *fx)
 	r->persisted = seq;
 	r->stalled_since_ns = seq == r->persist_last ? NEVER : r->now_ns;
 	compaction_on_persisted(r);
+	rewrite_on_persisted(r);
 	acceptor_on_persisted(r, fx);
 	election_on_persisted(r, fx);
 	leader_on_persisted(r, fx);
@@ -392,6 +404,7 @@ on_tick(struct eng_replica *r, struct eng_effects *fx)
 	learner_tick(r, fx);
 	audit_tick(r, fx);
 	damage_tick(r, fx);
+	rewrite_tick(r, fx);
 }
 
 static void
@@ -399,6 +412,7 @@ on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 {
 	r->log_space_slots = ev->flush.log_space_slots;
 	damage_write(r, fx);
+	rewrite_flush(r, fx);
 	leader_flush(r, ev->flush.log_is_idle, fx);
 	acceptor_flush(r, fx);
 	readindex_flush(r, fx);
@@ -419,6 +433,7 @@ wake_at(const struct eng_replica *r)
 		at = earlier(at, r->campaign_retry_ns);
 	at = earlier(at, readindex_wake_at(r));
 	at = earlier(at, r->damage.repair_ns);
+	at = earlier(at, r->rewrites.ask_ns);
 	return earlier(at, leader_wake_at(r));
 }
 
@@ -473,6 +488,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_TRIM: on_trim(r, ev); break;
 	case ENG_EV_DIGEST: on_digest(r, ev, ret_fx); break;
 	case ENG_EV_CUT: on_cut(r); break;
+	case ENG_EV_LOG_DAMAGED: on_log_damaged(r, ev, ret_fx); break;
 	case ENG_EV_TRANSFER: on_transfer(r, ev, ret_fx); break;
 	case ENG_EV_MEMBER: on_member(r, ev, ret_fx); break;
 	}

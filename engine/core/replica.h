@@ -16,6 +16,7 @@
  *   guard.c     disks that were rolled back, nodes that run twice
  *   choice.c    what phase 1 must propose        damage.c   copies that the disk has lost
  *   membership.c who is known, who takes part, what is a quorum      change.c   changing that
+ *   rewrite.c   what the disk has lost of what memory knows
  *   recovery.c  what is found on the disk        status.c   what others may know
  *   replica.c   the ring of slots, the step, and the small helpers below
  */
@@ -24,6 +25,8 @@
 
 #include "base/assert.h"
 #include "engine/core/replica_state.h"
+
+struct eng_record;
 
 #include <string.h>
 
@@ -110,6 +113,10 @@ persist_add(struct eng_replica *r, enum eng_persist_kind kind, struct eng_effect
 /** Raise own promise and write it down; it counts once persisted >= persist_last. */
 void promise_persist(struct eng_replica *r, struct decree_ballot ballot, struct eng_effects *fx);
 
+/** Append a record, and nothing else. @param value  [record->bytes] lent for the step */
+struct eng_persist *record_append(struct eng_replica *r, const struct eng_record *record,
+	const uint8_t *value, struct eng_effects *fx);
+
 /**
  * Make (slot, ballot, value) this node's entry and append it to the log. @p value may already stand in
  * the ring. The slot must be <= ring_last().
@@ -146,7 +153,6 @@ void on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct
 void on_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 
 /* ---- damage.c ---- */
-struct eng_record;
 struct damage *damage_search(const struct eng_replica *r, struct decree_slot slot);
 /** The mark of a slot's damaged copy, NULL if it is whole. */
 static inline struct damage *
@@ -154,6 +160,8 @@ damage_find(const struct eng_replica *r, struct decree_slot slot)
 {
 	return r->damage.count == 0 ? NULL : damage_search(r, slot);
 }
+/** Marks of slots that are not decided yet: the others are over. */
+uint32_t damage_count(const struct eng_replica *r);
 /** This entry is not the last word of this node on its slot: something later may be lost. */
 bool damage_covers(const struct eng_replica *r, const struct entry *e);
 static inline bool
@@ -170,6 +178,9 @@ void on_recover_faulty_unknown(struct eng_replica *r, const struct eng_event *ev
 void damage_recover_mark(struct eng_replica *r, const struct eng_record *record);
 /** An intact record that follows; it may replace a damaged one. */
 void damage_recover_record(struct eng_replica *r, const struct eng_record *record);
+/** The same while this node runs: nothing is left of this vote. @param vballot  0 = unknown */
+void damage_found(struct eng_replica *r, struct decree_slot slot, struct decree_ballot vballot,
+	struct decree_digest digest);
 /** Recovery is over: write the marks, and begin to repair. */
 void damage_start(struct eng_replica *r, struct eng_effects *fx);
 /** Append what marks are not in the log yet, as far as there is room. */
@@ -182,6 +193,15 @@ void damage_repair(struct eng_replica *r, const struct eng_msg *m, struct eng_ef
 
 /** Doubt ends when everything that may be lost is decided: peers tell how far that is (11.3). */
 void damage_note_peer(struct eng_replica *r, uint32_t member, const struct eng_msg *m);
+
+/* ---- rewrite.c ---- */
+void on_log_damaged(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+/** Append what is in the ring and waits for room. */
+void rewrite_flush(struct eng_replica *r, struct eng_effects *fx);
+void rewrite_on_persisted(struct eng_replica *r);
+void rewrite_tick(struct eng_replica *r, struct eng_effects *fx);
+/** A sound answer about a slot that is decided here: its value may be wanted. */
+void rewrite_learn(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 
 /* ---- guard.c ---- */
 void guard_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);

@@ -48,6 +48,9 @@
 #define DAMAGE_COUNT_MAX 128
 #define REPORT_COUNT_MAX 512
 
+/* The log is read again in the background and tells of its damage bit by bit, and again in every round. */
+#define REWRITE_COUNT_MAX 128
+
 /* How often everybody is asked for a value that phase 1 waits for. */
 #define CHOICE_ASK_NS 20000000ull
 
@@ -90,6 +93,12 @@ struct damage {
 	struct decree_ballot vballot; /* 0 = unknown */
 	struct decree_digest digest;  /* if the ballot is known */
 	bool is_written;              /* the mark is in the log, or on its way there */
+};
+
+/* A record of our own that is not on the disk any more, though memory knows better (rewrite.c). */
+struct rewrite {
+	struct decree_slot slot;
+	uint64_t seq; /* of the record that takes its place; 0 = not appended yet */
 };
 
 /* What we remember of another node's disk (guard.c). */
@@ -373,6 +382,13 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint16_t told;           /* doubt: peers without any that told us their last slot */
 		struct decree_slot last; /* the highest that they told */
 	} damage;
+	struct {
+		struct rewrite slots[REWRITE_COUNT_MAX]; /* [count] in no order */
+		uint32_t count;
+		uint32_t turn;   /* who is asked for next */
+		uint32_t asked;  /* index of the peer asked last */
+		uint64_t ask_ns; /* ask peers for values then; NEVER */
+	} rewrites;
 	uint64_t boot_count;                 /* of this life */
 	struct decree_ballot found_promised; /* on the disk, when this life began */
 	struct decree_slot found_last;       /* the same; in doubt: any slot */

@@ -23,6 +23,8 @@ eng_status(const struct eng_replica *r, struct eng_status *ret_status)
 		.heard_ns = r->heard_ns,
 		.agreed = r->audit.agreed,
 		.cut = r->audit.cut,
+		.damaged = damage_count(r) + r->rewrites.count,
+		.doubt = r->damage.doubt,
 		.counters = r->counters,
 	};
 }

@@ -587,21 +587,47 @@ cluster_rollback(struct cluster *c, uint16_t node)
 	return true;
 }
 
+static struct cluster_write *
+newest_record(struct cluster_node *n, struct decree_slot slot, struct eng_record *ret_record)
+{
+	for (uint32_t i = n->durable_count; i-- > 0;)
+		if (eng_record_decode(n->durable[i].tag, ret_record) == 0 &&
+			ret_record->kind != ENG_RECORD_FAULTY && ret_record->slot.n == slot.n)
+			return &n->durable[i];
+	return NULL;
+}
+
 bool
 cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how)
 {
-	struct cluster_node *n = &c->nodes[node];
+	struct eng_record record;
+	struct cluster_write *w = newest_record(&c->nodes[node], slot, &record);
 
-	decree_assert(!n->up);
-	for (uint32_t i = n->durable_count; i-- > 0;) {
-		struct eng_record record;
-		if (eng_record_decode(n->durable[i].tag, &record) != 0 ||
-			record.kind == ENG_RECORD_FAULTY || record.slot.n != slot.n)
-			continue;
-		n->durable[i].damage = how;
-		return true;
+	decree_assert(!c->nodes[node].up);
+	if (w != NULL)
+		w->damage = how;
+	return w != NULL;
+}
+
+bool
+cluster_rot(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how)
+{
+	struct eng_event ev = { .type = ENG_EV_LOG_DAMAGED, .now_ns = c->now_ns };
+	struct eng_record record;
+	struct cluster_write *w = newest_record(&c->nodes[node], slot, &record);
+
+	if (!c->nodes[node].up || (w == NULL && how == CLUSTER_DAMAGE_ID))
+		return false;
+	if (w != NULL)
+		w->damage = how;
+	ev.log_damaged.slot = slot;
+	if (how == CLUSTER_DAMAGE_ID) {
+		ev.log_damaged.vballot = record.vballot;
+		ev.log_damaged.digest = record.digest;
 	}
-	return false;
+	cluster_step(c, node, &ev);
+	cluster_flush(c, node);
+	return true;
 }
 
 void

@@ -186,6 +186,10 @@ void cluster_restart(struct cluster *c, uint16_t node);
 /** Damage the newest record of a slot on the disk of a node that is down. @return false if there is none */
 bool
 cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
+/** The same while it is up: its log has found it out. Of an unknown ballot there need be no record.
+ * @return false if it is down, too */
+bool
+cluster_rot(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
 /** Keep a copy of a node's disk as it is now; put it back while the node is down. @return false if there is none */
 void cluster_image(struct cluster *c, uint16_t node);
 bool cluster_rollback(struct cluster *c, uint16_t node);

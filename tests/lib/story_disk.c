@@ -160,19 +160,31 @@ do_rollback(struct story *s, const struct words *w)
 	return node != 0 && !s->cluster->nodes[node].up && cluster_rollback(s->cluster, node);
 }
 
-/* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery will see it. */
+/* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery will see it.
+ * rot N SLOT [id|unknown]: the same of a node that is up, and its log finds it out.
+ * rot N SLOT mark: of the record that tells of a damaged copy. */
 static bool
 do_damage(struct story *s, const struct words *w)
 {
 	uint16_t node = story_node_of(s, w->at[1]);
+	struct decree_slot slot = { strtoull(w->at[2], NULL, 10) };
 	const char *how = w->count > 3 ? w->at[3] : "id";
 	enum cluster_damage damage = strcmp(how, "unknown") == 0 ? CLUSTER_DAMAGE_UNKNOWN
 				     : strcmp(how, "lost") == 0  ? CLUSTER_DAMAGE_LOST
 								 : CLUSTER_DAMAGE_ID;
 
+	if (strcmp(how, "mark") == 0) {
+		cluster_step(s->cluster, node,
+			&(struct eng_event){ .type = ENG_EV_LOG_DAMAGED,
+				.now_ns = s->cluster->now_ns,
+				.log_damaged = { .slot = slot, .is_mark = true } });
+		cluster_flush(s->cluster, node);
+		return node != 0;
+	}
+	if (strcmp(w->at[0], "rot") == 0)
+		return node != 0 && cluster_rot(s->cluster, node, slot, damage);
 	return node != 0 && !s->cluster->nodes[node].up &&
-	       cluster_damage(s->cluster, node,
-		       (struct decree_slot){ strtoull(w->at[2], NULL, 10) }, damage);
+	       cluster_damage(s->cluster, node, slot, damage);
 }
 
 /* ---- snapshots ---- */
@@ -236,6 +248,7 @@ const struct story_command story_disk_commands[] = {
 	{ "image", 2, 2, do_image },
 	{ "rollback", 2, 2, do_rollback },
 	{ "damage", 3, 4, do_damage },
+	{ "rot", 3, 4, do_damage },
 	{ "cut-snapshot", 2, 2, do_cut_snapshot },
 	{ "trim", 3, 3, do_trim },
 	{ "install", 3, 3, do_install },

@@ -532,11 +532,15 @@ story_trace_status(struct story *s)
 		char low[40] = "";
 		if (status.low.n > 1)
 			(void)snprintf(low, sizeof(low), " low=%lu", status.low.n);
-		story_line(s, "%u %s leader=%s promised=%s chosen=%lu last=%lu%s epoch=%u%s%s%s",
+		char damage[60] = "";
+		if (status.damaged > 0 || status.counters.rewritten > 0)
+			(void)snprintf(damage, sizeof(damage), " damaged=%u rewritten=%lu",
+				status.damaged, status.counters.rewritten);
+		story_line(s, "%u %s leader=%s promised=%s chosen=%lu last=%lu%s epoch=%u%s%s%s%s",
 			node, role_text(&status),
 			status.leader == 0 ? "none" : node_text(status.leader),
 			ballot_text(status.promised), status.chosen.n, status.last.n, low,
-			status.epoch, status.log_full ? " log-full" : "",
+			status.epoch, damage, status.log_full ? " log-full" : "",
 			c->nodes[node].halted != ENG_HALT_NONE ? " halted: " : "",
 			c->nodes[node].halted != ENG_HALT_NONE ? halt_text(c->nodes[node].halted)
 							       : "");
