@@ -49,9 +49,14 @@ print_json(const struct decree_status *s)
 		s->frames_received, s->frames_sent, s->frames_dropped, s->messages_dropped,
 		s->elections, s->session_count, s->session_evicted_count, s->agreed.n);
 	(void)printf("\"low\":%" PRIu64 ",\"snapshot\":%" PRIu64 ",\"snapshot_bytes\":%" PRIu64
-		     ",\"snapshot_unix_s\":%" PRIu64 ",\"snapshot_space_low\":%s,\"peers\":[",
+		     ",\"snapshot_unix_s\":%" PRIu64 ",\"snapshot_space_low\":%s,",
 		s->low.n, s->snapshot.n, s->snapshot_bytes, s->snapshot_unix_s,
 		s->snapshot_space_low ? "true" : "false");
+	(void)printf("\"snapshot_damaged\":%s,\"log_damaged\":%" PRIu64
+		     ",\"log_doubtful\":%s,\"log_rewritten\":%" PRIu64 ",\"log_scrubs\":%" PRIu64
+		     ",\"peers\":[",
+		s->snapshot_damaged ? "true" : "false", s->log_damaged,
+		s->log_doubtful ? "true" : "false", s->log_rewritten, s->log_scrub_count);
 	print_peers_json(s);
 	(void)printf("],\"lease_ms\":%" PRIu64 ",\"has_lease\":%s,\"reads\":%" PRIu64
 		     ",\"lease_reads\":%" PRIu64 ",\"read_rounds\":%" PRIu64 "}\n",
@@ -106,14 +111,16 @@ print_row(const struct decree_status *s)
 	snapshot_age(s, age);
 	(void)snprintf(peers, sizeof(peers), "%" PRIu32 "/%" PRIu32, up, s->peer_count); /* fits */
 	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64
-		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB %12" PRIu64 " %6s%s%s%s\n",
+		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB %12" PRIu64 " %6s%s%s%s%s%s\n",
 		s->node_id, s->group, role_word(s->role),
 		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n,
 		s->applied.n, s->applied_count, log_mode_word(s->log_mode),
 		s->auth ? "gmac" : "NONE", peers, s->frames_dropped + s->messages_dropped,
 		s->memory_bytes >> 20, s->snapshot.n, age, s->has_lease ? " lease" : "",
 		s->log_full ? " LOG FULL" : "",
-		s->snapshot_space_low ? " NO SPACE FOR SNAPSHOTS" : "");
+		s->snapshot_space_low ? " NO SPACE FOR SNAPSHOTS" : "",
+		s->log_damaged > 0 || s->log_doubtful ? " LOG DAMAGED" : "",
+		s->snapshot_damaged ? " SNAPSHOT DAMAGED" : "");
 }
 
 struct status_options {

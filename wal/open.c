@@ -187,7 +187,9 @@ memory_init(struct wal *w, char *error)
 	entries = take(&total, (size_t)w->identifiers.capacity * IDENTIFIER_BYTES);
 	segments = take(&total,
 		w->geometry.log_bytes / w->geometry.segment_bytes * sizeof(*w->trim.segments));
-	scrub = take(&total, SCRUB_PIECE_BYTES + SCRUB_ENTRIES_BYTES + slot_bytes);
+	scrub = take(&total, w->scrub.bytes_per_second != 0
+				     ? SCRUB_PIECE_BYTES + SCRUB_ENTRIES_BYTES + slot_bytes
+				     : 0);
 
 	m = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
 		-1, 0);

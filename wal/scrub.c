@@ -57,7 +57,8 @@ static void
 plan_entries(struct wal *w)
 {
 	struct wal_scrub *s = &w->scrub;
-	uint64_t index = (s->at.lsn - 1) / IDENTIFIER_COUNT_PER_SECTOR * IDENTIFIER_COUNT_PER_SECTOR;
+	uint64_t index =
+		(s->at.lsn - 1) / IDENTIFIER_COUNT_PER_SECTOR * IDENTIFIER_COUNT_PER_SECTOR;
 	uint64_t count = w->geometry.identifier_count;
 	uint64_t after = (index / count + 1) * count;
 	uint64_t most = SCRUB_ENTRIES_BYTES / IDENTIFIER_BYTES;

@@ -44,10 +44,11 @@ struct wal_scrub {
 	enum scrub_state state;
 	struct scrub_load load;
 
-	struct log_start at; /* the next block, where the one before it ends; lsn 0 = begin a pass */
-	bool is_chained;     /* at.previous is known */
-	bool is_careful;     /* something is wrong there: it is read once more */
-	struct {             /* behind `lsn` at `position` nothing is known until `at`; lsn 0 = no hole */
+	struct log_start
+		at;      /* the next block, where the one before it ends; lsn 0 = begin a pass */
+	bool is_chained; /* at.previous is known */
+	bool is_careful; /* something is wrong there: it is read once more */
+	struct { /* behind `lsn` at `position` nothing is known until `at`; lsn 0 = no hole */
 		uint64_t lsn;
 		uint64_t position;
 	} hole;
@@ -55,9 +56,9 @@ struct wal_scrub {
 	uint8_t *piece;       /* [SCRUB_PIECE_BYTES] the log's bytes [piece_first, piece_end) */
 	uint64_t piece_first; /* positions */
 	uint64_t piece_end;
-	bool is_piece_cut;      /* it ends for want of room: perhaps within a block */
-	uint8_t *payload;       /* scratch, one block's */
-	uint8_t *entries;       /* [SCRUB_ENTRIES_BYTES] identifiers of [entries_first, entries_after) */
+	bool is_piece_cut; /* it ends for want of room: perhaps within a block */
+	uint8_t *payload;  /* scratch, one block's */
+	uint8_t *entries;  /* [SCRUB_ENTRIES_BYTES] identifiers of [entries_first, entries_after) */
 	uint64_t entries_first; /* lsns; the first one of a sector, and so is entries_after */
 	uint64_t entries_after;
 	uint64_t dirty_first; /* lsns, of whole sectors, to be written again; equal = none */

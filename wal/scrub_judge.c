@@ -137,15 +137,16 @@ keep(struct wal *w, const struct block_header *h, struct decree_digest digest)
 {
 	uint8_t entry[IDENTIFIER_BYTES];
 
-	identifier_encode(entry, &(struct identifier){
-					 .lsn = h->lsn,
-					 .position = h->position,
-					 .digest = digest,
-					 .tag = w->scrub.tag,
-					 .sector_count = (uint16_t)block_sector_count(h->payload_bytes),
-					 .kind = (uint16_t)h->kind,
-					 .generation = h->generation,
-				 });
+	identifier_encode(
+		entry, &(struct identifier){
+			       .lsn = h->lsn,
+			       .position = h->position,
+			       .digest = digest,
+			       .tag = w->scrub.tag,
+			       .sector_count = (uint16_t)block_sector_count(h->payload_bytes),
+			       .kind = (uint16_t)h->kind,
+			       .generation = h->generation,
+		       });
 	identifier_seal(&w->seal, entry);
 	entry_shall_be(w, h->lsn, entry);
 }

@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#define STATUS_BYTES      256u /* the fixed part of STATUS_REPLY, the header included */
+#define STATUS_BYTES      280u /* the fixed part of STATUS_REPLY, the header included */
 #define STATUS_PEER_BYTES 24u
 #define LOG_REQUEST_BYTES 32u
 #define LOG_REPLY_BYTES   40u /* before the first entry */
@@ -25,7 +25,8 @@ static uint32_t
 status_flags(const struct decree_status *s)
 {
 	return (s->ready ? 1 : 0) | (s->auth ? 2 : 0) | (s->log_full ? 4 : 0) |
-	       (s->has_lease ? 8 : 0) | (s->snapshot_space_low ? 16 : 0);
+	       (s->has_lease ? 8 : 0) | (s->snapshot_space_low ? 16 : 0) |
+	       (s->log_doubtful ? 32 : 0) | (s->snapshot_damaged ? 64 : 0);
 }
 
 uint32_t
@@ -37,7 +38,7 @@ client_status_encode(const struct decree_status *s, uint64_t token, uint8_t *out
 		s->frames_sent, s->frames_dropped, s->messages_dropped, s->elections, s->lease_ns,
 		s->reads, s->lease_reads, s->read_rounds, s->low.n, s->snapshot.n,
 		s->snapshot_bytes, s->snapshot_unix_s, s->agreed.n, s->session_evicted_count,
-		s->session_count };
+		s->log_damaged, s->log_rewritten, s->log_scrub_count, s->session_count };
 	uint8_t *at = out + STATUS_BYTES;
 
 	static_assert(sizeof(words) == STATUS_BYTES - 32, "the status layout");
@@ -71,7 +72,8 @@ status_words_decode(const uint8_t *at, struct decree_status *ret)
 		&ret->messages_dropped, &ret->elections, &ret->lease_ns, &ret->reads,
 		&ret->lease_reads, &ret->read_rounds, &ret->low.n, &ret->snapshot.n,
 		&ret->snapshot_bytes, &ret->snapshot_unix_s, &ret->agreed.n,
-		&ret->session_evicted_count };
+		&ret->session_evicted_count, &ret->log_damaged, &ret->log_rewritten,
+		&ret->log_scrub_count };
 	const uint32_t count = sizeof(words) / sizeof(words[0]);
 
 	for (uint32_t i = 0; i < count; i++)
@@ -104,7 +106,7 @@ client_status_decode(const uint8_t *bytes, uint32_t count, const struct client_m
 		count != STATUS_BYTES + m->count * STATUS_PEER_BYTES)
 		return -EBADMSG;
 	if (bytes[18] > DECREE_LEADER || bytes[19] > DECREE_LOG_MEMORY ||
-		bytes[20] > DECREE_IDLE_SLEEP || bytes[21] > 31 || !is_zero(bytes + 22, 10))
+		bytes[20] > DECREE_IDLE_SLEEP || bytes[21] > 127 || !is_zero(bytes + 22, 10))
 		return -EBADMSG;
 	if (load_u64(bytes + STATUS_BYTES - 8) > UINT32_MAX) /* session_count, the last word */
 		return -EBADMSG;
@@ -121,6 +123,8 @@ client_status_decode(const uint8_t *bytes, uint32_t count, const struct client_m
 		.log_full = bytes[21] & 4,
 		.has_lease = bytes[21] & 8,
 		.snapshot_space_low = bytes[21] & 16,
+		.log_doubtful = bytes[21] & 32,
+		.snapshot_damaged = bytes[21] & 64,
 	};
 	status_words_decode(bytes + 32, ret);
 	return status_peers_decode(bytes + STATUS_BYTES, m->count, ret);

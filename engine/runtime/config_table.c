@@ -71,6 +71,7 @@ const struct config_key config_keys[] = {
 	LOCAL("log_mode", CONFIG_WORD, log_mode, 0, 0, log_mode_words),
 	LOCAL("log_bytes", CONFIG_SIZE, log_bytes, 4 * MIB, 1024 * GIB),
 	LOCAL("segment_bytes", CONFIG_SIZE, segment_bytes, 1 * MIB, 4 * GIB),
+	LOCAL("scrub_rate_mb", CONFIG_COUNT, scrub_rate_mb, 0, 100000),
 	LOCAL("port", CONFIG_PORT, ports, 0, 0),
 	LOCAL("link", CONFIG_LINK, ports, 0, 0),
 	LOCAL("cpus", CONFIG_CPUS, cpus, 0, 1023),

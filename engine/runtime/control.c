@@ -179,6 +179,7 @@ control_fill_status(void *context, struct decree_status *status)
 	status->log_mode = wal.mode;
 	status->log_bytes = wal.log_bytes;
 	status->log_bytes_used = wal.used_bytes;
+	status->log_scrub_count = wal.scrub_pass_count;
 	status->auth = node->config.auth == CONFIG_AUTH_GMAC;
 	status->idle = node->idle;
 	status->uptime_ns = node_now_ns() - node->process_start_ns;

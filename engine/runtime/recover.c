@@ -342,6 +342,8 @@ open_log(struct node_shard *ns, char *ret_error)
 {
 	struct wal_config cfg = {
 		.mode = ns->node->config.log_mode,
+		.scrub_bytes_per_second =
+			ns->node->config.scrub_rate_mb * 1000000ull / ns->node->shard_count,
 		.recovery = {
 			.context = ns,
 			.identity = on_identity,

@@ -66,6 +66,9 @@ shard_status(
 		.low = now.low,
 		.snapshot = now.snapshot,
 		.agreed = now.agreed,
+		.log_damaged = now.damaged,
+		.log_doubtful = now.doubt,
+		.log_rewritten = now.counters.rewritten,
 		.session_evicted_count = eng_session_evicted_count(g->sessions),
 		.session_count = eng_session_count(g->sessions),
 	};

@@ -5,7 +5,7 @@
  *   1. receive bursts of frames; messages of nodes go to the core first, commands of clients after them
  *   2. take what proposers put into their mailboxes
  *   3. reap the log: what became durable lets the core speak
- *   4. snapshots: write a little, fetch a little; tick the groups that are due
+ *   4. damage that the log has found; snapshots: write a little, fetch a little; tick the groups that are due
  *   5. flush each group: it packs what is waiting into slots, acknowledges what is durable
  *   6. send the frames of this turn, then hand the log its records with one system call
  *
@@ -226,6 +226,8 @@ reap(struct shard *s)
 		for (uint32_t i = 0; i < count; i++) {
 			if (done[i].kind == LOG_READ)
 				reads_on_completion(s, &done[i]);
+			else if (done[i].kind == LOG_DAMAGED)
+				damage_on_completion(s, &done[i]);
 			else
 				persist_on_completion(s, &done[i]);
 			if (s->stop != SHARD_RUNS)
@@ -318,6 +320,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	}
 	query_take(s);
 	reap(s);
+	damage_turn(s);
 	snapshot_turn(s);
 	tick(s);
 	room_hand_over(s);
@@ -348,7 +351,7 @@ is_unfinished(const struct shard *s)
 		if (s->groups[i].is_dirty || queue->asked_after != queue->after)
 			return true;
 	}
-	return s->has_waiting;
+	return s->has_waiting || s->damage.hole_after != 0;
 }
 
 uint64_t

@@ -8,7 +8,7 @@
  *   persist.c     what is durable, slot -> place    apply.c      chosen slots -> state machine -> answers
  *   gateway.c     own proposers' commands           clients.c    remote clients' and forwarded commands
  *   reads.c       old values from the log           report.c     status and log requests
- *   query.c       reads of the state machine
+ *   query.c       reads of the state machine   damage.c     what the log lost while it runs
  *   snapshot.c    snapshots of the state            snapshot_walk.c  writing one
  *   trim.c        the log's end behind them
  *   restore.c     from a snapshot to the state     state_transfer.c  snapshots of peers, with transfer.h
@@ -141,6 +141,7 @@ struct shard_group {
 	struct decree_slot applied;
 	uint64_t applied_count;
 	uint64_t wake_at_ns;
+	bool is_damaged;      /* the operator was told of damage that is not repaired yet */
 	bool is_dirty;        /* stepped since the last FLUSH */
 	bool was_log_idle;    /* as told by the last FLUSH */
 	bool has_handed_over; /* led, while there was no space for snapshots: once is enough */
@@ -248,6 +249,22 @@ struct log_job {
 	struct decree_log_entry *entries[LOG_JOB_SLOTS_MAX]; /* [LOG_JOB_ENTRIES_MAX] each */
 };
 
+#define HOLE_COUNT_MAX 8
+
+/* What is being done about damage in the log. */
+struct shard_damage {
+	uint64_t
+		hole_first; /* positions [first, after): slots whose record lay there are looked for */
+	uint64_t hole_after; /* 0 = nothing is looked for */
+	uint64_t hole_lsn;
+	uint32_t group; /* index of the group, and its slot, to be looked at next */
+	struct decree_slot slot;
+	uint64_t told[HOLE_COUNT_MAX]; /* positions of holes that the operator has heard of */
+	uint32_t told_count;
+	uint32_t line_count;
+	uint64_t quiet_until_ns;
+};
+
 #define BUNDLE_COUNT_MAX ENG_PEER_COUNT_MAX
 
 /* Small messages of this turn to one node, on their way into one frame (bundle.c). */
@@ -286,6 +303,7 @@ struct shard {
 	uint64_t space_max;        /* the same of an empty log */
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
 	bool has_told_full;
+	struct shard_damage damage;
 	bool is_space_low; /* the snapshots' medium is below its reserve (11.7) */
 
 	/* Network: frames on their way out, and empty ones kept for the next turn. */
@@ -421,6 +439,10 @@ bool
 reads_ask_job(struct shard *s, struct log_job *job, uint16_t job_slot, struct decree_slot slot);
 void reads_kick(struct shard *s);
 void reads_on_completion(struct shard *s, const struct log_completion *c);
+
+/* damage.c */
+void damage_on_completion(struct shard *s, const struct log_completion *c);
+void damage_turn(struct shard *s);
 
 /* query.c */
 void query_take(struct shard *s);

@@ -276,7 +276,7 @@ is_cut_due(const struct shard *s, const struct shard_group *g)
 	if (s->fetch.group == g || g->applied.n <= n->kept.slot.n ||
 		(n->cut.state != CUT_NONE && !is_agreement_late(s, g)))
 		return false;
-	return n->is_asked ||
+	return n->is_asked || n->lost.n > n->kept.slot.n ||
 	       (s->config.snapshot_slots != 0 && slots >= s->config.snapshot_slots) ||
 	       (trim_is_wanted(s) && (slots >= CUT_SLOTS_MIN || is_pinning(s, g)));
 }

@@ -69,7 +69,9 @@ struct snapshot_group {
 	struct snapshot_cut cut;
 	struct snapshot_kept kept;
 	uint64_t served_ns; /* a peer asked for bytes of `kept` then; 0 = none yet */
-	bool is_asked;      /* by an operator: cut as soon as possible */
+	struct decree_slot
+		lost;  /* its record rotted in the log, and it is an old one: cut behind it */
+	bool is_asked; /* by an operator: cut as soon as possible */
 	bool is_told; /* the core knows that a cut is due; told again in later turns, none is needed for that */
 	bool is_restoring; /* the state machine is in pieces: nothing may be asked of it or of the sessions */
 	struct trim_note notes[TRIM_NOTE_COUNT];

@@ -124,6 +124,13 @@ struct decree_status {
 	uint64_t snapshot_bytes;
 	uint64_t snapshot_unix_s; /* when it was finished, by the node's wall clock */
 	bool snapshot_space_low;  /* no new commands for want of space for snapshots */
+	bool snapshot_damaged; /* the file of `snapshot` has rotten; the next one takes its place */
+	uint64_t log_damaged; /* slots whose copy in this node's log is damaged, not repaired yet */
+	bool log_doubtful; /* more may be, and which is not known: it catches up before it votes */
+	uint64_t
+		log_rewritten; /* records that rotted in the log and were written again, since the start */
+	uint64_t
+		log_scrub_count; /* times that the shard's log was read again as a whole, since the start */
 	struct decree_slot
 		agreed; /* newest one where a majority had this node's state, 0 = none yet */
 	uint64_t session_evicted_count; /* since the start; sessions that gave way to others */

@@ -216,6 +216,10 @@ some_status(void)
 		.snapshot_bytes = 1 << 20,
 		.snapshot_unix_s = 1700000000,
 		.snapshot_space_low = true,
+		.snapshot_damaged = true,
+		.log_damaged = 79,
+		.log_rewritten = 80,
+		.log_scrub_count = 81,
 		.session_count = 13,
 		.peer_count = 2 };
 
@@ -267,6 +271,10 @@ test_a_status_comes_back_whole(void **state)
 	assert_int_equal(got->snapshot_bytes, 1 << 20);
 	assert_int_equal(got->snapshot_unix_s, 1700000000);
 	assert_true(got->snapshot_space_low);
+	assert_true(got->snapshot_damaged && !got->log_doubtful);
+	assert_int_equal(got->log_damaged, 79);
+	assert_int_equal(got->log_rewritten, 80);
+	assert_int_equal(got->log_scrub_count, 81);
 	assert_int_equal(got->peer_count, 2);
 	assert_int_equal(got->peers[0].commit.n, 98);
 	assert_true(got->peers[0].session_up && !got->peers[1].session_up);

@@ -274,6 +274,19 @@ log_reap(void *ctx, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 		ret[count++] =
 			(struct log_completion){ .kind = LOG_META, .lsn = log->meta_durable };
 	}
+	if (log->rotten_first != 0 && count < count_max) {
+		uint64_t lsn = log->rotten_first;
+		uint64_t after = log->is_rot_nameless ? log->rotten_after : lsn + 1;
+
+		log->rotten_first = after == log->rotten_after ? 0 : after;
+		ret[count++] = (struct log_completion){
+			.kind = LOG_DAMAGED,
+			.lsn = after - 1,
+			.position = lsn,
+			.after = after,
+			.tag = log->is_rot_nameless ? NULL : record_of(log, lsn)->tag,
+		};
+	}
 	return count + reap_reads(log, ret + count, count_max - count);
 }
 

@@ -56,8 +56,11 @@ struct world_log {
 	uint32_t space_left; /* records; 0 = a million */
 	bool is_failing;
 	bool has_failed;
-	uint32_t room;          /* 0 = plenty */
-	uint64_t trimmed_lsn;   /* as the loop last permitted */
+	uint32_t room;         /* 0 = plenty */
+	uint64_t trimmed_lsn;  /* as the loop last permitted */
+	uint64_t rotten_first; /* [first, after): the next reap() finds them damaged; 0 = none */
+	uint64_t rotten_after;
+	bool is_rot_nameless;
 	uint64_t damaged_lsn;   /* cannot be read by the next recovery; 0 = none */
 	bool is_damage_unknown; /* not even its slot is known then */
 	bool is_full;           /* not one more record fits, ever */
