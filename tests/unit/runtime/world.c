@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "world.h"
+#include "tests/unit/runtime/world.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -600,11 +600,30 @@ recover_record(struct world_node *n, uint64_t lsn)
 	return shard_recover_damaged(n->shard, r->tag, place);
 }
 
-/* Everything in memory is fresh; what is durable in the log is handed over. */
+/* What is durable in the array. */
+static void *
+open_array(struct world_node *n, uint64_t *ret_boot_count)
+{
+	struct world_log *log = &n->log;
+
+	if (log->meta_bytes > 0) {
+		int rc = shard_recover_meta(
+			n->shard, log->meta_durable_blob, log->meta_bytes, ret_boot_count);
+		decree_assert(rc == 0);
+	}
+	for (uint64_t lsn = 1; lsn <= log->durable; lsn++) {
+		int rc = recover_record(n, lsn);
+		decree_assert(rc == 0);
+	}
+	return log;
+}
+
+/* Everything in memory is fresh; what the log holds is handed over. */
 static void
 boot(struct world *w, struct world_node *n)
 {
 	uint64_t boot_count = 0;
+	void *log;
 
 	memset(n->memory, 0, n->memory_bytes);
 	memset(&n->machine, 0, sizeof(n->machine));
@@ -612,16 +631,11 @@ boot(struct world *w, struct world_node *n)
 	n->eng.nonce = w->now_ns * 1000003u + n->node_id + 1;
 	take_groups(w, n);
 	n->shard = shard_init(n->memory, &n->config);
-	if (n->log.meta_bytes > 0) {
-		int rc = shard_recover_meta(
-			n->shard, n->log.meta_durable_blob, n->log.meta_bytes, &boot_count);
-		decree_assert(rc == 0);
-	}
-	for (uint64_t lsn = 1; lsn <= n->log.durable; lsn++) {
-		int rc = recover_record(n, lsn);
-		decree_assert(rc == 0);
-	}
-	shard_attach(n->shard, &n->log, &n->net);
+	log = (n->open_log != NULL ? n->open_log : open_array)(n, &boot_count);
+	n->is_down = log == NULL;
+	if (n->is_down)
+		return;
+	shard_attach(n->shard, log, &n->net);
 	n->boot_count = boot_count + 1;
 	shard_start(n->shard, n->boot_count, w->now_ns);
 }
@@ -642,8 +656,20 @@ world_restart(struct world *w, struct world_node *n)
 	memcpy(log->meta, log->meta_durable_blob, sizeof(log->meta));
 	log->read_count = 0;
 	log->hold_records = log->hold_meta = log->is_failing = log->has_failed = false;
-	n->is_down = false;
 	boot(w, n);
+}
+
+void
+world_forget_frames(struct world *w)
+{
+	w->free = NULL;
+	for (uint32_t i = 0; i < WORLD_FRAME_COUNT; i++)
+		frame_release(w, &w->frames[i]);
+	for (uint32_t i = 0; i < w->node_count; i++) {
+		w->nodes[i].net.first = NULL;
+		w->nodes[i].net.last = &w->nodes[i].net.first;
+	}
+	w->client_frame_count = 0;
 }
 
 static void

@@ -2,7 +2,8 @@
 /**
  * @file world.h
  * A few shards with the real core in one thread, on a network, a log and mailboxes made of arrays. The
- * test moves time, delivers frames, and decides when writes become durable.
+ * test moves time, delivers frames, and decides when writes become durable. A test may give the nodes
+ * other logs: world_node.open_log.
  *
  * Nothing here allocates after world_init().
  */
@@ -13,7 +14,7 @@
 #include "engine/runtime/client_msg.h"
 #include "engine/runtime/shard.h"
 
-#define WORLD_NODE_COUNT_MAX   3
+#define WORLD_NODE_COUNT_MAX   5
 #define WORLD_FRAME_BYTES      1424
 #define WORLD_FRAME_COUNT      4096
 #define WORLD_RECORD_COUNT_MAX 16384
@@ -129,6 +130,9 @@ struct world_node {
 	char last_log[DECREE_ERROR_BYTES];
 	enum decree_role role;
 	uint16_t leader;
+	/* A start: open the node's log, hand what it holds to n->shard, and tell the boot count that it names. NULL: the log is
+	 * the array above. @return what config.log_ops work on; NULL: the node stays down */
+	void *(*open_log)(struct world_node *n, uint64_t *ret_boot_count);
 };
 
 struct world {
@@ -168,6 +172,9 @@ struct world_node *world_elect(struct world *w);
 
 /** Forget memory and what was not durable, and start again from the log. */
 void world_restart(struct world *w, struct world_node *n);
+
+/** No node runs: every frame is free again, whoever held it. */
+void world_forget_frames(struct world *w);
 
 /** The first node that does not lead. */
 struct world_node *world_follower(struct world *w);
