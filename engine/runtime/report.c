@@ -66,6 +66,7 @@ shard_status(
 		.low = now.low,
 		.snapshot = now.snapshot,
 		.agreed = now.agreed,
+		.snapshot_damaged = g->snap.is_rotten,
 		.log_damaged = now.damaged,
 		.log_doubtful = now.doubt,
 		.log_rewritten = now.counters.rewritten,

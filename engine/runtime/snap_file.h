@@ -63,6 +63,7 @@ uint32_t snap_directory_foreign_count(const struct snap_directory *d, const char
 struct snap_store_config {
 	struct snap_directory *directory;
 	uint64_t bytes_per_second; /* of all writers together; 0 = SNAP_BYTES_PER_SECOND_DEFAULT */
+	uint64_t scrub_bytes_per_second; /* kept files are read again at that rate; 0 = never */
 
 	/* May be NULL. For long loads: called about every 256 MiB. */
 	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);

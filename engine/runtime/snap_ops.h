@@ -106,6 +106,10 @@ struct snap_ops {
 	/** The medium is below its reserve (11.7): take no new commands until it is not. Cheap: once a turn is fine. */
 	bool (*is_space_low)(void *store);
 
+	/** The store has read this snapshot again, as it does now and then with what forget() or load() named last, and
+	 * it is not what it was. Cheap: once a turn is fine. @param slot  not 0 */
+	bool (*is_damaged)(void *store, uint16_t group, struct decree_slot slot);
+
 	/**
 	 * At the start, before the first turn: verify one snapshot as a whole, then hand over its bytes in order. Blocks.
 	 * @param sink       returns 0, or -errno, which stops the load with that code; NULL = only verify.

@@ -6,6 +6,7 @@
  *   snap_shard.c      the shard's side of snap_ops: memory only
  *   snap_write.c      the serving thread's side of one writer, one step at a time
  *   snap_read.c       reading a part, and the whole at the start
+ *   snap_scrub.c      reading the kept ones again, whether they are still whole
  *   snap_page.c       the bytes of a file that are not the snapshot's own
  *   snap_directory.c  names, the lock, what is put away, the reserve
  *
@@ -160,6 +161,14 @@ struct snap_open_file {
 	uint64_t used; /* for the least recently used */
 };
 
+/* How far the kept files have been read again. */
+struct snap_scrub {
+	uint64_t due_ns;
+	uint16_t group;
+	uint64_t slot;  /* 0 = the group's file is not begun */
+	uint64_t index; /* next piece */
+};
+
 struct snap_store {
 	struct snap_store_config config;
 	struct snap_writer writers[SNAP_WRITER_COUNT_MAX];
@@ -167,11 +176,16 @@ struct snap_store {
 	uint8_t *memory;                                       /* rings and read buffers */
 	_Atomic uint64_t forget_below[DECREE_GROUP_COUNT_MAX]; /* slots; the shard's wish */
 	_Atomic uint64_t forget_count;                         /* of wishes */
+	_Atomic uint64_t
+		kept[DECREE_GROUP_COUNT_MAX]; /* slot of what the hard state names; the shard's */
+	_Atomic uint64_t damaged
+		[DECREE_GROUP_COUNT_MAX]; /* slot of a kept file that has rotten; the other's */
 	/* the shard's alone */
 	char reaped_text[DECREE_ERROR_BYTES];
 	struct snap_info last[DECREE_GROUP_COUNT_MAX]; /* load() writes it too, at the start */
 	/* the serving thread's alone */
 	uint64_t forget_seen;
+	struct snap_scrub scrub;
 	uint64_t due_ns; /* no write before: the bounded rate */
 	uint32_t writer_next;
 	struct snap_open_file files[SNAP_OPEN_COUNT];
@@ -209,10 +223,16 @@ bool snap_writer_step(struct snap_store *s, struct snap_writer *w, uint64_t now_
 /** Let go of what only the serving thread has. */
 void snap_writer_fini(struct snap_writer *w);
 
+/* snap_scrub.c */
+/** @return false if there was nothing to do now */
+bool snap_scrub_step(struct snap_store *s, uint64_t now_ns);
+
 /* snap_read.c */
 void snap_read_serve(struct snap_store *s, struct snap_read_slot *r);
 /** Whoever reads it next opens it again. */
 void snap_read_close(struct snap_store *s, uint16_t group, uint64_t below);
+/** Read a piece of a file from the medium. @retval 1 it is the last one @retval 0 it is not @retval -errno as load() */
+int snap_read_verify(struct snap_store *s, uint16_t group, uint64_t slot, uint64_t index);
 /** pread() of all of it. @return 0, -EIO or -errno; -EBADMSG if the file ends before */
 int snap_read_all(int fd, void *buffer, uint64_t bytes, uint64_t offset);
 int snap_load(void *store, uint16_t group, struct decree_slot slot,

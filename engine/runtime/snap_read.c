@@ -191,6 +191,21 @@ read_part(struct snap_store *s, struct snap_read_slot *r)
 	return 0;
 }
 
+int
+snap_read_verify(struct snap_store *s, uint16_t group, uint64_t slot, uint64_t index)
+{
+	struct snap_open_file *f;
+	const char *why;
+	int rc = file_open(s, group, slot, &f, &why);
+
+	s->piece_file = -1; /* from the medium, not from memory */
+	if (rc == 0 && index * SNAP_PIECE_BYTES < f->page.bytes)
+		rc = piece_read(s, f, index);
+	if (rc != 0)
+		return rc;
+	return (index + 1) * SNAP_PIECE_BYTES >= f->page.bytes;
+}
+
 void
 snap_read_serve(struct snap_store *s, struct snap_read_slot *r)
 {
@@ -290,6 +305,8 @@ snap_load(void *store, uint16_t group, struct decree_slot slot,
 		.committed_unix_s = f->page.committed_unix_s,
 	};
 	s->last[group] = *ret_info;
+	atomic_store_explicit(
+		&s->kept[group], slot.n, memory_order_relaxed); /* before the threads */
 	return 0;
 }
 
@@ -340,7 +357,7 @@ snap_store_step(struct snap_store *s, uint64_t now_ns)
 			return true;
 		}
 	}
-	return did_work;
+	return did_work || snap_scrub_step(s, now_ns);
 }
 
 bool

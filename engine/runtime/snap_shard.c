@@ -168,6 +168,7 @@ file_forget(void *store, uint16_t group, struct decree_slot slot)
 	if (slot.n <= atomic_load_explicit(&s->forget_below[group], memory_order_relaxed))
 		return;
 	atomic_store_explicit(&s->forget_below[group], slot.n, memory_order_relaxed);
+	atomic_store_explicit(&s->kept[group], slot.n, memory_order_relaxed);
 	/* Release: pairs with the acquire in serve_forgets(). */
 	atomic_fetch_add_explicit(&s->forget_count, 1, memory_order_release);
 }
@@ -253,6 +254,14 @@ file_is_space_low(void *store)
 	return atomic_load_explicit(&s->config.directory->is_space_low, memory_order_relaxed);
 }
 
+static bool
+file_is_damaged(void *store, uint16_t group, struct decree_slot slot)
+{
+	const struct snap_store *s = store;
+
+	return atomic_load_explicit(&s->damaged[group], memory_order_relaxed) == slot.n;
+}
+
 const struct snap_ops snap_file_ops = {
 	.begin = file_begin,
 	.room = file_room,
@@ -263,6 +272,7 @@ const struct snap_ops snap_file_ops = {
 	.forget = file_forget,
 	.reap = file_reap,
 	.is_space_low = file_is_space_low,
+	.is_damaged = file_is_damaged,
 	.load = snap_load,
 };
 

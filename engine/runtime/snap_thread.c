@@ -74,6 +74,8 @@ snap_thread_open(struct decree_node *node, char *ret_error)
 			.directory = node->snap_directory,
 			.bytes_per_second =
 				node->config.snapshot_rate_mb * 1000000ull / node->shard_count,
+			.scrub_bytes_per_second =
+				node->config.scrub_rate_mb * 1000000ull / node->shard_count,
 			.progress = on_progress,
 			.context = &node->shards[i],
 		};

@@ -276,9 +276,26 @@ is_cut_due(const struct shard *s, const struct shard_group *g)
 	if (s->fetch.group == g || g->applied.n <= n->kept.slot.n ||
 		(n->cut.state != CUT_NONE && !is_agreement_late(s, g)))
 		return false;
-	return n->is_asked || n->lost.n > n->kept.slot.n ||
+	return n->is_asked || n->is_rotten || n->lost.n > n->kept.slot.n ||
 	       (s->config.snapshot_slots != 0 && slots >= s->config.snapshot_slots) ||
 	       (trim_is_wanted(s) && (slots >= CUT_SLOTS_MIN || is_pinning(s, g)));
+}
+
+/* 11.8: found now, and not at the next start. */
+static void
+look_at_kept(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_group *n = &g->snap;
+	bool was_rotten = n->is_rotten;
+
+	n->is_rotten = n->kept.slot.n != 0 && s->config.snap_ops->is_damaged(s->config.snap_store,
+						      g->config.group, n->kept.slot);
+	if (n->is_rotten && !was_rotten)
+		shard_note(s, DECREE_LOG_WARNING,
+			"group %u: the snapshot of slot %llu cannot be read any more, or is not "
+			"what it "
+			"was: another one takes its place. Look after the disk",
+			g->config.group, (unsigned long long)n->kept.slot.n);
 }
 
 static void
@@ -289,6 +306,7 @@ tick(struct shard *s)
 		struct shard_group *g = &s->groups[i];
 		struct eng_event event = { .type = ENG_EV_CUT, .now_ns = s->now_ns };
 
+		look_at_kept(s, g);
 		if (!is_cut_due(s, g) || s->now_ns < g->snap.cut.retry_ns || !room_for_turn(s, g))
 			continue;
 		g->snap.is_told = true;

@@ -69,6 +69,7 @@ struct snapshot_group {
 	struct snapshot_cut cut;
 	struct snapshot_kept kept;
 	uint64_t served_ns; /* a peer asked for bytes of `kept` then; 0 = none yet */
+	bool is_rotten;     /* `kept` is damaged: cut as soon as possible */
 	struct decree_slot
 		lost;  /* its record rotted in the log, and it is an old one: cut behind it */
 	bool is_asked; /* by an operator: cut as soon as possible */

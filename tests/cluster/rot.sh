@@ -31,6 +31,11 @@ was_scrubbed() {
 	[ "$(field "$1" log_scrubs)" -ge "$2" ]
 }
 
+# is_replaced NODE SLOT: by a newer one that is whole
+is_replaced() {
+	[ "$(field "$1" snapshot)" -gt "$2" ] && [ "$(field "$1" snapshot_damaged)" = false ]
+}
+
 begin
 load
 acks_grow 500
@@ -52,18 +57,34 @@ for node in 1 2 3; do
 	[ "$(field "$node" log_rewritten)" -eq "$before" ] || fail "node $node goes on and on"
 done
 
-note "with the same records damaged everywhere, each node finds them in its own log"
+note "with the same records damaged everywhere, each node alone finds all of them in its own log"
+applied=$(field 1 applied)
 for node in 1 2 3; do
+	cluster kill "$node"
+done
+for node in 1 2 3; do
+	cluster start "$node" || fail "node $node does not start"
+	cluster logs "$node" | grep -q 'is damaged' || fail "node $node has not found the damage"
+	wait_until "node $node had applied everything" has_applied "$node" "$applied"
+	[ "$(field "$node" log_damaged)" -eq 0 ] || fail "node $node misses records"
+	[ "$(field "$node" log_doubtful)" = false ] || fail "node $node is in doubt"
 	cluster kill "$node"
 done
 for node in 1 2 3; do
 	cluster start "$node" || fail "node $node does not start"
 done
 wait_until "a leader was there" leader
-for node in 1 2 3; do
-	[ "$(field "$node" log_doubtful)" = false ] || fail "node $node is in doubt"
-done
 load
 acks_grow 300
 unload
 verify
+
+note "the snapshot of a node rots"
+decree snapshot -c "$client_ini" >"$work/snapshot.log" 2>&1 || fail "no snapshot"
+victim=$(leader)
+old=$(field "$victim" snapshot)
+[ "$old" -gt 0 ] || fail "the leader has no snapshot"
+overwrite "$DECREE_CLUSTER_DIR/node$victim/data/snapshots/snapshot-0-$old" 4096 512
+wait_until "another one had taken its place" is_replaced "$victim" "$old"
+cluster logs "$victim" | grep -q "the snapshot of slot $old cannot be read" ||
+	fail "node $victim says nothing of its snapshot"

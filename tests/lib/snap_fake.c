@@ -571,6 +571,19 @@ fake_is_space_low(void *store)
 	return ((const struct snap_fake *)store)->is_space_low;
 }
 
+static bool
+fake_is_damaged(void *store, uint16_t group, struct decree_slot slot)
+{
+	const struct fake_file *file = find_file(store, group, slot);
+
+	if (file == NULL || file->stored < file->count)
+		return true;
+	for (uint64_t i = 0; i <= file->count / BLOCK_BYTES; i++)
+		if (file->is_bad[i] != 0)
+			return true;
+	return false;
+}
+
 /* ------------------------------------------------------------------------------ the start */
 
 #define LOAD_BYTES 131072u
@@ -612,5 +625,6 @@ const struct snap_ops snap_fake_ops = {
 	.forget = fake_forget,
 	.reap = fake_reap,
 	.is_space_low = fake_is_space_low,
+	.is_damaged = fake_is_damaged,
 	.load = fake_load,
 };

@@ -109,6 +109,12 @@ store_is_space_low(void *store)
 	return snap_fake_ops.is_space_low(((struct sim_node *)store)->snaps);
 }
 
+static bool
+store_is_damaged(void *store, uint16_t group, struct decree_slot slot)
+{
+	return snap_fake_ops.is_damaged(((struct sim_node *)store)->snaps, group, slot);
+}
+
 static int
 store_load(void *store, uint16_t group, struct decree_slot slot,
 	int (*sink)(void *context, const void *bytes, uint32_t count), void *context,
@@ -128,6 +134,7 @@ const struct snap_ops sim_snap_ops = {
 	.forget = store_forget,
 	.reap = store_reap,
 	.is_space_low = store_is_space_low,
+	.is_damaged = store_is_damaged,
 	.load = store_load,
 };
 

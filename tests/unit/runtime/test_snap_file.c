@@ -31,6 +31,7 @@ struct fixture {
 	uint64_t now_ns;
 	uint64_t cluster_id;
 	uint64_t reserve_bytes;
+	uint64_t scrub_bytes_per_second;
 	uint8_t *data; /* [BYTES] */
 	struct snap_completion last;
 	char error[DECREE_ERROR_BYTES];
@@ -48,7 +49,7 @@ reopen(struct fixture *f)
 		.cluster_id = f->cluster_id,
 		.reserve_bytes = f->reserve_bytes,
 	};
-	struct snap_store_config store = { 0 };
+	struct snap_store_config store = { .scrub_bytes_per_second = f->scrub_bytes_per_second };
 	int rc;
 
 	snap_store_close(f->store);
@@ -427,6 +428,91 @@ test_damage_anywhere_is_found(void **state)
 	assert_int_equal(read_part(f, slot7, 4 * SNAP_PIECE_BYTES, 1), 0);
 }
 
+/* ---- files that rot while they are kept ---- */
+
+static void
+scrub(struct fixture *f)
+{
+	for (int i = 0; i < 40; i++) /* more than twice around: a piece in each step */
+		(void)step(f);
+}
+
+static bool
+is_damaged(struct fixture *f, struct decree_slot slot)
+{
+	return snap_file_ops.is_damaged(f->store, 3, slot);
+}
+
+/* Whatever load() would refuse is found while the store is open. */
+static void
+test_rot_of_a_kept_file_is_found(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t end = SNAP_PAGE_BYTES + 6ull * SNAP_PIECE_BYTES + 6 * 8;
+
+	f->scrub_bytes_per_second = 1ull << 30;
+	commit(f, slot7);
+	for (uint64_t at = 0; at < end; at += at < 104 || at >= end - 48 ? 7 : 20011) {
+		if (at >= 104 && at < SNAP_PAGE_BYTES)
+			continue;
+		assert_int_equal(reopen(f), 0);
+		assert_int_equal(load(f, slot7), 0);
+		scrub(f);
+		assert_false(is_damaged(f, slot7));
+		flip(f, "snapshot-3-7", at);
+		scrub(f);
+		assert_true(is_damaged(f, slot7));
+		flip(f, "snapshot-3-7", at);
+	}
+	assert_int_equal(reopen(f), 0);
+	assert_int_equal(load(f, slot7), 0);
+	assert_int_equal(unlinkat(f->directory->fd, "snapshot-3-7", 0), 0);
+	scrub(f);
+	assert_true(is_damaged(f, slot7));
+}
+
+/* The one that takes its place is another file. What is not kept is not looked at. */
+static void
+test_a_new_snapshot_replaces_a_rotten_one(void **state)
+{
+	struct fixture *f = *state;
+
+	f->scrub_bytes_per_second = 1ull << 30;
+	assert_int_equal(reopen(f), 0);
+	commit(f, slot7);
+	flip(f, "snapshot-3-7", 20000);
+	scrub(f);
+	assert_false(is_damaged(f, slot7));
+	snap_file_ops.forget(f->store, 3, slot7);
+	scrub(f);
+	assert_true(is_damaged(f, slot7));
+	commit(f, slot9);
+	snap_file_ops.forget(f->store, 3, slot9);
+	scrub(f);
+	assert_false(is_damaged(f, slot9));
+	flip(f, "snapshot-3-9", 20000);
+	scrub(f);
+	assert_true(is_damaged(f, slot9));
+}
+
+static void
+test_scrubbing_keeps_to_its_rate(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t pieces = 0;
+
+	f->scrub_bytes_per_second = SNAP_PIECE_BYTES;
+	assert_int_equal(reopen(f), 0);
+	commit(f, slot7);
+	snap_file_ops.forget(f->store, 3, slot7);
+	(void)step(f); /* that is done */
+	for (int i = 0; i < 500; i++) {
+		f->now_ns += STEP_NS / 100;
+		pieces += snap_store_step(f->store, f->now_ns);
+	}
+	assert_in_range(pieces, 3, 6);
+}
+
 static void
 test_a_file_cut_short_is_found(void **state)
 {
@@ -659,6 +745,9 @@ main(void)
 		TEST(test_the_rate_is_bounded),
 		TEST(test_another_digest_than_announced_fails),
 		TEST(test_damage_anywhere_is_found),
+		TEST(test_rot_of_a_kept_file_is_found),
+		TEST(test_a_new_snapshot_replaces_a_rotten_one),
+		TEST(test_scrubbing_keeps_to_its_rate),
 		TEST(test_a_file_cut_short_is_found),
 		TEST(test_a_file_of_another_cluster_or_slot_is_refused),
 		TEST(test_foreign_files_are_left_alone),

@@ -292,6 +292,39 @@ test_a_diverged_leader_keeps_its_log(void **state)
 	world_end(w);
 }
 
+static bool
+is_status_damaged(struct world *w, const struct world_node *n)
+{
+	struct decree_status status;
+
+	assert_int_equal(shard_status(n->shard, 0, w->now_ns, &status), 0);
+	return status.snapshot_damaged;
+}
+
+/* protocol 11.8: with nobody writing, and long before the next one is due, another one takes its place. */
+static void
+test_a_snapshot_that_rots_is_replaced(void **state)
+{
+	struct world *w = world_with_history();
+	struct world_node *n = &w->nodes[lagging->node_id == 1 ? 1 : 0];
+	struct decree_slot rotten;
+
+	(void)state;
+	heal(w);
+	world_run(w, 5000000000);
+	rotten = snap_fake_last(stores[n->node_id], 0);
+	assert_false(is_status_damaged(w, n));
+	world_run(w, 5000000000);
+	assert_int_equal(snap_fake_last(stores[n->node_id], 0).n, rotten.n); /* none is due */
+	assert_true(snap_fake_corrupt(stores[n->node_id], 0, rotten, 30000));
+	while (!is_status_damaged(w, n))
+		world_turn(w);
+	while (is_status_damaged(w, n))
+		world_turn(w);
+	assert_true(snap_fake_last(stores[n->node_id], 0).n > rotten.n);
+	world_end(w);
+}
+
 int
 main(void)
 {
@@ -304,6 +337,7 @@ main(void)
 		cmocka_unit_test(test_a_strange_disk_is_not_served),
 		cmocka_unit_test(test_a_snapshot_that_is_being_fetched_is_kept),
 		cmocka_unit_test(test_a_diverged_leader_keeps_its_log),
+		cmocka_unit_test(test_a_snapshot_that_rots_is_replaced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
