@@ -216,7 +216,8 @@ fault_rot_strike(struct sim *sim)
 		return;
 	sim->spoilt_nodes |= 1u << n->id;
 	n->is_rotten = true;
-	fault_crash_now(sim, n->id);
+	if (sim_draw(&sim->random_faults, 2) == 0)
+		fault_crash_now(sim, n->id); /* else its log finds out, or its next start */
 	rot_strike_node(sim, n, &st);
 }
 

@@ -131,6 +131,7 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->twins += sim->count.twins;
 	t->fenced += sim->count.fenced;
 	t->forgetful += sim->count.forgetful;
+	t->rewritten += sim->count.rewritten;
 	t->filled += sim->count.filled;
 	t->emptied += sim->count.emptied;
 	t->lost_nodes += sim->count.lost_nodes;
@@ -170,6 +171,7 @@ totals_add(struct totals *t, const struct totals *other)
 	t->twins += other->twins;
 	t->fenced += other->fenced;
 	t->forgetful += other->forgetful;
+	t->rewritten += other->rewritten;
 	t->filled += other->filled;
 	t->emptied += other->emptied;
 	t->lost_nodes += other->lost_nodes;
@@ -214,13 +216,14 @@ totals_print(const struct totals *t)
 		t->crashes, t->crash_free > 0 ? 0 : t->crashes_min, t->power_cuts, t->leaders,
 		t->lost, t->sent, t->snapshots, t->restores, t->fetched, t->fetching_seeds,
 		(double)t->progress_tenths / 10, t->storm_max);
-	printf("disks: %lu damaged records, %lu starts refused, %lu disks rolled back, %lu nodes "
+	printf("disks: %lu damaged records, %lu written again while their nodes ran, %lu starts "
+	       "refused, %lu disks rolled back, %lu nodes "
 	       "ran "
 	       "twice and %lu processes ended for that, %lu forgot "
 	       "what "
 	       "they had called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
-		t->damaged, t->refused_starts, t->rolled_back, t->twins, t->fenced, t->forgetful,
-		t->lost_nodes, t->filled, t->emptied);
+		t->damaged, t->rewritten, t->refused_starts, t->rolled_back, t->twins, t->fenced,
+		t->forgetful, t->lost_nodes, t->filled, t->emptied);
 	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused; %lu leaders "
 	       "chosen by hand\n",
 		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers);

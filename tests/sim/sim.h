@@ -276,6 +276,7 @@ struct sim_count {
 	uint64_t twins;       /* processes that ran beside another one with their id ... */
 	uint64_t fenced;      /* ... and processes that ended for that */
 	uint64_t forgetful;   /* starts after lies that had consequences */
+	uint64_t rewritten;   /* records that rotted under a running node and were written again */
 	uint64_t filled;      /* logs that had no more room for commands ... */
 	uint64_t emptied;     /* ... and had it again */
 	uint64_t lost_nodes;
