@@ -239,17 +239,17 @@ damaged(struct wal *w)
 	go_on(w, lsn, position + WAL_SECTOR_BYTES, NULL);
 }
 
-/* In a hole: is this sector where it ends? */
+/* In a hole: is this sector where it ends? How many records it had cannot be told from its size: recovery may have left
+ * numbers out. */
 static void
 search(struct wal *w)
 {
 	struct wal_scrub *s = &w->scrub;
-	uint64_t sectors = (s->at.position - s->hole.position) / WAL_SECTOR_BYTES;
 	struct decree_digest digest;
 	struct block_header h;
 
 	if (!decode(w, s->at.position, &h, &digest) || h.lsn < s->hole.lsn ||
-		h.lsn - s->hole.lsn > sectors) {
+		h.lsn > w->append.durable_lsn) {
 		s->at.position += WAL_SECTOR_BYTES;
 		return;
 	}

@@ -65,6 +65,7 @@ hand_over(struct shard *s, struct shard_group *g, struct eng_event *event, uint6
 	event->now_ns = s->now_ns;
 	shard_step(s, g, event);
 	if (s->stop == SHARD_RUNS && damaged_count(g) > before) {
+		s->damage.group_count += !g->is_damaged;
 		g->is_damaged = true;
 		tell(s, g, slot, lsn);
 	}
@@ -166,20 +167,28 @@ search_hole(struct shard *s)
 	s->did_work = true;
 }
 
-void
-damage_turn(struct shard *s)
+static void
+tell_repaired(struct shard *s)
 {
-	if (s->damage.hole_after != 0)
-		search_hole(s);
-	for (uint32_t i = 0; i < s->config.group_count && s->stop == SHARD_RUNS; i++) {
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		struct shard_group *g = &s->groups[i];
 
 		if (!g->is_damaged || damaged_count(g) > 0)
 			continue;
 		g->is_damaged = false;
+		s->damage.group_count--;
 		shard_note(s, DECREE_LOG_NOTICE,
 			"group %u: every damaged log record is written again, or covered by a "
 			"snapshot",
 			g->config.group);
 	}
+}
+
+void
+damage_turn(struct shard *s)
+{
+	if (s->damage.hole_after != 0)
+		search_hole(s);
+	if (s->damage.group_count > 0)
+		tell_repaired(s);
 }

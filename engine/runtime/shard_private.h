@@ -257,7 +257,8 @@ struct shard_damage {
 		hole_first; /* positions [first, after): slots whose record lay there are looked for */
 	uint64_t hole_after; /* 0 = nothing is looked for */
 	uint64_t hole_lsn;
-	uint32_t group; /* index of the group, and its slot, to be looked at next */
+	uint32_t group_count; /* that are damaged */
+	uint32_t group;       /* index of the group, and its slot, to be looked at next */
 	struct decree_slot slot;
 	uint64_t told[HOLE_COUNT_MAX]; /* positions of holes that the operator has heard of */
 	uint32_t told_count;

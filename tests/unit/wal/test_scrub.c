@@ -320,6 +320,31 @@ test_a_hole_may_reach_the_end(void **state)
 	assert_only_report(f, status.lsn_durable, UINT64_MAX);
 }
 
+/* Recovery has gone on behind a hole of which it knew neither name nor number, and has left numbers out: the scrubber finds
+ * the same hole, and nothing behind it. */
+static void
+test_the_hole_that_recovery_left_is_no_larger(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t last = offset_of(f, RECORD_COUNT - 1);
+
+	disk_fake_cut_power(f->disk);
+	log_fixture_abandon(f);
+	memset(segments(f) + last, 0xee, bytes_of(RECORD_COUNT - 1));
+	memset(entry(f, RECORD_COUNT - 1), 0, IDENTIFIER_BYTES);
+	memset(entry(f, RECORD_COUNT + 29), 0xee, IDENTIFIER_BYTES);
+	assert_int_equal(log_fixture_open(f), 0);
+	assert_int_equal(f->damaged_numbers[0], UINT64_MAX);
+	for (uint64_t number = 0; number < 10; number++)
+		append_one(f, number);
+	log_fixture_idle(f);
+	scrub(f);
+	assert_in_range(f->report_count, 1, 2);
+	assert_int_equal(f->report_numbers[0], UINT64_MAX);
+	assert_int_equal(f->reports[0].position % f->format.log_bytes, last);
+	assert_true(f->reports[0].after - f->reports[0].position <= 4 * WAL_SECTOR_BYTES);
+}
+
 static void
 test_a_sector_that_cannot_be_read_is_damage(void **state)
 {
@@ -528,6 +553,7 @@ main(void)
 		FULL(test_the_last_sector_names_a_block),
 		FULL(test_what_nothing_names_is_told_as_a_range),
 		FULL(test_a_hole_may_reach_the_end),
+		FULL(test_the_hole_that_recovery_left_is_no_larger),
 		FULL(test_a_sector_that_cannot_be_read_is_damage),
 		FULL(test_a_read_that_fails_once_is_none),
 		FULL(test_a_block_that_came_wrong_once_is_none),
