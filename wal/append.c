@@ -8,6 +8,7 @@
  * straddles the end of the buffer or of the log, so a block may take two writes there.
  */
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "wal/internal.h"
 
 #include <string.h>
@@ -96,6 +97,7 @@ append_block(struct wal *w, enum block_kind kind, const uint8_t *tag, const void
 			   });
 	a->head = header.position + (uint64_t)count * WAL_SECTOR_BYTES;
 	a->next_lsn++;
+	FAILPOINT("wal.append.block_encoded");
 	return (struct log_place){ .lsn = header.lsn, .position = header.position };
 }
 
@@ -249,6 +251,7 @@ append_on_written(struct wal *w, uint64_t token)
 {
 	struct wal_append *a = &w->append;
 
+	FAILPOINT("wal.append.write_completed");
 	a->writes[(uint32_t)token].done = true;
 	while (a->write_count > 0 && a->writes[a->write_first].done) {
 		a->durable = a->writes[a->write_first].end_position;

@@ -14,6 +14,7 @@
 #include "wal/disk_uring.h"
 
 #include "base/assert.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -316,7 +317,7 @@ entry_prepare(const struct disk_uring *d, struct io_uring_sqe *sqe, const struct
 		io_uring_prep_write_fixed(sqe, fd, r->buffer, r->bytes, r->offset_bytes, 0);
 	else
 		io_uring_prep_write(sqe, fd, r->buffer, r->bytes, r->offset_bytes);
-	if (r->kind == DISK_WRITE_DURABLE && !d->is_buffered)
+	if (r->kind == DISK_WRITE_DURABLE && !d->is_buffered && !FAULT_IS_SET("disk.not_durable"))
 		sqe->rw_flags = RWF_DSYNC;
 	if (d->has_files)
 		sqe->flags |= IOSQE_FIXED_FILE;

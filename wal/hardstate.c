@@ -7,6 +7,7 @@
  * Requests that arrive during a write coalesce: the newest blob is written next.
  */
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "wal/internal.h"
 
 #include <string.h>
@@ -41,6 +42,7 @@ meta_next_write(struct wal *w, struct disk_request *ret_request)
 
 		memcpy(m->page + PAGE_HEADER_BYTES, m->pending, m->pending_bytes);
 		page_seal(m->page, &page_hardstate, &w->seal, &header);
+		FAILPOINT("wal.hard_state.sealed");
 		m->writing_generation = m->requested_generation;
 		m->copy = 0;
 	} else {
@@ -63,9 +65,12 @@ meta_on_written(struct wal *w)
 	struct wal_meta *m = &w->meta;
 
 	decree_assert(m->copy >= 0);
-	if (m->copy == 0)
+	if (m->copy == 0) {
+		FAILPOINT("wal.hard_state.between_copies");
 		m->is_waiting = true;
-	else
+	} else {
+		FAILPOINT("wal.hard_state.written");
 		m->durable_generation = m->writing_generation;
+	}
 	m->copy = -1;
 }

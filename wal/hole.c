@@ -22,6 +22,7 @@
  * earlier boot record voided it.
  */
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "wal/scan.h"
 
 #include <errno.h>
@@ -209,6 +210,7 @@ tell(struct scan *s, const struct damage *d)
 
 	if (rc != 0 || d->kind == BLOCK_BOOT)
 		return rc;
+	FAILPOINT("wal.recover.damage_told");
 	w->counters.damaged_count++;
 	w->counters.nameless_count += d->tag == NULL;
 	return s->to->damaged(s->to->context, &place, d->tag);
@@ -386,6 +388,7 @@ pass_nameless(struct scan *s, enum hole *ret)
 			next.lsn = t->lsn_rotten;
 		next.lsn++;
 		next.position = t->end;
+		FAILPOINT("wal.recover.end_sealed");
 	}
 	rc = tell(s, &(struct damage){
 			     .first_lsn = s->lsn,

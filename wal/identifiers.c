@@ -8,6 +8,7 @@
  */
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/failpoint.h"
 #include "wal/internal.h"
 
 #include <string.h>
@@ -161,6 +162,7 @@ identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_
 	bytes = stage_fill(w, &first_lsn, &ids->writing_lsn);
 	ids->writing_bytes = bytes;
 	ids->pending_since_ns = 0;
+	FAILPOINT("wal.identifiers.staged");
 	*ret_request = (struct disk_request){
 		/* With data on its way, the data's own flush will carry this along. */
 		.kind = is_idle ? DISK_WRITE_DURABLE : DISK_WRITE,
@@ -177,6 +179,7 @@ void
 identifiers_on_written(struct wal *w)
 {
 	decree_assert(w->identifiers.writing_bytes != 0);
+	FAILPOINT("wal.identifiers.written");
 	w->identifiers.writing_bytes = 0;
 	w->identifiers.written_lsn = w->identifiers.writing_lsn;
 }

@@ -11,6 +11,7 @@
  * nothing is accepted, written or reported any more.
  */
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "wal/internal.h"
 
 #include <errno.h>
@@ -51,6 +52,8 @@ log_submit(void *log, uint64_t now_ns)
 	has_identifiers = identifiers_next_write(w, now_ns, &identifiers);
 	if (append_next_write(w, &requests[count]))
 		count++;
+	if (count > 0)
+		FAILPOINT("wal.submit.write_chosen");
 	if (meta_next_write(w, &requests[count]))
 		count++;
 	if (has_identifiers)
@@ -68,10 +71,13 @@ log_submit(void *log, uint64_t now_ns)
 		decree_assert(queued ==
 			      count); /* the disk has room for all that a log ever has in flight */
 		w->inflight_count += count;
+		FAILPOINT("wal.submit.queued");
 	}
 	/* Also for what an earlier kick could not hand over (the kernel was short of memory). */
 	if (w->inflight_count > 0)
 		w->ops->kick(w->disk);
+	if (count > 0)
+		FAILPOINT("wal.submit.kicked");
 }
 
 /* @return the bytes that a request with this token asked to write */
@@ -154,6 +160,7 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 		return report_failure(w, ret, count_max);
 
 	if (reported < count_max && w->append.durable_lsn > w->append.reported_lsn) {
+		FAILPOINT("wal.reap.durable");
 		w->append.reported_lsn = w->append.durable_lsn;
 		ret[reported++] = (struct log_completion){
 			.kind = LOG_DURABLE,
@@ -161,6 +168,7 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 		};
 	}
 	if (reported < count_max && w->meta.durable_generation > w->meta.reported_generation) {
+		FAILPOINT("wal.reap.hard_state_durable");
 		w->meta.reported_generation = w->meta.durable_generation;
 		ret[reported++] = (struct log_completion){
 			.kind = LOG_META,

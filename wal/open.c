@@ -13,6 +13,7 @@
  */
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/failpoint.h"
 #include "wal/scan.h"
 
 #include <errno.h>
@@ -282,6 +283,7 @@ boot_record_write(struct wal *w, const struct log_end *end)
 	store_u64(payload, w->append.next_lsn);
 	store_u64(payload + 8, w->append.head);
 	append_block(w, BLOCK_BOOT, tag, payload, sizeof(payload));
+	FAILPOINT("wal.open.boot_record_encoded");
 	while (rc == 0 && append_next_write(w, &request)) {
 		rc = disk_io(w->ops, w->disk, request.kind, request.file, request.offset_bytes,
 			request.buffer, request.bytes);
@@ -289,6 +291,7 @@ boot_record_write(struct wal *w, const struct log_end *end)
 			append_on_written(w, request.token);
 	}
 	append_begin(w);
+	FAILPOINT("wal.open.boot_record_written");
 	return rc;
 }
 
@@ -313,6 +316,7 @@ identifiers_repair(struct wal *w)
 			break;
 		rc = disk_io(w->ops, w->disk, DISK_WRITE, request.file, request.offset_bytes,
 			request.buffer, request.bytes);
+		FAILPOINT("wal.open.identifiers_piece");
 		if (rc == 0)
 			identifiers_on_written(w);
 	}
@@ -348,23 +352,29 @@ begin(struct wal *w, const struct wal_config *cfg, const struct log_end *end, in
 {
 	int rc = session_begin(w, cfg);
 
+	FAILPOINT("wal.open.session_begun");
 	if (rc == 0)
 		rc = copy_repair(w, &page_identity, stale_identity, identity);
 	if (rc == 0)
 		rc = copy_repair(w, &page_hardstate, stale_meta, w->meta.page);
+	FAILPOINT("wal.open.copies_repaired");
 	if (rc == 0)
 		rc = w->ops->sync_all(w->disk);
+	FAILPOINT("wal.open.synced");
 	append_begin(w);
 	w->append.buffered_first = w->append.head;
 	if (rc == 0 && (end->is_cut || end->is_sealed))
 		rc = boot_record_write(w, end);
 	if (rc == 0)
 		rc = identifiers_repair(w);
+	FAILPOINT("wal.open.identifiers_repaired");
 	prewrite_begin(w, cfg);
 	if (rc == 0 && !w->is_endless)
 		rc = prewrite_first(w);
+	FAILPOINT("wal.open.prewritten");
 	if (rc == 0)
 		rc = w->ops->sync_all(w->disk);
+	FAILPOINT("wal.open.done");
 	return rc;
 }
 
@@ -389,12 +399,14 @@ pages_load(struct wal *w, const struct wal_config *cfg, struct found *f, uint8_t
 		explain_page(w, to, &page_identity, NULL, "identity");
 	if (rc != 0)
 		return rc;
+	FAILPOINT("wal.open.identity_read");
 	rc = session_load(w, error);
 	explain_page(w, to, &page_session, &w->seal, "session page");
 	if (rc != 0)
 		return rc;
 	explain_log(w, to, cfg->boot_id);
 	rc = session_check(w, cfg, error);
+	FAILPOINT("wal.open.session_read");
 	if (rc != -ESTALE || !cfg->is_read_only || w->session.mode != DECREE_LOG_BUFFERED)
 		return rc;
 	f->is_lossy = true;
@@ -418,6 +430,7 @@ records_load(struct wal *w, const struct wal_config *cfg, struct found *f, char 
 	trim_begin(w);
 	explain_page(w, to, &page_hardstate, &w->seal, "hard state");
 	rc = meta_load(w, to, &f->stale_meta, &f->durable_lsn, error);
+	FAILPOINT("wal.open.hard_state_read");
 	if (rc != 0 && to->explain != NULL) {
 		f->refused_rc = rc;
 		rc = 0;
@@ -438,6 +451,7 @@ open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *e
 	if (rc != 0 || cfg->is_read_only)
 		return rc;
 
+	FAILPOINT("wal.open.recovered");
 	/* From here on the log is good, and written to. */
 
 	rc = begin(w, cfg, &f.end, f.stale_identity, identity, f.stale_meta);

@@ -2,6 +2,7 @@
 #include "wal/page.h"
 
 #include "base/bytes.h"
+#include "base/failpoint.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,8 +154,10 @@ page_store(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 {
 	int rc = 0;
 
-	for (int i = 0; i < 2 && rc == 0; i++)
+	for (int i = 0; i < 2 && rc == 0; i++) {
 		rc = disk_io(ops, disk, DISK_WRITE_DURABLE, pair->file, pair->offset_bytes[i], page,
 			pair->bytes);
+		FAILPOINT("wal.page.copy_stored");
+	}
 	return rc;
 }

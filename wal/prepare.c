@@ -9,6 +9,7 @@
  * there too.
  */
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "wal/internal.h"
 
 #include <errno.h>
@@ -87,6 +88,7 @@ prewrite_on_written(struct wal *w)
 	struct wal_prewrite *p = &w->prewrite;
 
 	decree_assert(p->piece_bytes != 0);
+	FAILPOINT("wal.prewrite.piece_written");
 	if (p->piece_is_identifiers)
 		p->identifiers_bytes += p->piece_bytes;
 	else
@@ -125,11 +127,13 @@ prewrite_next_note(struct wal *w, struct disk_request *ret_request)
 	struct wal_prewrite *p = &w->prewrite;
 
 	if (p->note_state == NOTE_BETWEEN) {
+		FAILPOINT("wal.note.between_copies");
 		p->note_state = NOTE_SECOND;
 	} else if (p->note_state == NOTE_NONE && !w->is_endless &&
 		   w->scrub.state != SCRUB_WRITING && is_note_due(w)) {
 		p->noted_bytes = p->segments_bytes;
 		note_seal(w);
+		FAILPOINT("wal.note.sealed");
 		p->note_state = NOTE_FIRST;
 	} else {
 		return false;
@@ -151,8 +155,10 @@ prewrite_on_noted(struct wal *w)
 	struct wal_prewrite *p = &w->prewrite;
 
 	p->note_state = p->note_state == NOTE_FIRST ? NOTE_BETWEEN : NOTE_NONE;
-	if (p->note_state == NOTE_NONE)
+	if (p->note_state == NOTE_NONE) {
+		FAILPOINT("wal.note.written");
 		trim_on_noted(w);
+	}
 }
 
 int

@@ -6,6 +6,7 @@
  * known of it, and the walk goes on behind it.
  */
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "wal/scan.h"
 
 #include <errno.h>
@@ -127,6 +128,7 @@ block_keep(struct scan *s, const struct block_header *h, struct decree_digest di
 
 	if (rc != 0)
 		return rc;
+	FAILPOINT("wal.recover.block_kept");
 	trim_note_block(w, &(struct log_start){
 				   .lsn = h->lsn,
 				   .position = h->position,

@@ -15,6 +15,7 @@
  * The beginning is also evidence: its first record was durable, so if that is missing, this is damage.
  */
 #include "base/assert.h"
+#include "base/failpoint.h"
 #include "wal/internal.h"
 
 static struct log_start *
@@ -70,6 +71,7 @@ trim_advance(struct wal *w)
 			return;
 		decree_assert(segment->lsn > t->start.lsn);
 		t->start = *segment;
+		FAILPOINT("wal.trim.advanced");
 	}
 }
 
@@ -83,6 +85,8 @@ void
 trim_on_noted(struct wal *w)
 {
 	decree_assert(w->session.start.lsn >= w->trim.noted.lsn);
+	if (w->session.start.lsn > w->trim.noted.lsn)
+		FAILPOINT("wal.trim.noted");
 	w->trim.noted = w->session.start;
 }
 

@@ -10,6 +10,7 @@
  * The machine may answer a command of this slot or one that it parked earlier. A machine that leaves a
  * command unanswered keeps its waiter waiting.
  */
+#include "base/failpoint.h"
 #include "engine/core/value.h"
 #include "engine/runtime/shard_private.h"
 
@@ -168,6 +169,7 @@ apply_slot(struct decree_sink *sink, struct decree_slot slot)
 	if (count == 0 && bytes > 0 && value[0] == ENG_VALUE_FRAGMENT)
 		note_skip(g, slot, 0);
 	run_machine(sink, s->commands, execute_count, cluster_ns);
+	FAILPOINT("runtime.apply.executed");
 	g->applied = slot;
 	return value[0];
 }

@@ -10,6 +10,7 @@
  *
  * The meta blob, one for all groups of this log, is described in meta.h.
  */
+#include "base/failpoint.h"
 #include "engine/runtime/meta.h"
 #include "engine/runtime/shard_private.h"
 
@@ -96,6 +97,7 @@ static uint64_t
 hard_write(struct shard *s, const struct shard_group *g, const struct eng_persist *p)
 {
 	memcpy(meta_hard(s->meta, g->local), p->tag, ENG_HARD_BYTES);
+	FAILPOINT("runtime.persist.hard_state_noted");
 	meta_set_has_hard(s->meta, g->local);
 	s->counters.hard_states++;
 	return meta_write(s);
@@ -133,6 +135,7 @@ append_run(struct shard *s, struct shard_group *g, const struct eng_persist *run
 		trim_note(g, run[i].slot, places[i].lsn);
 		index_put(&s->index_pool, &g->index, run[i].slot, places[i].position);
 	}
+	FAILPOINT("runtime.persist.records_appended");
 	s->appended_lsn = places[count - 1].lsn;
 	s->counters.appended += count;
 	s->room_left -= min_u32(s->room_left, count);
@@ -212,7 +215,9 @@ release_group(struct shard *s, struct shard_group *g)
 		return; /* without room for what the core may want next, it is told in a later turn */
 	ring->durable = seq;
 	event.persisted.seq = seq;
+	FAILPOINT("runtime.persist.before_release");
 	shard_step(s, g, &event);
+	FAILPOINT("runtime.persist.released");
 }
 
 void

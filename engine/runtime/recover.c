@@ -11,6 +11,7 @@
  * What may fail: the directory is not formatted, is another node's, is in use, or holds damage that may have
  * been acknowledged. Nothing has been written then, and the error says what to do.
  */
+#include "base/failpoint.h"
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/node_private.h"
 
@@ -394,6 +395,7 @@ recover_shards(struct decree_node *node, char *ret_error)
 		if (node->boot_count < ns->found_boot_count)
 			node->boot_count = ns->found_boot_count;
 	}
+	FAILPOINT("runtime.start.shards_recovered");
 	node->boot_count++;
 	return 0;
 }

@@ -9,6 +9,7 @@
  * What may fail: the machine does not know a chunk, or builds another state from it. Then this version of it
  * is not the one that cut the snapshot: the node stops and says so.
  */
+#include "base/failpoint.h"
 #include "engine/runtime/shard_private.h"
 
 int
@@ -114,9 +115,11 @@ restore_at_start(struct shard *s, struct shard_group *g)
 	if (!snapshot_is_possible(s))
 		return start_refuse(s, g, now.snapshot, "this program keeps no snapshots");
 	int rc = restore_begin(s, g);
+	FAILPOINT("runtime.start.restore_begun");
 	if (rc == 0)
 		rc = s->config.snap_ops->load(s->config.snap_store, g->config.group, now.snapshot,
 			start_feed, &load, &info, why);
+	FAILPOINT("runtime.start.snapshot_restored");
 	if (rc != 0 || load.last != 1 || s->snap_reader.facts.slot.n != now.snapshot.n)
 		return start_refuse(s, g, now.snapshot, why);
 	g->snap.kept = (struct snapshot_kept){

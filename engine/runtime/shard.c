@@ -17,6 +17,7 @@
  *   - no empty frame: the message is lost, the core repeats what matters
  *   - a write failed, or the core halts: the shard stops at once and sends nothing more
  */
+#include "base/failpoint.h"
 #include "engine/runtime/shard_private.h"
 
 #include <stdarg.h>
@@ -74,6 +75,7 @@ shard_start(struct shard *s, uint64_t boot_count, uint64_t now_ns)
 	s->boot_count = boot_count;
 	s->now_ns = now_ns;
 	meta_write_boot(s);
+	FAILPOINT("runtime.start.boot_count_noted");
 	s->is_booting = true;
 }
 
@@ -81,6 +83,7 @@ shard_start(struct shard *s, uint64_t boot_count, uint64_t now_ns)
 static void
 start_groups(struct shard *s)
 {
+	FAILPOINT("runtime.start.boot_count_durable");
 	s->is_booting = false;
 	s->has_started = true;
 	for (uint32_t i = 0; i < s->config.group_count; i++) {

@@ -5,6 +5,7 @@
  * An unfinished file is worth nothing but its blocks, and becomes the spare if there is none. Files with other names
  * are the operator's: they are counted, named in the log once, and never touched.
  */
+#include "base/failpoint.h"
 #include "engine/runtime/snap_private.h"
 
 #include <dirent.h>
@@ -77,6 +78,7 @@ put_away(const struct snap_directory *d, const char *name, uint16_t group)
 	char spare[SNAP_NAME_BYTES];
 	struct stat st;
 
+	FAILPOINT("snapshot.file.before_forgotten");
 	snap_name_spare(spare, group);
 	if (fstatat(d->fd, spare, &st, 0) != 0)
 		(void)renameat(d->fd, name, d->fd,

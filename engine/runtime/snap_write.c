@@ -13,6 +13,7 @@
  * What may fail: no space, once the reserve is spent; any other error of the file system; a medium that returns other bytes than it
  * was given. Each costs this snapshot only: its file is removed, nothing is tried again.
  */
+#include "base/failpoint.h"
 #include "engine/runtime/snap_private.h"
 
 #include <fcntl.h>
@@ -94,6 +95,7 @@ step_open(struct snap_store *s, struct snap_writer *w)
 	w->piece_count = 0;
 	w->bytes = 0;
 	digest_stream_init(&w->verified);
+	FAILPOINT("snapshot.file.opened");
 	w->step = STEP_WRITE;
 	return 0;
 }
@@ -186,6 +188,7 @@ write_piece(struct snap_store *s, struct snap_writer *w, uint32_t bytes)
 		w->synced_bytes = offset;
 		rc = fdatasync(w->fd) == 0 ? 0 : -errno;
 	}
+	FAILPOINT("snapshot.file.piece_written");
 	w->bytes += bytes;
 	advance_tail(w, tail + bytes);
 	return rc;
@@ -251,6 +254,7 @@ step_finish(struct snap_store *s, struct snap_writer *w)
 		rc = write_all(w->fd, bytes_of_page, SNAP_PAGE_BYTES, 0);
 	}
 	free(bytes_of_page);
+	FAILPOINT("snapshot.file.page_written");
 	w->step = STEP_SYNC;
 	return rc;
 }
@@ -263,9 +267,11 @@ step_rename(struct snap_store *s, struct snap_writer *w)
 
 	snap_name_unfinished(from, w->group);
 	snap_name(to, w->group, w->slot.n);
+	FAILPOINT("snapshot.file.before_rename");
 	snap_read_close(s, w->group, w->slot.n + 1); /* one of the same name may be open */
 	if (renameat(d->fd, from, d->fd, to) != 0)
 		return -errno;
+	FAILPOINT("snapshot.file.renamed");
 	w->step = STEP_SYNC_NAME;
 	return 0;
 }
@@ -294,6 +300,7 @@ step_verify(struct snap_store *s, struct snap_writer *w, uint64_t now_ns)
 	s->piece_file = -1; /* its buffer is used here */
 	if (w->verified_count == w->piece_count) {
 		rc = verify_page(s, w);
+		FAILPOINT("snapshot.file.verified");
 		return rc == 0 ? 2 : rc;
 	}
 	if (!is_due(s, now_ns, SNAP_PIECE_BYTES))

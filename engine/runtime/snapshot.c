@@ -18,6 +18,7 @@
  *   - the walk is over and no MARK ever names it: the next cut takes its place
  *   - no majority agrees, since it is down or has another state: the cut waits, the next one takes its place
  */
+#include "base/failpoint.h"
 #include "engine/runtime/shard_private.h"
 
 #define TICK_NS      (5 * 1000 * 1000ull)
@@ -100,6 +101,7 @@ cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
 		return;
 	}
 	eng_sessions_cut_begin(g->sessions);
+	FAILPOINT("snapshot.cut.begun");
 	*cut = (struct snapshot_cut){
 		.state = CUT_WRITING,
 		.piece = piece,
@@ -182,6 +184,7 @@ cut_point(struct shard *s, struct shard_group *g)
 		return;
 	if (s->now_ns < held_until_ns(s, g) || !room_for_turn(s, g))
 		return;
+	FAILPOINT("snapshot.cut.agreed");
 	cut->state = CUT_POINTING;
 	shard_step(s, g, &event);
 }
@@ -201,6 +204,7 @@ cut_finish(struct shard *s, struct shard_group *g)
 		.anchor = n->cut.anchor,
 		.digest = n->cut.facts.digest,
 	};
+	FAILPOINT("snapshot.cut.pointed_to");
 	n->cut.state = CUT_NONE;
 	s->counters.snapshots++;
 	s->config.snap_ops->forget(s->config.snap_store, g->config.group, n->kept.slot);

@@ -26,6 +26,7 @@
  *   - this node caught up meanwhile: the core does not install, and the file is forgotten later
  *   - power goes: before the pointer is durable the node is as it was, after it restore_at_start() finishes
  */
+#include "base/failpoint.h"
 #include "engine/runtime/transfer.h"
 
 #define RETRY_NS     (20 * 1000 * 1000ull)
@@ -172,6 +173,7 @@ bytes_begin(struct shard *s, const struct snapshot_kept *offer)
 	f->state = FETCH_ASKING;
 	if (s->config.snap_ops->begin(s->config.snap_store, g->config.group, offer->slot) != 0)
 		return; /* the store still clears up: the timer asks again */
+	FAILPOINT("transfer.fetch.begun");
 	f->state = FETCH_BYTES;
 	f->wanted = *offer;
 	f->offset_bytes = 0;
@@ -267,6 +269,7 @@ commit(struct shard *s)
 
 	s->config.snap_ops->commit(
 		s->config.snap_store, f->group->config.group, digest_stream_get(&f->all));
+	FAILPOINT("transfer.fetch.all_here");
 	f->state = FETCH_COMMITTING;
 }
 
@@ -293,6 +296,7 @@ on_bytes(struct shard *s, const struct eng_msg *m)
 		return; /* the store is busy: the timer asks again */
 	s->config.snap_ops->write(
 		s->config.snap_store, f->group->config.group, m->snapshot_chunk.value, count);
+	FAILPOINT("transfer.fetch.bytes_written");
 	digest_stream_add(&f->all, m->snapshot_chunk.value, count);
 	f->offset_bytes += count;
 	f->silences = 0;
@@ -411,6 +415,7 @@ transfer_on_completion(struct shard *s, const struct snap_completion *c)
 	} else if (f->group != NULL && f->group->config.group == c->group &&
 		   f->wanted.slot.n == c->slot.n && f->state <= FETCH_COMMITTING) {
 		if (c->kind == SNAP_COMMITTED) {
+			FAILPOINT("transfer.fetch.kept");
 			f->state = FETCH_POINTING;
 			return;
 		}

@@ -3,6 +3,7 @@
  * The snapshot that was fetched takes the place of our own state (protocol 9.4, steps 5 and 6 of
  * state_transfer.c).
  */
+#include "base/failpoint.h"
 #include "engine/runtime/transfer.h"
 
 #define RESTORE_BYTES SNAP_READ_BYTES_MAX
@@ -22,6 +23,7 @@ install(struct shard *s)
 	if (!room_for_turn(s, f->group))
 		return;
 	shard_step(s, f->group, &event);
+	FAILPOINT("transfer.install.asked");
 	eng_status(f->group->replica, &now);
 	if (s->stop == SHARD_RUNS && now.installing.n != f->wanted.slot.n)
 		*f = (struct snapshot_fetch){ .state = FETCH_NONE }; /* caught up meanwhile */
@@ -54,6 +56,7 @@ restore_finish(struct shard *s)
 	s->config.snap_ops->forget(s->config.snap_store, g->config.group, g->snap.kept.slot);
 	shard_note(s, DECREE_LOG_NOTICE, "group %u: stands on the snapshot of slot %llu now",
 		g->config.group, (unsigned long long)g->snap.kept.slot.n);
+	FAILPOINT("transfer.install.restored");
 	restore_owners(s, g);
 	shard_step(s, g, &event);
 }
@@ -87,6 +90,7 @@ restore_first(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
+	FAILPOINT("transfer.install.pointed_to");
 	f->state = FETCH_RESTORING;
 	f->offset_bytes = 0;
 	if (restore_begin(s, f->group) != 0)

@@ -7,6 +7,7 @@
  * comes at that lsn or later; the log is cut at the newest note that the snapshot covers. Of several groups in
  * one log, the one that needs most of it decides.
  */
+#include "base/failpoint.h"
 #include "engine/runtime/shard_private.h"
 
 static uint64_t
@@ -70,6 +71,7 @@ trim_step(struct shard *s, struct shard_group *g)
 	n->note_first++;
 	event.trim.low.n = n->trimmed.slot.n + 1;
 	shard_step(s, g, &event);
+	FAILPOINT("runtime.trim.stepped");
 	g->index.slot_min = event.trim.low.n;
 	s->counters.trims++;
 	return true;
