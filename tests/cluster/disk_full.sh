@@ -32,7 +32,9 @@ freeze() { # +i or -i: nobody may make a file there any more
 	done
 }
 freeze +i || { echo "SKIPPED: no immutable directories here" && exit 77; }
-trap 'freeze -i; finish' EXIT
+undo() {
+	freeze -i
+}
 log_is_full() {
 	field "$lead" log_full
 }

@@ -48,10 +48,16 @@ fail() {
 	exit 1
 }
 
+# A test that changes more than the cluster puts it back here.
+undo() {
+	:
+}
+
 finish() {
 	local status=$?
 
 	trap - EXIT INT TERM
+	undo
 	[ -z "$load_pid" ] || { touch "$work/unload" && kill "$load_pid" 2>/dev/null; }
 	if [ $status -ne 0 ] && [ -n "${KEEP:-}" ]; then
 		echo "kept: DECREE_CLUSTER_DIR=$DECREE_CLUSTER_DIR"
@@ -153,8 +159,9 @@ lines() {
 # load [ARGUMENT OF decree submit ...]
 load() {
 	rm -f "$work/unload" "$work/acks"
-	lines | decree submit -c "$client_ini" --in-flight 64 --acks "$work/acks" "$@" \
-		>"$work/submit.log" 2>&1 &
+	# exec, so that the pid is that of decree itself: whoever kills it leaves nothing behind.
+	lines | exec "$top/scripts/cluster" exec "$DECREE_BIN/decree" submit -c "$client_ini" \
+		--in-flight 64 --acks "$work/acks" "$@" >"$work/submit.log" 2>&1 &
 	load_pid=$!
 }
 
