@@ -94,7 +94,11 @@ files_open(struct disk_uring *d, const struct disk_uring_config *cfg, char *erro
 				"this file system has no direct I/O: use another one, or log mode "
 				"buffered");
 		if (d->fds[i] < 0)
-			return fail(error, -errno, cfg->path, names[i], "");
+			return fail(error, -errno, cfg->path, names[i],
+				errno == EROFS ? "the kernel makes a file system read-only after "
+						 "an error of its device: "
+						 "check both, mount it again, then start the node"
+					       : "");
 		if (check_direct(d->fds[i]) != 0)
 			return fail(error, -ENOTSUP, cfg->path, names[i],
 				"this disk has no direct I/O in units of 512 bytes: use another "

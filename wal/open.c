@@ -43,8 +43,10 @@ page_load_failed(char *error, int rc, const char *what)
 			"the log's %s was written by a newer version of decree; use that version",
 			what);
 	else
-		snprintf(error, DECREE_ERROR_BYTES, "cannot read the log's %s: %s", what,
-			strerror(-rc));
+		snprintf(error, DECREE_ERROR_BYTES,
+			"cannot read the log's %s: %s. Nothing was changed: check the device, then "
+			"start the node again",
+			what, strerror(-rc));
 	return rc;
 }
 
@@ -455,7 +457,12 @@ open_all(struct wal *w, const struct wal_config *cfg, uint8_t *identity, char *e
 	/* From here on the log is good, and written to. */
 
 	rc = begin(w, cfg, &f.end, f.stale_identity, identity, f.stale_meta);
-	return rc != 0 ? fail(error, rc, "cannot prepare the log for writing") : 0;
+	if (rc != 0)
+		snprintf(error, DECREE_ERROR_BYTES,
+			"cannot prepare the log for writing: %s. What it held is still there: "
+			"check the device and its file system, then start the node again",
+			strerror(-rc));
+	return rc;
 }
 
 int

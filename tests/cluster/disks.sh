@@ -5,7 +5,7 @@
 #
 # The mounts live in the mount namespace of the cluster's holder, so that they go when it goes; nbdkit and nbdfuse
 # are killed by their pids. A process that enters the cluster gets a copy of the mounts, and what is mounted
-# anywhere cannot be taken away: so `load` comes before disk_attach.
+# anywhere cannot be taken away: so `load`, and the nodes that live elsewhere, come before disk_attach.
 
 # Images are kept in memory where that is possible: what survives is decided by nbdkit, and it is faster.
 images=$work

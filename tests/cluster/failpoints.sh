@@ -25,27 +25,19 @@ lines() {
 	done
 }
 
-is_gone() {
-	! kill -0 "$(cut -d' ' -f1 "$DECREE_CLUSTER_DIR/node$victim/pid" 2>/dev/null)" 2>/dev/null
-}
-
-said_since_start() {
-	sed -n '/^-- .* start$/h;//!H;${g;p}' "$DECREE_CLUSTER_DIR/node$victim/log"
-}
-
 # die_at POINT[:COUNT] [COMMAND...]: start the victim and let it die there; COMMAND makes it come there.
 die_at() {
 	local point=${1%:*} arm=$1 asked=
 
 	shift
-	is_gone || cluster kill $victim
+	is_down $victim || cluster kill $victim
 	DECREE_FAILPOINT=$arm cluster start $victim >/dev/null 2>&1
 	if [ $# -gt 0 ]; then
 		"$@" >/dev/null 2>&1 &
 		asked=$!
 	fi
-	wait_until "node $victim had died at $point" is_gone
-	said_since_start | grep -q "failpoint: killed at $point\$" || fail "node $victim did not die at $point"
+	wait_until "node $victim had died at $point" is_down $victim
+	said_since_start $victim | grep -q "failpoint: killed at $point\$" || fail "node $victim did not die at $point"
 	[ -z "$asked" ] || wait "$asked"
 	walked[$point]=1
 }
@@ -55,7 +47,7 @@ caught_up() {
 }
 
 start_whole() {
-	! is_gone || cluster start $victim || fail "node $victim does not start again"
+	! is_down $victim || cluster start $victim || fail "node $victim does not start again"
 	wait_until "node $victim had caught up" caught_up $victim
 }
 
@@ -74,7 +66,7 @@ settle() {
 }
 
 ask_snapshot() {
-	until decree snapshot -c "$client_ini" --timeout 1000 || is_gone; do
+	until decree snapshot -c "$client_ini" --timeout 1000 || is_down $victim; do
 		sleep 0.1
 	done
 }
@@ -93,7 +85,7 @@ fall_behind() {
 
 	start_whole
 	applied=$(field $victim applied)
-	cluster kill $victim
+	cluster kill $victim || fail "node $victim has ended by itself"
 	decree snapshot -c "$client_ini" --timeout 1000 >/dev/null 2>&1
 	wait_until "the leader's log had left it behind" low_is_beyond "$(leader)" "$applied"
 }
@@ -166,7 +158,7 @@ settle
 note "a start behind a torn sector"
 load
 acks_grow 100
-cluster kill $victim
+cluster kill $victim || fail "node $victim has ended by itself"
 spoil_head
 for point in wal.recover.damage_told wal.recover.end_sealed wal.open.boot_record_{encoded,written}; do
 	die_at $point

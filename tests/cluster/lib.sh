@@ -215,6 +215,22 @@ refuses_to_start() {
 	cluster logs "$1" | tail -n +"$((before + 1))" | grep -qiE "$2" || fail "no word of '$2'"
 }
 
+# is_down NODE: its process has ended; a zombie only waits for its parent.
+is_down() {
+	local pid start stat
+
+	{ read -r pid start <"$DECREE_CLUSTER_DIR/node$1/pid" && read -r stat <"/proc/$pid/stat"; } 2>/dev/null ||
+		return 0
+	# shellcheck disable=SC2086
+	set -- ${stat##*) }
+	[ "$1" = Z ] || [ "${20}" != "$start" ]
+}
+
+# What that node's process, or the last one, has printed.
+said_since_start() {
+	sed -n '/^-- .* start$/h;//!H;${g;p}' "$DECREE_CLUSTER_DIR/node$1/log"
+}
+
 # The file of a data directory that holds the log's records.
 largest() {
 	find "$1" -type f -printf '%s %p\n' | sort -rn | sed -n '1s/^[0-9]* //p'
