@@ -130,6 +130,8 @@ on_nameless(struct shard *s, const struct log_completion *c)
 void
 damage_on_completion(struct shard *s, const struct log_completion *c)
 {
+	if (!s->has_started)
+		return; /* it is told again in the next round */
 	if (c->tag != NULL)
 		on_named(s, c);
 	else

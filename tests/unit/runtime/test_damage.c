@@ -184,6 +184,24 @@ test_a_nameless_hole_is_filled_from_the_index(void **state)
 	assert_int_equal(n->log.durable, before + 10);
 }
 
+/* The log begins to read itself with the first turn, and the groups begin when the boot count is durable. */
+static void
+test_damage_found_before_the_groups_run_is_told_again(void **state)
+{
+	struct world *w = *state;
+	struct world_node *n = world_follower(w);
+	uint64_t lsn = n->log.durable / 2;
+
+	world_restart(w, n);
+	n->log.hold_meta = true;
+	rot(w, n, lsn, lsn + 1, false);
+	assert_false(shard_has_started(n->shard));
+	n->log.hold_meta = false;
+	world_run(w, 30000000);
+	rot(w, n, lsn, lsn + 1, false);
+	assert_int_equal(status_of(n).counters.rewritten, 1);
+}
+
 /* A whole segment may be gone. */
 static void
 test_the_operator_hears_a_few_lines(void **state)
@@ -230,6 +248,7 @@ main(void)
 		ROT(test_a_record_that_was_replaced_is_not_written_again),
 		ROT(test_a_leader_mends_its_own_log),
 		ROT(test_a_nameless_hole_is_filled_from_the_index),
+		ROT(test_damage_found_before_the_groups_run_is_told_again),
 		ROT(test_the_operator_hears_a_few_lines),
 		ROT(test_an_old_record_is_fetched_and_a_snapshot_wanted),
 	};
