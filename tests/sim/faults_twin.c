@@ -94,13 +94,22 @@ is_believed(const struct sim *sim, const struct sim_node *life)
 	return true;
 }
 
-/* Both have proved to somebody that they live. */
+/* A follower has nothing to say to another one, nor to hear from it. */
+static bool
+speaks_with(const struct sim_node *life, uint16_t id)
+{
+	uint16_t leader = sim_replica(life)->leader;
+
+	return leader == 0 || leader == life->id || leader == id;
+}
+
+/* Both have proved that they live to somebody with whom the copy still speaks. */
 static bool
 are_known(const struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		if (id == sim->twin.id || !n->is_up)
+		if (id == sim->twin.id || !n->is_up || !speaks_with(&sim->nodes[SIM_TWIN], id))
 			continue;
 		int32_t index = peer_index(sim_replica(n), sim->twin.id);
 		if (index >= 0 && sim_replica(n)->peers[index].guard.is_twin)
@@ -284,7 +293,8 @@ sim_twins_settle(struct sim *sim)
 		return;
 	sim_check(sim, !sim->twin.takes_over || n->is_lost,
 		"node %u runs twice, and the one of the past goes on", n->id);
-	/* The first process may have ended by itself, when it heard what its successor has said. */
+	/* The first process may have ended by itself, when it heard what its successor has said, or by the word of a
+	 * node that has nothing to say to its successor. One of them is left then, and that is the right one. */
 	sim_check(sim, sim->twin.takes_over && !are_known(sim), "node %u runs twice, undetected",
 		n->id);
 	give_up(sim, t);
