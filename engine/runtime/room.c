@@ -20,7 +20,8 @@
  * lets go of it any more. So the core is told of a log that is full for commands, and for nothing else; and
  * a leader asks the next voter in the order of the ids to take over, once: there may be space. So leadership comes to
  * each in turn. If there is none anywhere, each has led once, and whoever leads then says BUSY. A transfer that has
- * come to nothing does not count, and the next voter is asked.
+ * come to nothing does not count, and the next voter is asked. So does a leader the log of which has no room even for
+ * the MARKs of a cut: elections have used it up.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -30,6 +31,8 @@
 #define RESERVE_TICK    4
 #define RESERVE_MESSAGE 8
 #define RESERVE_ACCEPT  32
+
+#define MARK_COUNT 2 /* of one cut: where, and then what the state was there */
 
 /* Room for that many records, and for a hard state. */
 bool
@@ -85,6 +88,23 @@ room_for_burst(const struct shard *s)
 	return true;
 }
 
+/* Whether this node should not lead: nothing that it leads makes room any more. */
+static void
+fitness_look(struct shard *s)
+{
+	bool is_stuck = s->config.snap_ops != NULL && s->space_unprepared == 0 &&
+			s->space_left < LOG_SPACE_RESERVE + MARK_COUNT;
+	bool is_unfit = s->is_space_low || is_stuck;
+
+	if (is_unfit == s->is_unfit)
+		return;
+	s->is_unfit = is_unfit;
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		s->groups[i].has_handed_over = false;
+		s->groups[i].handed_to = 0;
+	}
+}
+
 static void
 space_look(struct shard *s)
 {
@@ -94,10 +114,6 @@ space_look(struct shard *s)
 	if (is_low == s->is_space_low)
 		return;
 	s->is_space_low = is_low;
-	for (uint32_t i = 0; i < s->config.group_count; i++) {
-		s->groups[i].has_handed_over = false;
-		s->groups[i].handed_to = 0;
-	}
 	if (is_low)
 		shard_note(s, DECREE_LOG_WARNING,
 			"there is no space for snapshots: this node takes no commands, and lets "
@@ -149,7 +165,7 @@ room_hand_over(struct shard *s)
 		.transfer = { .ret_result = &result },
 	};
 
-	for (uint32_t i = 0; i < s->config.group_count && s->is_space_low; i++) {
+	for (uint32_t i = 0; i < s->config.group_count && s->is_unfit; i++) {
 		struct shard_group *g = &s->groups[i];
 
 		if (g->status.role != DECREE_LEADER || s->stop != SHARD_RUNS ||
@@ -176,6 +192,7 @@ room_look(struct shard *s)
 	s->space_unprepared = room.space_record_count_unprepared;
 	s->space_max = room.space_record_count_max;
 	space_look(s);
+	fitness_look(s);
 	if (room_for_burst(s))
 		s->patient_until_ns = s->now_ns + PATIENCE_NS;
 	else

@@ -144,7 +144,7 @@ struct shard_group {
 	bool is_damaged;      /* the operator was told of damage that is not repaired yet */
 	bool is_dirty;        /* stepped since the last FLUSH */
 	bool was_log_idle;    /* as told by the last FLUSH */
-	bool has_handed_over; /* led, while there was no space for snapshots: once is enough */
+	bool has_handed_over; /* led, though it should not: once is enough */
 	uint16_t handed_to;   /* node_id that was asked last to take over; 0 = none yet */
 	struct decree_ballot handed_ballot; /* ours when it was */
 	struct persist_ring persists;
@@ -306,6 +306,7 @@ struct shard {
 	bool has_told_full;
 	struct shard_damage damage;
 	bool is_space_low; /* the snapshots' medium is below its reserve (11.7) */
+	bool is_unfit;     /* to lead: that, or a log without room for a cut's marks */
 
 	/* Network: frames on their way out, and empty ones kept for the next turn. */
 	struct net_frame out[NET_BURST];

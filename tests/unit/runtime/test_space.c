@@ -3,6 +3,8 @@
 #include "tests/lib/snap_fake.h"
 #include "tests/unit/runtime/world.h"
 
+#include "engine/runtime/shard_private.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -83,6 +85,36 @@ test_another_node_leads_and_the_full_one_votes_on(void **state)
 	assert_int_equal(full->machine.count, successor->machine.count);
 }
 
+/* A log without room for the marks of a cut: whoever has room leads, and the cut comes about. */
+static void
+test_a_leader_that_cannot_mark_a_cut_hands_over(void **state)
+{
+	struct world *w = *state;
+	struct world_node *full = world_elect(w);
+
+	full->log.space_left = LOG_SPACE_RESERVE + 1;
+	world_run(w, 500 * MS);
+	assert_int_not_equal(full->role, DECREE_LEADER);
+	assert_ptr_not_equal(world_elect(w), full);
+}
+
+/* None has: leadership does not go round for ever. */
+static void
+test_logs_that_are_all_full_keep_their_leader(void **state)
+{
+	struct world *w = *state;
+	uint64_t settled;
+
+	(void)world_elect(w);
+	for (uint32_t i = 0; i < 3; i++)
+		w->nodes[i].log.space_left = LOG_SPACE_RESERVE + 1;
+	world_run(w, 2000 * MS);
+	settled = ballot(&w->nodes[0]) + ballot(&w->nodes[1]) + ballot(&w->nodes[2]);
+	world_run(w, 3000 * MS);
+	assert_int_equal(
+		ballot(&w->nodes[0]) + ballot(&w->nodes[1]) + ballot(&w->nodes[2]), settled);
+}
+
 /* Whichever node of the three has space, it leads in the end. */
 static void
 test_the_only_node_with_space_leads(void **state)
@@ -147,6 +179,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_another_node_leads_and_the_full_one_votes_on),
+		TEST(test_a_leader_that_cannot_mark_a_cut_hands_over),
+		TEST(test_logs_that_are_all_full_keep_their_leader),
 		TEST(test_the_only_node_with_space_leads),
 		TEST(test_a_hand_over_that_failed_is_repeated),
 		TEST(test_without_space_anywhere_commands_wait),
