@@ -296,6 +296,9 @@ learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 	}
 	if (r->log_space_slots == 0 || !fx_has_room(fx, 1, 1)) {
 		r->counters.dropped_full++;
+		if (r->log_space_slots == 0)
+			fetch_want(r, m->src,
+				fx); /* if it has a snapshot of later, that one makes room */
 		return;
 	}
 	/* Own, losing value: a decision replaces it, whatever its ballot. */

@@ -9,6 +9,8 @@
  */
 #include "tests/sim/sim.h"
 
+#include "engine/runtime/shard_private.h"
+
 #define PROGRESS_ELECTIONS 4 /* of 2 T each */
 #define STAY_ELECTIONS     2
 
@@ -183,6 +185,19 @@ is_led(const struct sim *sim, uint64_t for_ns)
 	return for_ns >= 3 * sim->election_ns && (sim->fills_up || sim_leader(sim) != 0);
 }
 
+bool
+liveness_needs_a_stuck_node(const struct sim *sim)
+{
+	uint32_t able = sim->core_nodes;
+
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		const struct sim_node *n = &sim->nodes[id];
+		if (n->is_up && n->shard->is_unfit && !n->shard->is_space_low)
+			able &= ~(1u << id);
+	}
+	return able != sim->core_nodes && !members_suffice(sim, able);
+}
+
 /* Something that was asked for after the faults stopped has its answer. */
 static bool
 has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[], uint64_t for_ns)
@@ -199,7 +214,8 @@ has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[],
 		if (p->is_open && p->seq_done > before)
 			return true;
 	}
-	return (!can_ask || sim->fills_up) && is_led(sim, for_ns);
+	return (!can_ask || sim->fills_up || liveness_needs_a_stuck_node(sim)) &&
+	       is_led(sim, for_ns);
 }
 
 static void

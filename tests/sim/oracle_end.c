@@ -55,7 +55,7 @@ oracle_print_nodes(const struct sim *sim)
 bool
 oracle_is_calm(const struct sim *sim)
 {
-	if (sim->fills_up)
+	if (sim->fills_up || liveness_needs_a_stuck_node(sim))
 		return true; /* nobody may be able to take what others still could */
 	if (sim_leader(sim) == 0)
 		return false;
@@ -83,7 +83,7 @@ oracle_check_calm(struct sim *sim)
 
 	if (!oracle_is_calm(sim))
 		oracle_print_nodes(sim);
-	if (sim->fills_up)
+	if (sim->fills_up || liveness_needs_a_stuck_node(sim))
 		return;
 	sim_check(sim, sim_leader(sim) != 0, "no leader although nothing is wrong any more");
 	sim_check(sim, workload_is_done(sim),

@@ -482,6 +482,9 @@ void operator_calms_down(struct sim *sim);
 void operator_receive(struct sim *sim, const struct sim_frame *frame);
 
 /* liveness.c */
+/** A quorum needs a node that crashed between a cut and its durable snapshot, and the elections since have filled the
+ * rest of its log. It cannot vote on anything new, not even on the next cut, and cannot be done without. */
+bool liveness_needs_a_stuck_node(const struct sim *sim);
 /** Everybody knows, or has known, that the cluster was complete once: from then on some may be missing (12.0). */
 bool sim_is_bootstrapped(const struct sim *sim);
 /** No more faults, but for a drawn set of nodes that stay broken. */
