@@ -222,17 +222,30 @@ is_own_record(const struct sim_node *n, const uint8_t *tag, struct eng_record *r
 }
 
 /* The proposer's own vote is no message: it counts when its record is durable. */
+/* The votes of a node whose copy takes over count no more. But the ballot that it leads is its own: what it still proposes
+ * there may be accepted, if only as a frame that comes very late. */
+static bool
+is_rightful_proposal(
+	const struct sim *sim, const struct sim_node *n, const struct eng_record *record)
+{
+	return sim_has_twin(sim, n->id) && sim->twin.takes_over && n->place != SIM_TWIN &&
+	       ballot_node(record->vballot) == n->id;
+}
+
 void
 oracle_on_append(
 	struct sim *sim, struct sim_node *n, const struct log_record *appended, uint64_t lsn)
 {
 	struct eng_record record;
 
-	if (n->is_disowned || !is_own_record(n, appended->tag, &record))
+	if (!is_own_record(n, appended->tag, &record) ||
+		(n->is_disowned && !is_rightful_proposal(sim, n, &record)))
 		return;
 	governors_on_value(
 		sim, record.slot.n, record.digest, appended->payload, appended->payload_bytes);
 	(void)note_proposed(sim, record.slot.n, record.vballot, record.digest);
+	if (n->is_disowned)
+		return;
 	sim_check(sim, n->own_after - n->own_first < SIM_OWN_COUNT, "the run outgrew the oracle");
 	n->own[n->own_after++ % SIM_OWN_COUNT] =
 		(struct sim_own){ lsn, record.slot.n, record.vballot.n };
