@@ -370,7 +370,7 @@ fault_churn_strike(struct sim *sim)
 	draw_picky_paths(sim, f->churn_left == 0 ? 0 : 50);
 	if (leader == 0)
 		return;
-	if (crash) {
+	if (crash && !sim_must_remember(sim)) {
 		fault_crash_now(sim, leader);
 		return;
 	}
