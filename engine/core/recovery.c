@@ -68,6 +68,17 @@ recover_decided(struct eng_replica *r, struct decree_slot commit)
 		r->damage.hint = commit;
 }
 
+/* Written again after it was damaged: the hints that came meanwhile passed over it. */
+static void
+recover_rewritten(struct eng_replica *r, struct decree_slot slot)
+{
+	struct entry *e = entry_find(r, slot);
+
+	if (e != NULL && slot.n <= r->damage.hint.n && !r->damage.doubt &&
+		damage_find(r, slot) == NULL)
+		mark_decided(r, e);
+}
+
 void
 on_recover_commit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
@@ -114,6 +125,7 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 		r->promised = record.vballot;
 	if (record.slot.n > r->chosen.n)
 		recover_entry(r, &record, ev->record.value);
+	recover_rewritten(r, record.slot);
 	advance_chosen(r, fx);
 }
 
