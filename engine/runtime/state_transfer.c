@@ -64,13 +64,14 @@ transfer_message(const struct shard_group *g, enum eng_msg_type type, uint16_t t
 
 /* ------------------------------------------------------------------------------ asking */
 
-/* Bytes come from a donor's disk, which may be slow: each time it is waited for longer, up to T / 8. */
+/* Bytes and anchors come from a donor's disk, which may be slow, like the path: each time they are waited for longer,
+ * up to T / 8. */
 static uint64_t
 pause_ns(const struct snapshot_fetch *f)
 {
 	uint64_t max_ns = f->group->config.election_ns / 8;
 
-	if (f->state != FETCH_BYTES || max_ns < RETRY_NS)
+	if (f->state == FETCH_ASKING || max_ns < RETRY_NS)
 		return RETRY_NS;
 	return min_u64(RETRY_NS << f->patience, max_ns);
 }
@@ -99,7 +100,7 @@ anchor_query(struct shard *s)
 	m.query.after.n = f->wanted.anchor.n + 1;
 	m.query.accepted_too = false;
 	transfer_send(s, f->group, &m);
-	f->retry_ns = s->now_ns + RETRY_NS;
+	f->retry_ns = s->now_ns + pause_ns(f);
 }
 
 /* Ask for what this state waits for, or for what it lacks. */
@@ -395,8 +396,10 @@ transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg
 		break;
 	case ENG_MSG_FAILURE:
 		if (is_ours && s->fetch.state == FETCH_ANCHOR && m->src == s->fetch.peer &&
-			m->failure.reason == ENG_FAIL_COMPACTED)
-			on_anchor_gone(s);
+			m->failure.reason == ENG_FAIL_COMPACTED &&
+			m->failure.snapshot.n >= s->fetch.wanted.anchor.n)
+			on_anchor_gone(
+				s); /* else it is the answer to what the core asks for meanwhile */
 		break;
 	default: break;
 	}
@@ -433,11 +436,11 @@ on_silence(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
-	if (f->state == FETCH_BYTES && f->patience < PATIENCE_MAX)
+	if (f->state != FETCH_ASKING && f->patience < PATIENCE_MAX)
 		f->patience++; /* also over the end of this fetch: disks stay as slow as they are */
 	if (++f->silences > SILENCES_MAX && !next_peer(s)) {
 		/* Who is silent may be dead, and nobody else has it any more: the core asks for slots again. */
-		if (f->state != FETCH_BYTES || f->is_outdated) {
+		if (f->state == FETCH_ASKING || f->is_outdated) {
 			give_up(s);
 			return;
 		}

@@ -121,6 +121,41 @@ test_a_damaged_copy_is_not_installed(void **state)
 	world_end(w);
 }
 
+/* Twenty times the question about the anchor is lost. Counts how often a transfer begins. */
+static uint32_t anchors_asked, transfers_begun;
+
+static bool
+lose_anchors(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w, (void)to;
+	if (from != lagging->node_id)
+		return false;
+	if (payload[0] == ENG_MSG_SNAPSHOT_FETCH)
+		transfers_begun += load_u64(payload + ENG_MSG_HEADER_BYTES) != 0 &&
+				   load_u64(payload + ENG_MSG_HEADER_BYTES + 8) == 0;
+	return payload[0] == ENG_MSG_QUERY && lagging->shard->fetch.state == FETCH_ANCHOR &&
+	       load_u64(payload + ENG_MSG_HEADER_BYTES) == lagging->shard->fetch.wanted.anchor.n &&
+	       ++anchors_asked <= 20;
+}
+
+/* What is here already is worth waiting for: it does not begin anew. */
+static void
+test_an_anchor_that_is_long_in_coming(void **state)
+{
+	struct world *w = world_with_history();
+
+	(void)state;
+	anchors_asked = transfers_begun = 0;
+	w->lose = lose_anchors;
+	heal(w);
+	world_run(w, 5000000000);
+	assert_true(anchors_asked > 20);
+	assert_int_equal(transfers_begun, 1);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 1);
+	assert_caught_up(w);
+	world_end(w);
+}
+
 /* A donor that has restarted does not know which slot carries the digest, and perhaps no quorum can tell before the
  * lagging node votes: it is believed, for it compared the two before it kept the file. */
 static void
@@ -332,6 +367,7 @@ main(void)
 		cmocka_unit_test(test_a_transfer_survives_loss_and_a_change_of_donor),
 		cmocka_unit_test(test_a_fetched_snapshot_is_what_a_restart_finds),
 		cmocka_unit_test(test_a_damaged_copy_is_not_installed),
+		cmocka_unit_test(test_an_anchor_that_is_long_in_coming),
 		cmocka_unit_test(test_a_donor_that_has_restarted_is_believed),
 		cmocka_unit_test(test_what_only_a_dead_donor_had_is_given_up),
 		cmocka_unit_test(test_a_strange_disk_is_not_served),
