@@ -182,6 +182,7 @@ copy_start(struct sim *sim, struct sim_node *n, bool takes_over)
 	sim_node_clear(t);
 	t->id = twin->id = n->id;
 	t->boot_count = n->boot_count;
+	t->is_rotten = n->is_rotten; /* perhaps before the image was taken */
 	twin->takes_over = takes_over;
 	twin->hears_all = sim_draw_percent(&sim->random_faults, 50);
 	sim_trace(sim, "node %u: a second process starts on a copy of its disk, %.1f ms old%s",
