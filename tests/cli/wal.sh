@@ -10,7 +10,7 @@ set -u
 
 decree=$(realpath "$1")
 make_log=$(realpath "$2")
-work=$(mktemp -d -p .)
+work=$(mktemp -d -p "$PWD")
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 failed=0
