@@ -323,6 +323,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	}
 	query_take(s);
 	reap(s);
+	stall_look(s);
 	damage_turn(s);
 	snapshot_turn(s);
 	tick(s);

@@ -304,6 +304,11 @@ struct shard {
 	uint64_t space_max;        /* the same of an empty log */
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
 	bool has_told_full;
+	struct {
+		uint64_t done;     /* what the log had made durable then */
+		uint64_t since_ns; /* and nothing more since */
+		bool is_told;
+	} stall; /* stall.c */
 	struct shard_damage damage;
 	bool is_space_low; /* the snapshots' medium is below its reserve (11.7) */
 	bool is_unfit;     /* to lead: that, or a log without room for a cut's marks */
@@ -362,6 +367,10 @@ void shard_note(struct shard *s, enum decree_log_level level, const char *format
 /* One event of a group and everything that it entails. */
 void shard_step(struct shard *s, struct shard_group *g, struct eng_event *event);
 void shard_submit(struct shard *s, struct shard_group *g, uint32_t count);
+
+/* stall.c */
+/** Tell the operator of a disk that does not answer. After completions were taken, once a turn. */
+void stall_look(struct shard *s);
 
 /* room.c */
 void room_look(struct shard *s);

@@ -35,11 +35,14 @@ for round in 1 2; do
 	wait_until "another node led" another_leads $victim
 	acks_grow 300
 	is_down $victim && fail "node $victim has ended: $(said_since_start $victim)"
+	said_since_start $victim | grep -q "disk has not answered for .* look at the device" ||
+		fail "node $victim does not say that its disk hangs"
 	field $victim role >/dev/null || fail "node $victim does not answer while its disk hangs"
 
 	note "and answers again"
 	kill -CONT "${nbdkit_pid[disk]}"
 	wait_until "node $victim had caught up" caught_up $victim
+	said_since_start $victim | grep -q "disk answers again" || fail "node $victim does not say that it is over"
 done
 
 note "its votes count again: the other follower dies"
