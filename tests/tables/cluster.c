@@ -368,6 +368,7 @@ node_turn(struct node *n)
 	struct cluster *c = n->cluster;
 	bool worked = shard_turn(n->world->shard, c->world->now_ns);
 
+	table_disk_settle(n->disk);
 	if (n->snaps != NULL)
 		worked |= snap_store_step(n->snaps, c->world->now_ns);
 	if (shard_stop_reason(n->world->shard, n->refusal) != SHARD_RUNS) {

@@ -8,17 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECTOR_BYTES    512
-#define REFUSED_MAX     64
-#define COMPLETION_BULK 16
+#define SECTOR_BYTES  512
+#define REQUEST_MAX   64 /* a power of two */
+#define COMPLETED_MAX 16
+
+struct request {
+	uint64_t token; /* of whoever asked */
+	int32_t result;
+	bool is_done;
+};
 
 struct table_disk {
-	struct disk_uring *inner;
+	struct disk_uring *inner; /* knows a request by its number */
 	struct bad_sectors *bad;
 	bool is_direct;
+	struct request requests
+		[REQUEST_MAX]; /* [first, after) modulo its size, in the order in which they came */
+	uint64_t first, after;
 	uint32_t inflight_count; /* of inner */
-	struct disk_completion refused[REFUSED_MAX];
-	uint32_t refused_count;
 };
 
 int
@@ -44,35 +51,54 @@ table_disk_open(const char *path, struct bad_sectors *bad, bool is_direct, bool 
 	return rc;
 }
 
-static uint32_t
-reap_inner(struct table_disk *d, struct disk_completion *ret, uint32_t count_max)
+static struct request *
+request_of(struct table_disk *d, uint64_t number)
 {
-	uint32_t count = disk_uring_ops.reap(d->inner, ret, count_max);
+	return &d->requests[number % REQUEST_MAX];
+}
 
-	decree_assert(count <= d->inflight_count);
-	d->inflight_count -= count;
-	return count;
+/* What the kernel has done by now. */
+static void
+collect(struct table_disk *d)
+{
+	struct disk_completion done[COMPLETED_MAX];
+	uint32_t count;
+
+	do {
+		count = disk_uring_ops.reap(d->inner, done, COMPLETED_MAX);
+		decree_assert(count <= d->inflight_count);
+		d->inflight_count -= count;
+		for (uint32_t i = 0; i < count; i++) {
+			request_of(d, done[i].token)->result = done[i].result;
+			request_of(d, done[i].token)->is_done = true;
+		}
+	} while (count == COMPLETED_MAX);
 }
 
 void
-table_disk_close(struct table_disk *d)
+table_disk_settle(struct table_disk *d)
 {
-	struct disk_completion done[COMPLETION_BULK];
-
-	if (d == NULL)
-		return;
+	collect(d);
 	while (d->inflight_count > 0) {
 		disk_uring_ops.wait(d->inner);
-		(void)reap_inner(d, done, COMPLETION_BULK); /* whoever asked is gone */
+		collect(d);
 	}
-	disk_uring_close(d->inner);
-	free(d);
 }
 
 bool
 table_disk_is_busy(const struct table_disk *d)
 {
-	return d->inflight_count > 0 || d->refused_count > 0;
+	return d->first < d->after;
+}
+
+void
+table_disk_close(struct table_disk *d)
+{
+	if (d == NULL)
+		return;
+	table_disk_settle(d); /* and whoever asked is gone */
+	disk_uring_close(d->inner);
+	free(d);
 }
 
 /* ---- sectors that cannot be read ---- */
@@ -99,21 +125,16 @@ heal(struct bad_sectors *bad, const struct disk_request *r)
 	}
 }
 
-/* @return true if the request has failed by itself */
+/* @return true if it cannot be read */
 static bool
-refuse(struct table_disk *d, const struct disk_request *r)
+is_refused(struct table_disk *d, const struct disk_request *r)
 {
 	if (d->bad->count == 0)
 		return false;
-	if (r->kind != DISK_READ) {
-		heal(d->bad, r);
-		return false;
-	}
-	if (is_readable(d->bad, r))
-		return false;
-	d->refused[d->refused_count++] =
-		(struct disk_completion){ .token = r->token, .result = -EIO };
-	return true;
+	if (r->kind == DISK_READ)
+		return !is_readable(d->bad, r);
+	heal(d->bad, r);
+	return false;
 }
 
 /* ---- the table ---- */
@@ -144,19 +165,34 @@ table_attach(void *disk, void *memory, size_t bytes)
 	return disk_uring_ops.attach(((struct table_disk *)disk)->inner, memory, bytes);
 }
 
+static bool
+submit_one(struct table_disk *d, const struct disk_request *r)
+{
+	struct disk_request numbered = *r;
+
+	if (d->after - d->first == REQUEST_MAX)
+		return false;
+	numbered.token = d->after;
+	*request_of(d, d->after) = (struct request){ .token = r->token };
+	if (is_refused(d, r)) {
+		request_of(d, d->after)->result = -EIO;
+		request_of(d, d->after)->is_done = true;
+	} else if (disk_uring_ops.submit(d->inner, &numbered, 1) == 1) {
+		d->inflight_count++;
+	} else {
+		return false;
+	}
+	d->after++;
+	return true;
+}
+
 static uint32_t
 table_submit(void *disk, const struct disk_request *requests, uint32_t count)
 {
-	struct table_disk *d = disk;
 	uint32_t done = 0;
 
-	for (; done < count && d->refused_count < REFUSED_MAX; done++) {
-		if (refuse(d, &requests[done]))
-			continue;
-		if (disk_uring_ops.submit(d->inner, &requests[done], 1) == 0)
-			break;
-		d->inflight_count++;
-	}
+	while (done < count && submit_one(disk, &requests[done]))
+		done++;
 	return done;
 }
 
@@ -166,15 +202,22 @@ table_kick(void *disk)
 	disk_uring_ops.kick(((struct table_disk *)disk)->inner);
 }
 
+/* In the order of the requests, whatever the kernel's was: runs must repeat. */
 static uint32_t
 table_reap(void *disk, struct disk_completion *ret, uint32_t count_max)
 {
 	struct table_disk *d = disk;
 	uint32_t count = 0;
 
-	while (count < count_max && d->refused_count > 0)
-		ret[count++] = d->refused[--d->refused_count];
-	return count + reap_inner(d, ret + count, count_max - count);
+	collect(d);
+	for (; count < count_max && d->first < d->after; count++, d->first++) {
+		const struct request *r = request_of(d, d->first);
+
+		if (!r->is_done)
+			break;
+		ret[count] = (struct disk_completion){ .token = r->token, .result = r->result };
+	}
+	return count;
 }
 
 static void
@@ -182,7 +225,7 @@ table_wait(void *disk)
 {
 	struct table_disk *d = disk;
 
-	if (d->refused_count == 0)
+	if (table_disk_is_busy(d) && !request_of(d, d->first)->is_done)
 		disk_uring_ops.wait(d->inner);
 }
 

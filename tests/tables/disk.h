@@ -34,10 +34,13 @@ extern const struct disk_ops table_disk_ops;
 int table_disk_open(const char *path, struct bad_sectors *bad, bool is_direct, bool is_new,
 	struct table_disk **ret_disk, char ret_error[DECREE_ERROR_BYTES]);
 
-/** What is in flight is finished, and told to nobody. NULL is accepted. */
+/** What is in flight is finished, and nobody is told. NULL is accepted. */
 void table_disk_close(struct table_disk *d);
 
-/** Something is in flight: time must not pass, or every run would be another one. */
+/** Wait until everything that is in flight is done, so that the next reap() returns it: at the same turn in every run. */
+void table_disk_settle(struct table_disk *d);
+
+/** Something was asked for and not reaped yet. */
 bool table_disk_is_busy(const struct table_disk *d);
 
 #endif

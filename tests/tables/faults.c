@@ -2,10 +2,16 @@
 /*
  * Random damage: one to four places of random nodes, in any of the four files of the log.
  *
- * As long as a majority of the nodes is untouched and runs, the cluster must serve: each has what was committed, or knows
- * from the other what it has missed. Beyond that it may be unavailable, but never wrong.
+ * The cluster must serve if a majority of the nodes runs, and
+ *
+ *   - a majority of all is untouched and runs: they need nobody else; or
+ *   - only records are hit, so that the identifiers name all that is lost, and of each slot some node that runs
+ *     has an intact record: it is the value to propose again (protocol 5.6).
+ *
+ * Beyond that it may be unavailable, but never wrong.
  */
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "tests/tables/base.h"
 
 #define PLACE_COUNT_MAX 4
@@ -98,27 +104,94 @@ change(struct worker *w, const struct place *p)
 		&w->base->older[p->node].files[p->file], &w->random);
 }
 
+/* The record that lies there. @return its slot, 0 if there is none */
+static uint64_t
+slot_at(const struct base *b, uint32_t node, uint64_t offset)
+{
+	for (uint32_t i = 0; i < b->logs[node].count; i++) {
+		struct base_range at = base_block(b, node, b->logs[node].records[i].slot);
+
+		if (offset >= at.offset && offset < at.offset + at.bytes)
+			return b->logs[node].records[i].slot;
+	}
+	return 0;
+}
+
+/* Which records are hit; and whether anything else is. */
+struct hits {
+	bool is_touched[NODE_MAX];
+	bool is_hit[NODE_MAX][SLOT_MAX];
+	bool has_others;
+};
+
+/* Of the last record of a leader that died it is perhaps not written yet. */
+static bool
+has_identifier(const struct base *b, uint32_t node, uint64_t slot)
+{
+	struct base_range at = base_identifier(b, node, slot);
+
+	return load_u64(b->images[node].files[DISK_IDENTIFIERS].bytes + at.offset) != 0;
+}
+
+static void
+note_hit(const struct worker *w, const struct place *p, struct hits *h)
+{
+	uint64_t slot = p->file == DISK_SEGMENTS ? slot_at(w->base, p->node, p->offset) : 0;
+
+	h->is_touched[p->node] = true;
+	h->is_hit[p->node][slot] = true;
+	h->has_others |= slot == 0 || !has_identifier(w->base, p->node, slot);
+}
+
+static bool
+has_intact(const struct worker *w, const struct hits *h, uint64_t slot)
+{
+	for (uint32_t i = 0; i < w->cluster->node_count; i++)
+		if (!w->stays_away[i] && !h->is_hit[i][slot] &&
+			base_block(w->base, i, slot).bytes != 0)
+			return true;
+	return false;
+}
+
+static enum expectation
+expectation_of(const struct worker *w, const struct hits *h)
+{
+	uint32_t node_count = w->cluster->node_count, running = 0, sound = 0;
+
+	for (uint32_t i = 0; i < node_count; i++) {
+		running += !w->stays_away[i];
+		sound += !w->stays_away[i] && !h->is_touched[i];
+	}
+	if (sound > node_count / 2)
+		return EXPECT_SERVICE;
+	if (running <= node_count / 2 || h->has_others)
+		return EXPECT_SAFETY;
+	for (uint64_t slot = 1; slot <= w->base->held_last; slot++)
+		if (!has_intact(w, h, slot))
+			return EXPECT_SAFETY;
+	return EXPECT_SERVICE;
+}
+
 /* @return what must come of it */
 static enum expectation
 damage_places(struct worker *w, uint32_t count, bool is_unreadable)
 {
-	bool is_touched[NODE_MAX] = { false };
-	uint32_t sound = 0;
+	struct hits hits = { .has_others = false };
 
-	for (uint32_t i = 0; i < w->crash_count; i++)
-		is_touched[w->crashes[i].node] |= w->crashes[i].is_worse;
+	for (uint32_t i = 0; i < w->crash_count; i++) {
+		hits.is_touched[w->crashes[i].node] |= w->crashes[i].is_worse;
+		hits.has_others |= w->crashes[i].is_worse;
+	}
 	for (uint32_t i = 0; i < count; i++) {
 		struct place p = place_draw(w);
 
-		is_touched[p.node] = true;
+		note_hit(w, &p, &hits);
 		if (is_unreadable)
 			image_spoil(&w->images[p.node], p.file, p.offset, p.bytes);
 		else
 			change(w, &p);
 	}
-	for (uint32_t i = 0; i < w->cluster->node_count; i++)
-		sound += !is_touched[i] && !w->stays_away[i];
-	return sound > w->cluster->node_count / 2 ? EXPECT_SERVICE : EXPECT_SAFETY;
+	return expectation_of(w, &hits);
 }
 
 enum expectation

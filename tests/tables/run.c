@@ -53,6 +53,48 @@ worker_fini(struct worker *w)
 	cluster_destroy(w->cluster);
 }
 
+/* ---- what the nodes say ---- */
+
+static void
+say(struct verdict *v, const char *format, ...)
+{
+	size_t used = strlen(v->text);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(v->text + used, sizeof(v->text) - used, format, args);
+	va_end(args);
+}
+
+/* What each node has to say for itself. @return whether one does not run */
+static bool
+hear_nodes(const struct worker *w, struct verdict *v)
+{
+	struct cluster *c = w->cluster;
+	bool has_refused = false;
+
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		const struct node *n = &c->nodes[i];
+
+		if (node_is_up(n)) {
+			struct wal_status status;
+
+			wal_status(n->wal, &status);
+			say(v,
+				"  node %u: runs, commands up to slot %lu; damaged %lu, nameless "
+				"%lu\n",
+				i + 1, n->machine.last, status.damaged_count,
+				status.nameless_count);
+		} else if (n->refusal[0] != '\0') {
+			say(v, "  node %u: %s\n", i + 1, n->refusal);
+			has_refused = true;
+		} else {
+			say(v, "  node %u: stays away\n", i + 1);
+		}
+	}
+	return has_refused;
+}
+
 /* ---- one run ---- */
 
 static void
@@ -110,10 +152,12 @@ crash_one(struct worker *w, const struct crash *crash)
 
 /* What was repaired must stand by itself: all die at once, and have everything again. */
 static bool
-run_again(struct worker *w)
+run_again(struct worker *w, struct verdict *v)
 {
 	struct cluster *c = w->cluster;
 
+	(void)hear_nodes(w, v);
+	say(v, "  it serves, and everybody dies and starts again:\n");
 	for (uint32_t i = 0; i < c->node_count; i++)
 		if (node_is_up(&c->nodes[i]))
 			restart(w, i, false);
@@ -122,7 +166,7 @@ run_again(struct worker *w)
 
 /* @return whether it serves */
 static bool
-run_nodes(struct worker *w, enum expectation expected, bool is_twice)
+run_nodes(struct worker *w, enum expectation expected, bool is_twice, struct verdict *v)
 {
 	struct cluster *c = w->cluster;
 	uint64_t for_ns =
@@ -136,23 +180,12 @@ run_nodes(struct worker *w, enum expectation expected, bool is_twice)
 		}
 	for (uint32_t i = 0; i < w->crash_count; i++)
 		crash_one(w, &w->crashes[i]);
-	return cluster_run(c, for_ns, cluster_has_converged) && (!is_twice || run_again(w));
+	return cluster_run(c, for_ns, cluster_has_converged) && (!is_twice || run_again(w, v));
 }
 
 /* ---- judging ---- */
 
 static void say(struct verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void
-say(struct verdict *v, const char *format, ...)
-{
-	size_t used = strlen(v->text);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(v->text + used, sizeof(v->text) - used, format, args);
-	va_end(args);
-}
 
 static void
 contradict(struct verdict *v, const char *what)
@@ -174,38 +207,9 @@ judge(struct worker *w, enum expectation expected, bool has_converged, struct ve
 	else if (expected == EXPECT_RECOVERY && v->outcome != OUTCOME_RECOVERED)
 		contradict(v, "all entries are there, and not all nodes serve");
 	else if (expected == EXPECT_SERVICE && v->outcome == OUTCOME_UNAVAILABLE)
-		contradict(v, "a majority is untouched, and nothing is committed");
+		contradict(v, "the nodes that run hold all that is needed, and do not serve");
 	else if (expected == EXPECT_NO_RECOVERY && v->outcome != OUTCOME_UNAVAILABLE)
 		contradict(v, "it serves, though nobody can know what was committed");
-}
-
-/* What each node has to say for itself. @return whether one does not run */
-static bool
-hear_nodes(const struct worker *w, struct verdict *v)
-{
-	struct cluster *c = w->cluster;
-	bool has_refused = false;
-
-	for (uint32_t i = 0; i < c->node_count; i++) {
-		const struct node *n = &c->nodes[i];
-
-		if (node_is_up(n)) {
-			struct wal_status status;
-
-			wal_status(n->wal, &status);
-			say(v,
-				"  node %u: runs, commands up to slot %lu; damaged %lu, nameless "
-				"%lu\n",
-				i + 1, n->machine.last, status.damaged_count,
-				status.nameless_count);
-		} else if (n->refusal[0] != '\0') {
-			say(v, "  node %u: %s\n", i + 1, n->refusal);
-			has_refused = true;
-		} else {
-			say(v, "  node %u: stays away\n", i + 1);
-		}
-	}
-	return has_refused;
 }
 
 void
@@ -223,7 +227,7 @@ worker_run(struct worker *w, const struct family *f, uint64_t number, struct ver
 		image_write(&w->images[i], c->nodes[i].path);
 		c->nodes[i].bad = w->images[i].bad;
 	}
-	has_converged = run_nodes(w, expected, number % TWICE_EVERY == 0);
+	has_converged = run_nodes(w, expected, number % TWICE_EVERY == 0, ret);
 	ret->has_refused = hear_nodes(w, ret);
 	judge(w, expected, has_converged, ret);
 	for (uint32_t i = 0; i < c->node_count; i++)
