@@ -55,6 +55,8 @@ worker_fini(struct worker *w)
 
 /* ---- what the nodes say ---- */
 
+static void say(struct verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 static void
 say(struct verdict *v, const char *format, ...)
 {
@@ -184,8 +186,6 @@ run_nodes(struct worker *w, enum expectation expected, bool is_twice, struct ver
 }
 
 /* ---- judging ---- */
-
-static void say(struct verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void
 contradict(struct verdict *v, const char *what)
