@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_WAIT_MS 300 /* a killed process holds the lock until its last write is done */
+#define LOCK_WAIT_MS 3000 /* a process that ended holds the lock until its last write is done */
 
 int
 wal_directory_format(

@@ -2,7 +2,7 @@
 /*
  * Damage to what was durable.
  *
- *   damage      records cannot be read any more. The log of today refuses such a disk; here the node gets in the place of
+ *   damage      records cannot be read any more. Bytes are not touched for it: the node gets in the place of
  *               the record what a finished log will tell it (protocol 11.3): ballot and digest, or only the slot, or
  *               nothing at all. A record stays damaged in every later life. Once its node has answered phase 1, so that
  *               the mark about it must be in the log, the record may be gone without a trace.
