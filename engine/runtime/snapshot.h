@@ -107,7 +107,7 @@ struct snapshot_fetch {
 	uint32_t silences; /* in a row, of the present peer */
 	uint32_t patience; /* doublings of the pause before asking again, since bytes came last */
 	uint32_t refusals; /* of peers in a row */
-	bool is_outdated; /* somebody who was asked for bytes has a newer one since the last of them came */
+	bool is_outdated; /* somebody who was asked has a newer one, or has let go of the anchor, since bytes came last */
 	bool is_reading; /* RESTORING: a read of the store is under way */
 };
 

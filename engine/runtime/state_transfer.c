@@ -365,6 +365,7 @@ on_anchor(struct shard *s, const struct eng_msg *m)
 static void
 on_anchor_gone(struct shard *s)
 {
+	s->fetch.is_outdated = true;
 	if (next_peer(s))
 		ask(s);
 	else
@@ -446,6 +447,7 @@ on_silence(struct shard *s)
 		}
 		f->refusals = 0; /* nobody says no: what is here already is worth waiting */
 		f->silences = 0;
+		(void)next_peer(s); /* and whoever is silent may stay so */
 	}
 	ask(s);
 }
