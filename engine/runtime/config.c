@@ -92,7 +92,7 @@ config_defaults(struct config *c, const char *path)
 		.control_cpu = -1,
 		.idle = DECREE_IDLE_AUTO,
 		.snapshot_rate_mb = 150,
-		.scrub_rate_mb = 4,
+		.scrub_rate_mb = 0,
 	};
 	(void)snprintf(c->path, sizeof(c->path), "%s", path); /* its length was checked */
 }

@@ -36,7 +36,7 @@ is_replaced() {
 	[ "$(field "$1" snapshot)" -gt "$2" ] && [ "$(field "$1" snapshot_damaged)" = false ]
 }
 
-begin
+begin --set local.scrub_rate_mb=4
 load
 acks_grow 500
 unload
