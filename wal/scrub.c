@@ -146,15 +146,6 @@ is_calm(const struct wal *w)
 	return w->append.write_count == 0 && w->append.head == w->append.submitted;
 }
 
-/* A short log is read in short pieces, around and around: thousands of requests a second would be within the rate, and
- * keep the disk from everything else. So each counts like a whole piece, but for the second look at damage. */
-static uint64_t
-charge_of(const struct wal_scrub *s)
-{
-	return s->is_careful || s->load.request_bytes > SCRUB_PIECE_BYTES ? s->load.request_bytes
-									  : SCRUB_PIECE_BYTES;
-}
-
 static void
 next_read(struct wal *w, uint64_t now_ns, struct disk_request *ret_request)
 {
@@ -174,7 +165,7 @@ next_read(struct wal *w, uint64_t now_ns, struct disk_request *ret_request)
 	};
 	if (s->due_ns < now_ns)
 		s->due_ns = now_ns;
-	s->due_ns += charge_of(s) * 1000000000ull / s->bytes_per_second;
+	s->due_ns += l->request_bytes * 1000000000ull / s->bytes_per_second;
 	w->counters.scrub_bytes += l->request_bytes;
 	s->state = SCRUB_READING;
 }
