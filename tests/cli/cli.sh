@@ -7,32 +7,7 @@ set -u
 
 decree=$(realpath "$1")
 decreed=$(realpath "$2")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
-count=0
-
-# expect STATUS WORDS COMMAND...: WORDS, separated by '|', all have to be in what it prints.
-expect() {
-	local status=$1 words=$2 got word
-
-	shift 2
-	count=$((count + 1))
-	timeout 30 "$@" >out 2>&1 </dev/null
-	got=$?
-	if [ $got -ne "$status" ]; then
-		printf 'FAILED: %s\n  status %s instead of %s: %s\n' "${*##*/}" $got "$status" "$(head -c 500 out)"
-		failed=1
-		return
-	fi
-	while IFS= read -r -d '|' word; do
-		if ! grep -qF -- "$word" out; then
-			printf 'FAILED: %s\n  no word of "%s": %s\n' "${*##*/}" "$word" "$(head -c 500 out)"
-			failed=1
-		fi
-	done <<<"$words|"
-}
+. "$(dirname "$0")/expect.sh"
 
 # config NAME SED_EXPRESSION: good.ini, changed.
 config() {

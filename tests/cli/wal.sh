@@ -10,37 +10,7 @@ set -u
 
 decree=$(realpath "$1")
 make_log=$(realpath "$2")
-work=$(mktemp -d -p "$PWD")
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failed=0
-count=0
-
-# expect STATUS WORDS COMMAND...: WORDS, separated by '|', all have to be in what it prints; those with '!' before must not.
-expect() {
-	local status=$1 words=$2 got word
-
-	shift 2
-	count=$((count + 1))
-	timeout 30 "$@" >out 2>&1 </dev/null
-	got=$?
-	if [ $got -ne "$status" ]; then
-		printf 'FAILED: %s\n  status %s instead of %s: %s\n' "${*##*/}" $got "$status" "$(head -c 2000 out)"
-		failed=1
-		return
-	fi
-	while IFS= read -r -d '|' word; do
-		if [ "${word#!}" != "$word" ]; then
-			! grep -qF -- "${word#!}" out || {
-				printf 'FAILED: %s\n  the word "%s"\n' "${*##*/}" "$word"
-				failed=1
-			}
-		elif ! grep -qF -- "$word" out; then
-			printf 'FAILED: %s\n  no word of "%s": %s\n' "${*##*/}" "$word" "$(head -c 2000 out)"
-			failed=1
-		fi
-	done <<<"$words|"
-}
+. "$(dirname "$0")/expect.sh"
 
 # fresh: the undamaged log once more, in `data`.
 fresh() {

@@ -9,20 +9,8 @@ victim=2
 total=0 # acknowledged before the load that flows now
 declare -A walked
 
-# Long lines: the log shall go around, and soon.
 lines() {
-	local i=0
-
-	while [ ! -e "$work/unload" ]; do
-		awk -v first="$i" 'BEGIN {
-			for (n = 0; n < 70; n++)
-				filler = filler "twelve bytes"
-			for (i = first; i < first + 100; i++)
-				print i " " filler
-		}'
-		i=$((i + 100))
-		sleep 0.02
-	done
+	long_lines
 }
 
 # die_at POINT[:COUNT] [COMMAND...]: start the victim and let it die there; COMMAND makes it come there.

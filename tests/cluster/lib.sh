@@ -156,6 +156,22 @@ lines() {
 	done
 }
 
+# For a test whose log shall go around, and soon: lines() { long_lines; }
+long_lines() {
+	local i=0
+
+	while [ ! -e "$work/unload" ]; do
+		awk -v first="$i" 'BEGIN {
+			for (n = 0; n < 70; n++)
+				filler = filler "twelve bytes"
+			for (i = first; i < first + 100; i++)
+				print i " " filler
+		}'
+		i=$((i + 100))
+		sleep 0.02
+	done
+}
+
 # load [ARGUMENT OF decree submit ...]
 load() {
 	rm -f "$work/unload" "$work/acks"

@@ -7,20 +7,8 @@
 
 begin --log-bytes $((16 << 20)) --set local.segment_bytes=1M --set cluster.election_ms=1000
 
-# Larger lines than the usual ones: the log shall go around, and soon.
 lines() {
-	local i=0
-
-	while [ ! -e "$work/unload" ]; do
-		awk -v first="$i" 'BEGIN {
-			for (n = 0; n < 70; n++)
-				filler = filler "twelve bytes"
-			for (i = first; i < first + 100; i++)
-				print i " " filler
-		}'
-		i=$((i + 100))
-		sleep 0.01
-	done
+	long_lines
 }
 
 all_have_trimmed() {
