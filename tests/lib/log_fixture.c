@@ -8,6 +8,19 @@
 
 #define TURN_NS 20000
 
+const struct disk_fake_config log_fixture_calm = {
+	.seed = 1,
+	.latency_ns_min = 1,
+	.latency_ns_max = 1,
+	.reap_ns = 1,
+};
+
+uint32_t
+log_fixture_size(uint64_t number)
+{
+	return (uint32_t)(number * 199 % 1337);
+}
+
 static int
 on_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
 	uint32_t payload_bytes)

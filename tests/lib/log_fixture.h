@@ -47,6 +47,12 @@ struct log_fixture {
 	uint8_t read_payload[WAL_PAYLOAD_BYTES_MAX];
 };
 
+/** A disk on which nothing takes time. */
+extern const struct disk_fake_config log_fixture_calm;
+
+/** Payload bytes for record @p number, such that blocks of one, two and three sectors alternate. */
+uint32_t log_fixture_size(uint64_t number);
+
 /** Sizes of a test log: 256 KiB in segments of 64 KiB, a window of 16 KiB. */
 void log_fixture_init(struct log_fixture *f, const struct disk_fake_config *disk);
 void log_fixture_fini(struct log_fixture *f);

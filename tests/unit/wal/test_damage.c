@@ -18,30 +18,17 @@
 
 #define RECORD_COUNT 12
 
-static const struct disk_fake_config calm = {
-	.seed = 1,
-	.latency_ns_min = 1,
-	.latency_ns_max = 1,
-	.reap_ns = 1,
-};
-
-static uint32_t
-size_of(uint64_t number)
-{
-	return (uint32_t)(number * 199 % 1337);
-}
-
 /* A log of twelve records and a hard state, all durable, not closed in order. */
 static void
 make_log(struct log_fixture *f, bool with_identifiers)
 {
-	log_fixture_init(f, &calm);
+	log_fixture_init(f, &log_fixture_calm);
 	f->format.log_bytes = 128 << 10;
 	f->cfg.prewrite_bytes_per_second = 1; /* never: it would only slow these tests down */
 	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
 	assert_int_equal(log_fixture_open(f), 0);
 	for (uint64_t number = 0; number < RECORD_COUNT; number++) {
-		log_fixture_append(f, number, size_of(number));
+		log_fixture_append(f, number, log_fixture_size(number));
 		wal_log_ops.submit(f->wal, 1);
 		log_fixture_settle(f, number + 1);
 	}
@@ -128,7 +115,7 @@ flip_everything(struct log_fixture *f, uint64_t segments_step)
 	uint64_t used_bytes = 0, refused = 0;
 
 	for (uint64_t number = 0; number < RECORD_COUNT; number++)
-		used_bytes += block_sector_count(size_of(number)) * WAL_SECTOR_BYTES;
+		used_bytes += block_sector_count(log_fixture_size(number)) * WAL_SECTOR_BYTES;
 	for (uint64_t i = 0; i < used_bytes; i += segments_step)
 		refused += open_flipped(f, DISK_SEGMENTS, i, (uint8_t)(1u << i % 8)) != 0;
 	assert_true(refused >=
@@ -263,7 +250,7 @@ test_a_zeroed_record_is_refused_by_its_successors(void **state)
 	uint64_t offset = 0;
 
 	for (uint64_t number = 0; number < RECORD_COUNT; number++) {
-		uint64_t bytes = block_sector_count(size_of(number)) * WAL_SECTOR_BYTES;
+		uint64_t bytes = block_sector_count(log_fixture_size(number)) * WAL_SECTOR_BYTES;
 
 		f->disk = disk_fake_copy(kept, 1);
 		memset(disk_fake_data(f->disk, DISK_SEGMENTS, NULL) + offset, 0, bytes);
@@ -315,12 +302,12 @@ test_another_logs_segments_are_refused(void **state)
 	uint8_t *data = disk_fake_data(f->disk, DISK_SEGMENTS, &bytes);
 
 	assert_non_null(other);
-	log_fixture_init(other, &calm);
+	log_fixture_init(other, &log_fixture_calm);
 	other->format.uuid.bytes[0] ^= 1;
 	other->format.log_bytes = 128 << 10;
 	assert_int_equal(wal_format(&disk_fake_ops, other->disk, &other->format, other->error), 0);
 	assert_int_equal(log_fixture_open(other), 0);
-	log_fixture_append(other, 0, size_of(0));
+	log_fixture_append(other, 0, log_fixture_size(0));
 	log_fixture_settle(other, 1);
 	memcpy(data, disk_fake_data(other->disk, DISK_SEGMENTS, NULL), bytes);
 	assert_int_equal(open_damaged(f, "foreign", 0), -EBADMSG);
@@ -334,10 +321,10 @@ test_a_misdirected_record_is_refused(void **state)
 {
 	struct log_fixture *f = *state;
 	uint8_t *data = disk_fake_data(f->disk, DISK_SEGMENTS, NULL);
-	uint32_t first = block_sector_count(size_of(0)) * WAL_SECTOR_BYTES;
+	uint32_t first = block_sector_count(log_fixture_size(0)) * WAL_SECTOR_BYTES;
 
 	/* Record 1 once more, in the place of record 2. */
-	assert_int_equal(block_sector_count(size_of(1)), 1);
+	assert_int_equal(block_sector_count(log_fixture_size(1)), 1);
 	memcpy(data + first, data, first);
 	assert_int_equal(open_damaged(f, "misdirected", first), -EBADMSG);
 }

@@ -19,13 +19,6 @@
 #define RECORD_COUNT  6
 #define PAYLOAD_BYTES 1000 /* three sectors */
 
-static const struct disk_fake_config calm = {
-	.seed = 1,
-	.latency_ns_min = 1,
-	.latency_ns_max = 1,
-	.reap_ns = 1,
-};
-
 /* What was said. */
 struct seen {
 	uint32_t copy_count;
@@ -108,7 +101,7 @@ look(struct log_fixture *f, struct seen *ret_seen)
 static int
 make_log(struct log_fixture *f, enum decree_log_mode mode)
 {
-	log_fixture_init(f, &calm);
+	log_fixture_init(f, &log_fixture_calm);
 	f->cfg.mode = mode;
 	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
 	assert_int_equal(log_fixture_open(f), 0);

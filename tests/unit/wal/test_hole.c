@@ -17,27 +17,13 @@
 
 #define RECORD_COUNT 12
 
-static const struct disk_fake_config calm = {
-	.seed = 1,
-	.latency_ns_min = 1,
-	.latency_ns_max = 1,
-	.reap_ns = 1,
-};
-
-/* One, two or three sectors. */
-static uint32_t
-size_of(uint64_t number)
-{
-	return (uint32_t)(number * 199 % 1337);
-}
-
 static uint64_t
 offset_of(uint64_t number)
 {
 	uint64_t offset = 0;
 
 	for (uint64_t i = 0; i < number; i++)
-		offset += block_sector_count(size_of(i)) * WAL_SECTOR_BYTES;
+		offset += block_sector_count(log_fixture_size(i)) * WAL_SECTOR_BYTES;
 	return offset;
 }
 
@@ -53,7 +39,7 @@ append_all(struct log_fixture *f, uint64_t first, uint64_t count)
 	struct log_place place = { 0 };
 
 	for (uint64_t number = first; number < first + count; number++) {
-		place = log_fixture_append(f, number, size_of(number % RECORD_COUNT));
+		place = log_fixture_append(f, number, log_fixture_size(number % RECORD_COUNT));
 		wal_log_ops.submit(f->wal, 1);
 		f->durable_lsn = 0;
 		log_fixture_settle(f, place.lsn);
@@ -63,7 +49,7 @@ append_all(struct log_fixture *f, uint64_t first, uint64_t count)
 static void
 make_log(struct log_fixture *f, bool with_identifiers)
 {
-	log_fixture_init(f, &calm);
+	log_fixture_init(f, &log_fixture_calm);
 	f->takes_damage = true;
 	f->format.log_bytes = 128 << 10;
 	f->cfg.prewrite_bytes_per_second = 1; /* never: it would only slow these tests down */
@@ -335,7 +321,7 @@ test_trimming_passes_a_segment_that_begins_with_damage(void **state)
 	uint64_t number = 0, damaged_lsn;
 
 	(void)state;
-	log_fixture_init(&f, &calm);
+	log_fixture_init(&f, &log_fixture_calm);
 	f.takes_damage = true;
 	assert_int_equal(wal_format(&disk_fake_ops, f.disk, &f.format, f.error), 0);
 	assert_int_equal(log_fixture_open(&f), 0);

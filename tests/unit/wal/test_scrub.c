@@ -21,20 +21,6 @@
 #define RATE         (1ull << 20)
 #define MS           1000000ull
 
-static const struct disk_fake_config calm = {
-	.seed = 1,
-	.latency_ns_min = 1,
-	.latency_ns_max = 1,
-	.reap_ns = 1,
-};
-
-/* One, two or three sectors. */
-static uint32_t
-size_of(uint64_t number)
-{
-	return (uint32_t)(number * 199 % 1337);
-}
-
 static uint8_t *
 segments(struct log_fixture *f)
 {
@@ -57,13 +43,13 @@ offset_of(struct log_fixture *f, uint64_t number)
 static uint64_t
 bytes_of(uint64_t number)
 {
-	return (uint64_t)block_sector_count(size_of(number)) * WAL_SECTOR_BYTES;
+	return (uint64_t)block_sector_count(log_fixture_size(number)) * WAL_SECTOR_BYTES;
 }
 
 static void
 append_one(struct log_fixture *f, uint64_t number)
 {
-	struct log_place place = log_fixture_append(f, number, size_of(number));
+	struct log_place place = log_fixture_append(f, number, log_fixture_size(number));
 
 	assert_true(place.lsn != 0);
 	wal_log_ops.submit(f->wal, f->now_ns);
@@ -86,7 +72,7 @@ setup(void **state)
 	struct log_fixture *f = malloc(sizeof(*f));
 
 	assert_non_null(f);
-	log_fixture_init(f, &calm);
+	log_fixture_init(f, &log_fixture_calm);
 	f->takes_damage = true;
 	f->cfg.scrub_bytes_per_second = RATE;
 	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
@@ -400,7 +386,7 @@ test_a_block_out_of_its_chain_is_damage(void **state)
 		.durable_lsn = OLD,
 		.previous = { 1, 2 },
 		.generation = 1,
-		.payload_bytes = (uint16_t)size_of(OLD),
+		.payload_bytes = (uint16_t)log_fixture_size(OLD),
 		.kind = BLOCK_RECORD,
 	};
 	struct sector_ring at = { segments(f), (uint32_t)f->format.log_bytes,

@@ -19,13 +19,6 @@
 #define SEED_COUNT 300
 #define LIFE_COUNT 6
 
-static const struct disk_fake_config calm = {
-	.seed = 1,
-	.latency_ns_min = 1,
-	.latency_ns_max = 1,
-	.reap_ns = 1,
-};
-
 /* What a run has appended. Record number = lsn, unless a cut gave the lsn to another one. */
 struct trail {
 	struct log_fixture f;
@@ -157,7 +150,7 @@ trail_create(const struct disk_fake_config *disk)
 static void
 test_a_full_log_has_room_after_a_trim(void **state)
 {
-	struct trail *t = trail_create(&calm);
+	struct trail *t = trail_create(&log_fixture_calm);
 	uint64_t first_fill;
 
 	(void)state;
@@ -182,7 +175,7 @@ test_a_full_log_has_room_after_a_trim(void **state)
 static void
 test_the_log_goes_around_many_times(void **state)
 {
-	struct trail *t = trail_create(&calm);
+	struct trail *t = trail_create(&log_fixture_calm);
 	uint64_t laps;
 
 	(void)state;
@@ -212,7 +205,7 @@ test_the_log_goes_around_many_times(void **state)
 static void
 test_a_trim_of_everything_keeps_the_last_segment(void **state)
 {
-	struct trail *t = trail_create(&calm);
+	struct trail *t = trail_create(&log_fixture_calm);
 	struct wal_status status;
 
 	(void)state;
@@ -235,7 +228,7 @@ test_a_trim_of_everything_keeps_the_last_segment(void **state)
 static void
 test_a_record_that_is_gone_cannot_be_read(void **state)
 {
-	struct trail *t = trail_create(&calm);
+	struct trail *t = trail_create(&log_fixture_calm);
 	struct log_place first, last = { 0 };
 
 	(void)state;
@@ -338,7 +331,7 @@ test_crashes_never_cost_a_record_that_was_not_given_up(void **state)
 static struct trail *
 make_wrapped(void)
 {
-	struct trail *t = trail_create(&calm);
+	struct trail *t = trail_create(&log_fixture_calm);
 
 	trail_open(t);
 	for (int round = 0; round < 5; round++) {
@@ -451,7 +444,7 @@ test_a_damaged_first_segment_is_refused(void **state)
 static void
 test_damage_before_the_beginning_is_not_looked_at(void **state)
 {
-	struct trail *t = trail_create(&calm);
+	struct trail *t = trail_create(&log_fixture_calm);
 	uint64_t first_after;
 
 	(void)state;
@@ -473,7 +466,7 @@ test_damage_before_the_beginning_is_not_looked_at(void **state)
 static void
 test_a_session_page_of_an_earlier_version_is_read(void **state)
 {
-	struct trail *t = trail_create(&calm);
+	struct trail *t = trail_create(&log_fixture_calm);
 	struct wal_seal seal = wal_seal_of(&t->f.format.uuid);
 
 	(void)state;
