@@ -77,26 +77,24 @@ decode_mark(struct eng_value *v)
 int
 eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value)
 {
-	struct eng_value v = { 0 };
-	int rc = -EBADMSG;
+	struct eng_value *v =
+		ret_value; /* filled in place: a membership is too large to be cleared for each batch */
 
 	if (count < ENG_VALUE_HEADER_BYTES || bytes[1] != 0 || load_u32(bytes + 4) != 0)
 		return -EBADMSG;
-	v.kind = bytes[0];
-	v.count = load_u16(bytes + 2);
-	v.stamp_ns = load_u64(bytes + 8);
-	v.next = bytes + ENG_VALUE_HEADER_BYTES;
-	v.end = bytes + count;
-	switch (v.kind) {
-	case ENG_VALUE_NOOP: rc = v.count == 0 && v.next == v.end ? 0 : -EBADMSG; break;
-	case ENG_VALUE_BATCH: rc = decode_batch(&v); break;
-	case ENG_VALUE_FRAGMENT: rc = decode_fragment(&v); break;
-	case ENG_VALUE_CONFIG: rc = decode_config(&v); break;
-	case ENG_VALUE_MARK: rc = decode_mark(&v); break;
+	v->kind = bytes[0];
+	v->count = load_u16(bytes + 2);
+	v->stamp_ns = load_u64(bytes + 8);
+	v->next = bytes + ENG_VALUE_HEADER_BYTES;
+	v->end = bytes + count;
+	switch (v->kind) {
+	case ENG_VALUE_NOOP: return v->count == 0 && v->next == v->end ? 0 : -EBADMSG;
+	case ENG_VALUE_BATCH: return decode_batch(v);
+	case ENG_VALUE_FRAGMENT: return decode_fragment(v);
+	case ENG_VALUE_CONFIG: return decode_config(v);
+	case ENG_VALUE_MARK: return decode_mark(v);
 	}
-	if (rc == 0)
-		*ret_value = v;
-	return rc;
+	return -EBADMSG;
 }
 
 bool

@@ -91,7 +91,8 @@ struct eng_value {
 	const uint8_t *end;
 };
 
-/** Check the whole value. @retval -EBADMSG it is not a value */
+/** Check the whole value. Of the fields that belong to a kind only those of its own are set.
+ * @retval -EBADMSG it is not a value, and @p ret_value is not to be looked at */
 int eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value);
 
 /** Commands of a batch, in order. @return false after the last one */

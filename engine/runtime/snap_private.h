@@ -181,6 +181,7 @@ struct snap_store {
 	_Atomic uint64_t damaged
 		[DECREE_GROUP_COUNT_MAX]; /* slot of a kept file that has rotten; the other's */
 	/* the shard's alone */
+	bool is_idle; /* no writer and no read in use: nothing to reap, and most turns find it so */
 	char reaped_text[DECREE_ERROR_BYTES];
 	struct snap_info last[DECREE_GROUP_COUNT_MAX]; /* load() writes it too, at the start */
 	/* the serving thread's alone */

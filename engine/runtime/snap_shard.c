@@ -57,6 +57,7 @@ file_begin(void *store, uint16_t group, struct decree_slot slot)
 		atomic_store_explicit(&w->is_aborted, false, memory_order_relaxed);
 		atomic_store_explicit(&w->head, 0, memory_order_relaxed);
 		atomic_store_explicit(&w->tail, 0, memory_order_relaxed);
+		s->is_idle = false;
 		/* Release: pairs with the acquire in snap_store_step(). */
 		atomic_store_explicit(&w->state, WRITER_ACTIVE, memory_order_release);
 		return 0;
@@ -154,6 +155,7 @@ file_read(void *store, uint16_t group, struct decree_slot slot, uint64_t offset_
 	empty->offset_bytes = offset_bytes;
 	empty->count = count;
 	empty->token = token;
+	s->is_idle = false;
 	/* Release: pairs with the acquire in snap_store_step(). */
 	atomic_store_explicit(&empty->state, READ_SLOT_ASKED, memory_order_release);
 	return 0;
@@ -217,6 +219,19 @@ reap_read(struct snap_read_slot *r)
 	};
 }
 
+static bool
+is_idle(const struct snap_store *s)
+{
+	for (uint32_t i = 0; i < SNAP_WRITER_COUNT_MAX; i++)
+		if (atomic_load_explicit(&s->writers[i].state, memory_order_relaxed) != WRITER_FREE)
+			return false;
+	for (uint32_t i = 0; i < SNAP_READ_SLOT_COUNT; i++)
+		if (atomic_load_explicit(&s->reads[i].state, memory_order_relaxed) !=
+			READ_SLOT_FREE)
+			return false;
+	return true;
+}
+
 static uint32_t
 file_reap(void *store, uint64_t now_ns, struct snap_completion *ret, uint32_t count_max)
 {
@@ -225,6 +240,8 @@ file_reap(void *store, uint64_t now_ns, struct snap_completion *ret, uint32_t co
 	uint32_t count = 0;
 
 	(void)now_ns; /* the serving thread has a clock of its own */
+	if (s->is_idle)
+		return 0;
 	for (uint32_t i = 0; i < SNAP_READ_SLOT_COUNT; i++)
 		if (atomic_load_explicit(&s->reads[i].state, memory_order_relaxed) ==
 			READ_SLOT_LENT)
@@ -243,6 +260,7 @@ file_reap(void *store, uint64_t now_ns, struct snap_completion *ret, uint32_t co
 		if (atomic_load_explicit(&s->reads[i].state, memory_order_acquire) ==
 			READ_SLOT_DONE)
 			ret[count++] = reap_read(&s->reads[i]);
+	s->is_idle = is_idle(s);
 	return count;
 }
 
