@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wal/directory.h"
 
+#include "wal/device.h"
 #include "wal/disk_memory.h"
 #include "wal/disk_uring.h"
 
@@ -105,6 +106,7 @@ wal_directory_open(const char *path, const struct wal_config *given, uint64_t me
 		.lock_wait_ms = LOCK_WAIT_MS,
 	};
 	struct wal_config cfg = *given;
+	struct wal_device device;
 	struct disk_uring *disk;
 	int rc;
 
@@ -120,6 +122,8 @@ wal_directory_open(const char *path, const struct wal_config *given, uint64_t me
 	cfg.ops = &disk_uring_ops;
 	cfg.disk = disk;
 	cfg.disk_close = close_uring;
+	cfg.flushes_own_only =
+		wal_device_of(path, &device) != 0 || !wal_device_flushes_all(&device);
 	if (cfg.mode == DECREE_LOG_MEMORY)
 		return memory_open(&cfg, memory_log_bytes, ret_wal, error);
 	return wal_open(&cfg, ret_wal, error);

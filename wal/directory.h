@@ -21,7 +21,7 @@ int wal_directory_format(
 /**
  * Lock the directory and open its log; see wal_open(). wal_close() unlocks it.
  *
- * @param cfg  ops, disk, disk_close and boot_id are filled in here, whatever they hold
+ * @param cfg  ops, disk, disk_close, boot_id and flushes_own_only are filled in here, whatever they hold
  * @param memory_log_bytes  mode `memory`: how much of the log read() can reach back to; 0 = 32 MiB; a multiple
  *                          of 128 KiB
  */

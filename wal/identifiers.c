@@ -164,8 +164,8 @@ identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_
 	ids->pending_since_ns = 0;
 	FAILPOINT("wal.identifiers.staged");
 	*ret_request = (struct disk_request){
-		/* With data on its way, the data's own flush will carry this along. */
-		.kind = is_idle ? DISK_WRITE_DURABLE : DISK_WRITE,
+		/* With data on its way, the data's own flush will carry this along, if there is one. */
+		.kind = is_idle || ids->ride_durably ? DISK_WRITE_DURABLE : DISK_WRITE,
 		.file = DISK_IDENTIFIERS,
 		.offset_bytes = (first_lsn - 1) % w->geometry.identifier_count * IDENTIFIER_BYTES,
 		.buffer = ids->stage,

@@ -81,6 +81,7 @@ struct wal_identifiers {
 	uint64_t written_lsn;   /* last one that is on the disk */
 	uint64_t writing_lsn;   /* last one of the write in flight */
 	uint32_t writing_bytes; /* in flight; 0 = none */
+	bool ride_durably;      /* no flush of a data write will carry them along */
 	uint8_t *stage;         /* [IDENTIFIER_STAGE_BYTES] */
 	uint64_t pending_since_ns;
 };

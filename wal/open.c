@@ -482,6 +482,7 @@ wal_open(const struct wal_config *cfg, struct wal **ret_wal, char error[DECREE_E
 		w->mode = cfg->mode;
 		w->is_endless = cfg->mode == DECREE_LOG_MEMORY;
 		w->scrub.bytes_per_second = cfg->scrub_bytes_per_second;
+		w->identifiers.ride_durably = cfg->flushes_own_only;
 		w->append.write_count_max =
 			cfg->inflight_count_max != 0 ? cfg->inflight_count_max : 1;
 		rc = open_all(w, cfg, identity, error);

@@ -89,6 +89,7 @@ struct wal_config {
 	enum decree_log_mode mode;
 	uint8_t boot_id
 		[WAL_BOOT_ID_BYTES]; /* the kernel's; tells mode `buffered` that the machine restarted */
+	bool flushes_own_only; /* a durable write makes none durable but itself (FUA), or nobody knows */
 	uint32_t inflight_count_max; /* data writes in flight, 1 .. WAL_INFLIGHT_COUNT_MAX; 0 = 1 */
 	uint64_t prewrite_bytes_per_second; /* in the background; 0 = 128 MiB/s */
 	uint64_t scrub_bytes_per_second; /* what is there is read again at that rate; 0 = never */

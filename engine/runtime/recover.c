@@ -16,6 +16,7 @@
 #include "engine/runtime/node_private.h"
 
 #include "engine/core/record.h"
+#include "wal/device.h"
 
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -375,6 +376,20 @@ open_log(struct node_shard *ns, char *ret_error)
 	return rc;
 }
 
+/* Once: the shards' folders are parts of one. */
+static void
+log_device(struct decree_node *node)
+{
+	char sentence[WAL_DEVICE_SENTENCE_BYTES];
+	struct wal_device device;
+
+	if (node->config.log_mode != DECREE_LOG_DURABLE ||
+		wal_device_of(node->config.data_dir, &device) != 0)
+		return; /* it matters to nobody, or the open says what is wrong */
+	wal_device_sentence(&device, sentence);
+	node_log(node, DECREE_LOG_INFO, "log on %s", sentence);
+}
+
 int
 recover_shards(struct decree_node *node, char *ret_error)
 {
@@ -386,6 +401,7 @@ recover_shards(struct decree_node *node, char *ret_error)
 		snprintf(ret_error, DECREE_ERROR_BYTES, "no random numbers: %s", strerror(errno));
 		return -EIO;
 	}
+	log_device(node);
 	for (uint32_t i = 0; i < node->shard_count; i++) {
 		struct node_shard *ns = &node->shards[i];
 

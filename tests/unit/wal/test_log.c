@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a shard's loop relies on: order, durability, room, reads, hard state, and a clean stop after a failure. */
+#include "base/bytes.h"
 #include "tests/lib/log_fixture.h"
+#include "wal/identifier.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -173,6 +175,31 @@ test_identifiers_follow_within_a_millisecond_of_silence(void **state)
 	assert_int_equal(status.lsn_identified, 5);
 }
 
+/* On a device with FUA no flush of a data write carries anything along: what goes out beside data is durable by itself,
+ * or a power cut could take the proof that a record of long ago was durable. */
+static void
+test_identifiers_beside_data_do_not_wait_for_a_flush(void **state)
+{
+	struct log_fixture *f = *state;
+	struct wal_status status;
+	const uint8_t *entries;
+
+	log_fixture_abandon(f);
+	f->cfg.flushes_own_only = true;
+	assert_int_equal(log_fixture_open(f), 0);
+	for (uint64_t number = 0; number < 300; number++) { /* 6 ms, and never idle */
+		log_fixture_append(f, number, 100);
+		log_fixture_turn(f);
+	}
+	wal_status(f->wal, &status);
+	assert_true(status.lsn_identified >= 200);
+	disk_fake_cut_power(f->disk);
+	log_fixture_abandon(f);
+	entries = disk_fake_data(f->disk, DISK_IDENTIFIERS, NULL);
+	for (uint64_t lsn = 1; lsn <= status.lsn_identified; lsn++)
+		assert_int_equal(load_u64(entries + (lsn - 1) * IDENTIFIER_BYTES), lsn);
+}
+
 static void
 test_hard_state_survives_and_the_newest_wins(void **state)
 {
@@ -283,6 +310,7 @@ main(void)
 		T(test_what_is_not_prepared_yet_is_not_used),
 		T(test_room_is_honest_until_the_log_is_full),
 		T(test_identifiers_follow_within_a_millisecond_of_silence),
+		T(test_identifiers_beside_data_do_not_wait_for_a_flush),
 		T(test_hard_state_survives_and_the_newest_wins),
 		T(test_reads_return_the_record_wherever_it_lies),
 		T(test_a_failed_write_poisons_once_and_for_all),
