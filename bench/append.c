@@ -8,11 +8,11 @@
  * that both see the same disk. --prewrite leaves the log's background pre-writing on during the rounds.
  */
 #include "apps/options.h"
+#include "bench/clock.h"
+#include "bench/raw.h"
 #include "wal/directory.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <liburing.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WRITER_COUNT_MAX 16
@@ -48,28 +47,11 @@ struct board {
 	uint64_t latency_ns[];    /* [kind][writer][round][count] */
 };
 
-struct raw {
-	struct io_uring ring;
-	int fd;
-	void *buffer;
-	uint64_t offset;
-	char path[256];
-};
-
 static void
 die(const char *what, int rc)
 {
 	fprintf(stderr, "append: %s: %s\n", what, strerror(-rc));
 	exit(1);
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static uint64_t *
@@ -80,55 +62,19 @@ latencies(const struct options *o, struct board *b, enum kind kind, uint32_t wri
 	return b->latency_ns + index * o->count;
 }
 
-static void
-raw_open(struct raw *r, const struct options *o, uint32_t writer)
+static struct raw *
+raw_begin(const struct options *o, uint32_t writer, char *path, size_t capacity)
 {
-	const size_t piece = 1 << 20;
-	void *zeros;
+	struct raw *r;
+	int rc;
 
-	snprintf(r->path, sizeof(r->path), "%s/raw%u", o->directory, writer);
-	r->fd = open(r->path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
-	if (r->fd < 0)
-		die(r->path, -errno);
-	zeros = aligned_alloc(4096, piece);
-	if (zeros == NULL)
-		die("memory", -ENOMEM);
-	memset(zeros, 0, piece);
-	for (uint64_t at = 0; at < FILE_BYTES; at += piece) {
-		if (pwrite(r->fd, zeros, piece, (off_t)at) != (ssize_t)piece)
-			die(r->path, -EIO);
-	}
-	if (fsync(r->fd) != 0)
-		die(r->path, -errno);
-	r->buffer = zeros;
-	r->offset = 0;
-	if (io_uring_queue_init(
-		    8, &r->ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG) != 0)
-		die("io_uring", -errno);
-	if (io_uring_register_files(&r->ring, &r->fd, 1) != 0)
-		die("io_uring files", -errno);
-	if (io_uring_register_buffers(&r->ring, &(struct iovec){ zeros, piece }, 1) != 0)
-		die("io_uring buffers", -errno);
-}
-
-static void
-raw_append(struct raw *r, const struct options *o)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&r->ring);
-	struct io_uring_cqe *cqe;
-
-	if (r->offset + o->bytes > FILE_BYTES)
-		r->offset = 0;
-	io_uring_prep_write_fixed(sqe, 0, r->buffer, o->bytes, r->offset, 0);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	sqe->rw_flags = RWF_DSYNC;
-	r->offset += o->bytes;
-	io_uring_submit(&r->ring);
-	while (io_uring_peek_cqe(&r->ring, &cqe) != 0)
-		sched_yield();
-	if (cqe->res != (int)o->bytes)
-		die("raw write", cqe->res < 0 ? cqe->res : -EIO);
-	io_uring_cqe_seen(&r->ring, cqe);
+	snprintf(path, capacity, "%s/raw%u", o->directory, writer);
+	rc = raw_file_make(path, FILE_BYTES);
+	if (rc == 0)
+		rc = raw_open(path, RAW_DSYNC, &r);
+	if (rc != 0)
+		die(path, rc);
+	return r;
 }
 
 static void
@@ -195,10 +141,11 @@ static void
 writer_run(const struct options *o, struct board *b, uint32_t writer)
 {
 	struct wal *wal = o->with_wal ? log_open(o, writer) : NULL;
-	struct raw raw;
+	char path[256];
+	struct raw *raw = raw_begin(o, writer, path, sizeof(path));
 	uint32_t turn = 0;
+	int rc;
 
-	raw_open(&raw, o, writer);
 	for (uint32_t round = 0; round < o->round_count; round++) {
 		for (int kind = RAW; kind <= (o->with_wal ? LOG : RAW); kind++) {
 			uint64_t *latency = latencies(o, b, (enum kind)kind, writer, round);
@@ -207,18 +154,18 @@ writer_run(const struct options *o, struct board *b, uint32_t writer)
 			for (uint32_t i = 0; i < o->count; i++) {
 				uint64_t start = now_ns();
 
-				if (kind == RAW)
-					raw_append(&raw, o);
-				else
+				if (kind == LOG)
 					log_append(wal, o);
+				else if ((rc = raw_append(raw, o->bytes)) != 0)
+					die("raw write", rc);
 				latency[i] = now_ns() - start;
 			}
 		}
 	}
 	barrier(o, b, &turn);
 	wal_close(wal);
-	io_uring_queue_exit(&raw.ring);
-	(void)unlink(raw.path);
+	raw_close(raw);
+	(void)unlink(path);
 }
 
 static int

@@ -14,6 +14,7 @@
  * later ones over old blocks: the warm-up must be long enough for two (N = 1 GiB: 60 s), and the measurement for one.
  */
 #include "apps/options.h"
+#include "bench/clock.h"
 #include "bench/cluster.h"
 #include "bench/histogram.h"
 #include "bench/machine.h"
@@ -61,15 +62,6 @@ struct result {
 };
 
 static bool is_verbose;
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void
 die(const char *what)

@@ -8,6 +8,7 @@
  * from the page cache.
  */
 #include "apps/options.h"
+#include "bench/clock.h"
 #include "wal/directory.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PIECE_BYTES     (1u << 20)
@@ -50,21 +50,6 @@ die(const char *what, int rc)
 {
 	fprintf(stderr, "recover: %s: %s\n", what, strerror(-rc));
 	exit(1);
-}
-
-static uint64_t
-clock_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t
-now_ns(void)
-{
-	return clock_ns(CLOCK_MONOTONIC);
 }
 
 /* ------------------------------------------------------------------------------ the log */
