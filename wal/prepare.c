@@ -66,7 +66,7 @@ pace_bytes_per_second(struct wal *w)
 	bool is_far = p->segments_bytes > used_bytes + w->geometry.segment_bytes / 2;
 
 	p->head_seen = w->append.head;
-	return is_in_use && is_far ? p->bytes_per_second / 16 : p->bytes_per_second;
+	return is_in_use && is_far ? p->bytes_per_second / 16 + 1 : p->bytes_per_second;
 }
 
 bool

@@ -175,6 +175,23 @@ test_identifiers_follow_within_a_millisecond_of_silence(void **state)
 	assert_int_equal(status.lsn_identified, 5);
 }
 
+/* While the log is in use its space is prepared at a sixteenth of the rate, which must not be none. */
+static void
+test_hardly_any_prewriting_is_some(void **state)
+{
+	struct log_fixture *f = *state;
+
+	log_fixture_fini(f);
+	log_fixture_init(f, &calm);
+	f->cfg.prewrite_bytes_per_second = 1;
+	f->format.log_bytes = 1 << 20;
+	f->format.segment_bytes = 256 << 10;
+	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
+	assert_int_equal(log_fixture_open(f), 0);
+	log_fixture_append(f, 0, 100);
+	log_fixture_settle(f, 1);
+}
+
 /* On a device with FUA no flush of a data write carries anything along: what goes out beside data is durable by itself,
  * or a power cut could take the proof that a record of long ago was durable. */
 static void
@@ -310,6 +327,7 @@ main(void)
 		T(test_what_is_not_prepared_yet_is_not_used),
 		T(test_room_is_honest_until_the_log_is_full),
 		T(test_identifiers_follow_within_a_millisecond_of_silence),
+		T(test_hardly_any_prewriting_is_some),
 		T(test_identifiers_beside_data_do_not_wait_for_a_flush),
 		T(test_hard_state_survives_and_the_newest_wins),
 		T(test_reads_return_the_record_wherever_it_lies),
