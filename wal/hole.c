@@ -70,23 +70,29 @@ scan_identifier(struct scan *s, uint64_t lsn)
 	return w->identifiers.stage + offset % IDENTIFIER_STAGE_BYTES;
 }
 
-/* An identifier that names a block which may lie at or behind p. */
+/* Whether a valid identifier names the block @p lsn, which may lie at or behind p. */
+static bool
+is_named(const struct scan *s, uint64_t lsn, const struct identifier *id)
+{
+	const struct wal *w = s->reader.w;
+	uint64_t bytes = (uint64_t)id->sector_count * WAL_SECTOR_BYTES;
+
+	return id->lsn == lsn && id->sector_count >= 1 &&
+	       id->sector_count <= w->geometry.sector_count_max &&
+	       (id->kind == BLOCK_RECORD || id->kind == BLOCK_BOOT) &&
+	       id->generation >= s->generation && id->generation <= w->session.number &&
+	       id->position % WAL_SECTOR_BYTES == 0 && id->position >= s->position &&
+	       id->position + bytes <= segment_next(w, id->position) &&
+	       id->position + bytes <= s->reader.limit;
+}
+
 static bool
 identifier_find(struct scan *s, uint64_t lsn, struct identifier *ret)
 {
-	const struct wal *w = s->reader.w;
 	const uint8_t *entry = scan_identifier(s, lsn);
-	uint64_t bytes;
 
-	if (identifier_check(&w->seal, entry, ret) != SECTOR_VALID || ret->lsn != lsn)
-		return false;
-	bytes = (uint64_t)ret->sector_count * WAL_SECTOR_BYTES;
-	return ret->sector_count >= 1 && ret->sector_count <= w->geometry.sector_count_max &&
-	       (ret->kind == BLOCK_RECORD || ret->kind == BLOCK_BOOT) &&
-	       ret->generation >= s->generation && ret->generation <= w->session.number &&
-	       ret->position % WAL_SECTOR_BYTES == 0 && ret->position >= s->position &&
-	       ret->position + bytes <= segment_next(w, ret->position) &&
-	       ret->position + bytes <= s->reader.limit;
+	return identifier_check(&s->reader.w->seal, entry, ret) == SECTOR_VALID &&
+	       is_named(s, lsn, ret);
 }
 
 /* ---- evidence ---- */
@@ -170,10 +176,12 @@ look_at_identifiers(struct scan *s, struct tail *t)
 	if (count > g->identifier_count)
 		count = g->identifier_count;
 	for (uint64_t i = 0; i < count; i++) {
-		if (identifier_check(&s->reader.w->seal, scan_identifier(s, s->lsn + i), &id) ==
-			SECTOR_BAD)
+		enum sector_state state = identifier_check(
+			&s->reader.w->seal, scan_identifier(s, s->lsn + i), &id);
+
+		if (state == SECTOR_BAD)
 			t->lsn_rotten = s->lsn + i;
-		if (!identifier_find(s, s->lsn + i, &id))
+		if (state != SECTOR_VALID || !is_named(s, s->lsn + i, &id))
 			continue;
 		t->lsn_last = t->lsn_last < id.lsn ? id.lsn : t->lsn_last;
 		scan_suspect(s, "segments",

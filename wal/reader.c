@@ -71,7 +71,10 @@ reader_issue(struct reader *r)
 	uint32_t window = r->w->geometry.window_bytes;
 	bool queued = false;
 
-	while (r->piece_count < READER_PIECE_COUNT && r->issued < r->limit) {
+	/* Whole pieces only: this is asked for each sector, and mostly there is no room for one. What is needed next is an
+	 * eighth of the window at most, so nobody waits for the last of it. */
+	while (r->piece_count < READER_PIECE_COUNT && r->issued < r->limit &&
+		r->issued + r->piece_bytes <= r->kept + window) {
 		uint32_t index = (r->piece_first + r->piece_count) % READER_PIECE_COUNT;
 		struct disk_request request = {
 			.kind = DISK_READ,
@@ -82,8 +85,6 @@ reader_issue(struct reader *r)
 			.token = index,
 		};
 
-		if (r->issued + request.bytes > r->kept + window)
-			break;
 		if (r->w->ops->submit(r->w->disk, &request, 1) != 1)
 			break;
 		r->pieces[index] =

@@ -12,8 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define KEPT_COUNT_MAX  16
+#define KEPT_COUNT_MAX  24
 #define SPARE_COUNT_MAX 256
+#define CLASS_BYTES     (256u << 10)
 #define PAGE_BYTES      4096
 #define PAGES_AT_ONCE   512
 
@@ -28,27 +29,34 @@ static struct {
 } kept[KEPT_COUNT_MAX];
 static uint32_t kept_count;
 
+/* Few sizes, so that what one run gives back suits the next. */
+static size_t
+size_class(size_t bytes)
+{
+	return (bytes + CLASS_BYTES - 1) / CLASS_BYTES * CLASS_BYTES;
+}
+
 void *
 __wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
 	if (at != NULL || (flags & MAP_ANONYMOUS) == 0 || (flags & MAP_POPULATE) == 0)
 		return __real_mmap64(at, bytes, protection, flags, fd, offset);
 	for (uint32_t i = 0; i < kept_count; i++)
-		if (kept[i].bytes == bytes) {
+		if (kept[i].bytes == size_class(bytes)) {
 			void *found = kept[i].at;
 			kept[i] = kept[--kept_count];
 			return memset(found, 0, bytes);
 		}
-	return __real_mmap64(at, bytes, protection, flags, fd, offset);
+	return __real_mmap64(at, size_class(bytes), protection, flags, fd, offset);
 }
 
 int
 __wrap_munmap(void *at, size_t bytes)
 {
 	if (kept_count == KEPT_COUNT_MAX)
-		return __real_munmap(at, bytes);
+		return __real_munmap(at, size_class(bytes));
 	kept[kept_count].at = at;
-	kept[kept_count++].bytes = bytes;
+	kept[kept_count++].bytes = size_class(bytes);
 	return 0;
 }
 

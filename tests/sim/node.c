@@ -171,7 +171,7 @@ log_open(struct sim *sim, struct sim_node *n)
 		.ops = &disk_fake_ops,
 		.disk = n->disk,
 		.mode = DECREE_LOG_DURABLE,
-		.scrub_bytes_per_second = 1 << 20,
+		.scrub_bytes_per_second = sim->scrubs ? 1 << 20 : 0,
 		.recovery = { .context = n, .meta = recover_meta, .record = recover_record },
 	};
 	int64_t fail_after = (int64_t)n->fails_at_start - 1;

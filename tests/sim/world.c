@@ -167,6 +167,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->random_faults = sim_draw(&stream, UINT64_MAX);
 	sim->random_disks = sim_draw(&stream, UINT64_MAX);
 	sim->random_twins = sim_draw(&stream, UINT64_MAX);
+	sim->scrubs = sim_draw(&stream, 8) == 0;
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
@@ -183,6 +184,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	oracle_reset(sim);
 	workload_draw(sim);
 	sim_faults_draw(sim);
+	sim->scrubs = sim->scrubs || sim->faults.has[FAULT_ROT];
 	draw_room(sim);
 	sim_reads_draw(sim);
 	if (sim->told_nodes != NULL)
