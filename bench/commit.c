@@ -7,7 +7,8 @@
  * One round = start the cluster, elect, warm up (the logs are pre-written meanwhile), measure, stop. With the
  * programs rtt and append beside this one, each round also measures the raw floor with the same transport
  * and disk, so that the two are compared side by side (A B A B); without them it says so. The medians over the
- * rounds are printed, and last one JSON object: with the floor's keys only if there is one.
+ * rounds are printed, and last one JSON object: with the floor's keys only if there is one. What the kernel counts for the device
+ * meanwhile is printed per commit: of all nodes, and of whoever else writes there.
  *
  * --state-bytes N gives the state machine N bytes beside its counter, and runs each round twice: without snapshots, and
  * with one after the other. The last object then compares the two. The first snapshots are written into new files,
@@ -16,6 +17,7 @@
 #include "apps/options.h"
 #include "bench/clock.h"
 #include "bench/cluster.h"
+#include "bench/counters.h"
 #include "bench/histogram.h"
 #include "bench/machine.h"
 #include "decree/node.h"
@@ -59,6 +61,8 @@ struct result {
 	double p50_us, p99_us, p999_us, max_us;
 	uint64_t memory_kib;
 	uint32_t snapshots; /* finished while measuring */
+	bool is_counted;    /* what the device did: for all nodes, and whoever else uses it */
+	struct counters device;
 };
 
 static bool is_verbose;
@@ -162,6 +166,8 @@ measure(struct decree_node *node, struct bench_machine *machine, const struct op
 	static struct load l;
 	char error[DECREE_ERROR_BYTES];
 	struct result r = { 0 };
+	struct counters before = { 0 }, after;
+	int counters_fd = counters_open(o->dir);
 	uint32_t snapshots;
 	uint64_t began;
 
@@ -174,16 +180,22 @@ measure(struct decree_node *node, struct bench_machine *machine, const struct op
 	snapshots = atomic_load(&machine->snapshot_count);
 	l.is_measuring = true;
 	l.commits = 0;
+	r.is_counted = counters_fd >= 0 && counters_read(counters_fd, &before) == 0;
 	began = now_ns();
 	run_for(&l, (uint64_t)(o->seconds * 1e9));
 	r.seconds = (double)(now_ns() - began) / 1e9;
 	r.commits = l.commits;
+	r.is_counted = r.is_counted && counters_read(counters_fd, &after) == 0;
+	if (r.is_counted)
+		r.device = counters_between(&before, &after);
 	r.p50_us = (double)histogram_at(&l.histogram, 0.5) / 1e3;
 	r.p99_us = (double)histogram_at(&l.histogram, 0.99) / 1e3;
 	r.p999_us = (double)histogram_at(&l.histogram, 0.999) / 1e3;
 	r.max_us = (double)histogram_at(&l.histogram, 1.0) / 1e3;
 	r.memory_kib = memory_kib();
 	r.snapshots = atomic_load(&machine->snapshot_count) - snapshots;
+	if (counters_fd >= 0)
+		(void)close(counters_fd); /* was only read */
 	if (write(out, &r, sizeof(r)) != sizeof(r))
 		die("the parent is gone");
 	decree_proposer_close(l.proposer);
@@ -332,6 +344,8 @@ struct series {
 	double snapshots_p99[ROUND_COUNT_MAX]; /* with one snapshot after the other */
 	double snapshots_ratio[ROUND_COUNT_MAX];
 	double rate[ROUND_COUNT_MAX], rtt[ROUND_COUNT_MAX], append[ROUND_COUNT_MAX];
+	double writes[ROUND_COUNT_MAX], flushes[ROUND_COUNT_MAX]; /* of the device, per commit */
+	bool is_counted;
 	uint64_t memory_kib;
 };
 
@@ -349,6 +363,9 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 	s->p99[i] = r.p99_us;
 	s->p999[i] = r.p999_us;
 	s->rate[i] = (double)r.commits / r.seconds;
+	s->is_counted = r.is_counted;
+	s->writes[i] = (double)r.device.write_count / (double)r.commits;
+	s->flushes[i] = (double)r.device.flush_count / (double)r.commits;
 	if (s->memory_kib < r.memory_kib)
 		s->memory_kib = r.memory_kib;
 	s->rtt[i] = run_floor(self, "rtt", "50000");
@@ -358,6 +375,9 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 		r.p50_us, r.p99_us, r.p999_us, r.max_us, s->rate[i]);
 	if (s->rtt[i] > 0 && s->append[i] > 0)
 		printf("; floor: round trip %.1f us + append %.1f us", s->rtt[i], s->append[i]);
+	if (r.is_counted)
+		printf("; %.2f device writes and %.2f flushes per commit", s->writes[i],
+			s->flushes[i]);
 	printf("\n");
 	fflush(stdout);
 }
@@ -419,6 +439,9 @@ print_sum(const struct options *o, struct series *s)
 	if (has_floor)
 		printf(",\"raw_rtt_us\":%.1f,\"raw_append_us\":%.1f,\"p50_over_floor\":%.2f", rtt,
 			append, p50 / (rtt + append));
+	if (s->is_counted)
+		printf(",\"device_writes\":%.2f,\"device_flushes\":%.2f",
+			median(s->writes, o->rounds), median(s->flushes, o->rounds));
 	printf("}\n");
 }
 
