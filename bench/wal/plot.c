@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/wal/results.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A block of data with a name, for one curve. */
+static void
+curve_write(
+	FILE *to, const struct results *r, uint32_t row, results_number low, results_number high)
+{
+	fprintf(to, "$row%u << END\n", row);
+	for (uint32_t size = 0; size < r->size_count; size++)
+		fprintf(to, "%u %g %g\n", r->sizes[size], results_median(r, row, size, low),
+			results_median(r, row, size, high));
+	fprintf(to, "END\n");
+}
+
+static void
+curves_plot(FILE *to, const struct results *r, bool is_single)
+{
+	const char *between = "plot ";
+
+	for (uint32_t row = 0; row < r->row_count; row++) {
+		if (r->rows[row].is_single != is_single || r->rows[row].is_log_sized)
+			continue;
+		if (is_single)
+			fprintf(to,
+				"%s$row%u using 1:2:2:3 with yerrorlines lw 1.5 ps 0.4 lc %u title "
+				"'%s'",
+				between, row, row + 1, r->rows[row].name);
+		else
+			fprintf(to,
+				"%s$row%u using 1:($1 * $2 / 1e6) with linespoints lw 1.5 ps 0.4 "
+				"lc "
+				"%u title '%s'",
+				between, row, row + 1, r->rows[row].name);
+		between = ", ";
+	}
+	fprintf(to, "\n");
+}
+
+/* Error bars go from p50 up to p99. */
+static void
+script_write(FILE *to, const struct results *r, const char *path)
+{
+	for (uint32_t row = 0; row < r->row_count; row++) {
+		if (r->rows[row].is_single)
+			curve_write(to, r, row, number_p50, number_p99);
+		else
+			curve_write(to, r, row, number_appends_per_s, number_appends_per_s);
+	}
+	fprintf(to,
+		"set terminal svg size 1000,480 font 'sans-serif,11' noenhanced\nset output '%s'\n",
+		path);
+	fprintf(to, "set multiplot layout 1,2\nset logscale xy\nset grid\nset key top left\n"
+		    "set xlabel 'bytes of an append'\nset xtics ('64' 64, '512' 512, '4Ki' 4096, "
+		    "'16Ki' 16384, '128Ki' 131072, '1Mi' 1048576)\n");
+	fprintf(to, "set title 'one append in flight: p50, up to p99'\nset ylabel 'us'\n");
+	curves_plot(to, r, true);
+	fprintf(to, "set title 'saturated'\nset ylabel 'MB/s of appends'\n");
+	curves_plot(to, r, false);
+	fprintf(to, "unset multiplot\n");
+}
+
+int
+results_plot(const struct results *r, const char *path)
+{
+	FILE *to;
+
+	if (system("gnuplot --version >/dev/null 2>&1") != 0)
+		return -ENOENT;
+	to = popen("gnuplot", "we");
+	if (to == NULL)
+		return -errno;
+	script_write(to, r, path);
+	return pclose(to) == 0 ? 0 : -EIO;
+}
