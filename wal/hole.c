@@ -176,8 +176,8 @@ look_at_identifiers(struct scan *s, struct tail *t)
 	if (count > g->identifier_count)
 		count = g->identifier_count;
 	for (uint64_t i = 0; i < count; i++) {
-		enum sector_state state = identifier_check(
-			&s->reader.w->seal, scan_identifier(s, s->lsn + i), &id);
+		enum sector_state state =
+			identifier_check(&s->reader.w->seal, scan_identifier(s, s->lsn + i), &id);
 
 		if (state == SECTOR_BAD)
 			t->lsn_rotten = s->lsn + i;

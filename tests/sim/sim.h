@@ -329,8 +329,8 @@ struct sim {
 	uint32_t alpha, window_slots, ring_slots;
 	uint32_t snapshot_slots; /* cut so often; 0: never, or when the log needs it */
 	bool has_snapshots;
-	bool fills_up;        /* logs are small, and nothing ever makes room in them */
-	bool trims_early;     /* the log lets go of what a snapshot holds as soon as it may */
+	bool fills_up;    /* logs are small, and nothing ever makes room in them */
+	bool trims_early; /* the log lets go of what a snapshot holds as soon as it may */
 	bool scrubs; /* the logs read themselves again: wherever bytes rot, and in some worlds where none do */
 	uint64_t event_limit; /* sim_run_until() ends there too */
 	bool is_calm;         /* the faults have stopped */

@@ -196,6 +196,43 @@ test_what_only_a_dead_donor_had_is_given_up(void **state)
 	world_end(w);
 }
 
+static bool
+lose_every_anchor(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w, (void)to;
+	return from == lagging->node_id && payload[0] == ENG_MSG_QUERY &&
+	       lagging->shard->fetch.state == FETCH_ANCHOR;
+}
+
+/* All bytes are there, the donor who is asked for the anchor is silent from now on, and the other one has let go of it.
+ * That is so whether he is asked next or has been asked before: `refusals` says where in its round the question is. */
+static void
+test_a_silent_donor_and_one_that_has_let_go(void **state)
+{
+	struct world *w = world_with_history();
+	struct world_node *leader = world_elect(w);
+	const struct snapshot_fetch *f = &lagging->shard->fetch;
+
+	(void)state;
+	w->lose = lose_every_anchor;
+	heal(w);
+	world_run(w, 1000000000);
+	assert_int_equal(f->state, FETCH_ANCHOR);
+	isolate(w);
+	work(w, leader, (const uint8_t *)"a proposer's two");
+	for (uint32_t i = 0; i < 10000 && f->refusals != 2; i++)
+		world_run(w, 1000000);
+	assert_int_equal(f->state, FETCH_ANCHOR);
+	assert_int_equal(f->refusals, 2);
+	w->lose = NULL;
+	heal(w);
+	cut(w, lagging->node_id, f->peer, true);
+	world_run(w, 5000000000);
+	assert_true(shard_counters(lagging->shard)->snapshots_fetched >= 1);
+	assert_int_equal(lagging->machine.count, leader->machine.count);
+	world_end(w);
+}
+
 /* Counts the pieces for the lagging node, and lets nothing through to it. */
 static bool
 lose_all(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
@@ -370,6 +407,7 @@ main(void)
 		cmocka_unit_test(test_an_anchor_that_is_long_in_coming),
 		cmocka_unit_test(test_a_donor_that_has_restarted_is_believed),
 		cmocka_unit_test(test_what_only_a_dead_donor_had_is_given_up),
+		cmocka_unit_test(test_a_silent_donor_and_one_that_has_let_go),
 		cmocka_unit_test(test_a_strange_disk_is_not_served),
 		cmocka_unit_test(test_a_snapshot_that_is_being_fetched_is_kept),
 		cmocka_unit_test(test_a_diverged_leader_keeps_its_log),
