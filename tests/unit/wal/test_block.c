@@ -94,6 +94,7 @@ test_no_flipped_bit_passes(void **state)
 {
 	struct block b;
 	struct block_header header;
+	struct sector_trailer trailer;
 	uint8_t tag[LOG_TAG_BYTES], payload[BLOCK_SECTOR_COUNT_MAX * WAL_SECTOR_DATA_BYTES];
 
 	(void)state;
@@ -101,6 +102,9 @@ test_no_flipped_bit_passes(void **state)
 	for (uint32_t bit = 0; bit < 2 * WAL_SECTOR_BYTES * 8; bit++) {
 		b.ring[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		assert_int_equal(decode(&b, &header, tag, payload), BLOCK_INCOMPLETE);
+		/* Recovery judges single sectors, too. */
+		assert_int_equal(
+			sector_check(&b.seal, b.ring + bit / 4096 * 512, &trailer), SECTOR_BAD);
 		b.ring[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 	assert_int_equal(decode(&b, &header, tag, payload), BLOCK_VALID);

@@ -441,6 +441,37 @@ test_every_disk_error_is_survived(void **state)
 	f->disk = kept;
 }
 
+static uint32_t flush_count, flush_failing;
+
+static int
+flush_counted(void *disk)
+{
+	return ++flush_count == flush_failing ? -EIO : disk_fake_ops.sync_all(disk);
+}
+
+/* The kernel takes what it could not write for written: a second flush would say so, and would be wrong (11.6). */
+static void
+test_a_failed_flush_is_not_repeated(void **state)
+{
+	struct log_fixture *f = *state;
+	struct disk_ops ops = disk_fake_ops;
+	int rc;
+
+	ops.sync_all = flush_counted;
+	f->cfg.ops = &ops;
+	for (flush_failing = 1;; flush_failing++) {
+		flush_count = 0;
+		rc = log_fixture_open(f);
+		if (rc == 0)
+			break;
+		assert_int_equal(rc, -EIO);
+		assert_int_equal(flush_count, flush_failing);
+	}
+	assert_true(flush_failing > 2 && flush_count == flush_failing - 1);
+	log_fixture_abandon(f);
+	f->cfg.ops = &disk_fake_ops;
+}
+
 static void
 on_lossy(void *context)
 {
@@ -538,6 +569,7 @@ main(void)
 		T(test_the_caller_can_refuse_a_directory_by_its_identity),
 		T(test_what_lies_beyond_a_cut_never_comes_back),
 		T(test_every_disk_error_is_survived),
+		T(test_a_failed_flush_is_not_repeated),
 		T(test_buffered_mode_knows_its_boot),
 		T(test_a_lossy_log_can_be_read),
 		T(test_sizes_that_do_not_fit_are_refused_by_format),

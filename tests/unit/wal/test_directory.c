@@ -220,6 +220,40 @@ test_a_full_disk_is_a_clear_error(void **state)
 	assert_int_equal(rmdir(big.path), 0);
 }
 
+/* Of all fsyncs of this program; see meson.build. */
+static uint32_t fsync_count, fsync_failing;
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+int
+__wrap_fsync(int fd)
+{
+	if (++fsync_count != fsync_failing)
+		return __real_fsync(fd);
+	errno = EIO;
+	return -1;
+}
+
+/* The one after a failed one would say that all is well. */
+static void
+test_a_failed_fsync_is_the_last_one(void **state)
+{
+	struct directory *d = *state;
+	int rc;
+
+	for (fsync_failing = 1;; fsync_failing++) {
+		fsync_count = 0;
+		rc = directory_open(d, DECREE_LOG_DURABLE);
+		if (rc == 0)
+			break;
+		assert_int_equal(rc, -EIO);
+		assert_int_equal(fsync_count, fsync_failing);
+	}
+	assert_true(fsync_failing > 4);
+	fsync_failing = 0;
+	directory_close(d);
+}
+
 static void
 test_buffered_survives_a_process_and_not_a_boot(void **state)
 {
@@ -273,6 +307,7 @@ main(void)
 		T(test_a_directory_in_use_is_refused),
 		T(test_a_missing_directory_or_file_is_named),
 		T(test_a_full_disk_is_a_clear_error),
+		T(test_a_failed_fsync_is_the_last_one),
 		T(test_buffered_survives_a_process_and_not_a_boot),
 		T(test_memory_mode_is_for_one_life),
 		T(test_memory_mode_refuses_a_log_with_a_past),

@@ -298,6 +298,77 @@ test_a_misdirected_record_is_damage_where_it_lies(void **state)
 	assert_goes_on(f);
 }
 
+static void
+forge_last_block(struct log_fixture *f, int what)
+{
+	struct wal_seal seal = wal_seal_of(&f->format.uuid);
+	struct sector_ring at = {
+		.base = segments(f), .bytes = 128 << 10, .offset = (uint32_t)offset_of(11)
+	};
+	uint8_t tag[LOG_TAG_BYTES], payload[4 * WAL_SECTOR_DATA_BYTES];
+	struct decree_digest digest;
+	struct block_header h;
+
+	assert_int_equal(block_decode(&seal, at, 4, &h, tag, payload, &digest), BLOCK_VALID);
+	h.previous.lo += what == 0;
+	h.position += what == 1 ? WAL_SECTOR_BYTES : 0;
+	h.generation += what == 2 ? 100 : 0;
+	block_encode(&seal, &h, tag, payload, at, &digest);
+}
+
+/* Every checksum of the last block is right, and it cannot be what was written there. Nothing else says that something
+ * was. */
+static void
+test_a_block_that_contradicts_itself_is_damage(void **state)
+{
+	struct log_fixture *f = *state;
+	struct disk_fake *kept = f->disk;
+
+	for (int what = 0; what < 3; what++) {
+		f->disk = disk_fake_copy(kept, 1);
+		forge_last_block(f, what);
+		memset(disk_fake_data(f->disk, DISK_IDENTIFIERS, NULL), 0, 16 << 10);
+		open_with(f, "contradiction", (uint64_t)what);
+		assert_int_equal(f->damaged_count, 1);
+		assert_int_equal(f->damaged_numbers[0], 11);
+		assert_goes_on(f);
+		assert_true(was_named(f, 11));
+		log_fixture_abandon(f);
+		disk_fake_destroy(f->disk);
+	}
+	f->disk = kept;
+}
+
+/* All that is left is a sector too far away to have been in flight together with what is missing. It is not the first of
+ * its block, which would name a durable record by itself. */
+static void
+test_a_sector_beyond_the_window_is_evidence(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t number = RECORD_COUNT, first = offset_of(4), end = offset_of(12);
+	uint8_t kept[WAL_SECTOR_BYTES];
+
+	assert_int_equal(log_fixture_open(f), 0);
+	append_all(f, RECORD_COUNT, 3 * RECORD_COUNT);
+	while (end <= first + f->format.window_bytes ||
+		block_sector_count(log_fixture_size((number - 1) % RECORD_COUNT)) < 2)
+		end += block_sector_count(log_fixture_size(number++ % RECORD_COUNT)) *
+		       WAL_SECTOR_BYTES;
+	log_fixture_abandon(f);
+	disk_fake_cut_power(f->disk);
+
+	memcpy(kept, segments(f) + end - WAL_SECTOR_BYTES, WAL_SECTOR_BYTES);
+	memset(segments(f) + first, 0, (128u << 10) - first);
+	memset(disk_fake_data(f->disk, DISK_IDENTIFIERS, NULL), 0, 16 << 10);
+	memcpy(segments(f) + end - WAL_SECTOR_BYTES, kept, WAL_SECTOR_BYTES);
+	open_with(f, "beyond the window", number);
+	assert_int_equal(f->found_count, 4);
+	assert_int_equal(f->damaged_count, 1);
+	assert_int_equal(f->damaged_numbers[0], UINT64_MAX);
+	assert_int_equal(f->damaged_lsns[0], number);
+	assert_goes_on(f);
+}
+
 /* A disk that cannot read some sectors: they are damaged, the others are not. */
 static void
 test_an_unreadable_sector_is_damage(void **state)
@@ -437,6 +508,8 @@ main(void)
 		W(test_a_bad_sector_at_the_end_is_sealed),
 		T(test_rot_in_free_space_is_harmless),
 		T(test_a_misdirected_record_is_damage_where_it_lies),
+		W(test_a_block_that_contradicts_itself_is_damage),
+		W(test_a_sector_beyond_the_window_is_evidence),
 		W(test_an_unreadable_sector_is_damage),
 		cmocka_unit_test(test_trimming_passes_a_segment_that_begins_with_damage),
 		T(test_every_flipped_byte),

@@ -289,6 +289,64 @@ test_a_failed_write_poisons_once_and_for_all(void **state)
 	}
 }
 
+/* Nothing more is asked of the disk, however often the loop comes round. */
+static void
+assert_silence(struct log_fixture *f)
+{
+	uint64_t calls = disk_fake_call_count(f->disk);
+
+	for (int turn = 0; turn < 20; turn++)
+		log_fixture_turn(f);
+	assert_int_equal(disk_fake_call_count(f->disk), calls);
+	assert_int_equal(f->durable_lsn, 0);
+	assert_int_equal(f->meta_generation, 0);
+}
+
+/* Errors that elsewhere mean "once more", and that of a request whose chain was cut, are errors. */
+static void
+test_no_failure_is_tried_again(void **state)
+{
+	static const int errors[] = { EIO, ECANCELED, EAGAIN, EINTR, ENOSPC, EROFS };
+	struct log_fixture *f = *state;
+
+	for (uint32_t i = 0; i < 2 * sizeof(errors) / sizeof(errors[0]); i++) {
+		f->failed_rc = 0;
+		if (i % 2 == 0)
+			log_fixture_append(f, 0, 100);
+		else
+			(void)wal_log_ops.meta(f->wal, "hard", 4);
+		disk_fake_fail_after(f->disk, 0, -errors[i / 2]);
+		for (int turn = 0; turn < 20 && f->failed_rc == 0; turn++)
+			log_fixture_turn(f);
+		assert_int_equal(f->failed_rc, -errors[i / 2]);
+		assert_silence(f);
+		log_fixture_abandon(f);
+		disk_fake_cut_power(f->disk);
+		disk_fake_fail_after(f->disk, -1, 0);
+		assert_int_equal(log_fixture_open(f), 0);
+	}
+}
+
+/* Nothing waits for them, but what the disk says is said of all that it holds. */
+static void
+test_failed_identifiers_poison_as_well(void **state)
+{
+	struct log_fixture *f = *state;
+
+	log_fixture_abandon(f);
+	disk_fake_kill_process(f->disk);
+	f->cfg.prewrite_bytes_per_second = 1024; /* only identifiers are written, as good as */
+	assert_int_equal(log_fixture_open(f), 0);
+	log_fixture_append(f, 0, 100);
+	log_fixture_settle(f, 1);
+	disk_fake_fail_after(f->disk, 0, -EIO);
+	for (int turn = 0; turn < 200 && f->failed_rc == 0; turn++)
+		log_fixture_turn(f);
+	assert_int_equal(f->failed_rc, -EIO);
+	f->durable_lsn = 0;
+	assert_silence(f);
+}
+
 static void
 test_a_short_write_is_a_failed_write(void **state)
 {
@@ -298,6 +356,7 @@ test_a_short_write_is_a_failed_write(void **state)
 	disk_fake_fail_after(f->disk, 0, 512);
 	log_fixture_settle(f, 1);
 	assert_int_equal(f->failed_rc, -EIO);
+	assert_silence(f);
 }
 
 static void
@@ -332,6 +391,8 @@ main(void)
 		T(test_hard_state_survives_and_the_newest_wins),
 		T(test_reads_return_the_record_wherever_it_lies),
 		T(test_a_failed_write_poisons_once_and_for_all),
+		T(test_no_failure_is_tried_again),
+		T(test_failed_identifiers_poison_as_well),
 		T(test_a_short_write_is_a_failed_write),
 		T(test_an_orderly_close_leaves_nothing_behind),
 	};
