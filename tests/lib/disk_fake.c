@@ -8,6 +8,7 @@
 #define SECTOR_BYTES       512
 #define PAGE_BYTES         4096
 #define INFLIGHT_COUNT_MAX 64
+#define LOST_COUNT_MAX     64
 
 struct fake_file {
 	uint8_t *seen;        /* what a read returns */
@@ -34,6 +35,8 @@ struct disk_fake {
 	int fail_rc;
 	bool has_failed;
 	bool is_lying; /* nothing becomes stable */
+	bool is_dirty; /* a write has failed: nothing becomes stable, either */
+	bool is_torn;  /* by the next power cut, within sectors */
 	struct fake_file files[DISK_FILE_COUNT];
 	struct inflight inflight[INFLIGHT_COUNT_MAX];
 	uint32_t inflight_count;
@@ -45,6 +48,12 @@ struct disk_fake {
 		uint64_t first;
 		uint64_t after; /* == first: nothing */
 	} spoilt;
+	struct {
+		enum disk_file file;
+		uint64_t sector;
+	} lost[LOST_COUNT_MAX];
+	uint32_t lost_count;
+	uint64_t astray; /* where the next write of a record goes instead, plus 1; 0: nowhere */
 };
 
 /* splitmix64: small, and good enough to draw coins. */
@@ -79,6 +88,47 @@ disk_fake_spoil(struct disk_fake *d, enum disk_file file, uint64_t offset, uint6
 	d->spoilt.file = file;
 	d->spoilt.first = offset;
 	d->spoilt.after = offset + bytes;
+}
+
+static bool
+is_lost_in(const struct disk_request *r, enum disk_file file, uint64_t sector)
+{
+	return file == r->file && sector * SECTOR_BYTES >= r->offset_bytes &&
+	       sector * SECTOR_BYTES < r->offset_bytes + r->bytes;
+}
+
+static bool
+reads_lost_sector(const struct disk_fake *d, const struct disk_request *r)
+{
+	for (uint32_t i = 0; i < d->lost_count; i++)
+		if (is_lost_in(r, d->lost[i].file, d->lost[i].sector))
+			return true;
+	return false;
+}
+
+static void
+find_lost_sectors(struct disk_fake *d, const struct disk_request *r)
+{
+	for (uint32_t i = 0; i < d->lost_count;)
+		if (is_lost_in(r, d->lost[i].file, d->lost[i].sector))
+			d->lost[i] = d->lost[--d->lost_count];
+		else
+			i++;
+}
+
+void
+disk_fake_lose_sector(struct disk_fake *d, enum disk_file file, uint64_t offset)
+{
+	if (d->lost_count == LOST_COUNT_MAX)
+		return;
+	d->lost[d->lost_count].file = file;
+	d->lost[d->lost_count++].sector = offset / SECTOR_BYTES;
+}
+
+void
+disk_fake_misdirect(struct disk_fake *d, uint64_t offset)
+{
+	d->astray = offset + 1;
 }
 
 /* @return the error to inject into this call, or 0 */
@@ -175,7 +225,11 @@ disk_fake_assign(
 	d->call_count = 0;
 	d->fail_countdown = -1;
 	d->has_failed = false;
-	d->is_lying = false;
+	d->is_lying = d->is_dirty = d->is_torn = false;
+	d->spoilt = from->spoilt;
+	memcpy(d->lost, from->lost, sizeof(d->lost));
+	d->lost_count = from->lost_count;
+	d->astray = 0;
 	d->inflight_count = 0;
 	d->next_ns = UINT64_MAX;
 	d->stall_until_ns = 0;
@@ -300,16 +354,59 @@ read_bytes(const struct fake_file *f, uint64_t offset, uint8_t *ret_bytes, uint6
 	}
 }
 
+static int32_t
+carry_out_read(struct disk_fake *d, const struct disk_request *r, uint64_t bytes)
+{
+	if (is_spoilt(d, r) || reads_lost_sector(d, r))
+		return -EIO;
+	read_bytes(&d->files[r->file], r->offset_bytes, r->buffer, bytes);
+	return (int32_t)bytes;
+}
+
+/* A write that misses its place, if it fits where it goes. */
+static uint64_t
+write_offset(struct disk_fake *d, const struct disk_request *r, uint64_t bytes)
+{
+	uint64_t astray = d->astray - 1;
+
+	if (d->astray == 0 || r->file != DISK_SEGMENTS)
+		return r->offset_bytes;
+	d->astray = 0;
+	return astray + bytes <= d->files[r->file].bytes ? astray : r->offset_bytes;
+}
+
+static void
+carry_out_write(struct disk_fake *d, const struct disk_request *r, uint64_t bytes)
+{
+	struct fake_file *f = &d->files[r->file];
+
+	if (d->lost_count > 0)
+		find_lost_sectors(d, r);
+	if (is_zero_over_unused(f, r->offset_bytes, r->buffer, bytes))
+		return; /* pre-writing: megabytes that change nothing */
+	uint64_t offset = write_offset(d, r, bytes);
+	memcpy(f->seen + offset, r->buffer, bytes);
+	mark_used(f, offset, bytes);
+	make_dirty(f, offset, bytes);
+	if (r->kind == DISK_WRITE_DURABLE && !d->is_lying && !d->is_dirty) {
+		make_stable(f, offset, bytes);
+		if (d->cfg.flush_covers_all)
+			make_all_stable(d);
+	}
+}
+
 /* The request reaches the disk. @return its result */
 static int32_t
 carry_out(struct disk_fake *d, const struct inflight *io)
 {
 	const struct disk_request *r = &io->request;
-	struct fake_file *f = &d->files[r->file];
+	const struct fake_file *f = &d->files[r->file];
 	uint64_t bytes = r->bytes;
 
-	if (io->rc < 0)
+	if (io->rc < 0) {
+		d->is_dirty |= r->kind != DISK_READ;
 		return io->rc;
+	}
 	if (io->rc > 0 && (uint64_t)io->rc < bytes)
 		bytes = (uint64_t)io->rc;
 	if (r->offset_bytes >= f->bytes)
@@ -317,22 +414,9 @@ carry_out(struct disk_fake *d, const struct inflight *io)
 	if (bytes > f->bytes - r->offset_bytes)
 		bytes = f->bytes - r->offset_bytes;
 
-	if (r->kind == DISK_READ && is_spoilt(d, r))
-		return -EIO;
-	if (r->kind == DISK_READ) {
-		read_bytes(f, r->offset_bytes, r->buffer, bytes);
-		return (int32_t)bytes;
-	}
-	if (is_zero_over_unused(f, r->offset_bytes, r->buffer, bytes))
-		return (int32_t)bytes; /* pre-writing: megabytes that change nothing */
-	memcpy(f->seen + r->offset_bytes, r->buffer, bytes);
-	mark_used(f, r->offset_bytes, bytes);
-	make_dirty(f, r->offset_bytes, bytes);
-	if (r->kind == DISK_WRITE_DURABLE && !d->is_lying) {
-		make_stable(f, r->offset_bytes, bytes);
-		if (d->cfg.flush_covers_all)
-			make_all_stable(d);
-	}
+	if (r->kind == DISK_READ)
+		return carry_out_read(d, r, bytes);
+	carry_out_write(d, r, bytes);
 	return (int32_t)bytes;
 }
 
@@ -347,6 +431,16 @@ disk_fake_kill_process(struct disk_fake *d)
 	d->next_ns = UINT64_MAX;
 }
 
+/* The first bytes of a sector are new, the rest is old. */
+static void
+tear_sector(struct disk_fake *d, struct fake_file *f, uint64_t at)
+{
+	uint64_t bytes = 1 + draw(d) % (SECTOR_BYTES - 1);
+
+	memcpy(f->stable + at, f->seen + at, bytes);
+	memcpy(f->seen + at, f->stable + at, SECTOR_BYTES);
+}
+
 /* Each sector that is not stable is kept or lost by itself. */
 static void
 settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page, bool keeps_some)
@@ -359,7 +453,9 @@ settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page, bool keeps_
 
 		if (f->dirty[sector] == 0)
 			continue;
-		if (keeps_some && (draw(d) & 1))
+		if (d->is_torn && draw(d) % 4 == 0)
+			tear_sector(d, f, at);
+		else if (keeps_some && (draw(d) & 1))
 			memcpy(f->stable + at, f->seen + at, SECTOR_BYTES);
 		else
 			memcpy(f->seen + at, f->stable + at, SECTOR_BYTES);
@@ -371,6 +467,12 @@ void
 disk_fake_set_lying(struct disk_fake *d, bool is_lying)
 {
 	d->is_lying = is_lying;
+}
+
+void
+disk_fake_tear(struct disk_fake *d)
+{
+	d->is_torn = true;
 }
 
 void
@@ -390,6 +492,7 @@ disk_fake_cut_power(struct disk_fake *d)
 				settle_page(d, f, page, keeps_some);
 		f->dirty_first = f->dirty_after = 0;
 	}
+	d->is_torn = false;
 }
 
 void
@@ -397,7 +500,7 @@ disk_fake_fail_after(struct disk_fake *d, int64_t count, int rc)
 {
 	d->fail_countdown = count;
 	d->fail_rc = rc;
-	d->has_failed = false;
+	d->has_failed = d->is_dirty = false;
 }
 
 bool
@@ -428,6 +531,29 @@ disk_fake_flip(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes, 
 	mark_used(&d->files[file], offset_bytes, 1);
 	d->files[file].seen[offset_bytes] ^= mask;
 	d->files[file].stable[offset_bytes] ^= mask;
+}
+
+const uint8_t *
+disk_fake_seen(const struct disk_fake *d, enum disk_file file)
+{
+	return d->files[file].seen;
+}
+
+bool
+disk_fake_is_stable(const struct disk_fake *d, enum disk_file file, uint64_t offset_bytes)
+{
+	return d->files[file].dirty[offset_bytes / SECTOR_BYTES] == 0;
+}
+
+void
+disk_fake_overwrite(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes,
+	const uint8_t *from, uint64_t bytes)
+{
+	struct fake_file *f = &d->files[file];
+
+	mark_used(f, offset_bytes, bytes);
+	memmove(f->seen + offset_bytes, from, bytes);
+	memcpy(f->stable + offset_bytes, f->seen + offset_bytes, bytes);
 }
 
 /* Zeros that cost nothing until they are touched. */
@@ -493,9 +619,11 @@ fake_sync_all(void *disk)
 	struct disk_fake *d = disk;
 	int rc = call(d);
 
-	if (rc < 0)
+	if (rc < 0) {
+		d->is_dirty = true;
 		return rc;
-	if (!d->is_lying)
+	}
+	if (!d->is_lying && !d->is_dirty)
 		make_all_stable(d);
 	return 0;
 }

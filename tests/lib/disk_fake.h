@@ -54,6 +54,13 @@ uint64_t disk_fake_completion_count(const struct disk_fake *d);
  * of their sectors, or loses all that was written since. */
 void disk_fake_set_lying(struct disk_fake *d, bool is_lying);
 
+/** The next power cut also leaves sectors of which the first bytes are new and the rest is old. */
+void disk_fake_tear(struct disk_fake *d);
+
+/** The next write to the segments that says anything goes to that offset, if it fits there, and is reported like any
+ * other. */
+void disk_fake_misdirect(struct disk_fake *d, uint64_t offset_bytes);
+
 /** Power cut: see above. Nothing is in flight afterwards, no completion is returned. */
 void disk_fake_cut_power(struct disk_fake *d);
 
@@ -61,7 +68,8 @@ void disk_fake_cut_power(struct disk_fake *d);
 void disk_fake_kill_process(struct disk_fake *d);
 
 /** Let the call or request after @p count more of them fail with @p rc, once; -1 as @p count: none. A request
- * with rc > 0 is cut short to that many bytes instead. */
+ * with rc > 0 is cut short to that many bytes instead. After a write or a flush that failed, later ones say that they
+ * are durable and are not, as with a kernel that has marked its pages clean, until the next call of this. */
 void disk_fake_fail_after(struct disk_fake *d, int64_t count, int rc);
 
 /** @return false if fail_after() has not struck yet */
@@ -77,6 +85,19 @@ void disk_fake_flip(struct disk_fake *d, enum disk_file file, uint64_t offset_by
 /** Reads of these bytes fail with -EIO. One range at a time; @p bytes 0: none. */
 void
 disk_fake_spoil(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes, uint64_t bytes);
+
+/** The same of one sector, until it is written again; of 64 at most, more are not lost. */
+void disk_fake_lose_sector(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes);
+
+/** The file as it is read now. */
+const uint8_t *disk_fake_seen(const struct disk_fake *d, enum disk_file file);
+
+/** Whether a power cut leaves the sector at an offset as it is read now, but for writes in flight. */
+bool disk_fake_is_stable(const struct disk_fake *d, enum disk_file file, uint64_t offset_bytes);
+
+/** Damage, and stable. @p from may be a part of the same file. */
+void disk_fake_overwrite(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes,
+	const uint8_t *from, uint64_t bytes);
 
 /** Cut or extend (by zeros); 0 removes the file. */
 void disk_fake_resize(struct disk_fake *d, enum disk_file file, uint64_t bytes);

@@ -85,7 +85,7 @@ sim_node_clear(struct sim_node *n)
 	n->listed_last = 0;
 	n->promise_said.n = n->promise_commit = 0;
 	n->promise_doubtful = false;
-	n->is_lost = n->is_disowned = n->has_lied = n->is_rotten = false;
+	n->is_lost = n->is_disowned = n->has_lied = n->has_bad_page = false;
 	n->fails_at_start = n->damage_count = 0;
 	n->proposer.is_open = false;
 	n->completion_count = 0;

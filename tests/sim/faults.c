@@ -47,13 +47,17 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 		NULL, fault_amnesia_strike, 2, 20 },
 	[FAULT_JUMP] = { "jump", "a clock jumps forward", 15, NULL, fault_jump_strike, 20, 100 },
 	[FAULT_DAMAGE] = { "damage",
-		"records of a log cannot be read any more, and the node knows as much", 30,
+		"records of a log rot, vanish, overwrite others or cannot be read any more", 30,
 		fault_damage_draw, fault_damage_strike, 10, 60 },
 	[FAULT_ROT] = { "rot",
-		"bytes of a disk change, or a sector overwrites another: at worst a refused start",
-		20, NULL, fault_rot_strike, 10, 60 },
+		"a disk rots in one place, under a process that goes on or under one that dies", 20,
+		NULL, fault_rot_strike, 10, 60 },
 	[FAULT_READ_ERROR] = { "read-error", "a disk fails while a node starts; it tries again", 20,
 		NULL, fault_read_error_strike, 20, 100 },
+	[FAULT_TORN_SECTOR] = { "torn-sector", "a power cut leaves sectors that are half written",
+		15, NULL, fault_torn_sector_strike, 10, 60 },
+	[FAULT_MISDIRECT] = { "misdirect", "a write goes to another place, over what lies there",
+		15, NULL, fault_misdirect_strike, 10, 60 },
 	[FAULT_SMALL_LOG] = { "small-log",
 		"logs fill up: commands are refused until a snapshot makes room, if one ever does",
 		12, fault_small_log_draw },
@@ -165,8 +169,8 @@ one_family(struct sim *sim)
 {
 	struct sim_faults *f = &sim->faults;
 	bool keeps_members = sim_draw_percent(&sim->random_disks, 60);
-	bool has_disks = f->has[FAULT_DAMAGE] || f->has[FAULT_ROT] || f->has[FAULT_LYING] ||
-			 f->has[FAULT_ROLLBACK];
+	bool has_disks = f->has[FAULT_DAMAGE] || f->has[FAULT_ROT] || f->has[FAULT_TORN_SECTOR] ||
+			 f->has[FAULT_MISDIRECT] || f->has[FAULT_LYING] || f->has[FAULT_ROLLBACK];
 	bool has_members = f->has[FAULT_MEMBER_ADD] || f->has[FAULT_MEMBER_REMOVE] ||
 			   f->has[FAULT_MEMBER_REPLACE] || f->has[FAULT_DISK_LOST];
 
@@ -261,6 +265,8 @@ is_held_back(const struct sim *sim, enum fault_kind kind)
 	case FAULT_DAMAGE:
 	case FAULT_ROT:
 	case FAULT_READ_ERROR:
+	case FAULT_TORN_SECTOR:
+	case FAULT_MISDIRECT:
 	case FAULT_LYING:
 	case FAULT_ROLLBACK:
 	case FAULT_TWIN: return sim_must_remember(sim);

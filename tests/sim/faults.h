@@ -45,6 +45,8 @@ enum fault_kind {
 	FAULT_DAMAGE,
 	FAULT_ROT,
 	FAULT_READ_ERROR,
+	FAULT_TORN_SECTOR,
+	FAULT_MISDIRECT,
 	/* faults_disk.c */
 	FAULT_SMALL_LOG,
 	/* faults_identity.c */
@@ -120,7 +122,7 @@ struct sim_faults {
 	uint32_t drift_ppm_max;
 	uint32_t
 		log_records; /* that a log holds before it takes no more commands; 0 = more than a run has */
-	uint32_t doubt_percent;   /* of the damage says not even which slots it was */
+	uint32_t doubt_percent;   /* of the damage leaves nothing that names the record */
 	uint32_t deep_percent;    /* of the damage is anywhere in the log, the rest near its end */
 	uint32_t operator_quirks; /* percent of the operator's deeds that are odd */
 	uint32_t strike_count;    /* so far; the number of an occurrence, for --only-faults */
@@ -189,14 +191,14 @@ void fault_damage_draw(struct sim *sim);
 void fault_damage_strike(struct sim *sim);
 void fault_rot_strike(struct sim *sim);
 void fault_read_error_strike(struct sim *sim);
+void fault_torn_sector_strike(struct sim *sim);
+void fault_misdirect_strike(struct sim *sim);
 /** Nodes outside spoilt_nodes must remain a quorum of both phases: may this one join it? */
 bool sim_may_spoil(const struct sim *sim, uint16_t id);
 /** Nodes that the quorums can do without. */
 uint32_t sim_spare_count(const struct sim *sim);
-/** @return true if the record is damaged: the shard was told so instead of getting it */
-bool sim_damage_recover(struct sim_node *n, const struct log_place *place, const uint8_t *tag);
-/** The node answers phase 1, or begins it: whatever it knows to be damaged must be written down by now (11.4). */
-void sim_damage_on_promise(struct sim_node *n);
+/** What struct wal_recovery.damaged is, of a node: as in production, if there is reason for it. */
+int sim_damage_recover(void *context, const struct log_place *place, const uint8_t *tag);
 
 /* faults_identity.c */
 void fault_lying_strike(struct sim *sim);

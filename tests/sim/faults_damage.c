@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Damage to what was durable.
+ * Damage to what was durable. It is bytes that change; what they mean is the production recovery's to say (blocks.c).
  *
- *   damage      records cannot be read any more. Bytes are not touched for it: the node gets in the place of
- *               the record what a finished log will tell it (protocol 11.3): ballot and digest, or only the slot, or
- *               nothing at all. A record stays damaged in every later life. Once its node has answered phase 1, so that
- *               the mark about it must be in the log, the record may be gone without a trace.
- *   rot         bytes of the files themselves change. The node starts on an equal state or not at all, and then it is lost.
- *   read-error  a request fails while the node starts: it does not start, and tries again.
+ *   damage       some records of a log whose process dies: bits, noise, zeros, what belongs elsewhere, a sector that
+ *                cannot be read, with or without their identifiers
+ *   rot          one place, under a process that dies or under one that goes on: also of a page. A node that cannot
+ *                read a page may be refused its start; then it is lost
+ *   torn-sector  the next power cut leaves sectors of which a part is new and the rest is old
+ *   misdirect    a write is reported and is not where it should be, but over another record
+ *   read-error   a request fails while the node starts: it does not start, and tries again, or reads it once more
  *
  * What the protocol promises then (5.6, 11.4): a chosen value is never lost, however many copies are damaged; it is
  * available as long as some quorum has intact ones. So all bad disks of a run are among spoilt_nodes, and the others
@@ -15,8 +16,9 @@
  */
 #include "tests/sim/sim.h"
 
-#define RECENT_RECORDS 24
-#define STRUCK_MAX     6
+#define RECENT_RECORDS  24
+#define STRUCK_MAX      6
+#define PLACE_COUNT_MAX 32 /* struck of one node */
 
 uint32_t
 sim_spare_count(const struct sim *sim)
@@ -34,7 +36,27 @@ sim_may_spoil(const struct sim *sim, uint16_t id)
 	       (uint32_t)__builtin_popcount(sim->spoilt_nodes) < sim_spare_count(sim);
 }
 
-/* ---- damaged records ---- */
+/* ---- what recovery says of it ---- */
+
+int
+sim_damage_recover(void *context, const struct log_place *place, const uint8_t *tag)
+{
+	struct sim_node *n = context;
+	struct decree_slot any = { 0 };
+
+	sim_check(n->sim, n->damage_count > 0 || n->has_lied,
+		"node %u: its log calls lsn %lu damaged, which nothing has happened to", n->id,
+		place->lsn);
+	n->sim->count.damaged++;
+	n->sim->count.nameless += tag == NULL;
+	sim_trace(n->sim, "node %u: its log says that lsn %lu is damaged%s", n->id, place->lsn,
+		tag == NULL ? ", perhaps with others before it, and not what it was" : "");
+	if (tag == NULL)
+		return shard_recover_unknown(n->shard, 0, any, any, *place);
+	return shard_recover_damaged(n->shard, tag, *place);
+}
+
+/* ---- records ---- */
 
 void
 fault_damage_draw(struct sim *sim)
@@ -43,182 +65,151 @@ fault_damage_draw(struct sim *sim)
 	sim->faults.deep_percent = (uint32_t)sim_draw(&sim->random_faults, 60);
 }
 
+/* Any durable record, or one of the last. */
+static bool
+any_block(struct sim *sim, const struct sim_node *n, const struct wal_status *st, uint64_t *ret_lsn,
+	struct sim_block *ret)
+{
+	uint64_t first = st->lsn_first;
+
+	if (!sim_draw_percent(&sim->random_faults, sim->faults.deep_percent) &&
+		st->lsn_durable > first + RECENT_RECORDS)
+		first = st->lsn_durable - RECENT_RECORDS;
+	*ret_lsn = sim_draw_between(&sim->random_faults, first, st->lsn_durable);
+	return sim_block_find(n, *ret_lsn, ret);
+}
+
 static void
 damage_one(struct sim *sim, struct sim_node *n, const struct wal_status *st)
 {
 	uint64_t *random = &sim->random_faults;
-	uint64_t first = st->lsn_first;
-	bool is_deep = sim_draw_percent(random, sim->faults.deep_percent);
 	bool is_doubt = sim_draw_percent(random, sim->faults.doubt_percent);
-	struct sim_damage d = {
-		.known = is_doubt                       ? DAMAGE_DOUBT
-			 : sim_draw_percent(random, 35) ? DAMAGE_SLOT
-							: DAMAGE_ID,
-	};
+	bool is_whole = is_doubt || sim_draw_percent(random, 50);
+	struct sim_block b, other;
+	uint64_t lsn, other_lsn;
 
-	if (!is_deep && st->lsn_durable > first + RECENT_RECORDS)
-		first = st->lsn_durable - RECENT_RECORDS;
-	d.lsn = sim_draw_between(random, first, st->lsn_durable);
-	for (uint32_t i = 0; i < n->damage_count; i++)
-		if (n->damage[i].lsn == d.lsn)
-			return;
-	if (n->damage_count < SIM_DAMAGE_COUNT)
-		n->damage[n->damage_count++] = d;
+	if (n->damage_count >= PLACE_COUNT_MAX || !any_block(sim, n, st, &lsn, &b))
+		return;
+	n->damage_count++;
+	if (b.is_identified && sim_draw_percent(random, 15) &&
+		any_block(sim, n, st, &other_lsn, &other) && other_lsn != lsn &&
+		other.is_identified) {
+		sim_block_misdirect(sim, n, &b, &other);
+		return;
+	}
+	sim_block_spoil(sim, n, &b, sim_spoil_draw(sim, &b), is_whole);
+	if (is_doubt || sim_draw_percent(random, 20))
+		sim_identifier_spoil(sim, n, lsn);
+}
+
+static bool
+may_strike(const struct sim *sim, const struct sim_node *n, struct wal_status *ret)
+{
+	if (!n->is_up || n->is_disowned || !sim_may_spoil(sim, n->id))
+		return false;
+	wal_status(n->wal, ret);
+	return ret->lsn_durable >= ret->lsn_first;
+}
+
+/* @return a node that may be struck, and how far its log goes; NULL if there is none */
+static struct sim_node *
+any_victim(struct sim *sim, struct wal_status *ret)
+{
+	uint16_t id = sim_any_node(sim);
+
+	for (uint32_t i = 0; i < sim->node_count; i++) {
+		if (may_strike(sim, &sim->nodes[id], ret)) {
+			sim->spoilt_nodes |= 1u << id;
+			return &sim->nodes[id];
+		}
+		id = id % (uint16_t)sim->node_count + 1;
+	}
+	return NULL;
 }
 
 void
 fault_damage_strike(struct sim *sim)
 {
-	struct sim_node *n = &sim->nodes[sim_any_node(sim)];
 	uint64_t count = sim_draw_between(&sim->random_faults, 1, STRUCK_MAX);
 	struct wal_status st;
+	struct sim_node *n = any_victim(sim, &st);
 
-	if (!n->is_up || n->is_disowned || !sim_may_spoil(sim, n->id))
+	if (n == NULL)
 		return;
-	wal_status(n->wal, &st);
-	if (st.lsn_durable < st.lsn_first)
-		return;
-	sim->spoilt_nodes |= 1u << n->id;
+	fault_crash_now(sim, n->id);
 	for (; count > 0; count--)
 		damage_one(sim, n, &st);
-	sim_trace(sim, "node %u: %u records of its log are damaged", n->id, n->damage_count);
-	fault_crash_now(sim, n->id);
 }
 
-static struct sim_damage *
-find_lsn(struct sim_node *n, uint64_t lsn)
-{
-	for (uint32_t i = 0; i < n->damage_count; i++)
-		if (n->damage[i].lsn == lsn)
-			return &n->damage[i];
-	return NULL;
-}
-
-/* The next recovery may find less than this one did, or nothing at all of the last records: a mark must do then. */
-static enum sim_damage_known
-still_known(struct sim_node *n, struct sim_damage *d)
-{
-	uint64_t *random = &n->sim->random_disks;
-	bool is_recent = d->slot + n->sim->ring_slots / 4 > n->accepted_last;
-
-	if (d->slot == 0)
-		return d->known; /* for the first time */
-	if (d->known == DAMAGE_ID && sim_draw_percent(random, 20))
-		d->known = DAMAGE_SLOT;
-	return d->is_told && is_recent && sim_draw_percent(random, 50) ? DAMAGE_GONE : d->known;
-}
-
-static int
-hand_over(struct sim_node *n, const struct eng_record *record, enum sim_damage_known known,
-	const struct log_place *place, const uint8_t *tag)
-{
-	struct decree_slot first = record->slot, after = { record->slot.n + 1 };
-
-	switch (known) {
-	case DAMAGE_ID: return shard_recover_damaged(n->shard, tag, *place);
-	case DAMAGE_SLOT: return shard_recover_unknown(n->shard, 0, first, after, *place);
-	case DAMAGE_DOUBT:
-		first.n = after.n = 0;
-		return shard_recover_unknown(n->shard, 0, first, after, *place);
-	case DAMAGE_GONE: break;
-	}
-	return 0;
-}
-
-bool
-sim_damage_recover(struct sim_node *n, const struct log_place *place, const uint8_t *tag)
-{
-	struct sim_damage *d = find_lsn(n, place->lsn);
-	struct eng_record record;
-
-	if (d == NULL)
-		return false;
-	int rc = eng_record_decode(tag, &record);
-	sim_check(n->sim, rc == 0, "node %u: a tag that was not damaged", n->id);
-	enum sim_damage_known known = still_known(n, d);
-	d->slot = record.slot.n;
-	rc = hand_over(n, &record, known, place, tag);
-	sim_check(n->sim, rc == 0, "node %u: damaged record refused", n->id);
-	n->sim->count.damaged++;
-	sim_trace(n->sim, "node %u: the record of slot %lu, ballot %lu.%lu, is %s", n->id,
-		record.slot.n, record.vballot.n >> 16, record.vballot.n & 0xffff,
-		known == DAMAGE_ID      ? "damaged"
-		: known == DAMAGE_SLOT  ? "damaged, its ballot unknown"
-		: known == DAMAGE_DOUBT ? "damaged, its slot unknown"
-					: "gone; its mark must do");
-	return true;
-}
-
-void
-sim_damage_on_promise(struct sim_node *n)
-{
-	for (uint32_t i = 0; i < n->damage_count; i++)
-		if (n->damage[i].slot != 0)
-			n->damage[i].is_told = true;
-}
-
-/* ---- damaged bytes ---- */
+/* ---- one place ---- */
 
 static void
-flip_byte(struct sim *sim, struct sim_node *n, enum disk_file file, uint64_t first, uint64_t after)
+flip_byte(struct sim *sim, struct sim_node *n, enum disk_file file, uint64_t bytes)
 {
 	uint64_t *random = &sim->random_faults;
-	uint64_t at = sim_draw_between(random, first, after - 1);
+	uint64_t at = sim_draw(random, bytes);
 	uint8_t mask = (uint8_t)(1 + sim_draw(random, 255));
 
+	n->has_bad_page = true;
 	disk_fake_flip(n->disk, file, at, mask);
-	sim_trace(sim, "node %u: byte %lu of file %d changes", n->id, at, (int)file);
-}
-
-/* One sector of the log gets what was meant for another place. That other one is whole: a write that never came
- * looks like none, and only the peers could tell (11.3, residual risk). */
-static void
-overwrite_sector(struct sim *sim, struct sim_node *n, uint64_t used_bytes)
-{
-	uint64_t *random = &sim->random_faults;
-	uint64_t sectors = used_bytes / 512, bytes;
-	uint8_t *log = disk_fake_data(n->disk, DISK_SEGMENTS, &bytes);
-	uint64_t from = sim_draw(random, sectors) * 512, to = sim_draw(random, sectors) * 512;
-
-	for (uint64_t i = 0; i < 512; i++)
-		disk_fake_flip(n->disk, DISK_SEGMENTS, to + i, log[to + i] ^ log[from + i]);
-	sim_trace(sim, "node %u: sector at %lu gets the bytes of that at %lu", n->id, to, from);
-}
-
-/* Records in its last sectors may be known to nobody but those sectors; everything before is known to be durable. */
-static void
-rot_strike_node(struct sim *sim, struct sim_node *n, const struct wal_status *st)
-{
-	uint64_t used = st->used_bytes < SIM_LOG_BYTES ? st->used_bytes : SIM_LOG_BYTES;
-
-	switch (sim_draw(&sim->random_faults, 6)) {
-	case 0: flip_byte(sim, n, DISK_HARDSTATE, 0, 8192); break;
-	case 1: flip_byte(sim, n, DISK_IDENTITY, 0, 16384); break;
-	case 2: flip_byte(sim, n, DISK_IDENTIFIERS, 0, 128 * (st->lsn_appended % 4096 + 1)); break;
-	case 3:
-		if (st->lsn_first == 1 && used > 8 * 512)
-			overwrite_sector(sim, n, used / 2);
-		break;
-	default: flip_byte(sim, n, DISK_SEGMENTS, 0, used); break;
-	}
+	sim_trace(sim, "node %u: byte %lu of its %s changes", n->id, at,
+		file == DISK_HARDSTATE ? "hard state" : "identity");
 }
 
 void
 fault_rot_strike(struct sim *sim)
 {
-	struct sim_node *n = &sim->nodes[sim_any_node(sim)];
 	struct wal_status st;
+	struct sim_node *n = any_victim(sim, &st);
 
-	if (!n->is_up || n->is_disowned || !sim_may_spoil(sim, n->id))
+	if (n == NULL)
 		return;
-	wal_status(n->wal, &st);
-	if (st.used_bytes < 512)
-		return;
-	sim->spoilt_nodes |= 1u << n->id;
-	n->is_rotten = true;
 	if (sim_draw(&sim->random_faults, 2) == 0)
 		fault_crash_now(sim, n->id); /* else its log finds out, or its next start */
-	rot_strike_node(sim, n, &st);
+	switch (sim_draw(&sim->random_faults, 6)) {
+	case 0: flip_byte(sim, n, DISK_HARDSTATE, 8192); break;
+	case 1: flip_byte(sim, n, DISK_IDENTITY, 16384); break;
+	case 2:
+		n->damage_count++;
+		sim_identifier_spoil(sim, n,
+			sim_draw_between(&sim->random_faults, st.lsn_first, st.lsn_durable));
+		break;
+	default: damage_one(sim, n, &st); break;
+	}
+}
+
+/* It dies soon, and of what is on its way then. */
+void
+fault_torn_sector_strike(struct sim *sim)
+{
+	uint64_t points = 1 + sim_draw(&sim->random_faults, 12);
+	struct wal_status st;
+	struct sim_node *n = any_victim(sim, &st);
+
+	if (n == NULL)
+		return;
+	sim_trace(sim, "node %u: the next power cut will tear sectors of its disk", n->id);
+	n->damage_count++;
+	disk_fake_tear(n->disk);
+	n->crash_after = (uint32_t)points;
+	n->crash_points = 1u << POINT_APPEND | 1u << POINT_SUBMIT;
+}
+
+/* The disk has lied, and has damaged what was there. */
+void
+fault_misdirect_strike(struct sim *sim)
+{
+	struct wal_status st;
+	struct sim_block victim;
+	struct sim_node *n = any_victim(sim, &st);
+	uint64_t lsn;
+
+	if (n == NULL || !any_block(sim, n, &st, &lsn, &victim))
+		return;
+	sim_trace(sim, "node %u: its next record will be written over lsn %lu", n->id, lsn);
+	n->damage_count++;
+	n->has_lied = true;
+	disk_fake_misdirect(n->disk, victim.offset);
 }
 
 void

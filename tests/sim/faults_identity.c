@@ -139,7 +139,7 @@ sim_image_is_outdated(const struct sim *sim, const struct sim_image *image)
 	const struct sim_node *n = &sim->nodes[image->id];
 
 	/* Who is in doubt is not asked for what it accepted; damage may lead there. */
-	return n->is_up && !n->is_disowned && n->damage_count == 0 &&
+	return n->is_up && !n->is_disowned && n->damage_count == 0 && !n->has_bad_page &&
 	       sim_may_spoil(sim, image->id) &&
 	       all_remember_more(sim, image->id, image->boot_count, image->promised, image->last);
 }

@@ -182,7 +182,6 @@ copy_start(struct sim *sim, struct sim_node *n, bool takes_over)
 	sim_node_clear(t);
 	t->id = twin->id = n->id;
 	t->boot_count = n->boot_count;
-	t->is_rotten = n->is_rotten; /* perhaps before the image was taken */
 	twin->takes_over = takes_over;
 	twin->hears_all = sim_draw_percent(&sim->random_faults, 50);
 	sim_trace(sim, "node %u: a second process starts on a copy of its disk, %.1f ms old%s",
@@ -203,8 +202,9 @@ copy_start(struct sim *sim, struct sim_node *n, bool takes_over)
 static bool
 may_be_taken_over(const struct sim *sim, const struct sim_node *n)
 {
-	return sim_may_spoil(sim, n->id) && n->damage_count == 0 && !n->has_lied && !n->is_rotten &&
-	       !disk_fake_has_failed(n->disk) && wal_log_ops.is_idle(n->wal) && is_believed(sim, n);
+	return sim_may_spoil(sim, n->id) && n->damage_count == 0 && !n->has_lied &&
+	       !n->has_bad_page && !disk_fake_has_failed(n->disk) && wal_log_ops.is_idle(n->wal) &&
+	       is_believed(sim, n);
 }
 
 static void

@@ -69,13 +69,13 @@ static const char usage[] =
 	"in\n"
 	"a disk's cache, and of each write in flight. So every write may be torn in any way.\n"
 	"\n"
-	"Bad disks (damage, rot, lying-flush, rollback, twin) strike no more nodes than the "
-	"quorums can "
-	"spare; the\n"
-	"others must lose nothing and go on. Damaged copies must be repaired. Bytes that changed "
-	"end in "
-	"an\n"
-	"equal state or a refused start, never in another state. A disk of the past must be found "
+	"Bad disks (damage, rot, torn-sector, misdirect, lying-flush, rollback, twin) strike no "
+	"more\n"
+	"nodes than the quorums can spare; the others must lose nothing and go on. Damage is bytes "
+	"that\n"
+	"change; the log must call it so, or find nothing missing, and damaged copies must be "
+	"repaired. A\n"
+	"page that cannot be read may end in a refused start. A disk of the past must be found "
 	"out by "
 	"the\n"
 	"other nodes, and what its node says must count nowhere. Their memory ends with their "
@@ -126,6 +126,7 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->fetching_seeds += sim->count.fetched > 0;
 	t->fetched += sim->count.fetched;
 	t->damaged += sim->count.damaged;
+	t->nameless += sim->count.nameless;
 	t->refused_starts += sim->count.refused_starts;
 	t->rolled_back += sim->count.rolled_back;
 	t->twins += sim->count.twins;
@@ -166,6 +167,7 @@ totals_add(struct totals *t, const struct totals *other)
 	t->fetching_seeds += other->fetching_seeds;
 	t->fetched += other->fetched;
 	t->damaged += other->damaged;
+	t->nameless += other->nameless;
 	t->refused_starts += other->refused_starts;
 	t->rolled_back += other->rolled_back;
 	t->twins += other->twins;
@@ -216,14 +218,15 @@ totals_print(const struct totals *t)
 		t->crashes, t->crash_free > 0 ? 0 : t->crashes_min, t->power_cuts, t->leaders,
 		t->lost, t->sent, t->snapshots, t->restores, t->fetched, t->fetching_seeds,
 		(double)t->progress_tenths / 10, t->storm_max);
-	printf("disks: %lu damaged records, %lu written again while their nodes ran, %lu starts "
+	printf("disks: %lu damaged records, %lu of them nameless, %lu written again while their "
+	       "nodes ran, %lu starts "
 	       "refused, %lu disks rolled back, %lu nodes "
 	       "ran "
 	       "twice and %lu processes ended for that, %lu forgot "
 	       "what "
 	       "they had called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
-		t->damaged, t->rewritten, t->refused_starts, t->rolled_back, t->twins, t->fenced,
-		t->forgetful, t->lost_nodes, t->filled, t->emptied);
+		t->damaged, t->nameless, t->rewritten, t->refused_starts, t->rolled_back, t->twins,
+		t->fenced, t->forgetful, t->lost_nodes, t->filled, t->emptied);
 	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused; %lu leaders "
 	       "chosen by hand\n",
 		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers);

@@ -11,8 +11,8 @@
 struct totals {
 	uint64_t seeds, events, commands, crashes, power_cuts, sent, lost, leaders, slots;
 	uint64_t snapshots, restores, fetched;
-	uint64_t damaged, refused_starts, rolled_back, twins, fenced, forgetful, rewritten,
-		lost_nodes, filled, emptied;
+	uint64_t damaged, nameless, refused_starts, rolled_back, twins, fenced, forgetful,
+		rewritten, lost_nodes, filled, emptied;
 	uint64_t fetching_seeds;                         /* that had a state transfer */
 	uint64_t changes[3], changes_refused, transfers; /* of the members */
 	uint64_t crash_free;                             /* runs without a crash */

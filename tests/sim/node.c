@@ -141,8 +141,6 @@ recover_record(void *context, const struct log_place *place, const uint8_t *tag,
 {
 	struct sim_node *n = context;
 
-	if (n->damage_count > 0 && sim_damage_recover(n, place, tag))
-		return 0;
 	oracle_on_recovered_record(n->sim, n, tag);
 	return shard_recover_record(n->shard, tag, payload, payload_bytes, *place);
 }
@@ -159,7 +157,8 @@ start_refused(struct sim *sim, struct sim_node *n, const char *error)
 		sim_node_touch(sim, n);
 		return;
 	}
-	sim_check(sim, n->is_rotten || n->has_lied, "node %u does not recover: %s", n->id, error);
+	sim_check(
+		sim, n->has_bad_page || n->has_lied, "node %u does not recover: %s", n->id, error);
 	sim_node_lose(sim, n);
 }
 
@@ -172,7 +171,12 @@ log_open(struct sim *sim, struct sim_node *n)
 		.disk = n->disk,
 		.mode = DECREE_LOG_DURABLE,
 		.scrub_bytes_per_second = sim->scrubs ? 1 << 20 : 0,
-		.recovery = { .context = n, .meta = recover_meta, .record = recover_record },
+		.recovery = {
+			.context = n,
+			.meta = recover_meta,
+			.record = recover_record,
+			.damaged = sim_damage_recover,
+		},
 	};
 	int64_t fail_after = (int64_t)n->fails_at_start - 1;
 
@@ -185,8 +189,8 @@ log_open(struct sim *sim, struct sim_node *n)
 		start_refused(sim, n, error);
 		return false;
 	}
-	if (!disk_fake_has_failed(n->disk))
-		disk_fake_fail_after(n->disk, -1, 0);
+	disk_fake_fail_after(n->disk, -1, 0); /* what could not be read at once was read again */
+	n->has_bad_page = false;
 	return true;
 }
 

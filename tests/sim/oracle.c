@@ -354,7 +354,6 @@ listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit, 
 	n->promise_said = ballot;
 	n->promise_commit = commit;
 	n->promise_doubtful = doubtful;
-	sim_damage_on_promise(n);
 }
 
 /* A damaged copy counts with its ballot, one of an unknown ballot as infinite; who is in doubt may list anything. */

@@ -11,6 +11,7 @@
  *   node.c      one node: start, turns, crash
  *   tables.c    what its loop reaches the world through: network, log, state machine
  *   disks.c     formatted disks; nodes that come with one, or lose it
+ *   blocks.c    where the records of a log lie on its disk, and what becomes of their bytes
  *   frames.c    frames in flight
  *   memory.c    the memory of processes, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
@@ -156,23 +157,6 @@ struct sim_own { /* a record of a proposer's own ballot, on its way to the disk 
 };
 #define SIM_OWN_COUNT 4096
 
-/* A record that was durable and cannot be read any more. The log of today refuses to open then; a finished one tells
- * the loop what it still knows of it (protocol 11.3), and so does sim_damage_recover(). */
-enum sim_damage_known {
-	DAMAGE_ID = 0, /* ballot and digest */
-	DAMAGE_SLOT,   /* only the slot */
-	DAMAGE_DOUBT,  /* nothing */
-	DAMAGE_GONE,   /* not even that there was a record */
-};
-
-struct sim_damage {
-	uint64_t lsn;
-	uint64_t slot; /* 0: not handed over yet */
-	enum sim_damage_known known;
-	bool is_told; /* its node has answered phase 1: its mark must do, if the record is gone */
-};
-#define SIM_DAMAGE_COUNT 32
-
 struct sim_node {
 	uint16_t id;
 	uint16_t place; /* in sim->nodes: its id, or SIM_TWIN */
@@ -185,12 +169,12 @@ struct sim_node {
 	uint64_t
 		log_records_max; /* that its log takes, where it fills up for good; 0 = not known yet */
 	bool has_lied;           /* its disk called writes durable that a power cut may lose */
-	bool is_rotten;          /* bytes of its log were changed: its next start may be refused */
 	uint32_t
 		fails_at_start; /* its disk fails at this request of the next start, from 1; 0 = none */
 	uint64_t found_boot_count; /* on its disk, by the last start */
-	uint32_t damage_count;
-	struct sim_damage damage[SIM_DAMAGE_COUNT];
+	uint32_t
+		damage_count; /* places of its records that were struck, ever; 0: all must be intact */
+	bool has_bad_page; /* bytes of a page were changed since its last start: the next may be refused */
 	uint64_t next_ns;  /* something is due then; see sim_node_touch() */
 	uint64_t up_at_ns; /* restart then, if down; UINT64_MAX = not by itself */
 	uint64_t paused_until_ns;
@@ -270,7 +254,8 @@ struct sim_count {
 	uint64_t refused; /* proposers that lost their session */
 	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
 	uint64_t snapshots, restores, fetched;
-	uint64_t damaged; /* records handed over as such */
+	uint64_t damaged;  /* records handed over as such ... */
+	uint64_t nameless; /* ... and holes of which nothing was known */
 	uint64_t refused_starts;
 	uint64_t rolled_back; /* disks */
 	uint64_t twins;       /* processes that ran beside another one with their id ... */
@@ -441,6 +426,34 @@ struct decree_uuid sim_node_disk(const struct sim_node *n);
 /** Something changed that the node's next_ns depends on. */
 void sim_node_touch(const struct sim *sim, struct sim_node *n);
 const struct eng_replica *sim_replica(const struct sim_node *n);
+
+/* blocks.c */
+struct sim_block {
+	uint64_t offset; /* in its file, a multiple of 512, as is */
+	uint64_t bytes;
+	bool is_identified; /* by an entry that a power cut leaves: its sectors may vanish silently */
+};
+
+enum sim_spoil {
+	SPOIL_FLIP = 0, /* one bit */
+	SPOIL_NOISE,
+	SPOIL_UNREADABLE,
+	SPOIL_ZEROS,    /* from here on silently */
+	SPOIL_STRANGER, /* what lies elsewhere */
+	SPOIL_COUNT,
+};
+
+/** @return false if it is not there, or what lies before it is damaged */
+bool sim_block_find(const struct sim_node *n, uint64_t lsn, struct sim_block *ret);
+/** What may happen to it, so that it is known that something was there. */
+enum sim_spoil sim_spoil_draw(struct sim *sim, const struct sim_block *b);
+/** To all of its sectors, or to one. */
+void sim_block_spoil(struct sim *sim, struct sim_node *n, const struct sim_block *b,
+	enum sim_spoil how, bool is_whole);
+void sim_identifier_spoil(struct sim *sim, struct sim_node *n, uint64_t lsn);
+/** One was written over the other, and is not where it should be. Both must be identified. */
+void sim_block_misdirect(struct sim *sim, struct sim_node *n, const struct sim_block *from,
+	const struct sim_block *to);
 
 /* memory.c */
 /** Memory as a fresh process finds it: zeros. What was there before is gone. */

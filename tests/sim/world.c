@@ -184,7 +184,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	oracle_reset(sim);
 	workload_draw(sim);
 	sim_faults_draw(sim);
-	sim->scrubs = sim->scrubs || sim->faults.has[FAULT_ROT];
+	sim->scrubs = sim->scrubs || sim->faults.has[FAULT_ROT] || sim->faults.has[FAULT_MISDIRECT];
 	draw_room(sim);
 	sim_reads_draw(sim);
 	if (sim->told_nodes != NULL)
