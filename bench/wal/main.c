@@ -77,13 +77,22 @@ fail(const char *what, int rc)
 	return complain("%s: %s", what, strerror(-rc));
 }
 
+/* @return the name behind the next comma, or NULL */
+static const char *
+name_next(const char *list)
+{
+	const char *comma = strchr(list, ',');
+
+	return comma == NULL ? NULL : comma + 1;
+}
+
 /* Whether a list of names, separated by commas, holds one. */
 static bool
 list_has(const char *list, const char *name)
 {
 	size_t length = strlen(name);
 
-	for (const char *at = list; at != NULL; at = strchr(at, ','), at += at != NULL)
+	for (const char *at = list; at != NULL; at = name_next(at))
 		if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
 			return true;
 	return false;
@@ -274,7 +283,7 @@ check_names(const char *list)
 {
 	char text[256];
 
-	for (const char *at = list; at != NULL; at = strchr(at, ','), at += at != NULL) {
+	for (const char *at = list; at != NULL; at = name_next(at)) {
 		int length = (int)strcspn(at, ",");
 		bool is_known = false;
 
