@@ -145,6 +145,12 @@ role_word(enum decree_role role)
 }
 
 const char *
+member_word(enum decree_member_kind kind)
+{
+	return kind == DECREE_VOTER ? "voter" : kind == DECREE_LEARNER ? "learner" : "outsider";
+}
+
+const char *
 log_mode_word(enum decree_log_mode mode)
 {
 	return mode == DECREE_LOG_MEMORY     ? "memory"

@@ -79,6 +79,7 @@ read_setup(const struct config_arguments *config, bool is_node, struct decree_se
 uint64_t now_ns(void);
 
 const char *role_word(enum decree_role role);
+const char *member_word(enum decree_member_kind kind);
 const char *log_mode_word(enum decree_log_mode mode);
 const char *idle_word(enum decree_idle idle);
 

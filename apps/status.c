@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define MEMBERS_TEXT_BYTES (DECREE_MEMBER_COUNT_MAX * 8 + 1) /* "(65535)," each */
+
 static const char about[] =
 	"One row per node and group. Nodes that do not answer are named on standard error; "
 	"the exit status is 0 if any node answered.";
@@ -24,6 +26,18 @@ print_peers_json(const struct decree_status *s)
 		else
 			(void)printf("%.3f}", (double)peer->echo_age_ns / 1e6);
 	}
+}
+
+static void
+print_members_json(const struct decree_status *s)
+{
+	(void)printf("\"epoch\":%" PRIu32 ",\"is_changing\":%s,\"q1\":%" PRIu32 ",\"q2\":%" PRIu32
+		     ",\"member\":\"%s\",\"members\":[",
+		s->epoch, s->is_changing ? "true" : "false", s->q1, s->q2, member_word(s->kind));
+	for (uint32_t i = 0; i < s->member_count; i++)
+		(void)printf("%s{\"node\":%u,\"member\":\"%s\"}", i > 0 ? "," : "",
+			s->members[i].node_id, member_word(s->members[i].kind));
+	(void)printf("],");
 }
 
 static void
@@ -54,9 +68,11 @@ print_json(const struct decree_status *s)
 		s->snapshot_space_low ? "true" : "false");
 	(void)printf("\"snapshot_damaged\":%s,\"log_damaged\":%" PRIu64
 		     ",\"log_doubtful\":%s,\"log_rewritten\":%" PRIu64 ",\"log_scrubs\":%" PRIu64
-		     ",\"peers\":[",
+		     ",",
 		s->snapshot_damaged ? "true" : "false", s->log_damaged,
 		s->log_doubtful ? "true" : "false", s->log_rewritten, s->log_scrub_count);
+	print_members_json(s);
+	(void)printf("\"peers\":[");
 	print_peers_json(s);
 	(void)printf("],\"lease_ms\":%" PRIu64 ",\"has_lease\":%s,\"reads\":%" PRIu64
 		     ",\"lease_reads\":%" PRIu64 ",\"read_rounds\":%" PRIu64 "}\n",
@@ -67,9 +83,11 @@ print_json(const struct decree_status *s)
 static void
 print_header(void)
 {
-	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s %12s %6s\n", "node",
-		"group", "role", "ready", "ballot", "chosen", "applied", "commands", "log", "auth",
-		"peers", "drops", "memory", "snapshot", "age");
+	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s %8s %12s %6s %5s "
+		     "%5s %s\n",
+		"node", "group", "role", "ready", "ballot", "chosen", "applied", "commands", "log",
+		"auth", "peers", "drops", "memory", "sessions", "snapshot", "age", "epoch", "q1/q2",
+		"members");
 }
 
 /* "-", or in the largest unit that gives at least 1. */
@@ -96,12 +114,33 @@ snapshot_age(const struct decree_status *s, char text[32])
 	(void)snprintf(text, 32, "%" PRIu64 "s", age); /* fits */
 }
 
+/* "1,2,3,(4)": learners in parentheses. */
+static void
+members_text(const struct decree_status *s, char text[MEMBERS_TEXT_BYTES])
+{
+	int at = snprintf(text, MEMBERS_TEXT_BYTES, "%s", s->member_count == 0 ? "-" : "");
+
+	for (uint32_t i = 0; i < s->member_count; i++)
+		at += snprintf(text + at, MEMBERS_TEXT_BYTES - (size_t)at,
+			s->members[i].kind == DECREE_LEARNER ? "%s(%u)" : "%s%u", i > 0 ? "," : "",
+			s->members[i].node_id); /* fits */
+}
+
+/* Who does not vote has no other role: an outsider only looks for those who would take it in. */
+static const char *
+row_role(const struct decree_status *s)
+{
+	return s->kind == DECREE_VOTER || s->role == DECREE_LEADER ? role_word(s->role)
+								   : member_word(s->kind);
+}
+
 static void
 print_row(const struct decree_status *s)
 {
 	char ballot[32];
 	char peers[16];
 	char age[32];
+	char members[MEMBERS_TEXT_BYTES];
 	uint32_t up = 0;
 
 	for (uint32_t i = 0; i < s->peer_count; i++)
@@ -109,15 +148,17 @@ print_row(const struct decree_status *s)
 	(void)snprintf(ballot, sizeof(ballot), "%" PRIu64 ".%u", s->ballot.n >> 16,
 		(unsigned int)(s->ballot.n & 0xffff)); /* fits */
 	snapshot_age(s, age);
+	members_text(s, members);
 	(void)snprintf(peers, sizeof(peers), "%" PRIu32 "/%" PRIu32, up, s->peer_count); /* fits */
 	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64
-		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB %12" PRIu64 " %6s%s%s%s%s%s\n",
-		s->node_id, s->group, role_word(s->role),
+		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB %8" PRIu32 " %12" PRIu64
+		     " %6s %5" PRIu32 " %3" PRIu32 "/%" PRIu32 " %s%s%s%s%s%s\n",
+		s->node_id, s->group, row_role(s),
 		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n,
 		s->applied.n, s->applied_count, log_mode_word(s->log_mode),
 		s->auth ? "gmac" : "NONE", peers, s->frames_dropped + s->messages_dropped,
-		s->memory_bytes >> 20, s->snapshot.n, age, s->has_lease ? " lease" : "",
-		s->log_full ? " LOG FULL" : "",
+		s->memory_bytes >> 20, s->session_count, s->snapshot.n, age, s->epoch, s->q1, s->q2,
+		members, s->has_lease ? " lease" : "", s->log_full ? " LOG FULL" : "",
 		s->snapshot_space_low ? " NO SPACE FOR SNAPSHOTS" : "",
 		s->log_damaged > 0 || s->log_doubtful ? " LOG DAMAGED" : "",
 		s->snapshot_damaged ? " SNAPSHOT DAMAGED" : "");

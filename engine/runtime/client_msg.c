@@ -10,9 +10,10 @@
  *                                  12 u64 seq | 20 u64 result, or 12 u8[16] token
  *   REDIRECT                       8 u32 reason | 12 u32 retry_after_us
  *   STATUS_REQUEST                 8 u64 token
- *   STATUS_REPLY, count = peers    8 u64 token | 16 the fields of status_fields() | peers of 24 bytes:
- *                                  0 u16 node_id | 2 u8 session_up | 3 u8[5] 0 | 8 u64 echo_age_ns
- *                                  16 u64 commit
+ *   STATUS_REPLY, count = peers    8 u64 token | 16 what client_status_encode() says | peers of 24
+ *                                  bytes: 0 u16 node_id | 2 u8 session_up | 3 u8[5] 0 | 8 u64 echo_age_ns
+ *                                  16 u64 commit; behind them members of 4 bytes:
+ *                                  0 u16 node_id | 2 u8 kind, 1 or 2 | 3 u8 0
  *   LOG_REQUEST                    8 u64 token | 16 u64 first | 24 u32 slot_count | 28 u16 index | 30 u16 0
  *   LOG_REPLY, count entries       8 u64 token | 16 u64 applied | 24 u64 next | 32 u16 next_index
  *                                  34 u8[6] 0 | 40 entries of 48 bytes:

@@ -10,13 +10,15 @@
 
 #include <errno.h>
 
-#define STATUS_BYTES      280u /* the fixed part of STATUS_REPLY, the header included */
-#define STATUS_PEER_BYTES 24u
-#define LOG_REQUEST_BYTES 32u
-#define LOG_REPLY_BYTES   40u /* before the first entry */
+#define STATUS_BYTES        280u /* the fixed part of STATUS_REPLY, the header included */
+#define STATUS_PEER_BYTES   24u
+#define STATUS_MEMBER_BYTES 4u
+#define LOG_REQUEST_BYTES   32u
+#define LOG_REPLY_BYTES     40u /* before the first entry */
 
-static_assert(
-	STATUS_BYTES + DECREE_NODE_COUNT_MAX * STATUS_PEER_BYTES <= CLIENT_MSG_FIXED_BYTES_MAX,
+static_assert(STATUS_BYTES + DECREE_NODE_COUNT_MAX * STATUS_PEER_BYTES +
+			      DECREE_MEMBER_COUNT_MAX * STATUS_MEMBER_BYTES <=
+		      CLIENT_MSG_FIXED_BYTES_MAX,
 	"a status reply is one of the fixed payloads");
 
 /* Status */
@@ -29,6 +31,33 @@ status_flags(const struct decree_status *s)
 	       (s->log_doubtful ? 32 : 0) | (s->snapshot_damaged ? 64 : 0);
 }
 
+/* @return the byte after the last one */
+static uint8_t *
+status_peers_encode(const struct decree_status *s, uint8_t *at)
+{
+	decree_assert(s->peer_count <= DECREE_NODE_COUNT_MAX);
+	for (uint32_t i = 0; i < s->peer_count; i++, at += STATUS_PEER_BYTES) {
+		memset(at, 0, STATUS_PEER_BYTES);
+		store_u16(at, s->peers[i].node_id);
+		at[2] = s->peers[i].session_up;
+		store_u64(at + 8, s->peers[i].echo_age_ns);
+		store_u64(at + 16, s->peers[i].commit.n);
+	}
+	return at;
+}
+
+static uint8_t *
+status_members_encode(const struct decree_status *s, uint8_t *at)
+{
+	decree_assert(s->member_count <= DECREE_MEMBER_COUNT_MAX);
+	for (uint32_t i = 0; i < s->member_count; i++, at += STATUS_MEMBER_BYTES) {
+		store_u16(at, s->members[i].node_id);
+		at[2] = (uint8_t)s->members[i].kind;
+		at[3] = 0;
+	}
+	return at;
+}
+
 uint32_t
 client_status_encode(const struct decree_status *s, uint64_t token, uint8_t *out)
 {
@@ -39,27 +68,26 @@ client_status_encode(const struct decree_status *s, uint64_t token, uint8_t *out
 		s->reads, s->lease_reads, s->read_rounds, s->low.n, s->snapshot.n,
 		s->snapshot_bytes, s->snapshot_unix_s, s->agreed.n, s->session_evicted_count,
 		s->log_damaged, s->log_rewritten, s->log_scrub_count, s->session_count };
-	uint8_t *at = out + STATUS_BYTES;
+	uint8_t *after;
 
 	static_assert(sizeof(words) == STATUS_BYTES - 32, "the status layout");
-	decree_assert(s->peer_count <= DECREE_NODE_COUNT_MAX);
 	store_u64(out + 8, token);
 	store_u16(out + 16, s->leader);
 	out[18] = (uint8_t)s->role;
 	out[19] = (uint8_t)s->log_mode;
 	out[20] = (uint8_t)s->idle;
 	out[21] = (uint8_t)status_flags(s);
-	memset(out + 22, 0, 10);
+	out[22] = (uint8_t)s->member_count;
+	out[23] = (uint8_t)s->q1;
+	out[24] = (uint8_t)s->q2;
+	out[25] = (uint8_t)s->kind;
+	out[26] = s->is_changing;
+	out[27] = 0;
+	store_u32(out + 28, s->epoch);
 	for (uint32_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		store_u64(out + 32 + 8 * i, words[i]);
-	for (uint32_t i = 0; i < s->peer_count; i++, at += STATUS_PEER_BYTES) {
-		memset(at, 0, STATUS_PEER_BYTES);
-		store_u16(at, s->peers[i].node_id);
-		at[2] = s->peers[i].session_up;
-		store_u64(at + 8, s->peers[i].echo_age_ns);
-		store_u64(at + 16, s->peers[i].commit.n);
-	}
-	return (uint32_t)(at - out);
+	after = status_peers_encode(s, out + STATUS_BYTES);
+	return (uint32_t)(status_members_encode(s, after) - out);
 }
 
 static void
@@ -98,15 +126,40 @@ status_peers_decode(const uint8_t *at, uint32_t count, struct decree_status *ret
 	return 0;
 }
 
+static int
+status_members_decode(const uint8_t *at, uint32_t count, struct decree_status *ret)
+{
+	for (uint32_t i = 0; i < count; i++, at += STATUS_MEMBER_BYTES) {
+		if (at[2] < DECREE_VOTER || at[2] > DECREE_LEARNER || at[3] != 0)
+			return -EBADMSG;
+		ret->members[i] = (struct decree_member_row){
+			.node_id = load_u16(at),
+			.kind = (enum decree_member_kind)at[2],
+		};
+	}
+	ret->member_count = count;
+	return 0;
+}
+
+/* The counts that the bytes claim are within the limits, and give these bytes. */
+static bool
+status_length_is_right(const uint8_t *bytes, uint32_t count, uint32_t peer_count)
+{
+	return count >= STATUS_BYTES && peer_count <= DECREE_NODE_COUNT_MAX &&
+	       bytes[22] <= DECREE_MEMBER_COUNT_MAX &&
+	       count == STATUS_BYTES + peer_count * STATUS_PEER_BYTES +
+				bytes[22] * STATUS_MEMBER_BYTES;
+}
+
 int
 client_status_decode(const uint8_t *bytes, uint32_t count, const struct client_msg *m,
 	struct decree_status *ret, uint64_t *ret_token)
 {
-	if (m->count > DECREE_NODE_COUNT_MAX ||
-		count != STATUS_BYTES + m->count * STATUS_PEER_BYTES)
+	if (!status_length_is_right(bytes, count, m->count))
 		return -EBADMSG;
 	if (bytes[18] > DECREE_LEADER || bytes[19] > DECREE_LOG_MEMORY ||
-		bytes[20] > DECREE_IDLE_SLEEP || bytes[21] > 127 || !is_zero(bytes + 22, 10))
+		bytes[20] > DECREE_IDLE_SLEEP || bytes[21] > 127 || bytes[25] > DECREE_LEARNER ||
+		bytes[26] > 1 || bytes[27] != 0)
 		return -EBADMSG;
 	if (load_u64(bytes + STATUS_BYTES - 8) > UINT32_MAX) /* session_count, the last word */
 		return -EBADMSG;
@@ -125,9 +178,17 @@ client_status_decode(const uint8_t *bytes, uint32_t count, const struct client_m
 		.snapshot_space_low = bytes[21] & 16,
 		.log_doubtful = bytes[21] & 32,
 		.snapshot_damaged = bytes[21] & 64,
+		.q1 = bytes[23],
+		.q2 = bytes[24],
+		.kind = (enum decree_member_kind)bytes[25],
+		.is_changing = bytes[26] == 1,
+		.epoch = load_u32(bytes + 28),
 	};
 	status_words_decode(bytes + 32, ret);
-	return status_peers_decode(bytes + STATUS_BYTES, m->count, ret);
+	if (status_peers_decode(bytes + STATUS_BYTES, m->count, ret) != 0)
+		return -EBADMSG;
+	return status_members_decode(
+		bytes + STATUS_BYTES + m->count * STATUS_PEER_BYTES, bytes[22], ret);
 }
 
 /* The applied log */

@@ -8,6 +8,7 @@
  * shard's time whatever it asks for.
  */
 #include "base/digest.h"
+#include "engine/core/configs.h"
 #include "engine/core/value.h"
 #include "engine/runtime/shard_private.h"
 
@@ -26,6 +27,32 @@ fill_peers(const struct shard_group *g, uint64_t now_ns, struct decree_status *s
 								   : 0,
 			.commit = peers[i].commit,
 		};
+}
+
+/* As the newest configuration that this node knows to be decided has it. */
+static void
+fill_members(const struct shard *s, const struct shard_group *g, struct decree_status *status)
+{
+	const struct eng_configs *configs = eng_known_configs(g->replica);
+	bool is_changing = configs->next.m.epoch != 0;
+	const struct eng_membership *m = is_changing ? &configs->next.m : &configs->now.m;
+
+	static_assert(DECREE_MEMBER_COUNT_MAX == ENG_MEMBER_COUNT_MAX, "all of them fit");
+	static_assert(
+		(int)DECREE_VOTER == (int)ENG_VOTER && (int)DECREE_LEARNER == (int)ENG_LEARNER,
+		"the core's words");
+	status->epoch = m->epoch;
+	status->is_changing = is_changing;
+	status->q1 = m->q1;
+	status->q2 = m->q2;
+	status->member_count = m->member_count;
+	for (uint32_t i = 0; i < m->member_count; i++) {
+		enum decree_member_kind kind = (enum decree_member_kind)m->members[i].role;
+
+		status->members[i] = (struct decree_member_row){ m->members[i].node_id, kind };
+		if (m->members[i].node_id == s->node_id)
+			status->kind = kind;
+	}
 }
 
 int
@@ -74,6 +101,7 @@ shard_status(
 		.session_count = eng_session_count(g->sessions),
 	};
 	fill_peers(g, now_ns, ret_status);
+	fill_members(s, g, ret_status);
 	if (s->config.fill_status != NULL)
 		s->config.fill_status(s->config.context, ret_status);
 	return 0;

@@ -87,6 +87,20 @@ struct decree_peer_row {
 	struct decree_slot commit;
 };
 
+/** What a configuration names a node as. */
+enum decree_member_kind {
+	DECREE_OUTSIDER = 0, /* it does not name it: not added yet, or removed */
+	DECREE_VOTER = 1,
+	DECREE_LEARNER = 2, /* receives and applies everything, counts in no quorum */
+};
+
+struct decree_member_row {
+	uint16_t node_id;
+	enum decree_member_kind kind; /* never DECREE_OUTSIDER */
+};
+
+#define DECREE_MEMBER_COUNT_MAX (DECREE_NODE_COUNT_MAX + 1) /* the voters, and one learner */
+
 struct decree_status {
 	uint16_t node_id;
 	uint16_t group;
@@ -135,6 +149,13 @@ struct decree_status {
 		agreed; /* newest one where a majority had this node's state, 0 = none yet */
 	uint64_t session_evicted_count; /* since the start; sessions that gave way to others */
 	uint32_t session_count;
+	uint32_t epoch; /* of the newest configuration decided, as this node knows; 0 = none yet */
+	bool is_changing; /* that one is decided, and the one before governs for a few slots more */
+	uint32_t q1;      /* of that configuration */
+	uint32_t q2;
+	enum decree_member_kind kind; /* this node itself, by that configuration */
+	uint32_t member_count;
+	struct decree_member_row members[DECREE_MEMBER_COUNT_MAX]; /* ascending node_id */
 	uint32_t peer_count;
 	struct decree_peer_row peers[DECREE_NODE_COUNT_MAX];
 };

@@ -23,6 +23,13 @@ acks_grow 300
 note "node 4 is added"
 member add 4 "$(disk_of 4)"
 member list | grep -q '4$' || fail "node 4 does not vote"
+members_are() {
+	[ "$(field "$1" 'members | map("\(.node) \(.member)") | join(",")')" = "$2" ]
+}
+wait_until "node 4 said that it votes" members_are 4 '1 voter,2 voter,3 voter,4 voter'
+[ "$(field 4 member)" = voter ] || fail "node 4 calls itself $(field 4 member)"
+[ "$(field 4 epoch)/$(field 4 q1)/$(field 4 q2)" = 3/3/3 ] || fail "node 4 is in another epoch"
+[ "$(field 5 member)" = outsider ] || fail "node 5 calls itself $(field 5 member)"
 acks_grow 300
 
 removed=$(leader) || fail "there is no leader"

@@ -221,6 +221,13 @@ some_status(void)
 		.log_rewritten = 80,
 		.log_scrub_count = 81,
 		.session_count = 13,
+		.epoch = 70000,
+		.is_changing = true,
+		.q1 = 3,
+		.q2 = 2,
+		.kind = DECREE_LEARNER,
+		.member_count = 2,
+		.members = { { 1, DECREE_VOTER }, { 65535, DECREE_LEARNER } },
 		.peer_count = 2 };
 
 	s.peers[0] = (struct decree_peer_row){ 1, true, 1000, { 98 } };
@@ -275,10 +282,70 @@ test_a_status_comes_back_whole(void **state)
 	assert_int_equal(got->log_damaged, 79);
 	assert_int_equal(got->log_rewritten, 80);
 	assert_int_equal(got->log_scrub_count, 81);
+	assert_int_equal(got->epoch, 70000);
+	assert_true(got->is_changing);
+	assert_int_equal(got->q1, 3);
+	assert_int_equal(got->q2, 2);
+	assert_int_equal(got->kind, DECREE_LEARNER);
+	assert_int_equal(got->member_count, 2);
+	assert_int_equal(got->members[0].node_id, 1);
+	assert_int_equal(got->members[0].kind, DECREE_VOTER);
+	assert_int_equal(got->members[1].node_id, 65535);
+	assert_int_equal(got->members[1].kind, DECREE_LEARNER);
 	assert_int_equal(got->peer_count, 2);
 	assert_int_equal(got->peers[0].commit.n, 98);
 	assert_true(got->peers[0].session_up && !got->peers[1].session_up);
 	assert_true(got->peers[1].echo_age_ns == UINT64_MAX);
+}
+
+/* As large as it can be, it fits where a reply is written. */
+static void
+test_a_status_of_the_largest_cluster_comes_back(void **state)
+{
+	struct client_msg m = { .type = CLIENT_MSG_STATUS_REPLY, .node_id = 3 };
+	struct decree_status *s = &m.status_reply.status;
+	uint32_t bytes;
+
+	(void)state;
+	*s = some_status();
+	s->peer_count = DECREE_NODE_COUNT_MAX;
+	s->member_count = DECREE_MEMBER_COUNT_MAX;
+	for (uint16_t i = 0; i < DECREE_MEMBER_COUNT_MAX; i++)
+		s->members[i] = (struct decree_member_row){ (uint16_t)(i + 1), DECREE_VOTER };
+	bytes = client_msg_encode(&m, frame, CLIENT_MSG_FIXED_BYTES_MAX);
+	assert_true(bytes <= CLIENT_MSG_FIXED_BYTES_MAX);
+	memset(&m, 0, sizeof(m));
+	assert_int_equal(decode(bytes, &m), 0);
+	assert_int_equal(s->peer_count, DECREE_NODE_COUNT_MAX);
+	assert_int_equal(s->members[DECREE_MEMBER_COUNT_MAX - 1].node_id, DECREE_MEMBER_COUNT_MAX);
+}
+
+static void
+test_a_malformed_status_is_refused(void **state)
+{
+	/* More members than there can be; a kind of node, a kind of member, a flag and a byte that there is not. */
+	const struct {
+		uint32_t at;
+		uint8_t value;
+	} wrong[] = { { 22, DECREE_MEMBER_COUNT_MAX + 1 }, { 22, 1 }, { 22, 3 }, { 25, 3 },
+		{ 26, 2 }, { 27, 1 }, { 280 + 2 * 24 + 2, 0 }, { 280 + 2 * 24 + 2, 3 },
+		{ 280 + 2 * 24 + 7, 1 } };
+	struct client_msg m = { .type = CLIENT_MSG_STATUS_REPLY, .node_id = 3 };
+	uint32_t bytes;
+
+	(void)state;
+	m.status_reply.status = some_status();
+	bytes = client_msg_encode(&m, frame, sizeof(frame));
+	for (uint32_t i = 0; i < bytes; i++)
+		assert_int_equal(decode(i, &m), -EBADMSG);
+	for (uint32_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		uint8_t right = frame[wrong[i].at];
+
+		frame[wrong[i].at] = wrong[i].value;
+		assert_int_equal(decode(bytes, &m), -EBADMSG);
+		frame[wrong[i].at] = right;
+	}
+	assert_int_equal(decode(bytes, &m), 0);
 }
 
 static void
@@ -551,6 +618,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_replies_carry_answers_and_tokens),
 		cmocka_unit_test(test_an_unknown_reply_kind_is_refused),
 		cmocka_unit_test(test_a_status_comes_back_whole),
+		cmocka_unit_test(test_a_status_of_the_largest_cluster_comes_back),
+		cmocka_unit_test(test_a_malformed_status_is_refused),
 		cmocka_unit_test(test_log_entries_come_back_with_the_place_to_continue),
 		cmocka_unit_test(test_a_fragment_beyond_its_command_is_refused),
 		cmocka_unit_test(test_a_log_request_for_nothing_is_refused),

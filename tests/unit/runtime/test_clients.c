@@ -452,6 +452,14 @@ test_status_tells_role_and_counts(void **state)
 	assert_int_equal(m.status_reply.status.session_count, 1);
 	assert_int_equal(m.status_reply.status.session_evicted_count, 0);
 	assert_int_equal(m.status_reply.status.peer_count, 2);
+	assert_int_equal(m.status_reply.status.epoch, 1);
+	assert_false(m.status_reply.status.is_changing);
+	assert_int_equal(m.status_reply.status.q1, 2);
+	assert_int_equal(m.status_reply.status.q2, 2);
+	assert_int_equal(m.status_reply.status.kind, DECREE_VOTER);
+	assert_int_equal(m.status_reply.status.member_count, 3);
+	assert_int_equal(m.status_reply.status.members[2].node_id, 3);
+	assert_int_equal(m.status_reply.status.members[2].kind, DECREE_VOTER);
 	assert_int_equal(m.status_reply.status.boot_count, 1);
 }
 
