@@ -3,6 +3,7 @@
 #include "base/bytes.h"
 #include "engine/core/configs.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -174,6 +175,31 @@ test_too_few_and_too_many_voters_are_not_decoded(void **state)
 	uint32_t count = eng_membership_encode(&m, bytes);
 	bytes[38] = 1;
 	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
+}
+
+/* Two members that are one: its word would count twice (E3). Wherever they stand, as voter or as learner. */
+static void
+test_an_id_or_a_disk_twice_is_not_decoded(void **state)
+{
+	uint8_t bytes[ENG_CONFIG_BYTES_MAX];
+	struct eng_membership whole = cluster_of(4), m, back;
+
+	(void)state;
+	whole.members[3].role = ENG_LEARNER;
+	whole.q1 = whole.q2 = 2;
+	assert_int_equal(
+		eng_membership_decode(bytes, eng_membership_encode(&whole, bytes), &back), 0);
+	for (uint32_t i = 0; i < 4; i++)
+		for (uint32_t k = i + 1; k < 4; k++) {
+			m = whole;
+			m.members[k].disk = m.members[i].disk;
+			uint32_t count = eng_membership_encode(&m, bytes);
+			assert_int_equal(eng_membership_decode(bytes, count, &back), -EBADMSG);
+			m = whole;
+			m.members[k].node_id = m.members[i].node_id;
+			count = eng_membership_encode(&m, bytes);
+			assert_int_equal(eng_membership_decode(bytes, count, &back), -EBADMSG);
+		}
 }
 
 /* Protected by name, without a vote; and only until the next change (12.5). */
@@ -382,7 +408,7 @@ test_what_governs_follows_from_the_log_alone(void **state)
 int
 main(void)
 {
-	struct CMUnitTest tests[ROW_COUNT + 13] = { { 0 } };
+	struct CMUnitTest tests[ROW_COUNT + 14] = { { 0 } };
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < ROW_COUNT; i++)
@@ -397,6 +423,7 @@ main(void)
 		cmocka_unit_test(test_what_an_added_node_carries_survives_the_wire),
 		cmocka_unit_test(test_an_unknown_change_is_refused),
 		cmocka_unit_test(test_too_few_and_too_many_voters_are_not_decoded),
+		cmocka_unit_test(test_an_id_or_a_disk_twice_is_not_decoded),
 		cmocka_unit_test(test_formers_survive_the_wire_but_no_change),
 		cmocka_unit_test(test_impossible_formers_are_not_decoded),
 		cmocka_unit_test(test_a_replacement_is_known_when_it_is_asked_for_again),
