@@ -75,7 +75,7 @@ config_defaults(struct config *c, const char *path)
 		.slot_bytes = 1328, /* + CONFIG_SLOT_OVERHEAD_BYTES = 1,500 */
 		.alpha = 1024,
 		.window_slots = 256,
-		.command_bytes_max = 65536,
+		.command_bytes_max = 131072,
 		.session_count = 512,
 		.session_window = 4096,
 		.session_idle_slots = 1024,

@@ -205,8 +205,8 @@ mv saved.key client.key
 
 # Lines and nodes
 
-printf 'short\n%070000d\n' 0 >long
-expect 1 'long: line 2|65536|nothing was submitted' "$decree" submit -c good.ini long
+printf 'short\n%0140000d\n' 0 >long
+expect 1 'long: line 2|131072|nothing was submitted' "$decree" submit -c good.ini long
 expect 1 'no-such-file: No such file' "$decree" submit -c good.ini no-such-file
 expect 1 '--acks nowhere/acks: No such file' "$decree" submit -c good.ini --acks nowhere/acks good.ini
 expect 1 'there is no group 5, only 0 to 0' "$decree" submit -c good.ini --group 5 good.ini
