@@ -111,12 +111,22 @@ do_log(struct story *s, const struct words *w)
 	return node != 0;
 }
 
+static bool
+do_stamp(struct story *s, const struct words *w)
+{
+	uint16_t node = story_node_of(s, w->at[1]);
+
+	story_line(s, "%u applied what was stamped at %lu ms", node, s->stamp_ns[node] / MS);
+	return node != 0;
+}
+
 /* The one command that needs no cluster: it makes it. */
 static const struct story_command nodes_command = { "nodes", 2, 6, do_nodes };
 
 static const struct story_command show_commands[] = {
 	{ "status", 1, 1, do_status },
 	{ "log", 2, 2, do_log },
+	{ "stamp", 2, 2, do_stamp },
 	{ 0 },
 };
 

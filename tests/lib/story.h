@@ -51,6 +51,7 @@
  *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent; the keys are in story_forge.c
  *   room N COUNT                 so many writes fit the log's buffer of a node in each step from now on
  *   status   log N               what the nodes say; what a node applied
+ *   stamp N                      the cluster time of the slot that a node applied last
  *   quiet COMMAND                do it without a trace
  *
  * The trace writes a ballot as round.node, 0 as none, a range [first, after), and a value as its text.
@@ -94,6 +95,7 @@ struct story {
 	struct decree_digest states[STORY_STATE_MAX]; /* of state digests, in order of appearance */
 	uint32_t state_count;
 	char *log[CLUSTER_NODE_MAX + 1]; /* text of what each node applied in this life */
+	uint64_t stamp_ns[CLUSTER_NODE_MAX + 1]; /* of the newest of them */
 };
 
 /**

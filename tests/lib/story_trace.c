@@ -404,6 +404,7 @@ on_apply(struct cluster *c, uint16_t node, struct decree_slot slot, const uint8_
 	decree_assert(rc > 0);
 	free(s->log[node]);
 	s->log[node] = log;
+	s->stamp_ns[node] = eng_value_stamp(value);
 }
 
 static const char *

@@ -22,16 +22,24 @@ static const struct net_endpoint client = { .client = 5, .client_generation = 9 
 static const uint8_t token[DECREE_UUID_BYTES] = "a client's token";
 
 static void
+deliver_to_group(struct world *world, struct world_node *to, uint16_t group,
+	const struct eng_command *c)
+{
+	uint8_t payload[WORLD_FRAME_BYTES];
+	struct client_writer w;
+
+	client_commands_begin(&w, payload, sizeof(payload), group);
+	assert_true(client_commands_add(&w, c));
+	world_deliver(world, to, client, payload, client_writer_finish(&w));
+}
+
+static void
 deliver_command(struct fixture *f, struct world_node *to, struct decree_session session,
 	uint64_t seq, const void *body, uint32_t bytes)
 {
 	struct eng_command c = { .session = session, .seq = seq, .body = body, .bytes = bytes };
-	uint8_t payload[WORLD_FRAME_BYTES];
-	struct client_writer w;
 
-	client_commands_begin(&w, payload, sizeof(payload), 0);
-	assert_true(client_commands_add(&w, &c));
-	world_deliver(f->w, to, client, payload, client_writer_finish(&w));
+	deliver_to_group(f->w, to, 0, &c);
 }
 
 /* The newest frame to the client. */
@@ -279,6 +287,40 @@ test_a_follower_redirects_to_the_leader(void **state)
 }
 
 /* A client moves to another address: its answers follow it. */
+/* protocol 13.4: one session is known in group 0 alone. Group 1 does not execute its commands, and a group that is
+ * nowhere is no other one. Nothing is taken on to the right group: that would be a second way to it. */
+static void
+test_a_command_is_executed_in_its_own_group_or_not_at_all(void **state)
+{
+	struct world *w = world_new_groups(1, 2);
+	struct world_node *n = world_elect(w);
+	struct fixture f = { .w = w, .leader = n };
+	struct eng_command c = { .body = token, .bytes = sizeof(token) };
+
+	(void)state;
+	world_run(w, 2000000000);
+	deliver_to_group(w, n, 0, &c);
+	world_run(w, 10000000);
+	c = (struct eng_command){
+		.session = only_reply(&f).session, .seq = 1, .body = (const uint8_t *)"a", .bytes = 1
+	};
+	w->client_frame_count = 0;
+	deliver_to_group(w, n, 2, &c);
+	world_run(w, 10000000);
+	assert_int_equal(shard_counters(n->shard)->malformed, 1);
+	assert_int_equal(w->client_frame_count, 0);
+	deliver_to_group(w, n, 1, &c);
+	world_run(w, 10000000);
+	assert_int_equal(last_frame(&f).group, 1);
+	assert_int_equal(only_reply(&f).kind, CLIENT_REPLY_NO_SESSION);
+	assert_int_equal(n->machine.count, 0); /* of both groups */
+	deliver_to_group(w, n, 0, &c);
+	world_run(w, 10000000);
+	assert_int_equal(only_reply(&f).kind, CLIENT_REPLY_APPLIED);
+	assert_int_equal(n->machine.count, 1);
+	world_free(w);
+}
+
 static void
 test_answers_go_to_where_the_session_was_heard_last(void **state)
 {
@@ -543,6 +585,7 @@ main(void)
 		T(test_an_unknown_session_is_told_so),
 		T(test_the_same_token_gives_the_same_session),
 		T(test_a_follower_redirects_to_the_leader),
+		cmocka_unit_test(test_a_command_is_executed_in_its_own_group_or_not_at_all),
 		T(test_answers_go_to_where_the_session_was_heard_last),
 		T(test_a_command_in_fragments_is_put_together_also_after_a_loss),
 		T(test_more_large_commands_than_places_do_not_push_each_other_out),
