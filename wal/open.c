@@ -126,7 +126,7 @@ session_load(struct wal *w, char *error)
 	return rc != 0 ? page_load_failed(error, rc, "session page") : 0;
 }
 
-/* What earlier sessions promised only "unless ..." (docs/protocol.md, durability modes). */
+/* What earlier sessions promised only "unless ..." (11.10). */
 static int
 session_check(const struct wal *w, const struct wal_config *cfg, char *error)
 {

@@ -94,7 +94,7 @@ struct story {
 	uint32_t value_count;
 	struct decree_digest states[STORY_STATE_MAX]; /* of state digests, in order of appearance */
 	uint32_t state_count;
-	char *log[CLUSTER_NODE_MAX + 1]; /* text of what each node applied in this life */
+	char *log[CLUSTER_NODE_MAX + 1];         /* text of what each node applied in this life */
 	uint64_t stamp_ns[CLUSTER_NODE_MAX + 1]; /* of the newest of them */
 };
 

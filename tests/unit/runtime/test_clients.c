@@ -22,8 +22,8 @@ static const struct net_endpoint client = { .client = 5, .client_generation = 9 
 static const uint8_t token[DECREE_UUID_BYTES] = "a client's token";
 
 static void
-deliver_to_group(struct world *world, struct world_node *to, uint16_t group,
-	const struct eng_command *c)
+deliver_to_group(
+	struct world *world, struct world_node *to, uint16_t group, const struct eng_command *c)
 {
 	uint8_t payload[WORLD_FRAME_BYTES];
 	struct client_writer w;
@@ -301,9 +301,10 @@ test_a_command_is_executed_in_its_own_group_or_not_at_all(void **state)
 	world_run(w, 2000000000);
 	deliver_to_group(w, n, 0, &c);
 	world_run(w, 10000000);
-	c = (struct eng_command){
-		.session = only_reply(&f).session, .seq = 1, .body = (const uint8_t *)"a", .bytes = 1
-	};
+	c = (struct eng_command){ .session = only_reply(&f).session,
+		.seq = 1,
+		.body = (const uint8_t *)"a",
+		.bytes = 1 };
 	w->client_frame_count = 0;
 	deliver_to_group(w, n, 2, &c);
 	world_run(w, 10000000);
