@@ -90,6 +90,11 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_TWIN] = { "twin",
 		"a second process runs with a node's id, on a copy of its disk, beside the first",
 		40, NULL, fault_twin_strike, 2, 20 },
+	[FAULT_FLAPPING] = { "flapping", "a link, or all links of a node, go on and off and on", 25,
+		fault_flapping_draw, fault_flapping_strike, 10, 80 },
+	[FAULT_SNAPSHOT_SPACE] = { "snapshot-space",
+		"nodes have no space for snapshots: they take no commands, and hand over", 20, NULL,
+		fault_snapshot_space_strike, 10, 80 },
 };
 
 uint64_t
@@ -123,15 +128,27 @@ sim_faults_note_operator(struct sim *sim, uint64_t at_ns)
 	note_first(&sim->faults);
 }
 
-/* The kinds from FAULT_DAMAGE on have a stream of their own, and twins have another, so that a seed without them is what
- * it would be if they did not exist. */
+/* The kinds from FAULT_DAMAGE on have a stream of their own, and the last ones have one each, so that a seed without them
+ * is what it would be if they did not exist. NULL: the stream of all the others. */
+static uint64_t *
+stream_of(struct sim *sim, enum fault_kind kind)
+{
+	switch (kind) {
+	case FAULT_TWIN: return &sim->random_twins;
+	case FAULT_FLAPPING: return &sim->random_flaps;
+	case FAULT_SNAPSHOT_SPACE: return &sim->random_space;
+	default: return kind < FAULT_DAMAGE ? NULL : &sim->random_disks;
+	}
+}
+
+/* Called again, it changes back. */
 static void
 change_stream(struct sim *sim, enum fault_kind kind)
 {
-	uint64_t *other = kind == FAULT_TWIN ? &sim->random_twins : &sim->random_disks;
+	uint64_t *other = stream_of(sim, kind);
 	uint64_t now = sim->random_faults;
 
-	if (kind < FAULT_DAMAGE)
+	if (other == NULL)
 		return;
 	sim->random_faults = *other;
 	*other = now;

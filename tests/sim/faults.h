@@ -64,6 +64,10 @@ enum fault_kind {
 	FAULT_TRANSFER,
 	/* faults_twin.c */
 	FAULT_TWIN,
+	/* faults_flapping.c */
+	FAULT_FLAPPING,
+	/* faults_disk.c */
+	FAULT_SNAPSHOT_SPACE,
 	FAULT_KIND_COUNT,
 };
 
@@ -126,6 +130,11 @@ struct sim_faults {
 	uint32_t deep_percent;    /* of the damage is anywhere in the log, the rest near its end */
 	uint32_t operator_quirks; /* percent of the operator's deeds that are odd */
 	uint32_t strike_count;    /* so far; the number of an occurrence, for --only-faults */
+	uint64_t flap_ns_max;     /* between two changes of the links that go on and off */
+	uint32_t flaps_left;      /* changes to come */
+	bool is_flapped_off;      /* those links carry nothing just now */
+	uint8_t is_flapping[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
+	uint32_t no_space; /* bit per node without space for snapshots */
 };
 
 /* faults.c */
@@ -163,6 +172,11 @@ void fault_picky_strike(struct sim *sim);
 void fault_churn_strike(struct sim *sim);
 void faults_net_draw(struct sim *sim);
 
+/* faults_flapping.c */
+void fault_flapping_draw(struct sim *sim);
+void fault_flapping_strike(struct sim *sim);
+void sim_flapping_end(struct sim *sim);
+
 /* faults_process.c */
 void faults_process_draw(struct sim *sim);
 void fault_crash_strike(struct sim *sim);
@@ -199,6 +213,10 @@ bool sim_may_spoil(const struct sim *sim, uint16_t id);
 uint32_t sim_spare_count(const struct sim *sim);
 /** What struct wal_recovery.damaged is, of a node: as in production, if there is reason for it. */
 int sim_damage_recover(void *context, const struct log_place *place, const uint8_t *tag);
+
+void fault_snapshot_space_strike(struct sim *sim);
+/** There is space for snapshots again, on all nodes of the set. */
+void sim_space_return(struct sim *sim, uint32_t nodes);
 
 /* faults_identity.c */
 void fault_lying_strike(struct sim *sim);

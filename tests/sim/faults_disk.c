@@ -66,3 +66,58 @@ fault_disk_error_strike(struct sim *sim)
 	sim_trace(sim, "node %u: request %lu from now to its disk will fail", n->id, after);
 	disk_fake_fail_after(n->disk, (int64_t)after, -EIO);
 }
+
+/* ---- no space for snapshots (11.7) ---- */
+
+void
+sim_space_return(struct sim *sim, uint32_t nodes)
+{
+	struct sim_faults *f = &sim->faults;
+
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		if ((f->no_space & nodes) >> id & 1) {
+			snap_fake_set_space_low(sim->nodes[id].snaps, false);
+			snap_fake_fail_after(sim->nodes[id].snaps, -1, 0);
+		}
+	if ((f->no_space & nodes) != 0)
+		sim_trace(sim, "nodes %#x have space for snapshots again", f->no_space & nodes);
+	f->no_space &= ~nodes;
+}
+
+/* The leader alone mostly, some nodes, or all of them: then nobody takes commands. */
+static uint32_t
+choose_full(struct sim *sim)
+{
+	uint64_t *random = &sim->random_faults;
+	uint64_t shape = sim_draw(random, 10);
+	uint32_t nodes = 1u << sim_victim(sim);
+
+	for (uint16_t id = 1; id <= sim->node_count; id++)
+		if (shape == 0 || (shape < 5 && sim_draw_percent(random, 60)))
+			nodes |= 1u << id;
+	return nodes;
+}
+
+/* For a while; the next strike ends it. The snapshot that is being written may fail for that. */
+void
+fault_snapshot_space_strike(struct sim *sim)
+{
+	struct sim_faults *f = &sim->faults;
+	uint64_t *random = &sim->random_faults;
+
+	if (f->no_space != 0) {
+		sim_space_return(sim, f->no_space);
+		return;
+	}
+	f->no_space = choose_full(sim);
+	sim_trace(sim, "nodes %#x have no space for snapshots", f->no_space);
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		if ((f->no_space >> id & 1) == 0)
+			continue;
+		snap_fake_set_space_low(sim->nodes[id].snaps, true);
+		if (sim_draw_percent(random, 50))
+			snap_fake_fail_after(sim->nodes[id].snaps, 0, -ENOSPC);
+	}
+	f->next_ns[FAULT_SNAPSHOT_SPACE] =
+		sim->now_ns + sim_draw_between(random, sim->election_ns, 10 * sim->election_ns);
+}

@@ -139,7 +139,7 @@ sim_frame_send(struct sim *sim, struct sim_frame *f)
 
 	sim->count.sent++;
 	decree_assert(f->dst <= sim->node_count && f->dst != f->src); /* 0: the operator */
-	if (sim->is_cut[f->src][f->dst] || is_picked(sim, f) ||
+	if (sim_is_cut(sim, f->src, f->dst) || is_picked(sim, f) ||
 		(faults->loss_ppm != 0 && sim_draw(random, 1000000) < faults->loss_ppm) ||
 		(faults->corrupt_ppm != 0 && sim_draw(random, 1000000) < faults->corrupt_ppm &&
 			!frame_damage(sim, f))) {
@@ -284,7 +284,7 @@ fault_partition_strike(struct sim *sim)
 		snprintf(line, sizeof(line), names[shape], ids[0]);
 		sim_trace(sim, "partition: %s", line);
 	}
-	/* Mostly one partition at a time; sometimes it flaps. */
+	/* Mostly one partition at a time; sometimes a short one. */
 	uint64_t ns_max =
 		sim_draw_percent(random, 20) ? sim->election_ns / 5 : sim->faults.cut_ns_max;
 	sim_faults_note_heal(sim, sim->now_ns + 1 + sim_draw(random, ns_max));

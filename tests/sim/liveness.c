@@ -102,6 +102,8 @@ stop_faults(struct sim *sim)
 	f->loss_ppm = f->duplicate_ppm = f->corrupt_ppm = f->slow_ppm = 0;
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		f->next_ns[kind] = UINT64_MAX;
+	sim_flapping_end(sim);
+	sim_space_return(sim, f->no_space);
 	sim_links_heal(sim);
 	sim_clocks_agree(sim);
 }

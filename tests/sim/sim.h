@@ -306,6 +306,8 @@ struct sim {
 	uint64_t random_nodes;
 	uint64_t random_disks; /* of the kinds of fault from FAULT_DAMAGE on */
 	uint64_t random_twins; /* of FAULT_TWIN */
+	uint64_t random_flaps; /* of FAULT_FLAPPING */
+	uint64_t random_space; /* of FAULT_SNAPSHOT_SPACE */
 	uint64_t now_ns;
 	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;    /* ids in use are 1 .. node_count */
@@ -356,6 +358,14 @@ struct sim {
 	uint32_t *told_nodes;
 	uint64_t *told_events;
 };
+
+/** A frame that leaves now, or arrives, gets nowhere. */
+static inline bool
+sim_is_cut(const struct sim *sim, uint16_t from, uint16_t to)
+{
+	return sim->is_cut[from][to] ||
+	       (sim->faults.is_flapped_off && sim->faults.is_flapping[from][to]);
+}
 #define SIM_RECORDED_COUNT 64
 
 void sim_trace_line(const struct sim *sim, const char *format, ...)

@@ -168,6 +168,8 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->random_disks = sim_draw(&stream, UINT64_MAX);
 	sim->random_twins = sim_draw(&stream, UINT64_MAX);
 	sim->scrubs = sim_draw(&stream, 8) == 0;
+	sim->random_flaps = sim_draw(&stream, UINT64_MAX);
+	sim->random_space = sim_draw(&stream, UINT64_MAX);
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
@@ -210,7 +212,7 @@ sim_event_count(const struct sim *sim)
 static void
 deliver(struct sim *sim, struct sim_node *n, struct sim_frame *f)
 {
-	if (!n->is_up || n->inbox_count == SIM_INBOX_COUNT || sim->is_cut[f->src][f->dst]) {
+	if (!n->is_up || n->inbox_count == SIM_INBOX_COUNT || sim_is_cut(sim, f->src, f->dst)) {
 		sim->count.lost++;
 		sim_frame_give(sim, f);
 		return;
