@@ -17,6 +17,7 @@
 #include "tests/sim/sim.h"
 
 #define RECENT_RECORDS  24
+#define LAST_RECORDS    2
 #define STRUCK_MAX      6
 #define PLACE_COUNT_MAX 32 /* struck of one node */
 
@@ -65,17 +66,19 @@ fault_damage_draw(struct sim *sim)
 	sim->faults.deep_percent = (uint32_t)sim_draw(&sim->random_faults, 60);
 }
 
-/* Any durable record, or one of the last. */
+/* Any durable record, one of the last, or the very last ones: about those nothing else speaks. */
 static bool
 any_block(struct sim *sim, const struct sim_node *n, const struct wal_status *st, uint64_t *ret_lsn,
 	struct sim_block *ret)
 {
-	uint64_t first = st->lsn_first;
+	uint64_t *random = &sim->random_faults;
+	uint64_t count = st->lsn_durable - st->lsn_first + 1;
+	bool is_deep = sim_draw_percent(random, sim->faults.deep_percent);
+	uint64_t recent = sim_draw_percent(random, 40) ? LAST_RECORDS : RECENT_RECORDS;
 
-	if (!sim_draw_percent(&sim->random_faults, sim->faults.deep_percent) &&
-		st->lsn_durable > first + RECENT_RECORDS)
-		first = st->lsn_durable - RECENT_RECORDS;
-	*ret_lsn = sim_draw_between(&sim->random_faults, first, st->lsn_durable);
+	if (!is_deep && count > recent)
+		count = recent;
+	*ret_lsn = st->lsn_durable - sim_draw(random, count);
 	return sim_block_find(n, *ret_lsn, ret);
 }
 
