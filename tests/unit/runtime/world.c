@@ -611,11 +611,23 @@ open_array(struct world_node *n, uint64_t *ret_boot_count)
 			n->shard, log->meta_durable_blob, log->meta_bytes, ret_boot_count);
 		decree_assert(rc == 0);
 	}
-	for (uint64_t lsn = 1; lsn <= log->durable; lsn++) {
+	for (uint64_t lsn = log->trimmed_lsn == 0 ? 1 : log->trimmed_lsn; lsn <= log->durable;
+		lsn++) {
 		int rc = recover_record(n, lsn);
 		decree_assert(rc == 0);
 	}
 	return log;
+}
+
+static void
+forget_machines(struct world *w, struct world_node *n)
+{
+	for (uint32_t i = 0; i < w->group_count; i++) {
+		struct world_machine *m = n->machines[i];
+
+		memset(m, 0, sizeof(*m));
+		m->world = w;
+	}
 }
 
 /* Everything in memory is fresh; what the log holds is handed over. */
@@ -626,8 +638,7 @@ boot(struct world *w, struct world_node *n)
 	void *log;
 
 	memset(n->memory, 0, n->memory_bytes);
-	memset(&n->machine, 0, sizeof(n->machine));
-	n->machine.world = w;
+	forget_machines(w, n);
 	n->eng.nonce = w->now_ns * 1000003u + n->node_id + 1;
 	take_groups(w, n);
 	n->shard = shard_init(n->memory, &n->config);
@@ -652,6 +663,8 @@ world_restart(struct world *w, struct world_node *n)
 	}
 	n->net.last = &n->net.first;
 	log->appended = log->submitted = log->reported = log->durable;
+	if (log->trimmed_lsn > log->durable + 1)
+		log->trimmed_lsn = log->durable + 1; /* what comes next has these numbers again */
 	log->meta_asked = log->meta_reported = log->meta_durable;
 	memcpy(log->meta, log->meta_durable_blob, sizeof(log->meta));
 	log->read_count = 0;

@@ -58,7 +58,7 @@ struct world_log {
 	bool is_failing;
 	bool has_failed;
 	uint32_t room;         /* 0 = plenty */
-	uint64_t trimmed_lsn;  /* as the loop last permitted */
+	uint64_t trimmed_lsn;  /* as the loop last permitted: a start finds nothing below it */
 	uint64_t rotten_first; /* [first, after): the next reap() finds them damaged; 0 = none */
 	uint64_t rotten_after;
 	bool is_rot_nameless;
@@ -126,7 +126,8 @@ struct world_node {
 	struct shard_config config;
 	struct eng_config eng; /* of group 0; the others' differ in group and seed alone */
 	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
-	void *machines[SHARD_GROUP_COUNT_MAX]; /* all the same one */
+	void *machines
+		[SHARD_GROUP_COUNT_MAX]; /* of each group, a world_machine first: `machine`, or what world_tune says */
 	char last_log[DECREE_ERROR_BYTES];
 	enum decree_role role;
 	uint16_t leader;
