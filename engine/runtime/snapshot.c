@@ -63,6 +63,20 @@ is_agreement_late(const struct shard *s, const struct shard_group *g)
 	       s->now_ns >= cut->agree_by_ns && !is_agreed(g);
 }
 
+/* Nothing came of it, and each attempt costs two slots: the next one waits, each time longer. */
+static void
+cut_pause(struct shard *s, struct shard_group *g)
+{
+	struct snapshot_cut *cut = &g->snap.cut;
+
+	cut->state = CUT_NONE;
+	g->snap.is_told = false;
+	if (cut->failed_behind.n != g->snap.kept.slot.n)
+		cut->failures = 0;
+	cut->failed_behind = g->snap.kept.slot;
+	cut->retry_ns = s->now_ns + (RETRY_CUT_NS << min_u32(cut->failures++, RETRY_CUT_SHIFT_MAX));
+}
+
 void
 cut_give_up(struct shard *s, struct shard_group *g)
 {
@@ -76,12 +90,7 @@ cut_give_up(struct shard *s, struct shard_group *g)
 		s->config.snap_ops->abort(s->config.snap_store, g->config.group);
 	if (cut->state != CUT_NONE && cut->state != CUT_POINTING)
 		s->counters.snapshots_failed++;
-	cut->state = CUT_NONE;
-	g->snap.is_told = false;
-	if (cut->failed_behind.n != g->snap.kept.slot.n)
-		cut->failures = 0;
-	cut->failed_behind = g->snap.kept.slot;
-	cut->retry_ns = s->now_ns + (RETRY_CUT_NS << min_u32(cut->failures++, RETRY_CUT_SHIFT_MAX));
+	cut_pause(s, g);
 }
 
 static void
@@ -93,11 +102,13 @@ cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
 
 	if (s->config.snap_ops->begin(s->config.snap_store, g->config.group, slot) != 0) {
 		s->counters.snapshots_failed++; /* its writer is still busy with an older one */
+		cut_pause(s, g);
 		return;
 	}
 	if (s->config.machine_ops->snapshot_begin(g->machine) != 0) {
 		s->config.snap_ops->abort(s->config.snap_store, g->config.group);
 		s->counters.snapshots_failed++;
+		cut_pause(s, g);
 		return;
 	}
 	eng_sessions_cut_begin(g->sessions);
