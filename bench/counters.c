@@ -53,9 +53,9 @@ counters_read(int fd, struct counters *ret)
 	if (sscanf(line, "%*u %*u %*u %*u %llu %*u %llu %*u %*u %*u %*u %*u %*u %*u %*u %llu %*u",
 		    &writes, &sectors, &flushes) != 3)
 		return -ENOTSUP;
-	*ret = (struct counters){
-		.write_count = writes, .write_bytes = sectors * 512, .flush_count = flushes
-	};
+	*ret = (struct counters){ .write_count = writes - flushes,
+		.write_bytes = sectors * 512,
+		.flush_count = flushes };
 	return 0;
 }
 
