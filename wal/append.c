@@ -212,6 +212,16 @@ append_room(const struct wal *w)
 		.space_record_count_max = w->is_endless ? UINT64_MAX : append_space_max(w) };
 }
 
+/* A small write beside another splits what would have become one write, and costs a flush more; a large one keeps the disk
+ * busy while the other waits for its flush. */
+static bool
+may_write(const struct wal_append *a, uint64_t bytes)
+{
+	if (a->write_count < a->write_count_max)
+		return true;
+	return a->overlaps_large && a->write_count == 1 && bytes >= OVERLAP_BYTES;
+}
+
 bool
 append_next_write(struct wal *w, struct disk_request *ret_request)
 {
@@ -221,12 +231,12 @@ append_next_write(struct wal *w, struct disk_request *ret_request)
 	uint64_t log_left = w->geometry.log_bytes - position_to_offset(w, a->submitted);
 	struct wal_write *write;
 
-	if (bytes == 0 || a->write_count == a->write_count_max)
-		return false;
 	if (bytes > w->geometry.window_bytes - buffer_offset)
 		bytes = w->geometry.window_bytes - buffer_offset;
 	if (bytes > log_left)
 		bytes = log_left;
+	if (bytes == 0 || !may_write(a, bytes))
+		return false;
 
 	*ret_request = (struct disk_request){
 		.kind = DISK_WRITE_DURABLE,

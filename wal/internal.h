@@ -22,6 +22,7 @@
 #define IDENTIFIER_STAGE_BYTES  65536
 #define READ_SLOT_COUNT         16
 #define COMPLETION_BURST        32
+#define OVERLAP_BYTES           (1u << 20)
 #define IDENTIFIER_DELAY_NS     1000000
 #define IDENTIFIER_BATCH_COUNT  128
 #define IDENTIFIERS_BYTES_SHIFT 3 /* the ring has log_bytes / 8 bytes: an entry per KiB of log */
@@ -72,6 +73,7 @@ struct wal_append {
 	uint32_t write_first;
 	uint32_t write_count;
 	uint32_t write_count_max;
+	bool overlaps_large; /* one more may be in flight if it has OVERLAP_BYTES */
 };
 
 struct wal_identifiers {

@@ -485,6 +485,7 @@ wal_open(const struct wal_config *cfg, struct wal **ret_wal, char error[DECREE_E
 		w->identifiers.ride_durably = cfg->flushes_own_only;
 		w->append.write_count_max =
 			cfg->inflight_count_max != 0 ? cfg->inflight_count_max : 1;
+		w->append.overlaps_large = cfg->inflight_count_max == 0;
 		rc = open_all(w, cfg, identity, error);
 	}
 	free(identity);

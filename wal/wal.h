@@ -90,7 +90,9 @@ struct wal_config {
 	uint8_t boot_id
 		[WAL_BOOT_ID_BYTES]; /* the kernel's; tells mode `buffered` that the machine restarted */
 	bool flushes_own_only; /* a durable write makes none durable but itself (FUA), or nobody knows */
-	uint32_t inflight_count_max; /* data writes in flight, 1 .. WAL_INFLIGHT_COUNT_MAX; 0 = 1 */
+	uint32_t
+		inflight_count_max; /* data writes in flight, 1 .. WAL_INFLIGHT_COUNT_MAX; 0 = one, and a
+					  * second one beside it if that has 1 MiB or more */
 	uint64_t prewrite_bytes_per_second; /* in the background; 0 = 128 MiB/s */
 	uint64_t scrub_bytes_per_second; /* what is there is read again at that rate; 0 = never */
 	bool is_read_only; /* hand over what is there and write nothing: see wal_open() */

@@ -142,6 +142,15 @@ open_durable(const struct way_place *place, void **ret_self, char *ret_error)
 }
 
 static int
+open_one(const struct way_place *place, void **ret_self, char *ret_error)
+{
+	return open_log(place, "log-1",
+		&(struct wal_config){
+			.prewrite_bytes_per_second = 1ull << 40, .inflight_count_max = 1 },
+		ret_self, ret_error);
+}
+
+static int
 open_two(const struct way_place *place, void **ret_self, char *ret_error)
 {
 	return open_log(place, "log-2",
@@ -247,5 +256,6 @@ measure_log(void *self, const struct way_task *task, struct way_sample *ret)
 }
 
 const struct way way_log = { "log", open_durable, measure_log, close_log };
+const struct way way_log_one = { "log-1", open_one, measure_log, close_log };
 const struct way way_log_two = { "log-2", open_two, measure_log, close_log };
 const struct way way_log_memory = { "memory", open_memory, measure_log, close_log };

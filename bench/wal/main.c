@@ -45,11 +45,13 @@ static const struct row all_rows[] = {
 	{ "sqpoll", "as raw, submitted by a polling thread of the kernel", &way_sqpoll, true, 1 },
 	{ "linked", "as raw, a plain write with an fdatasync linked to it", &way_linked, true, 1 },
 	{ "thread", "as raw, by a thread that takes writes from a ring", &way_thread, true, 1 },
-	{ "log", "the log as a node runs it: all that waits is one write, one in flight", &way_log,
-		false, 0 },
+	{ "memory", "the log in mode memory: what it costs without a disk", &way_log_memory, true,
+		1 },
+	{ "log", "the log as a node runs it: a second write in flight only if it is large",
+		&way_log, false, 0 },
+	{ "log-1", "the log with one write in flight", &way_log_one, false, 0 },
 	{ "log-2", "the log with two writes in flight", &way_log_two, false, 0 },
-	{ "memory", "the log in mode memory: what it costs without a disk", &way_log_memory, false,
-		0 },
+	{ "memory", "the same without a disk", &way_log_memory, false, 0 },
 	{ "raw", "as above, with --depth writes in flight", &way_raw, false, 0 },
 	{ "fio", "as above, with --depth writes in flight", &way_fio, false, 0 },
 	{ "same", "raw writes as large as those of the log, one in flight", &way_raw, false, 1,
@@ -294,7 +296,7 @@ check_names(const char *list)
 			continue;
 		(void)complain_usage(
 			"--only: what is '%s'? There are log, raw, fdatasync, dsync, "
-			"fio, sqpoll, linked, thread, log-2, memory, same, same-2, same-4",
+			"fio, sqpoll, linked, thread, log-1, log-2, memory, same, same-2, same-4",
 			text);
 		return false;
 	}

@@ -53,7 +53,8 @@ struct way {
 };
 
 extern const struct way way_log;        /* mode durable, as a node runs it */
-extern const struct way way_log_two;    /* the same with two writes in flight */
+extern const struct way way_log_one;    /* the same, never more than one write in flight */
+extern const struct way way_log_two;    /* the same, two writes in flight whenever it can */
 extern const struct way way_log_memory; /* mode memory */
 extern const struct way way_raw;        /* io_uring, RWF_DSYNC */
 extern const struct way way_sqpoll;

@@ -31,8 +31,8 @@ expect 1 'nowhere: No such file' "$wal" nowhere
 # A run: both tables for both sizes, each way by its name; nothing stays behind.
 
 expect 0 'disk: device |One append of 64 B in flight|Saturated with appends of 64 B|One append of 16 KiB|log  |raw  |fdatasync|dsync|linked|log-2|memory|same-4' \
-	"${run[@]}" --only log,raw,fdatasync,dsync,linked,log-2,memory,same,same-2,same-4 --json out.json disk
-expect 0 '[24,"wal",2]' jq -c '[(.rows | length), .bench, .rounds]' out.json
+	"${run[@]}" --only log,raw,fdatasync,dsync,linked,log-1,log-2,memory,same,same-2,same-4 --json out.json disk
+expect 0 '[28,"wal",2]' jq -c '[(.rows | length), .bench, .rounds]' out.json
 expect 0 '[[64,"log"],[16384,"log"]]' \
 	jq -c '[.rows[] | select(.table == "one" and .way == "log" and .p50_us > 0 and .p50_us <= .p99_us and .p99_us <= .p999_us
 		and .appends_per_s > 0 and .p50_over_raw > 0) | [.bytes, .way]]' out.json

@@ -175,6 +175,43 @@ test_identifiers_follow_within_a_millisecond_of_silence(void **state)
 	assert_int_equal(status.lsn_identified, 5);
 }
 
+static uint64_t
+writes_after(struct log_fixture *f, uint64_t *number, uint32_t record_count)
+{
+	struct wal_status status;
+
+	for (uint32_t i = 0; i < record_count; i++)
+		assert_true(log_fixture_append(f, (*number)++, FIXTURE_PAYLOAD_BYTES_MAX).lsn > 0);
+	wal_log_ops.submit(f->wal, 1);
+	wal_status(f->wal, &status);
+	return status.write_count;
+}
+
+/* What waits for a write becomes one write, unless it is so large that the disk should not idle meanwhile. */
+static void
+test_only_a_large_write_goes_out_beside_another(void **state)
+{
+	struct log_fixture *f = *state;
+	uint64_t number = 0;
+
+	log_fixture_fini(f);
+	log_fixture_init(f, &calm);
+	f->format.log_bytes = 16 << 20;
+	f->format.segment_bytes = 8 << 20;
+	f->format.window_bytes = 4 << 20;
+	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
+	assert_int_equal(log_fixture_open(f), 0);
+	assert_int_equal(writes_after(f, &number, 1), 1);
+	assert_int_equal(writes_after(f, &number, 600), 1); /* of 1,536 bytes: less than 1 MiB */
+	assert_int_equal(writes_after(f, &number, 100), 2);
+	assert_int_equal(writes_after(f, &number, 800), 2); /* large, but the third */
+	log_fixture_settle(f, number);
+	assert_int_equal(f->durable_lsn, number);
+	reopen(f);
+	assert_int_equal(f->found_count, number);
+	assert_int_equal(f->wrong_count, 0);
+}
+
 /* While the log is in use its space is prepared at a sixteenth of the rate, which must not be none. */
 static void
 test_hardly_any_prewriting_is_some(void **state)
@@ -386,6 +423,7 @@ main(void)
 		T(test_what_is_not_prepared_yet_is_not_used),
 		T(test_room_is_honest_until_the_log_is_full),
 		T(test_identifiers_follow_within_a_millisecond_of_silence),
+		T(test_only_a_large_write_goes_out_beside_another),
 		T(test_hardly_any_prewriting_is_some),
 		T(test_identifiers_beside_data_do_not_wait_for_a_flush),
 		T(test_hard_state_survives_and_the_newest_wins),
