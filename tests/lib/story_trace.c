@@ -224,9 +224,11 @@ static void
 promise_line(
 	struct story *s, const struct eng_replica *r, const struct eng_msg *m, const char *head)
 {
-	char text[2048];
+	char text[2048], low[32] = "";
 	size_t at = 0;
 
+	if (m->promise.low.n > 1)
+		(void)snprintf(low, sizeof(low), " low=%lu", m->promise.low.n);
 	text[0] = '\0';
 	for (uint64_t slot = m->promise.first.n; slot < m->promise.after.n; slot++) {
 		struct eng_promise_entry e =
@@ -244,8 +246,8 @@ promise_line(
 				slot, digest_text(s, e.digest), ballot_text(e.vballot),
 				e.state == ENG_ENTRY_DECIDED ? " decided" : "");
 	}
-	story_line(s, "%s from=%lu commit=%lu last=%lu%s [%lu,%lu)%s", head, m->promise.from.n,
-		m->promise.commit.n, m->promise.last.n, m->promise.doubtful ? " in doubt" : "",
+	story_line(s, "%s from=%lu%s commit=%lu last=%lu%s [%lu,%lu)%s", head, m->promise.from.n,
+		low, m->promise.commit.n, m->promise.last.n, m->promise.doubtful ? " in doubt" : "",
 		m->promise.first.n, m->promise.after.n, text);
 }
 
