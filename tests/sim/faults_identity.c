@@ -128,7 +128,8 @@ sim_image_take(struct sim *sim, struct sim_image *image, const struct sim_node *
 	image->id = n->id;
 	image->boot_count = n->boot_count + 1;
 	image->promised = r->promised.n;
-	image->last = r->last.n;
+	/* A disk that lied may have holes without a name, and whoever reads it again is in doubt again. */
+	image->last = r->damage.doubt || n->has_lied ? UINT64_MAX : r->last.n;
 	image->taken_ns = sim->now_ns;
 	sim_trace(sim, "node %u: an image is taken of its disk", n->id);
 }
