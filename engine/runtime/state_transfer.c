@@ -332,8 +332,9 @@ on_chunk(struct shard *s, const struct eng_msg *m)
 		!digest_eq(m->snapshot_chunk.digest,
 			base_digest(m->snapshot_chunk.value, m->snapshot_chunk.bytes)))
 		return;
-	if (offset == f->offset_bytes &&
-		m->snapshot_chunk.bytes <= f->wanted.bytes - f->offset_bytes) {
+	if (offset == f->offset_bytes && m->snapshot_chunk.bytes > f->wanted.bytes - offset) {
+		is_wrong(s, "it is longer than was offered");
+	} else if (offset == f->offset_bytes) {
 		on_bytes(s, m);
 	} else if (offset > f->offset_bytes && f->gap_offset != f->offset_bytes + 1) {
 		f->gap_offset = f->offset_bytes + 1; /* one repetition per gap; 0 = none yet */
