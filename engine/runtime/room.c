@@ -18,14 +18,16 @@
  *
  * The medium of the snapshots may be full, too, and below its reserve (11.7). The log would be next, as no snapshot
  * lets go of it any more. So the core is told of a log that is full for commands, and for nothing else; and
- * a leader asks the next voter in the order of the ids to take over, once: there may be space. So leadership comes to
- * each in turn. If there is none anywhere, each has led once, and whoever leads then says BUSY. A transfer that has
- * come to nothing does not count, and the next voter is asked. So does a leader the log of which has no room even for
- * the MARKs of a cut: elections have used it up.
+ * a leader asks the next voter in the order of the ids to take over: there may be space. So leadership comes to
+ * each in turn. If there is none anywhere, each has led once, and whoever leads then says BUSY; somebody else may have
+ * got space since, so after AGAIN_ELECTIONS it goes round once more. A transfer that has come to nothing does not count,
+ * and the next voter is asked. So does a leader the log of which has no room even for the MARKs of a cut, but once
+ * only: elections have used it up, and more of them would not give it back.
  */
 #include "engine/runtime/shard_private.h"
 
-#define PATIENCE_NS (5 * 1000 * 1000ull) /* a quarter of a heartbeat */
+#define PATIENCE_NS     (5 * 1000 * 1000ull) /* a quarter of a heartbeat */
+#define AGAIN_ELECTIONS 20
 
 /* Kept for ticks when messages are turned away, and for messages when a flush is. */
 #define RESERVE_TICK    4
@@ -155,6 +157,17 @@ has_failed(const struct shard_group *g)
 	       now.ballot.n == g->handed_ballot.n;
 }
 
+/* Nobody had space, or whoever had it leads no more. */
+static void
+hand_over_again(const struct shard *s, struct shard_group *g)
+{
+	if (!g->has_handed_over || !s->is_space_low ||
+		s->now_ns < g->handed_ns + AGAIN_ELECTIONS * g->config.election_ns)
+		return;
+	g->has_handed_over = false;
+	g->handed_to = 0; /* from the beginning: the others do the same, so each has its turn */
+}
+
 void
 room_hand_over(struct shard *s)
 {
@@ -168,6 +181,7 @@ room_hand_over(struct shard *s)
 	for (uint32_t i = 0; i < s->config.group_count && s->is_unfit; i++) {
 		struct shard_group *g = &s->groups[i];
 
+		hand_over_again(s, g);
 		if (g->status.role != DECREE_LEADER || s->stop != SHARD_RUNS ||
 			!room_for_turn(s, g) || (g->has_handed_over && !has_failed(g)))
 			continue;
@@ -178,6 +192,7 @@ room_hand_over(struct shard *s)
 		shard_step(s, g, &event);
 		g->has_handed_over = result == ENG_TRANSFER_OK;
 		g->handed_ballot = g->status.ballot;
+		g->handed_ns = s->now_ns;
 	}
 }
 

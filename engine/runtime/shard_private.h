@@ -144,9 +144,10 @@ struct shard_group {
 	bool is_damaged;      /* the operator was told of damage that is not repaired yet */
 	bool is_dirty;        /* stepped since the last FLUSH */
 	bool was_log_idle;    /* as told by the last FLUSH */
-	bool has_handed_over; /* led, though it should not: once is enough */
+	bool has_handed_over; /* led, though it should not */
 	uint16_t handed_to;   /* node_id that was asked last to take over; 0 = none yet */
 	struct decree_ballot handed_ballot; /* ours when it was */
+	uint64_t handed_ns;
 	struct persist_ring persists;
 	struct slot_index index;
 	struct owner *owners; /* [session_count] by session row */

@@ -146,7 +146,7 @@ test_a_hand_over_that_failed_is_repeated(void **state)
 	assert_ptr_not_equal(world_elect(w), full);
 }
 
-/* Nobody has space: leadership does not go round for ever, nothing is taken, nothing lost. */
+/* Nobody has space: leadership has gone round and rests for 20 T, nothing is taken, nothing lost. */
 static void
 test_without_space_anywhere_commands_wait(void **state)
 {
@@ -161,7 +161,7 @@ test_without_space_anywhere_commands_wait(void **state)
 	settled = ballot(leader);
 	assert_int_equal(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail), 0);
 	propose_some();
-	world_run(w, 3000 * MS);
+	world_run(w, 1500 * MS);
 	assert_int_equal(ballot(leader), settled);
 	assert_int_equal(leader->role, DECREE_LEADER);
 	assert_int_equal(mail->completed, 0);
@@ -170,6 +170,24 @@ test_without_space_anywhere_commands_wait(void **state)
 	world_run(w, 1000 * MS);
 	assert_int_equal(mail->completed, 10);
 	assert_int_equal(leader->machine.count, 10);
+}
+
+/* Leadership has gone round in vain. Later somebody has space, and the leader is not told: it asks once more. */
+static void
+test_space_that_comes_back_elsewhere_is_found(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader;
+
+	(void)world_elect(w);
+	for (uint32_t id = 1; id <= 3; id++)
+		snap_fake_set_space_low(stores[id], true);
+	world_run(w, 2000 * MS);
+	leader = world_elect(w);
+	for (uint16_t id = 1; id <= 3; id++)
+		snap_fake_set_space_low(stores[id], id != leader->node_id % 3 + 1);
+	world_run(w, 5000 * MS); /* 25 T */
+	assert_int_equal(world_elect(w)->node_id, leader->node_id % 3 + 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -184,6 +202,7 @@ main(void)
 		TEST(test_the_only_node_with_space_leads),
 		TEST(test_a_hand_over_that_failed_is_repeated),
 		TEST(test_without_space_anywhere_commands_wait),
+		TEST(test_space_that_comes_back_elsewhere_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
