@@ -1,97 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options, many seeds on several cores, the summary. */
+/* Many seeds on several cores, and the summary. */
 #include "tests/sim/main.h"
 
-#include <getopt.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define JOB_COUNT_MAX  64
 #define PROGRESS_EVERY 10 /* seconds */
-
-static const char usage[] =
-	"usage: sim [--seed N] [--count N] [--jobs N] [options]     run seeds\n"
-	"       sim --seed N --trace [options]                      tell the story of one\n"
-	"       sim --seed N --shrink [options]                     find out what makes it fail\n"
-	"\n"
-	"A whole cluster in one thread: the production core, loop and log on a simulated network, "
-	"on\n"
-	"simulated disks and clocks. A seed decides everything: how many nodes there are and how "
-	"large\n"
-	"their quorums, what is asked of them, and what goes wrong. The same seed gives the same "
-	"run,\n"
-	"byte for byte.\n"
-	"\n"
-	"Nodes join and leave while it runs: an operator outside of the cluster asks for it over "
-	"the "
-	"same\n"
-	"network, asks again, or twice, or loses patience. What is a quorum is a question of the "
-	"slot.\n"
-	"\n"
-	"A run has three parts. First things go wrong, and nothing may be lost, or differ, or be\n"
-	"answered wrongly; that is checked after every step. Then the faults stop for a quorum, "
-	"while\n"
-	"the other nodes stay broken: it must answer new commands within a bound, and keep its "
-	"leader.\n"
-	"Then everything heals: all nodes must agree, and everything that was asked for must be "
-	"done.\n"
-	"\n"
-	"  --seed N       first seed (default 1)\n"
-	"  --count N      how many seeds (default 1)\n"
-	"  --jobs N       processes that share them (default 1); 0: one for each CPU\n"
-	"  --trace        tell the story: who crashed, who leads, which ballots and slots\n"
-	"  --shrink       of a seed that fails, take away what is not needed for that: kinds of "
-	"fault,\n"
-	"                 nodes, time, and at last single faults. Prints what is left and the "
-	"command\n"
-	"\n"
-	"What the seed would draw can be given instead:\n"
-	"  --nodes N      1 .. 7 nodes\n"
-	"  --events N     length of the first part (default 4000); a run has a quarter more at "
-	"least,\n"
-	"                 and at least 50 commands and a crash\n"
-	"  --without K,.. leave these kinds of fault out\n"
-	"  --only-faults N,..  of the faults that strike, keep those with these numbers (as "
-	"--trace\n"
-	"                 names them); 0 alone keeps none\n"
-	"\n"
-	"An event is a frame delivered, a request completed by a disk, a timer that went off, or "
-	"a\n"
-	"command proposed. T is the time after which a node misses its leader: 200 ms to 20 s by "
-	"seed,\n"
-	"and every pause and partition is measured in it.\n"
-	"\n"
-	"A power cut, in half of the crashes or so, keeps or loses each sector by itself: of what "
-	"was "
-	"in\n"
-	"a disk's cache, and of each write in flight. So every write may be torn in any way.\n"
-	"\n"
-	"Bad disks (damage, rot, torn-sector, misdirect, lying-flush, rollback, twin) strike no "
-	"more\n"
-	"nodes than the quorums can spare; the others must lose nothing and go on. Damage is bytes "
-	"that\n"
-	"change; the log must call it so, or find nothing missing, and damaged copies must be "
-	"repaired. A\n"
-	"page that cannot be read may end in a refused start. A disk of the past must be found "
-	"out by "
-	"the\n"
-	"other nodes, and what its node says must count nowhere. Their memory ends with their "
-	"processes: "
-	"so\n"
-	"no process dies until then. A node that is refused is lost until the end of its run.\n"
-	"A twin is an old copy, which all refuse, or takes over while the first process stands "
-	"still:\n"
-	"when that one goes on, both must end.\n"
-	"\n"
-	"Ends with 0 if all seeds passed; with 1 and a line `FAILED seed N ...` if one did not: "
-	"the seed\n"
-	"and the commit are the bug report; with 2 if it was called wrongly. Rates go to standard "
-	"error.\n"
-	"\n"
-	"Kinds of fault; each seed has some of them:\n";
 
 /* ---- sums ---- */
 
@@ -335,91 +252,14 @@ run_seeds(const struct sim_options *options, uint64_t count, uint32_t jobs)
 	return 0;
 }
 
-/* ---- options ---- */
-
-static int
-print_help(void)
-{
-	fputs(usage, stdout);
-	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
-		printf("  %-13s %s\n", sim_fault_table[kind].name, sim_fault_table[kind].text);
-	return 0;
-}
-
-/* @return false if there is no such kind */
-static bool
-parse_kinds(char *list, bool ret_kinds[FAULT_KIND_COUNT])
-{
-	for (char *name = strtok(list, ","); name != NULL; name = strtok(NULL, ",")) {
-		int kind = 0;
-		while (kind < FAULT_KIND_COUNT && strcmp(name, sim_fault_table[kind].name) != 0)
-			kind++;
-		if (kind == FAULT_KIND_COUNT) {
-			fprintf(stderr, "sim: no kind of fault is called '%s'; see --help\n", name);
-			return false;
-		}
-		ret_kinds[kind] = true;
-	}
-	return true;
-}
-
-static void
-parse_numbers(char *list, struct sim_options *o)
-{
-	static uint32_t numbers[ONLY_FAULTS_MAX];
-
-	o->only_faults = numbers;
-	for (char *number = strtok(list, ","); number != NULL; number = strtok(NULL, ","))
-		if (o->only_count < ONLY_FAULTS_MAX)
-			numbers[o->only_count++] = (uint32_t)strtoul(number, NULL, 0);
-}
-
-static const struct option long_options[] = {
-	{ "seed", required_argument, NULL, 's' },
-	{ "count", required_argument, NULL, 'c' },
-	{ "jobs", required_argument, NULL, 'j' },
-	{ "nodes", required_argument, NULL, 'n' },
-	{ "events", required_argument, NULL, 'e' },
-	{ "without", required_argument, NULL, 'w' },
-	{ "only-faults", required_argument, NULL, 'o' },
-	{ "trace", no_argument, NULL, 'v' },
-	{ "shrink", no_argument, NULL, 'x' },
-	{ "help", no_argument, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
-};
-
 int
 main(int argc, char **argv)
 {
-	struct sim_options options = { .seed = 1, .event_count = 4000 };
-	uint64_t count = 1;
-	uint32_t jobs = 1;
-	bool shrink = false;
+	struct call call;
+	int status = call_parse(argc, argv, &call);
 
-	for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
-		switch (c) {
-		case 's': options.seed = strtoull(optarg, NULL, 0); break;
-		case 'c': count = strtoull(optarg, NULL, 0); break;
-		case 'j': jobs = (uint32_t)strtoul(optarg, NULL, 0); break;
-		case 'n': options.node_count = (uint32_t)strtoul(optarg, NULL, 0); break;
-		case 'e': options.event_count = strtoull(optarg, NULL, 0); break;
-		case 'w':
-			if (!parse_kinds(optarg, options.without))
-				return 2;
-			break;
-		case 'o': parse_numbers(optarg, &options); break;
-		case 'v': options.trace = true; break;
-		case 'x': shrink = true; break;
-		case 'h': return print_help();
-		default: fputs("see sim --help\n", stderr); return 2;
-		}
-	}
-	if (jobs == 0)
-		jobs = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
-	if (jobs > JOB_COUNT_MAX || options.node_count > SIM_FOUNDER_MAX || optind != argc) {
-		fprintf(stderr, "sim: --nodes is 1 .. %d, --jobs at most %d; see --help\n",
-			SIM_FOUNDER_MAX, JOB_COUNT_MAX);
-		return 2;
-	}
-	return shrink ? shrink_seed(&options) : run_seeds(&options, count, jobs);
+	if (status != CALL_RUNS)
+		return status;
+	return call.shrink ? shrink_seed(&call.options)
+			   : run_seeds(&call.options, call.count, call.jobs);
 }

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** @file main.h  Between main.c and shrink.c. */
+/** @file main.h  Between main.c, options.c and shrink.c. */
 #ifndef TESTS_SIM_MAIN_H
 #define TESTS_SIM_MAIN_H
 
 #include "tests/sim/sim.h"
 
 #define ONLY_FAULTS_MAX 4096
+#define JOB_COUNT_MAX   64
+#define CALL_RUNS       (-1) /* no exit status: go on */
+
+/* What is asked for on the command line. */
+struct call {
+	struct sim_options options;
+	uint64_t count; /* of seeds */
+	uint32_t jobs;  /* 1 .. JOB_COUNT_MAX */
+	bool shrink;
+};
 
 /* Sums over many runs. */
 struct totals {
@@ -21,6 +31,10 @@ struct totals {
 	uint64_t progress_tenths, storm_max;
 	double cpu_seconds;
 };
+
+/** @param ret_call  with CALL_RUNS
+ * @return CALL_RUNS, or the exit status: 0 after --help, 2 after a complaint */
+int call_parse(int argc, char **argv, struct call *ret_call);
 
 /** Take away from a failing run what it does not need, print the rest. @return the exit status: 1, or 0 if the
  * run does not fail at all */
