@@ -92,6 +92,7 @@ start_groups(struct shard *s)
 			.now_ns = s->now_ns,
 			.start = { .boot_count = s->boot_count },
 		};
+		trim_note_here(s, &s->groups[i]);
 		shard_step(s, &s->groups[i], &event);
 	}
 }

@@ -344,6 +344,7 @@ struct shard {
 	uint8_t *snap_buffer;               /* [DECREE_CHUNK_BYTES_MAX] of `snap_reader` */
 	struct snapshot_reader snap_reader; /* of the fetch, or of the start */
 	struct snapshot_fetch fetch;
+	uint32_t fetch_next; /* local index of the group whose turn to fetch it is */
 	struct snapshot_serve serves[SNAPSHOT_SERVE_COUNT];
 	uint64_t snap_tick_ns; /* look at what is wanted then */
 
@@ -486,6 +487,8 @@ void cut_write(struct shard *s, struct shard_group *g);
 void trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn);
 /** All records so far are of slots up to the highest: a group that falls silent now pins nothing. */
 void trim_note_end(const struct shard *s, struct shard_group *g);
+/** The same for a group that no cut has brought here: it may have few records, and none of use, and no cut to come. */
+void trim_note_here(const struct shard *s, struct shard_group *g);
 /** Whether the log has so little room left that it shall lose its beginning. */
 bool trim_is_wanted(const struct shard *s);
 /** One step: the log goes as far as every group lets it go. */
@@ -502,7 +505,8 @@ int restore_at_start(struct shard *s, struct shard_group *g);
 void restore_owners(struct shard *s, struct shard_group *g);
 
 /* state_transfer.c */
-void transfer_want(struct shard *s, struct shard_group *g, uint16_t from);
+/** This group wants a snapshot: it is fetched when it is the group's turn. */
+void transfer_want(const struct shard *s, struct shard_group *g, uint16_t from);
 /** A message that the core has seen, and whose sender it lets speak. */
 void transfer_on_message(struct shard *s, struct shard_group *g, const struct eng_msg *m);
 void transfer_on_completion(struct shard *s, const struct snap_completion *c);

@@ -376,6 +376,7 @@ is_unfinished(const struct shard *s)
 	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		const struct snapshot_cut *cut = &s->groups[i].snap.cut;
 
+		ret |= s->fetch.state == FETCH_NONE && s->groups[i].snap.wanted_from != 0;
 		ret |= cut->state == CUT_WRITING || /* the store makes room as it writes */
 		       s->now_ns >= point_at_ns(s, &s->groups[i]);
 	}

@@ -74,6 +74,8 @@ struct snapshot_group {
 		lost;  /* its record rotted in the log, and it is an old one: cut behind it */
 	bool is_asked; /* by an operator: cut as soon as possible */
 	bool is_told; /* the core knows that a cut is due; told again in later turns, none is needed for that */
+	uint16_t
+		wanted_from; /* node_id: the core wants that node's snapshot, or anybody's; 0 = it wants none */
 	bool is_restoring; /* the state machine is in pieces: nothing may be asked of it or of the sessions */
 	struct trim_note notes[TRIM_NOTE_COUNT];
 	uint64_t note_first;      /* index of the oldest note, modulo TRIM_NOTE_COUNT ... */

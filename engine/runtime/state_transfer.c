@@ -147,16 +147,35 @@ next_peer(struct shard *s)
 }
 
 void
-transfer_want(struct shard *s, struct shard_group *g, uint16_t from)
+transfer_want(const struct shard *s, struct shard_group *g, uint16_t from)
+{
+	if (s->fetch.group != g && snapshot_is_possible(s) && s->has_started)
+		g->snap.wanted_from = from;
+}
+
+/* Groups take turns: one that asks again and again, and that nobody can help, would keep the others from ever being
+ * fetched. While the log is full for their sake, that is how it asks. */
+static void
+fetch_begin(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
-	if (f->state != FETCH_NONE || !snapshot_is_possible(s) || !s->has_started)
+	for (uint32_t i = 0; i < s->config.group_count; i++) {
+		struct shard_group *g = &s->groups[(s->fetch_next + i) % s->config.group_count];
+
+		if (g->snap.wanted_from == 0)
+			continue;
+		*f = (struct snapshot_fetch){
+			.state = FETCH_ASKING,
+			.group = g,
+			.peer = g->snap.wanted_from,
+			.patience = f->patience,
+		};
+		g->snap.wanted_from = 0;
+		s->fetch_next = g->local + 1;
+		ask(s);
 		return;
-	*f = (struct snapshot_fetch){
-		.state = FETCH_ASKING, .group = g, .peer = from, .patience = f->patience
-	};
-	ask(s);
+	}
 }
 
 /* ------------------------------------------------------------------------------ receiving */
@@ -459,7 +478,7 @@ transfer_turn(struct shard *s)
 	struct snapshot_fetch *f = &s->fetch;
 
 	switch (f->state) {
-	case FETCH_NONE:
+	case FETCH_NONE: fetch_begin(s); break;
 	case FETCH_COMMITTING: break;
 	case FETCH_ASKING:
 	case FETCH_BYTES:

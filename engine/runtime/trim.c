@@ -47,6 +47,16 @@ trim_note_end(const struct shard *s, struct shard_group *g)
 		note_add(g, s->appended_lsn + 1);
 }
 
+void
+trim_note_here(const struct shard *s, struct shard_group *g)
+{
+	struct eng_status now;
+
+	eng_status(g->replica, &now);
+	if (!now.doubt) /* else a record of nobody knows which slot may lie there, and a start must find it (11.3) */
+		trim_note_end(s, g);
+}
+
 /* In a log of a few MiB the reserve alone is more than half. What is not prepared yet is not used either: else a new
  * log would be cut again and again for the minutes that its preparation takes. */
 bool

@@ -162,8 +162,6 @@ test_a_group_without_a_snapshot_keeps_the_log(void **state)
 		assert_true(grouped_of(&w->nodes[i], 0)->snap.trimmed.lsn > 1000);
 		assert_true(w->nodes[i].log.trimmed_lsn <= 20);
 	}
-	/* Nor does what cannot be done fill the log: each attempt costs two slots. */
-	assert_true(status_of(&w->nodes[0], 1).last.n < 100);
 	grouped_power_cut(w);
 	grouped_assert_all_have(w, 1, 5);
 	may_cut[1] = true;
@@ -247,6 +245,82 @@ test_groups_are_fetched_while_another_works(void **state)
 	for (uint16_t group = 0; group < GROUPED_COUNT; group++)
 		assert_true(digest_eq(eng_sessions_digest(shard_sessions(behind->shard, group)),
 			eng_sessions_digest(shard_sessions(w->nodes[0].shard, group))));
+	grouped_end(w);
+}
+
+/* A node whose log is full takes snapshots of all groups from the others. What it wrote before is of no use then, of the
+ * group that says little neither: else the log stays full, nothing is applied, and no cut is ever due. */
+static void
+full_log_is_let_go(bool is_restarted)
+{
+	struct world *w = grouped_begin(64);
+	struct world_node *full = &w->nodes[2];
+	uint64_t appended;
+
+	for (uint16_t group = 0; group < GROUPED_COUNT; group++)
+		grouped_lead(w, group, &w->nodes[0]);
+	grouped_open(&w->nodes[0]);
+	full->log.is_crowded = false;
+	grouped_work(w, 1, 5);
+	world_run(w, 100 * MS);
+	isolate(w, full, true);
+	for (uint16_t group = 0; group < GROUPED_COUNT; group++)
+		grouped_work(w, group, 400);
+	settle_all(w);
+	world_run(w, 500 * MS);
+	appended = full->log.appended;
+	full->log.space_left = LOG_SPACE_RESERVE;
+	isolate(w, full, false);
+	for (uint32_t i = 0; i < 5000 && shard_counters(full->shard)->snapshots_fetched < 3; i++)
+		world_run(w, MS);
+	assert_int_equal(shard_counters(full->shard)->snapshots_fetched, 3);
+	if (is_restarted) {
+		full->log.trimmed_lsn = 0; /* the crash was faster */
+		snap_fake_crash(stores[full->node_id]);
+		world_restart(w, full);
+	}
+	world_run(w, 500 * MS);
+	assert_true(full->log.trimmed_lsn > appended);
+	grouped_end(w);
+}
+
+static void
+test_a_full_log_is_let_go_behind_fetched_snapshots(void **state)
+{
+	(void)state;
+	full_log_is_let_go(false);
+}
+
+/* The same, where the node ends before it gets that far. */
+static void
+test_a_full_log_is_let_go_after_a_restart(void **state)
+{
+	(void)state;
+	full_log_is_let_go(true);
+}
+
+/* Nobody answers, and every group wants to be fetched all the time: each has its turn, again and again. */
+static void
+test_groups_take_turns_at_being_fetched(void **state)
+{
+	struct world *w = grouped_begin(64);
+	struct world_node *alone = &w->nodes[2];
+	const struct shard_group *last = NULL;
+	uint32_t turns[GROUPED_COUNT] = { 0 };
+
+	(void)state;
+	(void)grouped_leader(w, 0);
+	isolate(w, alone, true);
+	for (uint32_t i = 0; i < 2000; i++) {
+		for (uint16_t group = 0; group < GROUPED_COUNT; group++)
+			transfer_want(alone->shard, grouped_of(alone, group), 1);
+		world_run(w, MS);
+		if (alone->shard->fetch.group != NULL && alone->shard->fetch.group != last)
+			turns[alone->shard->fetch.group->local]++;
+		last = alone->shard->fetch.group;
+	}
+	for (uint16_t group = 0; group < GROUPED_COUNT; group++)
+		assert_true(turns[group] >= 2);
 	grouped_end(w);
 }
 
@@ -462,6 +536,9 @@ main(void)
 		cmocka_unit_test(test_a_group_without_a_snapshot_keeps_the_log),
 		cmocka_unit_test(test_a_snapshot_is_one_groups_own),
 		cmocka_unit_test(test_groups_are_fetched_while_another_works),
+		cmocka_unit_test(test_a_full_log_is_let_go_behind_fetched_snapshots),
+		cmocka_unit_test(test_a_full_log_is_let_go_after_a_restart),
+		cmocka_unit_test(test_groups_take_turns_at_being_fetched),
 		cmocka_unit_test(test_leaders_of_groups_live_on_different_nodes),
 		cmocka_unit_test(test_a_hung_disk_gives_all_its_groups_away),
 		cmocka_unit_test(test_members_are_one_groups_own),
