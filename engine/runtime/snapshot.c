@@ -101,8 +101,8 @@ cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
 	uint8_t *piece = cut->piece;
 
 	if (s->config.snap_ops->begin(s->config.snap_store, g->config.group, slot) != 0) {
-		s->counters.snapshots_failed++; /* its writer is still busy with an older one */
-		cut_pause(s, g);
+		s->counters
+			.snapshots_failed++; /* every writer is busy, perhaps with other groups: soon one is not */
 		return;
 	}
 	if (s->config.machine_ops->snapshot_begin(g->machine) != 0) {
