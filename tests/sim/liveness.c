@@ -13,8 +13,6 @@
 
 #define PROGRESS_ELECTIONS 4 /* of 2 T each */
 #define STAY_ELECTIONS     2
-#define ROUND_ELECTIONS                                                                            \
-	24 /* after which a leader without space asks the others again, and each of them */
 
 enum broken {
 	BROKEN_DOWN = 0,
@@ -146,21 +144,6 @@ break_some(struct sim *sim, uint64_t broken)
 	}
 }
 
-/* Whoever has no space votes on, and has another one lead (11.7): that a single voter of the core has some must do. Where
- * grants of a lease hold up who was asked, or a log is too full to lead, somebody else may be elected, over and over. */
-static void
-leave_some_space(struct sim *sim)
-{
-	const struct eng_membership *m = governors_newest(sim);
-	uint32_t voters = sim->core_nodes & (m->epoch == 0 ? ~0u : governors_voters(m));
-	uint32_t full = sim->faults.no_space;
-
-	if (sim->reads.lease_ns != 0 || sim->faults.log_records != 0 || members_may_change(sim))
-		sim_space_return(sim, full);
-	else if ((voters & ~full) == 0)
-		sim_space_return(sim, voters & -voters);
-}
-
 void
 liveness_begin(struct sim *sim)
 {
@@ -181,7 +164,7 @@ liveness_begin(struct sim *sim)
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		if ((sim->core_nodes | gone) >> id & 1)
 			repair_node(sim, &sim->nodes[id]);
-	leave_some_space(sim);
+	sim_space_return(sim, sim->faults.no_space);
 	sim_trace(sim, "the faults stop for nodes %#x", sim->core_nodes);
 }
 
@@ -245,10 +228,6 @@ require_progress(struct sim *sim)
 	uint64_t bound_ns = PROGRESS_ELECTIONS * 2 * sim->election_ns + 4 * sim->election_ns +
 			    3 * sim->reads.lease_ns + 2 * sim->load.every_ns + 1000 * MS;
 
-	/* Leadership has gone round in vain before, and goes round again. */
-	if (sim->faults.no_space != 0)
-		bound_ns += ROUND_ELECTIONS * sim->election_ns;
-
 	note_made(sim, ids, made);
 	/* A heartbeat and its echoes: until then a leader may stand down for what it did not hear before. */
 	sim_run_until(sim, begin_ns + sim->election_ns / 8);
@@ -294,7 +273,6 @@ void
 liveness_heal_all(struct sim *sim)
 {
 	sim_links_heal(sim);
-	sim_space_return(sim, sim->faults.no_space);
 	for (uint16_t id = 1; id <= sim->node_count; id++)
 		repair_node(sim, &sim->nodes[id]);
 	sim->core_nodes = members_alive(sim);

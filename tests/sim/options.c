@@ -94,7 +94,8 @@ print_help(void)
 	fputs(usage, stdout);
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		printf("  %-14s %s\n", sim_fault_table[kind].name, sim_fault_table[kind].text);
-	puts("\ndocs/testing.md tells how to get from a seed to the line of code, and what is checked.");
+	puts("\ndocs/testing.md tells how to get from a seed to the line of code, and what is "
+	     "checked.");
 	return 0;
 }
 
@@ -152,7 +153,8 @@ parse_numbers(char *list, struct sim_options *o)
 		if (!parse_number(number, &range, &value))
 			return false;
 		if (o->only_count == ONLY_FAULTS_MAX) {
-			fprintf(stderr, "sim: --only-faults: at most %d of them\n", ONLY_FAULTS_MAX);
+			fprintf(stderr, "sim: --only-faults: at most %d of them\n",
+				ONLY_FAULTS_MAX);
 			return false;
 		}
 		numbers[o->only_count++] = (uint32_t)value;

@@ -12,10 +12,11 @@
 
 #include <cmocka.h>
 
-static uint32_t begun;  /* transfers, by their first question */
-static uint32_t seen;   /* messages of the kind that is altered */
+static uint32_t begun; /* transfers, by their first question */
+static uint32_t seen;  /* messages of the kind that is altered */
 static uint16_t first_donor;
-static void (*alter)(struct eng_msg *m, uint8_t *value); /* a message of the first donor; its value, if any */
+static void (*alter)(
+	struct eng_msg *m, uint8_t *value); /* a message of the first donor; its value, if any */
 
 /* Alters messages to the lagging node on their way; loses none. */
 static bool
@@ -112,7 +113,8 @@ offer_less(struct eng_msg *m, uint8_t *value)
 	if (m->type == ENG_MSG_SNAPSHOT_CHUNK && m->snapshot_chunk.offset_bytes == 0)
 		chunk_bytes = m->snapshot_chunk.bytes;
 	if (m->type == ENG_MSG_SNAPSHOT_OFFER && m->snapshot_offer.slot.n != 0 && ++seen == 1)
-		m->snapshot_offer.bytes -= chunk_bytes == 0 ? 1 : m->snapshot_offer.bytes % chunk_bytes;
+		m->snapshot_offer.bytes -=
+			chunk_bytes == 0 ? 1 : m->snapshot_offer.bytes % chunk_bytes;
 }
 
 /* A donor sends more than it has offered, or its file has lost its end between two chunks. */
