@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Clients, their tubes, and what is left when they go. */
+#include "tests/lib/queue_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int
+setup(void **state)
+{
+	struct queue_fixture *f = qf_create(QUEUE_BYTES_MIN);
+
+	qf_open(f, 1);
+	qf_open(f, 2);
+	*state = f;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	qf_destroy(*state);
+	return 0;
+}
+
+static struct qf_answer
+of(struct queue_fixture *f, enum queue_op op, uint64_t connection)
+{
+	return qf_do(f, (struct queue_command){ .op = op, .connection = connection });
+}
+
+static uint32_t
+ignore(struct queue_fixture *f, uint64_t connection, const char *tube)
+{
+	struct queue_command c = {
+		.op = QUEUE_IGNORE,
+		.connection = connection,
+		.tail = tube,
+		.tail_bytes = (uint32_t)strlen(tube),
+	};
+
+	return qf_do(f, c).status;
+}
+
+static bool
+exists(struct queue_fixture *f, const char *tube)
+{
+	return qf_tube_stat(f, tube, 0) != UINT64_MAX;
+}
+
+/* The same number of two gateways means two clients. */
+static void
+test_a_connection_is_a_session_and_a_number(void **state)
+{
+	struct queue_fixture *f = *state;
+	struct queue_command open = { .op = QUEUE_OPEN, .connection = 1 };
+	struct queue_command put = {
+		.op = QUEUE_PUT, .connection = 1, .tail = "x", .tail_bytes = 1
+	};
+
+	assert_int_equal(qf_do(f, open).status, QUEUE_EXISTS);
+	assert_int_equal(qf_do_in(f, QF_OTHER, put).status, QUEUE_NO_CONNECTION);
+	assert_int_equal(qf_do_in(f, QF_OTHER, open).status, QUEUE_OK);
+	assert_int_equal(qf_do_in(f, QF_OTHER, put).status, QUEUE_OK);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 3);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_PRODUCERS), 1);
+	assert_int_equal(qf_stat(f, QUEUE_TOTAL_CONNECTIONS), 3);
+}
+
+/* A worker that dies must not hold its jobs until they time out. */
+static void
+test_closing_releases_jobs_at_once(void **state)
+{
+	struct queue_fixture *f = *state;
+	uint64_t waits;
+
+	(void)qf_put(f, 1, 0, 0, 1000);
+	(void)qf_put(f, 1, 0, 0, 1000);
+	(void)qf_reserve(f, 1);
+	(void)qf_reserve(f, 1);
+	(void)qf_reserve(f, 2);
+	waits = qf_seq(f);
+	assert_int_equal(of(f, QUEUE_CLOSE, 1).status, QUEUE_OK);
+	assert_int_equal(qf_answer(f, waits).result, 1);
+	assert_int_equal(qf_job_stat(f, 2, QUEUE_JOB_STAT_STATE), 0);
+	assert_int_equal(qf_job_stat(f, 2, QUEUE_JOB_STAT_RELEASES), 0);
+	assert_int_equal(qf_job_stat(f, 2, QUEUE_JOB_STAT_TIMEOUTS), 0);
+	assert_int_equal(qf_reserve(f, 1).status, QUEUE_NO_CONNECTION);
+	assert_int_equal(of(f, QUEUE_CLOSE, 1).status, QUEUE_NO_CONNECTION);
+}
+
+/* Nobody may wait for an answer for ever. */
+static void
+test_closing_answers_what_waits(void **state)
+{
+	struct queue_fixture *f = *state;
+	uint64_t waits;
+
+	(void)qf_reserve(f, 2);
+	waits = qf_seq(f);
+	(void)of(f, QUEUE_CLOSE, 2);
+	assert_int_equal(qf_answer(f, waits).status, QUEUE_CLOSED);
+	(void)qf_put(f, 1, 0, 0, 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_JOBS_READY), 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 0);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WORKERS), 0);
+}
+
+/* Another node's gateway is dead: its clients are gone, ours are not. */
+static void
+test_a_session_is_closed_whole(void **state)
+{
+	struct queue_fixture *f = *state;
+	struct queue_command open = { .op = QUEUE_OPEN };
+	struct queue_command close = { .op = QUEUE_CLOSE_SESSION, .id = QF_OTHER };
+	struct queue_command reserve = { .op = QUEUE_RESERVE, .connection = 3 };
+	uint64_t waits;
+
+	for (open.connection = 0; open.connection < 10; open.connection++)
+		assert_int_equal(qf_do_in(f, QF_OTHER, open).status, QUEUE_OK);
+	(void)qf_put(f, 1, 0, 0, 100);
+	assert_int_equal(qf_do_in(f, QF_OTHER, reserve).result, 1);
+	(void)qf_reserve(f, 2);
+	waits = qf_seq(f);
+	assert_int_equal(qf_do(f, close).result, 10);
+	assert_int_equal(qf_answer(f, waits).result, 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 2);
+	assert_int_equal(qf_do_in(f, QF_OTHER, reserve).status, QUEUE_NO_CONNECTION);
+	assert_int_equal(qf_do(f, close).result, 0);
+}
+
+static void
+test_a_tube_is_there_while_it_is_used(void **state)
+{
+	struct queue_fixture *f = *state;
+
+	assert_true(exists(f, "default"));
+	assert_false(exists(f, "a"));
+	(void)qf_use(f, 1, "a");
+	assert_int_equal(qf_tube_stat(f, "a", QUEUE_TUBE_STAT_USING), 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_TUBES), 2);
+	(void)qf_use(f, 1, "b");
+	assert_false(exists(f, "a"));
+	assert_true(exists(f, "b"));
+	(void)of(f, QUEUE_CLOSE, 1);
+	assert_false(exists(f, "b"));
+	(void)of(f, QUEUE_CLOSE, 2);
+	assert_true(exists(f, "default"));
+}
+
+static void
+test_a_tube_is_there_while_it_is_watched(void **state)
+{
+	struct queue_fixture *f = *state;
+
+	assert_int_equal(qf_watch(f, 2, "a"), 2);
+	assert_int_equal(qf_watch(f, 2, "a"), 2);
+	assert_int_equal(qf_tube_stat(f, "a", QUEUE_TUBE_STAT_WATCHING), 1);
+	assert_int_equal(ignore(f, 2, "a"), QUEUE_OK);
+	assert_false(exists(f, "a"));
+}
+
+/* In any state, and its counters with it. */
+static void
+test_a_tube_is_there_while_it_has_a_job(void **state)
+{
+	struct queue_fixture *f = *state;
+
+	(void)qf_use(f, 1, "a");
+	(void)qf_put(f, 1, 0, 5, 100);
+	(void)qf_use(f, 1, "default");
+	assert_true(exists(f, "a"));
+	assert_int_equal(qf_job(f, QUEUE_RESERVE_JOB, 2, 1), QUEUE_OK);
+	assert_true(exists(f, "a"));
+	(void)qf_bury(f, 2, 1, 0);
+	assert_int_equal(qf_tube_stat(f, "a", QUEUE_TUBE_STAT_TOTAL_JOBS), 1);
+	(void)qf_job(f, QUEUE_DELETE, 2, 1);
+	assert_false(exists(f, "a"));
+}
+
+static void
+test_the_last_tube_is_not_ignored(void **state)
+{
+	struct queue_fixture *f = *state;
+
+	assert_int_equal(ignore(f, 2, "default"), QUEUE_NOT_IGNORED);
+	assert_int_equal(ignore(f, 2, "nowhere"), QUEUE_OK); /* not watched: nothing to ignore */
+	(void)qf_watch(f, 2, "a");
+	assert_int_equal(ignore(f, 2, "default"), QUEUE_OK);
+	assert_int_equal(ignore(f, 2, "a"), QUEUE_NOT_IGNORED);
+	(void)qf_put(f, 1, 0, 0, 1);
+	assert_int_equal(qf_reserve_for(f, 2, 0).status, QUEUE_TIMED_OUT);
+}
+
+/* Reads are no commands; a gateway brings their numbers along. */
+static void
+test_reads_are_counted_by_the_gateway(void **state)
+{
+	struct queue_fixture *f = *state;
+	static const uint8_t pairs[] = { QUEUE_CMD_PEEK, 7, 0, 0, 0, QUEUE_CMD_STATS, 1, 1, 0, 0 };
+	struct queue_command c = {
+		.op = QUEUE_COUNT,
+		.connection = 1,
+		.tail = pairs,
+		.tail_bytes = sizeof(pairs),
+	};
+
+	assert_int_equal(qf_do(f, c).status, QUEUE_OK);
+	assert_int_equal(qf_stat(f, QUEUE_CMD_PEEK), 7);
+	assert_int_equal(qf_stat(f, QUEUE_CMD_STATS), 257);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_PRODUCERS), 0);
+	c.flag = 1; /* a put that was refused before it came here makes a producer all the same */
+	assert_int_equal(qf_do(f, c).status, QUEUE_OK);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_PRODUCERS), 1);
+}
+
+/* What is no command is answered, too, and changes nothing. */
+static void
+test_nonsense_changes_nothing(void **state)
+{
+	struct queue_fixture *f = *state;
+	struct decree_digest before = qf_digest(f), after;
+	struct queue_command put = {
+		.op = QUEUE_PUT, .connection = 9, .tail = "x", .tail_bytes = 1
+	};
+
+	assert_int_equal(qf_do(f, put).status, QUEUE_NO_CONNECTION);
+	after = qf_digest(f);
+	assert_true(before.lo == after.lo && before.hi == after.hi);
+	assert_int_equal(qf_stat(f, QUEUE_CMD_PUT), 0);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_connection_is_a_session_and_a_number),
+		TEST(test_closing_releases_jobs_at_once),
+		TEST(test_closing_answers_what_waits),
+		TEST(test_a_session_is_closed_whole),
+		TEST(test_a_tube_is_there_while_it_is_used),
+		TEST(test_a_tube_is_there_while_it_is_watched),
+		TEST(test_a_tube_is_there_while_it_has_a_job),
+		TEST(test_the_last_tube_is_not_ignored),
+		TEST(test_reads_are_counted_by_the_gateway),
+		TEST(test_nonsense_changes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads: their sizes, and answers in parts. That they tell the truth is shown by test_model.c. */
+#include "base/bytes.h"
+#include "tests/lib/queue_fixture.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int32_t
+ask(struct queue_fixture *f, struct queue_query q, uint8_t *ret, uint32_t capacity)
+{
+	uint8_t query[DECREE_QUERY_BYTES_MAX];
+	size_t bytes = queue_query_encode(&q, query, sizeof(query));
+
+	assert_true(bytes > 0);
+	return queue_machine_ops.read(f->m, query, (uint32_t)bytes, ret, capacity);
+}
+
+static int
+setup(void **state)
+{
+	*state = qf_create(QUEUE_BYTES_MIN);
+	qf_open(*state, 1);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	qf_destroy(*state);
+	return 0;
+}
+
+static void
+test_a_long_body_in_parts(void **state)
+{
+	struct queue_fixture *f = *state;
+	static uint8_t body[5000], back[5000];
+	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+	struct queue_query q = { .kind = QUEUE_PEEK_READY, .session = QF_SESSION, .connection = 1 };
+	struct queue_command put = {
+		.op = QUEUE_PUT, .connection = 1, .tail = body, .tail_bytes = 5000
+	};
+
+	for (size_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 7 >> 2);
+	assert_int_equal(qf_do(f, put).result, 1);
+	while (q.offset < 5000) {
+		int32_t bytes = ask(f, q, answer, sizeof(answer));
+
+		assert_true(bytes > 12);
+		assert_int_equal(load_u64(answer), 1);
+		assert_int_equal(load_u32(answer + 8), 5000);
+		memcpy(back + q.offset, answer + 12, (size_t)bytes - 12);
+		q = (struct queue_query){ QUEUE_PEEK, .id = 1,
+			.offset = q.offset + (uint32_t)bytes - 12 };
+	}
+	assert_memory_equal(back, body, 5000);
+	assert_int_equal(ask(f, q, answer, sizeof(answer)), 12);
+	(void)qf_job(f, QUEUE_DELETE, 1, 1);
+	assert_int_equal(ask(f, q, answer, sizeof(answer)), -ENOENT);
+}
+
+/* Page after page each tube once, even if the last one of a page has gone. */
+static void
+test_tubes_in_pages(void **state)
+{
+	struct queue_fixture *f = *state;
+	uint8_t answer[64];
+	struct queue_query q = { .kind = QUEUE_LIST_TUBES };
+	char name[16];
+	uint32_t tubes = 0;
+	int32_t bytes;
+
+	for (int i = 0; i < 50; i++) {
+		(void)snprintf(name, sizeof(name), "tube-%d", i);
+		(void)qf_use(f, 1, name);
+		(void)qf_put(f, 1, 0, 0, 1);
+	}
+	while ((bytes = ask(f, q, answer, sizeof(answer))) > 0) {
+		for (const uint8_t *e = answer; e < answer + bytes; e += 9 + e[8], tubes++)
+			q.id = load_u64(e);
+		if (tubes == 9) /* default, tube-0 .. tube-7 */
+			assert_int_equal(qf_job(f, QUEUE_DELETE, 1, 8), QUEUE_OK);
+	}
+	assert_int_equal(bytes, 0);
+	assert_int_equal(tubes, 51);
+}
+
+static void
+test_what_does_not_fit(void **state)
+{
+	struct queue_fixture *f = *state;
+	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+	struct queue_query q = { .session = QF_SESSION, .connection = 1, .id = 0 };
+
+	(void)qf_put(f, 1, 0, 0, 1);
+	for (q.kind = QUEUE_PEEK; q.kind <= QUEUE_TUBE_USED; q.kind++) {
+		q.name = q.kind == QUEUE_STATS_TUBE ? "default" : NULL;
+		q.name_bytes = q.kind == QUEUE_STATS_TUBE ? 7 : 0;
+		q.id = q.kind == QUEUE_PEEK || q.kind == QUEUE_STATS_JOB;
+		if (q.kind == QUEUE_PEEK_DELAYED || q.kind == QUEUE_PEEK_BURIED)
+			continue; /* there are none */
+		assert_true(ask(f, q, answer, sizeof(answer)) > 0);
+		assert_int_equal(ask(f, q, answer, 6), -EMSGSIZE);
+	}
+	assert_int_equal(queue_machine_ops.read(f->m, "", 0, answer, sizeof(answer)), -EINVAL);
+}
+
+/* A question changes nothing, and costs no command. */
+static void
+test_reads_change_nothing(void **state)
+{
+	struct queue_fixture *f = *state;
+	struct decree_digest before = qf_digest(f), after;
+
+	(void)qf_stat(f, 0);
+	(void)qf_peek(f, 1, QUEUE_PEEK_READY);
+	(void)qf_tube_stat(f, "new", 0);
+	after = qf_digest(f);
+	assert_true(before.lo == after.lo && before.hi == after.hi);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_long_body_in_parts),
+		TEST(test_tubes_in_pages),
+		TEST(test_what_does_not_fit),
+		TEST(test_reads_change_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
