@@ -65,7 +65,7 @@ latencies(const struct options *o, struct board *b, enum kind kind, uint32_t wri
 static struct raw *
 raw_begin(const struct options *o, uint32_t writer, char *path, size_t capacity)
 {
-	struct raw *r;
+	struct raw *r = NULL;
 	int rc;
 
 	snprintf(path, capacity, "%s/raw%u", o->directory, writer);

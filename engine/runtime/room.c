@@ -146,14 +146,15 @@ node_behind(const struct shard_group *g, uint16_t id)
 	return ret;
 }
 
-/* The transfer is over, and we lead: still, or again, since whoever was asked stood for election in vain. */
+/* The transfer is over, and we still lead, as we did. */
 static bool
 has_failed(const struct shard_group *g)
 {
 	struct eng_status now;
 
 	eng_status(g->replica, &now);
-	return now.role == DECREE_LEADER && now.transfer_to == 0 && !g->was_succeeded;
+	return now.role == DECREE_LEADER && now.transfer_to == 0 &&
+	       now.ballot.n == g->handed_ballot.n;
 }
 
 /* Nobody had space, or whoever had it leads no more. */
@@ -163,8 +164,8 @@ hand_over_again(const struct shard *s, struct shard_group *g)
 	if (!g->has_handed_over || !s->is_space_low ||
 		s->now_ns < g->handed_ns + AGAIN_ELECTIONS * g->config.election_ns)
 		return;
-	g->has_handed_over = false;
-	g->handed_to = 0; /* from the beginning: the others do the same, so each has its turn */
+	g->has_handed_over =
+		false; /* and the next one: whoever was asked last may have stood in vain */
 }
 
 void
@@ -180,8 +181,6 @@ room_hand_over(struct shard *s)
 	for (uint32_t i = 0; i < s->config.group_count && s->is_unfit; i++) {
 		struct shard_group *g = &s->groups[i];
 
-		if (g->status.role != DECREE_LEADER && g->status.leader != 0)
-			g->was_succeeded = true; /* by whomever: it goes on from there */
 		hand_over_again(s, g);
 		if (g->status.role != DECREE_LEADER || s->stop != SHARD_RUNS ||
 			!room_for_turn(s, g) || (g->has_handed_over && !has_failed(g)))
@@ -192,7 +191,7 @@ room_hand_over(struct shard *s)
 		event.transfer.to = g->handed_to;
 		shard_step(s, g, &event);
 		g->has_handed_over = result == ENG_TRANSFER_OK;
-		g->was_succeeded = false;
+		g->handed_ballot = g->status.ballot;
 		g->handed_ns = s->now_ns;
 	}
 }

@@ -146,7 +146,7 @@ struct shard_group {
 	bool was_log_idle;    /* as told by the last FLUSH */
 	bool has_handed_over; /* led, though it should not */
 	uint16_t handed_to;   /* node_id that was asked last to take over; 0 = none yet */
-	bool was_succeeded;   /* somebody else has led since */
+	struct decree_ballot handed_ballot; /* ours when it was */
 	uint64_t handed_ns;
 	struct persist_ring persists;
 	struct slot_index index;

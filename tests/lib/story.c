@@ -116,7 +116,8 @@ do_stamp(struct story *s, const struct words *w)
 {
 	uint16_t node = story_node_of(s, w->at[1]);
 
-	story_line(s, "%u applied what was stamped at %lu ms", node, s->stamp_ns[node] / MS);
+	story_line(s, "%u applied what was stamped at %llu ms", node,
+		(unsigned long long)(s->stamp_ns[node] / MS));
 	return node != 0;
 }
 

@@ -332,7 +332,7 @@ test_large_commands_pass_through_the_arena_and_the_log(void **state)
 {
 	struct fixture *f = *state;
 	struct decree_proposer *p;
-	static uint8_t body[65536];
+	static uint8_t body[131072];
 	uint64_t result = 0;
 
 	assert_int_equal(open_node(f, NULL), 0);
