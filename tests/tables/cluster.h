@@ -29,7 +29,8 @@ struct judged_slot {
 };
 
 struct machine {
-	struct world_machine base; /* what the world forgets when the node starts; the rest is ours */
+	struct world_machine
+		base; /* what the world forgets when the node starts; the rest is ours */
 	struct node *node;
 	uint64_t last; /* slot of the last command */
 	uint64_t count;
