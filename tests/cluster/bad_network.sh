@@ -7,7 +7,7 @@
 begin
 load
 acks_grow 300
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 victim=$(set -- $(followers) && echo "$1")
 home=$DECREE_CLUSTER_DIR/node$victim
 cluster kill "$victim"

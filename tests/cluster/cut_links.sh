@@ -7,7 +7,7 @@
 begin
 load
 acks_grow 300
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 set -- $(followers)
 
 note "leader $lead and follower $1 do not hear each other"
@@ -17,7 +17,7 @@ acks_grow 500
 cluster heal
 acks_grow 300
 
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 set -- $(followers)
 note "follower $1 does not hear leader $lead"
 cluster cut "$lead" "$1"
@@ -25,7 +25,7 @@ acks_grow 500
 cluster heal
 acks_grow 300
 
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 set -- $(followers)
 note "leader $lead hears nobody, but is heard: it must step down"
 cluster cut "$1" "$lead"
@@ -35,7 +35,7 @@ acks_grow 500
 cluster heal
 acks_grow 300
 
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 set -- $(followers)
 note "leader $lead is alone"
 for n in "$@"; do

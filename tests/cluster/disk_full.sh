@@ -38,7 +38,7 @@ undo() {
 log_is_full() {
 	field "$lead" log_full
 }
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 ballot=$(field "$lead" ballot)
 log_is_full >/dev/null && fail "a fresh log is full"
 head -c 64M /dev/urandom | base64 -w 1000 >"$work/text"

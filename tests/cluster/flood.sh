@@ -6,7 +6,7 @@
 
 # A slow election: what is tested is who is starved, not how this machine schedules.
 begin --set cluster.election_ms=1000
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 ballot=$(field "$lead" ballot)
 load
 acks_grow 100

@@ -51,7 +51,7 @@ decree member -c "$client_ini" replace "$victim" 4 "$(cluster logs 4 | sed -n 's
 acks_grow 300
 
 note "a twin on another host"
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 for real in 1 2 3 4; do
 	[ "$real" -eq "$victim" ] || [ "$real" -eq "$lead" ] || break
 done

@@ -8,7 +8,7 @@
 begin --set cluster.election_ms=1000
 load
 acks_grow 500
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 ballot=$(field "$lead" ballot)
 for follower in $(followers); do
 	note "kill node $follower, a follower"

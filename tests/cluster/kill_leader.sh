@@ -7,7 +7,7 @@ begin
 load
 for round in 1 2; do
 	acks_grow 500
-	lead=$(leader) || fail "there is no leader"
+	lead=$(await_leader)
 	note "kill node $lead, the leader"
 	cluster kill "$lead"
 	acks_grow 500

@@ -36,15 +36,18 @@ note() {
 	printf '== %s\n' "$*"
 }
 
+# Ends the test, also from within $(...).
 fail() {
 	local file
 
+	exec >&2
 	printf 'FAILED: %s\n' "$*"
 	cluster status 2>&1
 	for file in "$DECREE_CLUSTER_DIR"/node*/log "$work"/submit.log; do
 		printf -- '--- %s\n' "$file"
 		tail -n 15 "$file" 2>/dev/null
 	done
+	[ "$BASHPID" = $$ ] || kill -TERM $$
 	exit 1
 }
 
@@ -108,10 +111,20 @@ leader() {
 	rows | jq -ers 'map(select(.role == "leader" and .ready)) | max_by(.ballot) | .node // empty'
 }
 
+# The same, waited for: a slow disk may cost a leader its place at any moment.
+await_leader() {
+	local deadline=$((SECONDS + wait_s))
+
+	until leader; do
+		[ $SECONDS -lt $deadline ] || fail "waited $wait_s s in vain for a leader"
+		sleep 0.03
+	done
+}
+
 followers() {
 	local n lead
 
-	lead=$(leader) || fail "there is no leader"
+	lead=$(await_leader)
 	for n in 1 2 3; do
 		[ "$n" -eq "$lead" ] || echo "$n"
 	done

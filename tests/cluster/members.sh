@@ -32,7 +32,7 @@ wait_until "node 4 said that it votes" members_are 4 '1 voter,2 voter,3 voter,4 
 [ "$(field 5 member)" = outsider ] || fail "node 5 calls itself $(field 5 member)"
 acks_grow 300
 
-removed=$(leader) || fail "there is no leader"
+removed=$(await_leader)
 note "node $removed, the leader, is removed"
 member remove "$removed"
 wait_until "node $removed ended" has_ended "$removed"
@@ -40,7 +40,7 @@ cluster logs "$removed" | grep -q 'was removed from the cluster' || fail "node $
 wait_until "another node led" leader
 acks_grow 300
 
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 for lost in 1 2 3; do
 	[ "$lost" -eq "$removed" ] || [ "$lost" -eq "$lead" ] || break
 done

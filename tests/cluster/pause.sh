@@ -14,7 +14,7 @@ acks_grow 500
 cluster resume "$1"
 acks_grow 300
 
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 note "pause node $lead, the leader"
 cluster pause "$lead"
 wait_until "another node led" another_leads "$lead"

@@ -36,7 +36,7 @@ begin --set cluster.lease_ms=100
 load
 acks_grow 300
 check_everywhere 1 2 3
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 wait_until "node $lead, which leads and hears everybody, had a lease" has_lease "$lead"
 
 note "pause node $lead, the leader, for longer than its lease"
@@ -47,7 +47,7 @@ check_everywhere $(printf '%s\n' 1 2 3 | grep -vx "$lead")
 cluster resume "$lead"
 check_everywhere "$lead"
 
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 note "kill node $lead, the leader"
 cluster kill "$lead"
 check_everywhere $(printf '%s\n' 1 2 3 | grep -vx "$lead")

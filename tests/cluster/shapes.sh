@@ -21,7 +21,7 @@ END
 decree submit -c "$client_ini" --in-flight 64 --acks "$work/acks" "$work/text" >"$work/submit.log" 2>&1 &
 load_pid=$!
 acks_grow 1500
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 cluster kill "$lead"
 acks_grow 1500
 cluster start "$lead" || fail "node $lead does not start again"

@@ -55,7 +55,7 @@ for delay in 0.00 0.02 0.05 0.1; do
 	cluster start "$victim" || fail "node $victim does not start again"
 	acks_grow 200
 done
-lead=$(leader) || fail "there is no leader"
+lead=$(await_leader)
 decree snapshot -c "$client_ini" --timeout 3000 >/dev/null 2>&1 &
 asked=$!
 sleep 0.05
