@@ -157,15 +157,15 @@ has_failed(const struct shard_group *g)
 	       now.ballot.n == g->handed_ballot.n;
 }
 
-/* Nobody had space, or whoever had it leads no more. */
+/* Nobody had space, or whoever had it leads no more. It goes on with the next node: whoever was asked last may have
+ * stood for election in vain, and would again. */
 static void
 hand_over_again(const struct shard *s, struct shard_group *g)
 {
 	if (!g->has_handed_over || !s->is_space_low ||
 		s->now_ns < g->handed_ns + AGAIN_ELECTIONS * g->config.election_ns)
 		return;
-	g->has_handed_over =
-		false; /* and the next one: whoever was asked last may have stood in vain */
+	g->has_handed_over = false;
 }
 
 void

@@ -190,6 +190,36 @@ test_space_that_comes_back_elsewhere_is_found(void **state)
 	assert_int_equal(world_elect(w)->node_id, leader->node_id % 3 + 1);
 }
 
+static uint16_t first_asked; /* stands for election in vain */
+static uint16_t only_full;   /* leads, and again */
+
+/* Nobody but the full leader is elected by himself, and the one whom it asks first gets no promise. */
+static bool
+lose_his_election(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w;
+	return (to == first_asked && payload[0] == ENG_MSG_PROMISE) ||
+	       (from != only_full && payload[0] == ENG_MSG_PREVOTE);
+}
+
+/* Whoever is asked first cannot win, and the full leader is elected again. The next round goes on behind him. */
+static void
+test_whoever_stands_in_vain_is_not_asked_for_ever(void **state)
+{
+	struct world *w = *state;
+	struct world_node *full = world_elect(w);
+
+	only_full = full->node_id;
+	first_asked = full->node_id % 3 + 1;
+	w->lose = lose_his_election;
+	snap_fake_set_space_low(stores[only_full], true);
+	snap_fake_set_space_low(stores[first_asked], true);
+	world_run(w, 2000 * MS);
+	assert_ptr_equal(world_elect(w), full);
+	world_run(w, 10000 * MS); /* 50 T: two rounds more */
+	assert_int_equal(world_elect(w)->node_id, first_asked % 3 + 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -203,6 +233,7 @@ main(void)
 		TEST(test_a_hand_over_that_failed_is_repeated),
 		TEST(test_without_space_anywhere_commands_wait),
 		TEST(test_space_that_comes_back_elsewhere_is_found),
+		TEST(test_whoever_stands_in_vain_is_not_asked_for_ever),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
