@@ -151,7 +151,11 @@ struct world {
 	uint32_t client_frame_count;
 };
 
+extern const struct log_ops world_log_ops;
 extern const struct mailbox_ops world_mailbox_ops;
+
+/** The place of a record in the array. */
+struct world_record *world_record_of(struct world_log *log, uint64_t lsn);
 
 /** Changes the configuration of a node before its first start; NULL: nothing. */
 extern void (*world_tune)(struct world_node *n);
