@@ -24,7 +24,8 @@
 #include "engine/runtime/shard_private.h"
 
 #define REWIND_PAUSE_NS    (1000 * 1000ull)
-#define FORWARD_FRAMES_MAX 32 /* per turn */
+#define LOG_FULL_PAUSE_NS  (1000 * 1000ull) /* at first */
+#define FORWARD_FRAMES_MAX 32               /* per turn */
 #define BUSY_SHIFT_MAX     8
 
 int
@@ -288,24 +289,29 @@ gateway_on_answer(
 	complete(gw, entry, DECREE_APPLIED, status, result);
 }
 
-/* Each frame of a burst is answered: one pause. A leader that stays busy, since its disk hangs or its quorum is
- * away, is asked less and less often until something is executed. Whoever is not the leader, although we think so,
- * stays that until this node hears of another: then the pauses double, and that news ends them (follow_leader). */
+/* A leader that stays busy, since its disk hangs or its quorum is away or its log is full, is asked less and less often
+ * until something is executed. */
+static void
+wait_for_busy(const struct shard *s, struct gateway *gw, uint64_t pause_ns)
+{
+	pause_ns <<= min_u32(gw->busy_count++, BUSY_SHIFT_MAX);
+	gw->not_before_ns = s->now_ns + min_u64(pause_ns, RETRY_NS_MAX);
+}
+
+/* Each frame of a burst is answered: one pause. Whoever is not the leader, although we think so, stays that until
+ * this node hears of another: then the pauses double, and that news ends them (follow_leader). */
 static void
 on_redirect(struct shard *s, struct gateway *gw, const struct client_msg *m)
 {
-	uint64_t pause_ns = m->redirect.retry_after_us * 1000ull;
-
 	rewind_to_executed(gw, s->now_ns);
 	if (s->now_ns < gw->not_before_ns)
 		return;
 	if (m->redirect.reason == CLIENT_REDIRECT_NOT_LEADER) {
-		pause_ns = gw->retry_ns;
+		gw->not_before_ns = s->now_ns + min_u64(gw->retry_ns, RETRY_NS_MAX);
 		gw->retry_ns = min_u64(gw->retry_ns * 2, RETRY_NS_MAX);
 	} else {
-		pause_ns <<= min_u32(gw->busy_count++, BUSY_SHIFT_MAX);
+		wait_for_busy(s, gw, m->redirect.retry_after_us * 1000ull);
 	}
-	gw->not_before_ns = s->now_ns + min_u64(pause_ns, RETRY_NS_MAX);
 }
 
 /* The leader answers a node only when something is amiss. */
@@ -374,7 +380,8 @@ pop(struct shard *s, struct gateway *gw)
 	} while (count == 64);
 }
 
-/* @return false when there is no point in going on in this turn */
+/* @return false when there is no point in going on in this turn. A full window moves on by itself, within microseconds;
+ * a full log needs a snapshot. */
 static bool
 on_submit_status(struct shard *s, struct gateway *gw, enum eng_submit_status status)
 {
@@ -385,8 +392,12 @@ on_submit_status(struct shard *s, struct gateway *gw, enum eng_submit_status sta
 	case ENG_SUBMIT_TOO_LARGE: refuse_all(s, gw); return false;
 	case ENG_SUBMIT_NOT_LEADER:
 	case ENG_SUBMIT_NO_SESSION:
-	case ENG_SUBMIT_EVICTED:
-	case ENG_SUBMIT_BUSY: return false;
+	case ENG_SUBMIT_EVICTED: return false;
+	case ENG_SUBMIT_BUSY:
+		eng_status(gw->group->replica, &gw->group->status);
+		if (gw->group->status.log_full)
+			wait_for_busy(s, gw, LOG_FULL_PAUSE_NS);
+		return false;
 	}
 	return false;
 }

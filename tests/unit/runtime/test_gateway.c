@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include "engine/runtime/shard_private.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -292,6 +294,26 @@ test_a_parked_command_completes_when_the_machine_answers_it(void **state)
 	assert_int_equal(f->mail->completions[1].result, 2);
 }
 
+/* Its own node leads and cannot take anything until a snapshot makes room: nobody asks it in every turn. */
+static void
+test_a_full_log_is_asked_again_after_a_pause(void **state)
+{
+	struct fixture *f = *state;
+
+	open_at(f, f->leader);
+	propose(f, 1, 8);
+	world_run(f->w, 50000000);
+	f->leader->log.space_left = LOG_SPACE_RESERVE + 1;
+	world_run(f->w, 50000000);
+	propose(f, 1, 8);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 1);
+	assert_true(shard_wake_at(f->leader->shard) > f->w->now_ns);
+	f->leader->log.space_left = 0; /* as much as ever */
+	world_run(f->w, 300000000);
+	assert_all_applied_once(f);
+}
+
 int
 main(void)
 {
@@ -307,6 +329,7 @@ main(void)
 		T(test_a_full_session_table_refuses_the_proposer_and_executes_nothing),
 		T(test_proposers_come_and_go_and_the_silent_one_keeps_its_session),
 		T(test_a_parked_command_completes_when_the_machine_answers_it),
+		T(test_a_full_log_is_asked_again_after_a_pause),
 	};
 
 	return cmocka_run_group_tests_name("gateway", tests, NULL, NULL);
