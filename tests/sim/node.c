@@ -12,7 +12,7 @@
 #include <errno.h>
 
 #define POLL_NS_MIN     (20 * US)
-#define POLL_MAX_PER_T  100
+#define POLL_MANY_PER_T 100 /* for two T or so; then fewer and fewer */
 #define POLL_IDLE_PER_T 8
 
 /* ---- start ---- */
@@ -345,7 +345,8 @@ is_unfinished(const struct sim *sim, const struct sim_node *n)
 }
 
 /* The real loop polls for ever, and a turn costs time. Here what a turn left undone is done in the next one, a
- * little later, and each one without a cause from outside comes twice as late as the one before. After a turn that
+ * little later, and each one without a cause from outside comes twice as late as the one before, and at last an eighth of
+ * T later. After a turn that
  * seems to have left nothing there is one more, much later. */
 static void
 plan_next_turn(struct sim *sim, struct sim_node *n, bool worked)
@@ -356,8 +357,10 @@ plan_next_turn(struct sim *sim, struct sim_node *n, bool worked)
 	n->is_polling = is_unfinished(sim, n);
 	if (n->is_polling) {
 		n->next_ns = n->turn_at_ns = sim->now_ns + n->poll_ns;
-		if (n->poll_ns < sim->election_ns / POLL_MAX_PER_T)
+		if (n->poll_ns < sim->election_ns / POLL_MANY_PER_T)
 			n->poll_ns *= 2;
+		else if (n->poll_ns < sim->election_ns / POLL_IDLE_PER_T)
+			n->poll_ns += n->poll_ns / 16;
 	} else if (worked) {
 		n->turn_at_ns = sim->now_ns + sim->election_ns / POLL_IDLE_PER_T;
 		if (n->next_ns > n->turn_at_ns)
