@@ -18,11 +18,19 @@ with open(sys.argv[1], "wb") as file:
         file.write(bytes(random.choice((0, 9, 13, 32, 65, 128, 195, 255)) for _ in range(size)) + b"\n")
     file.write(b"no newline at the end")
 END
-decree submit -c "$client_ini" --in-flight 64 --acks "$work/acks" "$work/text" >"$work/submit.log" 2>&1 &
-load_pid=$!
-acks_grow 1500
+# Half of them, and the rest when the leader is dead: however fast the machine is, there are lines to come.
+both_halves() {
+	head -n 3000 "$work/text"
+	while [ -d "$work" ] && [ ! -e "$work/is_dead" ]; do sleep 0.02; done
+	tail -n +3001 "$work/text"
+}
+
 lead=$(await_leader)
+decree submit -c "$client_ini" --in-flight 64 --acks "$work/acks" <(both_halves) >"$work/submit.log" 2>&1 &
+load_pid=$!
+acks_grow 300
 cluster kill "$lead"
+touch "$work/is_dead"
 acks_grow 1500
 cluster start "$lead" || fail "node $lead does not start again"
 wait_until "all lines were acknowledged" load_ended
