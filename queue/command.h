@@ -16,7 +16,7 @@
  *   CLOSE_SESSION     id = session                             OK: connections closed. `connection` is 0
  *   PUT               pri, seconds = delay, ttr_s   body       OK: job id. OUT_OF_MEMORY
  *   USE                                             name       OK, OUT_OF_MEMORY
- *   RESERVE                                                    OK: job id. DEADLINE_SOON, TIMED_OUT (a CANCEL), CLOSED
+ *   RESERVE                                                    OK: job id. DEADLINE_SOON, PARKED
  *   RESERVE_TIMEOUT   seconds                                  the same, and TIMED_OUT
  *   RESERVE_JOB       id                                       OK: job id. NOT_FOUND
  *   DELETE            id                                       OK, NOT_FOUND
@@ -30,6 +30,9 @@
  *   PAUSE_TUBE        seconds                       name       OK, NOT_FOUND
  *   CANCEL                                                     OK: 1 if a waiting reserve was given up with TIMED_OUT
  *   COUNT             flag = a producer             pairs      OK
+ *
+ * A reserve that is answered PARKED waits. How that ends is not an answer but told by on_reserved() (machine.h), on every
+ * node: an unanswered command would hold its place in the session's window, and thousands of workers may wait.
  *
  * Every one of them may also be answered with BAD_COMMAND; those of a connection with NO_CONNECTION, and while it
  * waits with WAITS (CLOSE and CANCEL excepted). Answers other than OK change nothing but counters and, where it
@@ -79,9 +82,11 @@ enum queue_status {
 	QUEUE_OUT_OF_MEMORY = 5,
 	QUEUE_NO_CONNECTION = 6, /* never opened, or closed: the gateway drops its client */
 	QUEUE_EXISTS = 7,        /* that connection is open already */
-	QUEUE_WAITS = 8,         /* a reserve of this connection is not answered yet */
-	QUEUE_CLOSED = 9,        /* the connection was closed while it waited */
+	QUEUE_WAITS = 8,         /* a reserve of this connection waits */
+	QUEUE_CLOSED =
+		9, /* the connection was closed while it waited: no answer, but the end of a wait */
 	QUEUE_BAD_COMMAND = 10,
+	QUEUE_PARKED = 12, /* a reserve that waits from now on */
 };
 
 /**

@@ -164,7 +164,12 @@ machine_restore_next(void *machine, const struct decree_chunk *chunk)
 static int
 machine_restore_end(void *machine)
 {
-	return restore_end(machine);
+	const struct queue_machine *m = machine;
+	int rc = restore_end(machine);
+
+	if (rc == 0 && m->config.on_restored != NULL)
+		m->config.on_restored(m->config.context);
+	return rc;
 }
 
 static int32_t

@@ -13,15 +13,20 @@
 #ifndef QUEUE_MACHINE_H
 #define QUEUE_MACHINE_H
 
+#include "queue/command.h"
+
 #include <decree/machine.h>
 
 struct queue_machine;
 
-/** What a job looks like to the worker that gets it. */
+/** How a reserve went: what its worker gets. */
 struct queue_reserved {
-	struct decree_session session; /* of the reserve that is answered */
+	struct decree_session session; /* of the reserve */
 	uint64_t seq;
 	uint64_t connection;
+	bool has_waited; /* it was answered PARKED, and this is the only word of its end; else OK was its answer */
+	enum queue_status
+		status; /* OK: a job; if it has waited, also TIMED_OUT, DEADLINE_SOON, CLOSED: the rest is 0 */
 	uint64_t id;
 	uint32_t reserves; /* with the id the fencing token: no two reservations share both */
 	uint32_t body_bytes;
@@ -33,10 +38,13 @@ struct queue_config {
 	uint64_t queue_bytes;
 
 	/**
-	 * A reserve is being answered with this job: the moment to fetch its body with queue_machine_body(). May be
-	 * NULL. It changes nothing in the machine, and need not be the same on all nodes.
+	 * A reserve of some session gets a job, which is the moment to fetch its body with queue_machine_body(), or a
+	 * reserve that waited ends without one. Called on every node, and only for what is executed there: see
+	 * on_restored. May be NULL, as that. They change nothing in the machine, and need not be the same on all nodes.
 	 */
 	void (*on_reserved)(void *context, struct queue_machine *m, const struct queue_reserved *r);
+	/** The state was replaced by that of another node: waits may have ended meanwhile without on_reserved(). */
+	void (*on_restored)(void *context);
 	void *context;
 };
 

@@ -130,7 +130,7 @@ void connection_set_flag(struct queue_machine *m, uint32_t connection, uint8_t f
 void connection_set_timer(struct queue_machine *m, uint32_t connection);
 void connection_due(struct queue_machine *m, uint32_t connection);
 
-/** Answer a reserve with a job, at once or later. */
+/** Answer a reserve: with a job, or that it waits. */
 void reserve(struct queue_machine *m, uint32_t connection, uint64_t seq, bool has_timeout,
 	uint32_t seconds);
 /** The job goes to the connection, and the answer to its reserve. */
@@ -141,7 +141,7 @@ void reserve_match(struct queue_machine *m, uint32_t tube);
 void wait_enter(struct queue_machine *m, uint32_t connection);
 /** The same for one watch of a connection that waits already. */
 void wait_enter_watch(struct queue_machine *m, uint32_t watch);
-/** It waits no longer; its reserve is answered with that. */
+/** It waits no longer, and gets no job. */
 void wait_end(struct queue_machine *m, uint32_t connection, enum queue_status status);
 
 void timer_set(struct queue_machine *m, uint32_t cell, uint64_t due_ns);

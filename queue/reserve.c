@@ -2,7 +2,8 @@
 /*
  * Jobs meet workers.
  *
- *   a reserve comes: the best ready job of the tubes that it watches; else it waits, in the tree of each of them
+ *   a reserve comes: the best ready job of the tubes that it watches; else it waits, in the tree of each of them, and its
+ *     command is answered PARKED
  *   a job becomes ready, or a pause ends: whoever waits longest for that tube gets it, in the same command
  *
  * So between two commands nobody waits for a tube that has a ready job, unless it is paused; and a job that becomes
@@ -55,32 +56,52 @@ wait_leave(struct queue_machine *m, uint32_t connection)
 	return seq;
 }
 
-void
-wait_end(struct queue_machine *m, uint32_t connection, enum queue_status status)
+static void
+tell(struct queue_machine *m, const struct queue_reserved *r)
 {
-	uint64_t seq = wait_leave(m, connection);
-
-	answer(m, connection_at(m, connection)->session, seq, status, 0);
+	if (m->config.on_reserved != NULL)
+		m->config.on_reserved(m->config.context, m, r);
 }
 
 void
-reserve_give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_t job)
+wait_end(struct queue_machine *m, uint32_t connection, enum queue_status status)
+{
+	const struct connection *c = connection_at(m, connection);
+	const struct queue_reserved r = {
+		.session = { c->session },
+		.seq = wait_leave(m, connection),
+		.connection = c->id,
+		.has_waited = true,
+		.status = status,
+	};
+
+	tell(m, &r);
+}
+
+static void
+give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_t job, bool has_waited)
 {
 	const struct connection *c = connection_at(m, connection);
 	const struct job *j = job_at(m, job);
 
 	job_to_reserved(m, job, connection);
-	answer(m, c->session, seq, QUEUE_OK, j->o.number);
-	if (m->config.on_reserved != NULL)
-		m->config.on_reserved(m->config.context, m,
-			&(struct queue_reserved){
-				.session = { c->session },
-				.seq = seq,
-				.connection = c->id,
-				.id = j->o.number,
-				.reserves = j->reserves,
-				.body_bytes = j->o.payload_bytes,
-			});
+	tell(m, &(struct queue_reserved){
+			.session = { c->session },
+			.seq = seq,
+			.connection = c->id,
+			.has_waited = has_waited,
+			.status = QUEUE_OK,
+			.id = j->o.number,
+			.reserves = j->reserves,
+			.body_bytes = j->o.payload_bytes,
+		});
+}
+
+void
+reserve_give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_t job)
+{
+	give(m, connection, seq, job, false);
+	answer(m, connection_at(m, connection)->session, seq, QUEUE_OK, object_at(m, job)->number);
 }
 
 void
@@ -92,7 +113,7 @@ reserve_match(struct queue_machine *m, uint32_t tube)
 		uint32_t connection = watch_at(m, tree_first(m, t->waiting, ORDER_AT))->connection;
 		uint64_t seq = wait_leave(m, connection);
 
-		reserve_give(m, connection, seq, tree_first(m, t->ready, ORDER_AT));
+		give(m, connection, seq, tree_first(m, t->ready, ORDER_AT), true);
 	}
 }
 
@@ -134,6 +155,7 @@ wait_begin(struct queue_machine *m, uint32_t connection, uint64_t seq, uint64_t 
 	c->wait_order = m->globals.order_next++;
 	object_done(m, &c->t.o);
 	wait_enter(m, connection);
+	answer(m, c->session, seq, QUEUE_PARKED, 0);
 }
 
 void

@@ -11,6 +11,9 @@ struct decree_sink {
 	struct queue_fixture *f;
 };
 
+/* Whose machine is called. Fixtures may exchange their machines, so it is not the context of a machine. */
+static struct queue_fixture *at_work;
+
 void
 decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result)
@@ -19,6 +22,12 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 
 	/* Each command is answered once. */
 	decree_assert(qf_answer_in(f, session.n, seq).status == QF_PENDING);
+	decree_assert(f->parked_seq != seq || f->parked_session != session.n);
+	if (status == QUEUE_PARKED) {
+		f->parked_session = session.n;
+		f->parked_seq = seq;
+		return;
+	}
 	f->answers[f->answer_count++ % QF_ANSWER_COUNT] =
 		(struct qf_answer){ session.n, seq, status, result };
 }
@@ -26,11 +35,26 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 static void
 on_reserved(void *context, struct queue_machine *m, const struct queue_reserved *r)
 {
-	struct queue_fixture *f = context;
+	struct queue_fixture *f = at_work;
 
+	(void)context;
 	(void)m;
+	if (r->has_waited) {
+		decree_assert(qf_answer_in(f, r->session.n, r->seq).status == QF_PENDING);
+		f->answers[f->answer_count++ % QF_ANSWER_COUNT] =
+			(struct qf_answer){ r->session.n, r->seq, r->status, r->id };
+	}
+	if (r->status != QUEUE_OK)
+		return;
 	f->reserved = *r;
 	f->reserved_count++;
+}
+
+static void
+on_restored(void *context)
+{
+	(void)context;
+	at_work->restored_count++;
 }
 
 struct queue_fixture *
@@ -40,7 +64,7 @@ qf_create(uint64_t queue_bytes)
 	struct queue_config config = {
 		.queue_bytes = queue_bytes,
 		.on_reserved = on_reserved,
-		.context = f,
+		.on_restored = on_restored,
 	};
 
 	decree_assert(f != NULL && queue_machine_create(&config, &f->m) == 0);
@@ -77,8 +101,14 @@ qf_do_in(struct queue_fixture *f, uint64_t session, struct queue_command c)
 	};
 
 	decree_assert(bytes > 0);
+	at_work = f;
 	queue_machine_ops.apply(f->m, &command, 1, f->now_ns, &sink);
-	return qf_answer_in(f, session, command.seq);
+	struct qf_answer a = qf_answer_in(f, session, command.seq);
+
+	/* Every command is answered in its own slot: none holds its place in the session's window. */
+	decree_assert(a.status != QF_PENDING ||
+		      (f->parked_session == session && f->parked_seq == command.seq));
+	return a;
 }
 
 struct qf_answer
@@ -121,6 +151,7 @@ qf_wait_ns(struct queue_fixture *f, uint64_t ns)
 	f->now_ns += ns;
 	f->slot++;
 	/* As the runtime does: a slot without commands is applied only if something is due. */
+	at_work = f;
 	if (queue_machine_ops.next_deadline(f->m) <= f->now_ns || f->slot == 1)
 		queue_machine_ops.apply(f->m, NULL, 0, f->now_ns, &sink);
 }
@@ -345,6 +376,7 @@ qf_snapshot_restore(struct queue_fixture *f, const struct qf_snapshot *s)
 {
 	int rc = queue_machine_ops.restore_begin(f->m);
 
+	at_work = f;
 	for (uint32_t i = 0; rc == 0 && i < s->count; i++) {
 		struct decree_chunk chunk = {
 			.index = i,

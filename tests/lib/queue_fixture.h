@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file queue_fixture.h
- * A queue machine under test: its log, its clock, and everything that it has answered.
+ * A queue machine under test: its log, its clock, and everything that it has answered. How a wait ends stands among the
+ * answers, in place of PARKED.
  *
  * It brings a decree_sink_answer() of its own, so link it with the machine, and not with libdecree.
  *
@@ -15,7 +16,7 @@
 #include "queue/query.h"
 
 #define QF_SECOND_NS     1000000000ull
-#define QF_PENDING       0xffffu /* the status of what is not answered yet */
+#define QF_PENDING       0xffffu /* the status of a reserve that waits */
 #define QF_SESSION       (7ull << 16)
 #define QF_OTHER         (9ull << 16) /* another gateway */
 #define QF_ANSWER_COUNT  65536u
@@ -34,8 +35,10 @@ struct queue_fixture {
 	uint64_t seq[2];                           /* of QF_SESSION and QF_OTHER */
 	struct qf_answer answers[QF_ANSWER_COUNT]; /* a ring */
 	uint64_t answer_count;
-	struct queue_reserved reserved; /* what on_reserved() was told last */
+	uint64_t parked_session, parked_seq; /* of the last reserve that was answered PARKED */
+	struct queue_reserved reserved;      /* the last job that on_reserved() was told of */
 	uint64_t reserved_count;
+	uint64_t restored_count;
 	uint8_t command[QF_COMMAND_BYTES];
 };
 

@@ -110,6 +110,28 @@ test_closing_answers_what_waits(void **state)
 	assert_int_equal(qf_stat(f, QUEUE_STAT_WORKERS), 0);
 }
 
+/* An unanswered command holds its place in the session's window, and thousands of workers wait for hours. */
+static void
+test_a_wait_is_answered_at_once(void **state)
+{
+	struct queue_fixture *f = *state;
+	uint64_t waits;
+
+	(void)qf_reserve(f, 2);
+	waits = qf_seq(f);
+	assert_true(f->parked_session == QF_SESSION && f->parked_seq == waits);
+	assert_int_equal(f->reserved_count, 0);
+	(void)qf_put(f, 1, 0, 0, 1);
+	assert_int_equal(f->reserved_count, 1);
+	assert_true(f->reserved.has_waited);
+	assert_int_equal(f->reserved.seq, waits);
+	assert_int_equal(f->reserved.connection, 2);
+	assert_int_equal(f->reserved.id, 1);
+	(void)qf_put(f, 1, 0, 0, 1);
+	assert_int_equal(qf_reserve(f, 1).result, 2);
+	assert_false(f->reserved.has_waited);
+}
+
 /* Another node's gateway is dead: its clients are gone, ours are not. */
 static void
 test_a_session_is_closed_whole(void **state)
@@ -242,6 +264,7 @@ main(void)
 		TEST(test_a_connection_is_a_session_and_a_number),
 		TEST(test_closing_releases_jobs_at_once),
 		TEST(test_closing_answers_what_waits),
+		TEST(test_a_wait_is_answered_at_once),
 		TEST(test_a_session_is_closed_whole),
 		TEST(test_a_tube_is_there_while_it_is_used),
 		TEST(test_a_tube_is_there_while_it_is_watched),

@@ -56,6 +56,7 @@ test_a_large_job_goes_while_it_is_handed_out(void **state)
 	queue_machine_ops.snapshot_end(f->m);
 	assert_int_equal(s.count, 4);
 	assert_int_equal(qf_snapshot_restore(g, &s), 0);
+	assert_int_equal(g->restored_count, 1);
 	assert_true(is_equal(qf_digest(g), before));
 	qf_snapshot_free(&s);
 	qf_destroy(f);
