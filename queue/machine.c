@@ -152,20 +152,20 @@ machine_snapshot_end(void *machine)
 static int
 machine_restore_begin(void *machine)
 {
-	return restore_begin(machine);
+	return queue_restore_begin(machine);
 }
 
 static int
 machine_restore_next(void *machine, const struct decree_chunk *chunk)
 {
-	return restore_next(machine, chunk);
+	return queue_restore_next(machine, chunk);
 }
 
 static int
 machine_restore_end(void *machine)
 {
 	const struct queue_machine *m = machine;
-	int rc = restore_end(machine);
+	int rc = queue_restore_end(machine);
 
 	if (rc == 0 && m->config.on_restored != NULL)
 		m->config.on_restored(m->config.context);
@@ -175,7 +175,7 @@ machine_restore_end(void *machine)
 static int32_t
 machine_read(void *machine, const void *query, uint32_t bytes, void *ret_answer, uint32_t capacity)
 {
-	return query_answer(machine, query, bytes, ret_answer, capacity);
+	return queue_query_answer(machine, query, bytes, ret_answer, capacity);
 }
 
 const struct decree_machine_ops queue_machine_ops = {

@@ -156,8 +156,8 @@ void answer(struct queue_machine *m, uint64_t session, uint64_t seq, enum queue_
 
 void execute(struct queue_machine *m, const struct decree_command *command);
 
-int32_t query_answer(struct queue_machine *m, const void *query, uint32_t bytes, void *ret_answer,
-	uint32_t capacity);
+int32_t queue_query_answer(struct queue_machine *m, const void *query, uint32_t bytes,
+	void *ret_answer, uint32_t capacity);
 
 /** Before an object's words change, or it goes: keep them if the walk still needs them. */
 void walk_note(struct queue_machine *m, struct object *o);
@@ -171,8 +171,8 @@ void walk_tidy(struct queue_machine *m);
 
 /** Nothing but the tube "default", or with @p is_bare not even that. */
 void machine_reset(struct queue_machine *m, bool is_bare);
-int restore_begin(struct queue_machine *m);
-int restore_next(struct queue_machine *m, const struct decree_chunk *chunk);
-int restore_end(struct queue_machine *m);
+int queue_restore_begin(struct queue_machine *m);
+int queue_restore_next(struct queue_machine *m, const struct decree_chunk *chunk);
+int queue_restore_end(struct queue_machine *m);
 
 #endif

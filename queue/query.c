@@ -275,7 +275,7 @@ answer_connection(const struct queue_machine *m, const struct queue_query *q, st
 }
 
 int32_t
-query_answer(struct queue_machine *m, const void *query, uint32_t bytes, void *ret_answer,
+queue_query_answer(struct queue_machine *m, const void *query, uint32_t bytes, void *ret_answer,
 	uint32_t capacity)
 {
 	struct writer w = { .bytes = ret_answer, .capacity = capacity };

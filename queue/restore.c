@@ -19,7 +19,7 @@
 #define COUNT_MAX (1ull << 62)
 
 int
-restore_begin(struct queue_machine *m)
+queue_restore_begin(struct queue_machine *m)
 {
 	machine_reset(m, true);
 	m->restoring = (struct restoring){ .is_on = true };
@@ -253,7 +253,7 @@ restore_some(struct queue_machine *m, const uint8_t *bytes, size_t count)
 }
 
 int
-restore_next(struct queue_machine *m, const struct decree_chunk *chunk)
+queue_restore_next(struct queue_machine *m, const struct decree_chunk *chunk)
 {
 	struct restoring *r = &m->restoring;
 	const uint8_t *bytes = chunk->bytes;
@@ -295,7 +295,7 @@ are_all_needed(const struct queue_machine *m)
 }
 
 int
-restore_end(struct queue_machine *m)
+queue_restore_end(struct queue_machine *m)
 {
 	struct restoring *r = &m->restoring;
 
