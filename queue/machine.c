@@ -5,16 +5,7 @@
 #include "queue/private.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
-
-_Noreturn void
-queue_assert_failed(const char *expression, const char *file, int line)
-{
-	fprintf(stderr, "%s:%d: broken invariant: %s\n", file, line, expression);
-	abort();
-}
 
 #define PAGE_BYTES 4096u
 

@@ -16,19 +16,13 @@
 #ifndef QUEUE_STATE_H
 #define QUEUE_STATE_H
 
+#include "queue/assert.h"
 #include "queue/command.h"
 #include "queue/machine.h"
 
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>
-
-_Noreturn void queue_assert_failed(const char *expression, const char *file, int line);
-
-#define queue_assert(expression)                                                                   \
-	(__builtin_expect(!!(expression), 1)                                                       \
-			? (void)0                                                                  \
-			: queue_assert_failed(#expression, __FILE__, __LINE__))
 
 #define SECOND_NS 1000000000ull
 #define NEVER_NS  UINT64_MAX
