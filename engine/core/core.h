@@ -258,6 +258,9 @@ struct eng_event {
 		struct {
 			bool log_is_idle; /* a record appended now would be written at once */
 			uint64_t log_space_slots; /* records that still fit the log */
+			/* Leader: cluster time at which the state machine, with everything applied that
+			 * this core has called chosen, wants to be called; UINT64_MAX = never */
+			uint64_t deadline_ns;
 		} flush;
 		struct {
 			struct decree_slot slot;
@@ -343,6 +346,7 @@ struct eng_counters {
 	uint64_t retransmits;  /* Accepts sent again */
 	uint64_t queries;      /* slots asked from peers */
 	uint64_t noops;        /* gaps filled */
+	uint64_t ticks;        /* slots made because the state machine's deadline had come */
 	uint64_t dropped_not_member;
 	uint64_t dropped_stale;    /* wrong ballot, nonce or role */
 	uint64_t dropped_window;   /* Accepts beyond what the ring can hold */

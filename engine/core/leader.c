@@ -220,6 +220,7 @@ leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
 		batch_seal(r, fx);
 	if (r->ready && r->reprepare_ns == NEVER && r->transfer.to == 0)
 		audit_flush(r, fx);
+	due_flush(r, fx);
 	transfer_continue(r, fx);
 	if (r->announced.n < r->chosen.n && !is_alone(r)) {
 		struct eng_msg *m = message_add(r, ENG_MSG_SUCCESS, 0, fx);
@@ -382,5 +383,7 @@ leader_wake_at(const struct eng_replica *r)
 		at = r->reprepare_ns;
 	if (r->inherit_ns < at)
 		at = r->inherit_ns;
+	if (due_wake_at(r) < at)
+		at = due_wake_at(r);
 	return at;
 }

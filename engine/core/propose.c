@@ -48,24 +48,30 @@ leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *va
 	r->announced = r->chosen;
 }
 
-/* Cluster time: the last stamp of the past plus our own monotonic time since we became ready (7.3). */
-static uint64_t
-stamp_now(const struct eng_replica *r)
+static void
+propose_nothing(
+	struct eng_replica *r, struct decree_slot slot, uint64_t stamp_ns, struct eng_effects *fx)
 {
-	uint64_t stamp_ns = r->stamp_base_ns + (r->now_ns - r->stamp_from_ns);
+	uint8_t value[ENG_VALUE_HEADER_BYTES];
 
-	return stamp_ns > r->stamp_last_ns ? stamp_ns : r->stamp_last_ns;
+	eng_value_begin(value, ENG_VALUE_NOOP);
+	eng_value_set_stamp(value, stamp_ns);
+	leader_propose(r, slot, value, sizeof(value), fx);
 }
 
 void
 leader_propose_noop(struct eng_replica *r, struct decree_slot slot, struct eng_effects *fx)
 {
-	uint8_t value[ENG_VALUE_HEADER_BYTES];
-
-	eng_value_begin(value, ENG_VALUE_NOOP);
-	eng_value_set_stamp(value, r->stamp_last_ns);
 	r->counters.noops++;
-	leader_propose(r, slot, value, sizeof(value), fx);
+	propose_nothing(r, slot, r->stamp_last_ns, fx);
+}
+
+void
+leader_propose_tick(struct eng_replica *r, struct eng_effects *fx)
+{
+	r->counters.ticks++;
+	r->next.n++;
+	propose_nothing(r, (struct decree_slot){ r->next.n - 1 }, stamp_now(r), fx);
 }
 
 /* ---- commands ---- */

@@ -68,6 +68,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->reads.retry_ns = NEVER;
 	r->reads.round_retry_ns = NEVER;
 	r->audit.ask_ns = NEVER;
+	r->deadline_ns = NEVER;
 	r->log_space_slots = UINT64_MAX;
 	r->value_stride = value_stride(config);
 	r->entries = (struct entry *)at;
@@ -411,6 +412,7 @@ static void
 on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
 	r->log_space_slots = ev->flush.log_space_slots;
+	r->deadline_ns = ev->flush.deadline_ns;
 	damage_write(r, fx);
 	rewrite_flush(r, fx);
 	leader_flush(r, ev->flush.log_is_idle, fx);

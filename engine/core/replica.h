@@ -7,6 +7,7 @@
  *   acceptor.c  promises and accepts             election.c  who leads: timers, PreVote, phase 1
  *   leader.c    a leadership: from what it inherits to its end
  *   propose.c   commands into slots              votes.c     quorums of votes, and lost frames
+ *   stamp.c     cluster time, and slots for its sake alone
  *   learner.c   what is chosen, and how to get it
  *   compaction.c the log's end: what only a snapshot knows
  *   bootstrap.c the first slot: who the members are
@@ -312,7 +313,10 @@ void timeout_now_send(struct eng_replica *r, uint32_t member, struct eng_effects
 /** Give a slot its value at our ballot; @p value may already stand in the ring. */
 void leader_propose(struct eng_replica *r, struct decree_slot slot, const uint8_t *value,
 	uint32_t bytes, struct eng_effects *fx);
+/** A gap is filled: no time passes in it. */
 void leader_propose_noop(struct eng_replica *r, struct decree_slot slot, struct eng_effects *fx);
+/** The next slot, with nothing in it but the time. */
+void leader_propose_tick(struct eng_replica *r, struct eng_effects *fx);
 /** @return false if that is not possible now: a train is open, no room */
 bool
 leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx);
@@ -323,6 +327,14 @@ bool leader_has_train(struct eng_replica *r);
 /** The window, the log and the configurations allow @p slots more. */
 bool leader_has_room(const struct eng_replica *r, uint32_t slots);
 void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+
+/* ---- stamp.c ---- */
+/** Ready leader: cluster time now. */
+uint64_t stamp_now(const struct eng_replica *r);
+/** A ready leader proposes a slot of nothing but time if the state machine's deadline has come. */
+void due_flush(struct eng_replica *r, struct eng_effects *fx);
+/** When it will, on this node's clock; NEVER = not as things are. */
+uint64_t due_wake_at(const struct eng_replica *r);
 
 /* ---- votes.c ---- */
 void leader_on_persisted(struct eng_replica *r, struct eng_effects *fx);

@@ -205,6 +205,7 @@ apply_range(
 		if (apply_slot(&sink, slot) == ENG_VALUE_MARK)
 			tell_digest(s, g, slot);
 	s->did_work = true;
+	g->is_deadline_old = true;
 	if (s->config.on_applied != NULL)
 		s->config.on_applied(s->config.context, g->config.group, first, after);
 }

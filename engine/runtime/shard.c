@@ -260,6 +260,18 @@ tick(struct shard *s)
 	}
 }
 
+/* Once a turn at most, and only where somebody could make a slot for it (14). */
+static void
+deadline_ask(const struct shard *s, struct shard_group *g)
+{
+	const struct decree_machine_ops *ops = s->config.machine_ops;
+
+	if (ops->next_deadline == NULL || !g->is_deadline_old || g->status.role != DECREE_LEADER)
+		return;
+	g->deadline_ns = ops->next_deadline(g->machine);
+	g->is_deadline_old = false;
+}
+
 static void
 flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 {
@@ -275,6 +287,8 @@ flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 		return; /* the log's buffer drains first; the group stays dirty */
 	g->is_dirty = false;
 	g->was_log_idle = is_idle;
+	deadline_ask(s, g);
+	event.flush.deadline_ns = g->deadline_ns;
 	shard_step(s, g, &event);
 }
 

@@ -77,6 +77,7 @@ group_layout(struct carve *c, const struct shard_config *config, uint32_t i, str
 	g->queries.ring = queries;
 	g->snap.cut.piece = piece;
 	g->is_dirty = true;
+	g->deadline_ns = UINT64_MAX;
 }
 
 /* Once to count with @p s NULL, once for real: the two can never disagree. */

@@ -141,6 +141,8 @@ struct shard_group {
 	struct decree_slot applied;
 	uint64_t applied_count;
 	uint64_t wake_at_ns;
+	uint64_t deadline_ns; /* the machine's, as it was last asked while this node led */
+	bool is_deadline_old; /* something was applied since */
 	bool is_damaged;      /* the operator was told of damage that is not repaired yet */
 	bool is_dirty;        /* stepped since the last FLUSH */
 	bool was_log_idle;    /* as told by the last FLUSH */

@@ -58,12 +58,25 @@ struct decree_chunk {
 struct decree_machine_ops {
 	size_t struct_bytes; /* sizeof(struct decree_machine_ops): lets this grow */
 
-	/** Execute commands in order. @param commands [count] of one slot, all with the same @p cluster_ns */
+	/** Execute commands in order; what is due by @p cluster_ns goes first.
+	 * @param commands    [count] of one slot. 0: the slot brings none, and next_deadline() has come
+	 * @param cluster_ns  the slot's time: never less than in the call before */
 	void (*apply)(void *machine, const struct decree_command *commands, uint32_t count,
 		uint64_t cluster_ns, struct decree_sink *sink);
 
-	/** Cluster time at which apply() must be called even without a command, UINT64_MAX = never.
-	 * May be NULL: never. */
+	/**
+	 * Cluster time at which apply() must be called even without a command, UINT64_MAX = never.
+	 * May be NULL: never.
+	 *
+	 * It belongs to the state: the same on all nodes after the same slot, and after a restore. In the first slot
+	 * whose time has come to it apply() is called on every node. If nobody proposes anything by then, the leader makes
+	 * a slot of its own, which holds nothing but the time; as long as there is no leader, or its log is full,
+	 * time stands still, and nothing is due. apply() may do a part of what is due and leave the deadline where it is: then it
+	 * is called again with the next slot; the leader makes one a millisecond later.
+	 *
+	 * Asked after each slot without a command, and where the node leads once in each turn of the loop in which something
+	 * was applied. Keep it O(1), or nearly.
+	 */
 	uint64_t (*next_deadline)(void *machine);
 
 	/** Digest of the whole state, maintained incrementally: O(1). */

@@ -101,6 +101,7 @@ node_start(struct cluster *c, uint16_t node)
 	n->applied.n = 0;
 	n->applied_digest = (struct decree_digest){ 0, 0 };
 	n->executed = 0;
+	n->deadline_ns = c->deadline_ns;
 	if (n->has_hard)
 		cluster_step(c, node,
 			&(struct eng_event){ .type = ENG_EV_RECOVER_HARD, .hard.bytes = n->hard });
@@ -141,6 +142,7 @@ cluster_create_with(uint32_t node_count, uint32_t q1, uint32_t q2, uint32_t dige
 	c->q2 = q2;
 	c->seed = seed;
 	c->now_ns = 1000 * MS;
+	c->deadline_ns = NEVER;
 	c->fx = calloc(1, sizeof(*c->fx));
 	for (uint16_t node = 1; node <= node_count; node++) {
 		struct cluster_node *n = &c->nodes[node];
@@ -257,6 +259,15 @@ take_messages(struct cluster *c, uint16_t node)
 }
 
 static void
+deadline_has_come(struct cluster *c, uint16_t node)
+{
+	if (!c->is_deadline_staying)
+		c->nodes[node].deadline_ns = NEVER;
+	if (c->on_due != NULL)
+		c->on_due(c, node);
+}
+
+static void
 apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 {
 	struct cluster_node *n = &c->nodes[node];
@@ -281,6 +292,8 @@ apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 		if (c->on_command != NULL)
 			c->on_command(c, node, slot, &applied[i]);
 	}
+	if (cluster_ns >= n->deadline_ns)
+		deadline_has_come(c, node);
 	if (bytes > 0 && value[0] == ENG_VALUE_MARK)
 		cluster_step(c, node,
 			&(struct eng_event){ .type = ENG_EV_DIGEST,
@@ -330,7 +343,8 @@ cluster_flush(struct cluster *c, uint16_t node)
 			.flush = { .log_is_idle = true,
 				.log_space_slots = c->nodes[node].log_is_full
 							   ? c->nodes[node].log_slots_left
-							   : 1000000 } });
+							   : 1000000,
+				.deadline_ns = c->nodes[node].deadline_ns } });
 }
 
 void
@@ -508,6 +522,18 @@ cluster_submit(struct cluster *c, uint16_t node, struct decree_session session, 
 			.submit = { &command, 1, &status } });
 	cluster_flush(c, node);
 	return status;
+}
+
+void
+cluster_deadline(struct cluster *c, uint64_t deadline_ns, bool stays)
+{
+	c->deadline_ns = deadline_ns;
+	c->is_deadline_staying = stays;
+	for (uint16_t node = 1; node <= c->node_count; node++) {
+		c->nodes[node].deadline_ns = deadline_ns;
+		if (c->nodes[node].up)
+			cluster_flush(c, node);
+	}
 }
 
 void

@@ -72,6 +72,7 @@ struct cluster_node {
 	struct decree_slot applied;
 	struct decree_digest applied_digest; /* of all values in order */
 	uint64_t executed;                   /* commands that reached the state machine */
+	uint64_t deadline_ns; /* its machine wants to be called at this cluster time; NEVER */
 	bool log_is_full;
 	uint32_t log_slots_left; /* if it is full */
 	uint32_t record_room;    /* writes that a step may make + 1; 0 = as many as it likes */
@@ -103,7 +104,9 @@ struct cluster {
 	uint64_t now_ns;
 	uint64_t seed;
 	uint64_t frame_number;
-	uint64_t lease_ns; /* of nodes that start from now on; 0 = no leases */
+	uint64_t lease_ns;    /* of nodes that start from now on; 0 = no leases */
+	uint64_t deadline_ns; /* of the machines of nodes that start from now on; NEVER = none */
+	bool is_deadline_staying; /* the machines are wrong: it stays when its time has come */
 	struct cluster_node nodes[CLUSTER_NODE_MAX + 1]; /* by node_id, from 1 */
 	struct cluster_frame *flight;                    /* [flight_count] in order of sending */
 	uint32_t flight_count;
@@ -119,6 +122,7 @@ struct cluster {
 		const uint8_t *value, uint32_t bytes);
 	void (*on_command)(struct cluster *c, uint16_t node, struct decree_slot slot,
 		const struct eng_applied *a);
+	void (*on_due)(struct cluster *c, uint16_t node); /* its machine's deadline has come */
 	void (*on_halt)(struct cluster *c, uint16_t node, enum eng_halt why);
 	void (*on_role)(struct cluster *c, uint16_t node);
 	void (*on_read)(struct cluster *c, uint16_t node, const struct eng_read_ready *ready);
@@ -160,6 +164,9 @@ uint16_t cluster_elect_any(struct cluster *c, uint64_t ns);
 bool cluster_elect(struct cluster *c, uint16_t node);
 enum eng_submit_status cluster_submit(struct cluster *c, uint16_t node,
 	struct decree_session session, uint64_t seq, const void *body, uint32_t bytes);
+
+/** What everybody has applied last gave the machines this deadline. */
+void cluster_deadline(struct cluster *c, uint64_t deadline_ns, bool stays);
 
 /** A batch of reads begins at this node; on_read says what it has to see. */
 void cluster_read(struct cluster *c, uint16_t node, uint64_t id);

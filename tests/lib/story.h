@@ -33,6 +33,8 @@
  *   read N                       a batch of reads begins at this node; they are numbered from 1
  *   leases MS                    every node gives leases of MS, from now on and after a restart
  *   lease N                      does this node hold one?
+ *   deadline MS [stays]          what was applied last made all state machines want to be called when cluster time
+ *                                is MS; they forget it then, or `stays` and they are wrong
  *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
  *   corrupt N                    the state of a node's machine is damaged
  *   cut-mark N                   node N is asked to propose where snapshots are cut

@@ -134,6 +134,17 @@ do_lease(struct story *s, const struct words *w)
 	return true;
 }
 
+static bool
+do_deadline(struct story *s, const struct words *w)
+{
+	bool stays = w->count == 3;
+
+	if (stays && strcmp(w->at[2], "stays") != 0)
+		return false;
+	cluster_deadline(s->cluster, story_ms_of(w->at[1]), stays);
+	return true;
+}
+
 const struct story_command story_client_commands[] = {
 	{ "register", 3, 3, do_register },
 	{ "submit", 3, 5, do_submit },
@@ -141,5 +152,6 @@ const struct story_command story_client_commands[] = {
 	{ "read", 2, 2, do_read },
 	{ "leases", 2, 2, do_leases },
 	{ "lease", 2, 2, do_lease },
+	{ "deadline", 2, 3, do_deadline },
 	{ 0 },
 };

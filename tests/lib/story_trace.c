@@ -472,6 +472,12 @@ halt_text(enum eng_halt why)
 }
 
 static void
+on_due(struct cluster *c, uint16_t node)
+{
+	story_line(c->context, "%u   its deadline has come", node);
+}
+
+static void
 on_halt(struct cluster *c, uint16_t node, enum eng_halt why)
 {
 	story_line(c->context, "%u HALTS: %s", node, halt_text(why));
@@ -558,6 +564,7 @@ story_trace_hooks(struct story *s)
 	s->cluster->on_write = on_write;
 	s->cluster->on_apply = on_apply;
 	s->cluster->on_command = on_command;
+	s->cluster->on_due = on_due;
 	s->cluster->on_halt = on_halt;
 	s->cluster->on_role = on_role;
 	s->cluster->on_read = on_read;

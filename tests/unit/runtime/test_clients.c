@@ -122,6 +122,24 @@ test_a_command_is_answered_when_it_is_applied(void **state)
 	assert_int_equal(reply.result, 1);
 }
 
+/* protocol 14: nobody asks for anything any more, and yet its time comes. */
+static void
+test_a_parked_command_is_answered_when_its_deadline_comes(void **state)
+{
+	struct fixture *f = *state;
+	struct client_reply reply;
+
+	f->w->park_ns = 100000000;
+	deliver_command(f, f->leader, f->session, 1, "reserve", 7);
+	world_run(f->w, 90000000);
+	f->w->client_frame_count = 0;
+	world_run(f->w, 20000000);
+	reply = only_reply(f);
+	assert_int_equal(reply.kind, CLIENT_REPLY_APPLIED);
+	assert_int_equal(reply.seq, 1);
+	assert_int_equal(reply.status, 9);
+}
+
 static void
 test_many_commands_are_answered_in_few_frames(void **state)
 {
@@ -577,6 +595,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_a_command_is_answered_when_it_is_applied),
+		T(test_a_parked_command_is_answered_when_its_deadline_comes),
 		T(test_many_commands_are_answered_in_few_frames),
 		T(test_a_repeated_command_gets_its_first_answer),
 		T(test_a_gap_is_answered_with_the_last_known_number),

@@ -154,12 +154,35 @@ world_deliver(struct world *w, struct world_node *to, struct net_endpoint from, 
 /* ------------------------------------------------------------------------------ machine */
 
 static void
+machine_due(struct world_machine *m, uint64_t cluster_ns, struct decree_sink *sink)
+{
+	if (m->due_ns == 0 || cluster_ns < m->due_ns)
+		return;
+	m->due_count++;
+	m->digest.lo += m->due_ns * 31 + cluster_ns;
+	if (m->parked_seq != 0)
+		decree_sink_answer(sink, m->parked_session, m->parked_seq, 9, m->count);
+	m->parked_seq = 0;
+	if (!m->world->is_due_stuck)
+		m->due_ns = 0;
+}
+
+static void
+machine_park(struct world_machine *m, const struct decree_command *c, uint64_t cluster_ns)
+{
+	m->parked_session = c->session;
+	m->parked_seq = c->seq;
+	if (m->world->park_ns != 0)
+		m->due_ns = cluster_ns + m->world->park_ns;
+}
+
+static void
 machine_apply(void *ctx, const struct decree_command *commands, uint32_t count, uint64_t cluster_ns,
 	struct decree_sink *sink)
 {
 	struct world_machine *m = ctx;
 
-	(void)cluster_ns;
+	machine_due(m, cluster_ns, sink);
 	for (uint32_t i = 0; i < count; i++) {
 		struct decree_digest d = base_digest(commands[i].body, commands[i].bytes);
 
@@ -167,9 +190,8 @@ machine_apply(void *ctx, const struct decree_command *commands, uint32_t count, 
 		m->bytes += commands[i].bytes;
 		m->digest.lo = m->digest.lo * 31 + d.lo;
 		m->digest.hi = m->digest.hi * 31 + d.hi;
-		if (m->is_parking) {
-			m->parked_session = commands[i].session;
-			m->parked_seq = commands[i].seq;
+		if (m->is_parking || m->world->park_ns != 0) {
+			machine_park(m, &commands[i], cluster_ns);
 			continue;
 		}
 		if (m->parked_seq != 0)
@@ -177,6 +199,15 @@ machine_apply(void *ctx, const struct decree_command *commands, uint32_t count, 
 		m->parked_seq = 0;
 		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, m->count);
 	}
+}
+
+static uint64_t
+machine_next_deadline(void *ctx)
+{
+	struct world_machine *m = ctx;
+
+	m->ask_count++;
+	return m->due_ns == 0 ? UINT64_MAX : m->due_ns;
 }
 
 static struct decree_digest
@@ -204,6 +235,7 @@ machine_read(void *ctx, const void *query, uint32_t bytes, void *ret_answer, uin
 static const struct decree_machine_ops machine_ops = {
 	.struct_bytes = sizeof(machine_ops),
 	.apply = machine_apply,
+	.next_deadline = machine_next_deadline,
 	.digest = machine_digest,
 	.read = machine_read,
 };

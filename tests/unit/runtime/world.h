@@ -100,7 +100,8 @@ struct world_mailbox {
 	struct decree_completion query_completions[WORLD_QUERY_COUNT_MAX]; /* by number */
 };
 
-/* The state machine: counts, sums, answers its count; may park every command. A read of nothing gives the count
+/* The state machine: counts, sums, answers its count; may park every command, for ever, or (world.park_ns) until a deadline
+ * at which it is answered with status 9. A read of nothing gives the count
  * in 8 bytes, any other one fails with -EINVAL. */
 struct world_machine {
 	uint64_t count;
@@ -109,6 +110,9 @@ struct world_machine {
 	bool is_parking;
 	struct decree_session parked_session;
 	uint64_t parked_seq;
+	uint64_t due_ns;    /* the parked one's deadline; 0 = none */
+	uint64_t due_count; /* deadlines that have come */
+	uint64_t ask_count; /* of next_deadline(); no part of the state */
 	struct world *world;
 	uint64_t read_ns; /* a read takes so long, on the clock of the world */
 };
@@ -140,6 +144,9 @@ struct world {
 	uint64_t now_ns;
 	uint32_t node_count;
 	uint32_t group_count;
+	uint64_t
+		park_ns; /* every command is parked for so long in cluster time; 0 = as each machine likes */
+	bool is_due_stuck; /* a deadline that has come stays, which is an error of the machines */
 	struct world_node nodes[WORLD_NODE_COUNT_MAX];
 	struct world_frame *frames; /* [WORLD_FRAME_COUNT] */
 	struct world_frame *free;
