@@ -29,6 +29,7 @@
 #define SIM_SLOT_MAX     16384
 #define SIM_COMMAND_MAX  65536
 #define SIM_PROPOSER_MAX 4096
+#define SIM_FIRING_MAX   SIM_SLOT_MAX
 #define SIM_VALUE_COUNT  65536 /* (slot, ballot) pairs of a run */
 
 #endif

@@ -52,6 +52,8 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->rewritten += sim->count.rewritten;
 	t->filled += sim->count.filled;
 	t->emptied += sim->count.emptied;
+	t->fired += sim->count.fired;
+	t->fired_idle += sim->count.fired_idle;
 	t->lost_nodes += sim->count.lost_nodes;
 	t->transfers += sim->count.transfers;
 	t->changes_refused += sim->count.changes_refused;
@@ -93,6 +95,8 @@ totals_add(struct totals *t, const struct totals *other)
 	t->rewritten += other->rewritten;
 	t->filled += other->filled;
 	t->emptied += other->emptied;
+	t->fired += other->fired;
+	t->fired_idle += other->fired_idle;
 	t->lost_nodes += other->lost_nodes;
 	t->transfers += other->transfers;
 	t->changes_refused += other->changes_refused;
@@ -147,6 +151,8 @@ totals_print(const struct totals *t)
 	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused; %lu leaders "
 	       "chosen by hand\n",
 		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers);
+	printf("time: %lu timers went off, %lu of them with no command about\n", t->fired,
+		t->fired_idle);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

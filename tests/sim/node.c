@@ -224,6 +224,7 @@ sim_node_start(struct sim *sim, uint16_t place)
 
 	n->crash_after = 0; /* that was for the old process; this one is not in a turn yet */
 	n->applied_count = 0;
+	n->timer_ns = n->fired_count = 0;
 	n->cluster_ns = 0;
 	n->own_first = n->own_after = 0;
 	n->digest = (struct decree_digest){ 0, 0 };

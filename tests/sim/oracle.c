@@ -33,6 +33,7 @@ oracle_create(struct sim *sim)
 	o->values = calloc(SIM_VALUE_COUNT, sizeof(*o->values));
 	o->value_first = calloc(SIM_SLOT_MAX, sizeof(*o->value_first));
 	o->executed = calloc(SIM_PROPOSER_MAX, sizeof(*o->executed));
+	o->firings = calloc(SIM_FIRING_MAX, sizeof(*o->firings));
 	o->history = history_create();
 	o->sessions = calloc(SIM_PROPOSER_MAX, sizeof(*o->sessions));
 }
@@ -52,6 +53,7 @@ oracle_reset(struct sim *sim)
 	o->slot_high = 0;
 	o->chosen_last = 0;
 	o->order_count = 0;
+	o->firing_count = 0;
 	o->acked_count = 0;
 	history_clear(o->history);
 	o->leader_changes = 0;

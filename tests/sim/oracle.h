@@ -23,6 +23,12 @@ struct sim_order { /* one executed command, in the order of the log */
 	struct decree_digest digest;
 };
 
+struct sim_firing { /* a timer of the state machine went off */
+	uint64_t slot;
+	uint64_t timer_ns;
+	uint64_t after; /* so many commands had been executed */
+};
+
 struct sim_value { /* one (slot, ballot) that was proposed */
 	uint64_t ballot;
 	struct decree_digest digest;
@@ -67,6 +73,8 @@ struct sim_oracle {
 	uint64_t chosen_last;      /* highest that anybody applied */
 	struct sim_order *order;   /* [SIM_COMMAND_MAX] */
 	uint64_t order_count;
+	struct sim_firing *firings; /* [firing_count <= SIM_FIRING_MAX] */
+	uint64_t firing_count;
 	struct sim_value *values; /* [value_count <= SIM_VALUE_COUNT] */
 	uint32_t value_count;
 	uint32_t *value_first;           /* [SIM_SLOT_MAX] place + 1; 0 = none */

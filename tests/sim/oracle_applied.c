@@ -132,12 +132,18 @@ void
 oracle_on_restored(struct sim *sim, struct sim_node *n)
 {
 	struct decree_digest state = { 0, 0 };
+	const struct sim_oracle *all = &sim->oracle;
+	uint64_t fired = 0;
 
-	sim_check(sim, n->applied_count <= sim->oracle.order_count,
-		"node %u restored commands that nobody executed", n->id);
+	sim_check(sim, n->applied_count <= all->order_count && n->fired_count <= all->firing_count,
+		"node %u restored what nobody executed", n->id);
 	n->fold = 0;
-	for (uint64_t i = 0; i < n->applied_count; i++) {
-		const struct sim_order *o = &sim->oracle.order[i];
+	for (uint64_t i = 0; i <= n->applied_count; i++) {
+		while (fired < n->fired_count && all->firings[fired].after == i)
+			sim_timer_state(&state, &all->firings[fired++]);
+		if (i == n->applied_count)
+			break;
+		const struct sim_order *o = &all->order[i];
 		state_add(&state, o->digest);
 		n->fold = linear_log_fold(n->fold, o->proposer << 32 | o->seq);
 	}

@@ -120,6 +120,7 @@ run_liveness(struct sim *sim)
 	liveness_heal_all(sim);
 	run_healed(sim);
 	run_silent(sim);
+	sim_timers_require(sim);
 	oracle_check_history(sim);
 }
 

@@ -22,6 +22,7 @@
  *   oracle*.c   what must hold after every step: what is said, what is applied, the end
  *   governors.c whose votes count in which slot
  *   workload.c  proposers and their commands
+ *   timers.c    what the state machine does when its time has come
  *   queries.c   their reads, and what those must have seen
  *
  * A world is built once per process and reset for each seed: only what the last run touched is cleared. No
@@ -215,8 +216,10 @@ struct sim_node {
 	struct decree_digest digest;
 	uint64_t fold; /* of the commands applied, as linear_log_fold() makes it */
 	uint64_t cluster_ns;
-	uint8_t frozen[32];  /* the state that is being written, or read */
-	uint64_t chunk_next; /* of its chunks */
+	uint64_t timer_ns;    /* cluster time at which it goes off; 0 = none runs */
+	uint64_t fired_count; /* place in the oracle's order of those that went off */
+	uint8_t frozen[48];   /* the state that is being written, or read */
+	uint64_t chunk_next;  /* of its chunks */
 	uint8_t chunk[1500];
 
 	/* what the rest of the world has heard from it (survives crashes) */
@@ -264,6 +267,8 @@ struct sim_count {
 	uint64_t rewritten;   /* records that rotted under a running node and were written again */
 	uint64_t filled;      /* logs that had no more room for commands ... */
 	uint64_t emptied;     /* ... and had it again */
+	uint64_t fired;       /* timers of the state machine ... */
+	uint64_t fired_idle;  /* ... and those in a slot that nobody's command brought */
 	uint64_t lost_nodes;
 	uint64_t changes[3]; /* of the members, done: add, remove, replace */
 	uint64_t changes_refused, transfers;
@@ -308,6 +313,7 @@ struct sim {
 	uint64_t random_twins; /* of FAULT_TWIN */
 	uint64_t random_flaps; /* of FAULT_FLAPPING */
 	uint64_t random_space; /* of FAULT_SNAPSHOT_SPACE */
+	uint64_t random_timers;
 	uint64_t now_ns;
 	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;    /* ids in use are 1 .. node_count */
@@ -333,6 +339,10 @@ struct sim {
 		uint64_t lease_ns;      /* 0 = no leases in this world */
 		uint32_t max_drift_ppm; /* as configured */
 	} reads;
+	struct {
+		uint32_t one_in; /* commands sets a timer; 0 = none does */
+		uint64_t after_ns_max;
+	} timers;
 	struct sim_node nodes[SIM_TWIN + 1]; /* by id, from 1 */
 	struct sim_twin twin;
 	uint16_t liar;                                      /* whose disk lies; 0 = nobody's */
@@ -524,6 +534,18 @@ void workload_open(struct sim *sim, struct sim_node *node);
 void workload_step(struct sim *sim);
 uint64_t workload_next_ns(const struct sim *sim);
 bool workload_is_done(const struct sim *sim);
+
+/* timers.c */
+void sim_timers_draw(struct sim *sim); /* after the load */
+/** Time has come to a slot: a timer may go off. @param is_idle  the slot brings no command */
+void sim_timer_look(struct sim_node *n, bool is_idle);
+/** A command is executed: perhaps it sets one. */
+void sim_timer_set(struct sim_node *n, const struct decree_command *c);
+uint64_t sim_timer_next(void *machine);
+/** What one that went off does to the state. */
+void sim_timer_state(struct decree_digest *state, const struct sim_firing *f);
+/** All is silent and well: whatever runs goes off in its time. */
+void sim_timers_require(struct sim *sim);
 
 /* queries.c */
 void sim_reads_draw(struct sim *sim); /* after the faults */

@@ -11,7 +11,7 @@
 
 #define CHUNK_COUNT 4
 #define CHUNK_BYTES 1500 /* a few frames each */
-#define STATE_BYTES 32
+#define STATE_BYTES 48
 
 /* ---- the store ---- */
 
@@ -166,6 +166,8 @@ sim_snapshot_begin(void *machine)
 	store_u64(n->frozen + 8, n->digest.lo);
 	store_u64(n->frozen + 16, n->digest.hi);
 	store_u64(n->frozen + 24, n->cluster_ns);
+	store_u64(n->frozen + 32, n->timer_ns);
+	store_u64(n->frozen + 40, n->fired_count);
 	n->chunk_next = 0;
 	return 0;
 }
@@ -210,7 +212,7 @@ sim_restore_begin(void *machine)
 
 	n->applied_count = 0;
 	n->digest = (struct decree_digest){ 0, 0 };
-	n->cluster_ns = 0;
+	n->cluster_ns = n->timer_ns = n->fired_count = 0;
 	n->chunk_next = 0;
 	return 0;
 }
@@ -240,6 +242,8 @@ sim_restore_end(void *machine)
 	n->digest.lo = load_u64(n->frozen + 8);
 	n->digest.hi = load_u64(n->frozen + 16);
 	n->cluster_ns = load_u64(n->frozen + 24);
+	n->timer_ns = load_u64(n->frozen + 32);
+	n->fired_count = load_u64(n->frozen + 40);
 	n->sim->count.restores++;
 	n->sim->count.fetched += shard_has_started(n->shard);
 	oracle_on_restored(n->sim, n);

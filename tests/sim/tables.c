@@ -238,8 +238,10 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 	sim_check(n->sim, cluster_ns >= n->cluster_ns, "cluster time went backwards on node %u",
 		n->id);
 	n->cluster_ns = cluster_ns;
+	sim_timer_look(n, count == 0);
 	for (uint32_t i = 0; i < count; i++) {
 		oracle_on_command(n->sim, n, &commands[i]);
+		sim_timer_set(n, &commands[i]);
 		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, n->applied_count);
 	}
 }
@@ -266,6 +268,7 @@ machine_read(void *machine, const void *query, uint32_t bytes, void *ret_answer,
 const struct decree_machine_ops sim_machine_ops = {
 	.struct_bytes = sizeof(struct decree_machine_ops),
 	.apply = machine_apply,
+	.next_deadline = sim_timer_next,
 	.digest = machine_digest,
 	.read = machine_read,
 	.snapshot_begin = sim_snapshot_begin,

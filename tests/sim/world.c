@@ -170,6 +170,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->scrubs = sim_draw(&stream, 8) == 0;
 	sim->random_flaps = sim_draw(&stream, UINT64_MAX);
 	sim->random_space = sim_draw(&stream, UINT64_MAX);
+	sim->random_timers = sim_draw(&stream, UINT64_MAX);
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
@@ -189,6 +190,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->scrubs = sim->scrubs || sim->faults.has[FAULT_ROT] || sim->faults.has[FAULT_MISDIRECT];
 	draw_room(sim);
 	sim_reads_draw(sim);
+	sim_timers_draw(sim);
 	if (sim->told_nodes != NULL)
 		*sim->told_nodes = sim->node_count;
 	sim_trace(sim, "%u nodes, q1 %u, q2 %u, T %.0f ms, alpha %u, window %u", sim->node_count,
