@@ -289,7 +289,7 @@ class Player:
             self.held[number].add(int(result[0].split(b" ")[1][3:]))
         elif word in (b"DELETED", b"RELEASED", b"BURIED"):
             self.held[number].discard(job)
-            if word == b"DELETED" and job in self.jobs and self.random.random() < 0.9:
+            if word == b"DELETED" and job in self.jobs:
                 self.jobs.remove(job)
         elif word == b"USING":
             self.used[number] = result[0][6:]
@@ -468,7 +468,7 @@ class Player:
         self.exchange(number, [b"put 0 0 1 5\r\nhello", b"reserve"])
         self.until(number, b"reserve", b"DEADLINE_SOON", b"RESERVED")
         job = b"{%d}" % self.inserted
-        self.exchange(number, [b"stats-job " + job, b"delete " + job])
+        self.exchange(number, [b"delete " + job])
         self.exchange(number, [b"put 0 1 100000 5\r\nlater", b"reserve-with-timeout 0", b"reserve"])
         job = b"{%d}" % self.inserted
         self.exchange(number, [b"stats-job " + job, b"release %s 7 1" % job, b"reserve"])
