@@ -11,7 +11,8 @@ struct call {
 	struct queue_machine *m;
 	const struct decree_command *from;
 	const struct queue_command *c;
-	uint32_t connection; /* its cell; none for OPEN and CLOSE_SESSION */
+	uint32_t gateway;    /* its cell; none for an ATTACH that is not a repeated one */
+	uint32_t connection; /* its cell; none for OPEN, ATTACH, and COUNT without the flag */
 };
 
 void
@@ -34,16 +35,50 @@ count(const struct call *call, enum queue_counter counter)
 	call->m->globals.counters[counter]++;
 }
 
+/* ------------------------------------------------------------------------------ gateways */
+
+static void
+on_attach(const struct call *call)
+{
+	struct queue_machine *m = call->m;
+	uint32_t before = gateway_find_node(m, call->c->id);
+
+	if (call->gateway != 0) {
+		reply(call, before == call->gateway ? QUEUE_OK : QUEUE_BAD_COMMAND, 0);
+		return;
+	}
+	if (!has_room(m, 1)) {
+		reply(call, QUEUE_OUT_OF_MEMORY, 0);
+		return;
+	}
+	gateway_attach(m, call->from->session.n, call->c->id);
+	reply(call, QUEUE_OK, before == 0 ? 0 : gateway_at(m, before)->connection_count);
+	if (before == 0)
+		return;
+	gateway_detach(m, before);
+	due_run(m, m->globals.now_ns);
+}
+
+static void
+on_count(const struct call *call)
+{
+	const uint8_t *pairs = call->c->tail;
+
+	for (uint32_t at = 0; at < call->c->tail_bytes; at += QUEUE_COUNT_PAIR_BYTES)
+		call->m->globals.counters[pairs[at]] += queue_load_u32(pairs + at + 1);
+	if (call->c->flag != 0)
+		connection_set_flag(call->m, call->connection, IS_PRODUCER);
+	reply(call, QUEUE_OK, 0);
+}
+
 /* ------------------------------------------------------------------------------ connections */
 
 static void
 on_open(const struct call *call)
 {
-	uint64_t session = call->from->session.n;
-
-	if (key_find_connection(call->m, session, call->c->connection) != 0)
+	if (key_find_connection(call->m, call->gateway, call->c->connection) != 0)
 		reply(call, QUEUE_EXISTS, 0);
-	else if (connection_open(call->m, session, call->c->connection) == 0)
+	else if (connection_open(call->m, call->gateway, call->c->connection) == 0)
 		reply(call, QUEUE_OUT_OF_MEMORY, 0);
 	else
 		reply(call, QUEUE_OK, 0);
@@ -57,12 +92,6 @@ on_close(const struct call *call)
 }
 
 static void
-on_close_session(const struct call *call)
-{
-	reply(call, QUEUE_OK, connection_close_session(call->m, call->c->id));
-}
-
-static void
 on_cancel(const struct call *call)
 {
 	bool is_waiting = object_at(call->m, call->connection)->state & IS_WAITING;
@@ -70,18 +99,6 @@ on_cancel(const struct call *call)
 	if (is_waiting)
 		wait_end(call->m, call->connection, QUEUE_TIMED_OUT);
 	reply(call, QUEUE_OK, is_waiting);
-}
-
-static void
-on_count(const struct call *call)
-{
-	const uint8_t *pairs = call->c->tail;
-
-	for (uint32_t at = 0; at < call->c->tail_bytes; at += QUEUE_COUNT_PAIR_BYTES)
-		call->m->globals.counters[pairs[at]] += queue_load_u32(pairs + at + 1);
-	if (call->c->flag != 0)
-		connection_set_flag(call->m, call->connection, IS_PRODUCER);
-	reply(call, QUEUE_OK, 0);
 }
 
 /* ------------------------------------------------------------------------------ producers */
@@ -339,7 +356,6 @@ on_pause_tube(const struct call *call)
 static void (*const handlers[QUEUE_OP_COUNT])(const struct call *call) = {
 	[QUEUE_OPEN] = on_open,
 	[QUEUE_CLOSE] = on_close,
-	[QUEUE_CLOSE_SESSION] = on_close_session,
 	[QUEUE_PUT] = on_put,
 	[QUEUE_USE] = on_use,
 	[QUEUE_RESERVE] = on_reserve,
@@ -356,7 +372,21 @@ static void (*const handlers[QUEUE_OP_COUNT])(const struct call *call) = {
 	[QUEUE_PAUSE_TUBE] = on_pause_tube,
 	[QUEUE_CANCEL] = on_cancel,
 	[QUEUE_COUNT] = on_count,
+	[QUEUE_ATTACH] = on_attach,
 };
+
+/* @return false: it is answered already */
+static bool
+find_gateway(struct call *call)
+{
+	enum queue_op op = call->c->op;
+
+	if (call->gateway != 0 || op == QUEUE_ATTACH)
+		return true;
+	reply(call, op == QUEUE_OPEN || op == QUEUE_COUNT ? QUEUE_NO_GATEWAY : QUEUE_NO_CONNECTION,
+		0);
+	return false;
+}
 
 /* @return false: it is answered already */
 static bool
@@ -364,9 +394,9 @@ find_connection(struct call *call)
 {
 	enum queue_op op = call->c->op;
 
-	if (op == QUEUE_OPEN || op == QUEUE_CLOSE_SESSION)
+	if (op == QUEUE_OPEN || op == QUEUE_ATTACH || (op == QUEUE_COUNT && call->c->flag == 0))
 		return true;
-	call->connection = key_find_connection(call->m, call->from->session.n, call->c->connection);
+	call->connection = key_find_connection(call->m, call->gateway, call->c->connection);
 	if (call->connection == 0) {
 		reply(call, QUEUE_NO_CONNECTION, 0);
 		return false;
@@ -385,8 +415,11 @@ execute(struct queue_machine *m, const struct decree_command *command)
 	struct queue_command c;
 	struct call call = { .m = m, .from = command, .c = &c };
 
+	call.gateway = key_find_gateway(m, command->session.n);
+	if (call.gateway != 0)
+		gateway_hear(m, call.gateway);
 	if (queue_command_decode(command->body, command->bytes, &c) != 0)
 		reply(&call, QUEUE_BAD_COMMAND, 0);
-	else if (find_connection(&call))
+	else if (find_gateway(&call) && find_connection(&call))
 		handlers[c.op](&call);
 }

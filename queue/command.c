@@ -32,7 +32,6 @@ struct layout {
 static const struct layout layouts[QUEUE_OP_COUNT] = {
 	[QUEUE_OPEN] = { true, 0, TAIL_NONE },
 	[QUEUE_CLOSE] = { true, 0, TAIL_NONE },
-	[QUEUE_CLOSE_SESSION] = { true, ID, TAIL_NONE },
 	[QUEUE_PUT] = { true, PRI | SECONDS | TTR, TAIL_BODY },
 	[QUEUE_USE] = { true, 0, TAIL_NAME },
 	[QUEUE_RESERVE] = { true, 0, TAIL_NONE },
@@ -49,6 +48,7 @@ static const struct layout layouts[QUEUE_OP_COUNT] = {
 	[QUEUE_PAUSE_TUBE] = { true, SECONDS, TAIL_NAME },
 	[QUEUE_CANCEL] = { true, 0, TAIL_NONE },
 	[QUEUE_COUNT] = { true, FLAG, TAIL_PAIRS },
+	[QUEUE_ATTACH] = { true, ID, TAIL_NONE },
 };
 
 static size_t
@@ -82,6 +82,8 @@ is_ok(const struct layout *l, const struct queue_command *c)
 	if (c->op == QUEUE_KICK && c->flag > QUEUE_KICK_DELAYED)
 		return false;
 	if (c->op == QUEUE_COUNT && c->flag > 1)
+		return false;
+	if (c->op == QUEUE_ATTACH && (c->connection != 0 || c->id == 0 || c->id > UINT16_MAX))
 		return false;
 	switch (l->tail) {
 	case TAIL_NONE: return c->tail_bytes == 0;

@@ -7,13 +7,16 @@
  * opened it, and (session, connection) names the client everywhere. Limits that a client could break (names, sizes,
  * numbers) are the gateway's to check; the machine checks only what it needs to stay whole.
  *
+ * A gateway is attached from ATTACH until QUEUE_SILENCE_S of cluster time pass without any command of its session, or another
+ * session attaches under its number. Then it is detached: its clients are gone, and their reserves answered with CLOSED.
+ *
  * Bytes, little-endian: op 1, connection 8, then those of these that the command has, in this order:
  * id 8, pri 4, seconds 4, ttr_s 4, bound 4, flag 1, and the tail up to the end.
  *
  *   command           fields                        tail       answer (status and result)
+ *   ATTACH            id = the node, 1 .. 65535                OK: connections that the gateway before it had. OUT_OF_MEMORY
  *   OPEN                                                       OK, EXISTS, OUT_OF_MEMORY
  *   CLOSE                                                      OK
- *   CLOSE_SESSION     id = session                             OK: connections closed. `connection` is 0
  *   PUT               pri, seconds = delay, ttr_s   body       OK: job id. OUT_OF_MEMORY
  *   USE                                             name       OK, OUT_OF_MEMORY
  *   RESERVE                                                    OK: job id. DEADLINE_SOON, PARKED
@@ -34,9 +37,14 @@
  * A reserve that is answered PARKED waits. How that ends is not an answer but told by on_reserved() (machine.h), on every
  * node: an unanswered command would hold its place in the session's window, and thousands of workers may wait.
  *
- * Every one of them may also be answered with BAD_COMMAND; those of a connection with NO_CONNECTION, and while it
- * waits with WAITS (CLOSE and CANCEL excepted). Answers other than OK change nothing but counters and, where it
- * is a reserve, who counts as a worker; OUT_OF_MEMORY, WAITS, NO_CONNECTION and BAD_COMMAND change nothing at all.
+ * ATTACH and COUNT are the gateway's own. ATTACH changes nothing if it is attached under that number already, and is a
+ * BAD_COMMAND if it is attached under another one. COUNT looks at `connection` only for the flag: a gateway that has nothing to
+ * say says COUNT without pairs, so that it is heard.
+ *
+ * Every one of them may also be answered with BAD_COMMAND; OPEN and COUNT with NO_GATEWAY; those of a connection with
+ * NO_CONNECTION, and while it waits with WAITS (CLOSE and CANCEL excepted). Answers other than OK change nothing but
+ * counters and, where it is a reserve, who counts as a worker; OUT_OF_MEMORY, WAITS, NO_CONNECTION, NO_GATEWAY and BAD_COMMAND
+ * change nothing at all. But whatever the answer, the gateway was heard.
  */
 #ifndef QUEUE_COMMAND_H
 #define QUEUE_COMMAND_H
@@ -52,7 +60,6 @@
 enum queue_op {
 	QUEUE_OPEN = 1,
 	QUEUE_CLOSE = 2,
-	QUEUE_CLOSE_SESSION = 3,
 	QUEUE_PUT = 4,
 	QUEUE_USE = 5,
 	QUEUE_RESERVE = 6,
@@ -69,8 +76,12 @@ enum queue_op {
 	QUEUE_PAUSE_TUBE = 17,
 	QUEUE_CANCEL = 18,
 	QUEUE_COUNT = 19,
+	QUEUE_ATTACH = 20,
 };
-#define QUEUE_OP_COUNT 20
+#define QUEUE_OP_COUNT 21
+
+/* A gateway of which nothing was heard for so long is detached. */
+#define QUEUE_SILENCE_S 10
 
 /** The status of an answer. */
 enum queue_status {
@@ -86,6 +97,8 @@ enum queue_status {
 	QUEUE_CLOSED =
 		9, /* the connection was closed while it waited: no answer, but the end of a wait */
 	QUEUE_BAD_COMMAND = 10,
+	QUEUE_NO_GATEWAY =
+		11, /* never attached, or detached: it drops its clients, and attaches anew */
 	QUEUE_PARKED = 12, /* a reserve that waits from now on */
 };
 

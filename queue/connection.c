@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clients, as (session, id), and the tubes that they use and watch. A watch is an object of its own, since a tube may
+ * Clients, as (gateway, id), and the tubes that they use and watch. A watch is an object of its own, since a tube may
  * have any number of watchers and a client may watch any number of tubes.
  */
 #include "queue/private.h"
 
 uint32_t
-connection_open(struct queue_machine *m, uint64_t session, uint64_t id)
+connection_open(struct queue_machine *m, uint32_t gateway, uint64_t id)
 {
 	uint32_t connection;
 	struct connection *c;
@@ -15,16 +15,23 @@ connection_open(struct queue_machine *m, uint64_t session, uint64_t id)
 		return 0;
 	connection = object_add(m, KIND_CONNECTION, m->globals.number_next++);
 	c = connection_at(m, connection);
-	c->session = session;
+	c->gateway = gateway;
 	c->id = id;
 	c->t.o.tube = m->fallback;
 	c->t.timer.key = NEVER_NS;
 	key_add(m, connection);
+	gateway_enter(m, connection);
 	object_done(m, &c->t.o);
 	tube_at(m, m->fallback)->using_count++;
 	connection_watch(m, connection, m->fallback);
 	m->globals.counters[QUEUE_TOTAL_CONNECTIONS]++;
 	return connection;
+}
+
+uint64_t
+connection_session(const struct queue_machine *m, uint32_t connection)
+{
+	return gateway_at(m, connection_at(m, connection)->gateway)->session;
 }
 
 /* ------------------------------------------------------------------------------ tubes */
@@ -115,24 +122,9 @@ connection_close(struct queue_machine *m, uint32_t connection)
 	m->worker_count -= (c->t.o.state & IS_WORKER) != 0;
 	tube_at(m, tube)->using_count--;
 	queue_assert(c->reserved_count == 0 && c->t.timer.key == NEVER_NS);
+	gateway_leave(m, connection);
 	object_remove(m, connection);
 	tube_drop(m, tube);
-}
-
-uint32_t
-connection_close_session(struct queue_machine *m, uint64_t session)
-{
-	uint32_t closed = 0, next;
-
-	/* A gateway dies rarely, and there are thousands of connections at most: not worth a list for each. */
-	for (uint32_t at = m->lists[KIND_CONNECTION].first; at != 0; at = next) {
-		next = object_at(m, at)->next;
-		if (connection_at(m, at)->session != session)
-			continue;
-		connection_close(m, at);
-		closed++;
-	}
-	return closed;
 }
 
 /* ------------------------------------------------------------------------------ what it waits for */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes due as cluster time goes on: delayed jobs, pauses, time-outs of jobs and of reserves. Each tube and each
- * connection stands in one tree by the first of its own, and they happen in the order of their times.
+ * What becomes due as cluster time goes on: delayed jobs, pauses, time-outs of jobs and of reserves, the end of silent gateways.
+ * Each tube, gateway and connection stands in one tree by the first of its own, and they happen in the order of their times.
  *
- * After an outage, or when ten million jobs were put with the same delay, many are due at once, and a shard must
+ * When ten million jobs were put with the same delay, or a gateway dies with all its clients, many are due at once, and a shard must
  * not stand still for seconds: so many happen at one time and no more, on all nodes alike, and the rest at the next.
  */
 #include "queue/private.h"
@@ -43,9 +43,10 @@ due_run(struct queue_machine *m, uint64_t now_ns)
 		m->globals.due_budget--) {
 		uint32_t cell = tree_first(m, m->timers, TIMER_AT);
 
-		if (object_at(m, cell)->kind == KIND_TUBE)
-			tube_due(m, cell);
-		else
-			connection_due(m, cell);
+		switch (object_at(m, cell)->kind) {
+		case KIND_TUBE: tube_due(m, cell); break;
+		case KIND_GATEWAY: gateway_due(m, cell); break;
+		default: connection_due(m, cell);
+		}
 	}
 }

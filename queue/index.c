@@ -58,8 +58,9 @@ key_hash(const struct queue_machine *m, uint32_t cell)
 {
 	switch (object_at(m, cell)->kind) {
 	case KIND_TUBE: return tube_at(m, cell)->name_hash;
+	case KIND_GATEWAY: return pair_hash(KIND_GATEWAY, gateway_at(m, cell)->session, 0);
 	case KIND_CONNECTION:
-		return pair_hash(KIND_CONNECTION, connection_at(m, cell)->session,
+		return pair_hash(KIND_CONNECTION, connection_at(m, cell)->gateway,
 			connection_at(m, cell)->id);
 	default:
 		return pair_hash(
@@ -72,6 +73,7 @@ key_next(const struct queue_machine *m, uint32_t cell)
 {
 	switch (object_at(m, cell)->kind) {
 	case KIND_TUBE: return &tube_at(m, cell)->key_next;
+	case KIND_GATEWAY: return &gateway_at(m, cell)->key_next;
 	case KIND_CONNECTION: return &connection_at(m, cell)->key_next;
 	default: return &watch_at(m, cell)->key_next;
 	}
@@ -91,12 +93,23 @@ key_find_tube(const struct queue_machine *m, const void *name, uint32_t name_byt
 }
 
 uint32_t
-key_find_connection(const struct queue_machine *m, uint64_t session, uint64_t id)
+key_find_gateway(const struct queue_machine *m, uint64_t session)
 {
-	uint32_t cell = m->by_key[pair_hash(KIND_CONNECTION, session, id) & m->key_mask];
+	uint32_t cell = m->by_key[pair_hash(KIND_GATEWAY, session, 0) & m->key_mask];
+
+	while (cell != 0 && (object_at(m, cell)->kind != KIND_GATEWAY ||
+				    gateway_at(m, cell)->session != session))
+		cell = *key_next(m, cell);
+	return cell;
+}
+
+uint32_t
+key_find_connection(const struct queue_machine *m, uint32_t gateway, uint64_t id)
+{
+	uint32_t cell = m->by_key[pair_hash(KIND_CONNECTION, gateway, id) & m->key_mask];
 
 	while (cell != 0 && (object_at(m, cell)->kind != KIND_CONNECTION ||
-				    connection_at(m, cell)->session != session ||
+				    connection_at(m, cell)->gateway != gateway ||
 				    connection_at(m, cell)->id != id))
 		cell = *key_next(m, cell);
 	return cell;

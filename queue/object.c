@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tubes, connections, watches and jobs have in common: a number, a place in the list of their kind in the order
+ * What tubes, gateways, connections, watches and jobs have in common: a number, a place in the list of their kind in the order
  * of numbers (which is how a snapshot walks), an entry in the index, and words.
  *
  * The digest is the sum of a term for each object, so it costs two terms to change one, however many there are.
@@ -49,9 +49,18 @@ tube_words(const struct tube *t, uint64_t *w)
 }
 
 static uint32_t
+gateway_words(const struct gateway *g, uint64_t *w)
+{
+	w[2] = g->t.timer.key;
+	w[3] = g->session;
+	w[4] = g->node;
+	return 5;
+}
+
+static uint32_t
 connection_words(const struct queue_machine *m, const struct connection *c, uint64_t *w)
 {
-	w[2] = c->session;
+	w[2] = object_at(m, c->gateway)->number;
 	w[3] = c->id;
 	w[4] = object_at(m, c->t.o.tube)->number;
 	w[5] = c->wait_seq;
@@ -96,6 +105,7 @@ object_words(const struct queue_machine *m, const struct object *o, uint64_t *re
 	ret_words[1] = o->number;
 	switch (o->kind) {
 	case KIND_TUBE: return tube_words((const struct tube *)o, ret_words);
+	case KIND_GATEWAY: return gateway_words((const struct gateway *)o, ret_words);
 	case KIND_CONNECTION: return connection_words(m, (const struct connection *)o, ret_words);
 	case KIND_WATCH: return watch_words(m, (const struct watch *)o, ret_words);
 	default: return job_words(m, (const struct job *)o, ret_words);
@@ -105,7 +115,7 @@ object_words(const struct queue_machine *m, const struct object *o, uint64_t *re
 uint32_t
 object_word_count(enum kind kind)
 {
-	static const uint8_t counts[KIND_COUNT] = { 8, 8, 4, 11 };
+	static const uint8_t counts[KIND_COUNT] = { 8, 5, 8, 4, 11 };
 
 	return counts[kind];
 }
@@ -147,7 +157,8 @@ object_remove(struct queue_machine *m, uint32_t cell)
 	object_edit(m, o);
 	m->used -= (uint32_t)payload_cells(o->kind, o->payload_bytes);
 	index_remove(m, cell);
-	if (o->kind != KIND_JOB)
+	if (o->kind != KIND_JOB &&
+		o->kind != KIND_GATEWAY) /* that lost its key when it was detached */
 		key_remove(m, cell);
 	*(o->previous != 0 ? &object_at(m, o->previous)->next : &list->first) = o->next;
 	*(o->next != 0 ? &object_at(m, o->next)->previous : &list->last) = o->previous;

@@ -64,7 +64,9 @@ void index_add(struct queue_machine *m, uint32_t cell);
 void index_remove(struct queue_machine *m, uint32_t cell);
 
 uint32_t key_find_tube(const struct queue_machine *m, const void *name, uint32_t name_bytes);
-uint32_t key_find_connection(const struct queue_machine *m, uint64_t session, uint64_t id);
+/** @return the one that is attached */
+uint32_t key_find_gateway(const struct queue_machine *m, uint64_t session);
+uint32_t key_find_connection(const struct queue_machine *m, uint32_t gateway, uint64_t id);
 uint32_t key_find_watch(const struct queue_machine *m, uint32_t connection, uint32_t tube);
 void key_add(struct queue_machine *m, uint32_t cell);
 void key_remove(struct queue_machine *m, uint32_t cell);
@@ -114,13 +116,31 @@ void job_to_reserved(struct queue_machine *m, uint32_t job, uint32_t connection)
 void job_touch(struct queue_machine *m, uint32_t job);
 void job_remove(struct queue_machine *m, uint32_t job);
 
+/* ------------------------------------------------------------------------------ attach.c */
+
+/** There must be room for one cell. */
+void gateway_attach(struct queue_machine *m, uint64_t session, uint64_t node);
+bool gateway_is_detached(const struct queue_machine *m, uint32_t gateway);
+/** @return the one that is attached under that number, or none */
+uint32_t gateway_find_node(const struct queue_machine *m, uint64_t node);
+/** A command of its session is being applied. */
+void gateway_hear(struct queue_machine *m, uint32_t gateway);
+/** From now on it has no connections; gateway_due() closes them. */
+void gateway_detach(struct queue_machine *m, uint32_t gateway);
+/** Its timer has come: one step of its end. */
+void gateway_due(struct queue_machine *m, uint32_t gateway);
+/** A connection appears in the list of its gateway, and leaves it. */
+void gateway_enter(struct queue_machine *m, uint32_t connection);
+void gateway_leave(struct queue_machine *m, uint32_t connection);
+
 /* ------------------------------------------------------------------------------ connection.c, reserve.c, due.c */
 
 /** @return cell, or none: there is no room */
-uint32_t connection_open(struct queue_machine *m, uint64_t session, uint64_t id);
+uint32_t connection_open(struct queue_machine *m, uint32_t gateway, uint64_t id);
+/** In whose session its reserves are answered. */
+uint64_t connection_session(const struct queue_machine *m, uint32_t connection);
 /** Answer its waiting reserve, let go of its jobs and tubes. */
 void connection_close(struct queue_machine *m, uint32_t connection);
-uint32_t connection_close_session(struct queue_machine *m, uint64_t session);
 void connection_use(struct queue_machine *m, uint32_t connection, uint32_t tube);
 void connection_watch(struct queue_machine *m, uint32_t connection, uint32_t tube);
 void connection_ignore(struct queue_machine *m, uint32_t watch);

@@ -188,7 +188,7 @@ stats_job(const struct queue_machine *m, uint32_t job, struct writer *w)
 	n[QUEUE_JOB_STAT_RELEASES] = j->releases;
 	n[QUEUE_JOB_STAT_BURIES] = j->buries;
 	n[QUEUE_JOB_STAT_KICKS] = j->kicks;
-	n[QUEUE_JOB_STAT_HOLDER_SESSION] = j->holder == 0 ? 0 : holder->session;
+	n[QUEUE_JOB_STAT_HOLDER_SESSION] = j->holder == 0 ? 0 : connection_session(m, j->holder);
 	n[QUEUE_JOB_STAT_HOLDER] = j->holder == 0 ? 0 : holder->id;
 	return end(w, write_numbers(w, n, QUEUE_JOB_STAT_COUNT) && write_name(m, w, j->o.tube));
 }
@@ -263,7 +263,8 @@ list_watched(const struct queue_machine *m, uint32_t connection, uint64_t after,
 static int32_t
 answer_connection(const struct queue_machine *m, const struct queue_query *q, struct writer *w)
 {
-	uint32_t connection = key_find_connection(m, q->session, q->connection);
+	uint32_t gateway = key_find_gateway(m, q->session);
+	uint32_t connection = gateway == 0 ? 0 : key_find_connection(m, gateway, q->connection);
 
 	if (connection == 0)
 		return -ENOENT;

@@ -25,10 +25,12 @@ wait_enter_watch(struct queue_machine *m, uint32_t watch)
 void
 wait_enter(struct queue_machine *m, uint32_t connection)
 {
-	const struct connection *c = connection_at(m, connection);
+	struct connection *c = connection_at(m, connection);
 
 	for (uint32_t w = c->watch_first; w != 0; w = watch_at(m, w)->next)
 		wait_enter_watch(m, w);
+	c->t.o.order.key = c->wait_order;
+	tree_insert(m, &gateway_at(m, c->gateway)->waiting, ORDER_AT, connection);
 	m->waiting_count++;
 	connection_set_timer(m, connection);
 }
@@ -47,6 +49,7 @@ wait_leave(struct queue_machine *m, uint32_t connection)
 		tree_remove(m, &t->waiting, ORDER_AT, w);
 		t->waiting_count--;
 	}
+	tree_remove(m, &gateway_at(m, c->gateway)->waiting, ORDER_AT, connection);
 	m->waiting_count--;
 	object_edit(m, &c->t.o);
 	c->t.o.state &= (uint8_t)~IS_WAITING;
@@ -66,11 +69,10 @@ tell(struct queue_machine *m, const struct queue_reserved *r)
 void
 wait_end(struct queue_machine *m, uint32_t connection, enum queue_status status)
 {
-	const struct connection *c = connection_at(m, connection);
 	const struct queue_reserved r = {
-		.session = { c->session },
+		.session = { connection_session(m, connection) },
 		.seq = wait_leave(m, connection),
-		.connection = c->id,
+		.connection = connection_at(m, connection)->id,
 		.has_waited = true,
 		.status = status,
 	};
@@ -81,14 +83,13 @@ wait_end(struct queue_machine *m, uint32_t connection, enum queue_status status)
 static void
 give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_t job, bool has_waited)
 {
-	const struct connection *c = connection_at(m, connection);
 	const struct job *j = job_at(m, job);
 
 	job_to_reserved(m, job, connection);
 	tell(m, &(struct queue_reserved){
-			.session = { c->session },
+			.session = { connection_session(m, connection) },
 			.seq = seq,
-			.connection = c->id,
+			.connection = connection_at(m, connection)->id,
 			.has_waited = has_waited,
 			.status = QUEUE_OK,
 			.id = j->o.number,
@@ -101,7 +102,7 @@ void
 reserve_give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_t job)
 {
 	give(m, connection, seq, job, false);
-	answer(m, connection_at(m, connection)->session, seq, QUEUE_OK, object_at(m, job)->number);
+	answer(m, connection_session(m, connection), seq, QUEUE_OK, object_at(m, job)->number);
 }
 
 void
@@ -111,8 +112,13 @@ reserve_match(struct queue_machine *m, uint32_t tube)
 
 	while (t->pause_ns == 0 && t->ready != 0 && t->waiting != 0) {
 		uint32_t connection = watch_at(m, tree_first(m, t->waiting, ORDER_AT))->connection;
-		uint64_t seq = wait_leave(m, connection);
+		uint64_t seq;
 
+		if (gateway_is_detached(m, connection_at(m, connection)->gateway)) {
+			wait_end(m, connection, QUEUE_CLOSED); /* its turn to go is still to come */
+			continue;
+		}
+		seq = wait_leave(m, connection);
 		give(m, connection, seq, tree_first(m, t->ready, ORDER_AT), true);
 	}
 }
@@ -155,7 +161,7 @@ wait_begin(struct queue_machine *m, uint32_t connection, uint64_t seq, uint64_t 
 	c->wait_order = m->globals.order_next++;
 	object_done(m, &c->t.o);
 	wait_enter(m, connection);
-	answer(m, c->session, seq, QUEUE_PARKED, 0);
+	answer(m, connection_session(m, connection), seq, QUEUE_PARKED, 0);
 }
 
 void
@@ -169,9 +175,9 @@ reserve(struct queue_machine *m, uint32_t connection, uint64_t seq, bool has_tim
 	if (job != 0)
 		reserve_give(m, connection, seq, job);
 	else if (is_deadline_soon(m, c))
-		answer(m, c->session, seq, QUEUE_DEADLINE_SOON, 0);
+		answer(m, connection_session(m, connection), seq, QUEUE_DEADLINE_SOON, 0);
 	else if (has_timeout && seconds == 0)
-		answer(m, c->session, seq, QUEUE_TIMED_OUT, 0);
+		answer(m, connection_session(m, connection), seq, QUEUE_TIMED_OUT, 0);
 	else
 		wait_begin(m, connection, seq,
 			has_timeout ? m->globals.now_ns + seconds * SECOND_NS : NEVER_NS);

@@ -77,23 +77,44 @@ restore_tube(struct queue_machine *m, uint32_t cell, const uint64_t *w)
 }
 
 static bool
+restore_gateway(struct queue_machine *m, uint32_t cell, const uint64_t *w)
+{
+	struct gateway *g = gateway_at(m, cell);
+
+	g->t.timer.key = NEVER_NS;
+	g->session = w[3];
+	g->node = w[4];
+	if (w[2] > 2 * COUNT_MAX || g->node == 0 || g->node > UINT16_MAX ||
+		g->t.o.payload_bytes != 0 || g->t.o.state > IS_DETACHED)
+		return false;
+	timer_set(m, cell, w[2]);
+	if (g->t.o.state & IS_DETACHED)
+		return true;
+	if (key_find_gateway(m, g->session) != 0)
+		return false;
+	key_add(m, cell);
+	return true;
+}
+
+static bool
 restore_connection(struct queue_machine *m, uint32_t cell, const uint64_t *w)
 {
 	struct connection *c = connection_at(m, cell);
 	uint8_t state = c->t.o.state;
 
 	c->t.timer.key = NEVER_NS;
-	c->session = w[2];
+	c->gateway = index_find(m, KIND_GATEWAY, w[2]);
 	c->id = w[3];
 	c->t.o.tube = index_find(m, KIND_TUBE, w[4]);
 	c->wait_seq = w[5];
 	c->wait_until = w[6];
 	c->wait_order = w[7];
-	if (c->t.o.tube == 0 || c->t.o.payload_bytes != 0 ||
+	if (c->gateway == 0 || c->t.o.tube == 0 || c->t.o.payload_bytes != 0 ||
 		state > (IS_PRODUCER | IS_WORKER | IS_WAITING) ||
-		key_find_connection(m, c->session, c->id) != 0)
+		key_find_connection(m, c->gateway, c->id) != 0)
 		return false;
 	key_add(m, cell);
+	gateway_enter(m, cell);
 	tube_at(m, c->t.o.tube)->using_count++;
 	m->producer_count += (state & IS_PRODUCER) != 0;
 	m->worker_count += (state & IS_WORKER) != 0;
@@ -163,6 +184,7 @@ restore_words(struct queue_machine *m, enum kind kind, const uint8_t *bytes, uin
 	static bool (*const restorers[KIND_COUNT])(
 		struct queue_machine * m, uint32_t cell, const uint64_t *w) = {
 		restore_tube,
+		restore_gateway,
 		restore_connection,
 		restore_watch,
 		restore_job,

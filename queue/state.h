@@ -7,8 +7,8 @@
  * but never fragmented, and whether something fits depends on how many cells the state has, not on its history:
  * a node that was restored from a snapshot refuses the same put as one that lived through everything.
  *
- *   tube, connection, watch, job   an object: one cell, and a chain of more where a name or body goes on
- *   image                          an object as it was when a snapshot began (walk.c)
+ *   tube, gateway, connection, watch, job   an object: one cell, and a chain of more where a name or body goes on
+ *   image                                   an object as it was when a snapshot began (walk.c)
  *
  * An object's *words* are what it is: they are digested and written into snapshots. Everything else in it is derived.
  * Between object_edit() and object_done() its words may change, and nowhere else.
@@ -34,6 +34,7 @@
 /* In the order of their sections in a snapshot: who is referred to comes first. */
 enum kind {
 	KIND_TUBE,
+	KIND_GATEWAY,
 	KIND_CONNECTION,
 	KIND_WATCH,
 	KIND_JOB,
@@ -54,10 +55,10 @@ struct object {
 	uint32_t payload_bytes;
 	uint32_t tube; /* a job's, the one that a connection uses, the one that is watched */
 	uint8_t kind;
-	uint8_t state; /* enum job_state; flags of a connection */
+	uint8_t state; /* enum job_state; flags of a gateway or connection */
 	uint64_t number;
-	/* A job: in its tube's or holder's tree, see enum job_state. A watch: in its tube's tree of those that wait.
-	 * An image: in the walk's. */
+	/* A job: in its tube's or holder's tree, see enum job_state. A watch: in its tube's tree of those that wait;
+	 * a connection: in its gateway's. An image: in the walk's. */
 	struct link order;
 };
 
@@ -81,6 +82,17 @@ struct tube {
 	uint8_t name[36];       /* its beginning */
 };
 
+/* Flag of a gateway. */
+#define IS_DETACHED 1
+
+struct gateway {
+	struct timed t; /* attached until then, unless it is heard; if it IS_DETACHED, since then */
+	uint64_t session, node;
+	uint32_t key_next;
+	uint32_t connection_first, connection_last, connection_count; /* by number */
+	uint32_t waiting; /* tree of those that wait, by wait_order */
+};
+
 /* Flags of a connection. */
 #define IS_PRODUCER 1
 #define IS_WORKER   2
@@ -88,10 +100,12 @@ struct tube {
 
 struct connection {
 	struct timed t;
-	uint64_t session, id;
+	uint64_t id;
 	uint64_t wait_seq;   /* of the reserve that waits */
 	uint64_t wait_until; /* NEVER_NS: without a timeout */
 	uint64_t wait_order; /* who waited first is served first */
+	uint32_t gateway;
+	uint32_t previous, next; /* of its gateway */
 	uint32_t key_next;
 	uint32_t watch_first, watch_last, watch_count;
 	uint32_t reserved, reserved_count; /* tree of the jobs that it holds */
@@ -126,6 +140,7 @@ struct job {
 };
 static_assert(sizeof(struct object) == 56, "shared by all kinds");
 static_assert(sizeof(struct tube) <= CELL_BYTES, "one cell");
+static_assert(sizeof(struct gateway) <= CELL_BYTES, "one cell");
 static_assert(sizeof(struct connection) <= CELL_BYTES, "one cell");
 static_assert(sizeof(struct watch) <= CELL_BYTES, "one cell");
 static_assert(sizeof(struct job) == CELL_BYTES, "one cell, all of it");
@@ -160,7 +175,7 @@ struct globals {
 	uint64_t now_ns;
 	uint64_t due_budget;  /* how many due things may still happen at this time */
 	uint64_t capacity;    /* cells */
-	uint64_t number_next; /* of tubes, connections and watches together */
+	uint64_t number_next; /* of tubes, gateways, connections and watches together */
 	uint64_t job_next;
 	uint64_t order_next; /* of burying and of waiting */
 	uint64_t counters[QUEUE_COUNTER_COUNT];
@@ -217,12 +232,13 @@ struct queue_machine {
 
 	uint32_t *by_number; /* [number_mask + 1] */
 	uint32_t number_mask;
-	uint32_t
-		*by_key; /* [key_mask + 1] tubes by name, connections by id, watches by both ends */
+	uint32_t *
+		by_key; /* [key_mask + 1] tubes by name, the attached gateways by session, connections
+			    by gateway and id, watches by both ends */
 	uint32_t key_mask;
 
 	struct list lists[KIND_COUNT];
-	uint32_t timers;   /* tree of tubes and connections */
+	uint32_t timers;   /* tree of tubes, gateways and connections */
 	uint32_t fallback; /* the tube "default" */
 	uint32_t producer_count, worker_count, waiting_count;
 	uint64_t urgent_count;
@@ -253,6 +269,12 @@ object_at(const struct queue_machine *m, uint32_t cell)
 
 static inline struct tube *
 tube_at(const struct queue_machine *m, uint32_t cell)
+{
+	return cell_at(m, cell);
+}
+
+static inline struct gateway *
+gateway_at(const struct queue_machine *m, uint32_t cell)
 {
 	return cell_at(m, cell);
 }

@@ -13,25 +13,25 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 	(void)sink, (void)session, (void)seq, (void)status, (void)result;
 }
 
-/* Commands, each behind a byte with its size and one with the tenths of a second that pass before it. */
+/* Commands, each behind a byte with its size, one with the tenths of a second that pass before it, one with its session. */
 static void
 run_commands(struct queue_machine *m, const uint8_t *data, size_t count)
 {
 	uint64_t now_ns = 1000000000000ull, slot = 1;
 
-	for (size_t at = 0; at + 2 <= count; slot++) {
-		size_t bytes = data[at] < count - at - 2 ? data[at] : count - at - 2;
+	for (size_t at = 0; at + 3 <= count; slot++) {
+		size_t bytes = data[at] < count - at - 3 ? data[at] : count - at - 3;
 		struct decree_command c = {
 			.slot = { slot },
-			.session = { 1 },
+			.session = { data[at + 2] },
 			.seq = slot,
-			.body = data + at + 2,
+			.body = data + at + 3,
 			.bytes = (uint32_t)bytes,
 		};
 
 		now_ns += data[at + 1] * 100000000ull;
 		queue_machine_ops.apply(m, &c, 1, now_ns, NULL);
-		at += 2 + bytes;
+		at += 3 + bytes;
 	}
 }
 

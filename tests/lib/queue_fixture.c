@@ -68,7 +68,9 @@ qf_create(uint64_t queue_bytes)
 	};
 
 	decree_assert(f != NULL && queue_machine_create(&config, &f->m) == 0);
-	qf_wait(f, 1000);
+	qf_silence_ns(f, 1000 * QF_SECOND_NS);
+	decree_assert(qf_attach(f, QF_SESSION, 1).status == QUEUE_OK);
+	decree_assert(qf_attach(f, QF_OTHER, 2).status == QUEUE_OK);
 	return f;
 }
 
@@ -81,21 +83,21 @@ qf_destroy(struct queue_fixture *f)
 
 /* ------------------------------------------------------------------------------ the log */
 
-static uint64_t *
-seq_of(struct queue_fixture *f, uint64_t session)
+static uint32_t
+index_of(uint64_t session)
 {
-	return &f->seq[session == QF_OTHER];
+	return session == QF_SESSION ? 0 : session == QF_OTHER ? 1 : 2;
 }
 
-struct qf_answer
-qf_do_in(struct queue_fixture *f, uint64_t session, struct queue_command c)
+static struct qf_answer
+apply(struct queue_fixture *f, uint64_t session, uint64_t seq, struct queue_command c)
 {
 	size_t bytes = queue_command_encode(&c, f->command, sizeof(f->command));
 	struct decree_sink sink = { f };
 	struct decree_command command = {
 		.slot = { ++f->slot },
 		.session = { session },
-		.seq = ++*seq_of(f, session),
+		.seq = seq,
 		.body = f->command,
 		.bytes = (uint32_t)bytes,
 	};
@@ -109,6 +111,12 @@ qf_do_in(struct queue_fixture *f, uint64_t session, struct queue_command c)
 	decree_assert(a.status != QF_PENDING ||
 		      (f->parked_session == session && f->parked_seq == command.seq));
 	return a;
+}
+
+struct qf_answer
+qf_do_in(struct queue_fixture *f, uint64_t session, struct queue_command c)
+{
+	return apply(f, session, ++f->seq[index_of(session)], c);
 }
 
 struct qf_answer
@@ -140,11 +148,17 @@ qf_answer(const struct queue_fixture *f, uint64_t seq)
 uint64_t
 qf_seq(const struct queue_fixture *f)
 {
-	return f->seq[0];
+	return qf_seq_in(f, QF_SESSION);
+}
+
+uint64_t
+qf_seq_in(const struct queue_fixture *f, uint64_t session)
+{
+	return f->seq[index_of(session)];
 }
 
 void
-qf_wait_ns(struct queue_fixture *f, uint64_t ns)
+qf_silence_ns(struct queue_fixture *f, uint64_t ns)
 {
 	struct decree_sink sink = { f };
 
@@ -154,6 +168,29 @@ qf_wait_ns(struct queue_fixture *f, uint64_t ns)
 	at_work = f;
 	if (queue_machine_ops.next_deadline(f->m) <= f->now_ns || f->slot == 1)
 		queue_machine_ops.apply(f->m, NULL, 0, f->now_ns, &sink);
+}
+
+static void
+keep_alive(struct queue_fixture *f)
+{
+	struct queue_command c = { .op = QUEUE_COUNT };
+
+	f->keep_alives++;
+	(void)apply(f, QF_SESSION, UINT64_MAX - f->keep_alives, c);
+	(void)apply(f, QF_OTHER, UINT64_MAX - f->keep_alives, c);
+}
+
+void
+qf_wait_ns(struct queue_fixture *f, uint64_t ns)
+{
+	uint64_t step = QF_SECOND_NS * QUEUE_SILENCE_S / 2;
+
+	for (; ns > step; ns -= step) {
+		qf_silence_ns(f, step);
+		keep_alive(f);
+	}
+	qf_silence_ns(f, ns);
+	keep_alive(f);
 }
 
 void
@@ -179,6 +216,12 @@ named(enum queue_op op, uint64_t connection, const char *tube)
 		.tail = tube,
 		.tail_bytes = (uint32_t)strlen(tube),
 	};
+}
+
+struct qf_answer
+qf_attach(struct queue_fixture *f, uint64_t session, uint64_t node)
+{
+	return qf_do_in(f, session, (struct queue_command){ .op = QUEUE_ATTACH, .id = node });
 }
 
 void

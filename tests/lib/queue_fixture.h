@@ -18,7 +18,9 @@
 #define QF_SECOND_NS     1000000000ull
 #define QF_PENDING       0xffffu /* the status of a reserve that waits */
 #define QF_SESSION       (7ull << 16)
-#define QF_OTHER         (9ull << 16) /* another gateway */
+#define QF_OTHER         (9ull << 16)  /* another gateway */
+#define QF_THIRD         (11ull << 16) /* one that is not attached */
+#define QF_SESSION_COUNT 3
 #define QF_ANSWER_COUNT  65536u
 #define QF_COMMAND_BYTES (1u << 20)
 
@@ -32,7 +34,8 @@ struct queue_fixture {
 	struct queue_machine *m;
 	uint64_t now_ns;
 	uint64_t slot;
-	uint64_t seq[2];                           /* of QF_SESSION and QF_OTHER */
+	uint64_t seq[QF_SESSION_COUNT];            /* of QF_SESSION, QF_OTHER, QF_THIRD */
+	uint64_t keep_alives;                      /* of both, with seqs of their own */
 	struct qf_answer answers[QF_ANSWER_COUNT]; /* a ring */
 	uint64_t answer_count;
 	uint64_t parked_session, parked_seq; /* of the last reserve that was answered PARKED */
@@ -42,7 +45,8 @@ struct queue_fixture {
 	uint8_t command[QF_COMMAND_BYTES];
 };
 
-/** An empty machine with so much memory, at the time 1000 s. Ends the test if that fails. */
+/** A machine with so much memory and two gateways, of the nodes 1 (QF_SESSION) and 2 (QF_OTHER), at the time 1000 s. Ends the test
+ * if that fails. */
 struct queue_fixture *qf_create(uint64_t queue_bytes);
 void qf_destroy(struct queue_fixture *f);
 
@@ -54,14 +58,19 @@ struct qf_answer qf_answer(const struct queue_fixture *f, uint64_t seq);
 struct qf_answer qf_answer_in(const struct queue_fixture *f, uint64_t session, uint64_t seq);
 /** The number of the last command of QF_SESSION. */
 uint64_t qf_seq(const struct queue_fixture *f);
+/** The number of the last command of that session. */
+uint64_t qf_seq_in(const struct queue_fixture *f, uint64_t session);
 
-/** Time goes on, and the log with it. */
+/** Time goes on, and the log with it; nothing is heard of any gateway. */
+void qf_silence_ns(struct queue_fixture *f, uint64_t ns);
+/** The same, but QF_SESSION and QF_OTHER let themselves be heard. */
 void qf_wait_ns(struct queue_fixture *f, uint64_t ns);
 void qf_wait(struct queue_fixture *f, uint64_t seconds);
 
 struct decree_digest qf_digest(const struct queue_fixture *f);
 
 /* Short forms, all in QF_SESSION. Those that return a status assert nothing. */
+struct qf_answer qf_attach(struct queue_fixture *f, uint64_t session, uint64_t node);
 void qf_open(struct queue_fixture *f, uint64_t connection);
 uint32_t qf_use(struct queue_fixture *f, uint64_t connection, const char *tube);
 uint64_t qf_watch(struct queue_fixture *f, uint64_t connection, const char *tube);

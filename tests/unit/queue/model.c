@@ -33,6 +33,24 @@ find_tube(const struct model *m, const char *name)
 	return NULL;
 }
 
+static struct model_gateway *
+find_gateway(const struct model *m, uint64_t session)
+{
+	for (int i = 0; i < m->gateway_count; i++)
+		if (m->gateways[i].session == session)
+			return (struct model_gateway *)&m->gateways[i];
+	return NULL;
+}
+
+static struct model_gateway *
+find_node(const struct model *m, uint64_t node)
+{
+	for (int i = 0; i < m->gateway_count; i++)
+		if (m->gateways[i].node == node)
+			return (struct model_gateway *)&m->gateways[i];
+	return NULL;
+}
+
 static struct model_connection *
 find_connection(const struct model *m, uint64_t session, uint64_t id)
 {
@@ -95,7 +113,7 @@ cells_of(uint64_t bytes, uint64_t first)
 static uint64_t
 cells_left(const struct model *m)
 {
-	uint64_t used = 0;
+	uint64_t used = (uint64_t)m->gateway_count;
 
 	for (int i = 0; i < m->tube_count; i++)
 		used += cells_of(strlen(m->tubes[i].name), 36);
@@ -234,12 +252,56 @@ reserve(struct model *m, struct model_connection *c, uint64_t seq, uint64_t wait
 	}
 }
 
+/* ------------------------------------------------------------------------------ who goes */
+
+static void
+stop_waiting(struct model *m, struct model_connection *c)
+{
+	if (c->is_waiting)
+		say(m, c->session, c->wait_seq, QUEUE_CLOSED, 0);
+	c->is_waiting = false;
+}
+
+static void
+close_connection(struct model *m, struct model_connection *c)
+{
+	struct model_job *j;
+
+	stop_waiting(m, c);
+	while ((j = first_job(m, RESERVED, NULL, c->number)) != NULL)
+		make_ready(m, j);
+	memmove(c, c + 1, (size_t)(m->connections + m->connection_count - c - 1) * sizeof(*c));
+	m->connection_count--;
+}
+
+/* With all its connections; none of their jobs goes to another one of them. @return how many they were */
+static uint64_t
+detach(struct model *m, struct model_gateway *g)
+{
+	uint64_t closed = 0, session = g->session;
+
+	memmove(g, g + 1, (size_t)(m->gateways + m->gateway_count - g - 1) * sizeof(*g));
+	m->gateway_count--;
+	for (int i = 0; i < m->connection_count; i++)
+		if (m->connections[i].session == session)
+			stop_waiting(m, &m->connections[i]);
+	for (int i = 0; i < m->connection_count;)
+		if (m->connections[i].session == session) {
+			close_connection(m, &m->connections[i]);
+			closed++;
+		} else {
+			i++;
+		}
+	return closed;
+}
+
 /* ------------------------------------------------------------------------------ time */
 
 struct event {
 	uint64_t at_ns, number;
 	struct model_tube *tube;
 	struct model_connection *connection;
+	struct model_gateway *gateway;
 };
 
 static void
@@ -272,14 +334,22 @@ first_event(struct model *m)
 		const struct model_job *j = first_job(m, DELAYED, t->name, 0);
 
 		if (j != NULL)
-			take_earlier(&best, (struct event){ j->until_ns, t->number, t, NULL });
+			take_earlier(
+				&best, (struct event){ j->until_ns, t->number, t, NULL, NULL });
 		if (t->pause_ns != 0)
-			take_earlier(&best, (struct event){ t->unpause_ns, t->number, t, NULL });
+			take_earlier(
+				&best, (struct event){ t->unpause_ns, t->number, t, NULL, NULL });
 	}
 	for (int i = 0; i < m->connection_count; i++) {
 		struct model_connection *c = &m->connections[i];
 
-		take_earlier(&best, (struct event){ connection_time(m, c), c->number, NULL, c });
+		take_earlier(
+			&best, (struct event){ connection_time(m, c), c->number, NULL, c, NULL });
+	}
+	for (int i = 0; i < m->gateway_count; i++) {
+		struct model_gateway *g = &m->gateways[i];
+
+		take_earlier(&best, (struct event){ g->until_ns, g->number, NULL, NULL, g });
 	}
 	return best;
 }
@@ -290,7 +360,9 @@ happen(struct model *m, const struct event *e)
 	struct model_connection *c = e->connection;
 	struct model_job *j;
 
-	if (e->tube != NULL && e->tube->pause_ns != 0 && e->tube->unpause_ns == e->at_ns) {
+	if (e->gateway != NULL) {
+		(void)detach(m, e->gateway); /* nobody asks how many */
+	} else if (e->tube != NULL && e->tube->pause_ns != 0 && e->tube->unpause_ns == e->at_ns) {
 		e->tube->pause_ns = e->tube->unpause_ns = 0;
 		match(m);
 	} else if (e->tube != NULL) {
@@ -340,17 +412,28 @@ open_connection(struct model *m, uint64_t session, uint64_t seq, uint64_t id)
 }
 
 static void
-close_connection(struct model *m, struct model_connection *c)
+attach(struct model *m, uint64_t session, uint64_t seq, uint64_t node)
 {
-	struct model_job *j;
+	struct model_gateway *mine = find_gateway(m, session), *before = find_node(m, node);
+	uint64_t number = m->number_next;
 
-	if (c->is_waiting)
-		say(m, c->session, c->wait_seq, QUEUE_CLOSED, 0);
-	c->is_waiting = false;
-	while ((j = first_job(m, RESERVED, NULL, c->number)) != NULL)
-		make_ready(m, j);
-	memmove(c, c + 1, (size_t)(m->connections + m->connection_count - c - 1) * sizeof(*c));
-	m->connection_count--;
+	if (mine != NULL) {
+		say(m, session, seq, mine == before ? QUEUE_OK : QUEUE_BAD_COMMAND, 0);
+		return;
+	}
+	if (cells_left(m) < 1) {
+		say(m, session, seq, QUEUE_OUT_OF_MEMORY, 0);
+		return;
+	}
+	m->number_next++;
+	say(m, session, seq, QUEUE_OK, before != NULL ? detach(m, before) : 0);
+	decree_assert(m->gateway_count < MODEL_GATEWAY_COUNT);
+	m->gateways[m->gateway_count++] = (struct model_gateway){
+		.number = number,
+		.session = session,
+		.node = node,
+		.until_ns = m->now_ns + QUEUE_SILENCE_S * QF_SECOND_NS,
+	};
 }
 
 static void
@@ -527,29 +610,36 @@ of_tube(struct model *m, struct model_connection *c, uint64_t seq, const struct 
 }
 
 static void
-count(struct model *m, struct model_connection *c, uint64_t seq, const struct queue_command *q)
+count(struct model *m, uint64_t session, uint64_t seq, const struct queue_command *q)
 {
 	const uint8_t *pairs = q->tail;
 
 	for (uint32_t i = 0; i < q->tail_bytes; i += 5)
 		m->counters[pairs[i]] += load_u32(pairs + i + 1);
-	c->is_producer |= q->flag;
-	say(m, c->session, seq, QUEUE_OK, 0);
+	if (q->flag != 0)
+		find_connection(m, session, q->connection)->is_producer = true;
+	say(m, session, seq, QUEUE_OK, 0);
 }
 
-static void
-close_session(struct model *m, uint64_t session, uint64_t seq, uint64_t which)
+/* Commands that are about no connection, or whose gateway is not there. @return false: it is another one */
+static bool
+of_gateway(struct model *m, uint64_t session, uint64_t seq, const struct queue_command *q)
 {
-	uint64_t closed = 0;
+	struct model_gateway *g = find_gateway(m, session);
 
-	for (int i = 0; i < m->connection_count;)
-		if (m->connections[i].session == which) {
-			close_connection(m, &m->connections[i]);
-			closed++;
-		} else {
-			i++;
-		}
-	say(m, session, seq, QUEUE_OK, closed);
+	if (g != NULL)
+		g->until_ns = m->now_ns + QUEUE_SILENCE_S * QF_SECOND_NS;
+	if (q->op == QUEUE_ATTACH)
+		attach(m, session, seq, q->id);
+	else if (g == NULL && (q->op == QUEUE_OPEN || q->op == QUEUE_COUNT))
+		say(m, session, seq, QUEUE_NO_GATEWAY, 0);
+	else if (q->op == QUEUE_OPEN)
+		open_connection(m, session, seq, q->connection);
+	else if (q->op == QUEUE_COUNT && q->flag == 0)
+		count(m, session, seq, q);
+	else
+		return false;
+	return true;
 }
 
 static void
@@ -558,13 +648,8 @@ execute(struct model *m, uint64_t session, uint64_t seq, const struct queue_comm
 	struct model_connection *c = find_connection(m, session, q->connection);
 	char name[QUEUE_NAME_BYTES_MAX + 1] = "";
 
-	if (q->op == QUEUE_OPEN || q->op == QUEUE_CLOSE_SESSION) {
-		if (q->op == QUEUE_OPEN)
-			open_connection(m, session, seq, q->connection);
-		else
-			close_session(m, session, seq, q->id);
+	if (of_gateway(m, session, seq, q))
 		return;
-	}
 	if (c == NULL || (c->is_waiting && q->op != QUEUE_CLOSE && q->op != QUEUE_CANCEL)) {
 		say(m, session, seq, c == NULL ? QUEUE_NO_CONNECTION : QUEUE_WAITS, 0);
 		return;
@@ -596,7 +681,7 @@ execute(struct model *m, uint64_t session, uint64_t seq, const struct queue_comm
 	case QUEUE_RESERVE_JOB:
 	case QUEUE_KICK_JOB: of_free_job(m, c, seq, q); break;
 	case QUEUE_KICK: kick(m, c, seq, q); break;
-	case QUEUE_COUNT: count(m, c, seq, q); break;
+	case QUEUE_COUNT: count(m, session, seq, q); break;
 	default:
 		memcpy(name, q->tail, q->tail_bytes);
 		of_tube(m, c, seq, q, name);
@@ -624,9 +709,22 @@ model_apply(struct model *m, uint64_t now_ns, uint64_t session, uint64_t seq,
 	m->now_ns = now_ns;
 	while ((e = first_event(m)).at_ns <= now_ns)
 		happen(m, &e);
+	drop_tubes(m); /* those of gateways that went */
 	if (c != NULL)
 		execute(m, session, seq, c);
 	drop_tubes(m);
+}
+
+bool
+model_is_attached(const struct model *m, uint64_t session)
+{
+	return find_gateway(m, session) != NULL;
+}
+
+bool
+model_is_open(const struct model *m, uint64_t session, uint64_t connection)
+{
+	return find_connection(m, session, connection) != NULL;
 }
 
 uint64_t

@@ -18,12 +18,19 @@
 #define MODEL_JOB_COUNT        20000
 #define MODEL_TUBE_COUNT       64
 #define MODEL_CONNECTION_COUNT 64
+#define MODEL_GATEWAY_COUNT    8
 
 struct model_tube {
 	uint64_t number;
 	char name[QUEUE_NAME_BYTES_MAX + 1];
 	uint64_t total_jobs, cmd_delete, cmd_pause;
 	uint64_t pause_ns, unpause_ns;
+};
+
+struct model_gateway {
+	uint64_t number;
+	uint64_t session, node;
+	uint64_t until_ns; /* unless it is heard before */
 };
 
 struct model_connection {
@@ -57,6 +64,8 @@ struct model {
 	uint64_t counters[QUEUE_COUNTER_COUNT];
 	struct model_tube tubes[MODEL_TUBE_COUNT];
 	int tube_count;
+	struct model_gateway gateways[MODEL_GATEWAY_COUNT];
+	int gateway_count;
 	struct model_connection connections[MODEL_CONNECTION_COUNT];
 	int connection_count;
 	struct model_job jobs[MODEL_JOB_COUNT];
@@ -70,6 +79,10 @@ void model_init(struct model *m, uint64_t now_ns, uint64_t cells_max);
 /** Time goes on to @p now_ns, and if @p c is not NULL that command of the session is executed. */
 void model_apply(struct model *m, uint64_t now_ns, uint64_t session, uint64_t seq,
 	const struct queue_command *c);
+
+/** @return whether that session's gateway is attached */
+bool model_is_attached(const struct model *m, uint64_t session);
+bool model_is_open(const struct model *m, uint64_t session, uint64_t connection);
 
 /** When something becomes due, or UINT64_MAX. */
 uint64_t model_next_deadline(struct model *m);

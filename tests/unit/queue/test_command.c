@@ -18,7 +18,6 @@ static const uint8_t pairs[10] = { QUEUE_CMD_PEEK, 1, 0, 0, 0, QUEUE_CMD_PAUSE_T
 static const struct queue_command every[] = {
 	{ .op = QUEUE_OPEN, .connection = 1ull << 63 },
 	{ .op = QUEUE_CLOSE, .connection = 2 },
-	{ .op = QUEUE_CLOSE_SESSION, .id = 0x1122334455667788 },
 	{ .op = QUEUE_PUT,
 		.connection = 3,
 		.pri = 4,
@@ -38,7 +37,7 @@ static const struct queue_command every[] = {
 	{ .op = QUEUE_DELETE, .connection = 3, .id = 11 },
 	{ .op = QUEUE_RELEASE, .connection = 3, .id = 12, .pri = 13, .seconds = 14 },
 	{ .op = QUEUE_BURY, .connection = 3, .id = 15, .pri = 16 },
-	{ .op = QUEUE_TOUCH, .connection = 3, .id = 17 },
+	{ .op = QUEUE_TOUCH, .connection = 3, .id = 0x1122334455667788 },
 	{ .op = QUEUE_WATCH, .connection = 3, .tail = "tube", .tail_bytes = 4 },
 	{ .op = QUEUE_IGNORE, .connection = 3, .tail = "tube", .tail_bytes = 4 },
 	{ .op = QUEUE_KICK, .connection = 3, .bound = 18, .flag = QUEUE_KICK_DELAYED },
@@ -46,6 +45,9 @@ static const struct queue_command every[] = {
 	{ .op = QUEUE_PAUSE_TUBE, .connection = 3, .seconds = 20, .tail = "tube", .tail_bytes = 4 },
 	{ .op = QUEUE_CANCEL, .connection = 3 },
 	{ .op = QUEUE_COUNT, .connection = 3, .flag = 1, .tail = pairs, .tail_bytes = 10 },
+	{ .op = QUEUE_COUNT },
+	{ .op = QUEUE_ATTACH, .id = 1 },
+	{ .op = QUEUE_ATTACH, .id = 65535 },
 };
 
 static void
@@ -115,6 +117,10 @@ static const struct bad bad[] = {
 	{ "nothing", 0, { 0 } },
 	{ "no such op", 9, { 0 } },
 	{ "an op from the future", 9, { QUEUE_OP_COUNT } },
+	{ "an op that there is not", 17, { 3 } },
+	{ "node 0", 17, { QUEUE_ATTACH } },
+	{ "node 65536", 17, { QUEUE_ATTACH, [11] = 1 } },
+	{ "attached for a connection", 17, { QUEUE_ATTACH, [1] = 1, [9] = 1 } },
 	{ "no name", 9, { QUEUE_USE } },
 	{ "no name to pause", 13, { QUEUE_PAUSE_TUBE } },
 	{ "no such kick", 14, { QUEUE_KICK, [13] = 3 } },

@@ -132,29 +132,6 @@ test_a_wait_is_answered_at_once(void **state)
 	assert_false(f->reserved.has_waited);
 }
 
-/* Another node's gateway is dead: its clients are gone, ours are not. */
-static void
-test_a_session_is_closed_whole(void **state)
-{
-	struct queue_fixture *f = *state;
-	struct queue_command open = { .op = QUEUE_OPEN };
-	struct queue_command close = { .op = QUEUE_CLOSE_SESSION, .id = QF_OTHER };
-	struct queue_command reserve = { .op = QUEUE_RESERVE, .connection = 3 };
-	uint64_t waits;
-
-	for (open.connection = 0; open.connection < 10; open.connection++)
-		assert_int_equal(qf_do_in(f, QF_OTHER, open).status, QUEUE_OK);
-	(void)qf_put(f, 1, 0, 0, 100);
-	assert_int_equal(qf_do_in(f, QF_OTHER, reserve).result, 1);
-	(void)qf_reserve(f, 2);
-	waits = qf_seq(f);
-	assert_int_equal(qf_do(f, close).result, 10);
-	assert_int_equal(qf_answer(f, waits).result, 1);
-	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 2);
-	assert_int_equal(qf_do_in(f, QF_OTHER, reserve).status, QUEUE_NO_CONNECTION);
-	assert_int_equal(qf_do(f, close).result, 0);
-}
-
 static void
 test_a_tube_is_there_while_it_is_used(void **state)
 {
@@ -238,6 +215,18 @@ test_reads_are_counted_by_the_gateway(void **state)
 	c.flag = 1; /* a put that was refused before it came here makes a producer all the same */
 	assert_int_equal(qf_do(f, c).status, QUEUE_OK);
 	assert_int_equal(qf_stat(f, QUEUE_STAT_PRODUCERS), 1);
+	assert_int_equal(qf_stat(f, QUEUE_CMD_PEEK), 14);
+	/* What was read is counted, whether the client is still there or waits; who is a producer must be there. */
+	c.connection = 99;
+	assert_int_equal(qf_do(f, c).status, QUEUE_NO_CONNECTION);
+	c.flag = 0;
+	assert_int_equal(qf_do(f, c).status, QUEUE_OK);
+	(void)qf_reserve(f, 2);
+	c.connection = 2;
+	assert_int_equal(qf_do(f, c).status, QUEUE_OK);
+	assert_int_equal(qf_stat(f, QUEUE_CMD_PEEK), 28);
+	assert_int_equal(qf_do_in(f, QF_THIRD, c).status, QUEUE_NO_GATEWAY);
+	assert_int_equal(qf_stat(f, QUEUE_CMD_PEEK), 28);
 }
 
 /* What is no command is answered, too, and changes nothing. */
@@ -265,7 +254,6 @@ main(void)
 		TEST(test_closing_releases_jobs_at_once),
 		TEST(test_closing_answers_what_waits),
 		TEST(test_a_wait_is_answered_at_once),
-		TEST(test_a_session_is_closed_whole),
 		TEST(test_a_tube_is_there_while_it_is_used),
 		TEST(test_a_tube_is_there_while_it_is_watched),
 		TEST(test_a_tube_is_there_while_it_has_a_job),

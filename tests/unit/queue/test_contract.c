@@ -36,7 +36,7 @@ mix(uint64_t x)
 	return x ^ x >> 29;
 }
 
-/* First connections, then mostly puts of all sizes, and something of everything about jobs from all over the place. */
+/* First a gateway and connections, then mostly puts of all sizes, and something of everything about jobs from all over the place. */
 static void
 choose(uint64_t number, struct queue_command *c)
 {
@@ -53,9 +53,13 @@ choose(uint64_t number, struct queue_command *c)
 	c->id = mix(x) % (number + 1);
 	c->pri = (uint32_t)(x >> 8) % 2000;
 	c->seconds = (uint32_t)(x >> 20) % 3;
-	if (number < 7) {
+	if (number == 0) {
+		c->op = QUEUE_ATTACH;
+		c->connection = 0;
+		c->id = 1;
+	} else if (number < 8) {
 		c->op = QUEUE_OPEN;
-		c->connection = number;
+		c->connection = number - 1;
 	} else if (x >> 40 & 1) {
 		c->op = QUEUE_PUT;
 		c->tail = memset(body, (int)x, sizeof(body));

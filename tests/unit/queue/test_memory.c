@@ -80,7 +80,7 @@ is_unchanged(struct queue_fixture *f, struct decree_digest before)
 	return before.lo == after.lo && before.hi == after.hi;
 }
 
-/* put, use, watch and open are all that takes memory. */
+/* put, use, watch, open and attach are all that takes memory. */
 static void
 test_out_of_memory_changes_nothing(void **state)
 {
@@ -100,6 +100,8 @@ test_out_of_memory_changes_nothing(void **state)
 	assert_int_equal(qf_do(f, named).status, QUEUE_OUT_OF_MEMORY);
 	named.op = QUEUE_WATCH;
 	assert_int_equal(qf_do(f, named).status, QUEUE_OUT_OF_MEMORY);
+	assert_int_equal(qf_attach(f, QF_THIRD, 3).status, QUEUE_OUT_OF_MEMORY);
+	assert_int_equal(qf_attach(f, QF_THIRD, 2).status, QUEUE_OUT_OF_MEMORY);
 	assert_true(is_unchanged(f, before));
 	assert_int_equal(qf_stat(f, QUEUE_STAT_BYTES_USED), qf_stat(f, QUEUE_STAT_BYTES_MAX));
 	/* Everything else still works, and what is given back is there again. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random commands of many connections of two gateways, with time going on, given to the machine and to a model of it that is
+/* Random commands of many connections of three gateways that come and go, with time going on, given to the machine and to a model of it that is
  * too plain to be wrong: every answer, and every number that can be asked for, must be the same. Snapshots are taken
  * meanwhile, and now and then the machine goes on as a copy that was restored from one. */
 #include "tests/unit/queue/model.h"
@@ -21,7 +21,8 @@ struct run {
 	uint64_t seed;
 	uint32_t commands;
 	uint32_t body_bytes_max; /* most are small */
-	uint32_t jobs_wanted;    /* more puts below, more deletes above */
+	uint32_t jobs_wanted;    /* more deletes above, */
+	uint32_t puts;           /* and so many puts of a hundred commands; 26 below */
 	uint64_t step_ns_max;    /* between two commands; now and then a hundred times as much */
 };
 
@@ -34,7 +35,10 @@ struct world {
 	bool is_walking;
 	struct decree_digest at_begin;
 	struct qf_snapshot walk;
-	uint32_t refused, waited, restores;
+	/* So many turns nothing is heard of that session. */
+	uint64_t silent;
+	uint32_t silent_turns;
+	uint32_t refused, waited, restores, closed, detached, replaced;
 	uint8_t body[1 << 17];
 	char name[QUEUE_NAME_BYTES_MAX + 1];
 };
@@ -123,6 +127,9 @@ draw_count(struct world *w, struct queue_command *c)
 {
 	c->op = QUEUE_COUNT;
 	c->flag = (uint8_t)draw(w, 2);
+	c->id = c->pri = c->seconds = 0;
+	if (draw(w, 2))
+		return;
 	for (uint32_t i = 0; i < 2; i++) {
 		w->body[5 * i] = (uint8_t)draw(w, QUEUE_CMD_PAUSE_TUBE + 1);
 		store_u32(w->body + 5 * i + 1, (uint32_t)draw(w, 100));
@@ -131,17 +138,33 @@ draw_count(struct world *w, struct queue_command *c)
 	c->tail_bytes = 10;
 }
 
+/* Three sessions and two numbers: they drive each other out. */
+static void
+draw_attach(struct world *w, uint64_t session, struct queue_command *c)
+{
+	bool is_own = draw(w, 4) > 0;
+
+	*c = (struct queue_command){ .op = QUEUE_ATTACH, .id = 1 + draw(w, 2) };
+	if (is_own && session != QF_THIRD)
+		c->id = session == QF_SESSION ? 1 : 2;
+}
+
 static void
 draw_command(struct world *w, uint64_t session, struct queue_command *c)
 {
 	bool has_many = (uint32_t)w->model->job_count > w->run->jobs_wanted;
+	bool is_attached = model_is_attached(w->model, session);
 	uint64_t which = draw(w, 100);
 
 	*c = (struct queue_command){ .connection = draw(w, CONNECTIONS) };
 	c->id = draw_held(w, session, c->connection);
 	c->pri = (uint32_t)draw(w, 2000);
 	c->seconds = (uint32_t)(draw(w, 2) ? 0 : draw(w, 5));
-	if (which < 26)
+	if (draw(w, is_attached ? 300 : session == QF_THIRD ? 50 : 3) == 0)
+		draw_attach(w, session, c);
+	else if (!model_is_open(w->model, session, c->connection) && draw(w, 3) == 0)
+		c->op = QUEUE_OPEN;
+	else if (which < (has_many ? w->run->puts : 26))
 		draw_put(w, c);
 	else if (which < 34)
 		c->op = QUEUE_RESERVE;
@@ -176,11 +199,8 @@ draw_command(struct world *w, uint64_t session, struct queue_command *c)
 		c->op = QUEUE_CLOSE;
 	else if (which < 98)
 		c->op = QUEUE_OPEN;
-	else if (draw(w, 10) > 0)
-		c->op = draw(w, 2) ? QUEUE_KICK_JOB : QUEUE_RESERVE_JOB;
 	else
-		*c = (struct queue_command){ .op = QUEUE_CLOSE_SESSION,
-			.id = draw(w, 2) ? QF_SESSION : QF_OTHER };
+		c->op = draw(w, 2) ? QUEUE_KICK_JOB : QUEUE_RESERVE_JOB;
 	if (c->op == QUEUE_KICK_JOB || c->op == QUEUE_RESERVE_JOB || c->op == QUEUE_DELETE)
 		c->id = draw(w, 2) ? c->id : draw_job(w);
 }
@@ -216,6 +236,7 @@ check_answers(struct world *w, uint64_t before)
 		assert_int_equal(got[i].status, m->answers[i].status);
 		assert_int_equal(got[i].result, m->answers[i].result);
 		w->refused += got[i].status == QUEUE_OUT_OF_MEMORY;
+		w->closed += got[i].status == QUEUE_CLOSED;
 	}
 	w->waited += count > 1;
 }
@@ -408,21 +429,41 @@ move_over(struct world *w)
 
 /* ------------------------------------------------------------------------------ the run */
 
+/* Mostly one of the first two. Now and then nothing is heard of one of them for a while. */
+static uint64_t
+draw_session(struct world *w)
+{
+	uint64_t session = draw(w, 2) ? QF_SESSION : QF_OTHER;
+
+	if (w->silent_turns == 0 && draw(w, 2000) == 0) {
+		w->silent = session;
+		w->silent_turns = 200;
+	}
+	w->silent_turns -= w->silent_turns > 0;
+	if (w->silent_turns > 0 && session == w->silent)
+		session = session == QF_SESSION ? QF_OTHER : QF_SESSION;
+	return draw(w, 10) == 0 ? QF_THIRD : session;
+}
+
 static void
 turn(struct world *w)
 {
-	uint64_t session = draw(w, 2) ? QF_SESSION : QF_OTHER;
+	uint64_t session = draw_session(w);
 	uint64_t step = draw(w, 2) ? draw(w, w->run->step_ns_max) : 0;
 	struct queue_fixture *f = w->f;
 	struct queue_command c;
 	uint64_t before = f->answer_count;
+	int gateways;
 
 	/* Times that meet: a tenth of a second is the grain. */
 	step = step / (QF_SECOND_NS / 10) * (QF_SECOND_NS / 10);
-	f->now_ns += draw(w, 200) == 0 ? 100 * step : step;
+	f->now_ns += draw(w, 2000) == 0 ? 100 * step : draw(w, 200) == 0 ? 5 * step : step;
 	draw_command(w, session, &c);
 	(void)qf_do_in(f, session, c);
-	model_apply(w->model, f->now_ns, session, f->seq[session == QF_OTHER], &c);
+	gateways = w->model->gateway_count;
+	model_apply(w->model, f->now_ns, session, qf_seq_in(f, session), &c);
+	w->detached += w->model->gateway_count < gateways;
+	w->replaced += c.op == QUEUE_ATTACH && w->model->answers[0].result > 0;
 	check_answers(w, before);
 	check_job(w, draw_job(w));
 	if (draw(w, 4) == 0)
@@ -447,10 +488,16 @@ test_run(void **state)
 	w->f = qf_create(QUEUE_BYTES_MIN);
 	w->spare = qf_create(QUEUE_BYTES_MIN);
 	model_init(w->model, w->f->now_ns, qf_stat(w->f, QUEUE_STAT_BYTES_MAX) / 208);
+	for (uint64_t node = 1; node <= 2; node++)
+		model_apply(w->model, w->f->now_ns, node == 1 ? QF_SESSION : QF_OTHER, 1,
+			&(struct queue_command){ .op = QUEUE_ATTACH, .id = node });
 	for (uint32_t i = 0; i < run->commands; i++)
 		turn(w);
 	/* The run was worth something. */
 	assert_true(w->restores > 0 && w->waited > 0);
+	assert_true(w->detached > 0 && w->replaced > 0);
+	if (run->puts < 26)
+		assert_true(w->closed > 0);
 	if (run->body_bytes_max > 10000)
 		assert_true(w->refused > 0);
 	qf_snapshot_free(&w->walk);
@@ -461,11 +508,11 @@ test_run(void **state)
 }
 
 static struct run runs[] = {
-	{ "few jobs, much waiting", 1, 120000, 320, 5, QF_SECOND_NS },
-	{ "some jobs, time hurries", 2, 40000, 1000, 60, 4 * QF_SECOND_NS },
-	{ "many jobs", 3, 8000, 3000, 400, QF_SECOND_NS },
-	{ "large jobs, memory is full", 4, 25000, 100000, 100, QF_SECOND_NS },
-	{ "large jobs once more", 5, 15000, 120000, 30, 2 * QF_SECOND_NS },
+	{ "few jobs, much waiting", 1, 120000, 320, 5, 3, QF_SECOND_NS },
+	{ "some jobs, time hurries", 2, 40000, 1000, 12, 3, 4 * QF_SECOND_NS },
+	{ "many jobs", 3, 8000, 3000, 400, 26, QF_SECOND_NS },
+	{ "large jobs, memory is full", 4, 25000, 100000, 100, 26, QF_SECOND_NS },
+	{ "large jobs once more", 5, 15000, 120000, 30, 26, 2 * QF_SECOND_NS },
 };
 
 #define RUN_COUNT (sizeof(runs) / sizeof(runs[0]))

@@ -152,22 +152,62 @@ test_another_arena_is_refused(void **state)
 	qf_destroy(g);
 }
 
+static void
+do_there(struct queue_fixture *f, enum queue_op op, uint64_t connection, const char *tube)
+{
+	struct queue_command c = {
+		.op = op,
+		.connection = connection,
+		.tail = tube,
+		.tail_bytes = tube == NULL ? 0 : (uint32_t)strlen(tube),
+	};
+
+	(void)qf_do_in(f, QF_OTHER, c);
+}
+
+/* One gateway was replaced by another, and so much happens at this moment that its clients are still
+ * there, one with a job, and one that waits. */
+static void
+some_gateways(struct queue_fixture *f)
+{
+	for (int i = 0; i < 1023; i++)
+		(void)qf_put(f, 1, 5, 4, 10);
+	qf_wait(f, 4);
+	for (uint64_t id = 2; id <= 1023; id++)
+		(void)qf_job(f, QUEUE_DELETE, 1, id);
+	for (uint64_t i = 3; i > 0; i--) {
+		do_there(f, QUEUE_OPEN, i, NULL);
+		if (i < 3) {
+			do_there(f, QUEUE_WATCH, i, "x");
+			do_there(f, QUEUE_IGNORE, i, "default");
+		}
+		do_there(f, QUEUE_RESERVE, i, NULL);
+	}
+	assert_int_equal(qf_attach(f, QF_THIRD, 2).result, 3);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 4);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 1);
+	assert_int_equal(qf_job_stat(f, 1, QUEUE_JOB_STAT_HOLDER), 3);
+}
+
 /* Some of everything. */
 static void
 some_state(struct queue_fixture *f)
 {
 	qf_open(f, 1);
+	some_gateways(f);
 	qf_open(f, 2);
 	(void)qf_watch(f, 2, "a tube with a name that is longer than what fits into its own cell");
 	(void)qf_put(f, 1, 5, 0, 10);
 	(void)qf_put(f, 1, 5, 9, 10);
 	(void)qf_put(f, 1, 5, 0, 10);
 	(void)qf_reserve(f, 1);
-	(void)qf_bury(f, 1, 1, 0);
+	(void)qf_bury(f, 1, 1024, 0);
 	(void)qf_reserve(f, 1);
 	(void)qf_pause(f, 1, "default", 3);
 	(void)put(f, 1000);
 	(void)qf_reserve_for(f, 2, 7);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_JOBS_BURIED), 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 2);
 }
 
 /* Whatever the bytes are: a state whose digest is another one, or -EBADMSG, and the machine can be restored again. The
@@ -222,7 +262,7 @@ test_a_restore_ends_a_walk(void **state)
 	before = qf_digest(f);
 	qf_snapshot_take(f, &s);
 	assert_int_equal(queue_machine_ops.snapshot_begin(f->m), 0);
-	(void)qf_job(f, QUEUE_DELETE, 1, 2);
+	(void)qf_job(f, QUEUE_DELETE, 1, 1024);
 	assert_int_equal(qf_snapshot_restore(f, &s), 0);
 	assert_true(is_equal(qf_digest(f), before));
 	assert_int_equal(qf_snapshot_next(f, &none), -ENOSPC);
