@@ -81,7 +81,7 @@ on_open(const struct call *call)
 	else if (connection_open(call->m, call->gateway, call->c->connection) == 0)
 		reply(call, QUEUE_OUT_OF_MEMORY, 0);
 	else
-		reply(call, QUEUE_OK, 0);
+		reply(call, QUEUE_OK, call->from->session.n);
 }
 
 static void

@@ -15,7 +15,8 @@
  *
  *   command           fields                        tail       answer (status and result)
  *   ATTACH            id = the node, 1 .. 65535                OK: connections that the gateway before it had. OUT_OF_MEMORY
- *   OPEN                                                       OK, EXISTS, OUT_OF_MEMORY
+ *   OPEN                                                       OK: the session's number, which reads and on_reserved()
+ *                                                              name. EXISTS, OUT_OF_MEMORY
  *   CLOSE                                                      OK
  *   PUT               pri, seconds = delay, ttr_s   body       OK: job id. OUT_OF_MEMORY
  *   USE                                             name       OK, OUT_OF_MEMORY

@@ -56,8 +56,8 @@ int queue_gateway_create(const struct queue_gateway_options *options,
 	struct queue_gateway **ret_gateway, char ret_error[DECREE_ERROR_BYTES]);
 
 /** For queue_config.on_reserved. @param gateway  a struct queue_gateway */
-void queue_gateway_on_reserved(
-	void *gateway, struct queue_machine *m, const struct queue_reserved *r);
+void
+queue_gateway_on_reserved(void *gateway, struct queue_machine *m, const struct queue_reserved *r);
 /** For queue_config.on_restored. */
 void queue_gateway_on_restored(void *gateway);
 /** For decree_options.on_applied: wakes the gateway if it sleeps and there is something for it. */

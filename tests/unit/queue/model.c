@@ -408,7 +408,7 @@ open_connection(struct model *m, uint64_t session, uint64_t seq, uint64_t id)
 	strcpy(c->watched[0].name, "default");
 	c->watched_count = 1;
 	m->counters[QUEUE_TOTAL_CONNECTIONS]++;
-	say(m, session, seq, QUEUE_OK, 0);
+	say(m, session, seq, QUEUE_OK, session);
 }
 
 static void

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One client: its bytes become requests, its requests start in order, and when the last one is answered it may go.
+ *
+ * A client goes when it has closed its side, has said quit, or its socket fails. One that has closed its side still gets
+ * the answers to all that it had asked, but waits for no job any more: its reserve is cancelled. Its connection closes in the
+ * machine as soon as it is gone, and the jobs that it holds are ready again. What is left of it here stays until
+ * the last of its commands is completed, since completions name it.
+ */
+#include "queue/serve/private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLACE_MASK     (CLIENT_COUNT_MAX - 1)
+#define SEND_TIMEOUT_S 60 /* of a client that has ended and does not take its last replies */
+
+static_assert((CLIENT_COUNT_MAX & PLACE_MASK) == 0, "a place is a part of the number");
+
+struct client *
+client_find(struct queue_gateway *g, uint64_t number)
+{
+	struct client *c = g->clients[number & PLACE_MASK];
+
+	return c != NULL && c->number == number && c->bev != NULL ? c : NULL;
+}
+
+struct evbuffer *
+client_output(struct client *c)
+{
+	return bufferevent_get_output(c->bev);
+}
+
+static void
+unblock(struct client *c)
+{
+	if (c->blocked != BLOCKED_NOT)
+		TAILQ_REMOVE(&c->g->blocked[c->blocked], c, in_blocked);
+	c->blocked = BLOCKED_NOT;
+}
+
+void
+client_block(struct client *c, enum blocked why)
+{
+	unblock(c);
+	c->blocked = why;
+	TAILQ_INSERT_TAIL(&c->g->blocked[why], c, in_blocked);
+	c->g->is_full[why] = true;
+}
+
+/* ------------------------------------------------------------------------------ the end */
+
+static void
+forget_requests(struct client *c)
+{
+	struct request *next;
+
+	for (struct request *r = c->first; r != NULL; r = next) {
+		next = r->next;
+		request_free(r);
+	}
+	request_free(c->filling);
+	c->first = c->last = c->waiting = c->filling = NULL;
+	if (c->is_expecting)
+		TAILQ_REMOVE(&c->g->expecting, c, in_expecting);
+	c->is_expecting = false;
+}
+
+void
+client_free(struct client *c)
+{
+	struct queue_gateway *g = c->g;
+
+	forget_requests(c);
+	unblock(c);
+	if (c->bev != NULL)
+		bufferevent_free(c->bev);
+	g->clients[c->number & PLACE_MASK] = NULL;
+	g->free_places[g->free_count++] = (uint32_t)(c->number & PLACE_MASK);
+	free(c);
+}
+
+void
+client_free_if_done(struct client *c)
+{
+	if (c->bev == NULL && c->flying == 0 && !c->is_reading && !c->has_close_due)
+		client_free(c);
+}
+
+void
+client_drop(struct client *c)
+{
+	if (c->bev == NULL)
+		return;
+	bufferevent_free(c->bev);
+	c->bev = NULL;
+	forget_requests(c);
+	unblock(c);
+	if (c->phase == CLIENT_OPEN)
+		request_close(c); /* a client that is opening closes when it is open */
+	client_free_if_done(c);
+}
+
+/* ------------------------------------------------------------------------------ replies */
+
+void
+client_reply_word(struct client *c, enum queue_reply reply)
+{
+	char text[QUEUE_REPLY_BYTES_MAX];
+
+	evbuffer_add(client_output(c), text, queue_reply_word(reply, text, sizeof(text)));
+}
+
+void
+client_finish(struct client *c)
+{
+	struct request *r = c->first;
+
+	queue_assert(r != NULL);
+	if (c->waiting == r)
+		c->waiting = r->next;
+	c->first = r->next;
+	if (c->first == NULL)
+		c->last = NULL;
+	c->request_count--;
+	c->request_bytes -= r->tail_bytes;
+	c->is_parked = c->is_read_due = false;
+	if (c->first == c->waiting) /* nothing flies, and a barrier flies last */
+		c->has_barrier = false;
+	request_free(r);
+}
+
+/* ------------------------------------------------------------------------------ what it says */
+
+static void
+append(struct client *c, struct request *r)
+{
+	if (c->last == NULL)
+		c->first = r;
+	else
+		c->last->next = r;
+	c->last = r;
+	if (c->waiting == NULL)
+		c->waiting = r;
+	c->request_count++;
+	c->request_bytes += r->tail_bytes;
+}
+
+static void
+begin_put(struct client *c, const struct queue_request *q)
+{
+	if (atomic_load_explicit(&c->g->is_draining, memory_order_relaxed)) {
+		queue_parser_skip_body(&c->parser, QUEUE_REPLY_DRAINING);
+		return;
+	}
+	c->filling = request_create(c, q);
+	if (c->filling == NULL)
+		queue_parser_skip_body(&c->parser, QUEUE_REPLY_OUT_OF_MEMORY);
+}
+
+static void
+on_request(struct client *c, const struct queue_request *q)
+{
+	struct request *r = c->filling;
+
+	switch (q->verb) {
+	case QUEUE_VERB_NONE: return;
+	case QUEUE_VERB_PUT: begin_put(c, q); return;
+	case QUEUE_VERB_BODY:
+		memcpy(r->tail + r->command.tail_bytes, q->part, q->part_bytes);
+		r->command.tail_bytes += q->part_bytes;
+		return;
+	case QUEUE_VERB_BODY_END: break;
+	case QUEUE_VERB_QUIT: c->has_quit = true; return;
+	default:
+		request_free(r); /* of a put that ended in an error */
+		r = request_create(c, q);
+	}
+	c->filling = NULL;
+	if (r == NULL)
+		c->has_failed = true;
+	else
+		append(c, r);
+}
+
+static bool
+has_room(const struct client *c)
+{
+	return !c->has_quit && !c->has_failed && c->request_count < REQUEST_COUNT_MAX &&
+	       c->request_bytes < REQUEST_BYTES_MAX &&
+	       evbuffer_get_length(bufferevent_get_output(c->bev)) < OUTPUT_BYTES_MAX;
+}
+
+/* @return whether there was anything to take */
+static bool
+take_input(struct client *c)
+{
+	struct evbuffer *input = bufferevent_get_input(c->bev);
+	struct queue_request q;
+	bool did = false;
+	size_t count;
+
+	while (has_room(c) && (count = evbuffer_get_contiguous_space(input)) > 0) {
+		size_t taken = queue_parser_feed(
+			&c->parser, evbuffer_pullup(input, (ev_ssize_t)count), count, &q);
+
+		on_request(c, &q);
+		evbuffer_drain(input, taken);
+		did = true;
+	}
+	return did;
+}
+
+/* ------------------------------------------------------------------------------ as far as it goes */
+
+static bool
+start_requests(struct client *c)
+{
+	bool did = false;
+
+	if (c->is_read_due && c->blocked == BLOCKED_NOT)
+		read_ask(c);
+	while (c->bev != NULL && c->waiting != NULL && c->blocked == BLOCKED_NOT &&
+		evbuffer_get_length(client_output(c)) < OUTPUT_BYTES_MAX && request_start(c))
+		did = true;
+	return did;
+}
+
+static bool
+is_over(const struct client *c)
+{
+	size_t left = evbuffer_get_length(bufferevent_get_input(c->bev));
+
+	return c->has_failed || (c->first == NULL && (c->has_quit || (c->has_eof && left == 0)));
+}
+
+/* All is answered. If the replies are not sent yet, its socket stays a little. */
+static void
+end(struct client *c)
+{
+	const struct timeval patience = { .tv_sec = SEND_TIMEOUT_S };
+
+	if (c->has_failed || evbuffer_get_length(client_output(c)) == 0) {
+		client_drop(c);
+		return;
+	}
+	bufferevent_disable(c->bev, EV_READ);
+	bufferevent_setwatermark(c->bev, EV_WRITE, 0, 0);
+	bufferevent_set_timeouts(c->bev, NULL, &patience);
+}
+
+void
+client_run(struct client *c)
+{
+	bool did;
+
+	if (c->bev == NULL) {
+		if (c->has_close_due)
+			request_close(c);
+		client_free_if_done(c);
+		return;
+	}
+	do {
+		did = take_input(c);
+		did |= start_requests(c);
+	} while (did);
+	if (c->is_parked && c->has_eof && c->blocked == BLOCKED_NOT)
+		request_cancel(c);
+	if (is_over(c))
+		end(c);
+}
+
+/* ------------------------------------------------------------------------------ its socket */
+
+static void
+on_readable(struct bufferevent *bev, void *context)
+{
+	(void)bev;
+	client_run(context);
+}
+
+static void
+on_written(struct bufferevent *bev, void *context)
+{
+	(void)bev;
+	client_run(context);
+}
+
+static void
+on_event(struct bufferevent *bev, short events, void *context)
+{
+	struct client *c = context;
+
+	(void)bev;
+	if ((events & BEV_EVENT_EOF) == 0) {
+		client_drop(c);
+		return;
+	}
+	c->has_eof = true;
+	client_run(c);
+}
+
+bool
+client_accept(struct queue_gateway *g, evutil_socket_t fd)
+{
+	struct client *c = g->free_count == 0 ? NULL : calloc(1, sizeof(*c));
+	uint32_t place;
+
+	if (c != NULL)
+		c->bev = bufferevent_socket_new(g->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (c == NULL || c->bev == NULL) {
+		evutil_closesocket(fd);
+		free(c);
+		return false;
+	}
+	place = g->free_places[--g->free_count];
+	c->g = g;
+	c->number = ++g->generation * CLIENT_COUNT_MAX + place;
+	c->blocked = BLOCKED_NOT;
+	queue_parser_init(&c->parser, g->options.job_bytes_max);
+	g->clients[place] = c;
+	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, INPUT_BYTES_MAX);
+	bufferevent_setwatermark(c->bev, EV_WRITE, OUTPUT_BYTES_LOW, 0);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	return true;
+}

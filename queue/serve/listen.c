@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Addresses and new clients. When the process has no more descriptors, or we no more places, accepting pauses: the
+ * kernel's queue holds whoever comes meanwhile. One line in the log for each such time.
+ */
+#include "queue/serve/private.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG         1024
+#define ACCEPT_PAUSE_NS 100000000ull
+
+static int
+complain(const char *address, int rc, const char *why, char *ret_error)
+{
+	snprintf(ret_error, DECREE_ERROR_BYTES, "queue: cannot listen on %s: %s", address, why);
+	return rc;
+}
+
+static void
+on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int bytes,
+	void *context)
+{
+	struct queue_gateway *g = context;
+	int one = 1;
+
+	(void)listener;
+	(void)bytes;
+	if (address->sa_family != AF_UNIX) {
+		/* Best effort: without them it is slower, or a dead client stays until it is spoken to. */
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	}
+	if (client_accept(g, fd))
+		g->has_complained = false;
+}
+
+static void
+pause_accepting(struct queue_gateway *g, const char *why)
+{
+	if (!g->has_complained)
+		gateway_log(g, DECREE_LOG_WARNING,
+			"queue: no new clients for now: %s (%u are connected)", why,
+			CLIENT_COUNT_MAX - g->free_count);
+	g->has_complained = true;
+	g->accept_at_ns = g->now_ns + ACCEPT_PAUSE_NS;
+	for (uint32_t i = 0; i < g->listen_count; i++)
+		evconnlistener_disable(g->listens[i].listener);
+}
+
+static void
+on_accept_error(struct evconnlistener *listener, void *context)
+{
+	(void)listener;
+	pause_accepting(context, strerror(errno));
+}
+
+void
+listen_start(struct queue_gateway *g)
+{
+	g->accept_at_ns = 0;
+	for (uint32_t i = 0; i < g->listen_count; i++)
+		evconnlistener_enable(g->listens[i].listener);
+}
+
+void
+listen_tend(struct queue_gateway *g)
+{
+	if (g->free_count == 0 && g->accept_at_ns == 0)
+		pause_accepting(g, "there are too many");
+	else if (g->accept_at_ns != 0 && g->now_ns >= g->accept_at_ns && g->free_count > 0)
+		listen_start(g);
+}
+
+void
+listen_close(struct queue_gateway *g)
+{
+	for (uint32_t i = 0; i < g->listen_count; i++) {
+		evconnlistener_free(g->listens[i].listener);
+		if (g->listens[i].path[0] != 0)
+			(void)unlink(g->listens[i].path); /* somebody else may have removed it */
+	}
+	g->listen_count = 0;
+}
+
+/* ------------------------------------------------------------------------------ addresses */
+
+static int
+listen_at(struct queue_gateway *g, const char *address, const struct sockaddr *sa, socklen_t bytes,
+	char *ret_error)
+{
+	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+	struct evconnlistener *listener;
+
+	if (fd < 0)
+		return complain(address, -errno, strerror(errno), ret_error);
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, sa, bytes) != 0 || listen(fd, BACKLOG) != 0) {
+		int rc = -errno;
+
+		close(fd);
+		return complain(address, rc, strerror(-rc), ret_error);
+	}
+	listener = evconnlistener_new(g->base, on_accept, g,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
+	if (listener == NULL) {
+		close(fd);
+		return complain(address, -ENOMEM, "out of memory", ret_error);
+	}
+	evconnlistener_set_error_cb(listener, on_accept_error);
+	g->listens[g->listen_count++].listener = listener;
+	return fd;
+}
+
+static int
+open_unix(struct queue_gateway *g, const char *address, const char *path, char *ret_error)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	uint32_t at = g->listen_count;
+	struct stat status;
+	int fd;
+
+	if (path[0] == 0 || strlen(path) >= sizeof(un.sun_path))
+		return complain(address, -EINVAL, "the path is empty or too long", ret_error);
+	strcpy(un.sun_path, path);
+	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+		(void)unlink(path); /* if that fails, so does bind() */
+	fd = listen_at(g, address, (struct sockaddr *)&un, sizeof(un), ret_error);
+	if (fd < 0)
+		return fd;
+	strcpy(g->listens[at].path, path);
+	return 0;
+}
+
+static uint16_t
+port_of(int fd)
+{
+	struct sockaddr_storage bound;
+	socklen_t bytes = sizeof(bound);
+
+	if (getsockname(fd, (struct sockaddr *)&bound, &bytes) != 0)
+		return 0;
+	if (bound.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
+	return ntohs(((struct sockaddr_in *)&bound)->sin_port);
+}
+
+/* "ADDR:PORT" or "[V6]:PORT", cut in two. */
+static bool
+split(const char *address, char *ret_host, size_t capacity, const char **ret_port)
+{
+	const char *colon = strrchr(address, ':');
+	size_t bytes = colon == NULL ? 0 : (size_t)(colon - address);
+
+	if (bytes == 0 || bytes >= capacity || colon[1] == 0)
+		return false;
+	if (address[0] == '[') {
+		if (bytes < 3 || address[bytes - 1] != ']')
+			return false;
+		address++;
+		bytes -= 2;
+	} else if (memchr(address, ':', bytes) != NULL) {
+		return false; /* would be ambiguous */
+	}
+	memcpy(ret_host, address, bytes);
+	ret_host[bytes] = 0;
+	*ret_port = colon + 1;
+	return true;
+}
+
+int
+listen_open(struct queue_gateway *g, const char *address, char *ret_error)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found;
+	uint32_t at = g->listen_count;
+	const char *port;
+	char host[256];
+	int rc;
+
+	if (at == LISTEN_COUNT_MAX)
+		return complain(address, -EINVAL, "16 addresses are enough", ret_error);
+	if (strncmp(address, "unix:", 5) == 0)
+		return open_unix(g, address, address + 5, ret_error);
+	if (!split(address, host, sizeof(host), &port))
+		return complain(address, -EINVAL,
+			"write ADDRESS:PORT, [ADDRESS]:PORT for IPv6, or unix:PATH", ret_error);
+	rc = getaddrinfo(host, port, &hints, &found);
+	if (rc != 0)
+		return complain(address, -EINVAL, gai_strerror(rc), ret_error);
+	rc = listen_at(g, address, found->ai_addr, found->ai_addrlen, ret_error);
+	freeaddrinfo(found);
+	if (rc < 0)
+		return rc;
+	g->listens[at].port = port_of(rc);
+	return 0;
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file private.h
+ * What the files of the gateway offer each other. All of it runs on the gateway's thread, unless it says something else.
+ *
+ *   gateway.c    the public functions, and what the shard's thread calls
+ *   loop.c       the thread: when it polls and when it sleeps; what was completed
+ *   session.c    attach, keep alive, count, lose everything and begin anew
+ *   listen.c     addresses, sockets, new clients
+ *   client.c     one client: its bytes, its order, its end
+ *   requests.c   what it asked becomes commands and reads
+ *   answers.c    what became of the commands
+ *   reads.c      what became of the reads
+ *
+ * The way of a request:
+ *
+ *   waiting    parsed, in the client's queue
+ *   flying     proposed; several of one client may be
+ *   parked     a reserve that waits in the machine
+ *   finished   its reply is in the client's output; it is gone
+ *
+ * One client's requests are executed and answered in its order. Commands of one session are completed in the order in which they
+ * were proposed, so a completion is always that of its client's first request. A *barrier* is a request with which
+ * others of its client cannot fly together: a reserve, since it may wait; a read, since it would not see what was asked before
+ * or would see what was asked after it; a kick of more than one command.
+ *
+ * What may fail: the proposer's window is full, or 64 reads are under way: the client stands in a queue until there is room again. A
+ * client that does not read its replies, or asks too much at once, is not read from. The session is lost: all clients go.
+ */
+#ifndef QUEUE_SERVE_PRIVATE_H
+#define QUEUE_SERVE_PRIVATE_H
+
+#include "queue/assert.h"
+#include "queue/gateway.h"
+#include "queue/protocol.h"
+#include "queue/serve/handover.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <pthread.h>
+#include <sys/queue.h>
+
+#define CLIENT_COUNT_MAX  65536u
+#define REQUEST_COUNT_MAX 64u          /* of one client, parsed and not answered */
+#define REQUEST_BYTES_MAX (512u << 10) /* the same, but at least one */
+#define INPUT_BYTES_MAX   (64u << 10)  /* of one client, not parsed */
+#define OUTPUT_BYTES_MAX                                                                           \
+	(1u << 20) /* of one client, not sent: more only by the reply that goes beyond it */
+#define OUTPUT_BYTES_LOW (256u << 10) /* then it goes on */
+#define HANDOVER_BYTES   (8u << 20)
+#define LISTEN_COUNT_MAX 16
+
+struct request {
+	struct request *next;
+	enum queue_verb verb;
+	enum queue_reply reply; /* ERROR */
+	enum queue_counter counter;
+	bool is_producer;
+	bool is_flying;
+	struct queue_command command; /* the tail is our own; op 0: this is no command */
+	struct queue_query query;     /* the same; kind 0: no read */
+
+	uint64_t kicked;
+	/* A reserve has ended when it is answered with anything but PARKED and OK, or answered and told. */
+	bool is_answered, is_told;
+	enum queue_status told;
+	uint64_t id;           /* of the job that was reserved or found */
+	uint32_t body_bytes;   /* of the same */
+	struct evbuffer *text; /* what there is of the reply, if it comes in pieces */
+
+	uint32_t tail_bytes;
+	uint8_t tail[];
+};
+
+enum client_phase {
+	CLIENT_NEW,     /* has no connection */
+	CLIENT_OPENING, /* OPEN flies, nothing else does */
+	CLIENT_OPEN,
+	CLIENT_CLOSING, /* the client is gone, CLOSE flies or stands in the queue */
+};
+
+enum blocked {
+	BLOCKED_COMMAND, /* the window was full */
+	BLOCKED_READ,    /* too many reads were under way */
+	BLOCKED_COUNT,
+	BLOCKED_NOT = BLOCKED_COUNT,
+};
+
+struct client {
+	struct queue_gateway *g;
+	uint64_t number; /* of the connection: never used again. Its place is the low part */
+	struct bufferevent *bev; /* NULL: the client is gone, this waits for completions */
+	struct queue_parser parser;
+
+	enum client_phase phase;
+	bool has_eof;  /* it says nothing more; it is gone when all is answered */
+	bool has_quit; /* the same, and what it sends is ignored */
+	bool has_failed;
+	bool is_parked;     /* the first request waits in the machine */
+	bool is_cancelling; /* CANCEL flies */
+	bool has_barrier;   /* the first request is one that flies or is parked */
+	bool is_read_due;   /* of the first request: to be asked */
+	bool is_reading;    /* it was asked */
+	bool is_expecting;  /* its job's body should be in the handover */
+	bool has_close_due; /* CLOSE could not be proposed yet */
+	uint32_t flying;    /* commands without a completion, of whatever kind */
+
+	struct request *first, *last;
+	struct request *waiting; /* the first one that does not fly */
+	uint32_t request_count, request_bytes;
+	struct request *filling; /* a put whose body is on its way */
+
+	enum blocked blocked;
+	TAILQ_ENTRY(client) in_blocked;
+	TAILQ_ENTRY(client) in_expecting;
+};
+TAILQ_HEAD(client_list, client);
+
+/* What the shard's thread needs to know about our sleep. */
+enum sleep_state {
+	SLEEP_NOT,
+	SLEEP_IDLE, /* wake us for a word in the handover */
+	SLEEP_BUSY, /* wake us for anything: commands are in flight, but none was executed for long */
+};
+
+enum gateway_phase {
+	GATEWAY_DOWN,      /* no proposer */
+	GATEWAY_ATTACHING, /* ATTACH flies */
+	GATEWAY_UP,
+	GATEWAY_OVER, /* the node has stopped */
+};
+
+struct queue_gateway {
+	struct queue_gateway_options options;
+	struct decree_node *node;
+	pthread_t thread;
+	bool has_thread;
+
+	/* Shared with other threads. */
+	_Atomic bool is_stopping;
+	_Atomic bool is_draining;
+	_Atomic bool has_restored;
+	_Atomic uint64_t session; /* whose words are for us; 0: none */
+	_Atomic uint32_t sleep;   /* enum sleep_state */
+	bool has_news;            /* owner: the shard's thread */
+	int wake_fd;
+	struct handover handover;
+
+	/* Owner: the gateway's thread. */
+	struct event_base *base;
+	struct event *wake_event, *tick_event, *nap_event;
+	struct {
+		struct evconnlistener *listener;
+		char path[108]; /* of a unix socket, to be removed */
+		uint16_t port;
+	} listens[LISTEN_COUNT_MAX];
+	uint32_t listen_count;
+	bool has_complained;   /* about accept() */
+	uint64_t accept_at_ns; /* not before; 0: accepting */
+
+	enum gateway_phase phase;
+	bool is_lost; /* begin anew as soon as nothing refers to clients */
+	struct decree_proposer *proposer;
+	uint32_t flying, reading; /* without a completion */
+	uint64_t reopen_at_ns, count_at_ns, alive_at_ns;
+	uint64_t counts[QUEUE_COUNTER_COUNT];
+	uint8_t *scratch; /* [scratch_bytes] a command */
+	uint32_t scratch_bytes;
+
+	struct client *clients[CLIENT_COUNT_MAX]; /* by place */
+	uint32_t free_places[CLIENT_COUNT_MAX];
+	uint32_t free_count;
+	uint64_t generation;
+	struct client_list blocked[BLOCKED_COUNT];
+	bool is_full[BLOCKED_COUNT];
+	struct client_list expecting;
+
+	uint64_t now_ns; /* monotonic, once a turn */
+	uint64_t started_ns;
+	uint64_t random_id;
+	char hostname[256], os[256], platform[256];
+};
+
+/* ------------------------------------------------------------------------------ gateway.c */
+
+void gateway_log(struct queue_gateway *g, enum decree_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ------------------------------------------------------------------------------ loop.c */
+
+/** @param context  the struct queue_gateway. The thread. */
+void *gateway_loop(void *context);
+
+/* ------------------------------------------------------------------------------ session.c */
+
+/** Open the proposer, attach, count, keep alive: whatever is due. */
+void session_tend(struct queue_gateway *g);
+/** A command of the gateway's own was completed. */
+void session_on_done(struct queue_gateway *g, const struct decree_completion *done);
+/** All clients are dropped without a word, and the proposer is closed. */
+void session_drop(struct queue_gateway *g);
+/** @param cookie  a client, or NULL: the gateway's own. @return as decree_propose() */
+int session_propose(struct queue_gateway *g, const struct queue_command *c, struct client *cookie);
+void session_count(struct queue_gateway *g, enum queue_counter counter);
+
+/* ------------------------------------------------------------------------------ listen.c */
+
+int listen_open(struct queue_gateway *g, const char *address, char *ret_error);
+void listen_start(struct queue_gateway *g);
+void listen_close(struct queue_gateway *g);
+/** A pause may be over. */
+void listen_tend(struct queue_gateway *g);
+
+/* ------------------------------------------------------------------------------ client.c */
+
+/** @return false: there is no room; the socket is closed */
+bool client_accept(struct queue_gateway *g, evutil_socket_t fd);
+/** Parse, propose, reply: as far as it goes. It may be gone afterwards. */
+void client_run(struct client *c);
+/** It is gone: its connection closes as soon as that can be proposed. The client may be freed. */
+void client_drop(struct client *c);
+/** The same without a word to anybody, and at once. */
+void client_free(struct client *c);
+/** If nothing refers to it any more. */
+void client_free_if_done(struct client *c);
+/** Try again when there is room. */
+void client_block(struct client *c, enum blocked why);
+/** The first request is answered. */
+void client_finish(struct client *c);
+struct evbuffer *client_output(struct client *c);
+void client_reply_word(struct client *c, enum queue_reply reply);
+struct client *client_find(struct queue_gateway *g, uint64_t number);
+
+/* ------------------------------------------------------------------------------ requests.c */
+
+/** @return the request as it will be executed, or NULL: there is no memory. Of a put its head: the body's place is in it */
+struct request *request_create(const struct client *c, const struct queue_request *q);
+void request_free(struct request *r);
+/** Start the first waiting request. @return whether it flies or is finished */
+bool request_start(struct client *c);
+/** The end of what is due to a client that is gone. */
+void request_close(struct client *c);
+void request_cancel(struct client *c);
+
+/* ------------------------------------------------------------------------------ answers.c */
+
+/** A command of the client was completed and applied. */
+void answer_on_done(struct client *c, const struct decree_completion *done);
+/** The machine's words for our clients. */
+void answer_on_words(struct queue_gateway *g);
+
+/* ------------------------------------------------------------------------------ reads.c */
+
+/** Ask what the first request wants to know. */
+void read_ask(struct client *c);
+/** Get the body of the job that was reserved. */
+void read_body(struct client *c);
+void read_on_done(struct client *c, const struct decree_completion *done);
+
+#endif
