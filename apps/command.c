@@ -88,7 +88,8 @@ take_arguments(int argc, char **argv, const struct option_page *page,
 			return complain_argument(argv[i], config->path != NULL);
 		}
 	}
-	if (config->path == NULL && !(config->is_optional && config->setting_count == 0))
+	if (config->path == NULL &&
+		!(config->is_optional && (config->has_own || config->setting_count == 0)))
 		return complain_usage("no configuration: add -c FILE");
 	return OPTIONS_GO_ON;
 }

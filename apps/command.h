@@ -46,7 +46,8 @@ struct config_arguments {
 	const char *path; /* NULL: not given */
 	const char *settings[SETTING_COUNT_MAX];
 	uint32_t setting_count;
-	bool is_optional; /* it also runs without a configuration */
+	bool is_optional; /* it also runs without a configuration, */
+	bool has_own;     /* and then there is one that settings may change */
 };
 
 /** Options of many commands. */

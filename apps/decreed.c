@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon: one node of a cluster with a state machine of its own choice.
+ * The daemon: one node of a cluster whose state machine is a task queue with its clients' sockets, or an ordered log.
  *
  * It runs in the foreground, logs to standard error, and ends with status 0 on SIGTERM and SIGINT, 1 if
- * the node cannot start or has to stop, 2 on wrong usage.
+ * the node cannot start or has to stop, 2 on wrong usage. Without a configuration it makes one (standalone.h).
  */
-#include "apps/command.h"
+#include "apps/daemon_options.h"
 #include "apps/log_machine.h"
+#include "apps/queue_server.h"
+#include "apps/standalone.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,20 +21,12 @@
 
 #define HEALTH_PERIOD_NS 20000000 /* how late an end of the node's own is noticed */
 
-#define NO_FD UINT64_MAX
-
-static const char about[] =
-	"Run the node that [local] of the configuration names, until SIGTERM or SIGINT.";
-
-static const char machine_help[] =
-	"what the cluster does with its commands: log (an ordered log; the default)";
-
-static const char ready_help[] =
-	"write READY=1 to this descriptor once the node takes part, and close it";
-
-struct daemon_options {
-	struct config_arguments config;
-	uint64_t ready_fd; /* NO_FD: none */
+struct daemon {
+	struct daemon_options options;
+	uint64_t started_ns;
+	struct decree_setup setup;
+	sigset_t signals;           /* blocked in all threads: wait_for_end() takes them */
+	struct queue_server *queue; /* NULL: the machine is a log */
 };
 
 static void
@@ -50,15 +44,18 @@ tell_ready(uint64_t number)
 
 /* @return the exit status once a signal or the node's own end came */
 static int
-wait_for_end(struct decree_node *node, const sigset_t *signals)
+wait_for_end(const struct daemon *d, struct decree_node *node)
 {
 	const struct timespec period = { .tv_nsec = HEALTH_PERIOD_NS };
 	char error[DECREE_ERROR_BYTES];
 
 	for (;;) {
-		int number = sigtimedwait(signals, NULL, &period);
+		int number = sigtimedwait(&d->signals, NULL, &period);
 
-		if (number > 0) {
+		if (number == SIGUSR1) {
+			queue_gateway_drain(d->queue->gateway);
+			(void)fprintf(stderr, "decreed: SIGUSR1: draining, puts are refused\n");
+		} else if (number > 0) {
 			(void)fprintf(stderr, "decreed: %s: stopping\n",
 				number == SIGTERM ? "SIGTERM" : "SIGINT");
 			return EXIT_SUCCESS;
@@ -69,81 +66,132 @@ wait_for_end(struct decree_node *node, const sigset_t *signals)
 }
 
 static int
-run_node(struct decree_node *node, const struct daemon_options *o, const struct decree_setup *setup,
-	uint64_t started_ns, const sigset_t *signals)
+start(const struct daemon *d, struct decree_node *node)
 {
+	char error[DECREE_ERROR_BYTES];
 	int rc = decree_start(node);
-	int status;
 
 	if (rc != 0)
 		return complain("cannot start the node: %s", strerror(-rc));
+	if (d->queue != NULL && queue_gateway_start(d->queue->gateway, node, error) != 0)
+		return complain("%s", error);
 	(void)fprintf(stderr, "decreed: node %u of cluster %" PRIx64 " ready after %.0f ms\n",
-		setup->node_id, setup->cluster_id, (double)(now_ns() - started_ns) / 1e6);
-	tell_ready(o->ready_fd);
-	status = wait_for_end(node, signals);
-	decree_stop(node);
-	return status;
+		d->setup.node_id, d->setup.cluster_id, (double)(now_ns() - d->started_ns) / 1e6);
+	if (d->queue != NULL)
+		queue_server_print(d->queue, &d->setup);
+	tell_ready(d->options.ready_fd);
+	return EXIT_SUCCESS;
 }
 
 static int
-run(const struct daemon_options *o, uint64_t started_ns)
+run_node(const struct daemon *d, const struct decree_options *options)
+{
+	char error[DECREE_ERROR_BYTES];
+	struct decree_node *node;
+	int status;
+
+	if (decree_open(options, &node, error) != 0)
+		return complain("%s", error);
+	status = start(d, node);
+	if (status == EXIT_SUCCESS)
+		status = wait_for_end(d, node);
+	if (d->queue != NULL)
+		queue_gateway_stop(d->queue->gateway);
+	decree_stop(node);
+	decree_close(node);
+	return status;
+}
+
+/* What both machines' options have in common. */
+static struct decree_options
+node_options(const struct daemon *d)
+{
+	return (struct decree_options){
+		.struct_bytes = sizeof(struct decree_options),
+		.config_path = d->options.config.path,
+		.settings = d->options.config.settings,
+		.setting_count = d->options.config.setting_count,
+		.group_count = d->setup.group_count,
+	};
+}
+
+static int
+run_logs(const struct daemon *d)
 {
 	static struct log_machine machines[DECREE_GROUP_COUNT_MAX];
 	void *machine_list[DECREE_GROUP_COUNT_MAX];
-	struct decree_options options = {
-		.struct_bytes = sizeof(options),
-		.config_path = o->config.path,
-		.settings = o->config.settings,
-		.setting_count = o->config.setting_count,
-		.machine_ops = &log_machine_ops,
-		.machines = machine_list,
-	};
-	char error[DECREE_ERROR_BYTES];
-	struct decree_setup setup;
-	struct decree_node *node;
-	sigset_t signals;
+	struct decree_options options = node_options(d);
+
+	for (uint32_t i = 0; i < DECREE_GROUP_COUNT_MAX; i++)
+		machine_list[i] = &machines[i];
+	options.machine_ops = &log_machine_ops;
+	options.machines = machine_list;
+	return run_node(d, &options);
+}
+
+static int
+run_queue(struct daemon *d)
+{
+	struct decree_options options = node_options(d);
+	struct queue_server server;
+	void *machine;
 	int status;
+
+	if (!queue_server_create(&d->setup, &server))
+		return EXIT_FAILURE;
+	d->queue = &server;
+	machine = server.machine;
+	options.machine_ops = &queue_machine_ops;
+	options.machines = &machine;
+	options.context = &server;
+	options.on_applied = queue_server_on_applied;
+	status = run_node(d, &options);
+	queue_server_destroy(&server);
+	return status;
+}
+
+/* Before the node's threads start, which inherit it. */
+static void
+block_signals(struct daemon *d)
+{
+	(void)sigemptyset(&d->signals); /* these fail for invalid numbers only */
+	(void)sigaddset(&d->signals, SIGTERM);
+	(void)sigaddset(&d->signals, SIGINT);
+	if (d->options.machine == DAEMON_QUEUE)
+		(void)sigaddset(&d->signals, SIGUSR1);
+	(void)sigprocmask(SIG_BLOCK, &d->signals, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int
+run(struct daemon *d)
+{
+	static char path[DECREE_PATH_BYTES];
+	struct daemon_options *o = &d->options;
 
 	if (o->ready_fd != NO_FD && fcntl((int)o->ready_fd, F_GETFD) < 0)
 		return complain_usage("--ready-fd %" PRIu64
 				      ": no descriptor of this number is open",
 			o->ready_fd);
-	if (!read_setup(&o->config, true, &setup))
+	if (o->config.path == NULL) {
+		if (!standalone_prepare(o->directory, (uint32_t)o->job_bytes_max, path))
+			return EXIT_FAILURE;
+		o->config.path = path;
+	}
+	if (!read_setup(&o->config, true, &d->setup))
 		return EXIT_FAILURE;
-	for (uint32_t i = 0; i < DECREE_GROUP_COUNT_MAX; i++)
-		machine_list[i] = &machines[i];
-	options.group_count = setup.group_count;
-
-	/* Blocked before the node's threads start, so that only wait_for_end() sees them. */
-	(void)sigemptyset(&signals); /* these fail for invalid numbers only */
-	(void)sigaddset(&signals, SIGTERM);
-	(void)sigaddset(&signals, SIGINT);
-	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-
-	if (decree_open(&options, &node, error) != 0)
-		return complain("%s", error);
-	status = run_node(node, o, &setup, started_ns, &signals);
-	decree_close(node);
-	return status;
+	block_signals(d);
+	return o->machine == DAEMON_LOG ? run_logs(d) : run_queue(d);
 }
 
 int
 main(int argc, char **argv)
 {
-	static const char *const machines[] = { "log", NULL };
-	struct daemon_options o = { .ready_fd = NO_FD };
-	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of cluster and node"),
-		{ "machine", 0, "WORD", machine_help, .words = machines },
-		{ "ready-fd", 0, "N", ready_help, .number = &o.ready_fd, .max = 1023 },
-	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
-		rows, ROW_COUNT(rows), decree_version() };
-	uint64_t started_ns = now_ns();
+	static struct daemon d;
 	int status;
 
+	d.started_ns = now_ns();
 	options_set_program("decreed", "");
-	status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
-	return status == OPTIONS_GO_ON ? run(&o, started_ns) : status;
+	status = daemon_options_take(argc, argv, &d.options);
+	return status == OPTIONS_GO_ON ? run(&d) : status;
 }

@@ -93,6 +93,8 @@ config_defaults(struct config *c, const char *path)
 		.idle = DECREE_IDLE_AUTO,
 		.snapshot_rate_mb = 150,
 		.scrub_rate_mb = 0,
+		.queue_bytes = 1ull << 30,
+		.job_bytes_max = 65535,
 	};
 	(void)snprintf(c->path, sizeof(c->path), "%s", path); /* its length was checked */
 }
@@ -144,6 +146,8 @@ enter_section(struct parser *p, const char *name)
 		p->section = CONFIG_SECTION_LOCAL;
 	} else if (strcmp(name, "snapshot") == 0) {
 		p->section = CONFIG_SECTION_SNAPSHOT;
+	} else if (strcmp(name, "queue") == 0) {
+		p->section = CONFIG_SECTION_QUEUE;
 	} else if (sscanf(name, "node %lu%c", &node_id, &rest) == 1 ||
 		   sscanf(name, "node.%lu%c", &node_id, &rest) == 1) {
 		p->section = CONFIG_SECTION_NODE;
@@ -152,7 +156,8 @@ enter_section(struct parser *p, const char *name)
 		nearest = config_section_nearest(name);
 		fail(p, -EINVAL, "unknown section [%.50s]; %s%s%s", name,
 			nearest != NULL ? "did you mean ["
-					: "there are [cluster], [node N], [local] and [snapshot",
+					: "there are [cluster], [node N], [local], "
+					  "[snapshot] and [queue",
 			nearest != NULL ? nearest : "", nearest != NULL ? "]?" : "]");
 	}
 }
@@ -162,7 +167,8 @@ enter_section(struct parser *p, const char *name)
 static const char *
 section_name(const struct parser *p)
 {
-	static const char *const names[] = { "", "[cluster]", "[node N]", "[local]", "[snapshot]" };
+	static const char *const names[] = { "", "[cluster]", "[node N]", "[local]", "[snapshot]",
+		"[queue]" };
 
 	return names[p->section];
 }
@@ -190,6 +196,10 @@ list_clear(struct parser *p, const struct config_key *key)
 
 	if (key->kind == CONFIG_EAL_ARG) {
 		c->eal_arg_count = 0;
+		return;
+	}
+	if (key->kind == CONFIG_LISTEN) {
+		c->listen_count = 0;
 		return;
 	}
 	for (uint32_t i = 0; i < c->port_count; i++)
@@ -234,8 +244,9 @@ take_value(struct parser *p, const char *name, const char *value)
 	rc = config_value_read(key, value, p->c, p->node, want);
 	if (rc == -E2BIG)
 		fail(p, -EINVAL, "too many '%s' lines: at most %d", name,
-			key->kind == CONFIG_EAL_ARG ? CONFIG_EAL_ARG_COUNT_MAX
-						    : CONFIG_PORT_COUNT_MAX);
+			key->kind == CONFIG_EAL_ARG  ? CONFIG_EAL_ARG_COUNT_MAX
+			: key->kind == CONFIG_LISTEN ? CONFIG_LISTEN_COUNT_MAX
+						     : CONFIG_PORT_COUNT_MAX);
 	else if (rc != 0)
 		fail(p, -EINVAL, "%s = %.60s: expected %s", name, value, want);
 }
@@ -374,6 +385,8 @@ fill_derived(struct config *c)
 
 	if (c->group_count == 0)
 		c->group_count = c->shard_count;
+	if (c->listen_count == 0)
+		(void)strcpy(c->listens[c->listen_count++], "127.0.0.1:11300"); /* fits */
 	if (c->q1 == 0)
 		c->q1 = c->q2 > 0 && c->q2 <= founders ? founders + 1 - c->q2 : majority;
 	if (c->q2 == 0)

@@ -21,6 +21,7 @@
 #define CONFIG_PATH_BYTES        1024
 #define CONFIG_PORT_COUNT_MAX    8
 #define CONFIG_EAL_ARG_COUNT_MAX 32
+#define CONFIG_LISTEN_COUNT_MAX  8
 #define CONFIG_KEY_BYTES         32
 
 /* Bytes of an IPv4 packet that carry no part of a slot's value: IP, UDP and the authenticated frame (76),
@@ -45,6 +46,11 @@ enum config_hugepages {
 enum config_joins {
 	CONFIG_JOINS_NO = 0,  /* a founding member */
 	CONFIG_JOINS_YES = 1, /* known beforehand, takes no part before it is added */
+};
+
+enum config_unquoted_yaml {
+	CONFIG_UNQUOTED_YAML_NO = 0,
+	CONFIG_UNQUOTED_YAML_YES = 1, /* as beanstalkd up to 1.12 writes it */
 };
 
 struct config_node {
@@ -116,6 +122,13 @@ struct config {
 		scrub_rate_mb; /* 10^6 bytes/s, of all shards together; 0 = logs are not read again */
 	uint32_t snapshot_rate_mb;        /* 10^6 bytes/s, of all shards together */
 	uint32_t snapshot_interval_slots; /* 0 = only when the log needs the space */
+
+	/* [queue]: for programs whose machine is the task queue */
+	uint64_t queue_bytes; /* a multiple of 1 MiB; equal on all nodes */
+	uint32_t job_bytes_max;
+	enum config_unquoted_yaml unquoted_yaml;
+	char listens[CONFIG_LISTEN_COUNT_MAX][CONFIG_TEXT_BYTES];
+	uint32_t listen_count; /* > 0 */
 };
 
 enum config_purpose {

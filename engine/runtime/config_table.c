@@ -34,6 +34,10 @@ static const char *const hugepages_words[] = { "auto", "no", NULL };
 	{                                                                                          \
 		CONFIG_SECTION_SNAPSHOT, name, kind, offsetof(struct config, field), __VA_ARGS__   \
 	}
+#define QUEUE(name, kind, field, ...)                                                              \
+	{                                                                                          \
+		CONFIG_SECTION_QUEUE, name, kind, offsetof(struct config, field), __VA_ARGS__      \
+	}
 
 const struct config_key config_keys[] = {
 	CLUSTER("id", CONFIG_HEX, cluster_id, 1, UINT64_MAX),
@@ -83,6 +87,11 @@ const struct config_key config_keys[] = {
 	SNAPSHOT("directory", CONFIG_PATH, snapshot_dir, 0, 0),
 	SNAPSHOT("rate_mb", CONFIG_COUNT, snapshot_rate_mb, 1, 100000),
 	SNAPSHOT("interval_slots", CONFIG_COUNT, snapshot_interval_slots, 0, UINT32_MAX),
+
+	QUEUE("bytes", CONFIG_SIZE, queue_bytes, 1 * MIB, 512 * GIB),
+	QUEUE("job_bytes", CONFIG_COUNT, job_bytes_max, 1, 4194240),
+	QUEUE("listen", CONFIG_LISTEN, listens, 0, 0),
+	QUEUE("unquoted_yaml", CONFIG_WORD, unquoted_yaml, 0, 0, no_yes_words),
 };
 
 const uint32_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
@@ -99,7 +108,8 @@ config_key_find(enum config_section section, const char *name)
 bool
 config_key_is_repeatable(const struct config_key *key)
 {
-	return key->kind == CONFIG_PORT || key->kind == CONFIG_LINK || key->kind == CONFIG_EAL_ARG;
+	return key->kind == CONFIG_PORT || key->kind == CONFIG_LINK ||
+	       key->kind == CONFIG_EAL_ARG || key->kind == CONFIG_LISTEN;
 }
 
 /* Levenshtein's distance; names are short. */
@@ -159,7 +169,7 @@ config_key_nearest(enum config_section section, const char *name)
 const char *
 config_section_nearest(const char *name)
 {
-	static const char *const known[] = { "cluster", "local", "node N", "snapshot" };
+	static const char *const known[] = { "cluster", "local", "node N", "queue", "snapshot" };
 	const char *nearest = NULL;
 	uint32_t best = UINT32_MAX;
 
@@ -385,6 +395,34 @@ read_link(const char *text, struct config *c, char *want)
 	return false;
 }
 
+/* The numbers of the address are looked at when it is bound; a port, or a path, must be there. */
+static bool
+is_listen(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+
+	if (strncmp(text, "unix:", 5) == 0)
+		return text[5] != '\0';
+	return colon != NULL && colon > text && read_unsigned(colon + 1, 10, &port) &&
+	       port <= UINT16_MAX;
+}
+
+static bool
+read_listen(const char *text, struct config *c, char *want)
+{
+	if (is_listen(text)) {
+		if (!read_text(text, c->listens[c->listen_count], want))
+			return false;
+		c->listen_count++;
+		return true;
+	}
+	(void)snprintf(want, DECREE_ERROR_BYTES,
+		"an address and a port, for example 127.0.0.1:11300 or [::1]:11300, or "
+		"unix:/run/decree.sock");
+	return false;
+}
+
 static bool
 read_into(const struct config_key *key, const char *text, void *at, struct config *c,
 	struct config_node *node, char *want)
@@ -405,6 +443,7 @@ read_into(const struct config_key *key, const char *text, void *at, struct confi
 	case CONFIG_EAL_ARG:
 		return read_text(text, c->eal_args[c->eal_arg_count], want) &&
 		       ++c->eal_arg_count > 0;
+	case CONFIG_LISTEN: return read_listen(text, c, want);
 	case CONFIG_COUNT:
 	case CONFIG_CPU:
 	case CONFIG_NODE_ID:
@@ -431,6 +470,8 @@ config_value_read(const struct config_key *key, const char *text, struct config 
 		c->port_count == CONFIG_PORT_COUNT_MAX)
 		return -E2BIG;
 	if (key->kind == CONFIG_EAL_ARG && c->eal_arg_count == CONFIG_EAL_ARG_COUNT_MAX)
+		return -E2BIG;
+	if (key->kind == CONFIG_LISTEN && c->listen_count == CONFIG_LISTEN_COUNT_MAX)
 		return -E2BIG;
 	return read_into(key, text, base + key->offset_bytes, c, node, ret_want) ? 0 : -EINVAL;
 }

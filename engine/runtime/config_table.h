@@ -14,6 +14,7 @@ enum config_section {
 	CONFIG_SECTION_NODE = 2,
 	CONFIG_SECTION_LOCAL = 3,
 	CONFIG_SECTION_SNAPSHOT = 4,
+	CONFIG_SECTION_QUEUE = 5,
 };
 
 enum config_kind {
@@ -32,6 +33,7 @@ enum config_kind {
 	CONFIG_PORT,    /* repeatable */
 	CONFIG_LINK,    /* repeatable: node id, then the device */
 	CONFIG_EAL_ARG, /* repeatable */
+	CONFIG_LISTEN,  /* repeatable: "ADDRESS:PORT", "[V6]:PORT" or "unix:PATH" */
 };
 
 struct config_key {

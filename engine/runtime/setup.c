@@ -10,6 +10,7 @@
 static_assert(DECREE_PATH_BYTES >= CONFIG_PATH_BYTES, "paths are copied whole");
 static_assert(DECREE_NAME_BYTES >= CONFIG_TEXT_BYTES, "names are copied whole");
 static_assert(DECREE_PORT_COUNT_MAX == CONFIG_PORT_COUNT_MAX, "every port is copied");
+static_assert(DECREE_LISTEN_COUNT_MAX == CONFIG_LISTEN_COUNT_MAX, "every address is copied");
 
 static void
 fill_local(const struct config *c, struct decree_setup *s)
@@ -25,6 +26,17 @@ fill_local(const struct config *c, struct decree_setup *s)
 	s->port_count = c->port_count;
 	for (uint32_t i = 0; i < c->port_count; i++)
 		(void)strcpy(s->ports[i], c->ports[i].device); /* fits: asserted above */
+}
+
+static void
+fill_queue(const struct config *c, struct decree_queue_setup *q)
+{
+	q->bytes = c->queue_bytes;
+	q->job_bytes_max = c->job_bytes_max;
+	q->has_unquoted_yaml = c->unquoted_yaml == CONFIG_UNQUOTED_YAML_YES;
+	q->listen_count = c->listen_count;
+	for (uint32_t i = 0; i < c->listen_count; i++)
+		(void)strcpy(q->listens[i], c->listens[i]); /* fits: asserted above */
 }
 
 int
@@ -49,8 +61,10 @@ decree_setup_read(const char *config_path, const char *const *settings, uint32_t
 	(void)strcpy(ret_setup->name, c.name); /* fits: asserted above */
 	for (uint32_t i = 0; i < c.node_count; i++)
 		ret_setup->nodes[i] = c.nodes[i].node_id;
-	if (is_node)
-		fill_local(&c, ret_setup);
+	if (!is_node)
+		return 0;
+	fill_local(&c, ret_setup);
+	fill_queue(&c, &ret_setup->queue);
 	return 0;
 }
 

@@ -16,9 +16,19 @@
 extern "C" {
 #endif
 
-#define DECREE_PATH_BYTES     1024
-#define DECREE_NAME_BYTES     200
-#define DECREE_PORT_COUNT_MAX 8
+#define DECREE_PATH_BYTES       1024
+#define DECREE_NAME_BYTES       200
+#define DECREE_PORT_COUNT_MAX   8
+#define DECREE_LISTEN_COUNT_MAX 8
+
+/** The section [queue]: nothing to the engine, and all that a program needs whose machine is the task queue. */
+struct decree_queue_setup {
+	uint64_t bytes; /* of its arena; equal on all nodes */
+	uint32_t job_bytes_max;
+	bool has_unquoted_yaml;
+	uint32_t listen_count;                                    /* > 0 */
+	char listens[DECREE_LISTEN_COUNT_MAX][DECREE_NAME_BYTES]; /* "ADDRESS:PORT", "unix:PATH" */
+};
 
 /** A configuration, read and checked. */
 struct decree_setup {
@@ -43,6 +53,7 @@ struct decree_setup {
 	uint16_t cpus[DECREE_SHARD_COUNT_MAX];
 	uint32_t port_count;
 	char ports[DECREE_PORT_COUNT_MAX][DECREE_NAME_BYTES]; /* devices, links included */
+	struct decree_queue_setup queue;
 };
 
 /**

@@ -101,10 +101,27 @@ expect 2 '--in-flight -1' "$decree" submit -c good.ini --in-flight -1
 expect 2 'session_window' "$decree" submit -c good.ini --in-flight 5000
 expect 0 'usage: decreed' "$decreed" --help
 expect 2 '--frob' "$decreed" --frob
-expect 2 '-c FILE' "$decreed"
+expect 2 '-c FILE' "$decreed" --machine=log
 expect 2 '--machine tetris' "$decreed" -c good.ini --machine=tetris
 expect 2 '--ready-fd x' "$decreed" -c good.ini --ready-fd x
 expect 1 'none.ini' "$decreed" -c none.ini
+
+# beanstalkd's options: taken, or told what to do instead.
+
+expect 2 "--port and --job-bytes are the queue's|--machine=log" "$decreed" --machine=log -c good.ini -p 11300
+expect 2 '--directory is for a queue without a configuration' "$decreed" -c good.ini -b queue
+expect 2 '--job-bytes 0' "$decreed" -b queue -z 0
+expect 2 '--port 65536' "$decreed" -b queue -p 65536
+expect 2 '--user nobody-at-all: there is no such user' "$decreed" -b queue -u nobody-at-all
+expect 1 '-f has no effect|-F has no effect|-n has no effect|-s has no effect|-V has no effect|nowhere/queue: cannot make the folder' \
+	"$decreed" -f 50 -F -n -V -s 10485760 -b nowhere/queue
+expect 1 'groups = 2|--machine=log' "$decreed" -c good.ini cluster.groups=2
+expect 1 'job_bytes = 4000000|command_bytes_max = 131072' "$decreed" -c good.ini -z 4000000
+[ ! -e queue ] || { echo "FAILED: a refused command line left a folder behind" && failed=1; }
+mkdir -p other/shard-0
+expect 1 'other/shard-0|-c FILE' "$decreed" -b other
+[ ! -e other/decree.ini ] || { echo "FAILED: another node's folder was written to" && failed=1; }
+rm -r other
 
 # Every command: what it says about a line that is no good, and how.
 
@@ -182,18 +199,18 @@ expect 1 'nowhere/key: cannot create the key file|make its folder first' \
 expect 1 'good.ini is not a directory|data_dir' "$decree" format -c good.ini --new-keys local.data_dir=good.ini
 [ ! -e cluster.key ] || { echo "FAILED: a failed format left a key behind" && failed=1; }
 expect 1 'no folder nowhere/: mkdir -p' "$decree" check -c good.ini local.data_dir=nowhere/data
-expect 1 'data/shard-0|formatted' "$decreed" -c good.ini
+expect 1 'data/shard-0|formatted' "$decreed" --machine=log -c good.ini
 expect 0 'node 1 of cluster c0ffee' "$decree" format -c good.ini --new-keys
 [ "$(stat -c %a cluster.key client.key data)" = $'600\n600\n700' ] ||
 	{ echo "FAILED: modes of keys and data" && failed=1; }
 expect 1 'data: already formatted' "$decree" format -c good.ini
 expect 1 'cluster.key: exists already' "$decree" format -c good.ini --new-keys local.data_dir=other
 [ ! -e other ] || { echo "FAILED: a failed format left something behind" && failed=1; }
-expect 1 'belongs to node 1|node = 2' "$decreed" -c good.ini local.node=2
-expect 1 'belongs to cluster c0ffee|id = bad' "$decreed" -c good.ini cluster.id=bad
-expect 1 'slot_bytes = 1328' "$decreed" -c good.ini cluster.slot_bytes=1000
+expect 1 'belongs to node 1|node = 2' "$decreed" --machine=log -c good.ini local.node=2
+expect 1 'belongs to cluster c0ffee|id = bad' "$decreed" --machine=log -c good.ini cluster.id=bad
+expect 1 'slot_bytes = 1328' "$decreed" --machine=log -c good.ini cluster.slot_bytes=1000
 chmod 640 cluster.key
-expect 1 'cluster.key|chmod 600' "$decreed" -c good.ini
+expect 1 'cluster.key|chmod 600' "$decreed" --machine=log -c good.ini
 chmod 600 cluster.key
 chmod 644 client.key
 expect 1 'client.key|chmod 600' "$decree" status -c good.ini

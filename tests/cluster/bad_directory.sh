@@ -13,7 +13,7 @@ home=$DECREE_CLUSTER_DIR/node$victim
 saved=$work/saved
 
 note "in use: a second process for node $victim"
-cluster exec-on "$victim" timeout 30 "$DECREE_BIN/decreed" -c "$home/decree.ini" >"$work/second" 2>&1 &&
+cluster exec-on "$victim" timeout 30 "$DECREE_BIN/decreed" --machine=log -c "$home/decree.ini" >"$work/second" 2>&1 &&
 	fail "two processes share one directory"
 grep -qiE 'in use|running|lock' "$work/second" || fail "no word of the running process: $(cat "$work/second")"
 acks_grow 100

@@ -16,7 +16,7 @@ sed "s|^data_dir = .*|data_dir = $work/small/data|" "$DECREE_CLUSTER_DIR/node1/d
 unshare --mount bash -c '
 	mkdir "$1/small" && mount -o loop "$1/disk.img" "$1/small" || exit 9
 	"$2/decree" format -c "$1/small.ini" &&
-		ip -V >/dev/null && timeout 20 "$2/decreed" -c "$1/small.ini" --ready-fd 9 9>/dev/null' \
+		ip -V >/dev/null && timeout 20 "$2/decreed" --machine=log -c "$1/small.ini" --ready-fd 9 9>/dev/null' \
 	small "$work" "$DECREE_BIN" >"$work/small.log" 2>&1
 status=$?
 [ $status -ne 9 ] || { echo "SKIPPED: no loop devices" && exit 77; }

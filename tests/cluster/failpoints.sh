@@ -91,7 +91,7 @@ with open(sys.argv[1], "r+b") as file:
 END
 }
 
-all=$(DECREE_FAILPOINT=list "$DECREE_BIN/decreed" 2>/dev/null) || {
+all=$(DECREE_FAILPOINT=list "$DECREE_BIN/decreed" --machine=log 2>/dev/null) || {
 	echo "SKIPPED: this build has no failpoints (meson setup -Dfailpoints=true)"
 	exit 77
 }

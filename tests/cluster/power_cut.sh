@@ -14,7 +14,7 @@ case "${1:-}" in
 --not-durable)
 	cuts=1
 	expects_loss=1
-	DECREE_FAILPOINT=list "$DECREE_BIN/decreed" >/dev/null 2>&1 ||
+	DECREE_FAILPOINT=list "$DECREE_BIN/decreed" --machine=log >/dev/null 2>&1 ||
 		{ echo "SKIPPED: this build has no failpoints (meson setup -Dfailpoints=true)" && exit 77; }
 	export DECREE_FAULT=disk.not_durable
 	;;

@@ -79,6 +79,41 @@ test_the_snapshot_section_is_read(void **state)
 	assert_int_equal(c.snapshot_interval_slots, 60);
 }
 
+static void
+test_a_queue_listens_to_this_host_alone_by_default(void **state)
+{
+	struct config c;
+
+	(void)state;
+	assert_int_equal(parse(WHOLE, NULL, &c), 0);
+	assert_int_equal(c.queue_bytes, 1 << 30);
+	assert_int_equal(c.job_bytes_max, 65535);
+	assert_int_equal(c.unquoted_yaml, CONFIG_UNQUOTED_YAML_NO);
+	assert_int_equal(c.listen_count, 1);
+	assert_string_equal(c.listens[0], "127.0.0.1:11300");
+}
+
+static void
+test_the_queue_section_is_read(void **state)
+{
+	static const char text[] = WHOLE "[queue]\nbytes = 256M\njob_bytes = 1000\n"
+					 "listen = [::1]:11301\nlisten = unix:/run/q\n"
+					 "unquoted_yaml = yes\n";
+	struct config c;
+
+	(void)state;
+	assert_int_equal(parse(text, NULL, &c), 0);
+	assert_int_equal(c.queue_bytes, 256 << 20);
+	assert_int_equal(c.job_bytes_max, 1000);
+	assert_int_equal(c.unquoted_yaml, CONFIG_UNQUOTED_YAML_YES);
+	assert_int_equal(c.listen_count, 2);
+	assert_string_equal(c.listens[0], "[::1]:11301");
+	assert_string_equal(c.listens[1], "unix:/run/q");
+	assert_int_equal(parse(text, "queue.listen=0.0.0.0:1", &c), 0);
+	assert_int_equal(c.listen_count, 1); /* a setting replaces the whole list */
+	assert_string_equal(c.listens[0], "0.0.0.0:1");
+}
+
 /* A file can be moved together with its keys and data. */
 static void
 test_relative_paths_are_relative_to_the_file(void **state)
@@ -184,6 +219,20 @@ static const struct refusal refusals[] = {
 	{ "unknown section without a neighbour", "[zzzzzzzzz]\n", NULL, { ":1:", "[node N]" } },
 	{ "snapshot rate of nothing", CLUSTER "[snapshot]\nrate_mb = 0\n", NULL,
 		{ ":6:", "rate_mb", "1 to 100000" } },
+	{ "address without a port", CLUSTER "[queue]\nlisten = 127.0.0.1\n", NULL,
+		{ ":6:", "127.0.0.1:11300", "unix:" } },
+	{ "port of no number", CLUSTER "[queue]\nlisten = localhost:beans\n", NULL,
+		{ ":6:", "listen = localhost:beans" } },
+	{ "port beyond the last", CLUSTER "[queue]\nlisten = 127.0.0.1:65536\n", NULL,
+		{ ":6:", "listen" } },
+	{ "a socket without a path", CLUSTER "[queue]\nlisten = unix:\n", NULL,
+		{ ":6:", "listen" } },
+	{ "jobs larger than any command", CLUSTER "[queue]\njob_bytes = 4194304\n", NULL,
+		{ ":6:", "job_bytes", "4194240" } },
+	{ "a queue without memory", CLUSTER "[queue]\nbytes = 0\n", NULL,
+		{ ":6:", "bytes", "256M" } },
+	{ "misspelt queue key", CLUSTER "[queue]\nlisten_on = 5\n", NULL,
+		{ ":6:", "[queue]", "'listen'" } },
 	{ "misspelt snapshot key", CLUSTER "[snapshot]\nrate = 5\n", NULL,
 		{ ":6:", "[snapshot]", "'rate_mb'" } },
 	{ "key before any section", "id = 1\n", NULL, { ":1:", "before any section" } },
@@ -425,6 +474,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults_fill_a_short_file),
 		cmocka_unit_test(test_the_snapshot_section_is_read),
+		cmocka_unit_test(test_a_queue_listens_to_this_host_alone_by_default),
+		cmocka_unit_test(test_the_queue_section_is_read),
 		cmocka_unit_test(test_relative_paths_are_relative_to_the_file),
 		cmocka_unit_test(test_every_kind_of_value_is_read),
 		cmocka_unit_test(test_a_client_needs_no_local_section),

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/queue_server.h"
+
+#include "apps/options.h"
+#include "queue/command.h"
+
+#include <string.h>
+
+static bool
+check(const struct decree_setup *setup)
+{
+	uint32_t wanted = setup->queue.job_bytes_max + QUEUE_COMMAND_FIXED_BYTES_MAX;
+
+	if (setup->group_count != 1) {
+		(void)complain("groups = %u, but the task queue is one group: set shards = 1 and "
+			       "groups = 1, or give --machine=log",
+			setup->group_count);
+		return false;
+	}
+	if (wanted > setup->command_bytes_max) {
+		(void)complain("[queue] job_bytes = %u does not fit [cluster] command_bytes_max = "
+			       "%u: lower it, or format the nodes with command_bytes_max = %u or "
+			       "more, since that is fixed then",
+			setup->queue.job_bytes_max, setup->command_bytes_max, wanted);
+		return false;
+	}
+	return true;
+}
+
+static bool
+create_gateway(const struct decree_setup *setup, struct queue_server *server)
+{
+	const char *listens[DECREE_LISTEN_COUNT_MAX];
+	const struct queue_gateway_options options = {
+		.listens = listens,
+		.listen_count = setup->queue.listen_count,
+		.node_id = setup->node_id,
+		.job_bytes_max = setup->queue.job_bytes_max,
+		.has_old_yaml = setup->queue.has_unquoted_yaml,
+	};
+	char error[DECREE_ERROR_BYTES];
+
+	for (uint32_t i = 0; i < setup->queue.listen_count; i++)
+		listens[i] = setup->queue.listens[i];
+	if (queue_gateway_create(&options, &server->gateway, error) == 0)
+		return true;
+	(void)complain("%s", error);
+	return false;
+}
+
+static bool
+create_machine(const struct decree_setup *setup, struct queue_server *server)
+{
+	const struct queue_config config = {
+		.queue_bytes = setup->queue.bytes,
+		.on_reserved = queue_gateway_on_reserved,
+		.on_restored = queue_gateway_on_restored,
+		.context = server->gateway,
+	};
+	int rc = queue_machine_create(&config, &server->machine);
+
+	if (rc == 0)
+		return true;
+	(void)complain("[queue] bytes = %lluM: %s", (unsigned long long)(setup->queue.bytes >> 20),
+		strerror(-rc));
+	return false;
+}
+
+bool
+queue_server_create(const struct decree_setup *setup, struct queue_server *ret_server)
+{
+	struct queue_server server = { 0 };
+
+	if (check(setup) && create_gateway(setup, &server) && create_machine(setup, &server)) {
+		*ret_server = server;
+		return true;
+	}
+	queue_server_destroy(&server);
+	return false;
+}
+
+void
+queue_server_destroy(struct queue_server *server)
+{
+	queue_gateway_destroy(server->gateway);
+	queue_machine_destroy(server->machine);
+}
+
+void
+queue_server_on_applied(
+	void *context, uint16_t group, struct decree_slot first, struct decree_slot after)
+{
+	const struct queue_server *server = context;
+
+	(void)group;
+	(void)first;
+	(void)after;
+	queue_gateway_on_applied(server->gateway);
+}
+
+void
+queue_server_print(const struct queue_server *server, const struct decree_setup *setup)
+{
+	for (uint32_t i = 0; i < setup->queue.listen_count; i++) {
+		const char *listen = setup->queue.listens[i];
+		uint16_t port = queue_gateway_port(server->gateway, i);
+		int address_bytes = (int)(strrchr(listen, ':') - listen);
+
+		if (port != 0)
+			(void)fprintf(
+				stderr, "decreed: queue on %.*s:%u\n", address_bytes, listen, port);
+		else
+			(void)fprintf(stderr, "decreed: queue on %s\n", listen);
+	}
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file queue_server.h
+ * The task queue of one node: the state machine and the gateway to it, as the configuration has them.
+ *
+ * Threads:  the node's owner, queue_server_on_applied() excepted.
+ * Errors:   one line on standard error.
+ */
+#ifndef APPS_QUEUE_SERVER_H
+#define APPS_QUEUE_SERVER_H
+
+#include "queue/gateway.h"
+
+#include <decree/setup.h>
+
+struct queue_server {
+	struct queue_gateway *gateway;
+	struct queue_machine *machine;
+};
+
+/**
+ * Bind the sockets and reserve the memory; before decree_open().
+ *
+ * @param setup  lent for the call
+ * @return false after a complaint
+ */
+bool queue_server_create(const struct decree_setup *setup, struct queue_server *ret_server);
+
+/** After decree_close(). */
+void queue_server_destroy(struct queue_server *server);
+
+/** For decree_options, with the server as its context. Shard's thread. */
+void queue_server_on_applied(
+	void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
+
+/** Say where clients find the queue. */
+void queue_server_print(const struct queue_server *server, const struct decree_setup *setup);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file standalone.h
+ * A node that nobody has configured: a cluster of one without a network, all of it in one folder.
+ *
+ *   DIR/decree.ini                a configuration like any other, to be looked at and changed
+ *   DIR/cluster.key, client.key   nobody needs them until there is a network
+ *   DIR/data                      the node's data directory
+ *
+ * Threads:  one.
+ * Errors:   one line on standard error.
+ */
+#ifndef APPS_STANDALONE_H
+#define APPS_STANDALONE_H
+
+#include <decree/setup.h>
+
+/**
+ * Find the folder's configuration, or make both, and the formatted data directory, at the first start.
+ *
+ * Formatted is only where there is neither a configuration nor data; the configuration comes last, so that one that
+ * is there belongs to data that are whole.
+ *
+ * @param directory      made if it is not there; NULL: /var/lib/decree, or where this user cannot write there a folder
+ *                       in its home, and a line says which
+ * @param job_bytes_max  of the first start: commands are as large as that needs
+ * @param ret_path       [DECREE_PATH_BYTES] of decree.ini
+ * @return false after a complaint
+ */
+bool standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path);
+
+#endif
