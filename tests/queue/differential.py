@@ -152,6 +152,7 @@ class Player:
         self.used = {}  # connection -> tube
         self.watched = {}  # connection -> tubes
         self.jobs = []  # numbers that may still be there
+        self.delays = set()  # that were given already
         self.waiting = None  # the connection whose reserve is not answered yet
         self.kinds = collections.Counter()
         for server in self.servers:
@@ -366,7 +367,14 @@ class Player:
         return self.random.choice([0, 1, 5, 1023, 1024, 4294967295, self.random.randrange(1 << 32)])
 
     def some_delay(self):
-        return self.random.choice([0, 0, 0, self.random.choice(LONG_S)])
+        """No two are alike: of two jobs that became delayed in the same moment, one server's clock may not see the order."""
+        if self.random.random() < 0.75:
+            return 0
+        while True:
+            delay = 1000 * self.random.randrange(100, 4000000)
+            if delay not in self.delays:
+                self.delays.add(delay)
+                return delay
 
     def put(self):
         size = self.random.choice([0, 1, 8, 100, 101, 300, self.random.randrange(3000), self.random.randrange(65536)])
