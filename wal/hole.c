@@ -55,19 +55,19 @@ scan_identifier(struct scan *s, uint64_t lsn)
 {
 	struct wal *w = s->reader.w;
 	uint64_t offset = (lsn - 1) % w->geometry.identifier_count * IDENTIFIER_BYTES;
-	uint64_t chunk = offset / IDENTIFIER_STAGE_BYTES;
-	uint64_t left = w->geometry.identifiers_bytes - chunk * IDENTIFIER_STAGE_BYTES;
-	uint32_t bytes = left < IDENTIFIER_STAGE_BYTES ? (uint32_t)left : IDENTIFIER_STAGE_BYTES;
+	uint64_t chunk = offset / IDENTIFIER_CHUNK_BYTES;
+	uint64_t left = w->geometry.identifiers_bytes - chunk * IDENTIFIER_CHUNK_BYTES;
+	uint32_t bytes = left < IDENTIFIER_CHUNK_BYTES ? (uint32_t)left : IDENTIFIER_CHUNK_BYTES;
 
 	if (s->entries_chunk != chunk) {
 		reader_drain(&s->reader);
 		if (disk_io(w->ops, w->disk, DISK_READ, DISK_IDENTIFIERS,
-			    chunk * IDENTIFIER_STAGE_BYTES, w->identifiers.stage, bytes) != 0)
-			reader_rescue(w, DISK_IDENTIFIERS, chunk * IDENTIFIER_STAGE_BYTES,
+			    chunk * IDENTIFIER_CHUNK_BYTES, w->identifiers.stage, bytes) != 0)
+			reader_rescue(w, DISK_IDENTIFIERS, chunk * IDENTIFIER_CHUNK_BYTES,
 				w->identifiers.stage, bytes);
 		s->entries_chunk = chunk;
 	}
-	return w->identifiers.stage + offset % IDENTIFIER_STAGE_BYTES;
+	return w->identifiers.stage + offset % IDENTIFIER_CHUNK_BYTES;
 }
 
 /* Whether a valid identifier names the block @p lsn, which may lie at or behind p. */

@@ -2,7 +2,7 @@
 /*
  * The identifier ring. Entries are collected in memory while their blocks are on the way; once the blocks are
  * durable, entries are written in batches off the acknowledgement path: together with a data write when a
- * batch is full or the oldest has waited for a millisecond, by themselves when the log is idle.
+ * batch is full or the oldest has waited for IDENTIFIER_DELAY_NS, by themselves when the log is idle.
  *
  * An entry on the disk means "this block was durable", so a stage never holds an entry beyond durable_lsn.
  */
@@ -114,8 +114,8 @@ stage_fill(struct wal *w, uint64_t *ret_first_lsn, uint64_t *ret_last_lsn)
 
 	if (last > wrap)
 		last = wrap; /* one contiguous write */
-	if (last - first > IDENTIFIER_STAGE_BYTES / IDENTIFIER_BYTES)
-		last = first + IDENTIFIER_STAGE_BYTES / IDENTIFIER_BYTES;
+	if (last - first > ids->stage_bytes / IDENTIFIER_BYTES)
+		last = first + ids->stage_bytes / IDENTIFIER_BYTES;
 	bytes = (uint32_t)(last - first) * IDENTIFIER_BYTES;
 
 	for (uint64_t lsn = first + 1; lsn <= last; lsn++) {
@@ -156,7 +156,7 @@ identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_
 	if (ids->pending_since_ns == 0)
 		ids->pending_since_ns = now_ns;
 	is_old = now_ns - ids->pending_since_ns >= IDENTIFIER_DELAY_NS;
-	if (pending < IDENTIFIER_BATCH_COUNT && !is_old)
+	if (pending < ids->batch_count && !is_old)
 		return false;
 
 	bytes = stage_fill(w, &first_lsn, &ids->writing_lsn);

@@ -18,14 +18,17 @@
 #include "wal/scrub.h"
 #include "wal/wal.h"
 
-#define PREWRITE_PIECE_BYTES    131072
-#define IDENTIFIER_STAGE_BYTES  65536
-#define READ_SLOT_COUNT         16
-#define COMPLETION_BURST        32
-#define OVERLAP_BYTES           (1u << 20)
-#define IDENTIFIER_DELAY_NS     1000000
-#define IDENTIFIER_BATCH_COUNT  128
-#define IDENTIFIERS_BYTES_SHIFT 3 /* the ring has log_bytes / 8 bytes: an entry per KiB of log */
+#define PREWRITE_PIECE_BYTES   131072
+#define IDENTIFIER_CHUNK_BYTES 65536 /* of the file, when recovery looks for one */
+#define IDENTIFIER_STAGE_BYTES 262144
+#define READ_SLOT_COUNT        16
+#define COMPLETION_BURST       32
+#define OVERLAP_BYTES          (1u << 20)
+/* Several commits share a write of identifiers, also where they come one at a time. */
+#define IDENTIFIER_DELAY_NS        8000000
+#define IDENTIFIER_BATCH_COUNT_MIN 32 /* half of the smallest capacity */
+#define IDENTIFIER_BATCH_COUNT_MAX 1024
+#define IDENTIFIERS_BYTES_SHIFT    3 /* the ring has log_bytes / 8 bytes: an entry per KiB of log */
 
 /* What the identity page fixes. */
 struct wal_geometry {
@@ -84,7 +87,9 @@ struct wal_identifiers {
 	uint64_t writing_lsn;   /* last one of the write in flight */
 	uint32_t writing_bytes; /* in flight; 0 = none */
 	bool ride_durably;      /* no flush of a data write will carry them along */
-	uint8_t *stage;         /* [IDENTIFIER_STAGE_BYTES] */
+	uint8_t *stage; /* [stage_bytes] of the write in flight, or IDENTIFIER_CHUNK_BYTES read */
+	uint32_t stage_bytes;
+	uint32_t batch_count; /* so many are written without waiting for more */
 	uint64_t pending_since_ns;
 };
 

@@ -166,6 +166,27 @@ take(size_t *offset, size_t bytes)
 	return at;
 }
 
+/* A disk that has more to do than it can is given few, long writes. A log with a small window has few blocks on their
+ * way, and soon waits for their identifiers. */
+static void
+identifiers_size(struct wal *w)
+{
+	struct wal_identifiers *ids = &w->identifiers;
+
+	ids->capacity = 64;
+	while (ids->capacity < 2 * w->geometry.window_bytes / WAL_SECTOR_BYTES)
+		ids->capacity *= 2;
+	ids->batch_count = ids->capacity / 8;
+	if (ids->batch_count < IDENTIFIER_BATCH_COUNT_MIN)
+		ids->batch_count = IDENTIFIER_BATCH_COUNT_MIN;
+	if (ids->batch_count > IDENTIFIER_BATCH_COUNT_MAX)
+		ids->batch_count = IDENTIFIER_BATCH_COUNT_MAX;
+	ids->stage_bytes = IDENTIFIER_CHUNK_BYTES;
+	while (ids->stage_bytes < IDENTIFIER_STAGE_BYTES &&
+		ids->stage_bytes < ids->capacity / 2 * IDENTIFIER_BYTES)
+		ids->stage_bytes *= 2;
+}
+
 /* One region for everything, so that the disk can register it once. */
 static int
 memory_init(struct wal *w, char *error)
@@ -176,11 +197,9 @@ memory_init(struct wal *w, char *error)
 	uint8_t *m;
 	int rc;
 
-	w->identifiers.capacity = 64;
-	while (w->identifiers.capacity < 2 * w->geometry.window_bytes / WAL_SECTOR_BYTES)
-		w->identifiers.capacity *= 2;
+	identifiers_size(w);
 	window = take(&total, w->geometry.window_bytes);
-	stage = take(&total, IDENTIFIER_STAGE_BYTES);
+	stage = take(&total, w->identifiers.stage_bytes);
 	zeros = take(&total, PREWRITE_PIECE_BYTES);
 	page = take(&total, PAGE_BYTES_MAX);
 	pending = take(&total, LOG_META_BYTES_MAX);

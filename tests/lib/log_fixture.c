@@ -187,6 +187,6 @@ log_fixture_settle(struct log_fixture *f, uint64_t lsn)
 void
 log_fixture_idle(struct log_fixture *f)
 {
-	for (int turn = 0; turn < 300; turn++)
+	for (int turn = 0; turn < 600; turn++)
 		log_fixture_turn(f);
 }

@@ -40,7 +40,7 @@ append_all(struct log_fixture *f, uint64_t first, uint64_t count)
 
 	for (uint64_t number = first; number < first + count; number++) {
 		place = log_fixture_append(f, number, log_fixture_size(number % RECORD_COUNT));
-		wal_log_ops.submit(f->wal, 1);
+		wal_log_ops.submit(f->wal, f->now_ns);
 		f->durable_lsn = 0;
 		log_fixture_settle(f, place.lsn);
 	}
