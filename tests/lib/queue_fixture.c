@@ -38,7 +38,6 @@ on_reserved(void *context, struct queue_machine *m, const struct queue_reserved 
 	struct queue_fixture *f = at_work;
 
 	(void)context;
-	(void)m;
 	if (r->has_waited) {
 		decree_assert(qf_answer_in(f, r->session.n, r->seq).status == QF_PENDING);
 		f->answers[f->answer_count++ % QF_ANSWER_COUNT] =
@@ -48,6 +47,7 @@ on_reserved(void *context, struct queue_machine *m, const struct queue_reserved 
 		return;
 	f->reserved = *r;
 	f->reserved_count++;
+	f->body_bytes = queue_machine_body(m, r->id, 0, f->body, sizeof(f->body));
 }
 
 static void

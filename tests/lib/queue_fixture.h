@@ -41,6 +41,8 @@ struct queue_fixture {
 	uint64_t parked_session, parked_seq; /* of the last reserve that was answered PARKED */
 	struct queue_reserved reserved;      /* the last job that on_reserved() was told of */
 	uint64_t reserved_count;
+	uint8_t body[1 << 16]; /* of that job, as far as it fits, fetched in on_reserved() */
+	int64_t body_bytes;
 	uint64_t restored_count;
 	uint8_t command[QF_COMMAND_BYTES];
 };

@@ -38,6 +38,23 @@ teardown(void **state)
 }
 
 static void
+read_in_parts(struct queue_fixture *f, struct queue_query q, const uint8_t *body, uint32_t count)
+{
+	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+
+	while (q.offset < count) {
+		int32_t bytes = ask(f, q, answer, sizeof(answer));
+
+		assert_true(bytes > 12);
+		assert_int_equal(load_u32(answer + 8), count);
+		assert_memory_equal(answer + 12, body + q.offset, (size_t)bytes - 12);
+		q = (struct queue_query){ QUEUE_PEEK, .id = load_u64(answer),
+			.offset = q.offset + (uint32_t)bytes - 12 };
+	}
+	assert_int_equal(q.offset, count);
+}
+
+static void
 test_a_long_body_in_parts(void **state)
 {
 	struct queue_fixture *f = *state;
@@ -65,6 +82,41 @@ test_a_long_body_in_parts(void **state)
 	assert_int_equal(ask(f, q, answer, sizeof(answer)), 12);
 	(void)qf_job(f, QUEUE_DELETE, 1, 1);
 	assert_int_equal(ask(f, q, answer, sizeof(answer)), -ENOENT);
+}
+
+/* The largest body, as a gateway gets it: whole while the job is being handed over, at once or after a wait; later in pieces. */
+static void
+test_the_largest_body(void **state)
+{
+	struct queue_fixture *f = *state;
+	static uint8_t body[65535], part[1000];
+	struct queue_command put = {
+		.op = QUEUE_PUT, .connection = 1, .ttr_s = 9, .tail = body, .tail_bytes = 65535
+	};
+
+	for (size_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 11 >> 3);
+	qf_open(f, 2);
+	(void)qf_reserve(f, 2);
+	for (uint64_t id = 1; id <= 2; id++) {
+		body[0] = (uint8_t)id;
+		assert_int_equal(qf_do(f, put).result, id);
+		if (id == 2)
+			assert_int_equal(qf_reserve(f, 1).result, 2);
+		assert_int_equal(f->reserved.id, id);
+		assert_int_equal(f->reserved.body_bytes, 65535);
+		assert_int_equal(f->body_bytes, 65535);
+		assert_memory_equal(f->body, body, 65535);
+	}
+	for (uint32_t at = 0; at < 65535; at += sizeof(part)) {
+		int64_t bytes = queue_machine_body(f->m, 2, at, part, sizeof(part));
+
+		assert_int_equal(bytes, at < 65000 ? 1000 : 535);
+		assert_memory_equal(part, body + at, (size_t)bytes);
+	}
+	assert_int_equal(queue_machine_body(f->m, 2, 65535, part, sizeof(part)), 0);
+	assert_int_equal(queue_machine_body(f->m, 3, 0, part, sizeof(part)), -ENOENT);
+	read_in_parts(f, (struct queue_query){ .kind = QUEUE_PEEK, .id = 2 }, body, 65535);
 }
 
 /* Page after page each tube once, even if the last one of a page has gone. */
@@ -133,6 +185,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_long_body_in_parts),
+		TEST(test_the_largest_body),
 		TEST(test_tubes_in_pages),
 		TEST(test_what_does_not_fit),
 		TEST(test_reads_change_nothing),
