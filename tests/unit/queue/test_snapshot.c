@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the contract does not know: no room for images, damaged chunks, a job larger than a chunk that goes meanwhile. */
+#include "base/bytes.h"
 #include "tests/lib/queue_fixture.h"
 
 #include <errno.h>
@@ -249,6 +250,42 @@ test_damaged_chunks_do_no_harm(void **state)
 	qf_destroy(g);
 }
 
+/* @return where the words of that gateway have its session; its number follows */
+static uint8_t *
+gateway_in(const struct qf_snapshot *s, uint64_t session)
+{
+	uint8_t *at = s->chunks[0].bytes;
+
+	while (load_u64(at) != session) {
+		at++;
+		assert_true(at + 16 <= s->chunks[0].bytes + s->chunks[0].count);
+	}
+	return at;
+}
+
+/* What no machine writes. */
+static void
+test_impossible_gateways_are_refused(void **state)
+{
+	struct queue_fixture *f = qf_create(QUEUE_BYTES_MIN);
+	struct qf_snapshot s = { 0 };
+	uint8_t *at;
+
+	(void)state;
+	qf_snapshot_take(f, &s);
+	at = gateway_in(&s, QF_OTHER);
+	store_u64(at + 8, 0);
+	assert_int_equal(qf_snapshot_restore(f, &s), -EBADMSG);
+	store_u64(at + 8, 65536);
+	assert_int_equal(qf_snapshot_restore(f, &s), -EBADMSG);
+	store_u64(at + 8, 2);
+	assert_int_equal(qf_snapshot_restore(f, &s), 0);
+	store_u64(at, QF_SESSION); /* twice */
+	assert_int_equal(qf_snapshot_restore(f, &s), -EBADMSG);
+	qf_snapshot_free(&s);
+	qf_destroy(f);
+}
+
 /* A node that is far behind is restored in the middle of its life, even of a walk. */
 static void
 test_a_restore_ends_a_walk(void **state)
@@ -283,6 +320,7 @@ main(void)
 		cmocka_unit_test(test_a_walk_without_room_for_images_fails),
 		cmocka_unit_test(test_another_arena_is_refused),
 		cmocka_unit_test(test_damaged_chunks_do_no_harm),
+		cmocka_unit_test(test_impossible_gateways_are_refused),
 		cmocka_unit_test(test_a_restore_ends_a_walk),
 	};
 
