@@ -36,7 +36,8 @@ note() {
 	printf '== %s\n' "$*"
 }
 
-# Ends the test, also from within $(...).
+# Ends the test, also from within $(...); where is_trial is set, only the subshell.
+is_trial=
 fail() {
 	local file
 
@@ -47,7 +48,7 @@ fail() {
 		printf -- '--- %s\n' "$file"
 		tail -n 15 "$file" 2>/dev/null
 	done
-	[ "$BASHPID" = $$ ] || kill -TERM $$
+	[ "$BASHPID" = $$ ] || [ -n "$is_trial" ] || kill -TERM $$
 	exit 1
 }
 

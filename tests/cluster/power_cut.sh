@@ -60,7 +60,7 @@ if [ -n "$expects_loss" ]; then
 	touch "$work/unload"
 	kill "$load_pid" && load_pid=
 	power_on || { note "a node does not start: the loss is noticed" && exit 0; }
-	(verify) >"$work/verdict" 2>&1 && fail "nothing is lost without the durable flag"
+	(is_trial=1; verify) >"$work/verdict" 2>&1 && fail "nothing is lost without the durable flag"
 	grep '"lost"' "$work/verdict" || fail "no word of the loss: $(cat "$work/verdict")"
 	note "lost, as it must be"
 	exit 0
