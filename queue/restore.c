@@ -90,7 +90,7 @@ restore_gateway(struct queue_machine *m, uint32_t cell, const uint64_t *w)
 	timer_set(m, cell, w[2]);
 	if (g->t.o.state & IS_DETACHED)
 		return true;
-	if (key_find_gateway(m, g->session) != 0)
+	if (key_find_gateway(m, g->session) != 0 || gateway_find_node(m, g->node) != cell)
 		return false;
 	key_add(m, cell);
 	return true;

@@ -282,6 +282,9 @@ test_impossible_gateways_are_refused(void **state)
 	assert_int_equal(qf_snapshot_restore(f, &s), 0);
 	store_u64(at, QF_SESSION); /* twice */
 	assert_int_equal(qf_snapshot_restore(f, &s), -EBADMSG);
+	store_u64(at, QF_OTHER);
+	store_u64(at + 8, 1); /* two of one node */
+	assert_int_equal(qf_snapshot_restore(f, &s), -EBADMSG);
 	qf_snapshot_free(&s);
 	qf_destroy(f);
 }
