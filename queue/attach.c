@@ -7,9 +7,9 @@
  *              find it nor its connections. What it has left is cleared away in steps, each one of what is due at
  *              one time (due.c): its reserves that wait, then connection by connection the jobs and the connection, then itself
  *
- * Reserves come first, since no job may go to a client that is gone; what becomes ready before they are through passes over
- * them (reserve.c). A session that was
- * detached may attach anew: as a gateway of its own, with the old one's connections on their way out beside it.
+ * Reserves come first, since no job may go to a client that is gone; what becomes ready before they are through
+ * is left over until those that stand before a living one have gone (reserve.c). A session that was detached may attach anew: as a gateway
+ * of its own, with the old one's connections on their way out beside it.
  */
 #include "queue/private.h"
 

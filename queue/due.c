@@ -39,10 +39,10 @@ due_run(struct queue_machine *m, uint64_t now_ns)
 		m->globals.due_budget = DUE_COUNT_MAX;
 		m->globals.now_ns = now_ns;
 	}
-	for (; m->globals.due_budget > 0 && due_next(m) <= m->globals.now_ns;
-		m->globals.due_budget--) {
+	while (m->globals.due_budget > 0 && due_next(m) <= m->globals.now_ns) {
 		uint32_t cell = tree_first(m, m->timers, TIMER_AT);
 
+		m->globals.due_budget--;
 		switch (object_at(m, cell)->kind) {
 		case KIND_TUBE: tube_due(m, cell); break;
 		case KIND_GATEWAY: gateway_due(m, cell); break;

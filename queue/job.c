@@ -39,6 +39,8 @@ set_timer(struct queue_machine *m, const struct job *j)
 		tube_set_timer(m, j->o.tube);
 	else if (j->o.state == JOB_RESERVED)
 		connection_set_timer(m, j->holder);
+	else if (j->o.state == JOB_READY)
+		tube_note_match(m, j->o.tube);
 }
 
 void

@@ -96,9 +96,13 @@ uint32_t tube_get(struct queue_machine *m, const void *name, uint32_t name_bytes
 void tube_drop(struct queue_machine *m, uint32_t tube);
 /** @param pause_ns  0: no pause; those that wait get what is ready */
 void tube_pause(struct queue_machine *m, uint32_t tube, uint64_t pause_ns);
+/** @return whether somebody waits for it and a job is ready: between two commands only as long as reserve_match() has left something over */
+bool tube_is_matching(const struct tube *t);
 /** What it waits for may have changed. */
 void tube_set_timer(struct queue_machine *m, uint32_t tube);
-/** Its timer has come: one delayed job becomes ready, or its pause is over. */
+/** A ready job, or somebody who waits, has left it: there may be nothing left over any more. */
+void tube_note_match(struct queue_machine *m, uint32_t tube);
+/** Its timer has come: what was left over goes on, one delayed job becomes ready, or its pause is over. */
 void tube_due(struct queue_machine *m, uint32_t tube);
 
 /* ------------------------------------------------------------------------------ job.c */
@@ -155,8 +159,10 @@ void reserve(struct queue_machine *m, uint32_t connection, uint64_t seq, bool ha
 	uint32_t seconds);
 /** The job goes to the connection, and the answer to its reserve. */
 void reserve_give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_t job);
-/** As long as somebody waits for this tube and a job is ready: serve them. */
+/** As long as somebody waits for this tube and a job is ready: serve them. If they are too many the tube's timer goes on with it. */
 void reserve_match(struct queue_machine *m, uint32_t tube);
+/** The tube is matching: whoever waits longest gets a job, or goes since his gateway is detached. */
+void reserve_match_one(struct queue_machine *m, uint32_t tube);
 /** A connection that waits appears in the trees of its tubes. */
 void wait_enter(struct queue_machine *m, uint32_t connection);
 /** The same for one watch of a connection that waits already. */

@@ -7,9 +7,12 @@
  *   a job becomes ready, or a pause ends: whoever waits longest for that tube gets it, in the same command
  *
  * So between two commands nobody waits for a tube that has a ready job, unless it is paused; and a job that becomes
- * ready concerns the waiters of one tube only.
+ * ready concerns the waiters of one tube only. The exception: when a pause of many ends, or many who wait longest are on their
+ * way out, a shard must not stand still meanwhile. What is left over then is due at once (tube_set_timer()).
  */
 #include "queue/private.h"
+
+#define MATCH_COUNT_MAX 1024
 
 void
 wait_enter_watch(struct queue_machine *m, uint32_t watch)
@@ -48,6 +51,7 @@ wait_leave(struct queue_machine *m, uint32_t connection)
 
 		tree_remove(m, &t->waiting, ORDER_AT, w);
 		t->waiting_count--;
+		tube_note_match(m, object_at(m, w)->tube);
 	}
 	tree_remove(m, &gateway_at(m, c->gateway)->waiting, ORDER_AT, connection);
 	m->waiting_count--;
@@ -105,22 +109,44 @@ reserve_give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_
 	answer(m, connection_session(m, connection), seq, QUEUE_OK, object_at(m, job)->number);
 }
 
+static uint32_t
+longest_waiting(const struct queue_machine *m, const struct tube *t)
+{
+	return watch_at(m, tree_first(m, t->waiting, ORDER_AT))->connection;
+}
+
+static bool
+is_on_its_way_out(const struct queue_machine *m, uint32_t connection)
+{
+	return gateway_is_detached(m, connection_at(m, connection)->gateway);
+}
+
+void
+reserve_match_one(struct queue_machine *m, uint32_t tube)
+{
+	const struct tube *t = tube_at(m, tube);
+	uint32_t connection = longest_waiting(m, t);
+	uint64_t seq;
+
+	if (is_on_its_way_out(m, connection)) {
+		wait_end(m, connection, QUEUE_CLOSED);
+		return;
+	}
+	seq = wait_leave(m, connection);
+	give(m, connection, seq, tree_first(m, t->ready, ORDER_AT), true);
+}
+
 void
 reserve_match(struct queue_machine *m, uint32_t tube)
 {
 	const struct tube *t = tube_at(m, tube);
 
-	while (t->pause_ns == 0 && t->ready != 0 && t->waiting != 0) {
-		uint32_t connection = watch_at(m, tree_first(m, t->waiting, ORDER_AT))->connection;
-		uint64_t seq;
-
-		if (gateway_is_detached(m, connection_at(m, connection)->gateway)) {
-			wait_end(m, connection, QUEUE_CLOSED); /* its turn to go is still to come */
-			continue;
-		}
-		seq = wait_leave(m, connection);
-		give(m, connection, seq, tree_first(m, t->ready, ORDER_AT), true);
-	}
+	for (uint32_t i = 0; i < MATCH_COUNT_MAX && tube_is_matching(t) &&
+			     !is_on_its_way_out(m, longest_waiting(m, t));
+		i++)
+		reserve_match_one(m, tube);
+	if (tube_is_matching(t))
+		tube_set_timer(m, tube);
 }
 
 /* Of all tubes that it watches: the least (pri, id). */

@@ -329,6 +329,8 @@ queue_restore_end(struct queue_machine *m)
 	m->fallback = key_find_tube(m, "default", 7);
 	if (m->fallback == 0 || !are_all_needed(m))
 		return -EBADMSG;
+	for (uint32_t at = m->lists[KIND_TUBE].first; at != 0; at = object_at(m, at)->next)
+		tube_set_timer(m, at); /* now it is known what is ready, and who waits */
 	r->is_on = false;
 	return 0;
 }

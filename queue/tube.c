@@ -4,6 +4,10 @@
  */
 #include "queue/private.h"
 
+/* Before all else that is due. It follows from the rest of the state: a node that was restored does not know in which moment
+ * reserve_match() left something over. */
+#define AT_ONCE_NS 1
+
 uint64_t
 tube_room(const struct queue_machine *m, const void *name, uint32_t name_bytes)
 {
@@ -43,6 +47,12 @@ tube_drop(struct queue_machine *m, uint32_t tube)
 	object_remove(m, tube);
 }
 
+bool
+tube_is_matching(const struct tube *t)
+{
+	return t->pause_ns == 0 && t->ready != 0 && t->waiting != 0;
+}
+
 static uint64_t
 delayed_until(const struct queue_machine *m, const struct tube *t)
 {
@@ -55,11 +65,18 @@ void
 tube_set_timer(struct queue_machine *m, uint32_t tube)
 {
 	const struct tube *t = tube_at(m, tube);
-	uint64_t due_ns = delayed_until(m, t);
+	uint64_t due_ns = tube_is_matching(t) ? AT_ONCE_NS : delayed_until(m, t);
 
 	if (t->pause_ns != 0 && t->unpause_ns < due_ns)
 		due_ns = t->unpause_ns;
 	timer_set(m, tube, due_ns);
+}
+
+void
+tube_note_match(struct queue_machine *m, uint32_t tube)
+{
+	if (tube_at(m, tube)->t.timer.key == AT_ONCE_NS)
+		tube_set_timer(m, tube);
 }
 
 void
@@ -71,8 +88,8 @@ tube_pause(struct queue_machine *m, uint32_t tube, uint64_t pause_ns)
 	t->pause_ns = pause_ns;
 	t->unpause_ns = pause_ns == 0 ? 0 : m->globals.now_ns + pause_ns;
 	object_done(m, &t->t.o);
-	tube_set_timer(m, tube);
 	reserve_match(m, tube);
+	tube_set_timer(m, tube);
 }
 
 void
@@ -80,7 +97,9 @@ tube_due(struct queue_machine *m, uint32_t tube)
 {
 	const struct tube *t = tube_at(m, tube);
 
-	if (t->pause_ns != 0 && t->unpause_ns <= delayed_until(m, t))
+	if (tube_is_matching(t))
+		reserve_match_one(m, tube);
+	else if (t->pause_ns != 0 && t->unpause_ns <= delayed_until(m, t))
 		tube_pause(m, tube, 0);
 	else
 		job_to_ready(m, tree_first(m, t->delayed, ORDER_AT));

@@ -248,29 +248,87 @@ test_many_clients_go_in_parts(void **state)
 	assert_true(queue_machine_ops.next_deadline(f->m) > f->now_ns);
 }
 
-/* While they are on their way out a job comes for which one of them has waited longest. */
+/* A gateway with many waiting clients was replaced, and as much has happened in this moment as may; then whoever
+ * lives waits, too. @return the command with which it does */
+static uint64_t
+many_on_their_way_out(struct queue_fixture *f)
+{
+	open_in(f, QF_OTHER, 0, 3000);
+	for (uint64_t i = 0; i < 3000; i++)
+		(void)of(f, QF_OTHER, QUEUE_RESERVE, i);
+	(void)qf_reserve(f, 2);
+	qf_wait_ns(f, 1);
+	(void)qf_attach(f, QF_THIRD, 2);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 3001 - 1024);
+	return qf_seq(f);
+}
+
+/* While they are on their way out a job comes for which one of them has waited longest. The command that brings it must not
+ * do the rest of their end by itself. */
 static void
 test_no_job_goes_to_who_is_gone(void **state)
 {
 	struct queue_fixture *f = *state;
-	uint64_t last, waits;
+	uint64_t waits = many_on_their_way_out(f);
 
-	open_in(f, QF_OTHER, 0, 1500);
-	for (uint64_t i = 0; i < 1500; i++)
-		(void)of(f, QF_OTHER, QUEUE_RESERVE, i);
-	last = qf_seq_in(f, QF_OTHER);
-	(void)qf_reserve(f, 2);
-	waits = qf_seq(f);
-	qf_wait_ns(f, 1);
-	(void)qf_attach(f, QF_THIRD, 2);
-	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 1501 - 1024);
 	(void)qf_put(f, 1, 0, 0, 100);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 3001 - 1024);
+	assert_int_equal(qf_job_stat(f, 1, QUEUE_JOB_STAT_RESERVES), 0);
+	assert_true(queue_machine_ops.next_deadline(f->m) <= f->now_ns);
+	qf_wait_ns(f, 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 3001 - 2 * 1024);
+	assert_int_equal(qf_answer(f, waits).status, QF_PENDING);
+	qf_wait_ns(f, 1);
 	assert_int_equal(qf_answer(f, waits).result, 1);
 	assert_int_equal(qf_job_stat(f, 1, QUEUE_JOB_STAT_RESERVES), 1);
-	assert_int_equal(qf_answer_in(f, QF_OTHER, last).status, QUEUE_CLOSED);
-	qf_wait_ns(f, 1);
-	qf_wait_ns(f, 1);
+	assert_int_equal(qf_answer_in(f, QF_OTHER, qf_seq_in(f, QF_OTHER)).status, QUEUE_CLOSED);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 0);
+	for (int i = 0; i < 3; i++)
+		qf_wait_ns(f, 1);
 	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 2);
+	assert_true(queue_machine_ops.next_deadline(f->m) > f->now_ns + QF_SECOND_NS);
+}
+
+/* Somebody else takes the job that was left over for the next moment. */
+static void
+test_nothing_is_left_over_any_more(void **state)
+{
+	struct queue_fixture *f = *state;
+	uint64_t waits = many_on_their_way_out(f);
+
+	(void)qf_put(f, 1, 0, 0, 100);
+	assert_int_equal(qf_reserve(f, 1).result, 1);
+	assert_int_equal(qf_job(f, QUEUE_DELETE, 1, 1), QUEUE_OK);
+	(void)qf_put(f, 1, 0, 0, 100);
+	assert_int_equal(qf_job(f, QUEUE_DELETE, 1, 2), QUEUE_OK);
+	for (int i = 0; i < 6; i++)
+		qf_wait_ns(f, 1);
+	assert_int_equal(qf_answer(f, waits).status, QF_PENDING);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 2);
+	assert_true(queue_machine_ops.next_deadline(f->m) > f->now_ns + QF_SECOND_NS);
+}
+
+/* A pause for whose end thousands of workers and jobs have waited. */
+static void
+test_many_are_served_in_parts(void **state)
+{
+	struct queue_fixture *f = *state;
+
+	open_in(f, QF_OTHER, 0, 2500);
+	qf_pause(f, 1, "default", 5);
+	for (uint64_t i = 0; i < 2500; i++) {
+		(void)of(f, QF_OTHER, QUEUE_RESERVE, i);
+		(void)qf_put(f, 1, 0, 0, 100);
+	}
+	qf_pause(f, 1, "default", 0);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_JOBS_RESERVED), 1024);
+	assert_true(queue_machine_ops.next_deadline(f->m) <= f->now_ns);
+	qf_wait_ns(f, 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_JOBS_RESERVED), 2048);
+	qf_wait_ns(f, 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_JOBS_RESERVED), 2500);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 0);
+	assert_true(queue_machine_ops.next_deadline(f->m) > f->now_ns + QF_SECOND_NS);
 }
 
 /* One client may hold any number of jobs. */
@@ -293,12 +351,32 @@ test_many_jobs_come_back_in_parts(void **state)
 	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 2);
 }
 
-/* A node that was restored in the middle of it goes on as the others do. */
+/* A node that was restored goes on as the others do. */
+static void
+check_that_a_copy_goes_on(struct queue_fixture *f, struct queue_fixture *g)
+{
+	struct qf_snapshot s = { 0 };
+
+	qf_snapshot_take(f, &s);
+	assert_int_equal(qf_snapshot_restore(g, &s), 0);
+	qf_snapshot_free(&s);
+	assert_true(is_equal(qf_digest(f), qf_digest(g)));
+	g->now_ns = f->now_ns;
+	memcpy(g->seq, f->seq, sizeof(g->seq));
+	for (int i = 0; i < 6; i++) {
+		assert_true(queue_machine_ops.next_deadline(f->m) ==
+			    queue_machine_ops.next_deadline(g->m));
+		qf_silence_ns(f, i < 3 ? 1 : SILENCE_NS / 2);
+		qf_silence_ns(g, i < 3 ? 1 : SILENCE_NS / 2);
+		assert_true(is_equal(qf_digest(f), qf_digest(g)));
+	}
+	assert_int_equal(qf_stat(g, QUEUE_STAT_CONNECTIONS), 0);
+}
+
 static void
 test_a_snapshot_in_the_middle_of_an_end(void **state)
 {
 	struct queue_fixture *f = *state, *g = qf_create(QUEUE_BYTES_MIN * 4);
-	struct qf_snapshot s = { 0 };
 
 	open_in(f, QF_OTHER, 0, 1500);
 	(void)qf_reserve(f, 2);
@@ -306,20 +384,22 @@ test_a_snapshot_in_the_middle_of_an_end(void **state)
 	(void)qf_attach(f, QF_THIRD, 2);
 	assert_int_equal(
 		qf_attach(f, QF_OTHER, 3).status, QUEUE_OK); /* beside what is left of it */
-	qf_snapshot_take(f, &s);
-	assert_int_equal(qf_snapshot_restore(g, &s), 0);
-	assert_true(is_equal(qf_digest(f), qf_digest(g)));
-	g->now_ns = f->now_ns;
-	g->seq[0] = f->seq[0];
-	for (int i = 0; i < 3; i++) {
-		assert_true(queue_machine_ops.next_deadline(f->m) ==
-			    queue_machine_ops.next_deadline(g->m));
-		qf_silence_ns(f, SILENCE_NS / 2);
-		qf_silence_ns(g, SILENCE_NS / 2);
-		assert_true(is_equal(qf_digest(f), qf_digest(g)));
-	}
-	assert_int_equal(qf_stat(g, QUEUE_STAT_CONNECTIONS), 0);
-	qf_snapshot_free(&s);
+	check_that_a_copy_goes_on(f, g);
+	qf_destroy(g);
+}
+
+/* And so does one that was restored while something was left over. */
+static void
+test_a_snapshot_before_the_rest(void **state)
+{
+	struct queue_fixture *f = *state, *g = qf_create(QUEUE_BYTES_MIN * 4);
+
+	(void)many_on_their_way_out(f);
+	(void)qf_put(f, 1, 0, 0, 100);
+	qf_wait_ns(f, 1); /* it was left over before the moment of the snapshot */
+	assert_int_equal(qf_job_stat(f, 1, QUEUE_JOB_STAT_RESERVES), 0);
+	check_that_a_copy_goes_on(f, g);
+	assert_int_equal(qf_job_stat(g, 1, QUEUE_JOB_STAT_RESERVES), 1);
 	qf_destroy(g);
 }
 
@@ -338,8 +418,11 @@ main(void)
 		TEST(test_the_order_of_what_is_due),
 		TEST(test_many_clients_go_in_parts),
 		TEST(test_no_job_goes_to_who_is_gone),
+		TEST(test_nothing_is_left_over_any_more),
+		TEST(test_many_are_served_in_parts),
 		TEST(test_many_jobs_come_back_in_parts),
 		TEST(test_a_snapshot_in_the_middle_of_an_end),
+		TEST(test_a_snapshot_before_the_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
