@@ -47,7 +47,7 @@ on_attach(const struct call *call)
 		reply(call, before == call->gateway ? QUEUE_OK : QUEUE_BAD_COMMAND, 0);
 		return;
 	}
-	if (!has_room(m, 1)) {
+	if (!has_room(m, FOR_GATEWAYS, 1)) {
 		reply(call, QUEUE_OUT_OF_MEMORY, 0);
 		return;
 	}
@@ -109,7 +109,7 @@ on_put(const struct call *call)
 	struct queue_machine *m = call->m;
 	uint32_t job, tube = object_at(m, call->connection)->tube;
 
-	if (!has_room(m, payload_cells(KIND_JOB, call->c->tail_bytes))) {
+	if (!has_room(m, FOR_JOBS, payload_cells(KIND_JOB, call->c->tail_bytes))) {
 		reply(call, QUEUE_OUT_OF_MEMORY, 0);
 		return;
 	}
@@ -126,7 +126,7 @@ on_use(const struct call *call)
 	struct queue_machine *m = call->m;
 	const struct queue_command *c = call->c;
 
-	if (!has_room(m, tube_room(m, c->tail, c->tail_bytes))) {
+	if (!has_room(m, FOR_CONNECTIONS, tube_room(m, c->tail, c->tail_bytes))) {
 		reply(call, QUEUE_OUT_OF_MEMORY, 0);
 		return;
 	}
@@ -249,6 +249,15 @@ on_touch(const struct call *call)
 	reply(call, job != 0 ? QUEUE_OK : QUEUE_NOT_FOUND, 0);
 }
 
+static bool
+has_room_to_watch(const struct call *call)
+{
+	uint64_t cells = tube_room(call->m, call->c->tail, call->c->tail_bytes) + 1;
+	bool is_kept = connection_at(call->m, call->connection)->watch_count < WATCH_KEPT_COUNT;
+
+	return has_room(call->m, is_kept ? FOR_CONNECTIONS : FOR_JOBS, cells);
+}
+
 static void
 on_watch(const struct call *call)
 {
@@ -257,7 +266,7 @@ on_watch(const struct call *call)
 	uint32_t tube = key_find_tube(m, c->tail, c->tail_bytes);
 	bool is_watched = tube != 0 && key_find_watch(m, call->connection, tube) != 0;
 
-	if (!is_watched && !has_room(m, tube_room(m, c->tail, c->tail_bytes) + 1)) {
+	if (!is_watched && !has_room_to_watch(call)) {
 		reply(call, QUEUE_OUT_OF_MEMORY, 0);
 		return;
 	}

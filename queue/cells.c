@@ -6,11 +6,16 @@
  *
  * The kernel gives pages as they are touched, so an empty queue is small however large its arena. Cells come from what
  * was given back first, then from what was never used. Of all cells one ninth is not for objects but for
- * images (walk.c): nodes differ in how far their walks are, and must not differ in what fits.
+ * images (walk.c): nodes differ in how far their walks are, and must not differ in what fits. Of the others a few are
+ * kept for connections and gateways (enum purpose).
  */
 #include "queue/private.h"
 
 #include <sys/mman.h>
+
+#define KEPT_PART          32         /* one in so many, */
+#define KEPT_COUNT_MAX     (1u << 18) /* or for 131,072 connections; */
+#define KEPT_GATEWAY_COUNT 64         /* of them for gateways alone */
 
 static uint64_t
 power_of_two_up_to(uint64_t n)
@@ -20,6 +25,17 @@ power_of_two_up_to(uint64_t n)
 	while (power * 2 <= n)
 		power *= 2;
 	return power;
+}
+
+static void
+set_capacity(struct queue_machine *m, uint64_t cells)
+{
+	uint64_t kept = cells / KEPT_PART < KEPT_COUNT_MAX ? cells / KEPT_PART : KEPT_COUNT_MAX;
+
+	queue_assert(kept > KEPT_GATEWAY_COUNT);
+	m->globals.capacity[FOR_JOBS] = cells - kept;
+	m->globals.capacity[FOR_CONNECTIONS] = cells - KEPT_GATEWAY_COUNT;
+	m->globals.capacity[FOR_GATEWAYS] = cells;
 }
 
 void
@@ -40,7 +56,7 @@ cells_reset(struct queue_machine *m)
 	m->cell_free = 0;
 	m->used = m->retired = 0;
 	m->retired_max = m->cell_count / 9;
-	m->globals.capacity = m->cell_count - 1 - m->retired_max;
+	set_capacity(m, m->cell_count - 1 - m->retired_max);
 }
 
 uint32_t

@@ -11,7 +11,7 @@ connection_open(struct queue_machine *m, uint32_t gateway, uint64_t id)
 	uint32_t connection;
 	struct connection *c;
 
-	if (!has_room(m, 2))
+	if (!has_room(m, FOR_CONNECTIONS, 2))
 		return 0;
 	connection = object_add(m, KIND_CONNECTION, m->globals.number_next++);
 	c = connection_at(m, connection);

@@ -100,7 +100,7 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 		execute(m, &commands[i]);
 	walk_tidy(m);
 	m->sink = NULL;
-	queue_assert(m->used <= m->globals.capacity);
+	queue_assert(m->used <= m->globals.capacity[FOR_GATEWAYS]);
 	queue_assert(m->retired <= m->retired_max);
 }
 

@@ -34,7 +34,7 @@ struct queue_reserved {
 
 struct queue_config {
 	/** The whole arena; the same on all nodes, as it decides which put is answered OUT_OF_MEMORY.
-	 * At least QUEUE_BYTES_MIN. A job of up to 100 bytes takes about 240 of it. */
+	 * At least QUEUE_BYTES_MIN. A job of up to 100 bytes takes about 245 of it. */
 	uint64_t queue_bytes;
 
 	/**

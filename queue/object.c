@@ -8,9 +8,9 @@
 #include "queue/private.h"
 
 bool
-has_room(const struct queue_machine *m, uint64_t cells)
+has_room(const struct queue_machine *m, enum purpose purpose, uint64_t cells)
 {
-	return cells <= m->globals.capacity - m->used;
+	return m->used + cells <= m->globals.capacity[purpose];
 }
 
 uint32_t

@@ -73,8 +73,8 @@ void key_remove(struct queue_machine *m, uint32_t cell);
 
 /* ------------------------------------------------------------------------------ object.c */
 
-/** @return whether this many more cells may be used */
-bool has_room(const struct queue_machine *m, uint64_t cells);
+/** @return whether this many more cells may be used for that */
+bool has_room(const struct queue_machine *m, enum purpose purpose, uint64_t cells);
 
 /** A new object at the end of its kind's list: numbers only grow. object_done() is to follow. */
 uint32_t object_add(struct queue_machine *m, enum kind kind, uint64_t number);

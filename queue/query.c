@@ -160,7 +160,7 @@ stats(const struct queue_machine *m, struct writer *w)
 	n[QUEUE_STAT_WAITING] = m->waiting_count;
 	n[QUEUE_STAT_NOW_NS] = m->globals.now_ns;
 	n[QUEUE_STAT_BYTES_USED] = (uint64_t)m->used * CELL_BYTES;
-	n[QUEUE_STAT_BYTES_MAX] = m->globals.capacity * CELL_BYTES;
+	n[QUEUE_STAT_BYTES_MAX] = m->globals.capacity[FOR_JOBS] * CELL_BYTES;
 	return end(w, write_numbers(w, n, QUEUE_STAT_COUNT));
 }
 

@@ -66,7 +66,7 @@ enum queue_stat {
 	QUEUE_STAT_WAITING,
 	QUEUE_STAT_NOW_NS, /* cluster time */
 	QUEUE_STAT_BYTES_USED,
-	QUEUE_STAT_BYTES_MAX,
+	QUEUE_STAT_BYTES_MAX, /* that puts may use; connections and gateways may go a little beyond */
 	QUEUE_STAT_COUNT,
 };
 

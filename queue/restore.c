@@ -29,7 +29,7 @@ queue_restore_begin(struct queue_machine *m)
 static bool
 restore_header(struct queue_machine *m, const uint8_t *bytes)
 {
-	uint64_t words[GLOBAL_WORDS], capacity = m->globals.capacity;
+	uint64_t words[GLOBAL_WORDS], capacity[PURPOSE_COUNT];
 
 	if (queue_load_u64(bytes) != SNAPSHOT_MAGIC)
 		return false;
@@ -37,8 +37,10 @@ restore_header(struct queue_machine *m, const uint8_t *bytes)
 		m->restoring.left[kind] = queue_load_u64(bytes + 8 + 8 * kind);
 	for (size_t i = 0; i < GLOBAL_WORDS; i++)
 		words[i] = queue_load_u64(bytes + 8 * (1 + KIND_COUNT + i));
+	memcpy(capacity, m->globals.capacity, sizeof(capacity));
 	memcpy(&m->globals, words, sizeof(words));
-	return m->globals.capacity == capacity && /* else they would differ in what fits */
+	/* Else they would differ in what fits. */
+	return memcmp(m->globals.capacity, capacity, sizeof(capacity)) == 0 &&
 	       m->globals.now_ns < COUNT_MAX && m->globals.number_next < COUNT_MAX &&
 	       m->globals.job_next < COUNT_MAX && m->globals.order_next < COUNT_MAX;
 }
@@ -199,7 +201,8 @@ restore_words(struct queue_machine *m, enum kind kind, const uint8_t *bytes, uin
 		w[i] = queue_load_u64(bytes + 8 * i);
 	if ((low(w[0]) & ~0xff00u) != (uint32_t)kind || w[1] == 0 || w[1] >= after ||
 		(last != 0 && w[1] <= object_at(m, last)->number) ||
-		is_number_taken(m, kind, w[1]) || !has_room(m, payload_cells(kind, high(w[0]))))
+		is_number_taken(m, kind, w[1]) ||
+		!has_room(m, FOR_GATEWAYS, payload_cells(kind, high(w[0]))))
 		return 0;
 	cell = object_add(m, kind, w[1]);
 	object_at(m, cell)->state = (uint8_t)(w[0] >> 8);

@@ -170,12 +170,29 @@ struct free_cell {
 
 /* ------------------------------------------------------------------------------ the machine */
 
+/*
+ * What cells are wanted for. Jobs may not fill the memory to its end: whoever wants to delete some has to come in first, and
+ * a node that was started anew has to attach before it lets anybody in.
+ *
+ *   JOBS          puts; tubes that a connection watches beyond the first WATCH_KEPT_COUNT
+ *   CONNECTIONS   a connection, the tube that it uses, the first tubes that it watches: so each of them takes little
+ *   GATEWAYS      of which there are as many as nodes
+ */
+enum purpose {
+	FOR_JOBS,
+	FOR_CONNECTIONS,
+	FOR_GATEWAYS,
+	PURPOSE_COUNT,
+};
+#define WATCH_KEPT_COUNT 8
+
 /* What is replicated and belongs to no object; all of it is digested and in the header of a snapshot. */
 struct globals {
 	uint64_t now_ns;
-	uint64_t due_budget;  /* how many due things may still happen at this time */
-	uint64_t capacity;    /* cells */
-	uint64_t number_next; /* of tubes, gateways, connections and watches together */
+	uint64_t due_budget; /* how many due things may still happen at this time */
+	uint64_t capacity
+		[PURPOSE_COUNT]; /* cells that may be in use after such an addition; ascending */
+	uint64_t number_next;    /* of tubes, gateways, connections and watches together */
 	uint64_t job_next;
 	uint64_t order_next; /* of burying and of waiting */
 	uint64_t counters[QUEUE_COUNTER_COUNT];
@@ -226,7 +243,7 @@ struct queue_machine {
 	uint32_t cell_count; /* capacity + retired_max + 1 */
 	uint32_t cell_fresh; /* from here on never used */
 	uint32_t cell_free;  /* chains of them */
-	uint32_t used;       /* by objects; Invariant: used <= globals.capacity */
+	uint32_t used;       /* by objects; Invariant: used <= globals.capacity[FOR_GATEWAYS] */
 	uint32_t retired;    /* by images and what they keep; Invariant: retired <= retired_max */
 	uint32_t retired_max;
 

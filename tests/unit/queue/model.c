@@ -111,7 +111,7 @@ cells_of(uint64_t bytes, uint64_t first)
 }
 
 static uint64_t
-cells_left(const struct model *m)
+cells_used(const struct model *m)
 {
 	uint64_t used = (uint64_t)m->gateway_count;
 
@@ -121,7 +121,26 @@ cells_left(const struct model *m)
 		used += 1 + (uint64_t)m->connections[i].watched_count;
 	for (int i = 0; i < m->job_count; i++)
 		used += cells_of(m->jobs[i].bytes, 100);
-	return m->cells_max - used;
+	return used;
+}
+
+static bool
+fits_put(const struct model *m, uint64_t cells)
+{
+	return cells_used(m) + cells <= m->cells_max;
+}
+
+static bool
+fits_connection(const struct model *m, uint64_t cells)
+{
+	return cells_used(m) + cells <= m->cells_max + m->cells_kept_for_connections;
+}
+
+static bool
+fits_gateway(const struct model *m)
+{
+	return cells_used(m) + 1 <=
+	       m->cells_max + m->cells_kept_for_connections + m->cells_kept_for_gateways;
 }
 
 /* ------------------------------------------------------------------------------ tubes come and go */
@@ -393,7 +412,7 @@ open_connection(struct model *m, uint64_t session, uint64_t seq, uint64_t id)
 		say(m, session, seq, QUEUE_EXISTS, 0);
 		return;
 	}
-	if (cells_left(m) < 2) {
+	if (!fits_connection(m, 2)) {
 		say(m, session, seq, QUEUE_OUT_OF_MEMORY, 0);
 		return;
 	}
@@ -421,7 +440,7 @@ attach(struct model *m, uint64_t session, uint64_t seq, uint64_t node)
 		say(m, session, seq, mine == before ? QUEUE_OK : QUEUE_BAD_COMMAND, 0);
 		return;
 	}
-	if (cells_left(m) < 1) {
+	if (!fits_gateway(m)) {
 		say(m, session, seq, QUEUE_OUT_OF_MEMORY, 0);
 		return;
 	}
@@ -441,7 +460,7 @@ put(struct model *m, struct model_connection *c, uint64_t seq, const struct queu
 {
 	struct model_job *j;
 
-	if (cells_left(m) < cells_of(q->tail_bytes, 100)) {
+	if (!fits_put(m, cells_of(q->tail_bytes, 100))) {
 		say(m, c->session, seq, QUEUE_OUT_OF_MEMORY, 0);
 		return;
 	}
@@ -559,6 +578,19 @@ of_free_job(
 	}
 }
 
+/* The first tubes that a connection watches may take what is kept for connections. */
+static bool
+fits_tube(
+	const struct model *m, const struct model_connection *c, enum queue_op op, const char *name)
+{
+	if (op == QUEUE_USE)
+		return fits_connection(m, tube_cells(m, name));
+	if (watched_at(c, name) >= 0)
+		return true;
+	return c->watched_count < 8 ? fits_connection(m, tube_cells(m, name) + 1)
+				    : fits_put(m, tube_cells(m, name) + 1);
+}
+
 static void
 of_tube(struct model *m, struct model_connection *c, uint64_t seq, const struct queue_command *q,
 	const char *name)
@@ -569,7 +601,7 @@ of_tube(struct model *m, struct model_connection *c, uint64_t seq, const struct 
 	switch (q->op) {
 	case QUEUE_USE:
 	case QUEUE_WATCH:
-		if (cells_left(m) < tube_cells(m, name) + (q->op == QUEUE_WATCH && at < 0)) {
+		if (!fits_tube(m, c, q->op, name)) {
 			say(m, c->session, seq, QUEUE_OUT_OF_MEMORY, 0);
 			return;
 		}
@@ -762,7 +794,7 @@ model_stats(const struct model *m, uint64_t n[QUEUE_STAT_COUNT])
 		n[QUEUE_STAT_WAITING] += m->connections[i].is_waiting;
 	}
 	n[QUEUE_STAT_NOW_NS] = m->now_ns;
-	n[QUEUE_STAT_BYTES_USED] = (m->cells_max - cells_left(m)) * 208;
+	n[QUEUE_STAT_BYTES_USED] = cells_used(m) * 208;
 	n[QUEUE_STAT_BYTES_MAX] = m->cells_max * 208;
 }
 

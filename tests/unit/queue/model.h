@@ -59,7 +59,8 @@ struct model_job {
 
 struct model {
 	uint64_t now_ns;
-	uint64_t cells_max; /* what OUT_OF_MEMORY is reckoned in */
+	uint64_t cells_max; /* what OUT_OF_MEMORY is reckoned in, of a put */
+	uint64_t cells_kept_for_connections, cells_kept_for_gateways; /* beyond that */
 	uint64_t number_next, job_next, order_next;
 	uint64_t counters[QUEUE_COUNTER_COUNT];
 	struct model_tube tubes[MODEL_TUBE_COUNT];

@@ -5,6 +5,7 @@
 #include "tests/unit/queue/model.h"
 
 #include "base/bytes.h"
+#include "queue/state.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -475,6 +476,17 @@ turn(struct world *w)
 	move_over(w);
 }
 
+/* How much is kept, and for whom, is the machine's choice; what that means is not. */
+static void
+init_model(struct world *w)
+{
+	const uint64_t *capacity = w->f->m->globals.capacity;
+
+	model_init(w->model, w->f->now_ns, qf_stat(w->f, QUEUE_STAT_BYTES_MAX) / 208);
+	w->model->cells_kept_for_connections = capacity[FOR_CONNECTIONS] - capacity[FOR_JOBS];
+	w->model->cells_kept_for_gateways = capacity[FOR_GATEWAYS] - capacity[FOR_CONNECTIONS];
+}
+
 static void
 test_run(void **state)
 {
@@ -487,7 +499,7 @@ test_run(void **state)
 	assert_non_null(w->model);
 	w->f = qf_create(QUEUE_BYTES_MIN);
 	w->spare = qf_create(QUEUE_BYTES_MIN);
-	model_init(w->model, w->f->now_ns, qf_stat(w->f, QUEUE_STAT_BYTES_MAX) / 208);
+	init_model(w);
 	for (uint64_t node = 1; node <= 2; node++)
 		model_apply(w->model, w->f->now_ns, node == 1 ? QF_SESSION : QF_OTHER, 1,
 			&(struct queue_command){ .op = QUEUE_ATTACH, .id = node });
