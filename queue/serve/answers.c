@@ -108,14 +108,26 @@ is_reserve(const struct request *r)
 	       r->verb == QUEUE_VERB_RESERVE_JOB;
 }
 
+/* The one that flies or is parked. It is the last that was proposed, but not always the first request: what the client
+ * had asked before it may be executed and not completed yet. @return NULL: none */
+static struct request *
+reserve_under_way(const struct client *c)
+{
+	struct request *r = c->first;
+
+	while (r != c->waiting && !is_reserve(r))
+		r = r->next;
+	return r == c->waiting ? NULL : r;
+}
+
 static void
 on_word(struct queue_gateway *g, const struct handover_word *word)
 {
 	struct client *c = client_find(g, word->connection);
-	struct request *r = c == NULL ? NULL : c->first;
+	struct request *r = c == NULL ? NULL : reserve_under_way(c);
 
 	/* Of a client that is gone, or of a reserve whose body was fetched already. */
-	if (r == NULL || !is_reserve(r) || r->is_told || (!r->is_flying && !r->is_answered))
+	if (r == NULL || r->is_told)
 		return;
 	if (word->status == QUEUE_CLOSED) {
 		g->is_lost = true; /* we did not close it, so all of ours were closed */

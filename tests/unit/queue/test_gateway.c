@@ -13,8 +13,10 @@
 #include <ftw.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -36,6 +39,10 @@ struct fixture {
 	struct queue_gateway *gateway;
 	struct decree_node *node;
 	char error[DECREE_ERROR_BYTES];
+
+	/* The shard's thread, whenever a job was handed over, says `held` and waits for `go`. */
+	_Atomic bool is_holding;
+	sem_t held, go;
 };
 
 /* ------------------------------------------------------------------------------ a server */
@@ -47,6 +54,27 @@ on_applied(void *context, uint16_t group, struct decree_slot first, struct decre
 
 	(void)group, (void)first, (void)after;
 	queue_gateway_on_applied(f->gateway);
+}
+
+static void
+on_reserved(void *context, struct queue_machine *m, const struct queue_reserved *r)
+{
+	struct fixture *f = context;
+
+	queue_gateway_on_reserved(f->gateway, m, r);
+	if (!f->is_holding)
+		return;
+	sem_post(&f->held);
+	while (sem_wait(&f->go) != 0)
+		;
+}
+
+static void
+on_restored(void *context)
+{
+	struct fixture *f = context;
+
+	queue_gateway_on_restored(f->gateway);
 }
 
 static void
@@ -91,9 +119,9 @@ open_node(struct fixture *f)
 {
 	const struct queue_config config = {
 		.queue_bytes = 64u << 20,
-		.on_reserved = queue_gateway_on_reserved,
-		.on_restored = queue_gateway_on_restored,
-		.context = f->gateway,
+		.on_reserved = on_reserved,
+		.on_restored = on_restored,
+		.context = f,
 	};
 	struct decree_options options = {
 		.struct_bytes = sizeof(options),
@@ -133,6 +161,8 @@ setup(void **state)
 	assert_non_null(mkdtemp(f->folder));
 	snprintf(f->config, sizeof(f->config), "%s/node.ini", f->folder);
 	snprintf(f->unix_path, sizeof(f->unix_path), "%s/socket", f->folder);
+	sem_init(&f->held, 0, 0);
+	sem_init(&f->go, 0, 0);
 	write_config(f);
 	open_gateway(f);
 	open_node(f);
@@ -469,6 +499,48 @@ test_pipelined_requests_are_answered_in_order(void **state)
 	close(fd);
 }
 
+static void
+await_held(struct fixture *f)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += DEADLINE_MS / 1000;
+	assert_int_equal(sem_timedwait(&f->held, &until), 0);
+}
+
+/* A worker deletes a job and reserves the next one in one breath. If both are executed together with the put that ends its wait, the
+ * job is told before the deletion is completed. So that they are, the shard's thread stands still until all are proposed, and
+ * again when the job was told; the sleeps let the gateway see what is there, and however short they are nothing may be wrong. */
+static void
+test_a_job_that_is_told_before_an_earlier_answer(void **state)
+{
+	struct fixture *f = *state;
+	int worker = client(f), other = client(f), producer = client(f);
+
+	ask(worker, "watch t\r\nput 0 0 100 1\r\na\r\nreserve\r\n",
+		"WATCHING 2\r\nINSERTED 1\r\nRESERVED 1 1\r\na\r\n");
+	ask(producer, "put 0 0 100 1\r\nb\r\nuse t\r\n", "INSERTED 2\r\nUSING t\r\n");
+	f->is_holding = true;
+	say(other, "reserve\r\n");
+	await_held(f);
+	say(worker, "delete 1\r\nreserve\r\n");
+	usleep(50000);
+	say(producer, "put 0 0 100 1\r\nc\r\n");
+	usleep(50000);
+	sem_post(&f->go);
+	await_held(f);
+	usleep(50000);
+	f->is_holding = false;
+	sem_post(&f->go);
+	hear(other, "RESERVED 2 1\r\nb\r\n");
+	hear(producer, "INSERTED 3\r\n");
+	hear(worker, "DELETED\r\nRESERVED 3 1\r\nc\r\n");
+	close(worker);
+	close(other);
+	close(producer);
+}
+
 /* One command moves 1,024 of them at most. */
 static void
 test_many_are_kicked(void **state)
@@ -648,6 +720,7 @@ main(void)
 		TEST(test_workers_that_wait_stop_nobody),
 		TEST(test_time_limits),
 		TEST(test_pipelined_requests_are_answered_in_order),
+		TEST(test_a_job_that_is_told_before_an_earlier_answer),
 		TEST(test_many_are_kicked),
 		TEST(test_large_bodies),
 		TEST(test_jobs_of_a_client_that_is_gone),
