@@ -20,7 +20,8 @@ check(const struct decree_setup *setup)
 	if (wanted > setup->command_bytes_max) {
 		(void)complain("[queue] job_bytes = %u does not fit [cluster] command_bytes_max = "
 			       "%u: lower it, or format the nodes with command_bytes_max = %u or "
-			       "more, since that is fixed then",
+			       "more, since that is fixed then (without a configuration: begin "
+			       "another folder, -b DIR)",
 			setup->queue.job_bytes_max, setup->command_bytes_max, wanted);
 		return false;
 	}

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +41,20 @@ static const char file_text[] =
 	"log_bytes = 256M\n"
 	"idle = sleep\n";
 
-/* What is in a folder, by the name of each. */
+/* A first start makes everything in NEW. Renamed to MADE it is whole, and its parts move from there to their places in the
+ * folder, the configuration last: whoever finds that finds all. A start that is killed on the way leaves NEW, which the
+ * next one throws away, or MADE, which the next one goes on to empty. */
+#define NEW       "decree.new"
+#define MADE      "decree.made"
+#define FILE_NAME "decree.ini"
+
+static const char *const parts[] = { "cluster.key", "client.key", "data", FILE_NAME };
+#define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
+
 struct folder {
 	int fd; /* locked while it is prepared */
 	const char *path;
-	char file[DECREE_PATH_BYTES];     /* decree.ini */
-	char new_file[DECREE_PATH_BYTES]; /* what it is before data are there */
+	char file[DECREE_PATH_BYTES]; /* decree.ini */
 };
 
 static bool
@@ -112,7 +121,7 @@ write_whole(int fd, const char *text, size_t bytes)
 }
 
 static bool
-write_file(const struct folder *f, uint32_t command_bytes_max)
+write_file(const char *path, uint32_t command_bytes_max)
 {
 	char text[1024];
 	uint64_t id = 0;
@@ -121,30 +130,55 @@ write_file(const struct folder *f, uint32_t command_bytes_max)
 
 	while (id == 0)
 		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-			return fail(f->path, "no random numbers");
+			return fail(path, "no random numbers");
 	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max); /* fits */
-	fd = open(f->new_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fail(f->new_file, "cannot be written");
+		return fail(path, "cannot be written");
 	is_written = write_whole(fd, text, (size_t)length);
 	if (!is_written)
-		(void)fail(f->new_file, "cannot be written");
+		(void)fail(path, "cannot be written");
 	(void)close(fd); /* it is on the disk */
 	return is_written;
 }
 
-/* Data without a configuration: of a node that has one elsewhere, or of a first start that was killed half-way. */
+static bool
+sync_folder(int parent, const char *name)
+{
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool is_synced = fd >= 0 && fsync(fd) == 0;
+
+	if (fd >= 0)
+		(void)close(fd); /* read only */
+	return is_synced;
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st, (void)type, (void)at;
+	return remove(path);
+}
+
+/* What an earlier first start has left: never used, since no configuration led to it. */
+static bool
+remove_new(const char *path)
+{
+	return nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT;
+}
+
+/* Data or keys without a configuration are somebody else's. */
 static bool
 is_empty(const struct folder *f)
 {
-	static const char *const names[] = { "data", "shard-0" };
+	static const char *const names[] = { "data", "shard-0", "cluster.key", "client.key" };
 
-	for (uint32_t i = 0; i < 2; i++) {
+	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (faccessat(f->fd, names[i], F_OK, 0) != 0)
 			continue;
 		(void)complain("%s/%s is there without %s: if a node with a configuration of its "
-			       "own runs on it, give that one (-c FILE); if a first start was "
-			       "killed half-way, remove the folder",
+			       "own uses it, give that one (-c FILE); else name another folder "
+			       "(-b DIR)",
 			f->path, names[i], f->file);
 		return false;
 	}
@@ -152,32 +186,72 @@ is_empty(const struct folder *f)
 }
 
 static bool
-make(const struct folder *f, uint32_t job_bytes_max)
+make_new(const struct folder *f, uint32_t job_bytes_max)
 {
 	uint32_t command_bytes_max = job_bytes_max + COMMAND_OVERHEAD;
+	char path[DECREE_PATH_BYTES], file[DECREE_PATH_BYTES];
 	char error[DECREE_ERROR_BYTES];
 
 	if (command_bytes_max < COMMAND_BYTES_MIN)
 		command_bytes_max = COMMAND_BYTES_MIN;
-	if (!is_empty(f) || !write_file(f, command_bytes_max))
+	(void)snprintf(path, sizeof(path), "%s/" NEW, f->path);
+	if (snprintf(file, sizeof(file), "%s/" NEW "/" FILE_NAME, f->path) >= (int)sizeof(file)) {
+		errno = ENAMETOOLONG;
+		return fail(f->path, "cannot be used");
+	}
+	if (!remove_new(path))
+		return fail(path, "cannot be removed");
+	if (mkdir(path, 0700) != 0)
+		return fail(path, "cannot make the folder");
+	if (!write_file(file, command_bytes_max))
 		return false;
-	if (decree_format(f->new_file, NULL, 0, true, NULL, error) != 0) {
+	if (decree_format(file, NULL, 0, true, NULL, error) != 0) {
 		(void)complain("%s", error);
 		return false;
 	}
-	if (rename(f->new_file, f->file) != 0 || fsync(f->fd) != 0)
-		return fail(f->file, "cannot be made");
-	return true;
+	return sync_folder(f->fd, NEW) || fail(path, "cannot be written");
+}
+
+/* Out of MADE, as far as an earlier start has not done it. */
+static bool
+move_parts(const struct folder *f)
+{
+	int made = openat(f->fd, MADE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool is_done = made >= 0;
+
+	for (size_t i = 0; i < PART_COUNT && is_done; i++) {
+		/* The others are in their places before the last one is. */
+		is_done = i + 1 < PART_COUNT || fsync(f->fd) == 0;
+		if (is_done && renameat(made, parts[i], f->fd, parts[i]) != 0)
+			is_done = errno == ENOENT;
+	}
+	is_done = is_done && fsync(f->fd) == 0;
+	if (made >= 0)
+		(void)close(made); /* read only */
+	return is_done;
 }
 
 static bool
-prepare(struct folder *f, uint32_t job_bytes_max)
+make(const struct folder *f, uint32_t job_bytes_max)
+{
+	if (faccessat(f->fd, MADE, F_OK, 0) != 0) {
+		if (!is_empty(f) || !make_new(f, job_bytes_max))
+			return false;
+		if (renameat(f->fd, NEW, f->fd, MADE) != 0 || fsync(f->fd) != 0)
+			return fail(f->path, "cannot be written");
+	}
+	return move_parts(f) || fail(f->path, "cannot be written");
+}
+
+static bool
+prepare(const struct folder *f, uint32_t job_bytes_max)
 {
 	if (flock(f->fd, LOCK_EX) != 0) /* two first starts at once */
 		return fail(f->path, "cannot be locked");
-	if (access(f->file, F_OK) == 0)
-		return true;
-	return make(f, job_bytes_max);
+	if (access(f->file, F_OK) != 0 && !make(f, job_bytes_max))
+		return false;
+	(void)unlinkat(f->fd, MADE, AT_REMOVEDIR); /* empty, or not there */
+	return true;
 }
 
 bool
@@ -194,12 +268,10 @@ standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path
 	f.fd = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (f.fd < 0)
 		return fail(f.path, "cannot be opened");
-	if (snprintf(f.new_file, sizeof(f.new_file), "%s/decree.ini.new", f.path) >=
-		(int)sizeof(f.new_file)) {
+	if (snprintf(f.file, sizeof(f.file), "%s/" FILE_NAME, f.path) >= (int)sizeof(f.file)) {
 		errno = ENAMETOOLONG;
 		return fail(f.path, "cannot be used");
 	}
-	(void)snprintf(f.file, sizeof(f.file), "%s/decree.ini", f.path); /* fits: it is shorter */
 	is_prepared = prepare(&f, job_bytes_max);
 	(void)close(f.fd);
 	if (is_prepared)

@@ -18,8 +18,9 @@
 /**
  * Find the folder's configuration, or make both, and the formatted data directory, at the first start.
  *
- * Formatted is only where there is neither a configuration nor data; the configuration comes last, so that one that
- * is there belongs to data that are whole.
+ * Formatted is only where there is neither a configuration nor data nor keys; the configuration comes last, so that one
+ * that is there belongs to data that are whole. A call that is killed half-way leaves what the next one completes, or
+ * begins anew.
  *
  * @param directory      made if it is not there; NULL: /var/lib/decree, or where this user cannot write there a folder
  *                       in its home, and a line says which

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The first start of a queue that nobody configured is killed before each of its changes to the disk. Whatever that leaves, the
+# next start makes a whole folder of it, be it killed once more in between or not.
+#
+#   first_start.sh DECREE DECREED KILL_AT
+set -u
+
+decree=$(realpath "$1")
+decreed=$(realpath "$2")
+kill_at=$(realpath "$3")
+. "$(dirname "$0")/expect.sh"
+pid=
+trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$work"' EXIT
+
+# The sanitizers' search for leaks does not work in a process that is traced.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+
+fail() {
+	echo "FAILED: $*" >&2
+	failed=1
+}
+
+# begin FOLDER [KILL_AT N]: a start that ends behind the preparation of the folder, as it is told nonsense.
+begin() {
+	"${@:2}" "$decreed" -b "$1" -p 0 cluster.mtu=9 >out 2>&1
+}
+
+# What of it is there, and nothing else.
+check_whole() {
+	[ "$(ls "$1" | xargs)" = 'client.key cluster.key data decree.ini' ] || fail "$2: left are $(ls "$1" | xargs)"
+	[ "$(ls "$1/data/shard-0" | xargs)" = 'hardstate identifiers identity segments' ] || fail "$2: no log"
+}
+
+starts() {
+	: >ready
+	"$decreed" -b "$1" -p 0 --ready-fd 9 9>ready 2>out &
+	pid=$!
+	for _ in {1..600}; do
+		[ ! -s ready ] || break
+		kill -0 $pid 2>/dev/null || break
+		sleep 0.05
+	done
+	[ -s ready ] || fail "$2: it does not start: $(cat out)"
+	kill "$pid" 2>/dev/null
+	wait "$pid"
+	pid=
+}
+
+declare -A seen # what a killed start left, and a start of which was tried
+for ((n = 1; ; n++)); do
+	rm -rf queue
+	begin queue "$kill_at" $n
+	case $? in
+	0) ;;
+	1) break ;;
+	*) fail "kill_at: $(cat out)" && break ;;
+	esac
+	left=:$(ls queue queue/decree.made 2>/dev/null | xargs)
+	begin queue "$kill_at" $((n % 5 + 1))
+	begin queue
+	grep -qF 'cluster.mtu=9' out || fail "killed at change $n: $(cat out)"
+	check_whole queue "killed at change $n"
+	if [ -z "${seen[$left]:-}" ]; then
+		"$decree" wal verify queue/data >out 2>&1 || fail "killed at change $n: $(cat out)"
+		starts queue "killed at change $n"
+	fi
+	seen[$left]=1
+done
+[ $n -gt 20 ] || fail "only $((n - 1)) changes"
+[ -e queue/decree.ini ] || fail "a start that was not killed made no folder"
+
+# A folder with jobs is found as it is; one with somebody else's data or keys is not touched.
+starts queue 'again'
+for name in data shard-0 cluster.key client.key; do
+	mkdir -p "other/$name"
+	expect 1 "other/$name is there without|-c FILE" "$decreed" -b other
+	[ "$(ls other)" = "$name" ] || fail "another node's folder was written to"
+	rm -r other
+done
+
+# Larger jobs than its commands may be: said so, and nothing is changed.
+expect 1 'job_bytes = 200000|command_bytes_max = 131072|another folder' "$decreed" -b queue -p 0 -z 200000
+rm -r queue
+expect 1 'cluster.mtu=9' "$decreed" -b queue -p 0 -z 200000 cluster.mtu=9
+grep -q '^command_bytes_max = 200064$' queue/decree.ini || fail "no room for the jobs that -z asks for"
+
+echo "$((n - 1)) changes, ${#seen[@]} states"
+exit $failed
