@@ -48,6 +48,9 @@ uint32_t tree_first(const struct queue_machine *m, uint32_t root, size_t at);
 /** @return that one, or none */
 uint32_t
 tree_find(const struct queue_machine *m, uint32_t root, size_t at, uint64_t key, uint64_t number);
+/** @return the least that is greater than that, or none */
+uint32_t
+tree_behind(const struct queue_machine *m, uint32_t root, size_t at, uint64_t key, uint64_t number);
 
 /* ------------------------------------------------------------------------------ hash.c, index.c */
 

@@ -2,6 +2,7 @@
 #include "queue/query.h"
 
 #include "queue/bytes.h"
+#include "queue/pages.h"
 #include "queue/private.h"
 
 #include <errno.h>
@@ -11,9 +12,9 @@
 static bool
 is_ok(const struct queue_query *q)
 {
-	bool has_name = q->kind == QUEUE_STATS_TUBE;
+	bool has_name = q->kind == QUEUE_STATS_TUBE || q->kind == QUEUE_JOBS;
 
-	return q->kind >= QUEUE_PEEK && q->kind <= QUEUE_TUBE_USED &&
+	return q->kind >= QUEUE_PEEK && q->kind <= QUEUE_HELD &&
 	       (has_name ? q->name_bytes >= 1 && q->name_bytes <= QUEUE_NAME_BYTES_MAX
 			 : q->name_bytes == 0);
 }
@@ -30,6 +31,7 @@ queue_query_encode(const struct queue_query *q, void *ret, size_t capacity)
 	queue_store_u64(at + 9, q->connection);
 	queue_store_u64(at + 17, q->id);
 	queue_store_u32(at + 25, q->offset);
+	queue_store_u64(at + 29, q->key);
 	if (q->name_bytes > 0)
 		memcpy(at + QUEUE_QUERY_FIXED_BYTES, q->name, q->name_bytes);
 	return QUEUE_QUERY_FIXED_BYTES + q->name_bytes;
@@ -50,6 +52,7 @@ queue_query_decode(const void *bytes, size_t count, struct queue_query *ret_q)
 		.connection = queue_load_u64(at + 9),
 		.id = queue_load_u64(at + 17),
 		.offset = queue_load_u32(at + 25),
+		.key = queue_load_u64(at + 29),
 		.name = at + QUEUE_QUERY_FIXED_BYTES,
 		.name_bytes = (uint32_t)(count - QUEUE_QUERY_FIXED_BYTES),
 	};
@@ -61,50 +64,10 @@ queue_query_decode(const void *bytes, size_t count, struct queue_query *ret_q)
 
 /* ------------------------------------------------------------------------------ answers */
 
-/* Where an answer goes, in pieces that must fit whole. */
-struct writer {
-	uint8_t *bytes;
-	uint32_t count, capacity;
-};
-
-static uint32_t
-left(const struct writer *w)
-{
-	return w->capacity - w->count;
-}
-
-static bool
-write_numbers(struct writer *w, const uint64_t *numbers, uint32_t count)
-{
-	if (left(w) < count * 8)
-		return false;
-	for (uint32_t i = 0; i < count; i++, w->count += 8)
-		queue_store_u64(w->bytes + w->count, numbers[i]);
-	return true;
-}
-
-static bool
-write_name(const struct queue_machine *m, struct writer *w, uint32_t tube)
-{
-	const struct object *o = object_at(m, tube);
-
-	if (left(w) < o->payload_bytes)
-		return false;
-	payload_read(m, o, 0, w->bytes + w->count, o->payload_bytes);
-	w->count += o->payload_bytes;
-	return true;
-}
-
 static int32_t
 end(const struct writer *w, bool has_fitted)
 {
 	return has_fitted ? (int32_t)w->count : -EMSGSIZE;
-}
-
-static uint64_t
-time_left(const struct queue_machine *m, uint64_t until_ns)
-{
-	return until_ns > m->globals.now_ns ? until_ns - m->globals.now_ns : 0;
 }
 
 /* The peeks. */
@@ -193,14 +156,11 @@ stats_job(const struct queue_machine *m, uint32_t job, struct writer *w)
 	return end(w, write_numbers(w, n, QUEUE_JOB_STAT_COUNT) && write_name(m, w, j->o.tube));
 }
 
-static int32_t
-stats_tube(const struct queue_machine *m, uint32_t tube, struct writer *w)
+void
+tube_numbers(const struct queue_machine *m, uint32_t tube, uint64_t n[QUEUE_TUBE_STAT_COUNT])
 {
 	const struct tube *t = tube_at(m, tube);
-	uint64_t n[QUEUE_TUBE_STAT_COUNT];
 
-	if (tube == 0)
-		return -ENOENT;
 	n[QUEUE_TUBE_STAT_JOBS_URGENT] = t->urgent_count;
 	n[QUEUE_TUBE_STAT_JOBS_READY] = t->job_counts[JOB_READY];
 	n[QUEUE_TUBE_STAT_JOBS_RESERVED] = t->job_counts[JOB_RESERVED];
@@ -214,6 +174,16 @@ stats_tube(const struct queue_machine *m, uint32_t tube, struct writer *w)
 	n[QUEUE_TUBE_STAT_CMD_PAUSE_TUBE] = t->cmd_pause;
 	n[QUEUE_TUBE_STAT_PAUSE_S] = t->pause_ns / SECOND_NS;
 	n[QUEUE_TUBE_STAT_PAUSE_LEFT_NS] = t->pause_ns == 0 ? 0 : time_left(m, t->unpause_ns);
+}
+
+static int32_t
+stats_tube(const struct queue_machine *m, uint32_t tube, struct writer *w)
+{
+	uint64_t n[QUEUE_TUBE_STAT_COUNT];
+
+	if (tube == 0)
+		return -ENOENT;
+	tube_numbers(m, tube, n);
 	return end(w, write_numbers(w, n, QUEUE_TUBE_STAT_COUNT));
 }
 
@@ -231,17 +201,23 @@ write_entry(const struct queue_machine *m, struct writer *w, uint64_t number, ui
 	return write_name(m, w, tube);
 }
 
-static int32_t
-list_tubes(const struct queue_machine *m, uint64_t after, struct writer *w)
+uint32_t
+tube_behind(const struct queue_machine *m, uint64_t number)
 {
-	uint32_t at = index_find(m, KIND_TUBE, after);
+	uint32_t at = index_find(m, KIND_TUBE, number);
 
 	/* The one that the last page ended with may be gone. */
 	if (at == 0)
 		at = m->lists[KIND_TUBE].first;
-	while (at != 0 && object_at(m, at)->number <= after)
+	while (at != 0 && object_at(m, at)->number <= number)
 		at = object_at(m, at)->next;
-	for (; at != 0; at = object_at(m, at)->next)
+	return at;
+}
+
+static int32_t
+list_tubes(const struct queue_machine *m, uint64_t after, struct writer *w)
+{
+	for (uint32_t at = tube_behind(m, after); at != 0; at = object_at(m, at)->next)
 		if (!write_entry(m, w, object_at(m, at)->number, at))
 			return w->count > 0 ? (int32_t)w->count : -EMSGSIZE;
 	return (int32_t)w->count;
@@ -290,6 +266,9 @@ queue_query_answer(struct queue_machine *m, const void *query, uint32_t bytes, v
 	case QUEUE_STATS_JOB: return stats_job(m, index_find(m, KIND_JOB, q.id), &w);
 	case QUEUE_STATS_TUBE: return stats_tube(m, key_find_tube(m, q.name, q.name_bytes), &w);
 	case QUEUE_LIST_TUBES: return list_tubes(m, q.id, &w);
+	case QUEUE_TUBES: return page_tubes(m, q.id, &w);
+	case QUEUE_JOBS: return page_jobs(m, &q, &w);
+	case QUEUE_HELD: return page_held(m, &q, &w);
 	default: return answer_connection(m, &q, &w);
 	}
 }

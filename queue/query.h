@@ -4,7 +4,7 @@
  * What can be asked of the queue without changing it: the peeks, stats and lists, for decree_read(). They count nothing;
  * a gateway counts with COUNT (command.h).
  *
- * Query, little-endian: kind 1, session 8, connection 8, id 8, offset 4, and the name up to the end.
+ * Query, little-endian: kind 1, session 8, connection 8, id 8, offset 4, key 8, and the name up to the end.
  *
  *   query                uses                 answer
  *   PEEK                 id, offset           id 8, body's bytes 4, the body from offset on, as much as fits
@@ -18,6 +18,18 @@
  *   LIST_TUBES_WATCHED   connection, id       the same, of the tubes that the connection watches, in the order of
  *                                             watching; the numbers are those of the watches
  *   TUBE_USED            connection           a name
+ *   TUBES                id                   for each tube with a number above id, oldest first, as many as fit: number 8,
+ *                                             QUEUE_TUBE_STAT_COUNT numbers of 8, bytes of its name 1, name
+ *   JOBS                 name, offset, key,   of the tube's jobs in the state `offset` (not reserved), in the order in which
+ *                        id                   they leave it: key 8 and id 8 to ask on with, then QUEUE_TASK_COUNT numbers of 8
+ *                                             for each job behind (key, id), as many as fit. id 0: that were all
+ *   HELD                 session, connection, of all jobs that are reserved: session, connection, key and id to ask on with, 8
+ *                        key, id              each, then for each job behind that place QUEUE_TASK_COUNT and QUEUE_HOLDER_COUNT
+ *                                             numbers of 8, bytes of its tube's name 1, name. All 0: that were all. First come
+ *                                             the jobs of whoever has something to expect first
+ *
+ * The last three are pages of a list that changes meanwhile: what moves may be seen twice. They cost what they list, and O(log n)
+ * for each; HELD may have an empty page on the way.
  *
  * Where "connection" is used, it and `session` name it. Instead of an answer: -ENOENT if the job, tube or connection is not
  * there, -EINVAL if the query is none, -EMSGSIZE if the answer's first part does not fit.
@@ -27,7 +39,7 @@
 
 #include "queue/command.h"
 
-#define QUEUE_QUERY_FIXED_BYTES 29
+#define QUEUE_QUERY_FIXED_BYTES 37
 
 enum queue_query_kind {
 	QUEUE_PEEK = 1,
@@ -40,6 +52,9 @@ enum queue_query_kind {
 	QUEUE_LIST_TUBES = 8,
 	QUEUE_LIST_TUBES_WATCHED = 9,
 	QUEUE_TUBE_USED = 10,
+	QUEUE_TUBES = 11,
+	QUEUE_JOBS = 12,
+	QUEUE_HELD = 13,
 };
 
 struct queue_query {
@@ -50,6 +65,7 @@ struct queue_query {
 	uint32_t offset;
 	const void *name; /* [name_bytes], lent */
 	uint32_t name_bytes;
+	uint64_t key;
 };
 
 /** The numbers of STATS: the counters first, as in enum queue_counter. */
@@ -103,6 +119,27 @@ enum queue_tube_stat {
 	QUEUE_TUBE_STAT_PAUSE_S,
 	QUEUE_TUBE_STAT_PAUSE_LEFT_NS,
 	QUEUE_TUBE_STAT_COUNT,
+};
+
+/** Of a job in JOBS and HELD. */
+enum queue_task {
+	QUEUE_TASK_ID,
+	QUEUE_TASK_PRI,
+	QUEUE_TASK_AGE_NS,
+	QUEUE_TASK_LEFT_NS, /* as QUEUE_JOB_STAT_LEFT_NS */
+	QUEUE_TASK_RESERVES,
+	QUEUE_TASK_RELEASES,
+	QUEUE_TASK_TIMEOUTS,
+	QUEUE_TASK_BODY_BYTES,
+	QUEUE_TASK_COUNT,
+};
+
+/** Behind them in HELD. */
+enum queue_holder {
+	QUEUE_HOLDER_NODE,
+	QUEUE_HOLDER_SESSION,
+	QUEUE_HOLDER_CONNECTION,
+	QUEUE_HOLDER_COUNT,
 };
 
 /** @return bytes written, or 0: no such query, or it does not fit */

@@ -107,3 +107,22 @@ tree_find(const struct queue_machine *m, uint32_t root, size_t at, uint64_t key,
 							   : link_of(m, cell, at)->left;
 	return cell;
 }
+
+uint32_t
+tree_behind(const struct queue_machine *m, uint32_t root, size_t at, uint64_t key, uint64_t number)
+{
+	uint32_t cell = root, found = 0;
+
+	while (cell != 0) {
+		const struct link *l = link_of(m, cell, at);
+
+		if (is_before(m, at, cell, key, number) ||
+			(l->key == key && object_at(m, cell)->number == number)) {
+			cell = l->right;
+		} else {
+			found = cell;
+			cell = l->left;
+		}
+	}
+	return found;
+}

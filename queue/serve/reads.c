@@ -226,6 +226,9 @@ on_answer(struct client *c, struct request *r, const uint8_t *answer, uint32_t b
 	case QUEUE_LIST_TUBES:
 	case QUEUE_LIST_TUBES_WATCHED: on_tubes(c, r, answer, bytes); break;
 	case QUEUE_TUBE_USED: on_used(c, answer, bytes); break;
+	case QUEUE_TUBES:
+	case QUEUE_JOBS:
+	case QUEUE_HELD: break; /* the protocol has no such question */
 	}
 }
 

@@ -35,7 +35,7 @@ END
 
 # Usage
 
-expect 0 'usage: decree|format|submit|read|status|log|member|snapshot|transfer|force-recover|wal|check' "$decree" --help
+expect 0 'usage: decree|format|submit|read|status|tasks|log|member|snapshot|transfer|force-recover|wal|check' "$decree" --help
 expect 0 'decree 0.' "$decree" --version
 expect 2 'usage: decree' "$decree"
 expect 2 "unknown option '--frob'" "$decree" --frob
@@ -91,10 +91,16 @@ expect 2 '-z' "$decree" log -z
 for command in format submit status log; do
 	expect 2 '-c FILE' "$decree" $command
 done
+expect 2 '-c FILE' "$decree" tasks
 expect 2 '-c' "$decree" status -c
 expect 2 "what is 'surplus'?" "$decree" status -c good.ini surplus
 expect 2 '--node N' "$decree" log -c good.ini
 expect 2 '--node x' "$decree" log -c good.ini --node x
+expect 2 '--limit 0' "$decree" tasks -c good.ini --limit 0
+expect 2 '--interval 9|from 10 to' "$decree" tasks -c good.ini --interval 9
+expect 2 '--tube needs a value' "$decree" tasks -c good.ini --tube
+expect 2 "what is 'default'?" "$decree" tasks -c good.ini default
+expect 1 'none.ini|No such file' "$decree" tasks -c none.ini
 expect 2 '--from 0' "$decree" log -c good.ini --node 1 --from 0
 expect 2 '--in-flight 0' "$decree" submit -c good.ini --in-flight 0
 expect 2 '--in-flight -1' "$decree" submit -c good.ini --in-flight -1
@@ -125,7 +131,7 @@ rm -r other
 
 # Every command: what it says about a line that is no good, and how.
 
-for command in format submit read status log member snapshot transfer force-recover check; do
+for command in format submit read status tasks log member snapshot transfer force-recover check; do
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command -h
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command --frob --help
 	expect 2 "unknown option '--frob=1': there are --config| --help; see 'decree $command --help'" \
@@ -232,7 +238,7 @@ expect 1 'node 1|node 2|node 3|no answer' "$decree" status -c good.ini --timeout
 expect 1 'no node 9' "$decree" log -c good.ini --node 9
 expect 1 'there is no interface nosuch0' "$decree" check -c good.ini local.port=net_af_packet0,iface=nosuch0
 
-for command in 'read count' snapshot 'transfer 2' 'member list'; do
+for command in 'read count' tasks 'tasks --json --jobs' snapshot 'transfer 2' 'member list'; do
 	# shellcheck disable=SC2086
 	set -- $command
 	chmod 644 client.key
@@ -241,6 +247,7 @@ for command in 'read count' snapshot 'transfer 2' 'member list'; do
 	expect 1 'node' "$decree" "$1" -c good.ini --timeout 50 "${@:2}"
 done
 expect 1 'no node 9' "$decree" read -c good.ini --node 9 count
+expect 1 'no node 9' "$decree" tasks -c good.ini --node 9
 
 # A cluster that is lost
 

@@ -31,6 +31,16 @@ lines_in() {
 	[ "$(sort -u "$1" 2>/dev/null | wc -l)" -ge "$2" ]
 }
 
+# tasks NODE [OPTION ...]
+tasks() {
+	decree tasks -c "$client_ini" --node "$1" --json "${@:2}"
+}
+
+# What it shows on a terminal, again and again.
+screen() {
+	timeout 20 script -qec "$top/scripts/cluster exec $DECREE_BIN/decree tasks -c $client_ini --interval 50" /dev/null
+}
+
 begin --machine queue
 lead=$(await_leader)
 read -r one other <<<"$(followers | xargs)"
@@ -40,6 +50,25 @@ beans put "$(addresses "$one")" first 1 50 "$work/acked.first" || fail "node $on
 beans work "$(addresses "$other")" first 30 "$work/done.first" || fail "node $other gives no jobs"
 beans work "$(addresses "$lead")" first 50 "$work/done.first" || fail "node $lead gives no jobs"
 seq 50 | cmp - "$work/done.first" || fail "the jobs came in another order"
+
+note "decree tasks: every tube and job, as many pages as it takes"
+beans put "$(addresses "$one")" many 1 120 "$work/acked.many" || fail "node $one takes no jobs"
+for n in $(seq 20); do
+	printf 'use tube-%s\0put 5 10000 60 1|x\0' "$n"
+done | xargs -0 "$top/scripts/cluster" exec python3 "$top/tests/cluster/beans.py" ask "$(addresses "$other")" >"$work/asked"
+for n in 1 2 3; do
+	tasks "$n" --jobs --limit 1000 | jq -e '.tube_count == 22 and (.tubes | length) == 22 and .ready == 120 and .delayed == 20
+		and ([.tubes[] | select(.delayed == 1)] | length) == 20 and (.has_more_jobs | not)
+		and ([.jobs[] | select(.tube == "many").id] | length == 120 and . == sort)
+		and ([.jobs[] | select(.state == "delayed" and .left_s > 50) | .tube] | unique | length) == 20' >/dev/null ||
+		fail "node $n tells of other tasks: $(tasks "$n")"
+done
+tasks "$one" --jobs --limit 7 | jq -e '(.tubes | length) == 7 and .has_more_jobs' >/dev/null || fail "a limit"
+screen >"$work/screen" &
+watcher=$!
+wait_until "the rates were shown" grep -q 'each second: [0-9]* puts' "$work/screen"
+kill "$watcher"
+grep -aq "$(printf '\033')\[H.*" "$work/screen" || fail "the screen is not drawn anew: $(head -c 500 "$work/screen")"
 
 note "the leader, node $lead, dies while they work"
 count=4000
@@ -67,6 +96,15 @@ beans hold "$(addresses "$other")" held >"$work/holder" 2>&1 &
 wait_until "a client of node $other had the job" grep -qx 7 "$work/holder"
 [ "$(beans ask "$(addresses "$one")" 'watch held' 'ignore default' 'reserve-with-timeout 0' | tail -n 1)" = TIMED_OUT ] ||
 	fail "a job has two holders"
+for n in 1 2 3; do
+	tasks "$n" --jobs --tube held | jq -e --argjson node "$other" '.reserved == 1 and (.jobs | length) == 1
+		and (.jobs[0] | .tube == "held" and .state == "reserved" and .reserves == 1 and .bytes == 1 and .left_s > 3000
+			and .holder.node == $node)' >/dev/null || fail "node $n tells of other tasks: $(tasks "$n" --jobs --tube held)"
+done
+decree tasks -c "$client_ini" --jobs --tube held >"$work/tasks" || fail "decree tasks"
+grep -Eq "^held +0 +1 " "$work/tasks" || fail "no row of the tube: $(cat "$work/tasks")"
+grep -Eq " 1 reserved .* held +node $other, connection" "$work/tasks" || fail "no row of the job: $(cat "$work/tasks")"
+decree tasks -c "$client_ini" --tube nothing 2>&1 | grep -q "there is no tube 'nothing'" || fail "a tube that there is not"
 cluster kill "$other"
 beans work "$(addresses "$one" "$lead")" held 1 "$work/done.held" || fail "the job did not come back"
 grep -qx 7 "$work/done.held" || fail "another job came"

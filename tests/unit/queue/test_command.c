@@ -160,6 +160,7 @@ test_queries_too(void **state)
 		.offset = 4,
 		.name = "tube",
 		.name_bytes = 4,
+		.key = 5,
 	};
 	struct queue_query again;
 	uint8_t bytes[DECREE_QUERY_BYTES_MAX];
@@ -168,15 +169,15 @@ test_queries_too(void **state)
 	(void)state;
 	assert_int_equal(count, QUEUE_QUERY_FIXED_BYTES + 4);
 	assert_int_equal(queue_query_decode(bytes, count, &again), 0);
-	assert_true(
-		again.session == 1 && again.connection == 2 && again.id == 3 && again.offset == 4);
+	assert_true(again.session == 1 && again.connection == 2 && again.id == 3 &&
+		    again.offset == 4 && again.key == 5);
 	assert_memory_equal(again.name, "tube", 4);
 	assert_int_equal(queue_query_encode(&q, bytes, count - 1), 0);
 	assert_int_equal(queue_query_decode(bytes, QUEUE_QUERY_FIXED_BYTES - 1, &again), -EINVAL);
 	assert_int_equal(queue_query_decode(bytes, QUEUE_QUERY_FIXED_BYTES, &again), -EINVAL);
 	bytes[0] = QUEUE_PEEK; /* has no name */
 	assert_int_equal(queue_query_decode(bytes, count, &again), -EINVAL);
-	bytes[0] = 11;
+	bytes[0] = QUEUE_HELD + 1;
 	assert_int_equal(queue_query_decode(bytes, QUEUE_QUERY_FIXED_BYTES, &again), -EINVAL);
 }
 

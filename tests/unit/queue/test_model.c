@@ -2,6 +2,7 @@
 /* Random commands of many connections of three gateways that come and go, with time going on, given to the machine and to a model of it that is
  * too plain to be wrong: every answer, and every number that can be asked for, must be the same. Snapshots are taken
  * meanwhile, and now and then the machine goes on as a copy that was restored from one. */
+#include "tests/unit/queue/check_pages.h"
 #include "tests/unit/queue/model.h"
 
 #include "base/bytes.h"
@@ -472,6 +473,8 @@ turn(struct world *w)
 	if (draw(w, 8) == 0)
 		check_tubes(w);
 	check_connection(w, session, draw(w, CONNECTIONS));
+	if (f->slot % 64 == 0)
+		check_pages(f->m, w->model);
 	walk_on(w);
 	move_over(w);
 }

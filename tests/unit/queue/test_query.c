@@ -165,6 +165,98 @@ test_what_does_not_fit(void **state)
 	assert_int_equal(queue_machine_ops.read(f->m, "", 0, answer, sizeof(answer)), -EINVAL);
 }
 
+/* A page where some of what was seen has gone, and some of what comes has moved, goes on behind its place. */
+static void
+test_pages_of_jobs_that_go(void **state)
+{
+	struct queue_fixture *f = *state;
+	struct queue_query q = { .kind = QUEUE_JOBS, .name = "default", .name_bytes = 7 };
+	uint8_t answer[16 + 3 * QUEUE_TASK_COUNT * 8];
+	uint64_t next = 1;
+
+	for (int i = 0; i < 20; i++)
+		(void)qf_put(f, 1, 5, 0, 9);
+	do {
+		int32_t bytes = ask(f, q, answer, sizeof(answer));
+
+		for (const uint8_t *e = answer + 16; e < answer + bytes;
+			e += QUEUE_TASK_COUNT * 8) {
+			assert_int_equal(load_u64(e), next);
+			next += next == 6 ? 2 : 1;
+		}
+		q.key = load_u64(answer);
+		q.id = load_u64(answer + 8);
+		if (q.id == 3)
+			for (uint64_t id = 1; id <= 3; id++) /* the place itself among them */
+				assert_int_equal(qf_job(f, QUEUE_DELETE, 1, id), QUEUE_OK);
+		if (q.id == 6)
+			assert_int_equal(qf_job(f, QUEUE_DELETE, 1, 7), QUEUE_OK);
+	} while (q.id != 0);
+	assert_int_equal(next, 21);
+}
+
+/* A worker with a hundred jobs among thousands of clients that wait: pages are short, none is endless, all is listed. */
+static void
+test_pages_of_jobs_that_are_held(void **state)
+{
+	struct queue_fixture *f = *state;
+	struct queue_query q = { .kind = QUEUE_HELD };
+	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+	uint32_t pages = 0, held = 0;
+	uint64_t sum = 0;
+
+	qf_open(f, 2);
+	for (int i = 0; i < 100; i++) {
+		(void)qf_put(f, 1, 5, 0, 900);
+		(void)qf_reserve(f, 1 + i % 2);
+	}
+	for (uint64_t c = 3; c < 1003; c++) {
+		qf_open(f, c);
+		(void)qf_reserve_for(f, c, (uint32_t)c);
+	}
+	do {
+		int32_t bytes = ask(f, q, answer, sizeof(answer));
+
+		for (const uint8_t *e = answer + 32; e < answer + bytes; held++) {
+			sum += load_u64(e);
+			e += (QUEUE_TASK_COUNT + QUEUE_HOLDER_COUNT) * 8;
+			e += 1 + *e;
+		}
+		q.session = load_u64(answer);
+		q.connection = load_u64(answer + 8);
+		q.key = load_u64(answer + 16);
+		q.id = load_u64(answer + 24);
+		pages++;
+	} while (q.session != 0);
+	assert_int_equal(held, 100);
+	assert_int_equal(sum, 5050);
+	assert_in_range(pages, 1000 / 64, 1000 / 64 + 100 / 9 + 2);
+}
+
+static void
+test_pages_that_are_refused(void **state)
+{
+	struct queue_fixture *f = *state;
+	struct queue_query q = { .kind = QUEUE_JOBS, .name = "default", .name_bytes = 7 };
+	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+
+	assert_int_equal(ask(f, q, answer, 16 + QUEUE_TASK_COUNT * 8 - 1), -EMSGSIZE);
+	q.offset = 1; /* reserved jobs are not with their tube */
+	assert_int_equal(ask(f, q, answer, sizeof(answer)), -EINVAL);
+	q.offset = 4;
+	assert_int_equal(ask(f, q, answer, sizeof(answer)), -EINVAL);
+	q.offset = 0;
+	q.name = "nothing";
+	assert_int_equal(ask(f, q, answer, sizeof(answer)), -ENOENT);
+	q = (struct queue_query){ .kind = QUEUE_HELD };
+	(void)qf_put(f, 1, 5, 0, 9);
+	(void)qf_reserve(f, 1);
+	assert_int_equal(ask(f, q, answer, 31), -EMSGSIZE);
+	assert_int_equal(ask(f, q, answer, 40), -EMSGSIZE);
+	q = (struct queue_query){ .kind = QUEUE_TUBES };
+	assert_int_equal(ask(f, q, answer, 40), -EMSGSIZE);
+}
+
 /* A question changes nothing, and costs no command. */
 static void
 test_reads_change_nothing(void **state)
@@ -188,6 +280,9 @@ main(void)
 		TEST(test_the_largest_body),
 		TEST(test_tubes_in_pages),
 		TEST(test_what_does_not_fit),
+		TEST(test_pages_of_jobs_that_go),
+		TEST(test_pages_of_jobs_that_are_held),
+		TEST(test_pages_that_are_refused),
 		TEST(test_reads_change_nothing),
 	};
 
