@@ -251,6 +251,22 @@ end(struct client *c)
 	bufferevent_set_timeouts(c->bev, NULL, &patience);
 }
 
+/* A read watermark would do, but libevent calls back, again and again and nobody else meanwhile, as long as there is as
+ * much as that. */
+static void
+pause_reading(struct client *c)
+{
+	size_t waiting = evbuffer_get_length(bufferevent_get_input(c->bev));
+
+	if (!c->is_paused && waiting >= INPUT_BYTES_MAX) {
+		c->is_paused = true;
+		bufferevent_disable(c->bev, EV_READ);
+	} else if (c->is_paused && waiting < INPUT_BYTES_MAX) {
+		c->is_paused = false;
+		bufferevent_enable(c->bev, EV_READ);
+	}
+}
+
 void
 client_run(struct client *c)
 {
@@ -266,6 +282,7 @@ client_run(struct client *c)
 		did = take_input(c);
 		did |= start_requests(c);
 	} while (did);
+	pause_reading(c);
 	if (c->is_parked && c->has_eof && c->blocked == BLOCKED_NOT)
 		request_cancel(c);
 	if (is_over(c))
@@ -322,7 +339,6 @@ client_accept(struct queue_gateway *g, evutil_socket_t fd)
 	queue_parser_init(&c->parser, g->options.job_bytes_max);
 	g->clients[place] = c;
 	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, INPUT_BYTES_MAX);
 	bufferevent_setwatermark(c->bev, EV_WRITE, OUTPUT_BYTES_LOW, 0);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	return true;

@@ -98,6 +98,7 @@ struct client {
 	bool has_eof;  /* it says nothing more; it is gone when all is answered */
 	bool has_quit; /* the same, and what it sends is ignored */
 	bool has_failed;
+	bool is_paused;     /* it is not read from: too much of what it has said waits */
 	bool is_parked;     /* the first request waits in the machine */
 	bool is_cancelling; /* CANCEL flies */
 	bool has_barrier;   /* the first request is one that flies or is parked */

@@ -541,6 +541,24 @@ test_a_job_that_is_told_before_an_earlier_answer(void **state)
 	close(producer);
 }
 
+/* More than the gateway takes from one client at a time, behind a request that waits: nobody else is held up. */
+static void
+test_more_than_may_wait(void **state)
+{
+	int fd = client(*state), other = client(*state);
+
+	say(fd, "reserve\r\n");
+	for (int i = 0; i < 20000; i++)
+		say(fd, "list-tube-used\r\n");
+	ask(other, "put 0 0 100 1\r\nx\r\n", "INSERTED 1\r\n");
+	hear(fd, "RESERVED 1 1\r\nx\r\n");
+	for (int i = 0; i < 20000; i++)
+		hear(fd, "USING default\r\n");
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	hear_end(fd);
+	close(other);
+}
+
 /* One command moves 1,024 of them at most. */
 static void
 test_many_are_kicked(void **state)
@@ -721,6 +739,7 @@ main(void)
 		TEST(test_time_limits),
 		TEST(test_pipelined_requests_are_answered_in_order),
 		TEST(test_a_job_that_is_told_before_an_earlier_answer),
+		TEST(test_more_than_may_wait),
 		TEST(test_many_are_kicked),
 		TEST(test_large_bodies),
 		TEST(test_jobs_of_a_client_that_is_gone),
