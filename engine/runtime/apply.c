@@ -206,6 +206,11 @@ apply_range(
 			tell_digest(s, g, slot);
 	s->did_work = true;
 	g->is_deadline_old = true;
-	if (s->config.on_applied != NULL)
-		s->config.on_applied(s->config.context, g->config.group, first, after);
+	if (s->config.on_applied == NULL)
+		return;
+	/* Whoever is woken by this looks for outcomes. */
+	for (uint32_t i = 0; i < s->gateway_after; i++)
+		if (s->gateways[i].group == g)
+			gateway_flush(&s->gateways[i]);
+	s->config.on_applied(s->config.context, g->config.group, first, after);
 }

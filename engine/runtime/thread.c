@@ -6,7 +6,9 @@
  *           is under way if the CPU is shared after all: a spinning thread delays the completions that its own
  *           CPU handles to the next timer tick
  *   yield   sched_yield() on every empty turn: right for shared CPUs, and nearly as fast as spinning
- *   sleep   yield for a while, then sleep for short times: laptops
+ *   sleep   yield while there was work a moment ago or a write is under way, then sleep: the longer it has been idle the
+ *           longer, so that a node at rest takes little and what comes then waits for little: laptops, several nodes
+ *           or other programs on one CPU
  *
  * auto takes spin if every shard is pinned to a CPU of its own that the kernel keeps other work away from
  * (isolcpus), else yield. A pause or a sleep before the yield only costs: measured on shared CPUs, a yield
@@ -21,8 +23,10 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define SLEEP_NS       20000 /* under this, timers cost more than they save */
-#define SLEEP_AFTER_NS 200000
+#define SLEEP_AFTER_NS 1000000
+#define SLEEP_SHARE    16    /* of the time that it has been idle */
+#define SLEEP_NS_MIN   20000 /* under this, timers cost more than they save */
+#define SLEEP_NS_MAX   500000
 
 /* ------------------------------------------------------------------------------ idle */
 
@@ -88,13 +92,23 @@ idle_choose(const struct decree_node *node)
 	return DECREE_IDLE_SPIN;
 }
 
+static uint64_t
+min_ns(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void
 sleep_a_little(struct node_shard *ns, uint64_t now_ns)
 {
+	uint64_t idle_ns = now_ns - ns->turn_at_ns;
 	uint64_t wake_at = shard_wake_at(ns->shard);
-	struct timespec pause = { .tv_nsec = SLEEP_NS };
+	uint64_t until_wake_ns = wake_at > now_ns ? wake_at - now_ns : 0;
+	uint64_t pause_ns = min_ns(min_ns(idle_ns / SLEEP_SHARE, SLEEP_NS_MAX), until_wake_ns);
+	struct timespec pause = { .tv_nsec = (long)pause_ns };
 
-	if (now_ns - ns->turn_at_ns < SLEEP_AFTER_NS || wake_at <= now_ns + SLEEP_NS)
+	/* While a write is under way somebody waits for it. */
+	if (idle_ns < SLEEP_AFTER_NS || pause_ns < SLEEP_NS_MIN || shard_is_log_busy(ns->shard))
 		sched_yield();
 	else
 		nanosleep(&pause, NULL);

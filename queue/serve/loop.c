@@ -2,10 +2,10 @@
 /*
  * The gateway's thread.
  *
- * While commands or reads are in flight that should be answered in microseconds, it polls: the sockets, the proposer, the
- * handover, and gives its CPU away in between. When nothing is in flight it sleeps until a socket is ready or the shard's thread
- * wakes it, with a job for a worker that waits. When something is in flight but for milliseconds nothing was executed (no
- * leader, a slow disk), it naps: an answer may come a millisecond late then, and no CPU is burnt.
+ * It sleeps until a socket is ready or the shard's thread wakes it: with a job for a worker that waits, and, while commands
+ * are in flight, whenever something was executed. It would answer no sooner if it polled, and where CPUs are few its polling takes
+ * them from those who could execute something. A wake-up that is missed by a hair costs a nap of a millisecond. Reads are
+ * answered without anything being executed, so while some are under way it polls for two milliseconds, then naps.
  */
 #include "queue/serve/private.h"
 
@@ -200,8 +200,9 @@ gateway_loop(void *context)
 	while (has_events && !atomic_load_explicit(&g->is_stopping, memory_order_relaxed)) {
 		bool has_progress = turn(g);
 		bool is_idle = g->flying + g->reading == 0;
+		bool is_polling = g->reading > 0 && g->now_ns - progress_ns < POLL_NS;
 
-		if (!is_idle && (has_progress || g->now_ns - progress_ns < POLL_NS)) {
+		if (!is_idle && (has_progress || is_polling)) {
 			event_base_loop(g->base, EVLOOP_NONBLOCK);
 			sched_yield();
 		} else if (fall_asleep(g) || is_idle) {
