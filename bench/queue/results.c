@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/queue/results.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ------------------------------------------------------------------------------ medians */
+
+static int
+by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(double *values, uint32_t count)
+{
+	qsort(values, count, sizeof(*values), by_value);
+	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* A field of struct measured, by its offset. */
+static double
+number_of(const struct measured *m, size_t field)
+{
+	return *(const double *)((const char *)m + field);
+}
+
+static double
+median_of(const struct results *r, uint32_t plan, uint32_t server, size_t field)
+{
+	double values[ROUND_COUNT_MAX];
+
+	for (uint32_t round = 0; round < r->round_count; round++)
+		values[round] = number_of(&r->measured[plan][server][round], field);
+	return median(values, r->round_count);
+}
+
+/* The same of a percentile. @return 0 if a round had too few samples for it */
+static double
+percentile_of(const struct results *r, uint32_t plan, uint32_t server, size_t field)
+{
+	for (uint32_t round = 0; round < r->round_count; round++)
+		if (number_of(&r->measured[plan][server][round], field) == 0)
+			return 0;
+	return median_of(r, plan, server, field);
+}
+
+/* Median of the ratios of each round. @return 0: there is none */
+static double
+ratio_of(const struct results *r, uint32_t plan, uint32_t server, size_t field)
+{
+	double values[ROUND_COUNT_MAX];
+
+	for (uint32_t round = 0; round < r->round_count; round++) {
+		double base = number_of(&r->measured[plan][r->against][round], field);
+
+		if (base == 0)
+			return 0;
+		values[round] = number_of(&r->measured[plan][server][round], field) / base;
+	}
+	return median(values, r->round_count);
+}
+
+/* ------------------------------------------------------------------------------ text */
+
+static void
+print_us(double us)
+{
+	if (us > 0)
+		printf(" %9.0f", us);
+	else
+		printf("         -");
+}
+
+static void
+print_row(const struct results *r, uint32_t plan, uint32_t server)
+{
+	printf("%-18s %9.0f", r->servers[server].name,
+		median_of(r, plan, server, offsetof(struct measured, per_s)));
+	print_us(percentile_of(r, plan, server, offsetof(struct measured, p50_us)));
+	print_us(percentile_of(r, plan, server, offsetof(struct measured, p90_us)));
+	print_us(percentile_of(r, plan, server, offsetof(struct measured, p99_us)));
+	print_us(percentile_of(r, plan, server, offsetof(struct measured, p999_us)));
+	print_us(percentile_of(r, plan, server, offsetof(struct measured, max_us)));
+	printf(" %8.2f %8.2f", ratio_of(r, plan, server, offsetof(struct measured, per_s)),
+		ratio_of(r, plan, server, offsetof(struct measured, p50_us)));
+	if (r->plans[plan].rate > 0)
+		printf(" %9.0f", median_of(r, plan, server, offsetof(struct measured, unsent)));
+	printf("\n");
+}
+
+static void
+print_plan(const struct results *r, uint32_t plan)
+{
+	const struct load_plan *p = &r->plans[plan];
+
+	printf("\n%s: %u connection%s, jobs of %u bytes, ", r->plan_names[plan],
+		p->connection_count, p->connection_count == 1 ? "" : "s", p->body_bytes);
+	if (p->rate > 0)
+		printf("open loop at %u/s\n", p->rate);
+	else
+		printf("closed loop\n");
+	printf("%-18s %9s %9s %9s %9s %9s %9s %8s %8s%s\n", "", "per s", "p50 us", "p90", "p99",
+		"p99.9", "max", "rate:", "p50:", p->rate > 0 ? "    unsent" : "");
+	for (uint32_t server = 0; server < r->server_count; server++)
+		print_row(r, plan, server);
+}
+
+void
+results_print(const struct results *r)
+{
+	for (uint32_t plan = 0; plan < r->plan_count; plan++)
+		print_plan(r, plan);
+	printf("\nMedians of %u rounds. rate:, p50: are medians of each round's ratio to %s.\n",
+		r->round_count, r->servers[r->against].name);
+}
+
+/* ------------------------------------------------------------------------------ JSON */
+
+static void
+json_row(FILE *to, const struct results *r, uint32_t plan, uint32_t server)
+{
+	static const struct {
+		const char *name;
+		size_t field;
+	} fields[] = {
+		{ "per_s", offsetof(struct measured, per_s) },
+		{ "p50_us", offsetof(struct measured, p50_us) },
+		{ "p90_us", offsetof(struct measured, p90_us) },
+		{ "p99_us", offsetof(struct measured, p99_us) },
+		{ "p999_us", offsetof(struct measured, p999_us) },
+		{ "max_us", offsetof(struct measured, max_us) },
+		{ "unsent", offsetof(struct measured, unsent) },
+	};
+
+	fprintf(to, "{\"load\":\"%s\",\"server\":\"%s\"", r->plan_names[plan],
+		r->servers[server].name);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		fprintf(to, ",\"%s\":%.6g", fields[i].name,
+			percentile_of(r, plan, server, fields[i].field));
+	fprintf(to, ",\"rate_ratio\":%.4g,\"p50_ratio\":%.4g}",
+		ratio_of(r, plan, server, offsetof(struct measured, per_s)),
+		ratio_of(r, plan, server, offsetof(struct measured, p50_us)));
+}
+
+int
+results_write_json(const struct results *r, const char *path)
+{
+	FILE *to = fopen(path, "we");
+	const char *comma = "";
+
+	if (to == NULL)
+		return -errno;
+	fprintf(to, "{\"bench\":\"queue\",\"rounds\":%u,\"against\":\"%s\",\"rows\":[",
+		r->round_count, r->servers[r->against].name);
+	for (uint32_t plan = 0; plan < r->plan_count; plan++) {
+		for (uint32_t server = 0; server < r->server_count; server++, comma = ",") {
+			fprintf(to, "%s\n", comma);
+			json_row(to, r, plan, server);
+		}
+	}
+	fprintf(to, "\n]}\n");
+	return fclose(to) == 0 ? 0 : -errno;
+}
+
+/* ------------------------------------------------------------------------------ plot */
+
+static void
+plot_data(FILE *to, const struct results *r)
+{
+	fprintf(to, "$data << END\n");
+	for (uint32_t plan = 0; plan < r->plan_count; plan++) {
+		fprintf(to, "\"%s\"", r->plan_names[plan]);
+		for (uint32_t s = 0; s < r->server_count; s++)
+			fprintf(to, " %g %g",
+				median_of(r, plan, s, offsetof(struct measured, per_s)),
+				median_of(r, plan, s, offsetof(struct measured, p50_us)));
+		fprintf(to, "\n");
+	}
+	fprintf(to, "END\n");
+}
+
+static void
+plot_bars(FILE *to, const struct results *r, uint32_t column)
+{
+	for (uint32_t s = 0; s < r->server_count; s++)
+		fprintf(to, "%s$data using %u:xtic(1) title '%s'", s == 0 ? "plot " : ", ",
+			2 + 2 * s + column, r->servers[s].name);
+	fprintf(to, "\n");
+}
+
+int
+results_plot(const struct results *r, const char *path)
+{
+	FILE *to;
+
+	if (system("gnuplot --version >/dev/null 2>&1") != 0)
+		return -ENOENT;
+	to = popen("gnuplot", "we");
+	if (to == NULL)
+		return -errno;
+	plot_data(to, r);
+	fprintf(to,
+		"set terminal svg size 1000,480 font 'sans-serif,11' noenhanced\nset output '%s'\n"
+		"set style data histogram\nset style fill solid 0.8 noborder\nset boxwidth 0.9\n"
+		"set logscale y\nset grid ytics\nset key top left\nset multiplot layout 1,2\n",
+		path);
+	fprintf(to, "set title 'throughput'\nset ylabel 'per second'\n");
+	plot_bars(to, r, 0);
+	fprintf(to, "set title 'latency, p50'\nset ylabel 'us'\n");
+	plot_bars(to, r, 1);
+	fprintf(to, "unset multiplot\n");
+	return pclose(to) == 0 ? 0 : -EIO;
+}
