@@ -3,7 +3,8 @@
 #ifndef TESTS_QUEUE_CHECK_PAGES_H
 #define TESTS_QUEUE_CHECK_PAGES_H
 
-#include "tests/unit/queue/model.h"
+#include "queue/machine.h"
+#include "tests/lib/queue_model.h"
 
 void check_pages(struct queue_machine *machine, const struct model *model);
 

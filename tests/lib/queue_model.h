@@ -4,7 +4,8 @@
  * The queue once more, as plainly as possible: arrays, and a scan wherever something is looked for. What it answers
  * is what the machine has to answer.
  *
- * It shares no code with queue/, apart from the names of commands, statuses and statistics.
+ * It shares no code with queue/, apart from the names of commands, statuses and statistics. It knows no limit to what
+ * happens at one time: for fewer than a thousand jobs and connections there is none.
  *
  * Threads:  the caller's.
  */
@@ -13,12 +14,25 @@
 
 #include "queue/command.h"
 #include "queue/query.h"
-#include "tests/lib/queue_fixture.h"
+
+#include <stdbool.h>
 
 #define MODEL_JOB_COUNT        20000
 #define MODEL_TUBE_COUNT       64
-#define MODEL_CONNECTION_COUNT 64
-#define MODEL_GATEWAY_COUNT    8
+#define MODEL_CONNECTION_COUNT 256
+#define MODEL_GATEWAY_COUNT    32
+#define MODEL_ANSWER_COUNT     4096
+
+/* What a command is answered, or how a wait ends. */
+struct model_answer {
+	uint64_t session, seq;
+	uint32_t status;
+	uint64_t result;
+	bool has_waited; /* it was answered PARKED earlier, and this is told by on_reserved() */
+	bool has_job;    /* the rest is what on_reserved() tells of it */
+	uint64_t connection;
+	uint32_t reserves, body_bytes;
+};
 
 struct model_tube {
 	uint64_t number;
@@ -57,10 +71,17 @@ struct model_job {
 	uint8_t first; /* of its body, which repeats it */
 };
 
+/* Who may use how much. */
+enum model_purpose {
+	MODEL_JOBS,
+	MODEL_CONNECTIONS,
+	MODEL_GATEWAYS,
+	MODEL_PURPOSE_COUNT,
+};
+
 struct model {
 	uint64_t now_ns;
-	uint64_t cells_max; /* what OUT_OF_MEMORY is reckoned in, of a put */
-	uint64_t cells_kept_for_connections, cells_kept_for_gateways; /* beyond that */
+	uint64_t cells[MODEL_PURPOSE_COUNT]; /* what OUT_OF_MEMORY is reckoned in */
 	uint64_t number_next, job_next, order_next;
 	uint64_t counters[QUEUE_COUNTER_COUNT];
 	struct model_tube tubes[MODEL_TUBE_COUNT];
@@ -71,11 +92,12 @@ struct model {
 	int connection_count;
 	struct model_job jobs[MODEL_JOB_COUNT];
 	int job_count;
-	struct qf_answer answers[4096]; /* of the last call */
+	struct model_answer answers[MODEL_ANSWER_COUNT]; /* of the last call */
 	int answer_count;
 };
 
-void model_init(struct model *m, uint64_t now_ns, uint64_t cells_max);
+/** An empty queue. Cheap: what the arrays hold beyond their counts is nobody's. */
+void model_init(struct model *m, uint64_t now_ns, const uint64_t cells[MODEL_PURPOSE_COUNT]);
 
 /** Time goes on to @p now_ns, and if @p c is not NULL that command of the session is executed. */
 void model_apply(struct model *m, uint64_t now_ns, uint64_t session, uint64_t seq,
