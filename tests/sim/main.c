@@ -26,6 +26,20 @@ higher(uint64_t a, uint64_t b)
 }
 
 static void
+totals_add_queue(struct totals *t, const struct sim_queue_count *c)
+{
+	t->queue.puts += c->puts;
+	t->queue.deletes += c->deletes;
+	t->queue.handed += c->handed;
+	t->queue.waited += c->waited;
+	t->queue.in_vain += c->in_vain;
+	t->queue.expired += c->expired;
+	t->queue.gateways += c->gateways;
+	t->queue.detached += c->detached;
+	t->queue.begun_anew += c->begun_anew;
+}
+
+static void
 totals_add_run(struct totals *t, const struct sim *sim)
 {
 	uint64_t events = sim_event_count(sim);
@@ -59,6 +73,10 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->changes_refused += sim->count.changes_refused;
 	for (int i = 0; i < 3; i++)
 		t->changes[i] += sim->count.changes[i];
+	if (sim->queue->is_on) {
+		t->queues++;
+		totals_add_queue(t, &sim->queue->count);
+	}
 	t->slots += sim->oracle.chosen_last;
 	t->virtual_ns += sim->now_ns;
 	t->crash_free += sim->count.crashes == 0;
@@ -102,6 +120,8 @@ totals_add(struct totals *t, const struct totals *other)
 	t->changes_refused += other->changes_refused;
 	for (int i = 0; i < 3; i++)
 		t->changes[i] += other->changes[i];
+	t->queues += other->queues;
+	totals_add_queue(t, &other->queue);
 	t->virtual_ns += other->virtual_ns;
 	t->crash_free += other->crash_free;
 	t->cpu_seconds += other->cpu_seconds;
@@ -153,6 +173,14 @@ totals_print(const struct totals *t)
 		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers);
 	printf("time: %lu timers went off, %lu of them with no command about\n", t->fired,
 		t->fired_idle);
+	if (t->queues > 0)
+		printf("queues: %lu; %lu jobs put, %lu deleted, %lu handed over, %lu of them to "
+		       "who "
+		       "waited, %lu waits in vain, %lu TTRs expired; %lu gateways attached, %lu "
+		       "were silent too long, %lu began anew\n",
+			t->queues, t->queue.puts, t->queue.deletes, t->queue.handed,
+			t->queue.waited, t->queue.in_vain, t->queue.expired, t->queue.gateways,
+			t->queue.detached, t->queue.begun_anew);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

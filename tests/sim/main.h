@@ -27,6 +27,8 @@ struct totals {
 	uint64_t changes[3], changes_refused, transfers; /* of the members */
 	uint64_t crash_free;                             /* runs without a crash */
 	uint64_t fired, fired_idle;                      /* timers of the state machine */
+	uint64_t queues;                                 /* worlds with one */
+	struct sim_queue_count queue;
 	uint64_t virtual_ns;
 	uint64_t events_min, commands_min, crashes_min;
 	uint64_t progress_tenths, storm_max;

@@ -4,6 +4,7 @@
  * the simulator's time. So memory is kept, and cleared for its next use:
  *
  *   - the log's mmap64() and munmap() lead here (--wrap, see meson.build): its regions are small and all in use
+ *   - so do those of a queue's arena, which is like a shard's memory, all of one size, and never given back
  *   - a shard's memory is large and mostly never touched: only pages that the kernel says exist are cleared
  */
 #include "tests/sim/sim.h"
@@ -14,6 +15,7 @@
 
 #define KEPT_COUNT_MAX  24
 #define SPARE_COUNT_MAX 256
+#define ARENA_COUNT_MAX (SIM_TWIN + 2) /* of each node, and one to measure */
 #define CLASS_BYTES     (256u << 10)
 #define PAGE_BYTES      4096
 #define PAGES_AT_ONCE   512
@@ -29,6 +31,12 @@ static struct {
 } kept[KEPT_COUNT_MAX];
 static uint32_t kept_count;
 
+static struct sim_memory arenas[ARENA_COUNT_MAX];
+static bool is_arena_free[ARENA_COUNT_MAX];
+static uint32_t arena_count;
+
+static void clear(const struct sim_memory *m);
+
 /* Few sizes, so that what one run gives back suits the next. */
 static size_t
 size_class(size_t bytes)
@@ -36,9 +44,43 @@ size_class(size_t bytes)
 	return (bytes + CLASS_BYTES - 1) / CLASS_BYTES * CLASS_BYTES;
 }
 
+static void *
+arena_take(size_t bytes, int protection, int flags)
+{
+	uint32_t i = 0;
+
+	while (i < arena_count && !is_arena_free[i])
+		i++;
+	if (i < arena_count) {
+		clear(&arenas[i]);
+	} else {
+		decree_assert(i < ARENA_COUNT_MAX);
+		arenas[arena_count++] = (struct sim_memory){
+			.at = __real_mmap64(NULL, bytes, protection, flags, -1, 0), .bytes = bytes
+		};
+	}
+	decree_assert(arenas[i].bytes == bytes && arenas[i].at != MAP_FAILED);
+	is_arena_free[i] = false;
+	return arenas[i].at;
+}
+
+/* @return false: it is none */
+static bool
+arena_give(const void *at)
+{
+	for (uint32_t i = 0; i < arena_count; i++)
+		if (arenas[i].at == at) {
+			is_arena_free[i] = true;
+			return true;
+		}
+	return false;
+}
+
 void *
 __wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
 {
+	if ((flags & MAP_NORESERVE) != 0)
+		return arena_take(bytes, protection, flags);
 	if (at != NULL || (flags & MAP_ANONYMOUS) == 0 || (flags & MAP_POPULATE) == 0)
 		return __real_mmap64(at, bytes, protection, flags, fd, offset);
 	for (uint32_t i = 0; i < kept_count; i++)
@@ -53,6 +95,8 @@ __wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, off_t o
 int
 __wrap_munmap(void *at, size_t bytes)
 {
+	if (arena_give(at))
+		return 0;
 	if (kept_count == KEPT_COUNT_MAX)
 		return __real_munmap(at, size_class(bytes));
 	kept[kept_count].at = at;

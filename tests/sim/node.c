@@ -230,6 +230,7 @@ sim_node_start(struct sim *sim, uint16_t place)
 	n->digest = (struct decree_digest){ 0, 0 };
 	n->fold = 0;
 	disk_fake_set_now(n->disk, sim->now_ns);
+	sim_queue_start(n);
 	shard_build(sim, n);
 	snap_fake_set_now(n->snaps, sim->now_ns);
 	if (!log_open(sim, n))

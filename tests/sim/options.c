@@ -45,6 +45,10 @@ static const char usage[] =
 	"\n"
 	"What the seed would draw can be given instead:\n"
 	"  --nodes N      1 .. 7 nodes\n"
+	"  --machine M    queue: the task queue and its gateways, beside a model that checks every "
+	"answer;\n"
+	"                 log: commands are counted, and nothing else. One of ten seeds draws a "
+	"queue\n"
 	"  --events N     length of the first part (default 4000); a run has a quarter more at "
 	"least,\n"
 	"                 and at least 50 commands and a crash\n"
@@ -164,11 +168,25 @@ parse_numbers(char *list, struct sim_options *o)
 	return o->only_count > 0;
 }
 
+/* @return false after a complaint */
+static bool
+parse_machine(const char *name, enum sim_machine *ret_machine)
+{
+	if (strcmp(name, "log") == 0)
+		*ret_machine = SIM_MACHINE_LOG;
+	else if (strcmp(name, "queue") == 0)
+		*ret_machine = SIM_MACHINE_QUEUE;
+	else
+		fprintf(stderr, "sim: --machine %s: log or queue; see --help\n", name);
+	return *ret_machine != SIM_MACHINE_DRAWN;
+}
+
 static const struct option long_options[] = {
 	{ "seed", required_argument, NULL, 's' },
 	{ "count", required_argument, NULL, 'c' },
 	{ "jobs", required_argument, NULL, 'j' },
 	{ "nodes", required_argument, NULL, 'n' },
+	{ "machine", required_argument, NULL, 'm' },
 	{ "events", required_argument, NULL, 'e' },
 	{ "without", required_argument, NULL, 'w' },
 	{ "only-faults", required_argument, NULL, 'o' },
@@ -205,6 +223,7 @@ take(int option, struct call *c)
 			return false;
 		o->node_count = (uint32_t)number;
 		return true;
+	case 'm': return parse_machine(optarg, &o->machine);
 	case 'w': return parse_kinds(optarg, o->without);
 	case 'o': return parse_numbers(optarg, o);
 	case 'v': o->trace = true; return true;

@@ -14,6 +14,8 @@ expect 2 '--count 0: a number from 1 to' "$sim" --count 0
 expect 2 '--jobs 65: a number from 0 to 64' "$sim" --jobs 65
 expect 2 '--nodes 0: a number from 1 to 7' "$sim" --nodes 0
 expect 2 '--nodes 8: a number from 1 to 7' "$sim" --nodes 8
+expect 2 '--machine stack: log or queue' "$sim" --machine stack
+expect 0 'queues: 1;' "$sim" --machine queue --seed 2 --events 100
 expect 2 '--events many: a number from 1 to 1000000' "$sim" --events many
 expect 2 '--only-faults x: a number from 0 to 4294967295' "$sim" --only-faults x
 expect 2 '--only-faults 3y' "$sim" --only-faults 1,2,3y

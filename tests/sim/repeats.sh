@@ -6,11 +6,16 @@ sim=$1
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-for seed in 3 8 21; do
-	"$sim" --seed $seed --trace >"$tmp/first" 2>/dev/null
-	"$sim" --seed $seed --trace >"$tmp/second" 2>/dev/null
-	setarch -R "$sim" --seed $seed --trace >"$tmp/fixed" 2>/dev/null
-	"$sim" --seed $((seed - 2)) --count 3 --trace >"$tmp/after" 2>/dev/null
+tell() {
+	"$@" --trace 2>/dev/null
+}
+
+for world in '3 log' '8 log' '21 log' '3 queue' '8 queue'; do
+	seed=${world% *} machine=${world#* }
+	tell "$sim" --seed "$seed" --machine "$machine" >"$tmp/first"
+	tell "$sim" --seed "$seed" --machine "$machine" >"$tmp/second"
+	tell setarch -R "$sim" --seed "$seed" --machine "$machine" >"$tmp/fixed"
+	tell "$sim" --seed $((seed - 2)) --count 3 --machine "$machine" >"$tmp/after"
 	cmp "$tmp/first" "$tmp/second"
 	cmp "$tmp/first" "$tmp/fixed"
 	# Without the summary it must be the end of the longer story.

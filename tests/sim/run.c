@@ -121,6 +121,9 @@ run_liveness(struct sim *sim)
 	run_healed(sim);
 	run_silent(sim);
 	sim_timers_require(sim);
+	sim_queue_require(sim);
+	become_calm(sim);
+	sim_queue_check_end(sim);
 	oracle_check_history(sim);
 }
 

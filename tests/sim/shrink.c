@@ -132,6 +132,8 @@ print_command(const struct sim_options *o)
 	printf("sim --seed %lu --trace --events %lu", o->seed, o->event_count);
 	if (o->node_count != 0)
 		printf(" --nodes %u", o->node_count);
+	if (o->machine != SIM_MACHINE_DRAWN)
+		printf(" --machine %s", o->machine == SIM_MACHINE_QUEUE ? "queue" : "log");
 	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
 		if (o->without[kind]) {
 			printf("%s%s", separator, sim_fault_table[kind].name);

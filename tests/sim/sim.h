@@ -23,6 +23,7 @@
  *   governors.c whose votes count in which slot
  *   workload.c  proposers and their commands
  *   timers.c    what the state machine does when its time has come
+ *   queue*.c    worlds whose state machine is the task queue, and whose proposers are its gateways
  *   queries.c   their reads, and what those must have seen
  *
  * A world is built once per process and reset for each seed: only what the last run touched is cleared. No
@@ -46,6 +47,7 @@
 #include "tests/sim/faults.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/queue.h"
 #include "wal/wal.h"
 
 #include <setjmp.h>
@@ -103,8 +105,16 @@ struct sim_flight { /* one entry of the heap, by (due_ns, number) */
 /* Body of a command: proposer, its number there, its number in the history, then anything. */
 #define SIM_BODY_BYTES_MIN 20
 
+/* Of a command in a world with a queue: what its proposer has to be told. */
+struct sim_outcome {
+	uint64_t place; /* in the oracle's order, from 1; 0: nobody has executed it */
+	uint64_t result;
+	uint32_t status;
+};
+
 struct sim_command {
 	uint64_t seq; /* 0 = free */
+	struct sim_outcome outcome;
 	uint32_t bytes;
 	uint8_t body[SIM_COMMAND_BYTES];
 };
@@ -121,6 +131,9 @@ struct sim_read {
 struct sim_proposer {
 	uint64_t id; /* unique in the run */
 	bool is_open;
+	bool begins_anew; /* with a queue: as soon as it may, under another name */
+	uint32_t
+		opened; /* with a queue: bit per connection that it has asked for, since it last attached */
 	int gateway;
 	uint64_t seq_made;
 	uint64_t seq_popped;
@@ -218,9 +231,11 @@ struct sim_node {
 	uint64_t cluster_ns;
 	uint64_t timer_ns;    /* cluster time at which it goes off; 0 = none runs */
 	uint64_t fired_count; /* place in the oracle's order of those that went off */
-	uint8_t frozen[48];   /* the state that is being written, or read */
+	uint8_t frozen[56];   /* the state that is being written, or read */
 	uint64_t chunk_next;  /* of its chunks */
 	uint8_t chunk[1500];
+	struct queue_machine *queue; /* in a world with one; of the last process, or this one */
+	uint64_t queue_steps;        /* place in its steps */
 
 	/* what the rest of the world has heard from it (survives crashes) */
 	struct decree_ballot promised_said;
@@ -293,8 +308,15 @@ struct sim_twin {
 	struct sim_image image;
 };
 
+enum sim_machine {
+	SIM_MACHINE_DRAWN,
+	SIM_MACHINE_LOG, /* it only counts */
+	SIM_MACHINE_QUEUE,
+};
+
 struct sim_options {
 	uint64_t seed;
+	enum sim_machine machine;
 	uint32_t node_count;  /* 0: drawn */
 	uint64_t event_count; /* of the part with faults */
 	bool trace;
@@ -362,6 +384,7 @@ struct sim {
 	uint32_t recorded_count;
 	uint64_t proposer_number;
 	struct sim_oracle oracle;
+	struct sim_queue *queue;
 	struct sim_count count;
 	/* For whoever watches from another process; NULL if nobody does. */
 	uint32_t *told_strikes;
@@ -541,7 +564,7 @@ void sim_timers_draw(struct sim *sim); /* after the load */
 void sim_timer_look(struct sim_node *n, bool is_idle);
 /** A command is executed: perhaps it sets one. */
 void sim_timer_set(struct sim_node *n, const struct decree_command *c);
-uint64_t sim_timer_next(void *machine);
+uint64_t sim_timer_next(const struct sim_node *n);
 /** What one that went off does to the state. */
 void sim_timer_state(struct decree_digest *state, const struct sim_firing *f);
 /** All is silent and well: whatever runs goes off in its time. */

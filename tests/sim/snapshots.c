@@ -11,7 +11,7 @@
 
 #define CHUNK_COUNT 4
 #define CHUNK_BYTES 1500 /* a few frames each */
-#define STATE_BYTES 48
+#define STATE_BYTES 48   /* and the queue's place behind it, where there is one */
 
 /* ---- the store ---- */
 
@@ -168,21 +168,39 @@ sim_snapshot_begin(void *machine)
 	store_u64(n->frozen + 24, n->cluster_ns);
 	store_u64(n->frozen + 32, n->timer_ns);
 	store_u64(n->frozen + 40, n->fired_count);
+	store_u64(n->frozen + 48, n->queue_steps);
 	n->chunk_next = 0;
-	return 0;
+	return n->sim->queue->is_on ? queue_machine_ops.snapshot_begin(n->queue) : 0;
+}
+
+static uint32_t
+state_bytes(const struct sim_node *n)
+{
+	return n->sim->queue->is_on ? sizeof(n->frozen) : STATE_BYTES;
 }
 
 /* The state, and bytes that follow from it: something to carry. */
 static void
-chunk_fill(const uint8_t *state, uint64_t index, uint8_t *ret_bytes)
+chunk_fill(const struct sim_node *n, uint64_t index, uint8_t *ret_bytes)
 {
-	uint64_t z = load_u64(state) * 0x9e3779b97f4a7c15ull + index;
+	uint64_t z = load_u64(n->frozen) * 0x9e3779b97f4a7c15ull + index;
 
-	memcpy(ret_bytes, state, STATE_BYTES);
-	for (uint32_t i = STATE_BYTES; i < CHUNK_BYTES; i++) {
+	memcpy(ret_bytes, n->frozen, state_bytes(n));
+	for (uint32_t i = state_bytes(n); i < CHUNK_BYTES; i++) {
 		z = z * 6364136223846793005ull + 1442695040888963407ull;
 		ret_bytes[i] = (uint8_t)(z >> 56);
 	}
+}
+
+/* Behind them. */
+static int
+queue_next(struct sim_node *n, struct decree_chunk *ret_chunk)
+{
+	int rc = queue_machine_ops.snapshot_next(n->queue, ret_chunk);
+
+	if (rc == 1)
+		ret_chunk->index += CHUNK_COUNT;
+	return rc;
 }
 
 int
@@ -191,8 +209,8 @@ sim_snapshot_next(void *machine, struct decree_chunk *ret_chunk)
 	struct sim_node *n = machine;
 
 	if (n->chunk_next == CHUNK_COUNT)
-		return 0;
-	chunk_fill(n->frozen, n->chunk_next, n->chunk);
+		return n->sim->queue->is_on ? queue_next(n, ret_chunk) : 0;
+	chunk_fill(n, n->chunk_next, n->chunk);
 	*ret_chunk = (struct decree_chunk){
 		.index = n->chunk_next++, .bytes = n->chunk, .count = CHUNK_BYTES
 	};
@@ -202,7 +220,10 @@ sim_snapshot_next(void *machine, struct decree_chunk *ret_chunk)
 void
 sim_snapshot_end(void *machine)
 {
-	(void)machine;
+	struct sim_node *n = machine;
+
+	if (n->sim->queue->is_on)
+		queue_machine_ops.snapshot_end(n->queue);
 }
 
 int
@@ -213,8 +234,19 @@ sim_restore_begin(void *machine)
 	n->applied_count = 0;
 	n->digest = (struct decree_digest){ 0, 0 };
 	n->cluster_ns = n->timer_ns = n->fired_count = 0;
-	n->chunk_next = 0;
-	return 0;
+	n->chunk_next = n->queue_steps = 0;
+	return n->sim->queue->is_on ? queue_machine_ops.restore_begin(n->queue) : 0;
+}
+
+static int
+queue_restore(struct sim_node *n, const struct decree_chunk *chunk)
+{
+	struct decree_chunk its = *chunk;
+
+	if (its.index < CHUNK_COUNT)
+		return -EBADMSG;
+	its.index -= CHUNK_COUNT;
+	return queue_machine_ops.restore_next(n->queue, &its);
 }
 
 int
@@ -223,11 +255,13 @@ sim_restore_next(void *machine, const struct decree_chunk *chunk)
 	struct sim_node *n = machine;
 	uint8_t expected[CHUNK_BYTES];
 
+	if (n->chunk_next == CHUNK_COUNT && n->sim->queue->is_on)
+		return queue_restore(n, chunk);
 	if (chunk->index != n->chunk_next++ || chunk->count != CHUNK_BYTES)
 		return -EBADMSG;
 	if (chunk->index == 0)
-		memcpy(n->frozen, chunk->bytes, STATE_BYTES);
-	chunk_fill(n->frozen, chunk->index, expected);
+		memcpy(n->frozen, chunk->bytes, state_bytes(n));
+	chunk_fill(n, chunk->index, expected);
 	return memcmp(expected, chunk->bytes, CHUNK_BYTES) == 0 ? 0 : -EBADMSG;
 }
 
@@ -244,6 +278,13 @@ sim_restore_end(void *machine)
 	n->cluster_ns = load_u64(n->frozen + 24);
 	n->timer_ns = load_u64(n->frozen + 32);
 	n->fired_count = load_u64(n->frozen + 40);
+	if (n->sim->queue->is_on) {
+		int rc = queue_machine_ops.restore_end(n->queue);
+		if (rc != 0)
+			return rc;
+		n->queue_steps = load_u64(n->frozen + 48);
+		sim_queue_restored(n);
+	}
 	n->sim->count.restores++;
 	n->sim->count.fetched += shard_has_started(n->shard);
 	oracle_on_restored(n->sim, n);

@@ -238,6 +238,10 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 	sim_check(n->sim, cluster_ns >= n->cluster_ns, "cluster time went backwards on node %u",
 		n->id);
 	n->cluster_ns = cluster_ns;
+	if (n->sim->queue->is_on) {
+		sim_queue_apply(n, commands, count, cluster_ns, sink);
+		return;
+	}
 	sim_timer_look(n, count == 0);
 	for (uint32_t i = 0; i < count; i++) {
 		oracle_on_command(n->sim, n, &commands[i]);
@@ -249,7 +253,22 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 static struct decree_digest
 machine_digest(void *machine)
 {
-	return ((struct sim_node *)machine)->digest;
+	const struct sim_node *n = machine;
+	struct decree_digest d = n->digest;
+
+	if (n->sim->queue->is_on) {
+		struct decree_digest queue = queue_machine_ops.digest(n->queue);
+		d = (struct decree_digest){ d.lo + queue.lo, d.hi + queue.hi };
+	}
+	return d;
+}
+
+static uint64_t
+machine_next_deadline(void *machine)
+{
+	const struct sim_node *n = machine;
+
+	return n->sim->queue->is_on ? sim_queue_next(n) : sim_timer_next(n);
 }
 
 /* How many commands were executed here, and a digest of them in their order. */
@@ -268,7 +287,7 @@ machine_read(void *machine, const void *query, uint32_t bytes, void *ret_answer,
 const struct decree_machine_ops sim_machine_ops = {
 	.struct_bytes = sizeof(struct decree_machine_ops),
 	.apply = machine_apply,
-	.next_deadline = sim_timer_next,
+	.next_deadline = machine_next_deadline,
 	.digest = machine_digest,
 	.read = machine_read,
 	.snapshot_begin = sim_snapshot_begin,

@@ -17,7 +17,7 @@ sim_timers_draw(struct sim *sim)
 	uint64_t *random = &sim->random_timers;
 
 	sim->timers.one_in = 0;
-	if (!sim_draw_percent(random, 40))
+	if (!sim_draw_percent(random, 40) || sim->queue->is_on)
 		return;
 	sim->timers.one_in = (uint32_t)sim_draw_between(random, 1, 12);
 	sim->timers.after_ns_max = sim->election_ns / 10 * tenths_of_t[sim_draw(random, 4)];
@@ -82,10 +82,8 @@ sim_timer_set(struct sim_node *n, const struct decree_command *c)
 }
 
 uint64_t
-sim_timer_next(void *machine)
+sim_timer_next(const struct sim_node *n)
 {
-	const struct sim_node *n = machine;
-
 	return n->timer_ns == 0 ? UINT64_MAX : n->timer_ns;
 }
 

@@ -48,6 +48,21 @@ mail_consumed(void *mailbox, uint64_t place)
 	(void)mailbox, (void)place;
 }
 
+/* @return its place in the order, as far as the proposer knows it */
+static uint64_t
+place_of(const struct sim *sim, const struct sim_proposer *p, const struct sim_command *command,
+	const struct decree_completion *c)
+{
+	const struct sim_outcome *o = &command->outcome;
+
+	if (!sim->queue->is_on)
+		return c->result;
+	sim_check(sim, o->place != 0 && o->status == c->status && o->result == c->result,
+		"queue: proposer %lu: command %lu is answered %u, %lu instead of %u, %lu", p->id,
+		c->seq, c->status, c->result, o->status, o->result);
+	return o->place;
+}
+
 static void
 command_done(struct sim_node *n, struct sim_proposer *p, const struct decree_completion *c)
 {
@@ -56,6 +71,7 @@ command_done(struct sim_node *n, struct sim_proposer *p, const struct decree_com
 	if (c->outcome == DECREE_REFUSED) {
 		/* The table of sessions is full, or the session gave way: what happened is unknown. */
 		p->is_open = false;
+		p->begins_anew = n->sim->queue->is_on;
 		n->sim->count.refused++;
 		return;
 	}
@@ -63,8 +79,8 @@ command_done(struct sim_node *n, struct sim_proposer *p, const struct decree_com
 		p->id, c->seq, p->seq_done);
 	p->seq_done = c->seq;
 	oracle_on_ack(n->sim, p->id, c->seq);
-	history_return(
-		n->sim->oracle.history, load_u32(command->body + 16), n->sim->now_ns, c->result, 0);
+	history_return(n->sim->oracle.history, load_u32(command->body + 16), n->sim->now_ns,
+		place_of(n->sim, p, command, c), 0);
 }
 
 static void
@@ -93,7 +109,8 @@ workload_open(struct sim *sim, struct sim_node *n)
 	struct sim_proposer *p = &n->proposer;
 	uint8_t token[DECREE_UUID_BYTES];
 
-	p->is_open = false;
+	p->is_open = p->begins_anew = false;
+	p->opened = 0;
 	p->id = ++sim->proposer_number;
 	decree_assert(p->id < SIM_PROPOSER_MAX);
 	p->seq_made = p->seq_popped = p->seq_done = 0;
@@ -107,31 +124,39 @@ workload_open(struct sim *sim, struct sim_node *n)
 }
 
 static void
-propose(struct sim *sim, struct sim_proposer *p)
+fill_body(struct sim *sim, const struct sim_proposer *p, struct sim_command *c)
 {
-	struct sim_command *c = &p->window[(p->seq_made + 1) % SIM_IN_FLIGHT];
 	const struct sim_load *load = &sim->load;
 	uint64_t *random = &sim->random_load;
-	struct history_op op = { .client = (uint32_t)p->id, .kind = HISTORY_APPEND };
 
-	c->seq = p->seq_made + 1;
-	op.argument[0] = p->id << 32 | c->seq;
 	c->bytes = (uint32_t)sim_draw_between(random, SIM_BODY_BYTES_MIN, load->bytes_max);
 	if (load->large_one_in != 0 && sim_draw(random, load->large_one_in) == 0)
 		c->bytes = (uint32_t)sim_draw_between(
 			random, SIM_BODY_BYTES_MIN, load->large_bytes_max);
 	memset(c->body, (int)(p->id + c->seq), c->bytes);
+}
+
+static void
+propose(struct sim *sim, struct sim_node *n)
+{
+	struct sim_proposer *p = &n->proposer;
+	struct sim_command *c = &p->window[(p->seq_made + 1) % SIM_IN_FLIGHT];
+	struct history_op op = { .client = (uint32_t)p->id, .kind = HISTORY_APPEND };
+
+	c->seq = p->seq_made + 1;
+	op.argument[0] = p->id << 32 | c->seq;
+	if (sim->queue->is_on) {
+		c->outcome.place = 0;
+		c->bytes = SIM_BODY_BYTES_MIN +
+			   sim_queue_command(sim, n, c->body + SIM_BODY_BYTES_MIN);
+	} else {
+		fill_body(sim, p, c);
+	}
 	store_u64(c->body, p->id);
 	store_u64(c->body + 8, c->seq);
 	store_u32(c->body + 16, history_invoke(sim->oracle.history, &op, sim->now_ns));
 	p->seq_made++;
 	sim->count.commands++;
-}
-
-static bool
-is_proposing(const struct sim *sim, const struct sim_node *n)
-{
-	return n->is_up && n->proposer.is_open && !sim->is_silent;
 }
 
 static void
@@ -140,15 +165,20 @@ propose_some(struct sim *sim, struct sim_node *n)
 	struct sim_proposer *p = &n->proposer;
 	uint64_t made = p->seq_made + p->reads_made;
 
-	if (sim->now_ns < p->next_ns || !is_proposing(sim, n))
+	if (sim->now_ns < p->next_ns || sim->is_silent || !n->is_up)
+		return;
+	if (p->begins_anew)
+		sim_queue_begin_anew(sim, n);
+	if (!p->is_open)
 		return;
 	uint64_t burst = sim_draw(&sim->random_load, 4) == 0
 				 ? 1 + sim_draw(&sim->random_load, sim->load.burst_max)
 				 : 1;
 	while (burst-- > 0 && p->seq_made - p->seq_done < sim->load.in_flight_max)
-		propose(sim, p);
+		propose(sim, n);
 	sim_reads_ask(sim, p);
-	p->next_ns = sim->now_ns + 1 + sim_draw(&sim->random_load, sim->load.every_ns);
+	p->next_ns = sim->now_ns + 1 + sim_draw(&sim->random_load, sim->load.every_ns) +
+		     sim_queue_silence_ns(sim);
 	if (p->seq_made + p->reads_made == made)
 		return; /* it has as many on their way as it may */
 	n->turn_at_ns = sim->now_ns;
@@ -166,7 +196,8 @@ workload_step(struct sim *sim)
 static void
 earlier(uint64_t *at, const struct sim_node *n)
 {
-	if (n->proposer.next_ns < *at && n->is_up && n->proposer.is_open)
+	if (n->proposer.next_ns < *at && n->is_up &&
+		(n->proposer.is_open || n->proposer.begins_anew))
 		*at = n->proposer.next_ns;
 }
 

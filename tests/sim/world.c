@@ -87,6 +87,7 @@ sim_create(void)
 	sim->heap = calloc(SIM_FRAME_COUNT, sizeof(*sim->heap));
 	sim->recorded = calloc(SIM_RECORDED_COUNT, sizeof(*sim->recorded));
 	oracle_create(sim);
+	sim_queue_create(sim);
 	signal(SIGABRT, on_abort);
 	for (uint16_t id = 1; id <= SIM_FOUNDER_MAX; id++)
 		sim_node_create(sim, id);
@@ -171,6 +172,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->random_flaps = sim_draw(&stream, UINT64_MAX);
 	sim->random_space = sim_draw(&stream, UINT64_MAX);
 	sim->random_timers = sim_draw(&stream, UINT64_MAX);
+	sim->queue->random = sim_draw(&stream, UINT64_MAX);
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
@@ -190,6 +192,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->scrubs = sim->scrubs || sim->faults.has[FAULT_ROT] || sim->faults.has[FAULT_MISDIRECT];
 	draw_room(sim);
 	sim_reads_draw(sim);
+	sim_queue_draw(sim);
 	sim_timers_draw(sim);
 	if (sim->told_nodes != NULL)
 		*sim->told_nodes = sim->node_count;
