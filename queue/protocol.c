@@ -58,6 +58,12 @@ queue_parser_is_idle(const struct queue_parser *p)
 	return p->state == STATE_LINE && p->line_bytes == 0;
 }
 
+bool
+queue_parser_is_in_put(const struct queue_parser *p)
+{
+	return p->state == STATE_BODY || p->state == STATE_BODY_END || p->state == STATE_SKIP;
+}
+
 static void
 request_none(struct queue_request *r)
 {

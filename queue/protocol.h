@@ -139,6 +139,9 @@ void queue_parser_skip_body(struct queue_parser *p, enum queue_reply reply);
 /** @return whether the input may end here: no line and no put is incomplete */
 bool queue_parser_is_idle(const struct queue_parser *p);
 
+/** @return whether a put has begun whose end, and with it the request that counts it, is still to come */
+bool queue_parser_is_in_put(const struct queue_parser *p);
+
 /* ------------------------------------------------------------------------------ replies */
 
 /* Of every reply but those of stats and the lists: USING and a name is the longest. Bodies come extra. */

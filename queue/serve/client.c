@@ -94,6 +94,8 @@ client_drop(struct client *c)
 {
 	if (c->bev == NULL)
 		return;
+	if (queue_parser_is_in_put(&c->parser))
+		session_count(c->g, QUEUE_CMD_PUT); /* as beanstalkd, which counts heads */
 	bufferevent_free(c->bev);
 	c->bev = NULL;
 	forget_requests(c);

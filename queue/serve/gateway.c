@@ -36,6 +36,15 @@ gateway_log(struct queue_gateway *g, enum decree_log_level level, const char *fo
 		fprintf(stderr, "%s\n", line);
 }
 
+uint64_t
+gateway_moment_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now); /* it cannot fail */
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 /* ------------------------------------------------------------------------------ the shard's thread */
 
 struct body {
@@ -94,6 +103,7 @@ queue_gateway_on_applied(void *gateway)
 	struct queue_gateway *g = gateway;
 	uint32_t sleep;
 
+	atomic_store_explicit(&g->applied_ns, gateway_moment_ns(), memory_order_relaxed);
 	/* Without news a lost wake-up costs no more than the nap of a gateway that is busy. */
 	if (g->has_news)
 		atomic_thread_fence(memory_order_seq_cst); /* pairs with that in fall_asleep() */

@@ -144,8 +144,11 @@ struct queue_gateway {
 	_Atomic bool is_draining;
 	_Atomic bool has_restored;
 	_Atomic uint64_t session; /* whose words are for us; 0: none */
-	_Atomic uint32_t sleep;   /* enum sleep_state */
-	bool has_news;            /* owner: the shard's thread */
+	/* gateway_moment_ns() when a slot was last applied: the log's time was that slot's stamp then, and goes on
+	 * like any clock. Relaxed: a few milliseconds make no difference. 0: none yet */
+	_Atomic uint64_t applied_ns;
+	_Atomic uint32_t sleep; /* enum sleep_state */
+	bool has_news;          /* owner: the shard's thread */
 	int wake_fd;
 	struct handover handover;
 
@@ -188,6 +191,9 @@ struct queue_gateway {
 
 void gateway_log(struct queue_gateway *g, enum decree_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/** Monotonic, exact to a tick of the kernel's, and therefore cheap enough for every slot. Any thread. */
+uint64_t gateway_moment_ns(void);
 
 /* ------------------------------------------------------------------------------ loop.c */
 

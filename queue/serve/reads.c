@@ -177,6 +177,28 @@ describe(const struct queue_gateway *g)
 }
 
 static void
+run_down(uint64_t *left_ns, uint64_t passed_ns)
+{
+	*left_ns -= passed_ns < *left_ns ? passed_ns : *left_ns;
+}
+
+/* The state is as old as the last slot, which in an idle log may be a second. What is shown is what a clock would say now. */
+static void
+bring_up_to_date(const struct queue_gateway *g, enum queue_verb verb, uint64_t *numbers)
+{
+	uint64_t applied_ns = atomic_load_explicit(&g->applied_ns, memory_order_relaxed);
+	uint64_t now_ns = gateway_moment_ns();
+	uint64_t passed_ns = applied_ns != 0 && applied_ns < now_ns ? now_ns - applied_ns : 0;
+
+	if (verb == QUEUE_VERB_STATS_JOB) {
+		numbers[QUEUE_JOB_STAT_AGE_NS] += passed_ns;
+		run_down(&numbers[QUEUE_JOB_STAT_LEFT_NS], passed_ns);
+	} else if (verb == QUEUE_VERB_STATS_TUBE) {
+		run_down(&numbers[QUEUE_TUBE_STAT_PAUSE_LEFT_NS], passed_ns);
+	}
+}
+
+static void
 on_stats(struct client *c, struct request *r, const uint8_t *answer, uint32_t bytes, uint32_t count)
 {
 	uint64_t numbers[QUEUE_STAT_COUNT];
@@ -188,6 +210,7 @@ on_stats(struct client *c, struct request *r, const uint8_t *answer, uint32_t by
 	queue_assert(bytes >= 8 * count && count <= QUEUE_STAT_COUNT);
 	for (uint32_t i = 0; i < count; i++)
 		numbers[i] = queue_load_u64(answer + (size_t)8 * i);
+	bring_up_to_date(c->g, r->verb, numbers);
 	if (r->verb == QUEUE_VERB_STATS)
 		length = queue_reply_stats(&server, numbers, text, sizeof(text));
 	else if (r->verb == QUEUE_VERB_STATS_JOB)

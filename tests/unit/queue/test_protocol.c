@@ -454,9 +454,11 @@ test_a_body_is_lent_and_not_copied(void **state)
 	assert_int_equal(r.verb, QUEUE_VERB_BODY);
 	assert_ptr_equal(r.part, bytes + 13);
 	assert_int_equal(r.part_bytes, 5);
+	assert_true(queue_parser_is_in_put(&p));
 	assert_int_equal(queue_parser_feed(&p, bytes + 18, 2, &r), 2);
 	assert_int_equal(r.verb, QUEUE_VERB_BODY_END);
 	assert_true(queue_parser_is_idle(&p));
+	assert_false(queue_parser_is_in_put(&p));
 }
 
 /* stats counts a put by its head; a client whose head was good is a producer, whatever came of its body. */
