@@ -4,12 +4,12 @@
 
     differential.py [--seed N] [--count N] [--connections N] ADDRESS ADDRESS
 
-An ADDRESS is HOST:PORT or unix:PATH. Both servers have no jobs. Nobody else uses them. The first difference ends it: both replies and what came before are
-printed, and the exit status is 1.
+An ADDRESS is HOST:PORT or unix:PATH, or several with commas: the nodes of one cluster, and each new connection goes to the next of them. Both servers
+have no jobs. Nobody else uses them. The first difference ends it: both replies and what came before are printed, and the exit status is 1.
 
 How it goes: one step after the other, so that time and threads decide nothing. A step is one or several pipelined commands on one connection of each server,
-an opened or closed connection, or the end of a wait. All delays, pauses and TTRs of the random part are so long that none comes to its end; what
-becomes due is a part of its own behind it, which waits for it.
+an opened or closed connection, the end of a wait, or a connection of its own for garbage. All delays, pauses and TTRs of the random part are so long that
+none comes to its end; what becomes due is a part of its own behind it, which waits until everything has.
 
 What may differ is made equal first (docs/queue.md, "Differences from beanstalkd"): job ids become the number of the INSERTED (a refused put takes an id there),
 quotes around names go, lists of tubes are sorted, ages and times left are only zero or not, what a server says of itself goes. At most one
@@ -17,6 +17,7 @@ connection waits, since nobody says which of several gets a job. Counters that a
 """
 import argparse
 import collections
+import itertools
 import random
 import re
 import socket
@@ -45,6 +46,16 @@ ODD_LINES = [
     b"", b" ", b"x", b"peekx", b"statsx", b"stats-job", b"reserve x", b"peek -1", b"peek 1 1", b"use -a", b"use " + b"a" * 201,
     b"delete 99999999999999999999", b"put 0 0 0", b"put x 0 0 1", b"release 1 1", b"bury 1", b"kick", b"kick x", b"touch 1\0",
     b"pause-tube a", b"pause-tube a x", b"watch ", b"ignore a b", b"list-tubes ", b"a" * 300, b"reserve-job", b"stats-tube -",
+    b"put  0 0 0", b"put 0 0 0 -1", b"put 4294967296 0 0 1", b"reserve-with-timeout", b"kick 1x", b"touch", b"bury x 1", b"release x 1 1",
+    b"pause-tube a -1", b"pause-tube no-such-tube 1", b"kick-job", b"use \xff\xfe", b"watch a\tb", b"peek-ready x", b"PUT 0 0 0 1", b"\n",
+]
+
+# Of which garbage is made. None of it waits or depends on a job; if a put succeeds, its TTR is long.
+PIECES = [
+    b"use a\r\n", b"watch a\r\n", b"ignore a\r\n", b"ignore default\r\n", b"list-tube-used\r\n", b"touch 0\r\n", b"delete 0\r\n", b"kick-job 0\r\n",
+    b"peek 0\r\n", b"bury 0 0\r\n", b"release 0 0 0\r\n", b"stats-job 0\r\n", b"reserve-job 0\r\n", b"stats-tube none\r\n",
+    b"put 0 0 100000 3\r\nabcd\r\n", b"put 0 0 100000 0\r\nx", b"put 0 0 100000 70000\r\n" + bytes(70002), b"put 1 2 3\r\n", b"put 0 0 100000 2\r\n\r\n\r",
+    b"\r\n", b"\r", b"\n", b"\0", b" ", b"x" * 224, b"x" * 223 + b"\r\n", b"y" * 500,
 ]
 
 
@@ -71,7 +82,10 @@ class Connection:
         self.have = b""
 
     def send(self, data):
-        self.socket.sendall(data)
+        try:
+            self.socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # there will be no reply either
 
     def more(self):
         try:
@@ -111,20 +125,28 @@ class Server:
 
     def __init__(self, address):
         self.address = address
+        self.nodes = itertools.cycle(address.split(","))
         self.own_ids = {}  # number of the INSERTED -> id here
         self.numbers = {}  # and back
         self.base = None  # counters at the beginning
-        self.control = Connection(address)
+        self.control = self.connect()
+
+    def connect(self):
+        return Connection(next(self.nodes))
 
     def learn(self, number, own_id):
         self.own_ids[number] = own_id
         self.numbers[own_id] = number
 
-    def stats(self):
-        self.control.send(b"stats\r\n")
+    def discount(self, counter):
+        """One more, that the other server need not have."""
+        self.base[counter] = b"%d" % (int(self.base[counter]) + 1)
+
+    def stats(self, command=b"stats"):
+        self.control.send(command + b"\r\n")
         line, body = self.control.reply()
         if body is None:
-            raise Difference(f"{self.address}: stats: {line!r}")
+            raise Difference(f"{self.address}: {command!r}: {line!r}")
         return dictionary(body)
 
 
@@ -202,14 +224,17 @@ class Player:
             result[key] = value
         return result
 
+    def learn(self, own_ids):
+        self.inserted += 1
+        for server, own_id in zip(self.servers, own_ids):
+            server.learn(self.inserted, own_id)
+        self.jobs.append(self.inserted)
+
     def compare(self, number, command, replies):
         """@return the common reply"""
         words = [reply[0].split(b" ") for reply in replies]
         if all(w[0] == b"INSERTED" for w in words):
-            self.inserted += 1
-            for server, w in zip(self.servers, words):
-                server.learn(self.inserted, int(w[1]))
-            self.jobs.append(self.inserted)
+            self.learn(int(w[1]) for w in words)
             common = [(b"INSERTED job%d" % self.inserted, None)] * 2
         else:
             common = [self.common(s, command, *reply) for s, reply in zip(self.servers, replies)]
@@ -239,7 +264,7 @@ class Player:
     def open(self):
         self.connections_opened += 1
         number = self.connections_opened
-        self.connections[number] = [Connection(server.address) for server in self.servers]
+        self.connections[number] = [server.connect() for server in self.servers]
         self.held[number] = set()
         self.used[number] = b"default"
         self.watched[number] = [b"default"]
@@ -247,12 +272,19 @@ class Player:
         # A connection that only the kernel knows is in no statistics yet.
         self.exchange(number, [b"list-tube-used"])
 
-    def wait_for(self, what, holds):
+    def wait_for(self, what, holds, command=b"stats", number=None):
+        """@param number  a connection that says something meanwhile: a silent one's second TTR may never end at beanstalkd 1.12"""
         deadline = time.monotonic() + PATIENCE_S
-        for server in self.servers:
-            while not holds(server.stats()):
+        for i, server in enumerate(self.servers):
+            while not holds(server.stats(command)):
+                if command != b"stats":
+                    server.discount(b"cmd-stats-tube")
+                if number is not None:
+                    self.connections[number][i].send(b"use default\r\n")
+                    self.connections[number][i].reply()
+                    server.discount(b"cmd-use")
                 if time.monotonic() > deadline:
-                    raise Difference(f"{server.address}: no {what} within {PATIENCE_S} s")
+                    raise Difference(f"{server.address}: no {what} within {PATIENCE_S} s: {server.stats(command)}")
                 time.sleep(0.001)
 
     def forget(self, number):
@@ -269,6 +301,32 @@ class Player:
             self.send(number, [how])
             self.collect(number, [how])
         self.history.append((self.step, number, b"(close)", None))
+        self.forget(number)
+
+    def garbage(self):
+        """A connection that talks nonsense and hangs up, perhaps within a line or a body: all that it hears is the same."""
+        r = self.random
+        data = b"".join(r.choice(PIECES) if r.random() < 0.8 else bytes(r.choices(b"pusetkick 01\r\n\0\xff-", k=r.randrange(40)))
+                        for _ in range(r.randrange(1, 20)))
+        data = data[:r.randrange(len(data) + 1)] if r.random() < 0.3 else data
+        self.open()
+        number = self.connections_opened
+        self.history.append((self.step, number, data, None))
+        heard = []
+        for connection in self.connections[number]:
+            connection.send(data)
+            connection.socket.shutdown(socket.SHUT_WR)
+            while connection.more():
+                pass
+            heard.append(connection.have)
+        ids = [re.findall(rb"INSERTED (\d+)\r\n", text) for text in heard]
+        for pair in zip(*ids):
+            self.learn(int(own_id) for own_id in pair)
+        heard = [re.sub(rb"INSERTED \d+", b"INSERTED", text) for text in heard]
+        if heard[0] != heard[1]:
+            raise Difference("\n".join(f"{server.address}: {text!r}" for server, text in zip(self.servers, heard)))
+        self.kinds[b"garbage"] += 1
+        self.commands += 1
         self.forget(number)
 
     # ---------------------------------------------------------------- one step
@@ -439,8 +497,10 @@ class Player:
             self.start_waiting(number)
         elif luck < 0.022 and self.waiting is not None:
             self.stop_waiting()
+        elif luck > 0.99:
+            self.garbage()
         else:
-            count = 1 if self.waiting is not None or luck < 0.8 else self.random.randrange(2, 12)
+            count = 1 if self.waiting is not None or luck < 0.5 else self.random.randrange(2, 30)
             self.exchange(number, [self.one_command(number) for _ in range(count)])
 
     # ---------------------------------------------------------------- the two other parts
@@ -457,8 +517,7 @@ class Player:
                     break
                 if last.pop()[0] != meanwhile or time.monotonic() > deadline:
                     raise Difference(f"{server.address}: {command!r}: neither {meanwhile!r} nor soon {word!r}")
-                counter = b"cmd-" + command
-                server.base[counter] = b"%d" % (int(server.base[counter]) + 1)
+                server.discount(b"cmd-" + command)
                 time.sleep(0.01)
         self.history.append((self.step, number, command, last[0]))
         if last[0] != last[1]:
@@ -484,6 +543,38 @@ class Player:
         self.exchange(number, [b"bury %s 3" % job, b"kick 9", b"reserve", b"delete " + job])
         self.forget(number)
 
+    def settle(self):
+        """Many jobs whose delays, TTRs and pauses end within seconds. Nothing is said meanwhile that a moment could decide; then all is compared."""
+        r = self.random
+        self.step += 1
+        self.open()
+        number = self.connections_opened
+        tube = b"settle-%d" % self.step
+        self.exchange(number, [b"use " + tube, b"watch " + tube, b"ignore default"])
+        first = self.inserted + 1
+        self.exchange(number, [b"put %d %d %d 3\r\njob" % (r.randrange(3), r.choice([0, 1, 1, 2]), r.choice([1, 2, 3])) for _ in range(60)])
+        jobs = [b"{%d}" % job for job in range(first, self.inserted + 1)]
+        kept = [b"{%d}" % (self.inserted + 1 + i) for i in range(30)]
+        self.exchange(number, [b"put %d 0 %d 4\r\nkept" % (r.randrange(3), r.choice(LONG_S)) for _ in kept])
+        # Each of the first kind is reserved once and never mentioned again; what is done with the others is due later.
+        self.exchange(number, [b"reserve-job " + job for job in r.sample(jobs, 40) + kept])
+        self.exchange(number, [b"release %s %d %d" % (job, r.randrange(3), r.choice([1, 2])) for job in kept[:10]])
+        self.exchange(number, [b"bury %s %d" % (job, r.randrange(3)) for job in kept[10:15]])
+        self.exchange(number, [b"touch " + job for job in kept[15:]])
+        self.exchange(number, [b"pause-tube %s 2" % tube])
+        left = b"%d" % len(kept[15:])
+
+        def is_settled(stats):
+            return stats[b"current-jobs-reserved"] == left and stats[b"current-jobs-delayed"] == stats[b"pause"] == b"0"
+
+        self.wait_for("end of delays and TTRs", is_settled, b"stats-tube " + tube, number)
+        self.exchange(number, [b"use " + tube, b"stats-tube " + tube] + [b"stats-job " + job for job in jobs + kept])
+        self.exchange(number, [b"release %s 1 0" % job for job in kept[15:]] + [b"kick 3", b"peek-ready", b"peek-buried", b"peek-delayed"])
+        while (line := self.exchange(number, [b"reserve-with-timeout 0"])[0][0]) != b"TIMED_OUT":
+            self.exchange(number, [b"delete {%s}" % line.split(b" ")[1][3:]])
+        self.exchange(number, [b"delete " + job for job in jobs + kept])
+        self.forget(number)
+
     def end(self):
         """Counters that come late have come in the end."""
         self.step += 1
@@ -505,6 +596,7 @@ class Player:
         if self.waiting is not None:
             self.stop_waiting()
         self.due()
+        self.settle()
         self.end()
 
 

@@ -1,22 +1,47 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Random commands to two beanstalkds: there is no difference, or what we compare with is not what we think.
-# differential.sh [COUNT]
-set -u
-PATH=$PATH:/usr/sbin:/sbin
+# Random commands to beanstalkd and to one other server: every reply is the same.
+# differential.sh itself|one|three [COUNT [SEED]]
+#
+#   itself   beanstalkd: if these differ, what we compare with is not what we think
+#   one      decreed without a configuration
+#   three    a cluster, each connection to another of its nodes
+#
+# The logs are in memory: what is compared is what is said, and a slow disk would make it a matter of patience.
+. "$(dirname "$0")/../cluster/lib.sh"
+
+with=${1:?itself, one or three} count=${2:-5000} seed=${3:-1}
+pids=()
+
+undo() {
+	[ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null
+}
+
+# serve NAME COMMAND...: until its socket is there
+serve() {
+	"${@:2}" </dev/null >"$work/$1.log" 2>&1 &
+	pids+=($!)
+	wait_until "$2 was ready: $(cat "$work/$1.log")" test -S "$work/$1"
+}
+
+compare() {
+	"$@" "$top/tests/queue/differential.py" --seed "$seed" --count "$count" "unix:$work/beanstalkd" "$other" && return
+	[ ! -s "$work/other.log" ] || cat "$work/other.log"
+	fail "they differ"
+}
 
 command -v beanstalkd >/dev/null || {
 	echo "skipped: beanstalkd is not installed (scripts/deps test)"
 	exit 77
 }
-work=$(mktemp -d /tmp/decree-differential-XXXXXX)
-beanstalkd -l "unix:$work/first" &
-first=$!
-beanstalkd -l "unix:$work/other" &
-other=$!
-trap 'kill $first $other; rm -rf "$work"' EXIT
-for i in $(seq 1000); do
-	[ -S "$work/first" ] && [ -S "$work/other" ] && break
-	sleep 0.01
-done
-"$(dirname "$0")/differential.py" --count "${1:-5000}" "unix:$work/first" "unix:$work/other"
+serve beanstalkd beanstalkd -l "unix:$work/beanstalkd"
+other=unix:$work/other
+case $with in
+itself) serve other beanstalkd -l "$other" && compare ;;
+one) serve other "$DECREE_BIN/decreed" -b "$work/queue" -l "$other" local.log_mode=memory && compare ;;
+three)
+	begin --machine queue --mode memory
+	other=10.77.1.1:11300,10.77.1.2:11300,10.77.1.3:11300
+	compare cluster exec
+	;;
+esac
