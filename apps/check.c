@@ -166,8 +166,8 @@ check_cpus(struct check *c)
 				c->setup->cpus[i]);
 	if ((unsigned int)count <= shards)
 		report(c, VERDICT_NOTE, "cpus",
-			"%d for %u shards and everything else: shards will yield (idle = auto "
-			"does) and not spin",
+			"%d for %u shards and everything else: shards will yield and sleep "
+			"(idle = auto does) and not spin",
 			count, shards);
 	else if (isolated[0] == '\0')
 		report(c, VERDICT_NOTE, "cpus",

@@ -5,14 +5,18 @@
  *   spin    pause and look again. Only where the CPU is the shard's alone; even so it gives way while a write
  *           is under way if the CPU is shared after all: a spinning thread delays the completions that its own
  *           CPU handles to the next timer tick
- *   yield   sched_yield() on every empty turn: right for shared CPUs, and nearly as fast as spinning
- *   sleep   yield while there was work a moment ago or a write is under way, then sleep: the longer it has been idle the
- *           longer, so that a node at rest takes little and what comes then waits for little: laptops, several nodes
- *           or other programs on one CPU
+ *   yield   sched_yield() on every empty turn: nearly as fast as spinning, also on shared CPUs, as long as nobody but
+ *           other shards wants them
+ *   sleep   yield while there was work a moment ago, then sleep: the longer it has been idle the longer, so that a node
+ *           at rest takes little and what comes then waits for little: laptops, several nodes or other programs on
+ *           one CPU. A write that takes longer than a moment is slept through as well: the kernel's worker that
+ *           ends it may be what waits for our CPU
  *
  * auto takes spin if every shard is pinned to a CPU of its own that the kernel keeps other work away from
- * (isolcpus), else yield. A pause or a sleep before the yield only costs: measured on shared CPUs, a yield
- * on every empty turn gives 4 us round trips where pausing first gives milliseconds.
+ * (isolcpus), else sleep. A pause or a sleep before the yield only costs: measured on shared CPUs, a yield
+ * on every empty turn gives 4 us round trips where pausing first gives milliseconds. But it must not yield for ever: with
+ * twenty other busy threads on two CPUs, durable writes of a shard that did took up to 25 seconds, since the kernel's
+ * worker that ends them got no CPU; none took one second with sleep.
  */
 #include "engine/runtime/node_private.h"
 
@@ -81,13 +85,13 @@ idle_choose(const struct decree_node *node)
 	if (c->idle != DECREE_IDLE_AUTO)
 		return c->idle;
 	if (c->cpu_count != c->shard_count)
-		return DECREE_IDLE_YIELD;
+		return DECREE_IDLE_SLEEP;
 	for (uint32_t i = 0; i < c->cpu_count; i++) {
 		if (!is_isolated(c->cpus[i]))
-			return DECREE_IDLE_YIELD;
+			return DECREE_IDLE_SLEEP;
 		for (uint32_t k = 0; k < i; k++)
 			if (c->cpus[k] == c->cpus[i])
-				return DECREE_IDLE_YIELD;
+				return DECREE_IDLE_SLEEP;
 	}
 	return DECREE_IDLE_SPIN;
 }
@@ -107,8 +111,7 @@ sleep_a_little(struct node_shard *ns, uint64_t now_ns)
 	uint64_t pause_ns = min_ns(min_ns(idle_ns / SLEEP_SHARE, SLEEP_NS_MAX), until_wake_ns);
 	struct timespec pause = { .tv_nsec = (long)pause_ns };
 
-	/* While a write is under way somebody waits for it. */
-	if (idle_ns < SLEEP_AFTER_NS || pause_ns < SLEEP_NS_MIN || shard_is_log_busy(ns->shard))
+	if (idle_ns < SLEEP_AFTER_NS || pause_ns < SLEEP_NS_MIN)
 		sched_yield();
 	else
 		nanosleep(&pause, NULL);

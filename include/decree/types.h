@@ -78,10 +78,11 @@ enum decree_log_mode {
 
 /** How a shard waits for work. */
 enum decree_idle {
-	DECREE_IDLE_AUTO = 0,  /* spin if every shard has a CPU for itself, else yield */
+	DECREE_IDLE_AUTO = 0,  /* spin if every shard has a CPU for itself, else sleep */
 	DECREE_IDLE_SPIN = 1,  /* dedicated CPUs only */
 	DECREE_IDLE_YIELD = 2, /* sched_yield() on every empty turn */
-	DECREE_IDLE_SLEEP = 3, /* short sleeps: laptops, virtual machines, tests */
+	DECREE_IDLE_SLEEP =
+		3, /* the same for 1 ms after any work, then short sleeps: shared CPUs */
 };
 
 #ifdef __cplusplus
