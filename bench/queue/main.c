@@ -173,8 +173,11 @@ take_load(const struct options *o, const char *text, size_t length)
 		p->kind++;
 	count = strtoul(name + kind_bytes + 1, &end, 10);
 	p->connection_count = (uint32_t)count;
-	if (*end == '@' && p->kind == LOAD_PUT)
+	if (*end == '@' && p->kind == LOAD_PUT) {
 		p->rate = (uint32_t)strtoul(end + 1, &end, 10);
+		if (p->rate == 0)
+			return false;
+	}
 	p->body_bytes = o->body_bytes;
 	p->run_ns = (uint64_t)(o->seconds * 1e9);
 	p->warm_ns = p->run_ns / 5;

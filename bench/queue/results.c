@@ -2,6 +2,7 @@
 #include "bench/queue/results.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,10 +180,21 @@ plot_data(FILE *to, const struct results *r)
 		for (uint32_t s = 0; s < r->server_count; s++)
 			fprintf(to, " %g %g",
 				median_of(r, plan, s, offsetof(struct measured, per_s)),
-				median_of(r, plan, s, offsetof(struct measured, p50_us)));
+				percentile_of(r, plan, s, offsetof(struct measured, p50_us)));
 		fprintf(to, "\n");
 	}
 	fprintf(to, "END\n");
+}
+
+/* gnuplot refuses to draw nothing: there is none where all runs were too short for it. */
+static bool
+has_p50(const struct results *r)
+{
+	for (uint32_t plan = 0; plan < r->plan_count; plan++)
+		for (uint32_t s = 0; s < r->server_count; s++)
+			if (percentile_of(r, plan, s, offsetof(struct measured, p50_us)) > 0)
+				return true;
+	return false;
 }
 
 static void
@@ -212,8 +224,10 @@ results_plot(const struct results *r, const char *path)
 		path);
 	fprintf(to, "set title 'throughput'\nset ylabel 'per second'\n");
 	plot_bars(to, r, 0);
-	fprintf(to, "set title 'latency, p50'\nset ylabel 'us'\n");
-	plot_bars(to, r, 1);
+	if (has_p50(r)) {
+		fprintf(to, "set title 'latency, p50'\nset ylabel 'us'\n");
+		plot_bars(to, r, 1);
+	}
 	fprintf(to, "unset multiplot\n");
 	return pclose(to) == 0 ? 0 : -EIO;
 }

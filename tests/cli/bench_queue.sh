@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# bench/queue: its command line, and the form of what it prints, against a server of our own in a network of its own. What it
+# measures here is worth nothing, and is not looked at.
+#
+#   bench_queue.sh QUEUE DECREED
+set -u
+
+if [ -z "${BENCH_QUEUE_INSIDE:-}" ]; then
+	BENCH_QUEUE_INSIDE=1 exec unshare --net --map-root-user "$0" "$(realpath "$1")" "$(realpath "$2")"
+fi
+ip link set lo up || exit 1
+queue=$1
+decreed=$2
+. "$(dirname "$0")/expect.sh"
+run=("$queue" --rounds 2 --seconds 0.05 --body 40)
+
+# Command lines
+
+expect 0 'usage: queue [OPTION ...] NAME=ADDRESS:PORT|--loads LIST|--backlog N|put:N@RATE' "$queue" --help
+expect 2 'no server' "$queue"
+expect 2 'a: expected NAME=ADDRESS:PORT' "$queue" a
+expect 2 '=127.0.0.1:1: expected NAME' "$queue" =127.0.0.1:1
+expect 2 'a=localhost:1: expected' "$queue" a=localhost:1
+expect 2 'a=127.0.0.1:0: expected' "$queue" a=127.0.0.1:0
+expect 2 'a=127.0.0.1:70000: expected' "$queue" a=127.0.0.1:70000
+expect 2 'a=127.0.0.1:1,b: expected' "$queue" a=127.0.0.1:1,b
+for load in put put: put:0 pull:1 put:1x put:1@ cycle:1@5 fan:1 put:10001; do
+	expect 2 "--loads: $load: expected" "$queue" --loads "$load" a=127.0.0.1:1
+done
+expect 2 '--against b: no server' "$queue" --against b a=127.0.0.1:1
+expect 2 '--body 15' "$queue" --body 15 a=127.0.0.1:1
+expect 2 '--seconds 0: expected' "$queue" --seconds 0 a=127.0.0.1:1
+expect 1 'a, put:1: cannot connect to 127.0.0.1:1: Connection refused' "$queue" --loads put:1 a=127.0.0.1:1
+
+# Runs
+
+mkdir data
+"$decreed" -p 11300 -b data >server.log 2>&1 &
+server=$!
+trap 'kill $server; wait $server; rm -rf "$work"' EXIT
+for _ in $(seq 600); do
+	grep -q 'queue on' server.log && break
+	sleep 0.1
+done
+a=a=127.0.0.1:11300
+b=b=127.0.0.1:11300,127.0.0.1:11300
+
+expect 0 'put:2: 2 connections, jobs of 40 bytes, closed loop|cycle:3: 3|fan:4: 4|put:1@200: 1 connection, jobs of 40 bytes, open loop at 200/s|unsent|Medians of 2 rounds|ratio to b' \
+	"${run[@]}" --loads put:2,cycle:3,fan:4,put:1@200 --against b --json out.json "$a" "$b"
+expect 0 '[8,"queue",2,"b"]' jq -c '[(.rows | length), .bench, .rounds, .against]' out.json
+expect 0 '[4,4]' jq -c '[([.rows[] | select(.server == "b" and .rate_ratio == 1)] | length),
+	([.rows[] | select(.server == "a" and .per_s > 0 and .max_us > 0)] | length)]' out.json
+expect 0 'put:1' "${run[@]}" --backlog 700 --loads put:1 "$a"
+printf 'stats-tube bench-backlog\r\nquit\r\n' >question
+expect 0 'current-jobs-ready: 700' bash -c 'exec 3<>/dev/tcp/127.0.0.1/11300; cat question >&3; cat <&3'
+expect 0 'no plot|install gnuplot' bash -c "PATH=/nonexistent ${run[*]} --loads put:1 --plot out.svg $a; [ \$? = 1 ] && echo no plot"
+expect 1 'nowhere/out.json: No such file' "${run[@]}" --loads put:1 --json nowhere/out.json "$a"
+if command -v gnuplot >/dev/null; then
+	expect 0 'put:1' "${run[@]}" --loads put:1,cycle:1 --plot out.svg "$a" "$b"
+	expect 0 '<svg|throughput' cat out.svg
+fi
+
+echo "$count cases"
+exit $failed
