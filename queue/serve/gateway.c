@@ -4,7 +4,8 @@
  *
  * The shard's thread never waits for us and makes one system call at most: a write to an eventfd, and only if the
  * gateway says that it sleeps. No wake-up is lost: we say that we sleep and then look once more (loop.c), it announces
- * its word and then looks whether we sleep. With a full fence between the two steps on both sides, one of us sees the other.
+ * its word and then looks whether we sleep. Both change `sleep` in the middle, if only by nothing, and whichever change comes second
+ * has seen the first and what was before it: so one of us sees the other.
  */
 #include "queue/serve/private.h"
 
@@ -104,10 +105,12 @@ queue_gateway_on_applied(void *gateway)
 	uint32_t sleep;
 
 	atomic_store_explicit(&g->applied_ns, gateway_moment_ns(), memory_order_relaxed);
-	/* Without news a lost wake-up costs no more than the nap of a gateway that is busy. */
+	/* Pairs with the exchange in fall_asleep(). Without news a lost wake-up costs no more than the nap of a gateway that
+	 * is busy. */
 	if (g->has_news)
-		atomic_thread_fence(memory_order_seq_cst); /* pairs with that in fall_asleep() */
-	sleep = atomic_load_explicit(&g->sleep, memory_order_relaxed);
+		sleep = atomic_fetch_add_explicit(&g->sleep, 0, memory_order_acq_rel);
+	else
+		sleep = atomic_load_explicit(&g->sleep, memory_order_relaxed);
 	if (sleep == SLEEP_BUSY || (sleep == SLEEP_IDLE && g->has_news)) {
 		atomic_store_explicit(&g->sleep, SLEEP_NOT, memory_order_relaxed);
 		wake(g);

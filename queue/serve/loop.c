@@ -132,9 +132,9 @@ fall_asleep(struct queue_gateway *g)
 	bool is_busy = g->flying + g->reading > 0;
 	bool did;
 
-	atomic_store_explicit(&g->sleep, is_busy ? SLEEP_BUSY : SLEEP_IDLE, memory_order_relaxed);
-	atomic_thread_fence(
-		memory_order_seq_cst); /* pairs with that in queue_gateway_on_applied() */
+	/* Pairs with the change in queue_gateway_on_applied(). */
+	(void)atomic_exchange_explicit(
+		&g->sleep, is_busy ? SLEEP_BUSY : SLEEP_IDLE, memory_order_acq_rel);
 	did = turn(g);
 	if (!did) {
 		if (g->flying + g->reading > 0)
