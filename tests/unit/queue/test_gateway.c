@@ -43,6 +43,8 @@ struct fixture {
 	/* The shard's thread, whenever a job was handed over, says `held` and waits for `go`. */
 	_Atomic bool is_holding;
 	sem_t held, go;
+	/* ... or tells the gateway that the state was replaced, once. */
+	_Atomic bool is_restored;
 };
 
 /* ------------------------------------------------------------------------------ a server */
@@ -62,6 +64,8 @@ on_reserved(void *context, struct queue_machine *m, const struct queue_reserved 
 	struct fixture *f = context;
 
 	queue_gateway_on_reserved(f->gateway, m, r);
+	if (atomic_exchange(&f->is_restored, false))
+		queue_gateway_on_restored(f->gateway);
 	if (!f->is_holding)
 		return;
 	sem_post(&f->held);
@@ -705,6 +709,137 @@ test_a_restart(void **state)
 	close(fd);
 }
 
+/* ------------------------------------------------------------------------------ the gateway's place is lost */
+
+/* Somebody takes the number of our node: what a node does that was started anew, and our gateway finds itself detached, as after
+ * a pause of more than its silence. */
+static void
+take_its_place(struct fixture *f)
+{
+	const struct queue_command attach = { .op = QUEUE_ATTACH, .id = 1 };
+	struct decree_proposer *proposer;
+	struct decree_completion done;
+	uint8_t bytes[QUEUE_COMMAND_FIXED_BYTES_MAX];
+	size_t count = queue_command_encode(&attach, bytes, sizeof(bytes));
+
+	assert_int_equal(decree_proposer_open(f->node, 0, &proposer, f->error), 0);
+	assert_int_equal(decree_propose(proposer, bytes, (uint32_t)count, NULL), 0);
+	for (int i = 0; decree_poll(proposer, &done, 1) == 0; i++) {
+		assert_true(i < DEADLINE_MS);
+		usleep(1000);
+	}
+	assert_int_equal(done.outcome, DECREE_APPLIED);
+	assert_int_equal(done.status, QUEUE_OK);
+	decree_proposer_close(proposer);
+}
+
+/* A worker with a job, one that waits for another, and one that says nothing at all. */
+struct three {
+	int holder, waiter, silent;
+};
+
+static void
+three_begin(struct fixture *f, struct three *ret_three)
+{
+	struct three t = { client(f), client(f), client(f) };
+	int fd = client(f);
+
+	ask(fd, "put 0 0 1000 1\r\na\r\n", "INSERTED 1\r\n");
+	ask(t.holder, "reserve\r\n", "RESERVED 1 1\r\na\r\n");
+	ask(t.silent, "list-tube-used\r\n", "USING default\r\n");
+	say(t.waiter, "watch none\r\nignore default\r\nreserve\r\n");
+	hear(t.waiter, "WATCHING 2\r\nWATCHING 1\r\n");
+	await_stat(fd, "stats\r\n", "current-waiting", 1);
+	close(fd);
+	await_stat(t.silent, "stats\r\n", "current-connections", 3);
+	*ret_three = t;
+}
+
+/* All are dropped without a word, and nothing of theirs is left: the job is there for whoever comes now. */
+static void
+three_end(struct fixture *f, const struct three *t)
+{
+	int fd;
+
+	hear_end(t->holder);
+	hear_end(t->waiter);
+	hear_end(t->silent);
+	fd = client(f);
+	ask(fd, "reserve\r\ndelete 1\r\n", "RESERVED 1 1\r\na\r\nDELETED\r\n");
+	await_stat(fd, "stats\r\n", "current-connections", 1);
+	assert_int_equal(stat_of(fd, "stats\r\n", "current-waiting"), 0);
+	close(fd);
+}
+
+static void
+test_clients_of_a_gateway_that_was_replaced_are_dropped(void **state)
+{
+	struct three t;
+
+	three_begin(*state, &t);
+	take_its_place(*state);
+	three_end(*state, &t);
+}
+
+/* What the machine has told while its state came from another node is lost, so nobody may go on waiting for it. */
+static void
+test_clients_of_a_gateway_that_was_restored_are_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct three t;
+	int fd;
+
+	three_begin(f, &t);
+	fd = client(f);
+	f->is_restored = true;
+	say(fd, "use other\r\nwatch other\r\nput 0 0 1000 1\r\nb\r\nignore default\r\nreserve\r\n");
+	for (char some[64]; hear_some(fd, some, sizeof(some)) > 0;)
+		; /* as far as it came */
+	close(fd);
+	three_end(f, &t);
+}
+
+/* Of what it says while its gateway is replaced, the client is answered the first so many requests and not one that was not executed:
+ * then its connection ends. */
+static void
+test_answers_end_where_the_gateway_does(void **state)
+{
+	enum {
+		COUNT = 3000
+	};
+	static char replies[COUNT * 32];
+	static const char put[] = "put 0 0 100 1\r\nx\r\n";
+	struct fixture *f = *state;
+	int fd = client(f);
+	char line[64];
+	size_t at = 0, some;
+	unsigned inserted = 0;
+
+	ask(fd, put, "INSERTED 1\r\n");
+	for (int i = 0; i < COUNT; i++) {
+		if (i == COUNT / 2)
+			take_its_place(f);
+		if (send(fd, put, strlen(put), MSG_NOSIGNAL) < 0)
+			break; /* it has ended already */
+	}
+	while ((some = hear_some(fd, replies + at, sizeof(replies) - at - 1)) > 0)
+		at += some;
+	close(fd);
+	replies[at] = 0;
+	for (const char *reply = replies; *reply != 0; inserted++) {
+		snprintf(line, sizeof(line), "INSERTED %u\r\n", inserted + 2);
+		assert_memory_equal(reply, line, strnlen(reply, strlen(line)));
+		reply += strnlen(reply, strlen(line));
+	}
+	assert_true(inserted <= COUNT / 2);
+	fd = client(f);
+	await_stat(fd, "stats\r\n", "current-connections", 1);
+	assert_in_range(stat_of(fd, "stats\r\n", "current-jobs-ready"), inserted, 1 + COUNT / 2);
+	close(fd);
+}
+
+/* ------------------------------------------------------------------------------ addresses */
+
 static void
 test_addresses(void **state)
 {
@@ -747,6 +882,9 @@ main(void)
 		TEST(test_draining),
 		TEST(test_a_unix_socket),
 		TEST(test_a_restart),
+		TEST(test_clients_of_a_gateway_that_was_replaced_are_dropped),
+		TEST(test_clients_of_a_gateway_that_was_restored_are_dropped),
+		TEST(test_answers_end_where_the_gateway_does),
 		cmocka_unit_test(test_addresses),
 	};
 	struct rlimit limit;
