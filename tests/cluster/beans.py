@@ -5,6 +5,8 @@
   beans.py work SERVERS TUBE COUNT DONE           reserve and delete until DONE names COUNT different jobs
   beans.py hold SERVERS TUBE                      reserve one, print its body, and keep the connection open
   beans.py ask SERVERS COMMAND ...                send lines, print the first line of each answer
+  beans.py talk SERVERS                           the same with lines of standard input, each as it comes; GONE at the end of the
+                                                  connection, which does not end before
 
 SERVERS is ADDRESS:PORT, or several with commas. Whoever loses its server goes on with the next one: a put without
 an answer is sent again, and a job whose deletion has no answer comes back or is gone.
@@ -12,6 +14,7 @@ an answer is sent again, and a job whose deletion has no answer comes back or is
 import itertools
 import socket
 import sys
+import threading
 import time
 
 PATIENCE_S = 60  # without any answer
@@ -128,5 +131,22 @@ def ask(servers, *lines):
                 for word in server.ask(line, body.encode() if body else None)))
 
 
+def talk(servers):
+    server = Server(servers[0])
+    server.socket.settimeout(None)
+
+    def say():
+        for line in sys.stdin:
+            server.socket.sendall(line.encode().replace(b"\n", b"\r\n"))
+
+    threading.Thread(target=say, daemon=True).start()
+    try:
+        for line in server.file:
+            print(line.decode().strip(), flush=True)
+    except OSError:
+        pass  # a reset is an end, too
+    print("GONE", flush=True)
+
+
 if __name__ == "__main__":
-    {"put": put, "work": work, "hold": hold, "ask": ask}[sys.argv[1]](sys.argv[2].split(","), *sys.argv[3:])
+    {"put": put, "work": work, "hold": hold, "ask": ask, "talk": talk}[sys.argv[1]](sys.argv[2].split(","), *sys.argv[3:])

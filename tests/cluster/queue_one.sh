@@ -63,10 +63,20 @@ seq 200 >"$work/all"
 beans work jobs 200 "$work/done" || fail "jobs are missing"
 cmp "$work/all" "$work/done" || fail "a job came back that was deleted, or in another order"
 
+note "what was reserved when it died is there when it is back, before anybody is served"
+answers 'INSERTED 201' 'use held' 'put 1 0 3600 4|held'
+python3 "$top/tests/cluster/beans.py" hold "127.0.0.1:$(port)" held >"$work/holder" 2>&1 &
+holder=$!
+wait_until "a client had the job" grep -qx held "$work/holder"
+killed
+kill "$holder"
+start
+answers 'RESERVED 201 4 held' 'watch held' 'reserve-with-timeout 0'
+
 note "job sizes of its own"
 killed
 start -z 10
-answers 'INSERTED 201' 'put 1 0 60 10|0123456789'
+answers 'INSERTED 202' 'put 1 0 60 10|0123456789'
 answers JOB_TOO_BIG 'put 1 0 60 11|0123456789x'
 
 note "draining: no new jobs, and the old ones are served"
@@ -75,7 +85,7 @@ draining() {
 	[ "$(beans ask 'put 1 0 60 1|x')" = DRAINING ]
 }
 wait_until "it drains" draining
-answers 'RESERVED 201 10 0123456789' reserve
+answers 'RESERVED 202 10 0123456789' reserve
 
 note "SIGTERM"
 kill "$pid"
