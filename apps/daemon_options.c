@@ -89,7 +89,8 @@ add_listen(struct daemon_options *o)
 	const char *address = o->address != NULL ? o->address : ADDRESS;
 	uint64_t port = o->port != PORT_NONE ? o->port : PORT;
 	bool is_path = strncmp(address, "unix:", 5) == 0;
-	bool is_bare_v6 = !is_path && strchr(address, ':') != NULL && address[0] != '[';
+	const char *host = strncmp(address, "tls:", 4) == 0 ? address + 4 : address;
+	bool is_bare_v6 = !is_path && strchr(host, ':') != NULL && host[0] != '[';
 	size_t capacity = sizeof(o->listen_setting);
 	int length;
 
@@ -98,8 +99,9 @@ add_listen(struct daemon_options *o)
 	if (is_path)
 		length = snprintf(o->listen_setting, capacity, "queue.listen=%s", address);
 	else
-		length = snprintf(o->listen_setting, capacity, "queue.listen=%s%s%s:%" PRIu64,
-			is_bare_v6 ? "[" : "", address, is_bare_v6 ? "]" : "", port);
+		length = snprintf(o->listen_setting, capacity, "queue.listen=%s%s%s%s:%" PRIu64,
+			host != address ? "tls:" : "", is_bare_v6 ? "[" : "", host,
+			is_bare_v6 ? "]" : "", port);
 	if (length >= (int)capacity)
 		return complain_usage("--listen %.64s...: too long", address);
 	return add_setting(o, o->listen_setting);
@@ -141,7 +143,8 @@ daemon_options_take(int argc, char **argv, struct daemon_options *ret)
 		row_config(&o->config, "the configuration of cluster and node"),
 		{ "machine", 0, "WORD", machine_help, .number = &o->machine, .words = machines },
 		{ "ready-fd", 0, "N", ready_help, .number = &o->ready_fd, .max = 1023 },
-		{ "listen", 'l', "ADDR", "address for clients, or unix:PATH (" ADDRESS ")",
+		{ "listen", 'l', "ADDR",
+			"address for clients, tls:ADDR, or unix:PATH (" ADDRESS ")",
 			.text = &o->address },
 		{ "port", 'p', "N", "port for clients (11300); 0: any", .number = &o->port,
 			.max = UINT16_MAX },

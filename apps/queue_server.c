@@ -28,6 +28,12 @@ check(const struct decree_setup *setup)
 	return true;
 }
 
+static const char *
+path_or_none(const char *path)
+{
+	return path[0] != 0 ? path : NULL;
+}
+
 static bool
 create_gateway(const struct decree_setup *setup, struct queue_server *server)
 {
@@ -38,6 +44,9 @@ create_gateway(const struct decree_setup *setup, struct queue_server *server)
 		.node_id = setup->node_id,
 		.job_bytes_max = setup->queue.job_bytes_max,
 		.has_old_yaml = setup->queue.has_unquoted_yaml,
+		.tls_cert = path_or_none(setup->queue.tls_cert),
+		.tls_key = path_or_none(setup->queue.tls_key),
+		.tls_ca = path_or_none(setup->queue.tls_ca),
 	};
 	char error[DECREE_ERROR_BYTES];
 

@@ -32,9 +32,14 @@ struct queue_gateway;
 #define QUEUE_JOB_BYTES_DEFAULT 65535u
 
 struct queue_gateway_options {
-	/** [listen_count] "ADDR:PORT", "[V6]:PORT", "unix:PATH". A path that is a socket already is removed. */
+	/** [listen_count] "ADDR:PORT", "[V6]:PORT", "unix:PATH"; "tls:" before one of the first two: TLS 1.3 only. A path that is
+	 * a socket already is removed. */
 	const char *const *listens;
 	uint32_t listen_count;
+
+	/** For those with "tls:", files in PEM: the certificate, with those between it and its authority behind it, and its key, which
+	 * only its owner may read. NULL: none. With @p tls_ca clients must show a certificate that is signed by one of these. */
+	const char *tls_cert, *tls_key, *tls_ca;
 
 	uint16_t node_id;
 	uint32_t job_bytes_max; /* of a body; 0 = QUEUE_JOB_BYTES_DEFAULT */
@@ -46,10 +51,12 @@ struct queue_gateway_options {
 };
 
 /**
- * Take memory and bind the sockets. Nobody is accepted yet.
+ * Take memory, read the certificates, and bind the sockets. Nobody is accepted yet. A line of the log warns of addresses that others
+ * can reach without TLS.
  *
  * @param options  lent for the call, but its context and callback are kept
- * @retval -EINVAL  an address is none, or job_bytes_max is too large
+ * @retval -EINVAL  an address is none, job_bytes_max is too large, or the certificate or its key cannot be used
+ * @retval -EPERM   others may read the key
  * @retval -errno   of socket(), bind(), listen()
  */
 int queue_gateway_create(const struct queue_gateway_options *options,

@@ -91,6 +91,9 @@ const struct config_key config_keys[] = {
 	QUEUE("bytes", CONFIG_SIZE, queue_bytes, 1 * MIB, 512 * GIB),
 	QUEUE("job_bytes", CONFIG_COUNT, job_bytes_max, 1, 4194240),
 	QUEUE("listen", CONFIG_LISTEN, listens, 0, 0),
+	QUEUE("tls_cert", CONFIG_PATH, tls_cert, 0, 0),
+	QUEUE("tls_key", CONFIG_PATH, tls_key, 0, 0),
+	QUEUE("tls_ca", CONFIG_PATH, tls_ca, 0, 0),
 	QUEUE("unquoted_yaml", CONFIG_WORD, unquoted_yaml, 0, 0, no_yes_words),
 };
 
@@ -399,11 +402,14 @@ read_link(const char *text, struct config *c, char *want)
 static bool
 is_listen(const char *text)
 {
-	const char *colon = strrchr(text, ':');
+	const char *colon;
 	uint64_t port;
 
 	if (strncmp(text, "unix:", 5) == 0)
 		return text[5] != '\0';
+	if (strncmp(text, "tls:", 4) == 0)
+		text += 4;
+	colon = strrchr(text, ':');
 	return colon != NULL && colon > text && read_unsigned(colon + 1, 10, &port) &&
 	       port <= UINT16_MAX;
 }
@@ -418,8 +424,8 @@ read_listen(const char *text, struct config *c, char *want)
 		return true;
 	}
 	(void)snprintf(want, DECREE_ERROR_BYTES,
-		"an address and a port, for example 127.0.0.1:11300 or [::1]:11300, or "
-		"unix:/run/decree.sock");
+		"an address and a port, for example 127.0.0.1:11300, [::1]:11300 or "
+		"tls:10.0.0.1:11301, or unix:/run/decree.sock");
 	return false;
 }
 

@@ -37,6 +37,9 @@ fill_queue(const struct config *c, struct decree_queue_setup *q)
 	q->listen_count = c->listen_count;
 	for (uint32_t i = 0; i < c->listen_count; i++)
 		(void)strcpy(q->listens[i], c->listens[i]); /* fits: asserted above */
+	(void)strcpy(q->tls_cert, c->tls_cert);             /* the same */
+	(void)strcpy(q->tls_key, c->tls_key);
+	(void)strcpy(q->tls_ca, c->tls_ca);
 }
 
 int

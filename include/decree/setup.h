@@ -26,8 +26,12 @@ struct decree_queue_setup {
 	uint64_t bytes; /* of its arena; equal on all nodes */
 	uint32_t job_bytes_max;
 	bool has_unquoted_yaml;
-	uint32_t listen_count;                                    /* > 0 */
-	char listens[DECREE_LISTEN_COUNT_MAX][DECREE_NAME_BYTES]; /* "ADDRESS:PORT", "unix:PATH" */
+	uint32_t listen_count; /* > 0 */
+	/* "ADDRESS:PORT", "tls:ADDRESS:PORT", "unix:PATH" */
+	char listens[DECREE_LISTEN_COUNT_MAX][DECREE_NAME_BYTES];
+	char tls_cert[DECREE_PATH_BYTES]; /* "": none; the same of the next two */
+	char tls_key[DECREE_PATH_BYTES];
+	char tls_ca[DECREE_PATH_BYTES];
 };
 
 /** A configuration, read and checked. */

@@ -9,6 +9,8 @@
  */
 #include "queue/serve/private.h"
 
+#include "queue/serve/tls.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +32,31 @@ client_find(struct queue_gateway *g, uint64_t number)
 struct evbuffer *
 client_output(struct client *c)
 {
-	return bufferevent_get_output(c->bev);
+	return c->tls != NULL ? c->tls->output : bufferevent_get_output(c->bev);
+}
+
+/* What it has said, as far as it may wait here. */
+static struct evbuffer *
+input_of(struct client *c)
+{
+	if (c->tls == NULL)
+		return bufferevent_get_input(c->bev);
+	tls_pull(c);
+	return c->tls->input;
+}
+
+static size_t
+unread_bytes(const struct client *c)
+{
+	return c->tls != NULL ? tls_unread(c) : evbuffer_get_length(bufferevent_get_input(c->bev));
+}
+
+static size_t
+unsent_bytes(const struct client *c)
+{
+	size_t bytes = evbuffer_get_length(bufferevent_get_output(c->bev));
+
+	return c->tls != NULL ? bytes + evbuffer_get_length(c->tls->output) : bytes;
 }
 
 static void
@@ -68,6 +94,15 @@ forget_requests(struct client *c)
 	c->is_expecting = false;
 }
 
+static void
+close_socket(struct client *c)
+{
+	if (c->tls != NULL)
+		tls_end(c);
+	bufferevent_free(c->bev);
+	c->bev = NULL;
+}
+
 void
 client_free(struct client *c)
 {
@@ -76,7 +111,7 @@ client_free(struct client *c)
 	forget_requests(c);
 	unblock(c);
 	if (c->bev != NULL)
-		bufferevent_free(c->bev);
+		close_socket(c);
 	g->clients[c->number & PLACE_MASK] = NULL;
 	g->free_places[g->free_count++] = (uint32_t)(c->number & PLACE_MASK);
 	free(c);
@@ -96,8 +131,7 @@ client_drop(struct client *c)
 		return;
 	if (queue_parser_is_in_put(&c->parser))
 		session_count(c->g, QUEUE_CMD_PUT); /* as beanstalkd, which counts heads */
-	bufferevent_free(c->bev);
-	c->bev = NULL;
+	close_socket(c);
 	forget_requests(c);
 	unblock(c);
 	if (c->phase == CLIENT_OPEN)
@@ -191,15 +225,14 @@ static bool
 has_room(const struct client *c)
 {
 	return !c->has_quit && !c->has_failed && c->request_count < REQUEST_COUNT_MAX &&
-	       c->request_bytes < REQUEST_BYTES_MAX &&
-	       evbuffer_get_length(bufferevent_get_output(c->bev)) < OUTPUT_BYTES_MAX;
+	       c->request_bytes < REQUEST_BYTES_MAX && unsent_bytes(c) < OUTPUT_BYTES_MAX;
 }
 
 /* @return whether there was anything to take */
 static bool
 take_input(struct client *c)
 {
-	struct evbuffer *input = bufferevent_get_input(c->bev);
+	struct evbuffer *input = input_of(c);
 	struct queue_request q;
 	bool did = false;
 	size_t count;
@@ -225,7 +258,7 @@ start_requests(struct client *c)
 	if (c->is_read_due && c->blocked == BLOCKED_NOT)
 		read_ask(c);
 	while (c->bev != NULL && c->waiting != NULL && c->blocked == BLOCKED_NOT &&
-		evbuffer_get_length(client_output(c)) < OUTPUT_BYTES_MAX && request_start(c))
+		unsent_bytes(c) < OUTPUT_BYTES_MAX && request_start(c))
 		did = true;
 	return did;
 }
@@ -233,9 +266,8 @@ start_requests(struct client *c)
 static bool
 is_over(const struct client *c)
 {
-	size_t left = evbuffer_get_length(bufferevent_get_input(c->bev));
-
-	return c->has_failed || (c->first == NULL && (c->has_quit || (c->has_eof && left == 0)));
+	return c->has_failed ||
+	       (c->first == NULL && (c->has_quit || (c->has_eof && unread_bytes(c) == 0)));
 }
 
 /* All is answered. If the replies are not sent yet, its socket stays a little. */
@@ -244,7 +276,7 @@ end(struct client *c)
 {
 	const struct timeval patience = { .tv_sec = SEND_TIMEOUT_S };
 
-	if (c->has_failed || evbuffer_get_length(client_output(c)) == 0) {
+	if (c->has_failed || unsent_bytes(c) == 0) {
 		client_drop(c);
 		return;
 	}
@@ -287,6 +319,8 @@ client_run(struct client *c)
 	pause_reading(c);
 	if (c->is_parked && c->has_eof && c->blocked == BLOCKED_NOT)
 		request_cancel(c);
+	if (c->tls != NULL)
+		tls_push(c);
 	if (is_over(c))
 		end(c);
 }
@@ -322,7 +356,7 @@ on_event(struct bufferevent *bev, short events, void *context)
 }
 
 bool
-client_accept(struct queue_gateway *g, evutil_socket_t fd)
+client_accept(struct queue_gateway *g, evutil_socket_t fd, bool is_tls)
 {
 	struct client *c = g->free_count == 0 ? NULL : calloc(1, sizeof(*c));
 	uint32_t place;
@@ -334,8 +368,13 @@ client_accept(struct queue_gateway *g, evutil_socket_t fd)
 		free(c);
 		return false;
 	}
-	place = g->free_places[--g->free_count];
 	c->g = g;
+	if (is_tls && !tls_begin(c)) {
+		bufferevent_free(c->bev);
+		free(c);
+		return false;
+	}
+	place = g->free_places[--g->free_count];
 	c->number = ++g->generation * CLIENT_COUNT_MAX + place;
 	c->blocked = BLOCKED_NOT;
 	queue_parser_init(&c->parser, g->options.job_bytes_max);

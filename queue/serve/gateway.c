@@ -9,6 +9,8 @@
  */
 #include "queue/serve/private.h"
 
+#include "queue/serve/tls.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -143,6 +145,7 @@ init(struct queue_gateway *g)
 	for (int i = 0; i < BLOCKED_COUNT; i++)
 		TAILQ_INIT(&g->blocked[i]);
 	TAILQ_INIT(&g->expecting);
+	TAILQ_INIT(&g->handshakes);
 	for (uint32_t i = 0; i < CLIENT_COUNT_MAX; i++)
 		g->free_places[g->free_count++] = CLIENT_COUNT_MAX - 1 - i;
 	introduce(g);
@@ -174,12 +177,12 @@ fill(struct queue_gateway *g, const struct queue_gateway_options *o, char *ret_e
 			strerror(-rc));
 		return rc;
 	}
-	for (uint32_t i = 0; i < o->listen_count; i++) {
+	rc = tls_open(g, o, ret_error);
+	for (uint32_t i = 0; i < o->listen_count && rc == 0; i++)
 		rc = listen_open(g, o->listens[i], ret_error);
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+	if (rc == 0)
+		listen_warn(g);
+	return rc;
 }
 
 int
@@ -197,6 +200,7 @@ queue_gateway_create(const struct queue_gateway_options *options,
 	g->wake_fd = -1;
 	g->options = *options;
 	g->options.listens = NULL;
+	g->options.tls_cert = g->options.tls_key = g->options.tls_ca = NULL;
 	if (g->options.job_bytes_max == 0)
 		g->options.job_bytes_max = QUEUE_JOB_BYTES_DEFAULT;
 	rc = fill(g, options, ret_error);
@@ -252,6 +256,7 @@ queue_gateway_destroy(struct queue_gateway *g)
 		return;
 	queue_gateway_stop(g);
 	listen_close(g);
+	tls_close(g);
 	if (g->base != NULL)
 		event_base_free(g->base);
 	if (g->wake_fd >= 0)

@@ -30,7 +30,7 @@ static void
 on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int bytes,
 	void *context)
 {
-	struct queue_gateway *g = context;
+	const struct listening *at = context;
 	int one = 1;
 
 	(void)listener;
@@ -40,8 +40,8 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	}
-	if (client_accept(g, fd))
-		g->has_complained = false;
+	if (client_accept(at->g, fd, at->is_tls))
+		at->g->has_complained = false;
 }
 
 static void
@@ -60,8 +60,10 @@ pause_accepting(struct queue_gateway *g, const char *why)
 static void
 on_accept_error(struct evconnlistener *listener, void *context)
 {
+	const struct listening *at = context;
+
 	(void)listener;
-	pause_accepting(context, strerror(errno));
+	pause_accepting(at->g, strerror(errno));
 }
 
 void
@@ -99,7 +101,7 @@ listen_at(struct queue_gateway *g, const char *address, const struct sockaddr *s
 	char *ret_error)
 {
 	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-	struct evconnlistener *listener;
+	struct listening *at = &g->listens[g->listen_count];
 
 	if (fd < 0)
 		return complain(address, -errno, strerror(errno), ret_error);
@@ -110,14 +112,15 @@ listen_at(struct queue_gateway *g, const char *address, const struct sockaddr *s
 		close(fd);
 		return complain(address, rc, strerror(-rc), ret_error);
 	}
-	listener = evconnlistener_new(g->base, on_accept, g,
+	at->g = g;
+	at->listener = evconnlistener_new(g->base, on_accept, at,
 		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
-	if (listener == NULL) {
+	if (at->listener == NULL) {
 		close(fd);
 		return complain(address, -ENOMEM, "out of memory", ret_error);
 	}
-	evconnlistener_set_error_cb(listener, on_accept_error);
-	g->listens[g->listen_count++].listener = listener;
+	evconnlistener_set_error_cb(at->listener, on_accept_error);
+	g->listen_count++;
 	return fd;
 }
 
@@ -154,6 +157,16 @@ port_of(int fd)
 	return ntohs(((struct sockaddr_in *)&bound)->sin_port);
 }
 
+static bool
+is_loopback(const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+
+	if (sa->sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+	return ntohl(((const struct sockaddr_in *)sa)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 /* "ADDR:PORT" or "[V6]:PORT", cut in two. */
 static bool
 split(const char *address, char *ret_host, size_t capacity, const char **ret_port)
@@ -177,8 +190,8 @@ split(const char *address, char *ret_host, size_t capacity, const char **ret_por
 	return true;
 }
 
-int
-listen_open(struct queue_gateway *g, const char *address, char *ret_error)
+static int
+open_inet(struct queue_gateway *g, const char *address, const char *where, char *ret_error)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found;
 	uint32_t at = g->listen_count;
@@ -186,20 +199,64 @@ listen_open(struct queue_gateway *g, const char *address, char *ret_error)
 	char host[256];
 	int rc;
 
-	if (at == LISTEN_COUNT_MAX)
-		return complain(address, -EINVAL, "16 addresses are enough", ret_error);
-	if (strncmp(address, "unix:", 5) == 0)
-		return open_unix(g, address, address + 5, ret_error);
-	if (!split(address, host, sizeof(host), &port))
+	if (!split(where, host, sizeof(host), &port))
 		return complain(address, -EINVAL,
-			"write ADDRESS:PORT, [ADDRESS]:PORT for IPv6, or unix:PATH", ret_error);
+			"write ADDRESS:PORT, [ADDRESS]:PORT for IPv6, tls: before either, or "
+			"unix:PATH",
+			ret_error);
 	rc = getaddrinfo(host, port, &hints, &found);
 	if (rc != 0)
 		return complain(address, -EINVAL, gai_strerror(rc), ret_error);
 	rc = listen_at(g, address, found->ai_addr, found->ai_addrlen, ret_error);
+	if (rc >= 0) {
+		g->listens[at].port = port_of(rc);
+		g->listens[at].is_remote = !is_loopback(found->ai_addr);
+		rc = 0;
+	}
 	freeaddrinfo(found);
-	if (rc < 0)
-		return rc;
-	g->listens[at].port = port_of(rc);
-	return 0;
+	return rc;
+}
+
+int
+listen_open(struct queue_gateway *g, const char *address, char *ret_error)
+{
+	uint32_t at = g->listen_count;
+	int rc;
+
+	if (at == LISTEN_COUNT_MAX)
+		return complain(address, -EINVAL, "16 addresses are enough", ret_error);
+	if (strncmp(address, "unix:", 5) == 0)
+		return open_unix(g, address, address + 5, ret_error);
+	if (strncmp(address, "tls:", 4) != 0)
+		return open_inet(g, address, address, ret_error);
+	if (g->tls == NULL)
+		return complain(address, -EINVAL,
+			"TLS needs a certificate and its key: set [queue] tls_cert and tls_key",
+			ret_error);
+	rc = open_inet(g, address, address + 4, ret_error);
+	if (rc == 0)
+		g->listens[at].is_tls = true;
+	return rc;
+}
+
+void
+listen_warn(struct queue_gateway *g)
+{
+	uint32_t tls_count = 0;
+
+	for (uint32_t i = 0; i < g->listen_count; i++) {
+		const struct listening *at = &g->listens[i];
+
+		tls_count += at->is_tls;
+		if (at->is_remote && !at->is_tls)
+			gateway_log(g, DECREE_LOG_WARNING,
+				"queue: whoever reaches port %u of this host may do everything, "
+				"and "
+				"what is said there is not encrypted: see TLS in docs/operating.md",
+				at->port);
+	}
+	if (g->tls != NULL && tls_count == 0)
+		gateway_log(g, DECREE_LOG_WARNING,
+			"queue: there is a tls_cert, but no listen = tls:ADDRESS:PORT: nothing is "
+			"encrypted");
 }

@@ -9,6 +9,8 @@
  */
 #include "queue/serve/private.h"
 
+#include "queue/serve/tls.h"
+
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
@@ -100,6 +102,7 @@ turn(struct queue_gateway *g)
 		session_drop(g);
 	session_tend(g);
 	listen_tend(g);
+	tls_tend(g);
 	return did;
 }
 

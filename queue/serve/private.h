@@ -7,6 +7,8 @@
  *   loop.c       the thread: when it polls and when it sleeps; what was completed
  *   session.c    attach, keep alive, count, lose everything and begin anew
  *   listen.c     addresses, sockets, new clients
+ *   tls.c        certificates and keys
+ *   tls_stream.c a client's bytes, sealed and opened (tls.h)
  *   client.c     one client: its bytes, its order, its end
  *   requests.c   what it asked becomes commands and reads
  *   answers.c    what became of the commands
@@ -92,6 +94,7 @@ struct client {
 	struct queue_gateway *g;
 	uint64_t number; /* of the connection: never used again. Its place is the low part */
 	struct bufferevent *bev; /* NULL: the client is gone, this waits for completions */
+	struct tls_stream *tls;  /* NULL: the bytes of its socket are its requests and replies */
 	struct queue_parser parser;
 
 	enum client_phase phase;
@@ -118,6 +121,7 @@ struct client {
 	TAILQ_ENTRY(client) in_expecting;
 };
 TAILQ_HEAD(client_list, client);
+TAILQ_HEAD(tls_list, tls_stream);
 
 /* What the shard's thread needs to know about our sleep. */
 enum sleep_state {
@@ -155,14 +159,20 @@ struct queue_gateway {
 	/* Owner: the gateway's thread. */
 	struct event_base *base;
 	struct event *wake_event, *tick_event, *nap_event;
-	struct {
+	struct listening {
+		struct queue_gateway *g;
 		struct evconnlistener *listener;
 		char path[108]; /* of a unix socket, to be removed */
 		uint16_t port;
+		bool is_tls, is_remote; /* others than this host may reach it */
 	} listens[LISTEN_COUNT_MAX];
 	uint32_t listen_count;
-	bool has_complained;   /* about accept() */
-	uint64_t accept_at_ns; /* not before; 0: accepting */
+	bool has_complained;    /* about accept() */
+	uint64_t accept_at_ns;  /* not before; 0: accepting */
+	struct ssl_ctx_st *tls; /* NULL: nobody has named a certificate */
+	struct bio_method_st *tls_bio;
+	struct tls_list handshakes; /* under way, the oldest first */
+	uint64_t tls_complain_at_ns;
 
 	enum gateway_phase phase;
 	bool is_lost; /* begin anew as soon as nothing refers to clients */
@@ -215,6 +225,8 @@ void session_count(struct queue_gateway *g, enum queue_counter counter);
 /* ------------------------------------------------------------------------------ listen.c */
 
 int listen_open(struct queue_gateway *g, const char *address, char *ret_error);
+/** Of what is probably not meant. */
+void listen_warn(struct queue_gateway *g);
 void listen_start(struct queue_gateway *g);
 void listen_close(struct queue_gateway *g);
 /** A pause may be over. */
@@ -223,7 +235,7 @@ void listen_tend(struct queue_gateway *g);
 /* ------------------------------------------------------------------------------ client.c */
 
 /** @return false: there is no room; the socket is closed */
-bool client_accept(struct queue_gateway *g, evutil_socket_t fd);
+bool client_accept(struct queue_gateway *g, evutil_socket_t fd, bool is_tls);
 /** Parse, propose, reply: as far as it goes. It may be gone afterwards. */
 void client_run(struct client *c);
 /** It is gone: its connection closes as soon as that can be proposed. The client may be freed. */

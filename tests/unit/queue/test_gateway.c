@@ -552,11 +552,11 @@ test_more_than_may_wait(void **state)
 	int fd = client(*state), other = client(*state);
 
 	say(fd, "reserve\r\n");
-	for (int i = 0; i < 20000; i++)
-		say(fd, "list-tube-used\r\n");
+	for (int i = 0; i < 8000; i++)
+		say(fd, "use default\r\n");
 	ask(other, "put 0 0 100 1\r\nx\r\n", "INSERTED 1\r\n");
 	hear(fd, "RESERVED 1 1\r\nx\r\n");
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 8000; i++)
 		hear(fd, "USING default\r\n");
 	assert_int_equal(shutdown(fd, SHUT_WR), 0);
 	hear_end(fd);
