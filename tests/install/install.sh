@@ -1,0 +1,97 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Whoever has nothing but what `meson install` leaves builds a program with pkg-config alone, and it runs a node.
+#
+#   install.sh SOURCE BUILD PREFIX LIBDIR
+set -u
+
+source=$(realpath "$1") build=$(realpath "$2") prefix=$3 libdir=$3/$4
+. "$(dirname "$0")/../cli/expect.sh"
+root=$work/root
+export LD_LIBRARY_PATH=$root$libdir
+
+fail() {
+	echo "FAILED: $*" >&2
+	failed=1
+}
+
+# As if the root were part of the prefix.
+relocate() {
+	mkdir pkgconfig
+	for file in "$root$libdir"/pkgconfig/*.pc; do
+		sed "s|^prefix=.*|prefix=$root$prefix|" "$file" >"pkgconfig/${file##*/}"
+	done
+	export PKG_CONFIG_PATH=$work/pkgconfig
+}
+
+flags() {
+	pkg-config --cflags --libs decree
+}
+
+meson install -C "$build" --no-rebuild --destdir "$root" >log 2>&1 || {
+	tail -n 20 log
+	exit 1
+}
+relocate
+
+for file in bin/decree bin/decreed include/decree/{client,machine,node,setup,types}.h; do
+	[ -f "$root$prefix/$file" ] || fail "$file was not installed"
+done
+[ "$(readlink "$root$libdir/libdecree.so")" = libdecree.so.0 ] || fail "libdecree.so is no link to libdecree.so.0"
+readelf -d "$root$libdir/libdecree.so" | grep -q 'SONAME.*\[libdecree\.so\.0\]' || fail "the library has another soname"
+readelf -d "$root$libdir/libdecree.so" "$root$prefix"/bin/* | grep -E 'R(UN)?PATH' && fail "a path of the build is left"
+
+# What is exported is what the headers declare, and nothing else.
+nm -D --defined-only "$root$libdir/libdecree.so" | sed -nE 's/.* T ([a-z_]+)@.*/\1/p' | sort >exported
+# The declarations, each on a line of its own.
+cat "$root$prefix"/include/decree/*.h | grep -v '#define' | tr '\n' ' ' | grep -oE 'DECREE_API [^(]*\(' |
+	sed -E 's/.*[ *]([a-z_]+)\($/\1/' | sort >declared
+cmp -s exported declared || fail "exported, not declared (<) or the reverse (>): $(diff exported declared)"
+
+# Each header alone, as strictly as anybody compiles; in C++ the names must be C's.
+for header in "$root$prefix"/include/decree/*.h; do
+	name=decree/$(basename "$header")
+	printf '#include <%s>\n#include <%s>\n' "$name" "$name" >one.c
+	cp one.c one.cc
+	cc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only one.c $(flags) || fail "$name alone is no C"
+	! command -v c++ >/dev/null ||
+		c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only one.cc $(flags) || fail "$name alone is no C++"
+done
+if command -v c++ >/dev/null; then
+	cat >names.cc <<-'END'
+		#include <decree/client.h>
+		#include <decree/setup.h>
+		int main() { decree_close(nullptr); return decree_version()[0] == 0; }
+	END
+	c++ names.cc $(flags) -o names && ./names || fail "a program in C++ does not link, or does not run"
+fi
+
+# The program of the README is a whole node.
+cat >one.ini <<END
+[cluster]
+id = 1
+key_file = cluster.key
+client_key_file = client.key
+session_count = 8
+[node 1]
+ip = 127.0.0.1
+[local]
+node = 1
+data_dir = data
+log_bytes = 8M
+segment_bytes = 1M
+idle = sleep
+END
+expect 0 '' "$root$prefix/bin/decree" format -c one.ini --new-keys
+cc -Wall -Wextra -Werror "$source/tests/cluster/embed.c" $(flags) -o embed || fail "the program does not build"
+expect 0 'this was command 1' ./embed one.ini
+readelf -d embed | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | grep -vxE 'libdecree\.so\.0|libc\.so\.6' &&
+	fail "the program depends on more than libdecree"
+cc "$source/tests/cluster/embed.c" $(pkg-config --cflags --libs decree-static) -o embed_static || fail "the program does not build with the archive"
+readelf -d embed_static | grep -q libdecree && fail "the archive was not taken"
+expect 0 'this was command 2' ./embed_static one.ini
+[ "decree $(pkg-config --modversion decree)" = "$("$root$prefix/bin/decree" --version)" ] ||
+	fail "decree.pc names another version"
+
+[ $failed -eq 0 ] && echo "an installed library: headers, exports, a program in C and in C++, shared and static"
+exit $failed
