@@ -34,7 +34,8 @@ meson install -C "$build" --no-rebuild --destdir "$root" >log 2>&1 || {
 }
 relocate
 
-for file in bin/decree bin/decreed include/decree/{client,machine,node,setup,types}.h; do
+for file in bin/decree bin/decreed include/decree/{client,machine,node,setup,types}.h share/bash-completion/completions/decreed \
+	share/man/man{1/decree.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8}; do
 	[ -f "$root$prefix/$file" ] || fail "$file was not installed"
 done
 [ "$(readlink "$root$libdir/libdecree.so")" = libdecree.so.0 ] || fail "libdecree.so is no link to libdecree.so.0"
