@@ -167,12 +167,13 @@ measure(struct decree_node *node, struct bench_machine *machine, const struct op
 	char error[DECREE_ERROR_BYTES];
 	struct result r = { 0 };
 	struct counters before = { 0 }, after;
-	int counters_fd = counters_open(o->dir);
+	struct counter_source counters;
 	uint32_t snapshots;
 	uint64_t began;
 
 	if (decree_proposer_open(node, 0, &l.proposer, error) != 0)
 		die(error);
+	(void)counters_open(&counters, o->dir); /* what cannot be opened cannot be read */
 	l.bytes = o->bytes;
 	for (uint32_t i = 0; i < o->in_flight; i++)
 		l.free[l.free_count++] = i;
@@ -180,12 +181,12 @@ measure(struct decree_node *node, struct bench_machine *machine, const struct op
 	snapshots = atomic_load(&machine->snapshot_count);
 	l.is_measuring = true;
 	l.commits = 0;
-	r.is_counted = counters_fd >= 0 && counters_read(counters_fd, &before) == 0;
+	r.is_counted = counters_read(&counters, &before) == 0;
 	began = now_ns();
 	run_for(&l, (uint64_t)(o->seconds * 1e9));
 	r.seconds = (double)(now_ns() - began) / 1e9;
 	r.commits = l.commits;
-	r.is_counted = r.is_counted && counters_read(counters_fd, &after) == 0;
+	r.is_counted = r.is_counted && counters_read(&counters, &after) == 0;
 	if (r.is_counted)
 		r.device = counters_between(&before, &after);
 	r.p50_us = (double)histogram_at(&l.histogram, 0.5) / 1e3;
@@ -194,8 +195,7 @@ measure(struct decree_node *node, struct bench_machine *machine, const struct op
 	r.max_us = (double)histogram_at(&l.histogram, 1.0) / 1e3;
 	r.memory_kib = memory_kib();
 	r.snapshots = atomic_load(&machine->snapshot_count) - snapshots;
-	if (counters_fd >= 0)
-		(void)close(counters_fd); /* was only read */
+	counters_close(&counters);
 	if (write(out, &r, sizeof(r)) != sizeof(r))
 		die("the parent is gone");
 	decree_proposer_close(l.proposer);

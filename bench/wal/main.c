@@ -69,7 +69,7 @@ struct bench {
 	struct results results;
 	struct way_place place;
 	void *selves[ROW_COUNT_MAX]; /* by row; shared by rows of one way */
-	int counters_fd;
+	struct counter_source counters;
 	char raw_path[512];
 };
 
@@ -142,8 +142,7 @@ rows_close(struct bench *b)
 		if (self != NULL)
 			b->results.rows[row].way->close(self);
 	}
-	if (b->counters_fd >= 0)
-		(void)close(b->counters_fd); /* was only read */
+	counters_close(&b->counters);
 	(void)unlink(b->raw_path);
 }
 
@@ -151,11 +150,11 @@ static int
 measure(struct bench *b, uint32_t row, const struct way_task *task, struct measured *ret)
 {
 	struct counters before, after, between;
-	bool is_counted = b->counters_fd >= 0 && counters_read(b->counters_fd, &before) == 0;
+	bool is_counted = counters_read(&b->counters, &before) == 0;
 	int rc = b->results.rows[row].way->measure(b->selves[row], task, &ret->sample);
 
 	ret->device_writes = ret->device_flushes = -1;
-	if (rc != 0 || !is_counted || counters_read(b->counters_fd, &after) != 0)
+	if (rc != 0 || !is_counted || counters_read(&b->counters, &after) != 0)
 		return rc;
 	between = counters_between(&before, &after);
 	ret->device_writes = (double)between.write_count / (double)ret->sample.append_count;
@@ -207,7 +206,7 @@ print_head(const struct bench *b)
 	       "flight\n",
 		b->place.folder, sentence, b->results.round_count, b->results.seconds,
 		b->results.depth);
-	if (b->counters_fd < 0)
+	if (!b->counters.is_open)
 		printf("device writes and flushes: not counted here\n");
 }
 
@@ -228,7 +227,7 @@ begin(struct bench *b, const struct options *o)
 		rc = raw_file_make(b->raw_path, b->place.raw_bytes);
 	if (rc != 0)
 		return fail(o->folder, rc);
-	b->counters_fd = counters_open(o->folder);
+	(void)counters_open(&b->counters, o->folder); /* what cannot be opened cannot be read */
 	print_head(b);
 	for (uint32_t i = 0; i < ALL_ROW_COUNT; i++)
 		if (o->only == NULL || list_has(o->only, all_rows[i].name))
@@ -366,7 +365,7 @@ take_arguments(struct options *o, struct results *r, int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-	static struct bench b = { .counters_fd = -1 };
+	static struct bench b;
 	struct options o = { .sizes = "64,512,4K,16K,128K,1M",
 		.seconds = 0.2,
 		.round_count = 6,
