@@ -5,9 +5,9 @@
  * from decree_propose() to the completion.
  *
  * One round = start the cluster, elect, warm up (the logs are pre-written meanwhile), measure, stop. With the
- * programs rtt and append beside this one, each round also measures the raw floor with the same transport
- * and disk, so that the two are compared side by side (A B A B); without them it says so. The medians over the
- * rounds are printed, and last one JSON object: with the floor's keys only if there is one. What the kernel counts for the device
+ * program floor beside this one, each round also measures the floor with the same transport and disk, so that the
+ * two are compared side by side (A B A B); without it it says so. The medians over the rounds are printed, and last
+ * one JSON object: with the floor's keys only if there is one. Ratios are medians of the rounds' ratios. What the kernel counts for the device
  * meanwhile is printed per commit: of all nodes, and of whoever else writes there.
  *
  * --state-bytes N gives the state machine N bytes beside its counter, and runs each round twice: without snapshots, and
@@ -312,38 +312,45 @@ median(double *values, uint32_t count)
 	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-/* A program beside this one whose last line holds "p50" and a number. @return 0 if it is not there */
-static double
-run_floor(const char *self, const char *name, const char *arguments)
+struct floor {
+	double p50_us, p99_us;
+};
+
+/* What the program floor beside this one prints. @return zeros if it is not there */
+static struct floor
+run_floor(const char *self, const char *folder)
 {
-	char command[1024], line[4096];
 	const char *slash = strrchr(self, '/');
-	double p50 = 0;
+	char command[1024], line[4096];
+	struct floor floor = { 0, 0 };
 	FILE *output;
 
-	snprintf(command, sizeof(command), "%.*s%s", (int)(slash == NULL ? 0 : slash - self + 1),
-		self, name);
+	snprintf(command, sizeof(command), "%.*sfloor", (int)(slash == NULL ? 0 : slash - self + 1),
+		self);
 	if (access(command, X_OK) != 0)
-		return 0;
-	strncat(command, " ", sizeof(command) - strlen(command) - 1);
-	strncat(command, arguments, sizeof(command) - strlen(command) - 1);
+		return floor;
+	snprintf(command + strlen(command), sizeof(command) - strlen(command), " --dir %s", folder);
 	output = popen(command, "re");
 	while (output != NULL && fgets(line, sizeof(line), output) != NULL) {
-		const char *at = strstr(line, "p50");
+		const char *at = strstr(line, "p50_us=");
 
-		if (at != NULL)
-			p50 = strtod(at + 3 + strcspn(at + 3, "0123456789"), NULL);
+		if (at == NULL ||
+			sscanf(at, "p50_us=%lf p99_us=%lf", &floor.p50_us, &floor.p99_us) != 2)
+			floor = (struct floor){ 0, 0 };
 	}
 	if (output != NULL)
 		pclose(output);
-	return p50;
+	return floor;
 }
 
 struct series {
 	double p50[ROUND_COUNT_MAX], p99[ROUND_COUNT_MAX], p999[ROUND_COUNT_MAX];
 	double snapshots_p99[ROUND_COUNT_MAX]; /* with one snapshot after the other */
 	double snapshots_ratio[ROUND_COUNT_MAX];
-	double rate[ROUND_COUNT_MAX], rtt[ROUND_COUNT_MAX], append[ROUND_COUNT_MAX];
+	double rate[ROUND_COUNT_MAX];
+	double floor_p50[ROUND_COUNT_MAX], floor_p99[ROUND_COUNT_MAX]; /* 0: not measured */
+	double p50_ratio[ROUND_COUNT_MAX],
+		p99_ratio[ROUND_COUNT_MAX];                       /* to the floor of the round */
 	double writes[ROUND_COUNT_MAX], flushes[ROUND_COUNT_MAX]; /* of the device, per commit */
 	bool is_counted;
 	uint64_t memory_kib;
@@ -353,7 +360,8 @@ static void
 run_round(const char *self, const struct bench_cluster *c, const struct options *o, uint32_t i,
 	struct series *s)
 {
-	char error[DECREE_ERROR_BYTES], arguments[600];
+	char error[DECREE_ERROR_BYTES];
+	struct floor floor;
 	struct result r;
 
 	if (bench_cluster_format(c, error) != 0)
@@ -368,13 +376,17 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 	s->flushes[i] = (double)r.device.flush_count / (double)r.commits;
 	if (s->memory_kib < r.memory_kib)
 		s->memory_kib = r.memory_kib;
-	s->rtt[i] = run_floor(self, "rtt", "50000");
-	snprintf(arguments, sizeof(arguments), "--writers=3 --rounds=1 --count=3000 %s", c->folder);
-	s->append[i] = run_floor(self, "append", arguments);
+	floor = run_floor(self, c->folder);
+	s->floor_p50[i] = floor.p50_us;
+	s->floor_p99[i] = floor.p99_us;
 	printf("round %u: p50 %.1f us, p99 %.1f, p99.9 %.1f, max %.0f; %.0f commits/s", i + 1,
 		r.p50_us, r.p99_us, r.p999_us, r.max_us, s->rate[i]);
-	if (s->rtt[i] > 0 && s->append[i] > 0)
-		printf("; floor: round trip %.1f us + append %.1f us", s->rtt[i], s->append[i]);
+	if (floor.p50_us > 0) {
+		s->p50_ratio[i] = r.p50_us / floor.p50_us;
+		s->p99_ratio[i] = r.p99_us / floor.p99_us;
+		printf("; floor: p50 %.1f us (%.2f x), p99 %.1f (%.2f x)", floor.p50_us,
+			s->p50_ratio[i], floor.p99_us, s->p99_ratio[i]);
+	}
 	if (r.is_counted)
 		printf("; %.2f device writes and %.2f flushes per commit", s->writes[i],
 			s->flushes[i]);
@@ -424,11 +436,10 @@ static void
 print_sum(const struct options *o, struct series *s)
 {
 	double p50 = median(s->p50, o->rounds);
-	double rtt = median(s->rtt, o->rounds), append = median(s->append, o->rounds);
-	bool has_floor = rtt > 0 && append > 0;
+	double floor = median(s->floor_p50, o->rounds);
 
-	if (!has_floor)
-		printf("floor: not measured, build bench/rtt and bench/append\n");
+	if (floor == 0)
+		printf("floor: not measured, build bench/floor\n");
 	printf("{\"bench\":\"commit\",\"mode\":\"%s\",\"transport\":\"memif\",\"auth\":\"gmac\","
 	       "\"nodes\":%d,"
 	       "\"in_flight\":%u,\"bytes\":%u,\"rounds\":%u,\"p50_us\":%.1f,\"p99_us\":%.1f,"
@@ -436,9 +447,11 @@ print_sum(const struct options *o, struct series *s)
 		o->mode, NODE_COUNT, o->in_flight, o->bytes, o->rounds, p50,
 		median(s->p99, o->rounds), median(s->p999, o->rounds), median(s->rate, o->rounds),
 		(unsigned long long)(s->memory_kib >> 10));
-	if (has_floor)
-		printf(",\"raw_rtt_us\":%.1f,\"raw_append_us\":%.1f,\"p50_over_floor\":%.2f", rtt,
-			append, p50 / (rtt + append));
+	if (floor > 0)
+		printf(",\"floor_p50_us\":%.1f,\"floor_p99_us\":%.1f,\"p50_over_floor\":%.2f,"
+		       "\"p99_over_floor\":%.2f",
+			floor, median(s->floor_p99, o->rounds), median(s->p50_ratio, o->rounds),
+			median(s->p99_ratio, o->rounds));
 	if (s->is_counted)
 		printf(",\"device_writes\":%.2f,\"device_flushes\":%.2f",
 			median(s->writes, o->rounds), median(s->flushes, o->rounds));
@@ -475,8 +488,8 @@ take_setting(const struct option_row *row, const char *text)
 
 static const char about[] =
 	"Commit latency and throughput of three nodes on this host, joined by memif, as the "
-	"process of the leader sees them. With the programs rtt and append beside this one "
-	"the raw floor is measured in turns with it.";
+	"process of the leader sees them. With the program floor beside this one the floor is "
+	"measured in turns with it.";
 
 static const char state_help[] =
 	"bytes of the state machine's state; not 0: each round runs twice, without snapshots "

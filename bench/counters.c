@@ -106,8 +106,8 @@ disk_of(dev_t device)
 	dev_t disk = device;
 	FILE *file;
 
-	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(device),
-		minor(device));
+	(void)snprintf(
+		path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(device), minor(device));
 	if (access(path, F_OK) != 0)
 		return device;
 	(void)snprintf(
@@ -135,8 +135,7 @@ counters_open(struct counter_source *source, const char *folder)
 	if (stat(folder, &st) != 0)
 		return -errno;
 	disk = disk_of(st.st_dev);
-	(void)snprintf(
-		path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(disk), minor(disk));
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(disk), minor(disk));
 	source->stat_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (source->stat_fd < 0)
 		return -errno;

@@ -153,12 +153,15 @@ measure(struct bench *b, uint32_t row, const struct way_task *task, struct measu
 	bool is_counted = counters_read(&b->counters, &before) == 0;
 	int rc = b->results.rows[row].way->measure(b->selves[row], task, &ret->sample);
 
-	ret->device_writes = ret->device_flushes = -1;
+	ret->device_writes = ret->device_flushes = ret->device_bytes = -1;
 	if (rc != 0 || !is_counted || counters_read(&b->counters, &after) != 0)
 		return rc;
 	between = counters_between(&before, &after);
 	ret->device_writes = (double)between.write_count / (double)ret->sample.append_count;
 	ret->device_flushes = (double)between.flush_count / (double)ret->sample.append_count;
+	/* A log in memory writes nothing: what was counted is somebody else's. */
+	if ((double)between.write_bytes >= ret->sample.written_bytes / 2)
+		ret->device_bytes = (double)between.write_bytes;
 	return 0;
 }
 

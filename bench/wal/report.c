@@ -73,7 +73,7 @@ print_many(const struct results *r, uint32_t size)
 
 	printf("\nSaturated with appends of ");
 	print_size(r->sizes[size]);
-	printf("\n           appends/s  MB/s written  KiB/write  log:it writes flushes\n");
+	printf("\n           appends/s  MB/s written  KiB/write  log:it  all:it writes flushes\n");
 	for (uint32_t row = 0; row < r->row_count; row++) {
 		if (r->rows[row].is_single)
 			continue;
@@ -84,6 +84,10 @@ print_many(const struct results *r, uint32_t size)
 		print_ratio(log == r->row_count || log == row
 				    ? 0
 				    : results_ratio(r, log, row, size, number_written_per_s),
+			7);
+		print_ratio(log == r->row_count || log == row
+				    ? 0
+				    : results_ratio(r, log, row, size, number_device_per_s),
 			7);
 		print_counters(r, row, size);
 	}
@@ -96,9 +100,9 @@ results_print(const struct results *r)
 		print_single(r, size);
 		print_many(r, size);
 	}
-	printf("\np50:raw, p99:raw, log:it: medians of the ratios of each round, the last one of "
-	       "MB/s "
-	       "written.\nwrites, flushes: of the device for each append, as the kernel counts "
+	printf("\np50:raw, p99:raw, log:it, all:it: medians of the ratios of each round; log:it of "
+	       "MB/s written,\nall:it of all that the device wrote meanwhile, a log's identifiers "
+	       "as well.\nwrites, flushes: of the device for each append, as the kernel counts "
 	       "them "
 	       "for all processes.\n");
 	for (uint32_t row = 0; row < r->row_count; row++)
@@ -137,6 +141,9 @@ json_row(FILE *to, const struct results *r, uint32_t row, uint32_t size)
 		fprintf(to, ",\"log_over_it\":%.4g",
 			results_ratio(
 				r, results_row(r, "log", false), row, size, number_written_per_s));
+		fprintf(to, ",\"all_over_it\":%.4g",
+			results_ratio(
+				r, results_row(r, "log", false), row, size, number_device_per_s));
 	}
 	fprintf(to, "}");
 }

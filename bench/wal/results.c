@@ -58,6 +58,12 @@ number_device_flushes(const struct measured *m)
 	return m->device_flushes;
 }
 
+double
+number_device_per_s(const struct measured *m)
+{
+	return m->device_bytes < 0 ? -1 : m->device_bytes / m->sample.seconds;
+}
+
 static int
 compare(const void *a, const void *b)
 {

@@ -29,6 +29,7 @@ struct measured {
 	struct way_sample sample;
 	double device_writes; /* per append, by the kernel's count, of all processes; < 0: unknown */
 	double device_flushes;
+	double device_bytes; /* written while this was measured, a log's identifiers as well; < 0: unknown */
 };
 
 struct results {
@@ -56,6 +57,7 @@ double number_written_per_s(const struct measured *m); /* bytes */
 double number_write_bytes(const struct measured *m);
 double number_device_writes(const struct measured *m);
 double number_device_flushes(const struct measured *m);
+double number_device_per_s(const struct measured *m); /* bytes; < 0: unknown */
 
 /** Median of the rounds. */
 double results_median(const struct results *r, uint32_t row, uint32_t size, results_number number);
