@@ -40,7 +40,7 @@ struct disk {
 	struct raw *raw;
 	char path[300];
 	uint32_t bytes;
-	uint64_t wanted; /* the newest round that is to be durable */
+	uint64_t wanted;  /* the newest round that is to be durable */
 	uint64_t writing; /* the round that the write in flight makes durable; 0: none is */
 	uint64_t durable;
 };
@@ -51,7 +51,8 @@ disk_open(struct disk *d, const struct options *o, int place)
 	*d = (struct disk){ .bytes = o->bytes };
 	snprintf(d->path, sizeof(d->path), "%s/raw%d", folder, place);
 	if (raw_file_make(d->path, FILE_BYTES) != 0 || raw_open(d->path, RAW_DSYNC, &d->raw) != 0)
-		memif_die("the folder takes no file for direct durable writes: choose another --dir");
+		memif_die(
+			"the folder takes no file for direct durable writes: choose another --dir");
 }
 
 static void
