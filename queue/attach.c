@@ -7,6 +7,10 @@
  *              find it nor its connections. What it has left is cleared away in steps, each one of what is due at
  *              one time (due.c): its reserves that wait, then connection by connection the jobs and the connection, then itself
  *
+ * The log may stand still for seconds and go on with a leap of its time: a disk hangs, and its node still leads. Whatever gateways
+ * had to say comes behind the leap, so of a leap their ends are put off by all but QUEUE_SILENCE_STEP_MS. And so that no time
+ * in which the log goes on is taken for one, there is a slot at least that often (due_next()) as long as there are gateways.
+ *
  * Reserves come first, since no job may go to a client that is gone; what becomes ready before they are through
  * is left over until those that stand before a living one have gone (reserve.c). A session that was detached may attach anew: as a gateway
  * of its own, with the old one's connections on their way out beside it.
@@ -28,6 +32,30 @@ gateway_find_node(const struct queue_machine *m, uint64_t node)
 	while (at != 0 && (gateway_at(m, at)->node != node || gateway_is_detached(m, at)))
 		at = object_at(m, at)->next;
 	return at;
+}
+
+#define STEP_NS (QUEUE_SILENCE_STEP_MS * 1000000ull)
+
+uint64_t
+gateway_next(const struct queue_machine *m)
+{
+	return m->lists[KIND_GATEWAY].count == 0 ? NEVER_NS : m->globals.now_ns + STEP_NS;
+}
+
+void
+gateway_forgive(struct queue_machine *m, uint64_t passed_ns)
+{
+	if (passed_ns <= STEP_NS)
+		return;
+	for (uint32_t at = m->lists[KIND_GATEWAY].first; at != 0; at = object_at(m, at)->next) {
+		struct gateway *g = gateway_at(m, at);
+
+		if (gateway_is_detached(m, at))
+			continue;
+		object_edit(m, &g->t.o);
+		timer_set(m, at, g->t.timer.key + passed_ns - STEP_NS);
+		object_done(m, &g->t.o);
+	}
 }
 
 static uint64_t

@@ -81,8 +81,10 @@ enum queue_op {
 };
 #define QUEUE_OP_COUNT 21
 
-/* A gateway of which nothing was heard for so long is detached. */
-#define QUEUE_SILENCE_S 10
+/* A gateway of which nothing was heard for so long is detached. Of the time between two calls of apply() no more counts than
+ * QUEUE_SILENCE_STEP_MS: when the log itself stood still, nobody could be heard. */
+#define QUEUE_SILENCE_S       10
+#define QUEUE_SILENCE_STEP_MS 2500
 
 /** The status of an answer. */
 enum queue_status {

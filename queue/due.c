@@ -28,14 +28,17 @@ uint64_t
 due_next(const struct queue_machine *m)
 {
 	uint32_t cell = tree_first(m, m->timers, TIMER_AT);
+	uint64_t gateways = gateway_next(m);
+	uint64_t first = cell == 0 ? NEVER_NS : ((const struct timed *)cell_at(m, cell))->timer.key;
 
-	return cell == 0 ? NEVER_NS : ((const struct timed *)cell_at(m, cell))->timer.key;
+	return first < gateways ? first : gateways;
 }
 
 void
 due_run(struct queue_machine *m, uint64_t now_ns)
 {
 	if (now_ns > m->globals.now_ns) {
+		gateway_forgive(m, now_ns - m->globals.now_ns);
 		m->globals.due_budget = DUE_COUNT_MAX;
 		m->globals.now_ns = now_ns;
 	}

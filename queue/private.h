@@ -130,6 +130,10 @@ void gateway_attach(struct queue_machine *m, uint64_t session, uint64_t node);
 bool gateway_is_detached(const struct queue_machine *m, uint32_t gateway);
 /** @return the one that is attached under that number, or none */
 uint32_t gateway_find_node(const struct queue_machine *m, uint64_t node);
+/** When the log's next slot has to come for their sake. */
+uint64_t gateway_next(const struct queue_machine *m);
+/** So long no slot came: what is too long of it does not count towards anybody's silence. */
+void gateway_forgive(struct queue_machine *m, uint64_t passed_ns);
 /** A command of its session is being applied. */
 void gateway_hear(struct queue_machine *m, uint32_t gateway);
 /** From now on it has no connections; gateway_due() closes them. */
@@ -176,6 +180,7 @@ void wait_end(struct queue_machine *m, uint32_t connection, enum queue_status st
 void timer_set(struct queue_machine *m, uint32_t cell, uint64_t due_ns);
 /** Time goes on, and what has become due happens. */
 void due_run(struct queue_machine *m, uint64_t now_ns);
+/** @return when the next slot has to come, or NEVER_NS */
 uint64_t due_next(const struct queue_machine *m);
 
 void answer(struct queue_machine *m, uint64_t session, uint64_t seq, enum queue_status status,

@@ -86,7 +86,8 @@ struct tube {
 #define IS_DETACHED 1
 
 struct gateway {
-	struct timed t; /* attached until then, unless it is heard; if it IS_DETACHED, since then */
+	/* Attached until then, unless it is heard or the log leaps; if it IS_DETACHED, since then. */
+	struct timed t;
 	uint64_t session, node;
 	uint32_t key_next;
 	uint32_t connection_first, connection_last, connection_count; /* by number */

@@ -6,7 +6,7 @@
  *
  * ATTACH closes what an earlier life of this gateway had left behind. From then on COUNT, at least every two seconds, keeps
  * the machine from taking us for dead. If the session is gone, or the machine has detached us (we were paused for long, or
- * the cluster stood still), all clients are dropped, as if they had lost a server, and everything begins anew.
+ * cut off), all clients are dropped, as if they had lost a server, and everything begins anew.
  */
 #include "queue/serve/private.h"
 
@@ -21,6 +21,7 @@
 #define COUNT_PAIRS_MAX (QUEUE_CMD_PAUSE_TUBE + 1)
 
 static_assert(ALIVE_NS * 3 < QUEUE_SILENCE_S * 1000000000ull, "one may be late");
+static_assert(ALIVE_NS < QUEUE_SILENCE_STEP_MS * 1000000ull, "the log needs no slots of its own");
 
 int
 session_propose(struct queue_gateway *g, const struct queue_command *c, struct client *cookie)

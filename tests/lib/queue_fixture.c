@@ -158,7 +158,7 @@ qf_seq_in(const struct queue_fixture *f, uint64_t session)
 }
 
 void
-qf_silence_ns(struct queue_fixture *f, uint64_t ns)
+qf_leap_ns(struct queue_fixture *f, uint64_t ns)
 {
 	struct decree_sink sink = { f };
 
@@ -168,6 +168,16 @@ qf_silence_ns(struct queue_fixture *f, uint64_t ns)
 	at_work = f;
 	if (queue_machine_ops.next_deadline(f->m) <= f->now_ns || f->slot == 1)
 		queue_machine_ops.apply(f->m, NULL, 0, f->now_ns, &sink);
+}
+
+void
+qf_silence_ns(struct queue_fixture *f, uint64_t ns)
+{
+	uint64_t due, end = f->now_ns + ns;
+
+	while ((due = queue_machine_ops.next_deadline(f->m)) > f->now_ns && due < end)
+		qf_leap_ns(f, due - f->now_ns);
+	qf_leap_ns(f, end - f->now_ns);
 }
 
 static void

@@ -63,8 +63,10 @@ uint64_t qf_seq(const struct queue_fixture *f);
 /** The number of the last command of that session. */
 uint64_t qf_seq_in(const struct queue_fixture *f, uint64_t session);
 
-/** Time goes on, and the log with it; nothing is heard of any gateway. */
+/** Time goes on, and the log with it, which has a slot whenever one is due; nothing is heard of any gateway. */
 void qf_silence_ns(struct queue_fixture *f, uint64_t ns);
+/** Time goes on while the log stands still, until a slot of that moment. */
+void qf_leap_ns(struct queue_fixture *f, uint64_t ns);
 /** The same, but QF_SESSION and QF_OTHER let themselves be heard. */
 void qf_wait_ns(struct queue_fixture *f, uint64_t ns);
 void qf_wait(struct queue_fixture *f, uint64_t seconds);

@@ -414,6 +414,17 @@ model_init(struct model *m, uint64_t now_ns, const uint64_t cells[MODEL_PURPOSE_
 	model_need_tube(m, "default");
 }
 
+/* If there was no slot for more than 2.5 s, all beyond these is nobody's silence. */
+static void
+leap(struct model *m, uint64_t now_ns)
+{
+	uint64_t passed_ns = now_ns - m->now_ns;
+
+	for (int i = 0; i < m->gateway_count && passed_ns > SLOT_NS; i++)
+		m->gateways[i].until_ns += passed_ns - SLOT_NS;
+	m->now_ns = now_ns;
+}
+
 void
 model_apply(struct model *m, uint64_t now_ns, uint64_t session, uint64_t seq,
 	const struct queue_command *c)
@@ -421,7 +432,7 @@ model_apply(struct model *m, uint64_t now_ns, uint64_t session, uint64_t seq,
 	struct event e;
 
 	m->answer_count = 0;
-	m->now_ns = now_ns;
+	leap(m, now_ns);
 	while ((e = first_event(m)).at_ns <= now_ns)
 		happen(m, &e);
 	drop_tubes(m); /* those of gateways that went */
@@ -445,5 +456,7 @@ model_is_open(const struct model *m, uint64_t session, uint64_t connection)
 uint64_t
 model_next_deadline(struct model *m)
 {
-	return first_event(m).at_ns;
+	uint64_t at_ns = first_event(m).at_ns;
+
+	return m->gateway_count > 0 && m->now_ns + SLOT_NS < at_ns ? m->now_ns + SLOT_NS : at_ns;
 }

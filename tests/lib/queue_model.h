@@ -107,7 +107,7 @@ void model_apply(struct model *m, uint64_t now_ns, uint64_t session, uint64_t se
 bool model_is_attached(const struct model *m, uint64_t session);
 bool model_is_open(const struct model *m, uint64_t session, uint64_t connection);
 
-/** When something becomes due, or UINT64_MAX. */
+/** When there has to be a slot, or UINT64_MAX. */
 uint64_t model_next_deadline(struct model *m);
 
 /** What STATS answers, as far as it is replicated. */

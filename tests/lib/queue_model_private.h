@@ -9,6 +9,7 @@
 #include "tests/lib/queue_model.h"
 
 #define SECOND_NS 1000000000ull
+#define SLOT_NS   2500000000ull /* there is a slot so often, if there are gateways */
 #define NEVER     UINT64_MAX
 
 enum {

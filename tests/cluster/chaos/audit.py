@@ -10,7 +10,7 @@ nothing, and what a client was not told is unknown and not wrong. The rules, and
     numbered from 1 without a gap: so nothing is missing in what was merged.
  2. A job is handed over only while nobody holds it. A holder is one until, in the log, the job is deleted, released or buried by it,
     its TTR is over (the log's time, counted from the reservation or the last touch), its connection closes, or its gateway is replaced or
-    was silent for ten seconds of the log's time. All of that is computed here, from the commands alone.
+    was silent for ten seconds of the log's time, of which no more than 2.5 between two slots count. All of that is computed here, from the commands alone.
  3. The reservations of a job are numbered 1, 2, 3 ...: its id and that number name one holder for ever.
  4. While somebody holds a job, everybody else who wants to delete it is answered NOT_FOUND, as is everybody but the holder who wants to
     touch, release or bury it, at any time. A job that nobody holds may be deleted by whoever comes first, as in beanstalkd, so by one
@@ -39,6 +39,7 @@ DONE = {PUT: "INSERTED", 5: "USING", DELETE: "DELETED", RELEASE: "RELEASED", BUR
         WATCH: "WATCHING", 14: "WATCHING", 15: "KICKED"}
 SECOND_NS = 1000000000
 SILENCE_NS = 10 * SECOND_NS
+STEP_NS = 2500000000
 WRONG_MAX = 20
 
 
@@ -155,8 +156,10 @@ class Log:
             self.commands = []
 
     def begin(self, now_ns):
+        leap_ns = max(0, now_ns - self.now_ns - STEP_NS)
         self.now_ns = now_ns
         for gateway in self.gateways.values():
+            gateway.heard_ns += leap_ns
             if not gateway.is_detached and now_ns >= gateway.heard_ns + SILENCE_NS:
                 gateway.is_detached = True
                 self.numbers["silent"] += 1

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #define SILENCE_NS (QUEUE_SILENCE_S * QF_SECOND_NS)
+#define STEP_NS    (QUEUE_SILENCE_STEP_MS * 1000000ull)
 
 static int
 setup(void **state)
@@ -129,7 +130,6 @@ test_a_silent_gateway_is_detached(void **state)
 	waits_there = qf_seq_in(f, QF_OTHER);
 	qf_silence_ns(f, SILENCE_NS / 2);
 	assert_int_equal(qf_do(f, alive).status, QUEUE_OK);
-	assert_true(queue_machine_ops.next_deadline(f->m) == f->now_ns + SILENCE_NS / 2);
 	qf_silence_ns(f, SILENCE_NS / 2 - 1);
 	assert_int_equal(qf_job_stat(f, 1, QUEUE_JOB_STAT_STATE), 1);
 	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 5);
@@ -139,13 +139,49 @@ test_a_silent_gateway_is_detached(void **state)
 	assert_int_equal(qf_job_stat(f, 1, QUEUE_JOB_STAT_TIMEOUTS), 0);
 	assert_int_equal(qf_job_stat(f, 1, QUEUE_JOB_STAT_RESERVES), 1);
 	assert_int_equal(qf_answer_in(f, QF_OTHER, waits_there).status, QUEUE_CLOSED);
-	assert_true(queue_machine_ops.next_deadline(f->m) == f->now_ns + SILENCE_NS / 2);
 	assert_int_equal(of(f, QF_OTHER, QUEUE_CLOSE, 3).status, QUEUE_NO_CONNECTION);
 	assert_int_equal(qf_do_in(f, QF_OTHER, alive).status, QUEUE_NO_GATEWAY);
 	/* Its memory is given back, too: one cell remains for the gateway that lives, one for "default". */
 	(void)of(f, QF_SESSION, QUEUE_CLOSE, 1);
 	(void)of(f, QF_SESSION, QUEUE_CLOSE, 2);
 	assert_int_equal(qf_stat(f, QUEUE_STAT_BYTES_USED), 3 * 208);
+}
+
+/* The log stood still, and nobody could be heard; the first slot behind that brings the first of them only. */
+static void
+test_a_leap_of_the_log_is_nobodys_silence(void **state)
+{
+	struct queue_fixture *f = *state;
+
+	open_in(f, QF_OTHER, 1, 4);
+	qf_leap_ns(f, 100 * SILENCE_NS);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 5);
+	(void)of(f, QF_SESSION, QUEUE_COUNT, 0);
+	assert_int_equal(of(f, QF_OTHER, QUEUE_CLOSE, 3).status, QUEUE_OK);
+	/* Leap for leap, so long counts and no longer: to the nanosecond. */
+	for (int i = 0; i < 3; i++)
+		qf_leap_ns(f, SILENCE_NS);
+	qf_leap_ns(f, STEP_NS - 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 4);
+	qf_leap_ns(f, 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 0);
+}
+
+/* As long as there are gateways the log goes on in steps that count, and none stays for ever because nothing else happens. */
+static void
+test_there_is_a_slot_every_so_often(void **state)
+{
+	struct queue_fixture *f = *state;
+
+	for (int i = 1; i < 4; i++) {
+		assert_true(queue_machine_ops.next_deadline(f->m) == f->now_ns + STEP_NS);
+		qf_leap_ns(f, STEP_NS);
+		assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 2);
+	}
+	assert_true(queue_machine_ops.next_deadline(f->m) == f->now_ns + STEP_NS);
+	qf_leap_ns(f, STEP_NS);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 0);
+	assert_true(queue_machine_ops.next_deadline(f->m) == UINT64_MAX);
 }
 
 /* Whatever is applied, and however it is answered, shows that it lives. */
@@ -413,6 +449,8 @@ main(void)
 		TEST(test_a_session_has_one_number),
 		TEST(test_a_new_session_replaces_the_one_before),
 		TEST(test_a_silent_gateway_is_detached),
+		TEST(test_a_leap_of_the_log_is_nobodys_silence),
+		TEST(test_there_is_a_slot_every_so_often),
 		TEST(test_every_command_lets_it_be_heard),
 		TEST(test_who_was_detached_attaches_anew),
 		TEST(test_the_order_of_what_is_due),
