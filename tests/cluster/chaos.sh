@@ -64,9 +64,8 @@ last() {
 	fi
 }
 
-# A killed process has its directory until the disk has answered all that it had asked, and the next one is turned away.
 again() {
-	wait_until "node $1 had started again" cluster start "$1"
+	cluster start "$1" || fail "node $1 does not start again"
 }
 
 # happen WHAT NODE PEER PAUSE
