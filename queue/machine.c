@@ -50,7 +50,7 @@ machine_reset(struct queue_machine *m, bool is_bare)
 	bool was_walking = m->walk.is_on;
 
 	memset(m->lists, 0, sizeof(m->lists));
-	m->timers = m->fallback = 0;
+	m->timers = m->tubes = m->fallback = 0;
 	m->producer_count = m->worker_count = m->waiting_count = 0;
 	m->urgent_count = 0;
 	memset(m->job_counts, 0, sizeof(m->job_counts));

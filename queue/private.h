@@ -95,6 +95,8 @@ uint32_t object_word_count(enum kind kind);
 /** @return cells that tube_get() will take */
 uint64_t tube_room(const struct queue_machine *m, const void *name, uint32_t name_bytes);
 uint32_t tube_get(struct queue_machine *m, const void *name, uint32_t name_bytes);
+/** A new one appears among all tubes. */
+void tube_enter(struct queue_machine *m, uint32_t tube);
 /** It goes if nobody refers to it. */
 void tube_drop(struct queue_machine *m, uint32_t tube);
 /** @param pause_ns  0: no pause; those that wait get what is ready */

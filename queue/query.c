@@ -204,14 +204,7 @@ write_entry(const struct queue_machine *m, struct writer *w, uint64_t number, ui
 uint32_t
 tube_behind(const struct queue_machine *m, uint64_t number)
 {
-	uint32_t at = index_find(m, KIND_TUBE, number);
-
-	/* The one that the last page ended with may be gone. */
-	if (at == 0)
-		at = m->lists[KIND_TUBE].first;
-	while (at != 0 && object_at(m, at)->number <= number)
-		at = object_at(m, at)->next;
-	return at;
+	return tree_behind(m, m->tubes, ORDER_AT, 0, number);
 }
 
 static int32_t

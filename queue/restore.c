@@ -64,7 +64,7 @@ restore_tube(struct queue_machine *m, uint32_t cell, const uint64_t *w)
 {
 	struct tube *t = tube_at(m, cell);
 
-	t->t.timer.key = NEVER_NS;
+	tube_enter(m, cell);
 	t->total_jobs = w[2];
 	t->cmd_delete = w[3];
 	t->cmd_pause = w[4];

@@ -58,7 +58,7 @@ struct object {
 	uint8_t state; /* enum job_state; flags of a gateway or connection */
 	uint64_t number;
 	/* A job: in its tube's or holder's tree, see enum job_state. A watch: in its tube's tree of those that wait;
-	 * a connection: in its gateway's. An image: in the walk's. */
+	 * a connection: in its gateway's. A tube: in that of all tubes, with key 0. An image: in the walk's. */
 	struct link order;
 };
 
@@ -257,6 +257,7 @@ struct queue_machine {
 
 	struct list lists[KIND_COUNT];
 	uint32_t timers;   /* tree of tubes, gateways and connections */
+	uint32_t tubes;    /* tree of all of them */
 	uint32_t fallback; /* the tube "default" */
 	uint32_t producer_count, worker_count, waiting_count;
 	uint64_t urgent_count;

@@ -14,6 +14,13 @@ tube_room(const struct queue_machine *m, const void *name, uint32_t name_bytes)
 	return key_find_tube(m, name, name_bytes) != 0 ? 0 : payload_cells(KIND_TUBE, name_bytes);
 }
 
+void
+tube_enter(struct queue_machine *m, uint32_t tube)
+{
+	tube_at(m, tube)->t.timer.key = NEVER_NS;
+	tree_insert(m, &m->tubes, ORDER_AT, tube);
+}
+
 uint32_t
 tube_get(struct queue_machine *m, const void *name, uint32_t name_bytes)
 {
@@ -26,7 +33,7 @@ tube_get(struct queue_machine *m, const void *name, uint32_t name_bytes)
 	t = tube_at(m, tube);
 	payload_init(m, &t->t.o, name, name_bytes);
 	t->name_hash = hash_bytes(name, name_bytes);
-	t->t.timer.key = NEVER_NS;
+	tube_enter(m, tube);
 	key_add(m, tube);
 	object_done(m, &t->t.o);
 	return tube;
@@ -44,6 +51,7 @@ tube_drop(struct queue_machine *m, uint32_t tube)
 			return;
 	queue_assert(t->waiting_count == 0);
 	timer_set(m, tube, NEVER_NS);
+	tree_remove(m, &m->tubes, ORDER_AT, tube);
 	object_remove(m, tube);
 }
 

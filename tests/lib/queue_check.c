@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "queue/state.h"
+#include "queue/private.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@ differs(const char *format, ...)
 	return difference;
 }
 
-static uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+static uint8_t reply[DECREE_ANSWER_BYTES_MAX];
 
 static int32_t
 ask(struct queue_machine *m, struct queue_query q)
@@ -32,7 +32,7 @@ ask(struct queue_machine *m, struct queue_query q)
 	size_t bytes = queue_query_encode(&q, query, sizeof(query));
 
 	decree_assert(bytes > 0);
-	return queue_machine_ops.read(m, query, (uint32_t)bytes, answer, sizeof(answer));
+	return queue_machine_ops.read(m, query, (uint32_t)bytes, reply, sizeof(reply));
 }
 
 /* What was answered, and what should have been. */
@@ -46,9 +46,9 @@ check_numbers(
 	if (bytes < (int32_t)(8 * count))
 		return differs("%s: answered with %d bytes", what, bytes);
 	for (uint32_t i = 0; i < count; i++)
-		if (load_u64(answer + 8 * i) != numbers[i])
+		if (load_u64(reply + 8 * i) != numbers[i])
 			return differs("%s: number %u is %lu and should be %lu", what, i,
-				load_u64(answer + 8 * i), numbers[i]);
+				load_u64(reply + 8 * i), numbers[i]);
 	return NULL;
 }
 
@@ -112,7 +112,7 @@ queue_check_job(struct queue_machine *m, const struct model *model, uint64_t id)
 	while (j->id != id)
 		j++;
 	if (bytes != (int32_t)(QUEUE_JOB_STAT_COUNT * 8 + strlen(j->tube)) ||
-		memcmp(answer + QUEUE_JOB_STAT_COUNT * 8, j->tube, strlen(j->tube)) != 0)
+		memcmp(reply + QUEUE_JOB_STAT_COUNT * 8, j->tube, strlen(j->tube)) != 0)
 		return differs("job %lu: is in another tube than %s", id, j->tube);
 	return check_body(m, j);
 }
@@ -145,7 +145,7 @@ queue_check_tubes(struct queue_machine *m, const struct model *model)
 	int at = 0;
 
 	while ((bytes = ask(m, list)) > 0)
-		for (const uint8_t *e = answer; e < answer + bytes; e += 9 + e[8], at++) {
+		for (const uint8_t *e = reply; e < reply + bytes; e += 9 + e[8], at++) {
 			list.id = load_u64(e);
 			if (at == model->tube_count)
 				return differs("there are more than %d tubes", at);
@@ -167,7 +167,7 @@ check_watched(struct queue_machine *m, const struct model_connection *c)
 	int at = 0;
 
 	while ((bytes = ask(m, q)) > 0)
-		for (const uint8_t *e = answer; e < answer + bytes; e += 9 + e[8], at++) {
+		for (const uint8_t *e = reply; e < reply + bytes; e += 9 + e[8], at++) {
 			q.id = load_u64(e);
 			if (at == c->watched_count || !is_name(e, c->watched[at].name))
 				return differs("connection %lu of %lx: its watch %d is another one",
@@ -186,7 +186,7 @@ check_used(struct queue_machine *m, const struct model_connection *c)
 	};
 	int32_t bytes = ask(m, q);
 
-	return bytes == (int32_t)strlen(c->used) && memcmp(answer, c->used, strlen(c->used)) == 0
+	return bytes == (int32_t)strlen(c->used) && memcmp(reply, c->used, strlen(c->used)) == 0
 		       ? NULL
 		       : differs("connection %lu of %lx: does not use %s", c->id, c->session,
 				 c->used);
@@ -218,11 +218,62 @@ queue_check_connection(
 	return text;
 }
 
+static bool
+is_digest(const struct queue_machine *m, struct decree_digest digest)
+{
+	struct decree_digest now = queue_machine_ops.digest((struct queue_machine *)m);
+
+	return now.lo == digest.lo && now.hi == digest.hi;
+}
+
+/* What it should be without the words that belong to no object: reckoned anew, object by object. */
+static struct decree_digest
+sum_of_objects(const struct queue_machine *m)
+{
+	struct decree_digest sum = { 0 };
+	uint64_t words[OBJECT_WORDS_MAX];
+
+	for (int kind = 0; kind < KIND_COUNT; kind++)
+		for (uint32_t at = m->lists[kind].first; at != 0; at = object_at(m, at)->next) {
+			uint32_t count = object_words(m, object_at(m, at), words);
+			struct decree_digest term = digest_words(words, count);
+
+			sum.lo += term.lo;
+			sum.hi += term.hi;
+		}
+	return sum;
+}
+
+/* Nodes that all forget the same part of their state agree with each other for ever, so it is looked for here. */
+const char *
+queue_check_digest(struct queue_machine *m)
+{
+	struct decree_digest digest = queue_machine_ops.digest(m), sum = sum_of_objects(m);
+	uint64_t *words = (uint64_t *)&m->globals;
+	const char *text = NULL;
+
+	if (m->sum.lo != sum.lo || m->sum.hi != sum.hi)
+		return differs("the digest is not that of the objects");
+	for (size_t i = 0; i < GLOBAL_WORDS; i++) {
+		words[i]++;
+		if (is_digest(m, digest))
+			text = differs("the digest does not change with global word %zu", i);
+		words[i]--;
+	}
+	m->sum.lo++;
+	if (is_digest(m, digest))
+		text = differs("the digest does not change with the objects");
+	m->sum.lo--;
+	return text;
+}
+
 const char *
 queue_check_all(struct queue_machine *m, struct model *model)
 {
 	const char *text = queue_check_stats(m, model);
 
+	if (text == NULL)
+		text = queue_check_digest(m);
 	if (text == NULL)
 		text = queue_check_tubes(m, model);
 	for (int i = 0; i < model->tube_count && text == NULL; i++)

@@ -26,6 +26,8 @@ const char *queue_check_tubes(struct queue_machine *m, const struct model *model
 /** What a connection uses, watches, and peeks at, or that there is none. */
 const char *queue_check_connection(
 	struct queue_machine *m, const struct model *model, uint64_t session, uint64_t connection);
+/** The digest is one of all that is replicated: of each object as it is, and of each word that belongs to none. */
+const char *queue_check_digest(struct queue_machine *m);
 /** All of that. */
 const char *queue_check_all(struct queue_machine *m, struct model *model);
 

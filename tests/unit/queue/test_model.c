@@ -247,8 +247,10 @@ turn(struct world *w)
 	if (draw(w, 8) == 0)
 		check_tubes(w);
 	is_same(queue_check_connection(f->m, w->model, session, draw(w, CONNECTIONS)));
-	if (f->slot % 64 == 0)
+	if (f->slot % 64 == 0) {
 		check_pages(f->m, w->model);
+		is_same(queue_check_digest(f->m));
+	}
 	walk_on(w);
 	move_over(w);
 }
