@@ -19,6 +19,8 @@ const struct command commands[] = {
 	{ "member", command_member, "who the members are: add, remove, replace, list" },
 	{ "snapshot", command_snapshot, "have every node cut a snapshot now" },
 	{ "transfer", command_transfer, "make another node the leader" },
+	{ "backup", command_backup, "the newest snapshots of a node into a file" },
+	{ "restore", command_restore, "a new cluster out of a backup" },
 	{ "force-recover", command_force_recover, "a new cluster out of one node that is left" },
 	{ "wal", command_wal, "look at a log on the disk: inspect, verify" },
 	{ "check", command_check, "is this host ready to run a node?" },

@@ -36,6 +36,7 @@
 #define ENG_SNAPSHOT_CONFIG_MAX 2 /* in force, and decided but not in force yet (12.1) */
 
 #define ENG_SESSIONS_PIECE_HEADER_BYTES 72u
+#define ENG_SESSIONS_PIECE_BOOT_AT      56u /* boot_count */
 #define ENG_SESSIONS_PIECE_REPLIES_MAX  1024u
 #define ENG_SESSIONS_PIECE_BYTES_MAX                                                               \
 	(ENG_SESSIONS_PIECE_HEADER_BYTES + 16u * ENG_SESSIONS_PIECE_REPLIES_MAX)

@@ -95,8 +95,8 @@ salvage_membership(const struct salvage *s, const struct salvage_group *g,
 
 /* ------------------------------------------------------------------------------ looking */
 
-static int
-check_config(const struct salvage *s)
+int
+salvage_check_config(const struct salvage *s)
 {
 	const struct config *c = &s->config;
 
@@ -116,7 +116,7 @@ check_config(const struct salvage *s)
 static int
 look(struct salvage *s)
 {
-	int rc = check_config(s);
+	int rc = salvage_check_config(s);
 
 	for (uint32_t i = 0; rc == 0 && i < s->config.group_count; i++)
 		s->groups[i].found.group = (uint16_t)i;
@@ -191,8 +191,8 @@ put_in_place(const struct salvage *s)
 	return rc == 0 ? data_dir_sync(slash != NULL ? parent : ".") : rc;
 }
 
-static int
-make(struct salvage *s)
+int
+salvage_make(struct salvage *s)
 {
 	int rc;
 
@@ -208,7 +208,6 @@ make(struct salvage *s)
 		rc = put_in_place(s);
 	if (rc != 0)
 		take_back(s);
-	s->rescue->disk = eng_disk_short(&s->disk);
 	return rc;
 }
 
@@ -230,7 +229,8 @@ decree_force_recover(const char *config_path, const char *const *settings, uint3
 	if (rc == 0)
 		rc = look(s);
 	if (rc == 0 && !rescue->is_dry)
-		rc = make(s);
+		rc = salvage_make(s);
+	rescue->disk = eng_disk_short(&s->disk);
 	if (rc != 0 && ret_error[0] == '\0')
 		salvage_refuse(s, rc, "%.300s: %s", rescue->data_dir, strerror(-rc));
 	for (uint32_t i = 0; i < DECREE_GROUP_COUNT_MAX; i++)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file salvage.h
- * The inside of decree_force_recover(): a new cluster out of one node of a lost one.
+ * The inside of decree_force_recover(): a new cluster out of one node of a lost one; and of decree_restore(): out of a
+ * backup.
  *
  *   salvage.c           the order of things: survey, build beside the final place, rename
  *   salvage_survey.c    what the old log holds, and where the first gap is
  *   salvage_log.c       its records into the new log, configurations replaced
  *   salvage_snapshot.c  its snapshots into the new directory, under the new cluster's header
+ *   salvage_backup.c    the same with a backup instead of a node: snapshots, and no records
  *
  * Threads:  one; everything blocks.
  * Memory:   allocates as it needs: a bit per slot behind the snapshot.
@@ -16,6 +18,7 @@
 
 #include "decree/setup.h"
 #include "engine/core/configs.h"
+#include "engine/runtime/backup.h"
 #include "engine/runtime/config.h"
 #include "engine/runtime/identity.h"
 #include "engine/runtime/meta.h"
@@ -34,8 +37,9 @@ struct salvage_group {
 };
 
 struct salvage {
-	struct config config; /* of the new cluster */
-	struct decree_rescue *rescue;
+	struct config config;             /* of the new cluster */
+	struct decree_rescue *rescue;     /* NULL: a backup is restored, */
+	const struct backup *backup;      /* else NULL */
 	char building[CONFIG_PATH_BYTES]; /* becomes config.data_dir at the end */
 	char *ret_error;
 	struct identity old;     /* shard 0's */
@@ -76,6 +80,15 @@ void salvage_membership(const struct salvage *s, const struct salvage_group *g,
 
 /** Read the old log of a shard, and leave it as it is. */
 int salvage_read_old(struct salvage *s, uint32_t shard, const struct wal_recovery *recovery);
+
+/** Is the configuration one of a cluster that begins with this node alone? */
+int salvage_check_config(const struct salvage *s);
+
+/** The survey of a backup, its snapshots included. */
+int salvage_survey_backup(struct salvage *s);
+
+/** Build what was surveyed beside its place, and rename it; or leave nothing. */
+int salvage_make(struct salvage *s);
 
 /** Read a shard's log: fills in s->groups. */
 int salvage_survey(struct salvage *s, uint32_t shard);

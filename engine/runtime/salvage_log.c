@@ -191,7 +191,8 @@ salvage_copy_log(struct salvage *s, uint32_t shard)
 	rc = wal_directory_open(path, &cfg, 0, &c.to, s->ret_error);
 	if (rc != 0)
 		return rc;
-	rc = copy_records(&c);
+	if (s->backup == NULL) /* a backup has none */
+		rc = copy_records(&c);
 	if (rc == 0)
 		rc = write_meta(&c);
 	wal_close(c.to);

@@ -5,6 +5,7 @@
  */
 #include "engine/runtime/salvage.h"
 
+#include "base/bytes.h"
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/snap_private.h"
 #include "engine/runtime/snapshot_format.h"
@@ -62,6 +63,7 @@ on_header(struct snapshot_copy *c)
 	struct eng_snapshot facts = c->reader.facts;
 	uint8_t header[SNAPSHOT_HEADER_BYTES_MAX];
 
+	c->g->hard.snapshot_digest = facts.digest;
 	for (uint32_t i = 0; i < facts.config_count; i++)
 		if (c->g->id_last < facts.configs[i].members.id_last)
 			c->g->id_last = facts.configs[i].members.id_last;
@@ -70,6 +72,21 @@ on_header(struct snapshot_copy *c)
 			c->s, c->g, &c->reader.facts.configs[i].members, &facts.configs[i].members);
 	put(c, header,
 		snapshot_header_encode(&facts, c->s->config.cluster_id, c->g->found.group, header));
+}
+
+/* A backup does not say how often the nodes had been started, but the sessions of their gateways do. The new node counts
+ * on from there, or a session of an earlier life of its number would pass for a newer one. */
+static void
+note_boot_count(struct snapshot_copy *c)
+{
+	uint64_t boot_count;
+
+	if (c->s->backup == NULL || c->reader.chunk_kind != SNAPSHOT_SESSIONS ||
+		c->reader.chunk_bytes < ENG_SESSIONS_PIECE_HEADER_BYTES)
+		return;
+	boot_count = load_u64(c->buffer + ENG_SESSIONS_PIECE_BOOT_AT);
+	if (c->s->boot_count < boot_count)
+		c->s->boot_count = boot_count;
 }
 
 static void
@@ -107,6 +124,7 @@ on_bytes(void *context, const void *bytes, uint32_t count)
 		case SNAPSHOT_FOUND_HEADER: on_header(c); break;
 		case SNAPSHOT_FOUND_CHUNK:
 			c->chunk_count++;
+			note_boot_count(c);
 			put_chunk(c, r->chunk_kind, r->chunk_index, r->buffer, r->chunk_bytes);
 			break;
 		case SNAPSHOT_FOUND_END: on_end(c); return taken == count ? 0 : -EBADMSG;
@@ -151,10 +169,14 @@ copy_one(struct salvage *s, struct salvage_group *g, struct snap_store *from, st
 	c->to = to;
 	digest_stream_init(&c->all);
 	snapshot_reader_init(&c->reader, s->old.cluster_id, g->found.group, c->buffer);
-	rc = snap_file_ops.load(
-		from, g->found.group, g->found.snapshot, on_bytes, c, &info, s->ret_error);
+	rc = s->backup != NULL ? backup_load(s->backup, g->found.group, on_bytes, c, s->ret_error)
+			       : snap_file_ops.load(from, g->found.group, g->found.snapshot,
+					 on_bytes, c, &info, s->ret_error);
 	if (rc == 0 && (!c->is_whole || c->reader.facts.slot.n != g->found.snapshot.n))
 		rc = -EBADMSG;
+	if (rc == -EBADMSG && s->ret_error[0] == '\0' && s->backup != NULL)
+		salvage_refuse(s, rc, "%.300s is damaged (group %u): use another backup",
+			s->backup->path, g->found.group);
 	if (rc == -EBADMSG && s->ret_error[0] == '\0')
 		salvage_refuse(s, rc, "the snapshot of group %u was written by another version",
 			g->found.group);
@@ -177,6 +199,17 @@ open_store(const struct salvage *s, const struct snap_directory_config *cfg,
 	return snap_store_open(&store, ret_store);
 }
 
+static int
+copy_groups(struct salvage *s, struct snap_store *from, struct snap_store *to)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; rc == 0 && i < s->config.group_count; i++)
+		if (s->groups[i].found.snapshot.n != 0)
+			rc = copy_one(s, &s->groups[i], from, to);
+	return rc;
+}
+
 /* @param to  NULL: only look */
 static int
 copy_all(struct salvage *s, struct snap_store *to)
@@ -191,11 +224,12 @@ copy_all(struct salvage *s, struct snap_store *to)
 	};
 	int rc;
 
+	if (s->backup != NULL)
+		return copy_groups(s, NULL, to);
 	data_snapshot_path(s->rescue->data_dir, s->rescue->snapshot_dir, path);
 	rc = open_store(s, &cfg, &directory, &from);
-	for (uint32_t i = 0; rc == 0 && i < s->config.group_count; i++)
-		if (s->groups[i].found.snapshot.n != 0)
-			rc = copy_one(s, &s->groups[i], from, to);
+	if (rc == 0)
+		rc = copy_groups(s, from, to);
 	snap_store_close(from);
 	snap_directory_close(directory);
 	return rc;

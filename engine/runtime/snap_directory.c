@@ -89,8 +89,8 @@ put_away(const struct snap_directory *d, const char *name, uint16_t group)
 
 /* Call visit for every name. The list is read anew, so visit may rename. */
 static int
-visit_names(struct snap_directory *d, uint16_t group, uint64_t below,
-	void (*visit)(struct snap_directory *d, const char *name, uint16_t group, uint64_t below))
+visit_names(struct snap_directory *d, uint16_t group, uint64_t *slot,
+	void (*visit)(struct snap_directory *d, const char *name, uint16_t group, uint64_t *slot))
 {
 	int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
@@ -104,20 +104,20 @@ visit_names(struct snap_directory *d, uint16_t group, uint64_t below,
 		return rc;
 	}
 	while ((at = readdir(list)) != NULL)
-		visit(d, at->d_name, group, below);
+		visit(d, at->d_name, group, slot);
 	closedir(list);
 	return 0;
 }
 
 static void
 visit_at_open(
-	struct snap_directory *d, const char *name, uint16_t unused_group, uint64_t unused_below)
+	struct snap_directory *d, const char *name, uint16_t unused_group, uint64_t *unused_slot)
 {
 	uint16_t group;
 	uint64_t slot;
 
 	(void)unused_group;
-	(void)unused_below;
+	(void)unused_slot;
 	if (name[0] == '.')
 		return;
 	switch (name_parse(name, &group, &slot)) {
@@ -133,13 +133,13 @@ visit_at_open(
 }
 
 static void
-visit_to_forget(struct snap_directory *d, const char *name, uint16_t group, uint64_t below)
+visit_to_forget(struct snap_directory *d, const char *name, uint16_t group, uint64_t *below)
 {
 	uint16_t found_group;
 	uint64_t slot;
 
 	if (name_parse(name, &found_group, &slot) == NAME_SNAPSHOT && found_group == group &&
-		slot < below)
+		slot < *below)
 		put_away(d, name, group);
 }
 
@@ -147,7 +147,30 @@ void
 snap_directory_forget(struct snap_directory *d, uint16_t group, uint64_t below)
 {
 	/* Failing, old files stay and take space; the next snapshot's forget tries again. */
-	(void)visit_names(d, group, below, visit_to_forget);
+	(void)visit_names(d, group, &below, visit_to_forget);
+}
+
+static void
+visit_to_find(struct snap_directory *d, const char *name, uint16_t group, uint64_t *newest)
+{
+	uint16_t found_group;
+	uint64_t slot;
+
+	(void)d;
+	if (name_parse(name, &found_group, &slot) == NAME_SNAPSHOT && found_group == group &&
+		slot > *newest)
+		*newest = slot;
+}
+
+int
+snap_directory_newest(struct snap_directory *d, uint16_t group, uint64_t *ret_slot)
+{
+	uint64_t newest = 0;
+	int rc = visit_names(d, group, &newest, visit_to_find);
+
+	if (rc == 0)
+		*ret_slot = newest;
+	return rc;
 }
 
 int
@@ -217,7 +240,7 @@ open_locked(struct snap_directory *d, const struct snap_directory_config *cfg, c
 		return refuse(cfg, -errno,
 			errno == ENOENT ? ": make it, or mount what should be mounted there" : "",
 			ret_error);
-	if (flock(d->fd, LOCK_EX | LOCK_NB) != 0)
+	if (!cfg->is_shared && flock(d->fd, LOCK_EX | LOCK_NB) != 0)
 		return refuse(cfg, errno == EWOULDBLOCK ? -EBUSY : -errno,
 			": another process uses it; each node needs one of its own", ret_error);
 	return 0;
@@ -238,7 +261,7 @@ snap_directory_open(const struct snap_directory_config *cfg, struct snap_directo
 	snprintf(d->path, sizeof(d->path), "%s", cfg->path);
 	rc = open_locked(d, cfg, ret_error);
 	if (rc == 0 && !cfg->is_read_only) {
-		rc = visit_names(d, 0, 0, visit_at_open);
+		rc = visit_names(d, 0, NULL, visit_at_open);
 		if (rc != 0)
 			(void)refuse(cfg, rc, ": it cannot be listed", ret_error);
 	}

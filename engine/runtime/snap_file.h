@@ -42,6 +42,7 @@ struct snap_directory_config {
 	uint64_t cluster_id;    /* files of another one are refused */
 	uint64_t reserve_bytes; /* 0 = none */
 	bool is_read_only;      /* leave everything as it is */
+	bool is_shared; /* with is_read_only: no lock, a node may write there. What is read may vanish */
 };
 
 /**
@@ -56,6 +57,9 @@ int snap_directory_open(const struct snap_directory_config *cfg,
 
 /** After the last store over it was closed. NULL is accepted. */
 void snap_directory_close(struct snap_directory *d);
+
+/** The highest slot that the group has a file of. @param ret_slot  0 = it has none @retval -errno it cannot be listed */
+int snap_directory_newest(struct snap_directory *d, uint16_t group, uint64_t *ret_slot);
 
 /** @return files there that are not a snapshot's, and the name of one of them: worth a line in the log */
 uint32_t snap_directory_foreign_count(const struct snap_directory *d, const char **ret_name);

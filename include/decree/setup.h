@@ -126,6 +126,55 @@ DECREE_API
 int decree_force_recover(const char *config_path, const char *const *settings,
 	uint32_t setting_count, struct decree_rescue *rescue, char ret_error[DECREE_ERROR_BYTES]);
 
+/** What a backup holds. */
+struct decree_backup {
+	uint64_t cluster_id; /* that it was taken of */
+	uint16_t node_id;    /* that it was taken from */
+	uint64_t taken_unix_s;
+	uint64_t bytes;
+	uint32_t group_count;
+	struct decree_slot
+		slots[DECREE_GROUP_COUNT_MAX]; /* the state of each group is that after this slot */
+	uint64_t disk; /* decree_restore(): of the new directory, as decree_format() says it */
+};
+
+/**
+ * Write the newest snapshot of each group of the configuration's local node into one file, whether the node runs or not.
+ * Each group's state is one that all nodes had after one slot; between groups nothing is promised.
+ *
+ * @param file  must not exist
+ * @retval -EEXIST   it does: it was not touched
+ * @retval -ENOENT   a group has no snapshot yet
+ * @retval -EBADMSG  a snapshot is damaged
+ * Blocks: until everything is on the disk; reads at the rate of [snapshot] rate_mb. On failure nothing is left behind.
+ */
+DECREE_API
+int decree_backup(const char *config_path, const char *const *settings, uint32_t setting_count,
+	const char *file, struct decree_backup *ret_backup, char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Read a whole backup, and say what it holds.
+ * @retval -EBADMSG  it is damaged, or none  @retval -EPROTONOSUPPORT  another version wrote it
+ */
+DECREE_API
+int decree_backup_check(
+	const char *file, struct decree_backup *ret_backup, char ret_error[DECREE_ERROR_BYTES]);
+
+/**
+ * Make the data directory of a new cluster with one member out of a backup. What was acknowledged after it was taken is
+ * not there.
+ *
+ * @param config_path  of the new cluster: another id, the same constants, this node its only founding member (all
+ *                     others have `joins = yes`), a data_dir that does not exist
+ * @retval -EEXIST   the data directory is there already
+ * @retval -EINVAL   the configuration does not fit the backup
+ * @retval -EBADMSG  the backup is damaged, or none  @retval -EPROTONOSUPPORT  another version wrote it
+ * Blocks: until everything is on the disk. On failure nothing is left behind.
+ */
+DECREE_API
+int decree_restore(const char *config_path, const char *const *settings, uint32_t setting_count,
+	const char *file, struct decree_backup *ret_backup, char ret_error[DECREE_ERROR_BYTES]);
+
 /** What a node would make of a log. */
 enum decree_log_verdict {
 	DECREE_LOG_SOUND = 0,

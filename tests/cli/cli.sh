@@ -84,6 +84,16 @@ expect 2 'DISK|16 hexadecimal digits' "$decree" member -c good.ini add 4 5be1
 expect 2 'DISK|16 hexadecimal digits' "$decree" member -c good.ini add 4 0000000000000000
 expect 2 '--q1 8' "$decree" member -c good.ini --q1 8 remove 3
 expect 2 '--from DIR' "$decree" force-recover -c good.ini
+expect 2 'name one file' "$decree" backup -c good.ini
+expect 2 'name one file' "$decree" backup -c good.ini --check a b
+expect 2 'Add -c FILE' "$decree" backup a
+expect 2 "what is 'b'?" "$decree" backup -c good.ini a b
+expect 1 'none.ini|No such file' "$decree" backup -c none.ini a
+expect 1 'a|No such file' "$decree" backup --check a
+expect 2 'which backup?' "$decree" restore -c good.ini
+expect 2 '-c FILE' "$decree" restore a
+expect 1 'none.ini|No such file' "$decree" restore -c none.ini a
+expect 1 'good.ini is no backup' "$decree" restore -c good.ini good.ini
 expect 0 'usage: decree log' "$decree" log --help
 expect 2 '--frob' "$decree" log --frob
 expect 1 'none.ini|No such file' "$decree" log --node 1 -c none.ini
@@ -131,7 +141,7 @@ rm -r other
 
 # Every command: what it says about a line that is no good, and how.
 
-for command in format submit read status tasks log member snapshot transfer force-recover check; do
+for command in format submit read status tasks log member snapshot transfer backup restore force-recover check; do
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command -h
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command --frob --help
 	expect 2 "unknown option '--frob=1': there are --config| --help; see 'decree $command --help'" \

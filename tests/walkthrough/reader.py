@@ -17,6 +17,7 @@ ROWS = [
     ("another word", ["node 4: done"], ["node 4: failed"], False),
     ("a small number is meant", ["epoch 3, q1 2"], ["epoch 4, q1 2"], False),
     ("a large one is an example", ["slot 2053, 360 bytes"], ["slot 9, 12345 bytes"], True),
+    ("but not alone on its line", ["1000"], ["1500"], False),
     ("anything within a line", ["in ..."], ["in /var/lib/decree"], True),
     ("any lines", ["first", "...", "last"], ["first", "a", "b", "last"], True),
     ("no lines are lines, too", ["first", "...", "last"], ["first", "last"], True),

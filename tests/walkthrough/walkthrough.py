@@ -13,7 +13,7 @@ a folder of its own. n1 to n3 begin as a running cluster. In the section's ```co
 
 and what is shown below it is compared, where something is shown:
   - "..." stands for anything, and as a line of its own for any lines;
-  - a number of three digits or more stands for any number, and blanks for any blanks;
+  - a number of three digits or more stands for any number, unless it is all of the line, and blanks for any blanks;
   - a word of 16 hexadecimal digits stands for the one that came out here, in whatever follows, commands too.
 A command that only asks is repeated until its output is as shown. `systemctl start|stop|restart decreed` does to
 the host's node what it says. Things that nobody types stand in comments that no reader sees:
@@ -137,7 +137,7 @@ class Names:
                 names.append(part)
             elif self.WORD.fullmatch(part):
                 parts.append(self.real[part])
-            elif re.fullmatch(r"\d{3,}", part):
+            elif re.fullmatch(r"\d{3,}", part) and part != shown.strip():
                 parts.append(r"\d+")
             else:
                 parts.append(r"\s+" if part.isspace() else re.escape(part))
