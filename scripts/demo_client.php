@@ -11,10 +11,10 @@
 //
 //   P ID LINE US TIME      put and acknowledged after US microseconds; lines count from 0
 //   U LINE                 the server died with the answer: nobody knows, and it is put again
-//   R ID RESERVES MD5      got a job; ID and RESERVES together name this reservation, MD5 is of the body
-//   D ID RESERVES TIME     deleted and acknowledged
-//   L ID RESERVES          the server died with the answer to the delete
-//   N ID RESERVES          told that it does not hold the job any more
+//   R ID MD5               got a job; MD5 is of the body
+//   D ID TIME              deleted and acknowledged
+//   L ID                   the server died with the answer to the delete
+//   N ID                   told that it does not hold the job any more
 
 require '/usr/share/php/Pheanstalk/autoload.php';
 
@@ -124,23 +124,22 @@ function produce(Client $client, int $who, int $count, string $folder, $out, str
 function workOne(Client $client, $out): void
 {
     $connection = $client->get();
-    $token = null;
+    $id = null;
     try {
         $job = $connection->reserveWithTimeout(1);
         if ($job === null) {
             return;
         }
-        $reserves = $connection->statsJob($job)['reserves'];
-        fwrite($out, sprintf("R %d %d %s\n", $job->getId(), $reserves, md5($job->getData())));
-        $token = "{$job->getId()} $reserves";
+        $id = $job->getId();
+        fwrite($out, sprintf("R %d %s\n", $id, md5($job->getData())));
         $connection->delete($job);
-        fwrite($out, "D $token " . hrtime(true) . "\n");
+        fwrite($out, sprintf("D %d %d\n", $id, hrtime(true)));
     } catch (\Exception $error) {
         if (isNotFound($error)) {
-            fwrite($out, $token === null ? '' : "N $token\n");
+            fwrite($out, "N $id\n");
             return;
         }
-        fwrite($out, $token === null ? '' : "L $token\n");
+        fwrite($out, $id === null ? '' : "L $id\n");
         $client->lose();
     }
 }

@@ -30,15 +30,20 @@ class Failed(Exception):
 drawn = (0.0, 0)  # when, and how many
 
 
-def bar(count, total):
-    """How far it is, ten times a second and on a terminal only."""
+def bar(count, total, what="lines"):
+    """How far it is: a bar on a terminal, ten times a second; elsewhere a line every five seconds."""
     global drawn
     now = time.monotonic()
-    if count == drawn[1] or now - drawn[0] < 0.1 and count != total or not sys.stderr.isatty():
+    is_terminal = sys.stderr.isatty()
+    if count == drawn[1] or now - drawn[0] < (0.1 if is_terminal else 5) and not (is_terminal and count == total):
         return
     drawn = (now, count)
-    print(f"\r[{'=' * (40 * count // total):40}] {count} of {total} lines", end="\n" if count == total else "",
-          file=sys.stderr, flush=True)
+    if is_terminal:
+        done = min(40 * count // total, 40)
+        print(f"\r[{'=' * done:40}] {count} of {total} {what}", end="\n" if count >= total else "", file=sys.stderr,
+              flush=True)
+    else:
+        say(f"  {count} of {total} {what}")
 
 
 # ------------------------------------------------------------------------------------ the text
