@@ -2,6 +2,7 @@
 #include "bench/clock.h"
 #include "bench/queue/client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -16,6 +17,8 @@
 #define FAN_AHEAD     1024u /* jobs that were put and not deleted, at most */
 #define FLY_COUNT_MAX 512u  /* of one connection, in an open loop and in pipelines */
 #define TTR_S         120u
+
+static_assert(LOAD_DEPTH_MAX <= FLY_COUNT_MAX, "each cycle has one request under way");
 
 struct run {
 	const struct load_plan *plan;
@@ -77,16 +80,16 @@ fan_put(struct run *r, uint64_t now)
 		ask_put(r, c, now);
 }
 
-/* Everybody begins: one request each, or as many as are due. */
+/* Everybody begins: as many requests as each has under way, or as are due. */
 static void
 start(struct run *r)
 {
 	uint64_t now = now_ns();
 
 	for (uint32_t i = 0; i < r->open_count && r->plan->rate == 0; i++) {
-		if (r->plan->kind != LOAD_FAN)
+		for (uint32_t k = 0; k < r->plan->depth && r->plan->kind != LOAD_FAN; k++)
 			ask_put(r, &r->clients[i], now);
-		else if (i > 0)
+		if (r->plan->kind == LOAD_FAN && i > 0)
 			ask_reserve(r, &r->clients[i], now);
 	}
 	if (r->plan->kind == LOAD_FAN)
@@ -103,10 +106,14 @@ ask_due(struct run *r, uint64_t start_ns, uint64_t now)
 
 		if (at > now)
 			return;
+		bool is_measured = now >= r->from_ns && now < r->until_ns;
+
 		if (client_flying(c) < FLY_COUNT_MAX)
 			ask_put(r, c, at);
-		else if (now >= r->from_ns && now < r->until_ns)
-			r->result->unsent_count++;
+		else
+			r->result->unsent_count += is_measured;
+		if (is_measured)
+			histogram_add(&r->result->lag, now - at);
 	}
 }
 
@@ -145,7 +152,7 @@ on_cycle(struct run *r, struct client *c, const struct client_answer *a, uint64_
 	} else {
 		record(r, a->asked_ns, now);
 		count(r, now);
-		if (!r->is_over)
+		if (!r->is_over && r->plan->rate == 0)
 			ask_put(r, c, now);
 	}
 }

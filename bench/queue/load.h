@@ -4,12 +4,15 @@
  * A server of the beanstalk protocol under load, as its clients see it: one thread, many connections.
  *
  *   put     each connection puts a job, waits for INSERTED, and puts the next
- *   cycle   each connection puts a job, reserves one, deletes that one, and begins anew; one count is all three
+ *   cycle   each connection puts a job, reserves one, deletes that one, and begins anew; one count is all three, and so is a
+ *           latency. With a depth each connection has so many of these under way: as many puts at once, then whatever the
+ *           answers that came together lead to, in one write (a delete, a reserve and a put of three different cycles)
  *   fan     one connection puts, all others reserve and delete; one count is a job that is deleted, its latency
  *           the time from its put to its RESERVED
  *
  * In a closed loop the next request is sent when the answer is there, so that a slow server is asked less. In an open loop
- * (put alone) requests are due at a fixed rate, whether there are answers or not, and a latency begins when its request was due.
+ * (put and cycle) puts are due at a fixed rate, whether there are answers or not, and a latency begins when its put was due. How
+ * late it was sent is told as well: what is late by much says more of this program, or of its CPU, than of the server.
  *
  * Every run has a tube and connections of its own. What put leaves there stays: to delete it takes a server that syncs each
  * delete longer than the run.
@@ -26,6 +29,7 @@
 #define LOAD_CONNECTION_COUNT_MAX 10000
 #define LOAD_BODY_BYTES_MIN       16
 #define LOAD_BODY_BYTES_MAX       65535
+#define LOAD_DEPTH_MAX            256
 #define LOAD_ERROR_BYTES          256
 
 struct load_server {
@@ -44,13 +48,16 @@ struct load_plan {
 	enum load_kind kind;
 	uint32_t connection_count;
 	uint32_t body_bytes;
-	uint32_t rate; /* puts per second, an open loop; 0: a closed one */
+	uint32_t depth; /* of a cycle: so many under way on each connection */
+	uint32_t rate;  /* puts per second, an open loop; 0: a closed one */
 	uint64_t warm_ns, run_ns;
 };
 
 struct load_result {
 	struct histogram latency;
-	uint64_t unsent_count; /* in an open loop: too much was unanswered to ask for more */
+	/* In an open loop. */
+	struct histogram lag;  /* from when a put was due until it was handed to the kernel */
+	uint64_t unsent_count; /* too much was unanswered to ask for more */
 	double per_s;
 };
 

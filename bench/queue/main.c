@@ -2,7 +2,7 @@
 /*
  * Servers of the beanstalk protocol side by side. Every load is run against each server in turns (A B C ... A B C ...), so that
  * all see the same machine in the same minute; medians of the rounds are printed, and medians of the ratios of
- * each round. The servers are already there: scripts/bench-queue starts them.
+ * each round. The servers are already there: bench/queues starts them.
  */
 #include "apps/options.h"
 #include "bench/queue/results.h"
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +47,7 @@ measured_from(const struct load_result *l)
 		.p99_us = percentile_us(&l->latency, 0.99),
 		.p999_us = percentile_us(&l->latency, 0.999),
 		.max_us = (double)histogram_at(&l->latency, 1) / 1e3,
+		.lag_us = percentile_us(&l->lag, 0.99),
 		.unsent = (double)l->unsent_count,
 	};
 }
@@ -152,38 +154,66 @@ take_server(struct results *r, const char *text)
 	return at == NULL;
 }
 
-/* KIND:CONNECTIONS or KIND:CONNECTIONS@RATE */
+/* A number of a load, which ends where another one, or the load, begins. @return 0: it is none */
+static uint32_t
+take_count(const char **at)
+{
+	char *end;
+	unsigned long count = **at >= '0' && **at <= '9' ? strtoul(*at, &end, 10) : 0;
+
+	if (count > UINT32_MAX)
+		count = 0;
+	if (count > 0)
+		*at = end;
+	return (uint32_t)count;
+}
+
+/* CONNECTIONS[:DEPTH][@RATE] */
+static bool
+take_shape(struct load_plan *p, const char *at)
+{
+	p->connection_count = take_count(&at);
+	if (p->connection_count < (p->kind == LOAD_FAN ? 2 : 1) ||
+		p->connection_count > LOAD_CONNECTION_COUNT_MAX)
+		return false;
+	if (*at == ':' && p->kind == LOAD_CYCLE) {
+		at++;
+		p->depth = take_count(&at);
+	} else if (*at == '@' && p->kind != LOAD_FAN) {
+		at++;
+		p->rate = take_count(&at);
+		if (p->rate == 0)
+			return false;
+	}
+	return *at == 0 && p->depth >= 1 && p->depth <= LOAD_DEPTH_MAX;
+}
+
+/* KIND:SHAPE */
 static bool
 take_load(const struct options *o, const char *text, size_t length)
 {
 	static const char *const kinds[] = { "put", "cycle", "fan" };
 	struct results *r = o->results;
 	struct load_plan *p = &r->plans[r->plan_count];
-	char *name = r->plan_names[r->plan_count], *end;
+	char *name = r->plan_names[r->plan_count];
 	size_t kind_bytes = strcspn(text, ":");
-	unsigned long count;
 
 	if (r->plan_count == LOAD_COUNT_MAX || length >= sizeof(r->plan_names[0]) ||
 		kind_bytes >= length)
 		return false;
 	memcpy(name, text, length);
-	p->kind = LOAD_PUT;
+	*p = (struct load_plan){
+		.kind = LOAD_PUT,
+		.body_bytes = o->body_bytes,
+		.depth = 1,
+		.run_ns = (uint64_t)(o->seconds * 1e9),
+	};
+	p->warm_ns = p->run_ns / 5;
 	while (p->kind <= LOAD_FAN && (strlen(kinds[p->kind]) != kind_bytes ||
 					      memcmp(kinds[p->kind], name, kind_bytes) != 0))
 		p->kind++;
-	count = strtoul(name + kind_bytes + 1, &end, 10);
-	p->connection_count = (uint32_t)count;
-	if (*end == '@' && p->kind == LOAD_PUT) {
-		p->rate = (uint32_t)strtoul(end + 1, &end, 10);
-		if (p->rate == 0)
-			return false;
-	}
-	p->body_bytes = o->body_bytes;
-	p->run_ns = (uint64_t)(o->seconds * 1e9);
-	p->warm_ns = p->run_ns / 5;
 	r->plan_count++;
-	return p->kind <= LOAD_FAN && *end == '\0' && count >= (p->kind == LOAD_FAN ? 2 : 1) &&
-	       count <= LOAD_CONNECTION_COUNT_MAX;
+	return p->kind <= LOAD_FAN && take_shape(p, name + kind_bytes + 1);
 }
 
 static bool
@@ -193,8 +223,9 @@ take_loads(const struct options *o)
 		size_t length = strcspn(at, ",");
 
 		if (!take_load(o, at, length)) {
-			(void)complain_usage("--loads: %.*s: expected put:N, put:N@RATE, cycle:N "
-					     "or fan:N, at most %u of them",
+			(void)complain_usage(
+				"--loads: %.*s: expected put:N, put:N@RATE, cycle:N, "
+				"cycle:N:DEPTH, cycle:N@RATE or fan:N, at most %u of them",
 				(int)length, at, LOAD_COUNT_MAX);
 			return false;
 		}
@@ -231,8 +262,10 @@ take_seconds(const struct option_row *row, const char *text)
 
 static const char about[] =
 	"Servers of the beanstalk protocol under the same load, in turns; a load is put:N, N "
-	"connections that each put a job when their last one is INSERTED, put:N@RATE, the same "
-	"at a fixed rate, cycle:N, put, reserve and delete by each connection, or fan:N, one "
+	"connections that each put a job when their last one is INSERTED, cycle:N, put, reserve "
+	"and "
+	"delete by each connection, cycle:N:DEPTH, the same with DEPTH of them under way on each, "
+	"pipelined, put:N@RATE or cycle:N@RATE, the same at a fixed rate, or fan:N, one "
 	"producer and N - 1 workers.\nNAME=ADDRESS:PORT[,ADDRESS:PORT...] is a server; its "
 	"connections take its addresses in turns.";
 
@@ -279,14 +312,22 @@ int
 main(int argc, char **argv)
 {
 	static struct results r = { .round_count = 6 };
-	struct options o = { .loads = "put:1,put:10,put:100,cycle:1,cycle:10,cycle:100,fan:11",
+	struct options o = {
+		.loads = "put:1,put:10,put:100,put:1000,put:10@500,cycle:1,cycle:10,cycle:100,"
+			 "cycle:1000,cycle:10:10,cycle:100:10,fan:11",
 		.body_bytes = 100,
 		.seconds = 2,
-		.results = &r };
+		.results = &r
+	};
 	int status = take_arguments(&o, argc, argv);
+	struct rlimit limit;
 
 	if (status != OPTIONS_GO_ON)
 		return status;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then a connection says so */
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	status = fill_all(&r, &o);
 	if (status == 0)

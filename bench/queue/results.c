@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/queue/results.h"
 
+#include "bench/plot.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,8 +92,10 @@ print_row(const struct results *r, uint32_t plan, uint32_t server)
 	print_us(percentile_of(r, plan, server, offsetof(struct measured, max_us)));
 	printf(" %8.2f %8.2f", ratio_of(r, plan, server, offsetof(struct measured, per_s)),
 		ratio_of(r, plan, server, offsetof(struct measured, p50_us)));
-	if (r->plans[plan].rate > 0)
+	if (r->plans[plan].rate > 0) {
+		print_us(percentile_of(r, plan, server, offsetof(struct measured, lag_us)));
 		printf(" %9.0f", median_of(r, plan, server, offsetof(struct measured, unsent)));
+	}
 	printf("\n");
 }
 
@@ -104,10 +108,12 @@ print_plan(const struct results *r, uint32_t plan)
 		p->connection_count, p->connection_count == 1 ? "" : "s", p->body_bytes);
 	if (p->rate > 0)
 		printf("open loop at %u/s\n", p->rate);
+	else if (p->depth > 1)
+		printf("closed loop, %u under way on each\n", p->depth);
 	else
 		printf("closed loop\n");
 	printf("%-18s %9s %9s %9s %9s %9s %9s %8s %8s%s\n", "", "per s", "p50 us", "p90", "p99",
-		"p99.9", "max", "rate:", "p50:", p->rate > 0 ? "    unsent" : "");
+		"p99.9", "max", "rate:", "p50:", p->rate > 0 ? "   lag p99    unsent" : "");
 	for (uint32_t server = 0; server < r->server_count; server++)
 		print_row(r, plan, server);
 }
@@ -136,6 +142,7 @@ json_row(FILE *to, const struct results *r, uint32_t plan, uint32_t server)
 		{ "p99_us", offsetof(struct measured, p99_us) },
 		{ "p999_us", offsetof(struct measured, p999_us) },
 		{ "max_us", offsetof(struct measured, max_us) },
+		{ "lag_us", offsetof(struct measured, lag_us) },
 		{ "unsent", offsetof(struct measured, unsent) },
 	};
 
@@ -210,24 +217,19 @@ int
 results_plot(const struct results *r, const char *path)
 {
 	FILE *to;
+	int rc = plot_open(path, &to);
 
-	if (system("gnuplot --version >/dev/null 2>&1") != 0)
-		return -ENOENT;
-	to = popen("gnuplot", "we");
-	if (to == NULL)
-		return -errno;
+	if (rc != 0)
+		return rc;
 	plot_data(to, r);
 	fprintf(to,
-		"set terminal svg size 1000,480 font 'sans-serif,11' noenhanced\nset output '%s'\n"
 		"set style data histogram\nset style fill solid 0.8 noborder\nset boxwidth 0.9\n"
-		"set logscale y\nset grid ytics\nset key top left\nset multiplot layout 1,2\n",
-		path);
+		"set logscale y\nset grid ytics\n");
 	fprintf(to, "set title 'throughput'\nset ylabel 'per second'\n");
 	plot_bars(to, r, 0);
 	if (has_p50(r)) {
 		fprintf(to, "set title 'latency, p50'\nset ylabel 'us'\n");
 		plot_bars(to, r, 1);
 	}
-	fprintf(to, "unset multiplot\n");
-	return pclose(to) == 0 ? 0 : -EIO;
+	return plot_close(to);
 }

@@ -17,6 +17,7 @@
 struct measured {
 	double per_s;
 	double p50_us, p90_us, p99_us, p999_us, max_us; /* 0: too few samples above it */
+	double lag_us;                                  /* p99 */
 	double unsent;
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/wal/results.h"
 
-#include <errno.h>
+#include "bench/plot.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
 /* A block of data with a name, for one curve. */
 static void
@@ -43,7 +43,7 @@ curves_plot(FILE *to, const struct results *r, bool is_single)
 
 /* Error bars go from p50 up to p99. */
 static void
-script_write(FILE *to, const struct results *r, const char *path)
+script_write(FILE *to, const struct results *r)
 {
 	for (uint32_t row = 0; row < r->row_count; row++) {
 		if (r->rows[row].is_single)
@@ -51,29 +51,23 @@ script_write(FILE *to, const struct results *r, const char *path)
 		else
 			curve_write(to, r, row, number_appends_per_s, number_appends_per_s);
 	}
-	fprintf(to,
-		"set terminal svg size 1000,480 font 'sans-serif,11' noenhanced\nset output '%s'\n",
-		path);
-	fprintf(to, "set multiplot layout 1,2\nset logscale xy\nset grid\nset key top left\n"
+	fprintf(to, "set logscale xy\nset grid\n"
 		    "set xlabel 'bytes of an append'\nset xtics ('64' 64, '512' 512, '4Ki' 4096, "
 		    "'16Ki' 16384, '128Ki' 131072, '1Mi' 1048576)\n");
 	fprintf(to, "set title 'one append in flight: p50, up to p99'\nset ylabel 'us'\n");
 	curves_plot(to, r, true);
 	fprintf(to, "set title 'saturated'\nset ylabel 'MB/s of appends'\n");
 	curves_plot(to, r, false);
-	fprintf(to, "unset multiplot\n");
 }
 
 int
 results_plot(const struct results *r, const char *path)
 {
 	FILE *to;
+	int rc = plot_open(path, &to);
 
-	if (system("gnuplot --version >/dev/null 2>&1") != 0)
-		return -ENOENT;
-	to = popen("gnuplot", "we");
-	if (to == NULL)
-		return -errno;
-	script_write(to, r, path);
-	return pclose(to) == 0 ? 0 : -EIO;
+	if (rc != 0)
+		return rc;
+	script_write(to, r);
+	return plot_close(to);
 }

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/plot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int
+plot_open(const char *path, FILE **ret_to)
+{
+	FILE *to;
+
+	if (system("gnuplot --version >/dev/null 2>&1") != 0)
+		return -ENOENT;
+	to = popen("gnuplot", "we");
+	if (to == NULL)
+		return -errno;
+	fprintf(to,
+		"set terminal svg size 1000,480 font 'sans-serif,11' noenhanced\nset output '%s'\n"
+		"set key top left\nset multiplot layout 1,2\n",
+		path);
+	*ret_to = to;
+	return 0;
+}
+
+int
+plot_close(FILE *to)
+{
+	fprintf(to, "unset multiplot\n");
+	return pclose(to) == 0 ? 0 : -EIO;
+}
