@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/gateway_fixture.h"
 
-#include "base/assert.h"
+#include "tests/lib/folder.h"
 
-#include <arpa/inet.h>
 #include <decree/setup.h>
-#include <errno.h>
-#include <ftw.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -29,6 +24,29 @@ on_applied(void *context, uint16_t group, struct decree_slot first, struct decre
 
 	(void)group, (void)first, (void)after;
 	queue_gateway_on_applied(f->gateway);
+}
+
+static void
+on_reserved(void *context, struct queue_machine *m, const struct queue_reserved *r)
+{
+	struct gateway_fixture *f = context;
+
+	queue_gateway_on_reserved(f->gateway, m, r);
+	if (atomic_exchange(&f->is_restored, false))
+		queue_gateway_on_restored(f->gateway);
+	if (!f->is_holding)
+		return;
+	sem_post(&f->held);
+	while (sem_wait(&f->go) != 0)
+		;
+}
+
+static void
+on_restored(void *context)
+{
+	struct gateway_fixture *f = context;
+
+	queue_gateway_on_restored(f->gateway);
 }
 
 static void
@@ -60,9 +78,10 @@ write_config(struct gateway_fixture *f)
 
 	assert_non_null(file);
 	fprintf(file,
-		"[cluster]\nid = 77\nauth = none\nsession_count = 16\nsession_window = 1024\n"
+		"[cluster]\nid = 77\nauth = none\nsession_count = 16\nsession_window = %d\n"
 		"command_bytes_max = 131072\n[node 1]\nip = 10.0.0.1\n[local]\nnode = 1\n"
-		"data_dir = data\nlog_mode = buffered\nlog_bytes = 64M\nsegment_bytes = 8M\n");
+		"data_dir = data\nlog_mode = buffered\nlog_bytes = 64M\nsegment_bytes = 8M\n",
+		GF_WINDOW);
 	assert_int_equal(fclose(file), 0);
 	assert_int_equal(decree_format(f->config, NULL, 0, false, NULL, f->error), 0);
 }
@@ -74,6 +93,8 @@ gf_create(void)
 
 	assert_non_null(f);
 	pthread_mutex_init(&f->lock, NULL);
+	sem_init(&f->held, 0, 0);
+	sem_init(&f->go, 0, 0);
 	snprintf(f->folder, sizeof(f->folder), "/var/tmp/decree-test-XXXXXX");
 	assert_non_null(mkdtemp(f->folder));
 	snprintf(f->config, sizeof(f->config), "%s/node.ini", f->folder);
@@ -95,9 +116,9 @@ gf_start(struct gateway_fixture *f)
 {
 	const struct queue_config config = {
 		.queue_bytes = 64u << 20,
-		.on_reserved = queue_gateway_on_reserved,
-		.on_restored = queue_gateway_on_restored,
-		.context = f->gateway,
+		.on_reserved = on_reserved,
+		.on_restored = on_restored,
+		.context = f,
 	};
 	struct decree_options options = {
 		.struct_bytes = sizeof(options),
@@ -117,6 +138,16 @@ gf_start(struct gateway_fixture *f)
 }
 
 void
+gf_start_plain(struct gateway_fixture *f)
+{
+	static const char *const listens[] = { "127.0.0.1:0" };
+	const struct queue_gateway_options options = { .listens = listens, .listen_count = 1 };
+
+	assert_int_equal(gf_open_gateway(f, options), 0);
+	gf_start(f);
+}
+
+void
 gf_stop(struct gateway_fixture *f)
 {
 	if (f->node != NULL) {
@@ -130,19 +161,11 @@ gf_stop(struct gateway_fixture *f)
 	f->machine = NULL;
 }
 
-static int
-remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-	(void)status, (void)kind, (void)walk;
-	return remove(path);
-}
-
 void
 gf_destroy(struct gateway_fixture *f)
 {
 	gf_stop(f);
-	(void)nftw(
-		f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* what is left is in /var/tmp */
+	folder_remove(f->folder);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -167,71 +190,28 @@ gf_await_log(struct gateway_fixture *f, const char *text)
 	}
 }
 
-/* ------------------------------------------------------------------------------ a client */
+int
+gf_setup(void **state)
+{
+	*state = gf_create();
+	gf_start_plain(*state);
+	return 0;
+}
 
 int
-gf_connect(const struct gateway_fixture *f, uint32_t index)
+gf_teardown(void **state)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_port = htons(queue_gateway_port(f->gateway, index)),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct timeval patience = { .tv_sec = GF_DEADLINE_MS / 1000 };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
+	gf_destroy(*state);
+	return 0;
 }
 
 void
-gf_say(int fd, const char *text)
+gf_take_descriptors(void)
 {
-	size_t bytes = strlen(text);
+	struct rlimit limit;
 
-	assert_int_equal(send(fd, text, bytes, MSG_NOSIGNAL), bytes);
-}
-
-void
-gf_hear(int fd, const char *expected)
-{
-	char got[4096] = "";
-	size_t bytes = strlen(expected);
-
-	assert_true(bytes < sizeof(got));
-	(void)recv(fd, got, bytes, MSG_WAITALL); /* what came is looked at */
-	assert_string_equal(got, expected);
-}
-
-void
-gf_hear_end(int fd)
-{
-	char byte;
-	ssize_t got = recv(fd, &byte, 1, 0);
-
-	assert_true(got == 0 || (got < 0 && errno == ECONNRESET));
-	(void)close(fd); /* nobody is there any more */
-}
-
-void
-gf_await_stat(int fd, const char *line)
-{
-	char yaml[8192];
-	size_t bytes;
-
-	for (int i = 0;; i++) {
-		gf_say(fd, "stats\r\n");
-		for (bytes = 0; bytes < 5 || memcmp(yaml + bytes - 3, "\n\r\n", 3) != 0; bytes++) {
-			assert_true(bytes < sizeof(yaml) - 1);
-			assert_int_equal(recv(fd, yaml + bytes, 1, 0), 1);
-		}
-		yaml[bytes] = 0;
-		if (strstr(yaml, line) != NULL)
-			return;
-		assert_true(i < GF_DEADLINE_MS / 10);
-		usleep(10000); /* only so that the question is not asked a million times */
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then a test says so */
 	}
 }

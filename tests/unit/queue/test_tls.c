@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -228,7 +227,7 @@ test_tls_1_3_beside_a_plain_address(void **state)
 	gf_say(fd, "reserve\r\n");
 	gf_hear(fd, "RESERVED 1 5\r\nhello\r\n");
 	say(ssl, "reserve\r\n");
-	gf_await_stat(fd, "\ncurrent-waiting: 1\n");
+	gf_await_stat(fd, "stats\r\n", "current-waiting", 1);
 	gf_say(fd, "release 1 0 0\r\n");
 	gf_hear(fd, "RELEASED\r\n");
 	hear(ssl, "RESERVED 1 5\r\nhello\r\n");
@@ -343,7 +342,7 @@ test_many_clients(void **state)
 		clients[i] = client(w);
 		say(clients[i], "reserve\r\n");
 	}
-	gf_await_stat(fd, "\ncurrent-waiting: 1000\n");
+	gf_await_stat(fd, "stats\r\n", "current-waiting", 1000);
 	for (int i = 0; i < 1000; i++)
 		gf_say(fd, "put 0 0 100 2\r\nab\r\n");
 	for (int i = 0; i < 1000; i++) {
@@ -355,7 +354,7 @@ test_many_clients(void **state)
 	}
 	(void)close(fd); /* its answers are of no interest */
 	fd = gf_connect(w->f, PLAIN);
-	gf_await_stat(fd, "\ncurrent-connections: 1\n");
+	gf_await_stat(fd, "stats\r\n", "current-connections", 1);
 	(void)close(fd); /* all is said */
 }
 
@@ -756,12 +755,8 @@ main(void)
 		FILES(test_certificates_of_another_time),
 		FILES(test_warnings),
 	};
-	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then a test says so */
-	}
+	gf_take_descriptors();
 	(void)signal(SIGPIPE, SIG_IGN); /* OpenSSL writes to sockets of servers that have hung up */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

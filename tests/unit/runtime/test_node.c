@@ -6,10 +6,10 @@
 #include "decree/node.h"
 #include "engine/runtime/config.h"
 #include "engine/runtime/identity.h"
+#include "tests/lib/folder.h"
 #include "wal/directory.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -155,19 +155,12 @@ setup(void **state)
 }
 
 static int
-remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-	(void)status, (void)kind, (void)walk;
-	return remove(path);
-}
-
-static int
 teardown(void **state)
 {
 	struct fixture *f = *state;
 
 	decree_close(f->node);
-	(void)nftw(f->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	folder_remove(f->folder);
 	free(f);
 	return 0;
 }

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Many clients, many requests, large bodies: nobody is forgotten, mixed up or held up. */
+#include "tests/lib/gateway_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define WAITER_COUNT 1300 /* more than the window of the session */
+
+/* More of them than the session has commands in its window, and then more puts than that. */
+static void
+test_workers_that_wait_stop_nobody(void **state)
+{
+	static int workers[WAITER_COUNT];
+	int producer = gf_client(*state);
+	char line[64];
+
+	for (int i = 0; i < WAITER_COUNT; i++) {
+		workers[i] = gf_client(*state);
+		gf_say(workers[i], "reserve\r\n");
+	}
+	gf_await_stat(producer, "stats\r\n", "current-waiting", WAITER_COUNT);
+	for (int i = 0; i < WAITER_COUNT + GF_WINDOW; i++)
+		gf_say(producer, "put 0 0 1000 2\r\nxy\r\n");
+	for (int i = 0; i < WAITER_COUNT + GF_WINDOW; i++) {
+		snprintf(line, sizeof(line), "INSERTED %d\r\n", i + 1);
+		gf_hear(producer, line);
+	}
+	for (int i = 0; i < WAITER_COUNT; i++) {
+		char reply[64];
+		size_t at = 0;
+
+		while (at < 6 || memcmp(reply + at - 6, "\r\nxy\r\n", 6) != 0) {
+			assert_true(at < sizeof(reply));
+			at += gf_hear_some(workers[i], reply + at, 1);
+		}
+		close(workers[i]);
+	}
+	gf_await_stat(producer, "stats\r\n", "current-jobs-ready", WAITER_COUNT + GF_WINDOW);
+	close(producer);
+}
+
+static void
+test_pipelined_requests_are_answered_in_order(void **state)
+{
+	int fd = gf_client(*state);
+	char line[64];
+
+	for (int i = 0; i < 3000; i++)
+		gf_say(fd, "put 0 0 100 1\r\nx\r\n");
+	gf_say(fd, "nonsense\r\npeek 3000\r\nuse t\r\nlist-tube-used\r\nreserve\r\ndelete 1\r\n"
+		"reserve-with-timeout 0\r\nput 0 0 1 2\r\nabc\r\nuse default\r\n");
+	for (int i = 0; i < 3000; i++) {
+		snprintf(line, sizeof(line), "INSERTED %d\r\n", i + 1);
+		gf_hear(fd, line);
+	}
+	gf_hear(fd, "UNKNOWN_COMMAND\r\nFOUND 3000 1\r\nx\r\nUSING t\r\nUSING t\r\nRESERVED 1 "
+		 "1\r\nx\r\n"
+		 "DELETED\r\nRESERVED 2 1\r\nx\r\nEXPECTED_CRLF\r\n");
+	close(fd);
+}
+
+static void
+await_held(struct gateway_fixture *f)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += GF_DEADLINE_MS / 1000;
+	assert_int_equal(sem_timedwait(&f->held, &until), 0);
+}
+
+/* A worker deletes a job and reserves the next one in one breath. If both are executed together with the put that ends its wait, the
+ * job is told before the deletion is completed. So that they are, the shard's thread stands still until all are proposed, and
+ * again when the job was told; the sleeps let the gateway see what is there, and however short they are nothing may be wrong. */
+static void
+test_a_job_that_is_told_before_an_earlier_answer(void **state)
+{
+	struct gateway_fixture *f = *state;
+	int worker = gf_client(f), other = gf_client(f), producer = gf_client(f);
+
+	gf_ask(worker, "watch t\r\nput 0 0 100 1\r\na\r\nreserve\r\n",
+		"WATCHING 2\r\nINSERTED 1\r\nRESERVED 1 1\r\na\r\n");
+	gf_ask(producer, "put 0 0 100 1\r\nb\r\nuse t\r\n", "INSERTED 2\r\nUSING t\r\n");
+	f->is_holding = true;
+	gf_say(other, "reserve\r\n");
+	await_held(f);
+	gf_say(worker, "delete 1\r\nreserve\r\n");
+	usleep(50000);
+	gf_say(producer, "put 0 0 100 1\r\nc\r\n");
+	usleep(50000);
+	sem_post(&f->go);
+	await_held(f);
+	usleep(50000);
+	f->is_holding = false;
+	sem_post(&f->go);
+	gf_hear(other, "RESERVED 2 1\r\nb\r\n");
+	gf_hear(producer, "INSERTED 3\r\n");
+	gf_hear(worker, "DELETED\r\nRESERVED 3 1\r\nc\r\n");
+	close(worker);
+	close(other);
+	close(producer);
+}
+
+/* More than the gateway takes from one client at a time, behind a request that waits: nobody else is held up. */
+static void
+test_more_than_may_wait(void **state)
+{
+	static const char use[] = "use default\r\n", using[] = "USING default\r\n";
+	static char asked[8000 * (sizeof(use) - 1)], told[8000 * (sizeof(using) - 1)];
+	int fd = gf_client(*state), other = gf_client(*state);
+
+	for (int i = 0; i < 8000; i++) {
+		memcpy(asked + i * (sizeof(use) - 1), use, sizeof(use) - 1);
+		memcpy(told + i * (sizeof(using) - 1), using, sizeof(using) - 1);
+	}
+	gf_say(fd, "reserve\r\n");
+	gf_say_bytes(fd, asked, sizeof(asked));
+	gf_ask(other, "put 0 0 100 1\r\nx\r\n", "INSERTED 1\r\n");
+	gf_hear(fd, "RESERVED 1 1\r\nx\r\n");
+	gf_hear_bytes(fd, told, sizeof(told));
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	gf_hear_end(fd);
+	close(other);
+}
+
+/* One command moves 1,024 of them at most. */
+static void
+test_many_are_kicked(void **state)
+{
+	int fd = gf_client(*state);
+	char line[64];
+
+	for (int i = 0; i < 2500; i++)
+		gf_say(fd, "put 0 1000 100 1\r\nx\r\n");
+	for (int i = 0; i < 2500; i++) {
+		snprintf(line, sizeof(line), "INSERTED %d\r\n", i + 1);
+		gf_hear(fd, line);
+	}
+	gf_say(fd, "kick 2400\r\nkick 1000\r\n");
+	gf_hear(fd, "KICKED 2400\r\nKICKED 100\r\n");
+	assert_int_equal(gf_stat_of(fd, "stats\r\n", "cmd-kick"), 2);
+	close(fd);
+}
+
+static void
+test_large_bodies(void **state)
+{
+	static char body[65535 + 2], head[64];
+	int fd = gf_client(*state);
+
+	for (size_t i = 0; i < sizeof(body); i++)
+		body[i] = (char)(i * 7 + i / 1000);
+	memcpy(body + 65535, "\r\n", 2);
+	for (int i = 0; i < 300; i++) {
+		gf_say(fd, "put 0 0 100 65535\r\n");
+		gf_say_bytes(fd, body, sizeof(body));
+		snprintf(head, sizeof(head), "INSERTED %d\r\n", i + 1);
+		gf_hear(fd, head);
+	}
+	gf_ask(fd, "peek 2\r\n", "FOUND 2 65535\r\n");
+	gf_hear_bytes(fd, body, sizeof(body));
+	/* All at once: the answers are more than a client's output may hold. */
+	for (int i = 0; i < 300; i++)
+		gf_say(fd, "reserve\r\n");
+	for (int i = 0; i < 300; i++) {
+		snprintf(head, sizeof(head), "RESERVED %d 65535\r\n", i + 1);
+		gf_hear(fd, head);
+		gf_hear_bytes(fd, body, sizeof(body));
+	}
+	gf_say(fd, "put 0 0 100 65536\r\n");
+	gf_say_bytes(fd, body, 65534);
+	gf_say_bytes(fd, body, 2);
+	gf_say(fd, "\r\n");
+	gf_hear(fd, "JOB_TOO_BIG\r\n");
+	gf_ask(fd, "list-tube-used\r\n", "USING default\r\n");
+	close(fd);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, gf_setup, gf_teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_workers_that_wait_stop_nobody),
+		TEST(test_pipelined_requests_are_answered_in_order),
+		TEST(test_a_job_that_is_told_before_an_earlier_answer),
+		TEST(test_more_than_may_wait),
+		TEST(test_many_are_kicked),
+		TEST(test_large_bodies),
+	};
+
+	gf_take_descriptors();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
