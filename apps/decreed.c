@@ -7,6 +7,7 @@
  */
 #include "apps/daemon_options.h"
 #include "apps/log_machine.h"
+#include "apps/queue_metrics.h"
 #include "apps/queue_server.h"
 #include "apps/standalone.h"
 
@@ -145,6 +146,9 @@ run_queue(struct daemon *d)
 	options.machines = &machine;
 	options.context = &server;
 	options.on_applied = queue_server_on_applied;
+	options.metrics = queue_metrics;
+	options.metric_count = queue_metric_count;
+	options.read_metrics = queue_server_read_metrics;
 	status = run_node(d, &options);
 	queue_server_destroy(&server);
 	return status;

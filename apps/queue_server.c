@@ -2,6 +2,7 @@
 #include "apps/queue_server.h"
 
 #include "apps/options.h"
+#include "apps/queue_metrics.h"
 #include "queue/command.h"
 
 #include <string.h>
@@ -43,6 +44,7 @@ create_gateway(const struct decree_setup *setup, struct queue_server *server)
 		.listen_count = setup->queue.listen_count,
 		.node_id = setup->node_id,
 		.job_bytes_max = setup->queue.job_bytes_max,
+		.keeps_stats = setup->are_metrics_served,
 		.has_old_yaml = setup->queue.has_unquoted_yaml,
 		.tls_cert = path_or_none(setup->queue.tls_cert),
 		.tls_key = path_or_none(setup->queue.tls_key),
@@ -106,6 +108,14 @@ queue_server_on_applied(
 	(void)first;
 	(void)after;
 	queue_gateway_on_applied(server->gateway);
+}
+
+bool
+queue_server_read_metrics(void *context, uint64_t *ret_values)
+{
+	const struct queue_server *server = context;
+
+	return queue_metrics_read(server->gateway, ret_values);
 }
 
 void

@@ -3,7 +3,7 @@
  * @file queue_server.h
  * The task queue of one node: the state machine and the gateway to it, as the configuration has them.
  *
- * Threads:  the node's owner, queue_server_on_applied() excepted.
+ * Threads:  the node's owner, queue_server_on_applied() and queue_server_read_metrics() excepted.
  * Errors:   one line on standard error.
  */
 #ifndef APPS_QUEUE_SERVER_H
@@ -32,6 +32,9 @@ void queue_server_destroy(struct queue_server *server);
 /** For decree_options, with the server as its context. Shard's thread. */
 void queue_server_on_applied(
 	void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
+
+/** The same, for decree_options.read_metrics. */
+bool queue_server_read_metrics(void *context, uint64_t *ret_values);
 
 /** Say where clients find the queue. */
 void queue_server_print(const struct queue_server *server, const struct decree_setup *setup);

@@ -43,6 +43,7 @@ struct queue_gateway_options {
 
 	uint16_t node_id;
 	uint32_t job_bytes_max; /* of a body; 0 = QUEUE_JOB_BYTES_DEFAULT */
+	bool keeps_stats;       /* for queue_gateway_stats() */
 	bool has_old_yaml;      /* strings in answers as beanstalkd up to 1.12 had them: unquoted */
 
 	void *context; /* given to on_log */
@@ -85,5 +86,14 @@ void queue_gateway_destroy(struct queue_gateway *gateway);
 
 /** The port that the socket at @p index of the options is bound to: for those that asked for 0. 0: it is a unix socket. */
 uint16_t queue_gateway_port(const struct queue_gateway *gateway, uint32_t index);
+
+/**
+ * What the queue counts, at most a second old.
+ * @param ret_stats         [QUEUE_STAT_COUNT], as QUEUE_STATS answers
+ * @param ret_client_count  connections of this node
+ * @return false: nothing is known yet, or `keeps_stats` was not asked for. Any thread.
+ */
+bool queue_gateway_stats(
+	const struct queue_gateway *gateway, uint64_t *ret_stats, uint64_t *ret_client_count);
 
 #endif

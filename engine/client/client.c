@@ -45,6 +45,10 @@ struct decree_client {
 	struct decree_status *status; /* NULL: nobody waits */
 	bool is_status_here;
 
+	/* The same for decree_client_metrics(). */
+	struct decree_metrics *metrics;
+	bool are_metrics_here;
+
 	struct client_read *read;    /* that decree_client_read() waits for; NULL: nobody waits */
 	struct admin_request *admin; /* that decree_client_admin() waits for; NULL: nobody waits */
 
@@ -224,6 +228,10 @@ take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id,
 		   m.status_reply.token == client->token) {
 		*client->status = m.status_reply.status;
 		client->is_status_here = true;
+	} else if (m.type == CLIENT_MSG_METRICS_REPLY && client->metrics != NULL &&
+		   m.metrics_reply.token == client->token) {
+		client_metrics_read(&m, client->metrics);
+		client->are_metrics_here = true;
 	} else if (m.type == CLIENT_MSG_READ_REPLY && client->read != NULL) {
 		client_read_receive(client->read, now_ns, &m);
 	} else if (m.type == CLIENT_MSG_ADMIN_REPLY && client->admin != NULL) {
@@ -330,15 +338,32 @@ send_question(
 	return true;
 }
 
+/* Ask until it is here. @param m  its token is the client's newest */
+static int
+ask_node(struct decree_client *client, uint16_t node_id, const struct client_msg *m,
+	const bool *is_here, uint64_t timeout_ns)
+{
+	uint64_t started_ns = clock_now_ns();
+	uint64_t now_ns = started_ns;
+	uint64_t ask_at_ns = 0;
+
+	while (!*is_here && now_ns - started_ns < timeout_ns) {
+		if (now_ns >= ask_at_ns && send_question(client, now_ns, node_id, m))
+			ask_at_ns = now_ns + ASK_REPEAT_NS;
+		if (!turn(client, now_ns))
+			wait_for_work(client, started_ns, now_ns, started_ns + timeout_ns);
+		now_ns = clock_now_ns();
+	}
+	return *is_here ? 0 : -ETIMEDOUT;
+}
+
 int
 decree_client_status(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
 	struct decree_status *ret_status)
 {
 	struct client_msg m = { .type = CLIENT_MSG_STATUS_REQUEST, .group = client->group };
-	uint64_t started_ns = clock_now_ns();
-	uint64_t now_ns = started_ns;
-	uint64_t ask_at_ns = 0;
 	struct decree_status status;
+	int rc;
 
 	if (!is_owner(client))
 		return -EPERM;
@@ -347,18 +372,33 @@ decree_client_status(struct decree_client *client, uint16_t node_id, uint64_t ti
 	m.status_request.token = ++client->token;
 	client->status = &status;
 	client->is_status_here = false;
-	while (!client->is_status_here && now_ns - started_ns < timeout_ns) {
-		if (now_ns >= ask_at_ns && send_question(client, now_ns, node_id, &m))
-			ask_at_ns = now_ns + ASK_REPEAT_NS;
-		if (!turn(client, now_ns))
-			wait_for_work(client, started_ns, now_ns, started_ns + timeout_ns);
-		now_ns = clock_now_ns();
-	}
+	rc = ask_node(client, node_id, &m, &client->is_status_here, timeout_ns);
 	client->status = NULL;
-	if (!client->is_status_here)
-		return -ETIMEDOUT;
-	*ret_status = status;
-	return 0;
+	if (rc == 0)
+		*ret_status = status;
+	return rc;
+}
+
+int
+decree_client_metrics(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
+	struct decree_metrics *ret_metrics)
+{
+	struct client_msg m = { .type = CLIENT_MSG_METRICS_REQUEST, .group = client->group };
+	struct decree_metrics metrics;
+	int rc;
+
+	if (!is_owner(client))
+		return -EPERM;
+	if (transport_find(&client->transport, node_id) == NULL)
+		return -ENOENT;
+	m.metrics_request.token = ++client->token;
+	client->metrics = &metrics;
+	client->are_metrics_here = false;
+	rc = ask_node(client, node_id, &m, &client->are_metrics_here, timeout_ns);
+	client->metrics = NULL;
+	if (rc == 0)
+		*ret_metrics = metrics;
+	return rc;
 }
 
 static void

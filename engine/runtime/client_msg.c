@@ -26,6 +26,10 @@
  *   ADMIN_REQUEST                  8 u64 token, not 0 | 16 u32 op | 20 u32 0 | 24 u8[64] arguments, per op
  *   ADMIN_REPLY                    8 u64 token, not 0 | 16 u16 status, 1 .. 8 | 18 u16 leader
  *                                  20 u16 text_bytes, <= 200 | 22 u16 0 | 24 text
+ *   METRICS_REQUEST                8 u64 token
+ *   METRICS_REPLY, count = peers   8 u64 token | 16 u16 rows | 18 u16 drops | 20 u16 rows of a peer | 22 u16 0
+ *                                  24 u64 for each row, then for each reason for drops, in the order of
+ *                                  metrics.h; then for each peer u64 node_id and u64 for each of its rows
  */
 #include "engine/runtime/client_msg_private.h"
 
@@ -86,6 +90,9 @@ client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacit
 		store_u32(ret_out + 12, m->redirect.retry_after_us);
 		return 16;
 	case CLIENT_MSG_STATUS_REQUEST: store_u64(ret_out + 8, m->status_request.token); return 16;
+	case CLIENT_MSG_METRICS_REQUEST:
+		store_u64(ret_out + 8, m->metrics_request.token);
+		return 16;
 	case CLIENT_MSG_STATUS_REPLY:
 		return client_status_encode(
 			&m->status_reply.status, m->status_reply.token, ret_out);
@@ -104,7 +111,8 @@ names_node(enum client_msg_type type)
 {
 	return type == CLIENT_MSG_REPLIES || type == CLIENT_MSG_REDIRECT ||
 	       type == CLIENT_MSG_STATUS_REPLY || type == CLIENT_MSG_LOG_REPLY ||
-	       type == CLIENT_MSG_ADMIN_REPLY || type == CLIENT_MSG_READ_REPLY;
+	       type == CLIENT_MSG_ADMIN_REPLY || type == CLIENT_MSG_READ_REPLY ||
+	       type == CLIENT_MSG_METRICS_REPLY;
 }
 
 static int
@@ -122,6 +130,12 @@ body_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m)
 			return -EBADMSG;
 		m->status_request.token = load_u64(bytes + 8);
 		return 0;
+	case CLIENT_MSG_METRICS_REQUEST:
+		if (count != 16 || m->count != 0)
+			return -EBADMSG;
+		m->metrics_request.token = load_u64(bytes + 8);
+		return 0;
+	case CLIENT_MSG_METRICS_REPLY: return client_metrics_decode(bytes, count, m);
 	case CLIENT_MSG_STATUS_REPLY:
 		return client_status_decode(
 			bytes, count, m, &m->status_reply.status, &m->status_reply.token);

@@ -5,10 +5,11 @@
  * and reading back what was applied.
  *
  *   client   -> node      COMMANDS, COMMAND_FRAGMENT, STATUS_REQUEST, LOG_REQUEST, ADMIN_REQUEST,
- *                         READ_REQUEST
+ *                         READ_REQUEST, METRICS_REQUEST
  *   follower -> leader    COMMANDS, COMMAND_FRAGMENT, passed on unchanged
  *   leader   -> follower  REPLIES, REDIRECT, passed on to whoever asked
- *   node     -> client    REPLIES, REDIRECT, STATUS_REPLY, LOG_REPLY, ADMIN_REPLY, READ_REPLY
+ *   node     -> client    REPLIES, REDIRECT, STATUS_REPLY, LOG_REPLY, ADMIN_REPLY, READ_REPLY,
+ *                         METRICS_REPLY
  *
  * The first byte tells them from the messages of engine/core/msg.h, which use 1 .. 63.
  *
@@ -23,7 +24,7 @@
  *   2  u16  group
  *   4  u16  count of entries, 0 where there are none
  *   6  u16  node_id: of the leader in REPLIES and REDIRECT (0 = unknown), of the node that answers in
- *           STATUS_REPLY, LOG_REPLY, ADMIN_REPLY and READ_REPLY, else 0
+ *           STATUS_REPLY, LOG_REPLY, ADMIN_REPLY, READ_REPLY and METRICS_REPLY, else 0
  *   8       per type, see the table at the top of client_msg.c
  *
  * A payload is valid if and only if its length is exactly what its type and its entries say, each field
@@ -36,6 +37,7 @@
 #define ENGINE_RUNTIME_CLIENT_MSG_H
 
 #include "decree/client.h"
+#include "decree/metrics.h"
 #include "engine/core/core.h"
 
 enum client_msg_type {
@@ -51,6 +53,8 @@ enum client_msg_type {
 	CLIENT_MSG_ADMIN_REPLY = 73,
 	CLIENT_MSG_READ_REQUEST = 74, /* ask the state machine; any node answers */
 	CLIENT_MSG_READ_REPLY = 75,
+	CLIENT_MSG_METRICS_REQUEST = 76,
+	CLIENT_MSG_METRICS_REPLY = 77,
 	CLIENT_MSG_TYPE_AFTER = 80,
 };
 
@@ -150,6 +154,15 @@ struct client_msg {
 			struct decree_status status;
 		} status_reply;
 		struct {
+			uint64_t token; /* returned with the reply */
+		} metrics_request;
+		struct { /* client_metrics_read() has the rest */
+			uint64_t token;
+			uint16_t row_count;
+			uint16_t drop_count;
+			uint16_t peer_row_count;
+		} metrics_reply;
+		struct {
 			uint64_t token;
 			struct decree_slot
 				first; /* not 0; entries from (first, first_index) on ... */
@@ -236,6 +249,17 @@ bool
 client_reply_next(const struct client_msg *m, uint32_t *cursor, struct client_reply *ret_reply);
 bool client_log_entry_next(
 	const struct client_msg *m, uint32_t *cursor, struct decree_log_entry *ret_entry);
+
+/**
+ * Write a METRICS_REPLY, of as many values as fit.
+ * @param capacity  CLIENT_MSG_FIXED_BYTES_MAX suffices for some of them
+ * @return bytes written
+ */
+uint32_t client_metrics_encode(
+	const struct decree_metrics *metrics, uint64_t token, uint8_t *out, uint32_t capacity);
+
+/** What a decoded METRICS_REPLY says, of the metrics that are known here; what it does not say is 0. */
+void client_metrics_read(const struct client_msg *m, struct decree_metrics *ret_metrics);
 
 static inline bool
 is_client_msg(const uint8_t *bytes, uint32_t count)

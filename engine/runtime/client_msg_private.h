@@ -70,4 +70,8 @@ int client_read_request_decode(const uint8_t *bytes, uint32_t count, struct clie
 uint32_t client_read_reply_encode(const struct client_msg *m, uint8_t *out, uint32_t capacity);
 int client_read_reply_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m);
 
+/* ---- client_msg_metrics.c ---- */
+
+int client_metrics_decode(const uint8_t *bytes, uint32_t count, struct client_msg *m);
+
 #endif

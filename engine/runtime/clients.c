@@ -547,6 +547,9 @@ clients_on_frame(struct shard *s, const struct net_frame *frame)
 	case CLIENT_MSG_COMMAND_FRAGMENT: on_fragment(s, g, frame->peer, &m.fragment); break;
 	case CLIENT_MSG_REPLIES:
 	case CLIENT_MSG_REDIRECT: on_reply(s, g, frame, &m); break;
+	case CLIENT_MSG_METRICS_REQUEST:
+		report_metrics(s, g, frame->peer, m.metrics_request.token);
+		break;
 	case CLIENT_MSG_STATUS_REQUEST:
 		report_status(s, g, frame->peer, m.status_request.token);
 		break;
@@ -554,6 +557,7 @@ clients_on_frame(struct shard *s, const struct net_frame *frame)
 	case CLIENT_MSG_READ_REQUEST: query_on_request(s, g, frame->peer, &m); break;
 	case CLIENT_MSG_ADMIN_REQUEST: admin_on_request(s, g, frame->peer, &m); break;
 	case CLIENT_MSG_ADMIN_REPLY:
+	case CLIENT_MSG_METRICS_REPLY:
 	case CLIENT_MSG_STATUS_REPLY:
 	case CLIENT_MSG_LOG_REPLY:
 	case CLIENT_MSG_READ_REPLY:

@@ -18,6 +18,8 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include <rte_cycles.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/timex.h>
 #include <time.h>
@@ -115,4 +117,34 @@ clock_slew_ppm(struct clock_watch *w)
 	uint64_t raw = now.raw_ns - before.raw_ns;
 	uint64_t off = steered > raw ? steered - raw : raw - steered;
 	return off * 1000000 / raw;
+}
+
+/* ------------------------------------------------------------------------------ stamps */
+
+/* Nanoseconds per 2^32 ticks of the counter. The rate is the machine's and never changes: one for all nodes. */
+static _Atomic uint64_t stamp_rate;
+
+void
+clock_stamp_calibrate(void)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	uint64_t from_ns, from_ticks, ns;
+
+	if (atomic_load_explicit(&stamp_rate, memory_order_relaxed) != 0)
+		return;
+	from_ns = node_now_ns();
+	from_ticks = rte_rdtsc();
+	(void)nanosleep(&pause, NULL); /* any time is good enough */
+	ns = node_now_ns() - from_ns;
+	atomic_store_explicit(&stamp_rate,
+		(uint64_t)(((unsigned __int128)ns << 32) / (rte_rdtsc() - from_ticks)),
+		memory_order_relaxed);
+}
+
+uint64_t
+clock_stamp_ns(void)
+{
+	uint64_t rate = atomic_load_explicit(&stamp_rate, memory_order_relaxed);
+
+	return (uint64_t)((unsigned __int128)rte_rdtsc() * rate >> 32);
 }

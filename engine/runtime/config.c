@@ -148,6 +148,8 @@ enter_section(struct parser *p, const char *name)
 		p->section = CONFIG_SECTION_SNAPSHOT;
 	} else if (strcmp(name, "queue") == 0) {
 		p->section = CONFIG_SECTION_QUEUE;
+	} else if (strcmp(name, "metrics") == 0) {
+		p->section = CONFIG_SECTION_METRICS;
 	} else if (sscanf(name, "node %lu%c", &node_id, &rest) == 1 ||
 		   sscanf(name, "node.%lu%c", &node_id, &rest) == 1) {
 		p->section = CONFIG_SECTION_NODE;
@@ -157,7 +159,7 @@ enter_section(struct parser *p, const char *name)
 		fail(p, -EINVAL, "unknown section [%.50s]; %s%s%s", name,
 			nearest != NULL ? "did you mean ["
 					: "there are [cluster], [node N], [local], "
-					  "[snapshot] and [queue",
+					  "[snapshot], [queue] and [metrics",
 			nearest != NULL ? nearest : "", nearest != NULL ? "]?" : "]");
 	}
 }
@@ -168,7 +170,7 @@ static const char *
 section_name(const struct parser *p)
 {
 	static const char *const names[] = { "", "[cluster]", "[node N]", "[local]", "[snapshot]",
-		"[queue]" };
+		"[queue]", "[metrics]" };
 
 	return names[p->section];
 }

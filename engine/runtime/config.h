@@ -132,6 +132,9 @@ struct config {
 	char tls_cert[CONFIG_PATH_BYTES]; /* "" = none; the same of the next two */
 	char tls_key[CONFIG_PATH_BYTES];
 	char tls_ca[CONFIG_PATH_BYTES];
+
+	/* [metrics] */
+	char metrics_listen[CONFIG_TEXT_BYTES]; /* "" = nobody is served */
 };
 
 enum config_purpose {

@@ -38,6 +38,10 @@ static const char *const hugepages_words[] = { "auto", "no", NULL };
 	{                                                                                          \
 		CONFIG_SECTION_QUEUE, name, kind, offsetof(struct config, field), __VA_ARGS__      \
 	}
+#define METRICS(name, kind, field, ...)                                                            \
+	{                                                                                          \
+		CONFIG_SECTION_METRICS, name, kind, offsetof(struct config, field), __VA_ARGS__    \
+	}
 
 const struct config_key config_keys[] = {
 	CLUSTER("id", CONFIG_HEX, cluster_id, 1, UINT64_MAX),
@@ -95,6 +99,8 @@ const struct config_key config_keys[] = {
 	QUEUE("tls_key", CONFIG_PATH, tls_key, 0, 0),
 	QUEUE("tls_ca", CONFIG_PATH, tls_ca, 0, 0),
 	QUEUE("unquoted_yaml", CONFIG_WORD, unquoted_yaml, 0, 0, no_yes_words),
+
+	METRICS("listen", CONFIG_ADDRESS, metrics_listen, 0, 0),
 };
 
 const uint32_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);
@@ -172,7 +178,8 @@ config_key_nearest(enum config_section section, const char *name)
 const char *
 config_section_nearest(const char *name)
 {
-	static const char *const known[] = { "cluster", "local", "node N", "queue", "snapshot" };
+	static const char *const known[] = { "cluster", "local", "metrics", "node N", "queue",
+		"snapshot" };
 	const char *nearest = NULL;
 	uint32_t best = UINT32_MAX;
 
@@ -430,6 +437,16 @@ read_listen(const char *text, struct config *c, char *want)
 }
 
 static bool
+read_address(const char *text, char *ret, char *want)
+{
+	if (is_listen(text) && strncmp(text, "unix:", 5) != 0 && strncmp(text, "tls:", 4) != 0)
+		return read_text(text, ret, want);
+	(void)snprintf(want, DECREE_ERROR_BYTES,
+		"an address and a port, for example 127.0.0.1:9464 or [::1]:9464");
+	return false;
+}
+
+static bool
 read_into(const struct config_key *key, const char *text, void *at, struct config *c,
 	struct config_node *node, char *want)
 {
@@ -450,6 +467,7 @@ read_into(const struct config_key *key, const char *text, void *at, struct confi
 		return read_text(text, c->eal_args[c->eal_arg_count], want) &&
 		       ++c->eal_arg_count > 0;
 	case CONFIG_LISTEN: return read_listen(text, c, want);
+	case CONFIG_ADDRESS: return read_address(text, at, want);
 	case CONFIG_COUNT:
 	case CONFIG_CPU:
 	case CONFIG_NODE_ID:

@@ -15,6 +15,7 @@ enum config_section {
 	CONFIG_SECTION_LOCAL = 3,
 	CONFIG_SECTION_SNAPSHOT = 4,
 	CONFIG_SECTION_QUEUE = 5,
+	CONFIG_SECTION_METRICS = 6,
 };
 
 enum config_kind {
@@ -34,6 +35,7 @@ enum config_kind {
 	CONFIG_LINK,    /* repeatable: node id, then the device */
 	CONFIG_EAL_ARG, /* repeatable */
 	CONFIG_LISTEN,  /* repeatable: "ADDRESS:PORT", "[V6]:PORT" or "unix:PATH" */
+	CONFIG_ADDRESS, /* "ADDRESS:PORT" or "[V6]:PORT" */
 };
 
 struct config_key {

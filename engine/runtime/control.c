@@ -233,8 +233,10 @@ control_main(void *context)
 		if (node->net != NULL)
 			net_control_tick(node->net, now_ns);
 		look_at_peers(node);
-		for (uint32_t i = 0; i < node->shard_count; i++)
+		for (uint32_t i = 0; i < node->shard_count; i++) {
 			drain_lines(&node->shards[i], now_ns);
+			metrics_look_back(&node->shards[i], now_ns);
+		}
 		if (now_ns >= look_at_ns) {
 			look_at_ns = now_ns + LOOK_EVERY_NS;
 			atomic_store_explicit(

@@ -113,6 +113,15 @@ on_alarm(struct shard *s, const struct shard_group *g)
 		g->config.group, s->fx.alarm_node);
 }
 
+static void
+apply(struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after)
+{
+	uint64_t chosen_ns = stages_on_chosen(s, g, first, after);
+
+	apply_range(s, g, first, after);
+	stages_on_applied(s, chosen_ns);
+}
+
 void
 effects_carry_out(struct shard *s, struct shard_group *g)
 {
@@ -143,7 +152,7 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 	if (fx->role_changed)
 		on_role_changed(s, g);
 	if (fx->apply_first.n < fx->apply_after.n)
-		apply_range(s, g, fx->apply_first, fx->apply_after);
+		apply(s, g, fx->apply_first, fx->apply_after);
 	if (fetch_from != 0)
 		transfer_want(s, g, fetch_from);
 }

@@ -9,7 +9,7 @@ int
 main(void)
 {
 	static const char *const sections[] = { "", "cluster", "node.N", "local", "snapshot",
-		"queue" };
+		"queue", "metrics" };
 
 	for (uint32_t i = 0; i < config_key_count; i++)
 		(void)printf("%s.%s=\n", sections[config_keys[i].section], config_keys[i].name);

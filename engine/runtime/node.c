@@ -89,6 +89,10 @@ check_options(const struct decree_options *o, char *ret_error)
 			"options: machine_ops needs apply, digest and struct_bytes, and machines "
 			"one "
 			"machine for each group");
+	if (o->read_metrics != NULL &&
+		(o->metrics == NULL || o->metric_count > DECREE_METRIC_COUNT_MAX))
+		return refuse(-EINVAL, ret_error,
+			"options: read_metrics needs metrics, and not more than 160 of them");
 	if (!are_hooks_whole(o->machine_ops))
 		return refuse(-EINVAL, ret_error,
 			"options: machine_ops has some of the snapshot and restore hooks: give all "
@@ -314,9 +318,10 @@ static int
 create_shards(struct decree_node *node, char *ret_error)
 {
 	node->shard_count = node->config.shard_count;
-	node->shards = calloc(node->shard_count, sizeof(*node->shards));
+	node->shards = aligned_alloc(64, node->shard_count * sizeof(*node->shards));
 	if (node->shards == NULL)
 		return refuse(-ENOMEM, ret_error, "out of memory");
+	memset((void *)node->shards, 0, node->shard_count * sizeof(*node->shards));
 	for (uint32_t i = 0; i < node->shard_count; i++) {
 		struct node_shard *ns = &node->shards[i];
 
@@ -366,12 +371,15 @@ build(struct decree_node *node, const struct decree_options *options, char *ret_
 {
 	int rc = load_config(node, options, ret_error);
 
+	clock_stamp_calibrate();
 	if (rc == 0)
 		rc = create_shards(node, ret_error);
 	if (rc == 0)
 		rc = recover_shards(node, ret_error);
 	if (rc == 0)
 		rc = open_ports(node, ret_error);
+	if (rc == 0)
+		rc = metrics_server_open(node, ret_error);
 	if (rc != 0)
 		return rc;
 	node->idle = idle_choose(node);
@@ -429,6 +437,8 @@ decree_start(struct decree_node *node)
 		rc = snap_thread_start(node);
 	if (rc == 0)
 		rc = control_start(node);
+	if (rc == 0)
+		rc = metrics_server_start(node);
 	if (rc != 0)
 		decree_stop(node);
 	return rc;
@@ -457,7 +467,15 @@ decree_stop(struct decree_node *node)
 	for (uint32_t i = 0; i < node->shard_count; i++)
 		thread_join(&node->shards[i]);
 	snap_thread_join(node);
+	metrics_server_join(node);
 	control_join(node);
+}
+
+static void
+free_shard(struct node_shard *ns)
+{
+	free(ns->lines);
+	free(ns->boards);
 }
 
 DECREE_API
@@ -467,6 +485,7 @@ decree_close(struct decree_node *node)
 	if (node == NULL)
 		return;
 	decree_stop(node);
+	metrics_server_close(node);
 	recover_undo(node);
 	snap_thread_close(node);
 	net_close(node->net);
@@ -474,7 +493,7 @@ decree_close(struct decree_node *node)
 		rte_eal_cleanup();
 	free(node->eal_args);
 	for (uint32_t i = 0; node->shards != NULL && i < node->shard_count; i++)
-		free(node->shards[i].lines);
+		free_shard(&node->shards[i]);
 	free(node->shards);
 	pthread_mutex_destroy(&node->status_mutex);
 	pthread_mutex_destroy(&node->failed_mutex);

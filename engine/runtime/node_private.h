@@ -6,6 +6,7 @@
  *   node.c     open, start, stop, close        recover.c   a shard's memory and what its log holds
  *   thread.c   a shard's thread                proposer.c  proposers and their mailboxes
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
+ *   metrics_fill.c, metrics_recent.c, metrics_text.c, metrics_http.c   see metrics.h
  *   watch.c    what the network turns away, told to the operator
  *   snap_thread.c  the thread that serves the shards' snapshot files
  *   clock.c    the node's clock, and whether leases may trust it
@@ -14,9 +15,11 @@
 #define RUNTIME_NODE_PRIVATE_H
 
 #include "base/assert.h"
+#include "engine/runtime/board.h"
 #include "engine/runtime/config.h"
 #include "engine/runtime/identity.h"
 #include "engine/runtime/mailbox.h"
+#include "engine/runtime/metrics.h"
 #include "engine/runtime/shard.h"
 #include "engine/runtime/snap_file.h"
 #include "net/net.h"
@@ -32,6 +35,7 @@
 #define NODE_LOG_LINE_COUNT  64
 #define NODE_WATCH_COUNT     16
 #define NODE_CONTROL_NS      (10 * 1000 * 1000ull)
+#define METRICS_PERIOD_NS    (50 * 1000 * 1000ull)
 
 /* A proposer's place at its shard. Each state has one writer, who hands the slot on with a release that
  * pairs with the other side's acquire. */
@@ -65,6 +69,23 @@ enum question_state {
 	QUESTION_ANSWERED = 3,
 };
 
+enum recent_stage {
+	RECENT_DURABLE = 0,
+	RECENT_CHOSEN = 1,
+	RECENT_APPLY = 2,
+	RECENT_STAGE_COUNT = 3,
+};
+
+/* What happened in the second before. The control thread writes; the shard reads what is atomic, relaxed. */
+struct shard_recent {
+	_Atomic uint64_t quantiles_ns[RECENT_STAGE_COUNT][2]; /* the median, and 99 % */
+	_Atomic uint64_t commands_per_s[SHARD_GROUP_COUNT_MAX];
+	uint64_t next_ns;
+	uint64_t last_buckets[RECENT_STAGE_COUNT][STAGE_BUCKET_COUNT];
+	uint64_t last_commands[SHARD_GROUP_COUNT_MAX];
+	uint64_t last_ns[SHARD_GROUP_COUNT_MAX]; /* 0: not looked yet */
+};
+
 struct node_shard {
 	struct decree_node *node;
 	uint16_t index;
@@ -94,6 +115,13 @@ struct node_shard {
 	uint16_t question_group;
 	int question_rc;
 	struct decree_group_status question_answer;
+
+	/* Metrics: see metrics.h. */
+	struct shard_stages stages;
+	struct board *boards;   /* [config.group_count] */
+	uint64_t publish_at_ns; /* shard's thread, as the next one */
+	uint32_t publish_next;
+	struct shard_recent recent;
 
 	/* Lines for the log: the shard writes, the control thread reads. */
 	struct log_line *lines;     /* [NODE_LOG_LINE_COUNT] */
@@ -137,6 +165,7 @@ struct decree_node {
 	uint32_t shard_count;
 	struct node_shard *shards; /* [shard_count] */
 
+	struct metrics_server *metrics_server; /* NULL: nobody is served */
 	struct snap_directory *snap_directory; /* NULL: no snapshots */
 	pthread_t snap_thread;
 	bool has_snap_thread;
@@ -182,6 +211,29 @@ void control_fill_status(void *context, struct decree_status *status); /* contex
 void control_push_line(void *context, enum decree_log_level level, const char *line);
 uint64_t control_memory_bytes(void);
 
+/* metrics_fill.c: shard's thread, but the last one */
+void metrics_fill(void *context, uint16_t group, struct decree_metrics *ret_metrics);
+void metrics_publish(struct node_shard *ns, uint64_t now_ns);
+/** What a group's shard said last. Any thread. @return false: it has not said anything yet */
+bool metrics_look(struct decree_node *node, uint16_t group, struct decree_metrics *ret_metrics);
+
+/* metrics_recent.c: control thread */
+void metrics_look_back(struct node_shard *ns, uint64_t now_ns);
+
+/* metrics_text.c */
+/**
+ * Everything in Prometheus' text format 0.0.4.
+ * @return [*ret_bytes] to be freed; NULL: no memory. Any thread.
+ */
+char *metrics_text(struct decree_node *node, size_t *ret_bytes);
+
+/* metrics_http.c */
+/** Listen where [metrics] says, if it does. Owner. @retval -errno  `ret_error` says why */
+int metrics_server_open(struct decree_node *node, char *ret_error);
+int metrics_server_start(struct decree_node *node);
+void metrics_server_join(struct decree_node *node);
+void metrics_server_close(struct decree_node *node);
+
 /* watch.c */
 void watch_drops(struct decree_node *node, uint64_t now_ns);
 
@@ -195,6 +247,10 @@ void snap_thread_close(struct decree_node *node);
 
 /* clock.c */
 uint64_t node_now_ns(void);
+/** Nanoseconds of the CPU's counter, from any origin: for statistics only, at a third of the price. */
+uint64_t clock_stamp_ns(void);
+/** Before the first of them. Takes 2 ms. */
+void clock_stamp_calibrate(void);
 /**
  * May leases trust this clock?
  * @param ret_error   [DECREE_ERROR_BYTES]

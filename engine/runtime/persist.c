@@ -136,6 +136,7 @@ append_run(struct shard *s, struct shard_group *g, const struct eng_persist *run
 		index_put(&s->index_pool, &g->index, run[i].slot, places[i].position);
 	}
 	FAILPOINT("runtime.persist.records_appended");
+	stages_on_append(s, g, run, count);
 	s->appended_lsn = places[count - 1].lsn;
 	s->counters.appended += count;
 	s->room_left -= min_u32(s->room_left, count);
@@ -214,6 +215,7 @@ release_group(struct shard *s, struct shard_group *g)
 	if (seq == ring->durable || !room_for_turn(s, g))
 		return; /* without room for what the core may want next, it is told in a later turn */
 	ring->durable = seq;
+	stages_on_durable(s, g);
 	event.persisted.seq = seq;
 	FAILPOINT("runtime.persist.before_release");
 	shard_step(s, g, &event);

@@ -18,6 +18,7 @@
 #include "engine/core/record.h"
 #include "wal/device.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 
@@ -158,6 +159,9 @@ fill_config(struct node_shard *ns)
 		.now_ns = shard_now_ns,
 		.on_log = control_push_line,
 		.fill_status = control_fill_status,
+		.stages = &ns->stages,
+		.stamp_ns = clock_stamp_ns,
+		.fill_metrics = metrics_fill,
 	};
 }
 
@@ -215,6 +219,12 @@ shard_create(struct node_shard *ns, char *ret_error)
 			ns->index, ns->memory_bytes >> 20);
 		return -ENOMEM;
 	}
+	ns->boards = aligned_alloc(64, ns->config.group_count * sizeof(*ns->boards));
+	if (ns->boards == NULL) {
+		snprintf(ret_error, DECREE_ERROR_BYTES, "out of memory");
+		return -ENOMEM;
+	}
+	memset((void *)ns->boards, 0, ns->config.group_count * sizeof(*ns->boards));
 	ns->shard = shard_init(ns->memory, &ns->config);
 	return 0;
 }

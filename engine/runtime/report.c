@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a node tells about itself: its status, and what it applied.
+ * What a node tells about itself: its status, its metrics, and what it applied.
  *
  * A log request reads a few slots of the log at once, and when all have come, answers with as many of their
  * commands as fit one frame, and the place to go on from. At most LOG_JOB_COUNT_MAX requests are served at
@@ -123,6 +123,21 @@ report_status(struct shard *s, struct shard_group *g, struct net_endpoint to, ui
 		return;
 	frame.peer = to;
 	frame.payload_bytes = client_msg_encode(&m, frame.payload, s->config.frame_bytes);
+	out_push(s, &frame);
+}
+
+void
+report_metrics(struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token)
+{
+	struct decree_metrics metrics;
+	struct net_frame frame;
+
+	if (s->config.fill_metrics == NULL || !out_frame(s, &frame))
+		return;
+	s->config.fill_metrics(s->config.context, g->config.group, &metrics);
+	frame.peer = to;
+	frame.payload_bytes =
+		client_metrics_encode(&metrics, token, frame.payload, s->config.frame_bytes);
 	out_push(s, &frame);
 }
 

@@ -23,6 +23,7 @@ fill_local(const struct config *c, struct decree_setup *s)
 	s->are_hugepages_wanted = c->hugepages == CONFIG_HUGEPAGES_AUTO;
 	s->cpu_count = c->cpu_count;
 	memcpy(s->cpus, c->cpus, sizeof(s->cpus));
+	s->are_metrics_served = c->metrics_listen[0] != '\0';
 	s->port_count = c->port_count;
 	for (uint32_t i = 0; i < c->port_count; i++)
 		(void)strcpy(s->ports[i], c->ports[i].device); /* fits: asserted above */

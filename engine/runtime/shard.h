@@ -65,6 +65,12 @@ struct shard_config {
 	void (*fill_status)(void *context, struct decree_status *status);
 	/* This very moment, on the clock of shard_turn(). Needed for leases only. */
 	uint64_t (*now_ns)(void *context);
+
+	/* For how long the stages of a commit take; both NULL: nobody measures them. */
+	struct shard_stages *stages;
+	uint64_t (*stamp_ns)(void); /* as cheap as a clock can be, of any origin */
+	/* What a metrics reply carries. NULL: clients that ask for it get no answer. */
+	void (*fill_metrics)(void *context, uint16_t group, struct decree_metrics *ret_metrics);
 };
 
 enum shard_stop {

@@ -14,6 +14,7 @@
  *   restore.c     from a snapshot to the state     state_transfer.c  snapshots of peers, with transfer.h
  *   room.c        back-pressure of the log        admin.c      what an operator asks for
  *   bundle.c      small messages in one frame
+ *   stage_marks.c how long the stages of a commit take
  */
 #ifndef RUNTIME_SHARD_PRIVATE_H
 #define RUNTIME_SHARD_PRIVATE_H
@@ -81,6 +82,23 @@ struct persist_ring {
 	uint64_t *marks;   /* [PERSIST_RING_COUNT] lsn or generation, << 1 | is_hard */
 	uint64_t appended; /* seq of the last one handed to the log */
 	uint64_t durable;  /* seq up to which all are durable; told to the core */
+};
+
+#define STAGE_RUN_COUNT  256  /* of one group; what is beyond is not measured */
+#define STAGE_SLOT_COUNT 1024 /* the same */
+
+/* When what is on its way was appended. */
+struct stage_marks {
+	struct {
+		uint64_t seq; /* of a step's last persist */
+		uint64_t at_ns;
+	} runs[STAGE_RUN_COUNT]; /* [run_first, run_after) */
+	uint64_t run_first;
+	uint64_t run_after;
+	struct {
+		struct decree_slot slot;
+		uint64_t at_ns;
+	} slots[STAGE_SLOT_COUNT];
 };
 
 struct pending_register {
@@ -151,6 +169,7 @@ struct shard_group {
 	struct decree_ballot handed_ballot; /* ours when it was */
 	uint64_t handed_ns;
 	struct persist_ring persists;
+	struct stage_marks stages;
 	struct slot_index index;
 	struct owner *owners; /* [session_count] by session row */
 	struct query_queue queries;
@@ -516,6 +535,7 @@ void transfer_turn(struct shard *s);
 
 /* report.c */
 void report_status(struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token);
+void report_metrics(struct shard *s, struct shard_group *g, struct net_endpoint to, uint64_t token);
 void report_log(
 	struct shard *s, struct shard_group *g, struct net_endpoint to, const struct client_msg *m);
 void report_log_value(struct shard *s, struct log_job *job, uint16_t job_slot, const uint8_t *value,
@@ -532,5 +552,14 @@ min_u32(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
 }
+
+/* stage_marks.c */
+void stages_on_append(
+	struct shard *s, struct shard_group *g, const struct eng_persist *run, uint32_t count);
+void stages_on_durable(struct shard *s, struct shard_group *g);
+/** @return the moment, for stages_on_applied() */
+uint64_t stages_on_chosen(
+	struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after);
+void stages_on_applied(struct shard *s, uint64_t chosen_ns);
 
 #endif

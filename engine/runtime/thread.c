@@ -174,6 +174,7 @@ run(struct node_shard *ns)
 
 		proposer_serve(ns);
 		answer_question(ns);
+		metrics_publish(ns, now_ns);
 		if (did_work) {
 			ns->turn_at_ns = now_ns;
 			if (shard_stop_reason(ns->shard, text) != SHARD_RUNS) {

@@ -165,6 +165,13 @@ DECREE_API
 int decree_client_status(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
 	struct decree_status *ret_status);
 
+struct decree_metrics; /* decree/metrics.h */
+
+/** Ask one node. @retval -ETIMEDOUT it did not answer  @retval -ENOENT no such node */
+DECREE_API
+int decree_client_metrics(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
+	struct decree_metrics *ret_metrics);
+
 struct decree_log_entry {
 	struct decree_slot slot;
 	uint32_t index;

@@ -18,6 +18,7 @@
 #define DECREE_NODE_H
 
 #include "decree/machine.h"
+#include "decree/metrics.h"
 #include "decree/types.h"
 
 #include <stddef.h>
@@ -56,6 +57,13 @@ struct decree_options {
 		struct decree_ballot ballot);
 	/** One line for the log. Control thread. NULL: lines go to standard error. */
 	void (*on_log)(void *context, enum decree_log_level level, const char *line);
+
+	/** What the program counts itself, shown behind the node's own metrics where [metrics] listens. Rows of
+	 * one name stand together; kinds are counters and gauges, and all are of the node. */
+	const struct decree_metric *metrics; /* [metric_count] lent until decree_close() */
+	uint32_t metric_count;               /* <= DECREE_METRIC_COUNT_MAX */
+	/** Write [metric_count] values. @return false: not known now. A thread of the node, not a shard's. */
+	bool (*read_metrics)(void *context, uint64_t *ret_values);
 };
 
 /** Read the configuration, take all memory, open ports and data directory, recover the log.

@@ -57,6 +57,7 @@ struct decree_setup {
 	uint16_t cpus[DECREE_SHARD_COUNT_MAX];
 	uint32_t port_count;
 	char ports[DECREE_PORT_COUNT_MAX][DECREE_NAME_BYTES]; /* devices, links included */
+	bool are_metrics_served;                              /* [metrics] listen is there */
 	struct decree_queue_setup queue;
 };
 

@@ -45,7 +45,7 @@ on_done(struct queue_gateway *g, const struct decree_completion *done)
 	else if (done->outcome != DECREE_APPLIED)
 		g->is_lost = true;
 	else if (c == NULL)
-		session_on_done(g, done);
+		(is_read ? stats_on_done : session_on_done)(g, done);
 	else if (is_read)
 		read_on_done(c, done);
 	else
@@ -101,6 +101,7 @@ turn(struct queue_gateway *g)
 	if (g->phase == GATEWAY_OVER && g->proposer != NULL)
 		session_drop(g);
 	session_tend(g);
+	stats_tend(g);
 	listen_tend(g);
 	tls_tend(g);
 	return did;

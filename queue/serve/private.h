@@ -5,6 +5,7 @@
  *
  *   gateway.c    the public functions, and what the shard's thread calls
  *   loop.c       the thread: when it polls and when it sleeps; what was completed
+ *   stats.c      numbers for metrics
  *   session.c    attach, keep alive, count, lose everything and begin anew
  *   listen.c     addresses, sockets, new clients
  *   tls.c        certificates and keys
@@ -155,6 +156,9 @@ struct queue_gateway {
 	bool has_news;          /* owner: the shard's thread */
 	int wake_fd;
 	struct handover handover;
+	_Atomic uint64_t stats[QUEUE_STAT_COUNT]; /* relaxed, as the next one */
+	_Atomic uint64_t client_count;
+	_Atomic bool has_stats;
 
 	/* Owner: the gateway's thread. */
 	struct event_base *base;
@@ -180,6 +184,8 @@ struct queue_gateway {
 	uint32_t flying, reading; /* without a completion */
 	uint64_t reopen_at_ns, count_at_ns, alive_at_ns;
 	uint64_t counts[QUEUE_COUNTER_COUNT];
+	bool is_asking_stats;
+	uint64_t stats_at_ns;
 	uint8_t *scratch; /* [scratch_bytes] a command */
 	uint32_t scratch_bytes;
 
@@ -277,5 +283,11 @@ void read_ask(struct client *c);
 /** Get the body of the job that was reserved. */
 void read_body(struct client *c);
 void read_on_done(struct client *c, const struct decree_completion *done);
+
+/* ------------------------------------------------------------------------------ stats.c */
+
+/** Ask if it is time. */
+void stats_tend(struct queue_gateway *g);
+void stats_on_done(struct queue_gateway *g, const struct decree_completion *done);
 
 #endif

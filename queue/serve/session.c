@@ -73,6 +73,7 @@ session_drop(struct queue_gateway *g)
 	decree_proposer_close(g->proposer);
 	g->proposer = NULL;
 	g->flying = g->reading = 0;
+	g->is_asking_stats = false;
 	g->is_lost = false;
 	if (g->phase != GATEWAY_OVER)
 		g->phase = GATEWAY_DOWN;

@@ -586,6 +586,11 @@ write_corpus(const char *dir)
 	m = (struct client_msg){ .type = CLIENT_MSG_COMMAND_FRAGMENT,
 		.fragment = { { 1 }, 1, 20, 4, { 5, 6 }, (const uint8_t *)"piece", 5 } };
 	write_seed(dir, "fragment", client_msg_encode(&m, frame, sizeof(frame)));
+	m = (struct client_msg){ .type = CLIENT_MSG_METRICS_REQUEST };
+	write_seed(dir, "metrics_request", client_msg_encode(&m, frame, sizeof(frame)));
+	write_seed(dir, "metrics_reply",
+		client_metrics_encode(&(struct decree_metrics){ .node_id = 3, .peer_count = 2 }, 7,
+			frame, sizeof(frame)));
 	write_seed(dir, "admin_request", write_admin_request());
 	write_seed(dir, "admin_reply", write_admin_reply(CLIENT_ADMIN_NOT_LEADER, 3));
 	write_seed(dir, "read_request", write_read_request(DECREE_LEASE, 5));
