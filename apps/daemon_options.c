@@ -31,6 +31,9 @@ static const char directory_help[] =
 	"without a configuration: the folder that everything is kept in (/var/lib/decree, or "
 	"~/.local/state/decree)";
 
+static const char sandbox_help[] =
+	"once it runs, give up all capabilities and every system call that it does not need then";
+
 /* ------------------------------------------------------------------------------ options without a place */
 
 static const char always_synced[] = "a job is on the disk before it is answered, always";
@@ -152,6 +155,7 @@ daemon_options_take(int argc, char **argv, struct daemon_options *ret)
 			.min = 1, .max = JOB_BYTES },
 		{ "directory", 'b', "DIR", directory_help, .text = &o->directory },
 		{ "user", 'u', "USER", "become this user first", .take = become_user },
+		{ "sandbox", 0, NULL, sandbox_help, .flag = &o->is_sandboxed },
 		{ "sync-ms", 'f', "MS", "no effect: every job is synced", IGNORED(always_synced) },
 		{ "no-sync", 'F', NULL, "no effect", IGNORED(always_synced) },
 		{ "no-compact", 'n', NULL, "no effect", IGNORED(no_compaction) },

@@ -23,6 +23,7 @@ struct daemon_options {
 	struct config_arguments config; /* path NULL: a node that nobody has configured */
 	uint64_t machine;               /* enum daemon_machine */
 	uint64_t ready_fd;              /* NO_FD: none */
+	bool is_sandboxed;
 	const char *directory;  /* of a node that nobody has configured; NULL: the default */
 	uint64_t job_bytes_max; /* 0: the configuration's */
 

@@ -3,12 +3,15 @@
  * The daemon: one node of a cluster whose state machine is a task queue with its clients' sockets, or an ordered log.
  *
  * It runs in the foreground, logs to standard error, and ends with status 0 on SIGTERM and SIGINT, 1 if
- * the node cannot start or has to stop, 2 on wrong usage. Without a configuration it makes one (standalone.h).
+ * the node cannot start or has to stop, 2 on wrong usage. Without a configuration it makes one (standalone.h). A service manager
+ * hears of it (service.h); with --sandbox it gives up what it does not need any more once it runs (sandbox.h).
  */
 #include "apps/daemon_options.h"
 #include "apps/log_machine.h"
 #include "apps/queue_metrics.h"
 #include "apps/queue_server.h"
+#include "apps/sandbox.h"
+#include "apps/service.h"
 #include "apps/standalone.h"
 
 #include <errno.h>
@@ -59,10 +62,13 @@ wait_for_end(const struct daemon *d, struct decree_node *node)
 		} else if (number > 0) {
 			(void)fprintf(stderr, "decreed: %s: stopping\n",
 				number == SIGTERM ? "SIGTERM" : "SIGINT");
+			service_tell_stopping(NULL);
 			return EXIT_SUCCESS;
 		}
-		if (decree_health(node, error) != 0)
+		if (decree_health(node, error) != 0) {
+			service_tell_stopping(error);
 			return complain("%s", error);
+		}
 	}
 }
 
@@ -70,17 +76,24 @@ static int
 start(const struct daemon *d, struct decree_node *node)
 {
 	char error[DECREE_ERROR_BYTES];
-	int rc = decree_start(node);
+	int rc;
 
+	/* Threads that start from here on inherit that there are none. */
+	if (d->options.is_sandboxed && sandbox_drop_capabilities(error) != 0)
+		return complain("%s", error);
+	rc = decree_start(node);
 	if (rc != 0)
 		return complain("cannot start the node: %s", strerror(-rc));
 	if (d->queue != NULL && queue_gateway_start(d->queue->gateway, node, error) != 0)
+		return complain("%s", error);
+	if (d->options.is_sandboxed && sandbox_filter(error) != 0)
 		return complain("%s", error);
 	(void)fprintf(stderr, "decreed: node %u of cluster %" PRIx64 " ready after %.0f ms\n",
 		d->setup.node_id, d->setup.cluster_id, (double)(now_ns() - d->started_ns) / 1e6);
 	if (d->queue != NULL)
 		queue_server_print(d->queue, &d->setup);
 	tell_ready(d->options.ready_fd);
+	service_tell_ready(&d->setup);
 	return EXIT_SUCCESS;
 }
 
@@ -113,6 +126,7 @@ node_options(const struct daemon *d)
 		.settings = d->options.config.settings,
 		.setting_count = d->options.config.setting_count,
 		.group_count = d->setup.group_count,
+		.on_pulse = service_on_pulse,
 	};
 }
 
@@ -185,6 +199,7 @@ run(struct daemon *d)
 	if (!read_setup(&o->config, true, &d->setup))
 		return EXIT_FAILURE;
 	block_signals(d);
+	service_begin();
 	return o->machine == DAEMON_LOG ? run_logs(d) : run_queue(d);
 }
 

@@ -6,6 +6,7 @@
  *   - log lines of the shards, which cannot wait for a terminal: they come through a small ring each, and at
  *     most LINES_PER_SECOND of them are written; a line says how many were left out
  *   - what status replies show and no shard knows: memory, peers' sessions
+ *   - a pulse for the embedding program's watchdog, as long as every shard's loop goes round
  */
 #include "engine/runtime/node_private.h"
 
@@ -15,6 +16,7 @@
 
 #define LINES_PER_SECOND 50
 #define LOOK_EVERY_NS    (500 * 1000 * 1000ull)
+#define PULSE_EVERY_NS   (100 * 1000 * 1000ull)
 
 static void
 write_line(struct decree_node *node, enum decree_log_level level, const char *line)
@@ -217,6 +219,23 @@ watch_clock(struct decree_node *node)
 	node_fail(node, -ERANGE, text);
 }
 
+/* One shard that hangs is a node that hangs: others may wait for its groups. */
+static void
+pulse(struct decree_node *node, uint64_t now_ns)
+{
+	if (node->options.on_pulse == NULL || now_ns < node->pulse_at_ns)
+		return;
+	for (uint32_t i = 0; i < node->shard_count; i++)
+		if (atomic_load_explicit(&node->shards[i].turns, memory_order_relaxed) ==
+			node->shards[i].turns_seen)
+			return;
+	for (uint32_t i = 0; i < node->shard_count; i++)
+		node->shards[i].turns_seen =
+			atomic_load_explicit(&node->shards[i].turns, memory_order_relaxed);
+	node->pulse_at_ns = now_ns + PULSE_EVERY_NS;
+	node->options.on_pulse(node->options.context);
+}
+
 static void *
 control_main(void *context)
 {
@@ -233,6 +252,7 @@ control_main(void *context)
 		if (node->net != NULL)
 			net_control_tick(node->net, now_ns);
 		look_at_peers(node);
+		pulse(node, now_ns);
 		for (uint32_t i = 0; i < node->shard_count; i++) {
 			drain_lines(&node->shards[i], now_ns);
 			metrics_look_back(&node->shards[i], now_ns);

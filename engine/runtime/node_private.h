@@ -108,6 +108,8 @@ struct node_shard {
 	bool has_thread;         /* to be joined */
 	_Atomic bool is_running; /* release when the thread is done with `shard` */
 	uint64_t turn_at_ns;     /* of the turn before, for the sleep strategy */
+	_Atomic uint64_t turns;  /* relaxed: only that it moves tells anything */
+	uint64_t turns_seen;     /* control thread: of the last pulse */
 
 	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
 
@@ -181,6 +183,7 @@ struct decree_node {
 	uint64_t line_budget; /* control thread: log lines that may still be written this second */
 	uint64_t line_budget_at_ns;
 	uint64_t lines_suppressed;
+	uint64_t pulse_at_ns;                        /* control thread: not before */
 	struct node_watch watches[NODE_WATCH_COUNT]; /* control thread */
 	struct clock_watch clock;                    /* control thread */
 };

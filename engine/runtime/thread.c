@@ -165,6 +165,7 @@ static void
 run(struct node_shard *ns)
 {
 	struct decree_node *node = ns->node;
+	uint64_t turns = 0;
 	bool is_ready = false;
 
 	while (!atomic_load_explicit(&node->stop, memory_order_relaxed)) {
@@ -172,6 +173,7 @@ run(struct node_shard *ns)
 		bool did_work = shard_turn(ns->shard, now_ns);
 		char text[DECREE_ERROR_BYTES];
 
+		atomic_store_explicit(&ns->turns, ++turns, memory_order_relaxed);
 		proposer_serve(ns);
 		answer_question(ns);
 		metrics_publish(ns, now_ns);

@@ -64,6 +64,10 @@ struct decree_options {
 	uint32_t metric_count;               /* <= DECREE_METRIC_COUNT_MAX */
 	/** Write [metric_count] values. @return false: not known now. A thread of the node, not a shard's. */
 	bool (*read_metrics)(void *context, uint64_t *ret_values);
+
+	/** The loop of every shard has gone round since the last call: about ten times a second, and never while one of
+	 * them hangs. What a watchdog is fed by. Control thread. */
+	void (*on_pulse)(void *context);
 };
 
 /** Read the configuration, take all memory, open ports and data directory, recover the log.
