@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define BACKLOG_TUBE "bench-backlog"
+
 struct options {
 	const char *loads;
 	const char *against;
@@ -53,12 +55,15 @@ measured_from(const struct load_result *l)
 }
 
 static int
-measure_one(struct results *r, uint32_t plan, uint32_t server, uint32_t round)
+measure_one(const struct options *o, uint32_t plan, uint32_t server, uint32_t round)
 {
+	struct results *r = o->results;
 	static struct load_result l;
 	char tube[64], error[LOAD_ERROR_BYTES];
 
 	snprintf(tube, sizeof(tube), "bench-%d-%u-%u-%u", (int)getpid(), plan, server, round);
+	if (o->backlog > 0)
+		snprintf(tube, sizeof(tube), "%s", BACKLOG_TUBE);
 	if (load_run(&r->servers[server], &r->plans[plan], tube, &l, error) != 0)
 		return complain("%s, %s: %s", r->servers[server].name, r->plan_names[plan], error);
 	r->measured[plan][server][round] = measured_from(&l);
@@ -69,12 +74,14 @@ measure_one(struct results *r, uint32_t plan, uint32_t server, uint32_t round)
 }
 
 static int
-measure_all(struct results *r)
+measure_all(const struct options *o)
 {
+	const struct results *r = o->results;
+
 	for (uint32_t plan = 0; plan < r->plan_count; plan++)
 		for (uint32_t round = 0; round < r->round_count; round++)
 			for (uint32_t server = 0; server < r->server_count; server++)
-				if (measure_one(r, plan, server, round) != 0)
+				if (measure_one(o, plan, server, round) != 0)
 					return EXIT_FAILURE;
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
@@ -87,7 +94,7 @@ fill_all(struct results *r, const struct options *o)
 	char error[LOAD_ERROR_BYTES];
 
 	for (uint32_t server = 0; o->backlog > 0 && server < r->server_count; server++)
-		if (load_fill(&r->servers[server], o->backlog, o->body_bytes, "bench-backlog",
+		if (load_fill(&r->servers[server], o->backlog, o->body_bytes, BACKLOG_TUBE,
 			    error) != 0)
 			return complain("%s: %s", r->servers[server].name, error);
 	return 0;
@@ -282,7 +289,8 @@ take_arguments(struct options *o, int argc, char **argv)
 			.context = &o->seconds },
 		{ "rounds", 0, "N", "rounds; the medians are printed", .number32 = &r->round_count,
 			.min = 1, .max = ROUND_COUNT_MAX },
-		{ "backlog", 0, "N", "first put so many jobs that stay, into a tube of their own",
+		{ "backlog", 0, "N",
+			"first put so many jobs that stay ready, into the tube of all loads",
 			.number = &o->backlog, .min = 0, .max = 1000000000 },
 		{ "against", 0, "NAME", "compare with this server; else with the first",
 			.text = &o->against },
@@ -331,6 +339,6 @@ main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	status = fill_all(&r, &o);
 	if (status == 0)
-		status = measure_all(&r);
+		status = measure_all(&o);
 	return status == 0 ? tell(&r, &o) : status;
 }
