@@ -42,6 +42,7 @@ int command_transfer(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_read(int argc, char **argv);
 int command_tasks(int argc, char **argv);
+int command_top(int argc, char **argv);
 int command_wal(int argc, char **argv);
 
 /* What every command takes: -c FILE and settings. */

@@ -14,6 +14,7 @@ const struct command commands[] = {
 	{ "submit", command_submit, "submit each line of a file as a command" },
 	{ "read", command_read, "ask the state machine" },
 	{ "status", command_status, "one row per node: role, ballot, chosen, applied, ..." },
+	{ "top", command_top, "who leads, how fast, where the time goes: live" },
 	{ "tasks", command_tasks, "what a task queue holds: tubes, jobs and who holds them" },
 	{ "log", command_log, "what a node applied" },
 	{ "member", command_member, "who the members are: add, remove, replace, list" },

@@ -43,6 +43,19 @@ for n in 1 2 3; do
 	wait_until "node $n agreed with itself" agrees "$n"
 done
 
+note "decree top fits 80 columns, and says the same to scripts"
+decree top -c "$client_ini" --once >"$work/top" || fail "decree top failed"
+cat "$work/top"
+[ "$(wc -L <"$work/top")" -le 80 ] || fail "it is wider than 80 columns"
+grep -q '3 of 3 nodes' "$work/top" || fail "it does not see three nodes"
+[ "$(grep -c ' leader ' "$work/top")" -eq 1 ] || fail "it does not see one leader"
+decree top -c "$client_ini" --json | jq -es --slurpfile status <(rows) 'length == 3
+	and all(.[]; .answers and (.peers | length) == 2 and .metrics["decree_log_full"] == 0)
+	and (map(.metrics["decree_applied_slot"]) | unique) == ($status | map(.applied) | unique)
+	and (map(.metrics["decree_stage_seconds{stage=\"durable\"}"]) | min) > 0
+	and all(.[]; .metrics["decree_frames_dropped_total{reason=\"tag\"}"] == 0)' >/dev/null ||
+	fail "decree top --json says something else"
+
 note "a port that is in use is a clear refusal"
 cluster kill 3
 cluster exec-on 3 python3 -c 'import socket, time
