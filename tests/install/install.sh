@@ -42,6 +42,17 @@ done
 readelf -d "$root$libdir/libdecree.so" | grep -q 'SONAME.*\[libdecree\.so\.0\]' || fail "the library has another soname"
 readelf -d "$root$libdir/libdecree.so" "$root$prefix"/bin/* | grep -E 'R(UN)?PATH' && fail "a path of the build is left"
 
+# The units are as systemd wants them, and start what was installed.
+if command -v systemd-analyze >/dev/null; then
+	mkdir units
+	for unit in decreed.service decreed@.service; do
+		grep -q "^ExecStart=$prefix/bin/decreed --sandbox " "$root$prefix/lib/systemd/system/$unit" || fail "$unit starts another program"
+		sed "s|^ExecStart=$prefix|ExecStart=$root$prefix|" "$root$prefix/lib/systemd/system/$unit" >"units/${unit/@./@one.}"
+	done
+	systemd-analyze verify --man=no units/* >log 2>&1 && [ ! -s log ] || fail "the units: $(cat log)"
+fi
+find "$root" -path '*/default/decreed' -exec grep -q '^DECREED_OPTIONS="-l 127.0.0.1 ' {} + || fail "the default is not loopback"
+
 # What is exported is what the headers declare, and nothing else.
 nm -D --defined-only "$root$libdir/libdecree.so" | sed -nE 's/.* T ([a-z_]+)@.*/\1/p' | sort >exported
 # The declarations, each on a line of its own.
