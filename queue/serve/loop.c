@@ -206,7 +206,7 @@ gateway_loop(void *context)
 		bool is_idle = g->flying + g->reading == 0;
 		bool is_polling = g->reading > 0 && g->now_ns - progress_ns < POLL_NS;
 
-		if (!is_idle && (has_progress || is_polling)) {
+		if (g->has_handshake_waiting || (!is_idle && (has_progress || is_polling))) {
 			event_base_loop(g->base, EVLOOP_NONBLOCK);
 			sched_yield();
 		} else if (fall_asleep(g) || is_idle) {

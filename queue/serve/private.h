@@ -176,6 +176,9 @@ struct queue_gateway {
 	struct ssl_ctx_st *tls; /* NULL: nobody has named a certificate */
 	struct bio_method_st *tls_bio;
 	struct tls_list handshakes; /* under way, the oldest first */
+	uint32_t handshake_count;
+	uint32_t handshake_steps;   /* that may still be made in this turn */
+	bool has_handshake_waiting; /* for the next one */
 	uint64_t tls_complain_at_ns;
 
 	enum gateway_phase phase;

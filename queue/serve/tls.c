@@ -46,7 +46,7 @@ reason(void)
 static int
 check_file(const char *key, const char *path, char *ret_error)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for a writer */
 	struct stat status;
 	int rc = fd < 0 || fstat(fd, &status) != 0 ? -errno : 0;
 
@@ -92,10 +92,24 @@ check_dates(const char *key, const char *path, const X509 *x, char *ret_error)
 	return 0;
 }
 
+/* Clients look at it, too, and would say no. */
+static int
+check_server(const char *path, X509 *x, char *ret_error)
+{
+	if (X509_check_purpose(x, X509_PURPOSE_SSL_SERVER, 0) == 1)
+		return 0;
+	return complain(-EINVAL, ret_error,
+		"tls_cert %.200s: the certificate says that it is not for servers "
+		"(extendedKeyUsage, "
+		"keyUsage): put one there that is",
+		path);
+}
+
 static int
 load_certificate(struct queue_gateway *g, const char *path, char *ret_error)
 {
 	int rc = check_file("tls_cert", path, ret_error);
+	X509 *x;
 
 	if (rc != 0)
 		return rc;
@@ -103,7 +117,9 @@ load_certificate(struct queue_gateway *g, const char *path, char *ret_error)
 		return complain(-EINVAL, ret_error,
 			"tls_cert %.200s: no certificate in PEM that can be used: %s", path,
 			reason());
-	return check_dates("tls_cert", path, SSL_CTX_get0_certificate(g->tls), ret_error);
+	x = SSL_CTX_get0_certificate(g->tls);
+	rc = check_dates("tls_cert", path, x, ret_error);
+	return rc != 0 ? rc : check_server(path, x, ret_error);
 }
 
 /* ------------------------------------------------------------------------------ the key */
@@ -114,6 +130,14 @@ has_passphrase(char *ret, int capacity, int is_writing, void *context)
 {
 	(void)ret, (void)capacity, (void)is_writing;
 	*(bool *)context = true;
+	return -1;
+}
+
+/* A certificate has none. */
+static int
+has_no_passphrase(char *ret, int capacity, int is_writing, void *context)
+{
+	(void)ret, (void)capacity, (void)is_writing, (void)context;
 	return -1;
 }
 
@@ -138,6 +162,24 @@ read_key(int fd, const char *path, EVP_PKEY **ret_key, char *ret_error)
 		-EINVAL, ret_error, "tls_key %.200s: no private key in PEM: %s", path, reason());
 }
 
+/* Ours alone; or root's, who may let a group read it that we are in, as Debian does with ssl-cert. */
+static int
+check_owner(const char *path, const struct stat *status, char *ret_error)
+{
+	bool is_roots = status->st_uid == 0 && geteuid() != 0;
+
+	if (status->st_uid != geteuid() && !is_roots)
+		return complain(-EPERM, ret_error,
+			"tls_key %.150s: this key belongs to another user (%u): chown it to the "
+			"user of decreed",
+			path, status->st_uid);
+	if ((status->st_mode & (is_roots ? 027 : 077)) != 0)
+		return complain(-EPERM, ret_error,
+			"tls_key %.150s: others may read this key (mode %03o): chmod %s %.150s",
+			path, status->st_mode & 0777, is_roots ? "640" : "600", path);
+	return 0;
+}
+
 static int
 open_key(const char *path, int *ret_fd, char *ret_error)
 {
@@ -148,13 +190,10 @@ open_key(const char *path, int *ret_fd, char *ret_error)
 	if (rc != 0)
 		return rc;
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &status) != 0) {
+	if (fd < 0 || fstat(fd, &status) != 0)
 		rc = complain(-errno, ret_error, "tls_key %.200s: %s", path, strerror(errno));
-	} else if ((status.st_mode & 077) != 0) {
-		rc = complain(-EPERM, ret_error,
-			"tls_key %.150s: others may read this key (mode %03o): chmod 600 %.150s",
-			path, status.st_mode & 0777, path);
-	}
+	else
+		rc = check_owner(path, &status, ret_error);
 	if (rc == 0)
 		*ret_fd = fd;
 	else if (fd >= 0)
@@ -189,6 +228,18 @@ load_key(struct queue_gateway *g, const char *path, const char *certificate, cha
 
 /* ------------------------------------------------------------------------------ whom clients are signed by */
 
+static int
+check_authority(const char *path, X509 *x, char *ret_error)
+{
+	if (X509_check_ca(x) == 0)
+		return complain(-EINVAL, ret_error,
+			"tls_ca %.200s: the certificate is not an authority's (CA:FALSE), so "
+			"nobody's can be "
+			"signed by it: name the one that signs clients",
+			path);
+	return check_dates("tls_ca", path, x, ret_error);
+}
+
 /* One that is valid suffices: an old and a new one stand side by side while they are exchanged. */
 static int
 check_authorities(const char *path, X509_STORE *store, char *ret_error)
@@ -197,10 +248,10 @@ check_authorities(const char *path, X509_STORE *store, char *ret_error)
 	int rc = complain(-EINVAL, ret_error, "tls_ca %.200s: no certificate in PEM", path);
 
 	for (int i = 0; i < sk_X509_OBJECT_num(objects) && rc != 0; i++) {
-		const X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+		X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
 
 		if (x != NULL)
-			rc = check_dates("tls_ca", path, x, ret_error);
+			rc = check_authority(path, x, ret_error);
 	}
 	return rc;
 }
@@ -221,6 +272,8 @@ load_authority(struct queue_gateway *g, const char *path, char *ret_error)
 	}
 	SSL_CTX_set_client_CA_list(g->tls, names); /* it owns them now */
 	SSL_CTX_set_verify(g->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	/* An authority that another one has signed is as good as any: it was named. */
+	(void)X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(g->tls), X509_V_FLAG_PARTIAL_CHAIN);
 	return check_authorities(path, SSL_CTX_get_cert_store(g->tls), ret_error);
 }
 
@@ -236,7 +289,9 @@ make_context(struct queue_gateway *g, char *ret_error)
 		SSL_CTX_set_num_tickets(g->tls, 0) != 1)
 		return complain(-ENOMEM, ret_error, "OpenSSL cannot begin: %s", reason());
 	(void)SSL_CTX_set_session_cache_mode(g->tls, SSL_SESS_CACHE_OFF); /* these cannot fail */
-	(void)SSL_CTX_set_mode(g->tls, SSL_MODE_RELEASE_BUFFERS);
+	/* The chain is what tls_cert has, and not what could be made of those of tls_ca. */
+	(void)SSL_CTX_set_mode(g->tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
+	SSL_CTX_set_default_passwd_cb(g->tls, has_no_passphrase);
 	return 0;
 }
 

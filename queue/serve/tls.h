@@ -11,7 +11,7 @@
  *
  * Bounds of one client: INPUT_BYTES_MAX of records and as much that is opened, TLS_SEALED_BYTES_MAX that is sealed and not sent,
  * what OpenSSL keeps (one record of 16 KiB; during the handshake one message, of 128 KiB at most), and TLS_HANDSHAKE_NS for the
- * handshake, however busy the client seems.
+ * handshake, however busy the client seems. Of all clients: TLS_HANDSHAKE_COUNT_MAX handshakes, a few steps of which in a turn.
  *
  * All of it runs on the gateway's thread, tls_open() and tls_close() excepted.
  */
@@ -24,6 +24,12 @@
 
 #define TLS_SEALED_BYTES_MAX (2 * OUTPUT_BYTES_LOW) /* it goes on at half of that */
 #define TLS_HANDSHAKE_NS     10000000000ull
+
+/* Handshakes under way; one more, and the oldest ends. Whoever means it is through in a few round trips, so a flood of those who say
+ * nothing takes no place from clients, and not more memory than this many. */
+#define TLS_HANDSHAKE_COUNT_MAX 1024
+/* Steps of handshakes in a turn: each may take a millisecond, and others wait meanwhile. */
+#define TLS_STEP_COUNT_MAX 16
 
 struct tls_stream {
 	struct client *c;
@@ -60,7 +66,7 @@ void tls_pull(struct client *c);
 void tls_push(struct client *c);
 /** @return bytes that tls_pull() has not given yet, or the client's requests have not taken */
 size_t tls_unread(const struct client *c);
-/** Drop whoever has not finished the handshake in time. */
+/** Once a turn: drop whoever has not finished the handshake in time, and go on with those that had to wait. */
 void tls_tend(struct queue_gateway *g);
 
 #endif

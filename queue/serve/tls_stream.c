@@ -81,77 +81,6 @@ on_message(int is_ours, int version, int type, const void *bytes, size_t count, 
 		s->key_count++;
 }
 
-/* ------------------------------------------------------------------------------ begin, end */
-
-static bool
-attach(struct tls_stream *s, struct client *c)
-{
-	BIO *bio;
-
-	s->input = evbuffer_new();
-	s->output = evbuffer_new();
-	s->ssl = SSL_new(c->g->tls);
-	bio = BIO_new(c->g->tls_bio);
-	if (s->input == NULL || s->output == NULL || s->ssl == NULL || bio == NULL) {
-		BIO_free(bio);
-		return false;
-	}
-	s->c = c;
-	BIO_set_data(bio, s);
-	BIO_set_init(bio, 1);
-	SSL_set_bio(s->ssl, bio, bio); /* it owns it now */
-	SSL_set_msg_callback(s->ssl, on_message);
-	SSL_set_msg_callback_arg(s->ssl, s);
-	SSL_set_accept_state(s->ssl);
-	return true;
-}
-
-static void
-stream_free(struct tls_stream *s)
-{
-	SSL_free(s->ssl);
-	if (s->input != NULL)
-		evbuffer_free(s->input);
-	if (s->output != NULL)
-		evbuffer_free(s->output);
-	free(s);
-}
-
-bool
-tls_begin(struct client *c)
-{
-	struct tls_stream *s = calloc(1, sizeof(*s));
-
-	if (s == NULL)
-		return false;
-	if (!attach(s, c)) {
-		stream_free(s);
-		return false;
-	}
-	s->until_ns = c->g->now_ns + TLS_HANDSHAKE_NS;
-	TAILQ_INSERT_TAIL(&c->g->handshakes, s, in_handshakes);
-	c->tls = s;
-	return true;
-}
-
-void
-tls_end(struct client *c)
-{
-	struct tls_stream *s = c->tls;
-	struct evbuffer *sealed = bufferevent_get_output(c->bev);
-
-	ERR_clear_error();
-	if (s->is_open && !c->has_failed && evbuffer_get_length(s->output) == 0)
-		(void)SSL_shutdown(s->ssl); /* "all replies were sent" */
-	/* Best effort: whoever does not take it sees a connection that ends without a word. */
-	(void)evbuffer_unfreeze(sealed, 1);
-	(void)evbuffer_write(sealed, bufferevent_getfd(c->bev));
-	if (!s->is_open)
-		TAILQ_REMOVE(&c->g->handshakes, s, in_handshakes);
-	stream_free(s);
-	c->tls = NULL;
-}
-
 /* ------------------------------------------------------------------------------ failures */
 
 static void
@@ -198,15 +127,94 @@ on_no_progress(struct client *c, int rc)
 	}
 }
 
-void
-tls_tend(struct queue_gateway *g)
+static void
+give_up(struct tls_stream *s, const char *why)
 {
-	struct tls_stream *s;
+	complain(s->c, why);
+	client_drop(s->c);
+}
 
-	while ((s = TAILQ_FIRST(&g->handshakes)) != NULL && g->now_ns >= s->until_ns) {
-		complain(s->c, "the handshake was not finished in time");
-		client_drop(s->c);
+/* ------------------------------------------------------------------------------ begin, end */
+
+static bool
+attach(struct tls_stream *s, struct client *c)
+{
+	BIO *bio;
+
+	s->input = evbuffer_new();
+	s->output = evbuffer_new();
+	s->ssl = SSL_new(c->g->tls);
+	bio = BIO_new(c->g->tls_bio);
+	if (s->input == NULL || s->output == NULL || s->ssl == NULL || bio == NULL) {
+		BIO_free(bio);
+		return false;
 	}
+	s->c = c;
+	BIO_set_data(bio, s);
+	BIO_set_init(bio, 1);
+	SSL_set_bio(s->ssl, bio, bio); /* it owns it now */
+	SSL_set_msg_callback(s->ssl, on_message);
+	SSL_set_msg_callback_arg(s->ssl, s);
+	SSL_set_accept_state(s->ssl);
+	return true;
+}
+
+static void
+leave_handshakes(struct tls_stream *s)
+{
+	struct queue_gateway *g = s->c->g;
+
+	TAILQ_REMOVE(&g->handshakes, s, in_handshakes);
+	g->handshake_count--;
+}
+
+static void
+stream_free(struct tls_stream *s)
+{
+	SSL_free(s->ssl);
+	if (s->input != NULL)
+		evbuffer_free(s->input);
+	if (s->output != NULL)
+		evbuffer_free(s->output);
+	free(s);
+}
+
+bool
+tls_begin(struct client *c)
+{
+	struct tls_stream *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return false;
+	if (!attach(s, c)) {
+		stream_free(s);
+		return false;
+	}
+	s->until_ns = c->g->now_ns + TLS_HANDSHAKE_NS;
+	if (c->g->handshake_count == TLS_HANDSHAKE_COUNT_MAX)
+		give_up(TAILQ_FIRST(&c->g->handshakes), "too many handshakes at a time");
+	TAILQ_INSERT_TAIL(&c->g->handshakes, s, in_handshakes);
+	c->g->handshake_count++;
+	c->tls = s;
+	return true;
+}
+
+void
+tls_end(struct client *c)
+{
+	struct tls_stream *s = c->tls;
+	struct evbuffer *sealed = bufferevent_get_output(c->bev);
+
+	ERR_clear_error();
+	if (s->is_open && !c->has_failed && evbuffer_get_length(s->output) == 0)
+		(void)SSL_shutdown(s->ssl); /* "all replies were sent" */
+	/* Best effort: whoever does not take it sees a connection that ends without a word. */
+	(void)evbuffer_unfreeze(sealed, 1);
+	(void)evbuffer_write(sealed, bufferevent_getfd(c->bev));
+	if (!s->is_open)
+		leave_handshakes(s);
+	stream_free(s);
+	c->tls = NULL;
 }
 
 /* ------------------------------------------------------------------------------ bytes */
@@ -219,13 +227,20 @@ shake_hands(struct client *c)
 
 	if (s->is_open)
 		return true;
+	if (evbuffer_get_length(bufferevent_get_input(c->bev)) == 0)
+		return false; /* it is the client's turn, from the first word on */
+	if (c->g->handshake_steps == 0) {
+		c->g->has_handshake_waiting = true;
+		return false;
+	}
+	c->g->handshake_steps--;
 	rc = SSL_do_handshake(s->ssl);
 	if (rc != 1) {
 		(void)on_no_progress(c, rc); /* either way there is nothing more to do now */
 		return false;
 	}
+	leave_handshakes(s);
 	s->is_open = true;
-	TAILQ_REMOVE(&c->g->handshakes, s, in_handshakes);
 	return true;
 }
 
@@ -288,4 +303,25 @@ tls_unread(const struct client *c)
 		return opened;
 	return opened + (size_t)SSL_pending(s->ssl) +
 	       evbuffer_get_length(bufferevent_get_input(c->bev));
+}
+
+/* ------------------------------------------------------------------------------ a turn */
+
+void
+tls_tend(struct queue_gateway *g)
+{
+	struct tls_stream *s, *next;
+
+	while ((s = TAILQ_FIRST(&g->handshakes)) != NULL && g->now_ns >= s->until_ns)
+		give_up(s, "the handshake was not finished in time");
+	g->handshake_steps = TLS_STEP_COUNT_MAX;
+	if (!g->has_handshake_waiting)
+		return;
+	g->has_handshake_waiting = false;
+	for (s = TAILQ_FIRST(&g->handshakes); s != NULL && g->handshake_steps > 0; s = next) {
+		next = TAILQ_NEXT(s, in_handshakes);
+		if (evbuffer_get_length(bufferevent_get_input(s->c->bev)) > 0)
+			client_run(s->c); /* which may end it, and no other */
+	}
+	g->has_handshake_waiting |= s != NULL;
 }

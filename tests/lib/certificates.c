@@ -26,8 +26,8 @@ add_extension(X509 *x, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
-struct certificate
-certificate_make(const char *name, const struct certificate *issuer, long from_s, long until_s)
+static struct certificate
+make_unsigned(const char *name, const struct certificate *issuer, long from_s, long until_s)
 {
 	static long serial;
 	struct certificate c = { .key = EVP_EC_gen("P-256"), .x = X509_new() };
@@ -43,11 +43,37 @@ certificate_make(const char *name, const struct certificate *issuer, long from_s
 				 (const unsigned char *)name, -1, -1, 0),
 		1);
 	assert_int_equal(X509_set_issuer_name(c.x, X509_get_subject_name(by->x)), 1);
-	add_extension(c.x, by->x, NID_basic_constraints,
+	return c;
+}
+
+static void
+sign(struct certificate *c, const struct certificate *issuer)
+{
+	assert_true(X509_sign(c->x, issuer != NULL ? issuer->key : c->key, EVP_sha256()) > 0);
+}
+
+struct certificate
+certificate_make(const char *name, const struct certificate *issuer, long from_s, long until_s)
+{
+	struct certificate c = make_unsigned(name, issuer, from_s, until_s);
+	X509 *by = issuer != NULL ? issuer->x : c.x;
+
+	add_extension(c.x, by, NID_basic_constraints,
 		issuer != NULL ? "critical,CA:FALSE" : "critical,CA:TRUE");
 	if (issuer != NULL)
-		add_extension(c.x, by->x, NID_subject_alt_name, "IP:127.0.0.1");
-	assert_true(X509_sign(c.x, by->key, EVP_sha256()) > 0);
+		add_extension(c.x, by, NID_subject_alt_name, "IP:127.0.0.1");
+	sign(&c, issuer);
+	return c;
+}
+
+struct certificate
+certificate_make_with(
+	const char *name, const struct certificate *issuer, int nid, const char *value)
+{
+	struct certificate c = make_unsigned(name, issuer, -86400, 86400);
+
+	add_extension(c.x, issuer->x, nid, value);
+	sign(&c, issuer);
 	return c;
 }
 

@@ -21,6 +21,9 @@ struct certificate {
  */
 struct certificate
 certificate_make(const char *name, const struct certificate *issuer, long from_s, long until_s);
+/** Valid now, with this extension alone: @p value as in openssl.cnf. */
+struct certificate certificate_make_with(
+	const char *name, const struct certificate *issuer, int nid, const char *value);
 void certificate_free(struct certificate *c);
 
 /** Write FOLDER/NAME.pem with the certificate, and FOLDER/NAME.key, which its owner alone may read. */

@@ -58,14 +58,14 @@ test_pipelined_requests_are_answered_in_order(void **state)
 	for (int i = 0; i < 3000; i++)
 		gf_say(fd, "put 0 0 100 1\r\nx\r\n");
 	gf_say(fd, "nonsense\r\npeek 3000\r\nuse t\r\nlist-tube-used\r\nreserve\r\ndelete 1\r\n"
-		"reserve-with-timeout 0\r\nput 0 0 1 2\r\nabc\r\nuse default\r\n");
+		   "reserve-with-timeout 0\r\nput 0 0 1 2\r\nabc\r\nuse default\r\n");
 	for (int i = 0; i < 3000; i++) {
 		snprintf(line, sizeof(line), "INSERTED %d\r\n", i + 1);
 		gf_hear(fd, line);
 	}
 	gf_hear(fd, "UNKNOWN_COMMAND\r\nFOUND 3000 1\r\nx\r\nUSING t\r\nUSING t\r\nRESERVED 1 "
-		 "1\r\nx\r\n"
-		 "DELETED\r\nRESERVED 2 1\r\nx\r\nEXPECTED_CRLF\r\n");
+		    "1\r\nx\r\n"
+		    "DELETED\r\nRESERVED 2 1\r\nx\r\nEXPECTED_CRLF\r\n");
 	close(fd);
 }
 

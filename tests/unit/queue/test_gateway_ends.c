@@ -156,7 +156,8 @@ test_clients_of_a_gateway_that_was_restored_are_dropped(void **state)
 	three_begin(f, &t);
 	fd = gf_client(f);
 	f->is_restored = true;
-	gf_say(fd, "use other\r\nwatch other\r\nput 0 0 1000 1\r\nb\r\nignore default\r\nreserve\r\n");
+	gf_say(fd,
+		"use other\r\nwatch other\r\nput 0 0 1000 1\r\nb\r\nignore default\r\nreserve\r\n");
 	for (char some[64]; gf_hear_some(fd, some, sizeof(some)) > 0;)
 		; /* as far as it came */
 	close(fd);
