@@ -1,0 +1,162 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# scripts/hugepages and scripts/bind-nic on a host that is made of files: two NUMA nodes, NICs, and programs that do to
+# the files what the real ones do to a kernel.
+#
+#   host.sh SOURCE
+set -u
+
+hugepages=$(realpath "$1")/scripts/hugepages
+bind_nic=$(realpath "$1")/scripts/bind-nic
+. "$(dirname "$0")/expect.sh"
+export DECREE_ROOT=$work/root
+devices=$DECREE_ROOT/sys/bus/pci/devices
+nodes=$DECREE_ROOT/sys/devices/system/node
+mkdir -p "$DECREE_ROOT/etc"
+
+# node NUMBER FREE_MIB
+node() {
+	mkdir -p "$nodes/node$1/hugepages/hugepages-2048kB"
+	printf 'Node %d MemFree: %d kB\nNode %d Active(file): 1024 kB\nNode %d Inactive(file): 0 kB\n' "$1" $(($2 * 1024)) "$1" "$1" \
+		>"$nodes/node$1/meminfo"
+	echo 0 >"$nodes/node$1/hugepages/hugepages-2048kB/nr_hugepages"
+	echo 0 >"$nodes/node$1/hugepages/hugepages-2048kB/free_hugepages"
+}
+
+# device ADDRESS CLASS NUMA_NODE DRIVER INTERFACE IOMMU_GROUP
+device() {
+	mkdir -p "$devices/$1" "$DECREE_ROOT/sys/bus/pci/drivers/$4" "$DECREE_ROOT/sys/kernel/iommu_groups/$6/devices"
+	echo "$2" >"$devices/$1/class"
+	echo "$3" >"$devices/$1/numa_node"
+	ln -s "$DECREE_ROOT/sys/bus/pci/drivers/$4" "$devices/$1/driver"
+	[ "$5" = none ] || mkdir -p "$devices/$1/net/$5" "$DECREE_ROOT/sys/class/net/$5"
+	ln -s "$devices/$1" "$DECREE_ROOT/sys/kernel/iommu_groups/$6/devices/$1"
+	ln -s "$DECREE_ROOT/sys/kernel/iommu_groups/$6" "$devices/$1/iommu_group"
+}
+
+# program NAME: what is on standard input
+program() {
+	mkdir -p bin
+	{ echo '#!/bin/sh' && cat; } >"bin/$1"
+	chmod +x "bin/$1"
+}
+
+nr() {
+	cat "$nodes/node$1/hugepages/hugepages-2048kB/nr_hugepages"
+}
+
+driver() {
+	basename "$(readlink "$devices/$1/driver")"
+}
+
+# same WANTED COMMAND...: what it prints
+same() {
+	count=$((count + 1))
+	[ "$("${@:2}")" = "$1" ] || {
+		printf 'FAILED: %s\n  is "%s" instead of "%s"\n' "${*:2}" "$("${@:2}")" "$1"
+		failed=1
+	}
+}
+
+program modprobe <<<'[ "$1" != no_such_driver ]'
+program ip <<'EOF'
+case "$*" in
+*default*) echo "default via 10.0.0.254 dev bond0 proto static" ;;
+*"get 10.9.9.9"*) echo "10.9.9.9 via 10.1.0.1 dev eth2 src 10.1.0.2 uid 0" ;;
+esac
+EOF
+# -b DRIVER ADDRESS, -u ADDRESS. As the real one, it says so with status 0 where it does not touch a NIC.
+program dpdk-devbind.py <<'EOF'
+devices=$DECREE_ROOT/sys/bus/pci/devices
+case $1 in
+-b)
+	[ -e "$DECREE_ROOT/stuck" ] && echo "Warning: routing table indicates that interface is active" && exit 0
+	rm -f "$devices/$3/driver"
+	ln -s "$DECREE_ROOT/sys/bus/pci/drivers/$2" "$devices/$3/driver"
+	;;
+-u) rm -f "$devices/$2/driver" ;;
+esac
+EOF
+export PATH=$work/bin:$PATH
+unset SSH_CONNECTION
+
+node 0 1000
+node 1 100
+device 0000:01:00.0 0x020000 0 ixgbe eth0 10
+device 0000:3b:00.0 0x020000 1 ice eth1 11
+device 0000:3c:00.0 0x020000 1 ice eth2 12
+device 0000:3d:00.0 0x020000 1 ice eth3 13
+device 0000:3d:00.1 0x020000 1 ice eth4 13
+device 0000:05:00.0 0x010802 0 nvme none 14
+# The default route goes through a bond of eth0.
+mkdir -p "$DECREE_ROOT/sys/class/net/bond0/lower_eth0"
+
+# Huge pages
+
+expect 0 'NUMA node 0: 0 pages|1001 MiB could|NICs: 0000:01:00.0|node 1|0000:3b:00.0 0000:3c:00.0|nothing of ours' "$hugepages"
+expect 2 'hugepages reserve SIZE' "$hugepages" frob
+expect 2 'hugepages reserve SIZE' "$hugepages" reserve
+expect 1 "several NUMA nodes (0 1)" "$hugepages" reserve 256M
+expect 1 "no NUMA node 7|0 1" "$hugepages" reserve 256M 7
+expect 1 "'lots' is no size|256M" "$hugepages" reserve lots 0
+expect 1 "no unit: 256M or 256G" "$hugepages" reserve 256 0
+expect 1 "101 MiB to spare|256 MiB more were asked" "$hugepages" reserve 256M 1
+same 0 nr 1
+expect 1 "node 0 has 1001 MiB|102400 MiB" "$hugepages" reserve 100G 0
+same '' find "$DECREE_ROOT/etc" -name '*hugepages*'
+expect 0 'NUMA node 0: 128 pages' "$hugepages" reserve 256M 0
+expect 0 'NUMA node 1: 16 pages' "$hugepages" reserve 32M 1
+same 128 nr 0
+expect 0 'at boot: node 0: 128 pages|at boot: node 1: 16 pages' "$hugepages"
+expect 0 'NUMA node 0: 64 pages' "$hugepages" reserve 128M 0
+expect 0 'at boot: node 0: 64 pages|!128 pages|at boot: node 1: 16 pages' "$hugepages" show
+expect 0 'NUMA node 0: 0 pages' "$hugepages" reserve 0 0
+expect 0 'NUMA node 1: 0 pages' "$hugepages" reserve 0 1
+expect 0 'nothing of ours' "$hugepages"
+
+# A kernel that gives none of what it was asked for: nothing is to be left behind for the next boot.
+rm "$nodes/node0/hugepages/hugepages-2048kB/nr_hugepages"
+ln -s /dev/null "$nodes/node0/hugepages/hugepages-2048kB/nr_hugepages"
+expect 1 'pages could be had|in small pieces|nothing was changed' "$hugepages" reserve 256M 0
+same '' find "$DECREE_ROOT/etc" -name '*hugepages*'
+
+# NICs
+
+expect 0 "0000:01:00.0  driver ixgbe  interface eth0|NOT TO BE HAD: the default route goes through it (eth0)|0000:3b:00.0  driver ice|!0000:05" "$bind_nic"
+expect 2 'bind-nic ADDRESS' "$bind_nic" --frob
+expect 1 "stays the kernel's|default route|eth0" "$bind_nic" 0000:01:00.0
+expect 1 "no PCI device '0000:99:00.0'" "$bind_nic" 0000:99:00.0
+expect 1 "is no NIC" "$bind_nic" 0000:05:00.0
+expect 1 "no driver no_such_driver" "$bind_nic" 0000:3b:00.0 no_such_driver
+expect 1 "shares its IOMMU group with 0000:3d:00.1|ice" "$bind_nic" 0000:3d:00.0
+expect 1 "nothing is remembered" "$bind_nic" again
+expect 1 "nothing is remembered of '0000:3b:00.0'" "$bind_nic" restore 0000:3b:00.0
+mv "$devices/0000:3c:00.0/iommu_group" saved
+expect 1 "behind no IOMMU|intel_iommu=on|uio_pci_generic" "$bind_nic" 0000:3c:00.0
+mv saved "$devices/0000:3c:00.0/iommu_group"
+expect 1 "ssh session|eth2" env SSH_CONNECTION="10.9.9.9 50000 10.1.0.2 22" "$bind_nic" 0000:3c:00.0
+touch "$DECREE_ROOT/stuck"
+expect 1 "not bound to vfio-pci: Warning: routing table|ip address flush" "$bind_nic" 0000:3b:00.0
+rm "$DECREE_ROOT/stuck"
+# Nothing of all that has changed a driver, or is remembered.
+same ice driver 0000:3b:00.0
+same '' find "$DECREE_ROOT/etc" -name nics
+
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0 # once more changes nothing
+expect 0 "remembered: 0000:3b:00.0 is bound to vfio-pci, and was to ice" "$bind_nic"
+# A boot: the kernel's driver has it again.
+ln -sfn "$DECREE_ROOT/sys/bus/pci/drivers/ice" "$devices/0000:3b:00.0/driver"
+expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+same vfio-pci driver 0000:3b:00.0
+expect 0 "has driver ice, as before" "$bind_nic" restore 0000:3b:00.0
+same ice driver 0000:3b:00.0
+expect 0 "!remembered" "$bind_nic"
+# One that the kernel had no driver for.
+rm "$devices/0000:3c:00.0/driver"
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3c:00.0
+expect 0 "has driver none, as before" "$bind_nic" restore 0000:3c:00.0
+same '' find "$devices/0000:3c:00.0" -name driver
+
+echo "$count cases"
+exit $failed
