@@ -214,7 +214,7 @@ expect 1 'nowhere/key: cannot create the key file|make its folder first' \
 [ ! -e cluster.key ] || { echo "FAILED: a failed format left a key behind" && failed=1; }
 expect 1 'good.ini is not a directory|data_dir' "$decree" format -c good.ini --new-keys local.data_dir=good.ini
 [ ! -e cluster.key ] || { echo "FAILED: a failed format left a key behind" && failed=1; }
-expect 1 'no folder nowhere/: mkdir -p' "$decree" check -c good.ini local.data_dir=nowhere/data
+expect 1 'no folder nowhere/. Make it: mkdir -p nowhere/' "$decree" check -c good.ini local.data_dir=nowhere/data
 expect 1 'data/shard-0|formatted' "$decreed" --machine=log -c good.ini
 expect 0 'node 1 of cluster c0ffee' "$decree" format -c good.ini --new-keys
 [ "$(stat -c %a cluster.key client.key data)" = $'600\n600\n700' ] ||

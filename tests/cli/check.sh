@@ -1,0 +1,115 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# decree check on a host that is made of files: each property, good and bad, with its remedy.
+#
+#   check.sh DECREE
+set -u
+
+decree=$(realpath "$1")
+. "$(dirname "$0")/expect.sh"
+root=$work/root
+cpus=$root/sys/devices/system/cpu
+nic=$root/sys/bus/pci/devices/0000:3b:00.0
+pages=hugepages/hugepages-2048kB
+
+# put TEXT FILE
+put() {
+	mkdir -p "$(dirname "$2")"
+	echo "$1" >"$2"
+}
+
+# bound_to DRIVER
+bound_to() {
+	ln -sfn "../../../bus/pci/drivers/$1" "$nic/driver"
+}
+
+# looks STATUS WORDS [SETTING...]: what check says of the host.
+looks() {
+	expect "$1" "$2" "$decree" check -c good.ini --root "$root" "${@:3}"
+}
+
+cat >good.ini <<'END'
+[cluster]
+id = c0ffee
+auth = none
+[node 1]
+ip = 127.0.0.1
+[local]
+node = 1
+data_dir = data
+log_bytes = 4M
+segment_bytes = 1M
+port = 0000:3b:00.0
+cpus = 0
+END
+
+put 0-1 "$cpus/isolated"
+put 0-1 "$cpus/nohz_full"
+put performance "$cpus/cpu0/cpufreq/scaling_governor"
+put 2 "$cpus/cpu0/cpuidle/state0/latency"
+put 0 "$cpus/cpu0/cpuidle/state0/disable"
+put 133 "$cpus/cpu0/cpuidle/state1/latency"
+put 1 "$cpus/cpu0/cpuidle/state1/disable"
+put tsc "$root/sys/devices/system/clocksource/clocksource0/current_clocksource"
+put 160 "$root/sys/kernel/mm/$pages/free_hugepages"
+put 0 "$root/sys/kernel/iommu_groups/7/type"
+put 1 "$nic/numa_node"
+put 0 "$nic/iommu_group/type"
+bound_to vfio-pci
+put 0 "$root/sys/devices/system/node/node0/$pages/free_hugepages"
+put 160 "$root/sys/devices/system/node/node1/$pages/free_hugepages"
+put 0-1 "$root/sys/devices/system/node/node1/cpulist"
+mkdir -p "$root/sys/devices/system/node/node1/cpu0" "$root/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0"
+
+looks 0 'ok    power|ok    clocksource tsc|ok    hugepages   160|ok    iommu|ok    port|bound to vfio-pci|ok    numa|on node 1|ok    space|!BAD'
+expect 0 '{"check":"power","verdict":"ok","finding":"|"check":"numa"' "$decree" check -c good.ini --root "$root" --json
+"$decree" check -c good.ini --root "$root" --json >lines
+python3 -c 'import json, sys; [json.loads(line)["verdict"] for line in sys.stdin]' <lines || failed=1
+
+# CPUs
+if [ "$(nproc)" -gt 1 ]; then
+	looks 0 'ok    cpus|isolated: 0-1'
+	put 1 "$cpus/isolated"
+	looks 0 "note  cpus|CPU 0 of 'cpus' is not isolated|isolcpus="
+	put 0 "$cpus/isolated" && put 1 "$cpus/nohz_full"
+	looks 0 'note  cpus|timer interrupts it|nohz_full=N'
+fi
+looks 1 "CPU 999 of 'cpus' does not exist|Correct 'cpus'" local.cpus=999
+put powersave "$cpus/cpu0/cpufreq/scaling_governor"
+looks 0 "note  power|governor is powersave|cpupower frequency-set -g performance"
+put performance "$cpus/cpu0/cpufreq/scaling_governor"
+put 0 "$cpus/cpu0/cpuidle/state1/disable"
+looks 0 'note  power|after 133 us|cpupower idle-set'
+put hpet "$root/sys/devices/system/clocksource/clocksource0/current_clocksource"
+looks 0 'note  clocksource hpet|clocksource=tsc|lease_ms'
+
+# Memory
+put 3 "$root/sys/kernel/mm/$pages/free_hugepages"
+looks 1 'BAD   hugepages   3 of|decree-hugepages reserve 320M'
+looks 1 'note  hugepages|!BAD   hugepages' local.port=net_af_packet0,iface=lo
+looks 1 'ok    hugepages   not wanted' local.hugepages=no local.port=net_af_packet0,iface=lo
+
+# The NIC, far from its CPUs or its memory
+mv "$root/sys/devices/system/node/node1/cpu0" "$root/sys/devices/system/node/node0/"
+looks 1 "note  numa|CPU 0 of 'cpus' is not|Name some of 0-1"
+mv "$root/sys/devices/system/node/node0/cpu0" "$root/sys/devices/system/node/node1/"
+put 0 "$root/sys/devices/system/node/node1/$pages/free_hugepages"
+looks 1 'note  numa|0 huge pages are free|decree-hugepages reserve 320M 1'
+bound_to ice
+looks 1 'BAD   port        0000:3b:00.0 is bound to ice|decree-bind-nic 0000:3b:00.0'
+rm "$nic/driver"
+looks 1 'is bound to no driver|decree-bind-nic 0000:3b:00.0'
+bound_to vfio-pci && rm -r "$nic/iommu_group"
+looks 1 'behind no IOMMU|intel_iommu=on|uio_pci_generic'
+looks 1 'no such PCI device|decree-bind-nic' local.port=0000:99:00.0
+rm -r "$root/sys/kernel/iommu_groups"
+looks 1 'note  iommu|VT-d or AMD-Vi'
+put down "$root/sys/class/net/eth7/operstate"
+looks 1 'interface eth7 is down|ip link set eth7 up' local.port=net_af_packet0,iface=eth7
+
+# The disk
+looks 1 'BAD   space|lower log_bytes' local.log_bytes=1048576M
+looks 1 'note  disk cache|unknown'
+
+echo "$count cases"
+exit $failed
