@@ -86,8 +86,8 @@ test_certificates_for_something_else(void **state)
 {
 	struct tls_fixture *w = *state;
 	struct queue_gateway_options options = tf_options_of(w);
-	struct certificate c = certificate_make_with(
-		"client", &w->authority, NID_ext_key_usage, "clientAuth");
+	struct certificate c =
+		certificate_make_with("client", &w->authority, NID_ext_key_usage, "clientAuth");
 
 	certificate_write(&c, w->f->folder, "client");
 	snprintf(w->cert, sizeof(w->cert), "%s/client.pem", w->f->folder);

@@ -171,8 +171,8 @@ test_a_flood_of_handshakes(void **state)
 	for (int i = 0; i < 1100; i++) {
 		flood[i] = gf_connect(w->f, TF_TLS);
 		/* Half of them have begun. */
-		assert_int_equal(send(flood[i], "\x16\x03\x01\1\0\1", i % 2 * 6, MSG_NOSIGNAL),
-			i % 2 * 6);
+		assert_int_equal(
+			send(flood[i], "\x16\x03\x01\1\0\1", i % 2 * 6, MSG_NOSIGNAL), i % 2 * 6);
 	}
 	for (int i = 0; i < 10; i++)
 		check_that_it_lives(w);
@@ -274,7 +274,7 @@ test_many_new_keys(void **state)
 int
 main(void)
 {
-#define TEST(name)  cmocka_unit_test_setup_teardown(name, tf_setup, tf_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, tf_setup, tf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_older_versions_are_refused),
 		TEST(test_garbage_instead_of_a_handshake),
