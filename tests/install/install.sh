@@ -7,32 +7,19 @@ set -u
 
 source=$(realpath "$1") build=$(realpath "$2") prefix=$3 libdir=$3/$4
 . "$(dirname "$0")/../cli/expect.sh"
+. "$(dirname "$0")/installed.sh"
 root=$work/root
-export LD_LIBRARY_PATH=$root$libdir
 
 fail() {
 	echo "FAILED: $*" >&2
 	failed=1
 }
 
-# As if the root were part of the prefix.
-relocate() {
-	mkdir pkgconfig
-	for file in "$root$libdir"/pkgconfig/*.pc; do
-		sed "s|^prefix=.*|prefix=$root$prefix|" "$file" >"pkgconfig/${file##*/}"
-	done
-	export PKG_CONFIG_PATH=$work/pkgconfig
-}
-
 flags() {
 	pkg-config --cflags --libs decree
 }
 
-meson install -C "$build" --no-rebuild --destdir "$root" >log 2>&1 || {
-	tail -n 20 log
-	exit 1
-}
-relocate
+install_below "$root" "$build" "$prefix" "$4" || exit 1
 
 for file in bin/decree bin/decreed include/decree/{client,machine,node,setup,types}.h share/bash-completion/completions/decreed \
 	share/man/man{1/decree.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8}; do
