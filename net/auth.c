@@ -151,11 +151,12 @@ stream_key(const struct auth *auth, const uint8_t *secret, const struct session_
 }
 
 void
-session_start(const struct auth *auth, struct session *s, const uint8_t *secret,
-	const struct session_ends *ends, const uint8_t *local_nonce, const uint8_t *remote_nonce)
+session_start(const struct auth *auth, struct session *s, const uint8_t *send_secret,
+	const uint8_t *receive_secret, const struct session_ends *ends, const uint8_t *local_nonce,
+	const uint8_t *remote_nonce)
 {
-	stream_key(auth, secret, ends, true, local_nonce, remote_nonce, &s->send_key);
-	stream_key(auth, secret, ends, false, remote_nonce, local_nonce, &s->receive_key);
+	stream_key(auth, send_secret, ends, true, local_nonce, remote_nonce, &s->send_key);
+	stream_key(auth, receive_secret, ends, false, remote_nonce, local_nonce, &s->receive_key);
 	s->sent_counter = 0;
 	s->replay = (struct replay){ 0 };
 }

@@ -76,9 +76,12 @@ struct session_ends {
 	const uint8_t *token; /* [DECREE_UUID_BYTES] the client's, NULL between nodes */
 };
 
-/** Derive both keys from both nonces and start the counters anew. */
-void session_start(const struct auth *auth, struct session *session, const uint8_t *secret,
-	const struct session_ends *ends, const uint8_t *local_nonce, const uint8_t *remote_nonce);
+/** Derive both keys from both nonces and start the counters anew.
+ * @param send_secret, receive_secret  [NET_KEY_BYTES] the sender's key of either direction: two keys while they are
+ *                                     being rotated, else one */
+void session_start(const struct auth *auth, struct session *session, const uint8_t *send_secret,
+	const uint8_t *receive_secret, const struct session_ends *ends, const uint8_t *local_nonce,
+	const uint8_t *remote_nonce);
 
 /** Complete a data frame: header, tag. @param frame  payload is in place behind the header
  * @param client  the header's field, 0 between nodes */

@@ -17,7 +17,12 @@ clients_init(struct clients *c)
 		.cluster_id = c->cluster_id, .local_node = c->node_id, .shard = c->shard
 	};
 
-	hello_keys(c->secret, HELLO_LABEL_CLIENT, &ends, c->send_key, c->receive_key);
+	decree_assert(c->secret_count >= 1);
+	decree_assert(c->secret_count <= HELLO_KEY_COUNT);
+
+	for (uint32_t i = 0; i < c->secret_count; i++)
+		hello_keys(c->secrets[i], HELLO_LABEL_CLIENT, &ends, c->send_keys[i],
+			c->receive_keys[i]);
 	c->places = aligned_alloc(64, sizeof(struct client) * NET_CLIENT_COUNT_MAX);
 	if (c->places == NULL)
 		return -ENOMEM;
@@ -98,8 +103,9 @@ take_place(struct clients *c, uint64_t now_ns)
 }
 
 static enum net_drop
-open_session(struct clients *c, uint64_t now_ns, struct client *client, const struct hello *hello,
-	const uint8_t *cookie, const struct client_address *from, struct client **ret_client)
+open_session(struct clients *c, uint64_t now_ns, uint32_t key, struct client *client,
+	const struct hello *hello, const uint8_t *cookie, const struct client_address *from,
+	struct client **ret_client)
 {
 	struct session_ends ends;
 
@@ -117,13 +123,14 @@ open_session(struct clients *c, uint64_t now_ns, struct client *client, const st
 	client->heard_ns = now_ns;
 	client->address = *from;
 	ends = client_ends(c, client->token);
-	session_start(c->auth, &client->session, c->secret, &ends, cookie, hello->nonce);
+	session_start(c->auth, &client->session, c->secrets[key], c->secrets[key], &ends, cookie,
+		hello->nonce);
 	*ret_client = client;
 	return NET_DROP_NONE;
 }
 
 static uint32_t
-make_answer(struct clients *c, const struct client *client, const struct hello *hello,
+make_answer(struct clients *c, uint32_t key, const struct client *client, const struct hello *hello,
 	const uint8_t *node_nonce, uint8_t *ret_answer)
 {
 	struct session_ends ends = client_ends(c, hello->token);
@@ -136,7 +143,7 @@ make_answer(struct clients *c, const struct client *client, const struct hello *
 	memcpy(answer.nonce, node_nonce, NONCE_BYTES);
 	memcpy(answer.echo, hello->nonce, NONCE_BYTES);
 	memcpy(answer.token, hello->token, DECREE_UUID_BYTES);
-	return hello_encode(c->auth, c->send_key, &ends,
+	return hello_encode(c->auth, c->send_keys[key], &ends,
 		client != NULL ? place_to_wire(c, client) : 0, &answer, ret_answer);
 }
 
@@ -152,6 +159,18 @@ may_answer(struct clients *c, uint64_t now_ns)
 	return true;
 }
 
+/* @return index of the key that a hello was sent under; secret_count: none of ours */
+static uint32_t
+find_key(const struct clients *c, const uint8_t *frame, uint32_t payload_bytes)
+{
+	uint32_t key = 0;
+
+	while (key < c->secret_count &&
+		!auth_hello_check(c->auth, c->receive_keys[key], frame, payload_bytes))
+		key++;
+	return key;
+}
+
 enum net_drop
 clients_hello(struct clients *c, uint64_t now_ns, const struct frame_header *header,
 	const uint8_t *frame, const struct client_address *from, uint8_t *ret_answer,
@@ -161,9 +180,11 @@ clients_hello(struct clients *c, uint64_t now_ns, const struct frame_header *hea
 	struct client *client;
 	struct hello hello;
 	enum net_drop drop;
+	uint32_t key;
 
 	*ret_answer_bytes = 0;
-	if (!auth_hello_check(c->auth, c->receive_key, frame, header->payload_bytes))
+	key = find_key(c, frame, header->payload_bytes);
+	if (key == c->secret_count)
 		return NET_DROP_HELLO_TAG;
 	drop = hello_decode(frame + FRAME_HEADER_BYTES, header->payload_bytes, &hello);
 	if (drop != NET_DROP_NONE)
@@ -173,22 +194,23 @@ clients_hello(struct clients *c, uint64_t now_ns, const struct frame_header *hea
 		/* Of the live session: its answer was lost, or this is a recording. Both get it. */
 		if (!may_answer(c, now_ns))
 			return NET_DROP_HELLO_RATE;
-		*ret_answer_bytes = make_answer(c, client, &hello, client->node_nonce, ret_answer);
+		*ret_answer_bytes =
+			make_answer(c, key, client, &hello, client->node_nonce, ret_answer);
 		return NET_DROP_NONE;
 	}
 	make_cookie(c, &hello, cookie);
 	if (memcmp(hello.echo, cookie, NONCE_BYTES) != 0) {
 		if (!may_answer(c, now_ns))
 			return NET_DROP_HELLO_RATE;
-		*ret_answer_bytes = make_answer(c, NULL, &hello, cookie, ret_answer);
+		*ret_answer_bytes = make_answer(c, key, NULL, &hello, cookie, ret_answer);
 		return NET_DROP_NONE;
 	}
 
 	/* From here on: a client, now, with a nonce that has no session. */
 
-	drop = open_session(c, now_ns, client, &hello, cookie, from, &client);
+	drop = open_session(c, now_ns, key, client, &hello, cookie, from, &client);
 	if (drop == NET_DROP_NONE)
-		*ret_answer_bytes = make_answer(c, client, &hello, cookie, ret_answer);
+		*ret_answer_bytes = make_answer(c, key, client, &hello, cookie, ret_answer);
 	return drop;
 }
 

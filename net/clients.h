@@ -55,9 +55,11 @@ struct clients {
 	uint8_t shard;
 	const uint8_t *identity; /* shown to clients in hellos */
 	uint16_t identity_bytes;
-	uint8_t secret[NET_KEY_BYTES]; /* the client key */
-	uint8_t send_key[NET_KEY_BYTES];
-	uint8_t receive_key[NET_KEY_BYTES];
+	/* Client keys, any of which a client may hold; it is answered under its own. */
+	uint8_t secrets[HELLO_KEY_COUNT][NET_KEY_BYTES];
+	uint32_t secret_count; /* 1, or 2 while the key is being changed */
+	uint8_t send_keys[HELLO_KEY_COUNT][NET_KEY_BYTES];
+	uint8_t receive_keys[HELLO_KEY_COUNT][NET_KEY_BYTES];
 	uint8_t cookie_secret[NET_KEY_BYTES]; /* random, of this life */
 	uint64_t epochs[CLIENT_EPOCH_COUNT];
 	uint64_t answer_tokens_ns; /* time up to which answers have been spent */

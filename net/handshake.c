@@ -94,11 +94,17 @@ hello_keys(const uint8_t *secret, const char *label, const struct session_ends *
 void
 handshake_init(struct handshake *h, const struct handshake_config *config)
 {
+	uint8_t unused[NET_KEY_BYTES]; /* we send under the first key */
+
 	decree_assert(config->ends.local_node != 0 && config->ends.remote_node != 0);
 	decree_assert(config->ends.local_node != config->ends.remote_node);
 
 	*h = (struct handshake){ .config = *config };
-	hello_keys(config->secret, HELLO_LABEL_NODE, &config->ends, h->send_key, h->receive_key);
+	hello_keys(
+		config->secret, HELLO_LABEL_NODE, &config->ends, h->send_key, h->receive_keys[0]);
+	if (config->secret_also != NULL)
+		hello_keys(config->secret_also, HELLO_LABEL_NODE, &config->ends, unused,
+			h->receive_keys[1]);
 	h->jitter = load_u64(config->nonce) | 1;
 }
 
@@ -139,7 +145,8 @@ judge_newcomer(const struct handshake *h, uint64_t now_ns, const struct hello *h
 }
 
 static enum net_drop
-on_proved(struct handshake *h, uint64_t now_ns, const struct hello *hello)
+on_proved(
+	struct handshake *h, uint64_t now_ns, const struct hello *hello, const uint8_t *peer_secret)
 {
 	bool is_live = h->is_established && nonce_eq(hello->nonce, h->peer_nonce);
 
@@ -151,8 +158,8 @@ on_proved(struct handshake *h, uint64_t now_ns, const struct hello *hello)
 			h->refused_count++;
 			return refusal;
 		}
-		session_start(h->config.auth, &h->session, h->config.secret, &h->config.ends,
-			h->config.nonce, hello->nonce);
+		session_start(h->config.auth, &h->session, h->config.secret, peer_secret,
+			&h->config.ends, h->config.nonce, hello->nonce);
 		memcpy(h->peer_nonce, hello->nonce, NONCE_BYTES);
 		h->peer_boot_count = hello->boot_count;
 		h->is_established = true;
@@ -175,10 +182,25 @@ note_heard(struct handshake *h, const struct hello *hello)
 	memcpy(h->heard_nonce, hello->nonce, NONCE_BYTES);
 }
 
+/* @return the cluster key that the hello was sent under; NULL: none of ours */
+static const uint8_t *
+find_secret(const struct handshake *h, const uint8_t *frame, uint32_t payload_bytes)
+{
+	const struct handshake_config *c = &h->config;
+
+	if (auth_hello_check(c->auth, h->receive_keys[0], frame, payload_bytes))
+		return c->secret;
+	if (c->secret_also != NULL &&
+		auth_hello_check(c->auth, h->receive_keys[1], frame, payload_bytes))
+		return c->secret_also;
+	return NULL;
+}
+
 enum net_drop
 handshake_receive(struct handshake *h, uint64_t now_ns, const struct frame_header *header,
 	const uint8_t *frame, uint8_t *ret_answer, uint32_t *ret_answer_bytes)
 {
+	const uint8_t *peer_secret;
 	enum net_drop drop;
 	struct hello hello;
 	uint64_t *answer_due_ns;
@@ -187,7 +209,8 @@ handshake_receive(struct handshake *h, uint64_t now_ns, const struct frame_heade
 	decree_assert(header->source_node == h->config.ends.remote_node);
 
 	*ret_answer_bytes = 0;
-	if (!auth_hello_check(h->config.auth, h->receive_key, frame, header->payload_bytes))
+	peer_secret = find_secret(h, frame, header->payload_bytes);
+	if (peer_secret == NULL)
 		return NET_DROP_HELLO_TAG;
 	drop = hello_decode(frame + FRAME_HEADER_BYTES, header->payload_bytes, &hello);
 	if (drop != NET_DROP_NONE)
@@ -197,7 +220,7 @@ handshake_receive(struct handshake *h, uint64_t now_ns, const struct frame_heade
 
 	note_heard(h, &hello);
 	if (nonce_eq(hello.echo, h->config.nonce)) {
-		drop = on_proved(h, now_ns, &hello);
+		drop = on_proved(h, now_ns, &hello, peer_secret);
 		if (drop != NET_DROP_NONE)
 			return drop;
 	}

@@ -19,6 +19,8 @@
  *  - A proved hello has a lower boot_count (a restored disk), or an equal one and another nonce (two
  *    processes with one identity), while the session is in use; or unfitting constants: refused, counted, shown in
  *    the status. If the session is silent it gets one, so that the core may tell it what it is.
+ *  - The cluster key is being changed, node by node: each node sends under one key and takes another as well. What comes
+ *    is told by its tag, and each direction's keys are derived from its sender's: nothing has to be agreed on.
  *  - Both nonces together are new whenever either side starts, so no key is ever used twice.
  *
  * Payload of a HELLO frame, little-endian (the tag is in the frame header, under a key of its own):
@@ -41,6 +43,7 @@
 #define HELLO_SESSION_SILENCE_NS (UINT64_C(2000000000)) /* ten times T: its node is dead, or idle */
 #define HELLO_ESTABLISHED        1
 #define HELLO_CONFIRMED          2
+#define HELLO_KEY_COUNT          2 /* live at a time, while a key is being changed */
 
 struct hello {
 	uint8_t nonce[NONCE_BYTES];
@@ -72,6 +75,7 @@ struct handshake_config {
 	const struct auth *auth;    /* must stay */
 	struct session_ends ends;   /* between nodes */
 	const uint8_t *secret;      /* [NET_KEY_BYTES] the cluster key; must stay */
+	const uint8_t *secret_also; /* the peer may use this one; NULL: it may not. Must stay */
 	uint8_t nonce[NONCE_BYTES]; /* fresh random bytes, never used for another pair or life */
 	uint64_t boot_count;
 	const uint8_t *identity; /* must stay */
@@ -83,8 +87,8 @@ struct handshake_config {
 
 struct handshake {
 	struct handshake_config config;
-	uint8_t send_key[NET_KEY_BYTES]; /* of hellos */
-	uint8_t receive_key[NET_KEY_BYTES];
+	uint8_t send_key[NET_KEY_BYTES];                      /* of hellos */
+	uint8_t receive_keys[HELLO_KEY_COUNT][NET_KEY_BYTES]; /* of `secret`, of `secret_also` */
 
 	bool is_heard;                    /* an authentic hello came, perhaps a recording */
 	uint8_t heard_nonce[NONCE_BYTES]; /* of the highest boot heard: what our own hellos echo */

@@ -74,6 +74,11 @@ struct net_config {
 	uint8_t cluster_key[NET_KEY_BYTES]; /* ignored under NET_AUTH_NONE */
 	uint8_t client_key[NET_KEY_BYTES];  /* used if are_clients_allowed */
 	bool are_clients_allowed;
+	/* Peers and clients may use these, too; this node never does but to answer a client that did. */
+	bool has_cluster_key_also;
+	bool has_client_key_also;
+	uint8_t cluster_key_also[NET_KEY_BYTES];
+	uint8_t client_key_also[NET_KEY_BYTES];
 
 	/* Opaque to the net: what peers must know of this node's constants (disk uuid, slot_bytes, ...). */
 	const uint8_t *identity;

@@ -72,6 +72,9 @@ init_peers(struct path *p, const struct path_config *config)
 				.remote_node = net->peers[i].node_id,
 				.shard = config->shard },
 			.secret = p->cluster_key,
+			.secret_also = net->auth != NET_AUTH_NONE && net->has_cluster_key_also
+					       ? p->cluster_key_also
+					       : NULL,
 			.boot_count = net->boot_count,
 			.identity = net->identity,
 			.identity_bytes = net->identity_bytes,
@@ -107,8 +110,12 @@ init_clients(struct path *p, const struct path_config *config)
 	p->are_clients_allowed = net->are_clients_allowed;
 	if (!net->are_clients_allowed)
 		return 0;
-	if (net->auth != NET_AUTH_NONE)
-		memcpy(p->clients.secret, net->client_key, NET_KEY_BYTES);
+	p->clients.secret_count = 1;
+	if (net->auth != NET_AUTH_NONE) {
+		memcpy(p->clients.secrets[0], net->client_key, NET_KEY_BYTES);
+		memcpy(p->clients.secrets[1], net->client_key_also, NET_KEY_BYTES);
+		p->clients.secret_count += net->has_client_key_also;
+	}
 	auth_derive(config->seed, "cookies", "", 0, p->clients.cookie_secret, NET_KEY_BYTES);
 	return clients_init(&p->clients);
 }
@@ -133,8 +140,10 @@ path_init(struct path *p, const struct path_config *config)
 		.neighbours = config->neighbours,
 	};
 	memcpy(p->ports, config->ports, net->port_count * sizeof(p->ports[0]));
-	if (net->auth != NET_AUTH_NONE)
+	if (net->auth != NET_AUTH_NONE) {
 		memcpy(p->cluster_key, net->cluster_key, NET_KEY_BYTES);
+		memcpy(p->cluster_key_also, net->cluster_key_also, NET_KEY_BYTES);
+	}
 	rc = auth_init(&p->auth, net->auth);
 	if (rc == 0)
 		rc = init_peers(p, config);
@@ -155,6 +164,7 @@ path_fini(struct path *p)
 	p->peers = NULL;
 	auth_fini(&p->auth);
 	sodium_memzero(p->cluster_key, sizeof(p->cluster_key));
+	sodium_memzero(p->cluster_key_also, sizeof(p->cluster_key_also));
 }
 
 /* ------------------------------------------------------------------ receiving */

@@ -64,6 +64,7 @@ struct path {
 	uint8_t shard_count;
 	bool are_clients_allowed;
 	uint8_t cluster_key[NET_KEY_BYTES];
+	uint8_t cluster_key_also[NET_KEY_BYTES];
 	struct path_port ports[NET_PORT_COUNT_MAX];
 	uint32_t port_count;
 	struct path_peer *peers; /* [peer_count] */

@@ -108,8 +108,8 @@ on_hello(struct udp_session *s, uint64_t now_ns, const struct frame_header *head
 		memcpy(s->cookie, hello.nonce, NONCE_BYTES);
 		return NET_DROP_NONE;
 	}
-	session_start(
-		&s->auth, &s->session, s->config.client_key, &ends, s->pending_nonce, hello.nonce);
+	session_start(&s->auth, &s->session, s->config.client_key, s->config.client_key, &ends,
+		s->pending_nonce, hello.nonce);
 	s->client = header->client;
 	s->is_pending = false;
 	s->is_established = true;

@@ -75,6 +75,8 @@ struct config {
 	enum config_auth auth;
 	char key_file[CONFIG_PATH_BYTES];        /* "" = none */
 	char client_key_file[CONFIG_PATH_BYTES]; /* "" = none: clients are refused */
+	char key_file_also[CONFIG_PATH_BYTES];   /* "" = none: peers use key_file's */
+	char client_key_file_also[CONFIG_PATH_BYTES];
 	enum config_admin admin;
 	uint32_t shard_count;
 	uint32_t group_count;

@@ -102,6 +102,16 @@ check_cluster(const struct config *c, char *error)
 			"[cluster] has no 'key_file': name a file for the cluster's key, and let "
 			"'decree format --new-keys' create it, or set auth = none for an "
 			"experiment");
+	if (c->key_file[0] == '\0' && c->key_file_also[0] != '\0')
+		return wrong(c, error,
+			"[cluster] has 'key_file_also' and no 'key_file': name the key that this "
+			"node "
+			"uses in 'key_file'");
+	if (c->client_key_file[0] == '\0' && c->client_key_file_also[0] != '\0')
+		return wrong(c, error,
+			"[cluster] has 'client_key_file_also' and no 'client_key_file': name one "
+			"of the "
+			"client keys there");
 	if (c->group_count < c->shard_count)
 		return wrong(c, error,
 			"groups = %u leaves some of the %u shards without work: use fewer shards",

@@ -49,6 +49,8 @@ const struct config_key config_keys[] = {
 	CLUSTER("auth", CONFIG_WORD, auth, 0, 0, auth_words),
 	CLUSTER("key_file", CONFIG_PATH, key_file, 0, 0),
 	CLUSTER("client_key_file", CONFIG_PATH, client_key_file, 0, 0),
+	CLUSTER("key_file_also", CONFIG_PATH, key_file_also, 0, 0),
+	CLUSTER("client_key_file_also", CONFIG_PATH, client_key_file_also, 0, 0),
 	CLUSTER("admin", CONFIG_WORD, admin, 0, 0, no_yes_words),
 	CLUSTER("shards", CONFIG_COUNT, shard_count, 1, DECREE_SHARD_COUNT_MAX),
 	CLUSTER("groups", CONFIG_COUNT, group_count, 1, DECREE_GROUP_COUNT_MAX),

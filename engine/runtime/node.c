@@ -226,6 +226,29 @@ accept_identity(void *context, uint16_t node_id, const uint8_t *identity, uint32
 	return theirs.node_id == node_id && identity_difference(&mine, &theirs) == NULL;
 }
 
+/* A second key, while the first one is being changed. */
+static int
+read_key_also(const char *path, const char *first_path, const uint8_t *first, uint8_t *ret_key,
+	bool *ret_has, char *ret_error)
+{
+	int rc;
+
+	if (path[0] == '\0')
+		return 0;
+	rc = config_key_read(path, ret_key, ret_error);
+	if (rc != 0)
+		return rc;
+	if (memcmp(ret_key, first, CONFIG_KEY_BYTES) == 0) {
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"%.150s has the same key as %.150s: leave it out, or name the other key's "
+			"file",
+			path, first_path);
+		return -EINVAL;
+	}
+	*ret_has = true;
+	return 0;
+}
+
 static int
 read_keys(const struct config *c, struct net_config *net, char *ret_error)
 {
@@ -238,7 +261,28 @@ read_keys(const struct config *c, struct net_config *net, char *ret_error)
 	rc = config_key_read(c->key_file, net->cluster_key, ret_error);
 	if (rc == 0 && net->are_clients_allowed)
 		rc = config_key_read(c->client_key_file, net->client_key, ret_error);
+	if (rc == 0)
+		rc = read_key_also(c->key_file_also, c->key_file, net->cluster_key,
+			net->cluster_key_also, &net->has_cluster_key_also, ret_error);
+	if (rc == 0)
+		rc = read_key_also(c->client_key_file_also, c->client_key_file, net->client_key,
+			net->client_key_also, &net->has_client_key_also, ret_error);
 	return rc;
+}
+
+/* Two keys are a state to get out of again, and not to be forgotten. */
+static void
+tell_of_keys(struct decree_node *node, const struct net_config *net)
+{
+	if (net->has_cluster_key_also)
+		node_log(node, DECREE_LOG_NOTICE,
+			"nodes may also use the key of key_file_also: remove it from the "
+			"configuration when "
+			"no node uses it any more");
+	if (net->has_client_key_also)
+		node_log(node, DECREE_LOG_NOTICE,
+			"clients may also use the key of client_key_file_also: remove it from the "
+			"configuration when no client uses it any more");
 }
 
 static int
@@ -288,7 +332,11 @@ open_net(struct decree_node *node, char *ret_error)
 	}
 	if (rc == 0)
 		rc = net_open(&net, &node->net, ret_error);
+	if (rc == 0)
+		tell_of_keys(node, &net);
 	explicit_bzero(net.cluster_key, sizeof(net.cluster_key));
+	explicit_bzero(net.cluster_key_also, sizeof(net.cluster_key_also));
+	explicit_bzero(net.client_key_also, sizeof(net.client_key_also));
 	explicit_bzero(net.client_key, sizeof(net.client_key));
 	if (rc == 0 && net_payload_bytes_max(node->net) < node->shards[0].config.frame_bytes)
 		rc = refuse(-EINVAL, ret_error, "mtu leaves too little room for a slot");

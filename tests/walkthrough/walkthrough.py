@@ -274,9 +274,12 @@ class World:
                 pid, start = file.read().split()
             with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
                 fields = file.read().rsplit(") ", 1)[1].split()
+            thread_count = len(os.listdir(f"/proc/{pid}/task"))
         except (OSError, ValueError):
             return None
-        return int(pid) if fields[0] != "Z" and fields[19] == start else None
+        # A zombie has ended, if it is not that others of its threads still wait for the disk.
+        is_gone = fields[0] == "Z" and thread_count <= 1
+        return int(pid) if not is_gone and fields[19] == start else None
 
     def stop(self, n):
         pid = self.pid(n)

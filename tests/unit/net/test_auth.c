@@ -93,8 +93,8 @@ test_two_ends_understand_each_other_in_both_directions(void **state)
 	struct session one, two;
 	struct frame_header h;
 
-	session_start(*state, &one, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(*state, &two, secret, &ends_2_to_1, nonce_2, nonce_1);
+	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
+	session_start(*state, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1);
 	session_seal(*state, &one, &ends_1_to_2, 0, frame, 64);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(*state, &two, &h, frame), NET_DROP_NONE);
@@ -112,7 +112,7 @@ test_reflected_frame_is_refused(void **state)
 	struct session one;
 	struct frame_header h;
 
-	session_start(*state, &one, secret, &ends_1_to_2, nonce_1, nonce_2);
+	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
 	session_seal(*state, &one, &ends_1_to_2, 0, frame, 64);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(*state, &one, &h, frame), NET_DROP_TAG);
@@ -124,8 +124,8 @@ test_no_flipped_bit_is_accepted(void **state)
 	uint8_t frame[FRAME_HEADER_BYTES + 40] = { 0 };
 	struct session one, two;
 
-	session_start(*state, &one, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(*state, &two, secret, &ends_2_to_1, nonce_2, nonce_1);
+	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
+	session_start(*state, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1);
 	session_seal(*state, &one, &ends_1_to_2, 0, frame, 40);
 	for (uint32_t bit = 0; bit < 8 * sizeof(frame); bit++) {
 		struct frame_header h;
@@ -172,8 +172,8 @@ test_key_depends_on(void **state)
 	struct auth auth;
 
 	assert_int_equal(auth_init(&auth, NET_AUTH_GMAC), 0);
-	session_start(&auth, &one, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(&auth, &other, other_secret, &d->ends, local, remote);
+	session_start(&auth, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
+	session_start(&auth, &other, other_secret, other_secret, &d->ends, local, remote);
 	session_seal(&auth, &one, &ends_1_to_2, 0, frame, 8);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(&auth, &other, &h, frame), NET_DROP_TAG);
@@ -192,12 +192,12 @@ test_none_keeps_out_frames_of_an_earlier_session(void **state)
 
 	(void)state;
 	assert_int_equal(auth_init(&none, NET_AUTH_NONE), 0);
-	session_start(&none, &one, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(&none, &two, secret, &ends_2_to_1, nonce_2, nonce_1);
+	session_start(&none, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
+	session_start(&none, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1);
 	session_seal(&none, &one, &ends_1_to_2, 0, frame, 8);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(&none, &two, &h, frame), NET_DROP_NONE);
-	session_start(&none, &two, secret, &ends_2_to_1, nonce_2, nonce_1_reborn);
+	session_start(&none, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1_reborn);
 	assert_int_equal(session_open(&none, &two, &h, frame), NET_DROP_TAG);
 }
 

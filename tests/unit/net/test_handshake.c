@@ -389,6 +389,56 @@ test_wrong_cluster_key_is_refused(void **state)
 	assert_false(f->a.handshake.is_heard);
 }
 
+/* The rounds of a change of the cluster key. In each, any two nodes that are in it or in the one before meet. */
+struct keys {
+	const char *name;
+	const uint8_t *a, *a_also, *b, *b_also;
+	bool do_meet;
+};
+
+static const struct keys rotation[] = {
+	{ "one also takes the new key", cluster_key, other_key, cluster_key, NULL, true },
+	{ "both do", cluster_key, other_key, cluster_key, other_key, true },
+	{ "one uses it", other_key, cluster_key, cluster_key, other_key, true },
+	{ "both do, and take the old one", other_key, cluster_key, other_key, cluster_key, true },
+	{ "one is done", other_key, NULL, other_key, cluster_key, true },
+	{ "a round is left out", other_key, NULL, cluster_key, other_key, false },
+	{ "nobody was told", other_key, cluster_key, cluster_key, NULL, false },
+	{ "the old key is no key any more", other_key, NULL, cluster_key, NULL, false },
+};
+
+static void
+test_change_of_the_cluster_key(void **state)
+{
+	const struct keys *row = *state;
+	struct handshake_config config;
+	struct fixture *f;
+	void *fixture;
+
+	assert_int_equal(setup(&fixture), 0);
+	f = fixture;
+	config = config_of(f, 1, 2, 5, 0xa);
+	config.secret = row->a;
+	config.secret_also = row->a_also;
+	handshake_init(&f->a.handshake, &config);
+	config = config_of(f, 2, 1, 9, 0xb);
+	config.secret = row->b;
+	config.secret_also = row->b_also;
+	handshake_init(&f->b.handshake, &config);
+
+	establish(f);
+	f->now_ns += 100 * MS;
+	poll(f, &f->b);
+	settle(f);
+	assert_int_equal(
+		f->a.handshake.is_established && f->b.handshake.is_established, row->do_meet);
+	if (row->do_meet) {
+		assert_true(talks(f, &f->a, &f->b));
+		assert_true(talks(f, &f->b, &f->a));
+	}
+	assert_int_equal(teardown(&fixture), 0);
+}
+
 /* Without keys by mistake at one end: neither believes the other. */
 static void
 test_unequal_authentication_modes_do_not_meet(void **state)
@@ -468,5 +518,14 @@ main(void)
 		TEST(test_hello_of_every_other_length_is_malformed),
 	};
 
-	return cmocka_run_group_tests_name("handshake", tests, NULL, NULL);
+	struct CMUnitTest rows[sizeof(rotation) / sizeof(rotation[0])];
+
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		rows[i] = (struct CMUnitTest){
+			.name = rotation[i].name,
+			.test_func = test_change_of_the_cluster_key,
+			.initial_state = (void *)(uintptr_t)&rotation[i],
+		};
+	return cmocka_run_group_tests_name("handshake", tests, NULL, NULL) +
+	       cmocka_run_group_tests_name("change of the cluster key", rows, NULL, NULL);
 }

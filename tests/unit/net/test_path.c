@@ -419,6 +419,27 @@ test_client_with_the_wrong_key_is_refused(void **state)
 	udp_session_fini(&stranger);
 }
 
+/* While the client key is being changed both are good, each client is answered under its own; afterwards the new one is. */
+static void
+test_two_client_keys_are_live(void **state)
+{
+	struct fixture *f = *state;
+	struct udp_session_config config = f->client.config;
+	struct udp_session other;
+
+	config.client_key[0] ^= 1;
+	config.token[0] ^= 1;
+	assert_int_equal(udp_session_init(&other, &config), 0);
+	assert_false(connect_client(f, &other, 1));
+	memcpy(f->one.path.clients.secrets[1], config.client_key, NET_KEY_BYTES);
+	clients_fini(&f->one.path.clients);
+	f->one.path.clients.secret_count = 2;
+	assert_int_equal(clients_init(&f->one.path.clients), 0);
+	assert_true(connect_client(f, &other, 2));
+	assert_true(connect_client(f, &f->client, 3));
+	udp_session_fini(&other);
+}
+
 /* The two keys open different doors: whoever holds the client key cannot be a node. */
 static void
 test_client_key_does_not_speak_for_a_node(void **state)
@@ -623,6 +644,7 @@ main(void)
 		TEST(test_client_talks_and_is_answered_where_it_spoke_last),
 		TEST(test_repeated_client_frame_is_refused_and_moves_no_address),
 		TEST(test_client_with_the_wrong_key_is_refused),
+		TEST(test_two_client_keys_are_live),
 		TEST(test_client_key_does_not_speak_for_a_node),
 		TEST(test_cluster_key_does_not_speak_for_a_client),
 		TEST(test_replayed_client_handshake_opens_nothing),
