@@ -33,15 +33,19 @@ fail(char *error, int rc, const char *what)
 }
 
 static int
-page_load_failed(char *error, int rc, const char *what)
+page_load_failed(char *error, int rc, uint32_t version, const char *what)
 {
 	if (rc == -EBADMSG)
 		snprintf(error, DECREE_ERROR_BYTES,
 			"both copies of the log's %s are damaged; " REMEDY, what);
 	else if (rc == -EPROTONOSUPPORT)
 		snprintf(error, DECREE_ERROR_BYTES,
-			"the log's %s was written by a newer version of decree; use that version",
-			what);
+			"the log's %s is of version %u of the format, and this program knows "
+			"version "
+			"%u: start the program that wrote it, or a newer one. There is no way back "
+			"but to "
+			"replace this node by one with a new node id",
+			what, version, WAL_VERSION);
 	else
 		snprintf(error, DECREE_ERROR_BYTES,
 			"cannot read the log's %s: %s. Nothing was changed: check the device, then "
@@ -82,7 +86,7 @@ identity_load(
 	struct wal *w, const struct wal_recovery *to, int *ret_stale, uint8_t *page, char *error)
 {
 	uint64_t bytes[DISK_FILE_COUNT];
-	struct page_header header;
+	struct page_header header = { 0 };
 	const uint8_t *blob;
 	uint32_t blob_bytes;
 	int rc = w->ops->sizes(w->disk, bytes);
@@ -102,7 +106,7 @@ identity_load(
 	if (rc == 0)
 		rc = wal_identity_decode(page, header.body_bytes, &w->geometry, &blob, &blob_bytes);
 	if (rc != 0)
-		return page_load_failed(error, rc, "identity");
+		return page_load_failed(error, rc, header.version, "identity (file identity)");
 	w->seal = wal_seal_of(&w->geometry.uuid);
 	if (to->identity != NULL)
 		rc = to->identity(to->context, &w->geometry.uuid, blob, blob_bytes, error);
@@ -113,7 +117,7 @@ int
 session_load(struct wal *w, char *error)
 {
 	uint8_t page[512] __attribute__((aligned(512)));
-	struct page_header header;
+	struct page_header header = { 0 };
 	int stale, rc;
 
 	rc = page_load(w->ops, w->disk, &page_session, &w->seal, page, &header, &stale);
@@ -123,7 +127,8 @@ session_load(struct wal *w, char *error)
 		(w->session.segments_prewritten_bytes > w->geometry.log_bytes ||
 			w->session.identifiers_prewritten_bytes > w->geometry.identifiers_bytes))
 		rc = -EBADMSG;
-	return rc != 0 ? page_load_failed(error, rc, "session page") : 0;
+	return rc != 0 ? page_load_failed(error, rc, header.version, "session page (file identity)")
+		       : 0;
 }
 
 /* What earlier sessions promised only "unless ..." (11.10). */
@@ -245,12 +250,12 @@ static int
 meta_load(struct wal *w, const struct wal_recovery *to, int *ret_stale, uint64_t *ret_durable_lsn,
 	char *error)
 {
-	struct page_header header;
+	struct page_header header = { 0 };
 	int rc = page_load(
 		w->ops, w->disk, &page_hardstate, &w->seal, w->meta.page, &header, ret_stale);
 
 	if (rc != 0)
-		return page_load_failed(error, rc, "hard state (file hardstate)");
+		return page_load_failed(error, rc, header.version, "hard state (file hardstate)");
 	w->meta.requested_generation = header.generation;
 	w->meta.durable_generation = header.generation;
 	w->meta.reported_generation = header.generation;

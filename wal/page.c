@@ -67,7 +67,8 @@ page_check(const uint8_t *page, const struct page_pair *pair, const struct wal_s
 		return PAGE_BAD;
 	if (load_u32(page + 60) != page_crc(page, pair->bytes, seal))
 		return PAGE_BAD;
-	if (load_u32(page + 36) != WAL_VERSION)
+	ret_header->version = load_u32(page + 36);
+	if (ret_header->version != WAL_VERSION)
 		return PAGE_VERSION;
 	ret_header->generation = load_u64(page + 16);
 	ret_header->lsn = load_u64(page + 24);
@@ -125,11 +126,13 @@ page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	for (int i = 0; i < 2; i++)
 		states[i] = page_copy_load(
 			ops, disk, pair, i, seal, copies + i * PAGE_BYTES_MAX, &headers[i]);
-	if (states[0] == PAGE_UNREADABLE && states[1] == PAGE_UNREADABLE)
+	if (states[0] == PAGE_VERSION || states[1] == PAGE_VERSION) {
+		ret_header->version = headers[states[0] != PAGE_VERSION].version;
+		rc = -EPROTONOSUPPORT;
+	} else if (states[0] == PAGE_UNREADABLE && states[1] == PAGE_UNREADABLE)
 		rc = -EIO;
 	else if (states[0] != PAGE_VALID && states[1] != PAGE_VALID)
-		rc = states[0] == PAGE_VERSION || states[1] == PAGE_VERSION ? -EPROTONOSUPPORT
-									    : -EBADMSG;
+		rc = -EBADMSG;
 	if (rc == 0 && states[0] == PAGE_VALID && states[1] == PAGE_VALID &&
 		headers[0].generation == headers[1].generation &&
 		memcmp(copies, copies + PAGE_BYTES_MAX, pair->bytes) != 0)

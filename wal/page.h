@@ -48,6 +48,7 @@ struct page_header {
 	uint64_t generation;
 	uint64_t lsn;
 	uint32_t body_bytes;
+	uint32_t version; /* of the page, also if that is not ours */
 };
 
 enum page_state {
@@ -74,11 +75,13 @@ enum page_state page_copy_load(const struct disk_ops *ops, void *disk, const str
 	int copy, const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header);
 
 /**
- * Read both copies and choose the newest valid one. One that cannot be read is not valid.
+ * Read both copies and choose the newest valid one. One that cannot be read is not valid. One of another version counts
+ * for what a program of that version has said since, so no older one beside it is taken in its place.
  *
  * @param ret_page    [PAGE_BYTES_MAX] at a multiple of 512: the chosen page
  * @param ret_stale   index of the copy that must be rewritten before the chosen one may be, or -1
- * @retval -EBADMSG   no valid copy   @retval -EPROTONOSUPPORT  newer version   @retval -EIO  none can be read
+ * @retval -EBADMSG   no valid copy   @retval -EIO  none can be read
+ * @retval -EPROTONOSUPPORT  a copy is of another version, ret_header->version
  */
 int page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header,

@@ -490,6 +490,46 @@ test_a_session_page_of_an_earlier_version_is_read(void **state)
 	end(t);
 }
 
+/* @param where  index of the pair, times 2, + the copy: it becomes one that a program of version 2 wrote later */
+static void
+make_newer(struct trail *t, uint64_t where)
+{
+	const struct page_pair *const pairs[] = { &page_identity, &page_session, &page_hardstate };
+	const struct page_pair *pair = pairs[where / 2];
+	struct wal_seal seal = wal_seal_of(&t->f.format.uuid);
+	uint8_t *page = disk_fake_data(t->f.disk, pair->file, NULL) + pair->offset_bytes[where % 2];
+	uint32_t crc = pair == &page_identity ? 0xffffffffu : seal.crc_seed;
+
+	store_u64(page + 16, load_u64(page + 16) + 2);
+	store_u32(page + 36, 2);
+	crc = wal_crc(crc, page, 60);
+	store_u32(
+		page + 60, wal_crc(crc, page + PAGE_HEADER_BYTES, pair->bytes - PAGE_HEADER_BYTES));
+}
+
+/* A program of the next version wrote one copy, and died. The other copy is older: what it says is not what was promised. */
+static void
+test_a_copy_of_a_newer_version_is_not_passed_over(void **state)
+{
+	static const char *const names[] = { "identity (file identity)",
+		"session page (file identity)", "hard state (file hardstate)" };
+	struct trail *t = trail_create(&log_fixture_calm);
+
+	(void)state;
+	trail_open(t);
+	assert_true(trail_append(t, 10));
+	log_fixture_settle(&t->f, 1);
+	disk_fake_cut_power(t->f.disk);
+	log_fixture_abandon(&t->f);
+	for (uint64_t where = 0; where < 6; where++) {
+		assert_int_equal(open_copy(t, make_newer, where), -EPROTONOSUPPORT);
+		assert_non_null(strstr(t->f.error, names[where / 2]));
+		assert_non_null(strstr(
+			t->f.error, "version 2 of the format, and this program knows version 1"));
+	}
+	end(t);
+}
+
 int
 main(void)
 {
@@ -502,6 +542,7 @@ main(void)
 		cmocka_unit_test(test_a_damaged_first_segment_is_refused),
 		cmocka_unit_test(test_damage_before_the_beginning_is_not_looked_at),
 		cmocka_unit_test(test_a_session_page_of_an_earlier_version_is_read),
+		cmocka_unit_test(test_a_copy_of_a_newer_version_is_not_passed_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
