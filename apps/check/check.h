@@ -32,20 +32,20 @@ __attribute__((format(printf, 5, 6))) void report(struct check *c, enum verdict 
 	const char *subject, const char *remedy, const char *format, ...);
 
 /** The first line of a file below the root, without its newline. @return false: unreadable */
-__attribute__((format(printf, 4, 5))) bool check_read(
-	const struct check *c, char *line, size_t capacity, const char *format, ...);
+__attribute__((format(printf, 4, 5))) bool
+check_read(const struct check *c, char *line, size_t capacity, const char *format, ...);
 
 /** The same as a number; 0 if it is none. */
-__attribute__((format(printf, 2, 3))) long check_number(
-	const struct check *c, const char *format, ...);
+__attribute__((format(printf, 2, 3))) long
+check_number(const struct check *c, const char *format, ...);
 
 /** Is there such a path below the root? */
-__attribute__((format(printf, 2, 3))) bool check_exists(
-	const struct check *c, const char *format, ...);
+__attribute__((format(printf, 2, 3))) bool
+check_exists(const struct check *c, const char *format, ...);
 
 /** What a link below the root points to, last part only. @return false: it is no link */
-__attribute__((format(printf, 4, 5))) bool check_link(
-	const struct check *c, char *name, size_t capacity, const char *format, ...);
+__attribute__((format(printf, 4, 5))) bool
+check_link(const struct check *c, char *name, size_t capacity, const char *format, ...);
 
 void check_cpus(struct check *c);   /* cpus, power, clocksource */
 void check_memory(struct check *c); /* hugepages, memlock */

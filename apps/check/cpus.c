@@ -40,7 +40,8 @@ check_named(struct check *c, const cpu_set_t *allowed)
 	for (uint32_t i = 0; c->setup != NULL && i < c->setup->cpu_count; i++)
 		if (!CPU_ISSET(c->setup->cpus[i], allowed))
 			report(c, VERDICT_FATAL, "cpus", "Correct 'cpus'",
-				"CPU %u of 'cpus' does not exist here, or is not allowed to this process",
+				"CPU %u of 'cpus' does not exist here, or is not allowed to this "
+				"process",
 				c->setup->cpus[i]);
 }
 
@@ -59,23 +60,29 @@ find_missing(const struct check *c, const char *list, unsigned int *ret_cpu)
 static void
 check_isolation(struct check *c, int count)
 {
-	static const char remedy[] = "Boot with isolcpus=N nohz_full=N rcu_nocbs=N and name these CPUs in 'cpus'";
+	static const char remedy[] =
+		"Boot with isolcpus=N nohz_full=N rcu_nocbs=N and name these CPUs in 'cpus'";
 	char isolated[CHECK_LINE_BYTES] = "";
 	char tickless[CHECK_LINE_BYTES] = "";
 	unsigned int cpu;
 
-	(void)check_read(c, isolated, sizeof(isolated), "/sys/devices/system/cpu/isolated"); /* "" if not */
-	(void)check_read(c, tickless, sizeof(tickless), "/sys/devices/system/cpu/nohz_full"); /* "" if not */
+	(void)check_read(
+		c, isolated, sizeof(isolated), "/sys/devices/system/cpu/isolated"); /* "" if not */
+	(void)check_read(
+		c, tickless, sizeof(tickless), "/sys/devices/system/cpu/nohz_full"); /* "" if not */
 	if (isolated[0] == '\0')
 		report(c, VERDICT_NOTE, "cpus", remedy,
 			"%d, none isolated: other work will interrupt the shards", count);
 	else if (find_missing(c, isolated, &cpu))
 		report(c, VERDICT_NOTE, "cpus", remedy,
-			"CPU %u of 'cpus' is not isolated (%s are): other work will interrupt its shard",
+			"CPU %u of 'cpus' is not isolated (%s are): other work will interrupt its "
+			"shard",
 			cpu, isolated);
 	else if (find_missing(c, tickless, &cpu))
 		report(c, VERDICT_NOTE, "cpus", remedy,
-			"CPU %u of 'cpus' is isolated, but the timer interrupts it: it is not in nohz_full", cpu);
+			"CPU %u of 'cpus' is isolated, but the timer interrupts it: it is not in "
+			"nohz_full",
+			cpu);
 	else
 		report(c, VERDICT_GOOD, "cpus", NULL, "%d, isolated: %s", count, isolated);
 }
@@ -88,10 +95,14 @@ deepest_us(const struct check *c, unsigned int cpu)
 {
 	long deepest = 0;
 
-	for (int state = 0; check_exists(c, "/sys/devices/system/cpu/cpu%u/cpuidle/state%d", cpu, state); state++) {
-		long latency = check_number(c, "/sys/devices/system/cpu/cpu%u/cpuidle/state%d/latency", cpu, state);
+	for (int state = 0;
+		check_exists(c, "/sys/devices/system/cpu/cpu%u/cpuidle/state%d", cpu, state);
+		state++) {
+		long latency = check_number(
+			c, "/sys/devices/system/cpu/cpu%u/cpuidle/state%d/latency", cpu, state);
 
-		if (check_number(c, "/sys/devices/system/cpu/cpu%u/cpuidle/state%d/disable", cpu, state) == 0 &&
+		if (check_number(c, "/sys/devices/system/cpu/cpu%u/cpuidle/state%d/disable", cpu,
+			    state) == 0 &&
 			latency > deepest)
 			deepest = latency;
 	}
@@ -106,25 +117,32 @@ check_power(struct check *c, const cpu_set_t *allowed)
 	bool is_good = true;
 
 	for (unsigned int cpu = 0; cpu < CPU_SETSIZE && is_good; cpu++) {
-		bool is_ours = c->setup != NULL && c->setup->cpu_count > 0 ? is_named(c, cpu) : CPU_ISSET(cpu, allowed);
+		bool is_ours = c->setup != NULL && c->setup->cpu_count > 0
+				       ? is_named(c, cpu)
+				       : CPU_ISSET(cpu, allowed);
 
 		if (!is_ours)
 			continue;
-		if (check_read(c, governor, sizeof(governor), "/sys/devices/system/cpu/cpu%u/cpufreq/scaling_governor", cpu) &&
+		if (check_read(c, governor, sizeof(governor),
+			    "/sys/devices/system/cpu/cpu%u/cpufreq/scaling_governor", cpu) &&
 			strcmp(governor, "performance") != 0) {
-			report(c, VERDICT_NOTE, "power", "Set it: cpupower frequency-set -g performance",
-				"CPU %u's governor is %s: it slows down when it waits", cpu, governor);
+			report(c, VERDICT_NOTE, "power",
+				"Set it: cpupower frequency-set -g performance",
+				"CPU %u's governor is %s: it slows down when it waits", cpu,
+				governor);
 			is_good = false;
 		} else if (deepest_us(c, cpu) > EXIT_LATENCY_US_MAX) {
 			report(c, VERDICT_NOTE, "power",
-				"Forbid it: cpupower idle-set -D 10, or boot with processor.max_cstate=1",
-				"CPU %u may sleep so deeply that it wakes up after %ld us only", cpu,
-				deepest_us(c, cpu));
+				"Forbid it: cpupower idle-set -D 10, or boot with "
+				"processor.max_cstate=1",
+				"CPU %u may sleep so deeply that it wakes up after %ld us only",
+				cpu, deepest_us(c, cpu));
 			is_good = false;
 		}
 	}
 	if (is_good)
-		report(c, VERDICT_GOOD, "power", NULL, "no governor and no C-state slows the CPUs down");
+		report(c, VERDICT_GOOD, "power", NULL,
+			"no governor and no C-state slows the CPUs down");
 }
 
 static bool
@@ -144,12 +162,16 @@ check_clock(struct check *c)
 		    "/sys/devices/system/clocksource/clocksource0/current_clocksource"))
 		report(c, VERDICT_NOTE, "clocksource", NULL, "unknown");
 	else if (is_cheap(source))
-		report(c, VERDICT_GOOD, "clocksource", NULL, "%s, read without a system call", source);
+		report(c, VERDICT_GOOD, "clocksource", NULL, "%s, read without a system call",
+			source);
 	else
 		report(c, VERDICT_NOTE, "clocksource",
-			"Boot with clocksource=tsc tsc=reliable if the CPU has an invariant TSC; 'dmesg | grep -i tsc' "
+			"Boot with clocksource=tsc tsc=reliable if the CPU has an invariant TSC; "
+			"'dmesg | grep -i tsc' "
 			"says why the kernel left it",
-			"%s: each look at the time is a system call, and leases (lease_ms) are refused", source);
+			"%s: each look at the time is a system call, and leases (lease_ms) are "
+			"refused",
+			source);
 }
 
 void

@@ -89,14 +89,19 @@ check_space(struct check *c, const char *folder)
 		return; /* check_direct() has said why */
 	free_mib = (uint64_t)fs.f_bavail * fs.f_frsize >> 20;
 	if (free_mib < logs_mib)
-		report(c, VERDICT_FATAL, "space", "Make room there, put data_dir on another disk, or lower log_bytes",
-			"%" PRIu64 " MiB are free in %s, and the logs take %" PRIu64, free_mib, folder, logs_mib);
+		report(c, VERDICT_FATAL, "space",
+			"Make room there, put data_dir on another disk, or lower log_bytes",
+			"%" PRIu64 " MiB are free in %s, and the logs take %" PRIu64, free_mib,
+			folder, logs_mib);
 	else if (free_mib < logs_mib + ROOM_MIB)
-		report(c, VERDICT_NOTE, "space", "Make room there, or set [snapshot] directory to another disk",
-			"%" PRIu64 " MiB are free in %s: snapshots may not find room, and without them the log fills up",
+		report(c, VERDICT_NOTE, "space",
+			"Make room there, or set [snapshot] directory to another disk",
+			"%" PRIu64 " MiB are free in %s: snapshots may not find room, and without "
+				   "them the log fills up",
 			free_mib, folder);
 	else
-		report(c, VERDICT_GOOD, "space", NULL, "%" PRIu64 " MiB are free in %s", free_mib, folder);
+		report(c, VERDICT_GOOD, "space", NULL, "%" PRIu64 " MiB are free in %s", free_mib,
+			folder);
 }
 
 /* A property of the device under a folder, of its parent if it is a partition. */
@@ -129,7 +134,8 @@ check_cache(struct check *c, const char *folder)
 			"write back with FUA: one durable write per commit");
 	else
 		report(c, VERDICT_NOTE, "disk cache",
-			"A disk with power-loss protection, or write through, halves the commit latency",
+			"A disk with power-loss protection, or write through, halves the commit "
+			"latency",
 			"write back without FUA: each commit costs a flush");
 }
 

@@ -20,7 +20,8 @@ check_io_uring(struct check *c)
 		return;
 	}
 	report(c, VERDICT_FATAL, "io_uring",
-		"Allow it with 'sysctl kernel.io_uring_disabled=0', and in the container's seccomp profile; it needs "
+		"Allow it with 'sysctl kernel.io_uring_disabled=0', and in the container's seccomp "
+		"profile; it needs "
 		"Linux 5.10 or later",
 		"%s: the log needs it", strerror(errno));
 }
@@ -45,7 +46,8 @@ check_iommu(struct check *c)
 	int count = 0;
 	DIR *dir;
 
-	(void)snprintf(path, sizeof(path), "%s/sys/kernel/iommu_groups", c->root); /* cut: not found */
+	(void)snprintf(
+		path, sizeof(path), "%s/sys/kernel/iommu_groups", c->root); /* cut: not found */
 	dir = opendir(path);
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
 		count += entry->d_name[0] != '.';
@@ -55,7 +57,8 @@ check_iommu(struct check *c)
 		report(c, VERDICT_GOOD, "iommu", NULL, "on: vfio-pci can drive physical ports");
 	else
 		report(c, VERDICT_NOTE, "iommu",
-			"For physical ones: VT-d or AMD-Vi in the firmware, and intel_iommu=on or amd_iommu=on at boot",
+			"For physical ones: VT-d or AMD-Vi in the firmware, and intel_iommu=on or "
+			"amd_iommu=on at boot",
 			"off: fine for software ports");
 }
 

@@ -13,7 +13,8 @@ static bool
 has_physical_port(const struct check *c)
 {
 	for (uint32_t i = 0; c->setup != NULL && i < c->setup->port_count; i++)
-		if (strncmp(c->setup->ports[i], "net_", 4) != 0 && strncmp(c->setup->ports[i], "eth_", 4) != 0)
+		if (strncmp(c->setup->ports[i], "net_", 4) != 0 &&
+			strncmp(c->setup->ports[i], "eth_", 4) != 0)
 			return true;
 	return false;
 }
@@ -22,7 +23,8 @@ static void
 check_hugepages(struct check *c)
 {
 	long free_2m = check_number(c, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-	long free_1g = check_number(c, "/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
+	long free_1g =
+		check_number(c, "/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
 
 	if (c->setup != NULL && !c->setup->are_hugepages_wanted)
 		report(c, VERDICT_GOOD, "hugepages", NULL, "not wanted (hugepages = no)");
@@ -31,8 +33,10 @@ check_hugepages(struct check *c)
 			free_2m, free_1g);
 	else
 		report(c, has_physical_port(c) ? VERDICT_FATAL : VERDICT_NOTE, "hugepages",
-			"Reserve some, beyond what other programs use: decree-hugepages reserve 320M",
-			"%ld of 2 MiB are free: nodes fall back to ordinary pages, and a physical port does not work "
+			"Reserve some, beyond what other programs use: decree-hugepages reserve "
+			"320M",
+			"%ld of 2 MiB are free: nodes fall back to ordinary pages, and a physical "
+			"port does not work "
 			"with those",
 			free_2m);
 }
@@ -44,7 +48,8 @@ check_memlock(struct check *c)
 
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0)
 		report(c, VERDICT_NOTE, "memlock", NULL, "%s", strerror(errno));
-	else if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (512u << 20) || geteuid() == 0)
+	else if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (512u << 20) ||
+		 geteuid() == 0)
 		report(c, VERDICT_GOOD, "memlock", NULL, "enough locked memory is allowed");
 	else
 		report(c, VERDICT_NOTE, "memlock",

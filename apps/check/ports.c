@@ -26,8 +26,8 @@ parse_pci(const char *device, char *ret_address)
 static bool
 is_dpdk_driver(const char *name)
 {
-	static const char *const drivers[] = { "vfio-pci", "uio_pci_generic", "igb_uio", "mlx5_core",
-		"mlx4_core", "mana" };
+	static const char *const drivers[] = { "vfio-pci", "uio_pci_generic", "igb_uio",
+		"mlx5_core", "mlx4_core", "mana" };
 
 	for (uint32_t i = 0; i < ROW_COUNT(drivers); i++)
 		if (strcmp(name, drivers[i]) == 0)
@@ -46,26 +46,33 @@ check_numa(struct check *c, const char *address)
 	if (node < 0 || !check_exists(c, "/sys/devices/system/node/node1"))
 		return; /* one node: nothing is far */
 	for (uint32_t i = 0; i < c->setup->cpu_count; i++)
-		if (!check_exists(c, "/sys/devices/system/node/node%ld/cpu%u", node, c->setup->cpus[i])) {
+		if (!check_exists(
+			    c, "/sys/devices/system/node/node%ld/cpu%u", node, c->setup->cpus[i])) {
 			char remedy[CHECK_LINE_BYTES];
 			char list[128] = "?";
 
-			(void)check_read(c, list, sizeof(list), "/sys/devices/system/node/node%ld/cpulist", node);
-			(void)snprintf(remedy, sizeof(remedy), "Name some of %s in 'cpus'", list); /* fits */
+			(void)check_read(c, list, sizeof(list),
+				"/sys/devices/system/node/node%ld/cpulist", node);
+			(void)snprintf(remedy, sizeof(remedy), "Name some of %s in 'cpus'",
+				list); /* fits */
 			report(c, VERDICT_NOTE, "numa", remedy,
-				"%s is on NUMA node %ld, and CPU %u of 'cpus' is not", address, node, c->setup->cpus[i]);
+				"%s is on NUMA node %ld, and CPU %u of 'cpus' is not", address,
+				node, c->setup->cpus[i]);
 			return;
 		}
 	if (c->setup->are_hugepages_wanted && free * 2 < 128) {
 		char remedy[CHECK_LINE_BYTES];
 
-		(void)snprintf(remedy, sizeof(remedy), "decree-hugepages reserve 320M %ld", node); /* fits */
+		(void)snprintf(remedy, sizeof(remedy), "decree-hugepages reserve 320M %ld",
+			node); /* fits */
 		report(c, VERDICT_NOTE, "numa", remedy,
-			"%s is on NUMA node %ld, where %ld huge pages are free: its buffers would be on another",
+			"%s is on NUMA node %ld, where %ld huge pages are free: its buffers would "
+			"be on another",
 			address, node, free);
 		return;
 	}
-	report(c, VERDICT_GOOD, "numa", NULL, "%s, its memory and its shards' CPUs are on node %ld", address, node);
+	report(c, VERDICT_GOOD, "numa", NULL, "%s, its memory and its shards' CPUs are on node %ld",
+		address, node);
 }
 
 static void
@@ -79,16 +86,20 @@ check_pci(struct check *c, const char *address)
 			"%s: there is no such PCI device", address);
 		return;
 	}
-	(void)check_link(c, driver, sizeof(driver), "/sys/bus/pci/devices/%s/driver", address); /* it has none */
+	(void)check_link(c, driver, sizeof(driver), "/sys/bus/pci/devices/%s/driver",
+		address); /* it has none */
 	if (is_dpdk_driver(driver)) {
 		report(c, VERDICT_GOOD, "port", NULL, "%s is bound to %s", address, driver);
 	} else {
-		(void)snprintf(remedy, sizeof(remedy), "Give it to DPDK with 'decree-bind-nic %s'", address); /* fits */
+		(void)snprintf(remedy, sizeof(remedy), "Give it to DPDK with 'decree-bind-nic %s'",
+			address); /* fits */
 		report(c, VERDICT_FATAL, "port", remedy, "%s is bound to %s", address, driver);
 	}
-	if (strcmp(driver, "vfio-pci") == 0 && !check_exists(c, "/sys/bus/pci/devices/%s/iommu_group", address))
+	if (strcmp(driver, "vfio-pci") == 0 &&
+		!check_exists(c, "/sys/bus/pci/devices/%s/iommu_group", address))
 		report(c, VERDICT_FATAL, "port",
-			"Turn VT-d or AMD-Vi on in the firmware, and boot with intel_iommu=on or amd_iommu=on; or bind it to "
+			"Turn VT-d or AMD-Vi on in the firmware, and boot with intel_iommu=on or "
+			"amd_iommu=on; or bind it to "
 			"uio_pci_generic",
 			"%s is bound to vfio-pci, and behind no IOMMU", address);
 	check_numa(c, address);
@@ -101,10 +112,11 @@ check_interface(struct check *c, const char *device, const char *interface)
 	char name[32];
 	char state[64];
 
-	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(interface, ","), interface); /* IFNAMSIZ is 16 */
+	(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(interface, ","),
+		interface); /* IFNAMSIZ is 16 */
 	if (!check_read(c, state, sizeof(state), "/sys/class/net/%s/operstate", name)) {
-		report(c, VERDICT_FATAL, "port", "'ip link' lists them", "%s: there is no interface %s", device,
-			name);
+		report(c, VERDICT_FATAL, "port", "'ip link' lists them",
+			"%s: there is no interface %s", device, name);
 	} else if (strcmp(state, "down") == 0) {
 		(void)snprintf(remedy, sizeof(remedy), "ip link set %s up", name); /* fits */
 		report(c, VERDICT_FATAL, "port", remedy, "%s: interface %s is down", device, name);
