@@ -97,7 +97,7 @@ check_space(struct check *c, const char *folder)
 		report(c, VERDICT_NOTE, "space",
 			"Make room there, or set [snapshot] directory to another disk",
 			"%" PRIu64 " MiB are free in %s: snapshots may not find room, and without "
-				   "them the log fills up",
+			"them the log fills up",
 			free_mib, folder);
 	else
 		report(c, VERDICT_GOOD, "space", NULL, "%" PRIu64 " MiB are free in %s", free_mib,
