@@ -62,6 +62,7 @@ struct result {
 	uint64_t memory_kib;
 	uint32_t snapshots; /* finished while measuring */
 	bool is_counted;    /* what the device did: for all nodes, and whoever else uses it */
+	bool is_exact;      /* else there were at most so many writes */
 	struct counters device;
 };
 
@@ -186,7 +187,8 @@ measure(struct decree_node *node, struct bench_machine *machine, const struct op
 	run_for(&l, (uint64_t)(o->seconds * 1e9));
 	r.seconds = (double)(now_ns() - began) / 1e9;
 	r.commits = l.commits;
-	r.is_counted = r.is_counted && counters_read(&counters, &after) == 0;
+	r.is_counted = r.is_counted && counters_read(&counters, &after) == 0 && r.commits > 0;
+	r.is_exact = counters.is_exact;
 	if (r.is_counted)
 		r.device = counters_between(&before, &after);
 	r.p50_us = (double)histogram_at(&l.histogram, 0.5) / 1e3;
@@ -316,7 +318,7 @@ struct floor {
 	double p50_us, p99_us;
 };
 
-/* What the program floor beside this one prints. @return zeros if it is not there */
+/* What the program floor beside this one prints. @return zeros if it is not there; if it fails, so does this one */
 static struct floor
 run_floor(const char *self, const char *folder)
 {
@@ -329,7 +331,8 @@ run_floor(const char *self, const char *folder)
 		self);
 	if (access(command, X_OK) != 0)
 		return floor;
-	snprintf(command + strlen(command), sizeof(command) - strlen(command), " --dir %s", folder);
+	snprintf(command + strlen(command), sizeof(command) - strlen(command), " --dir '%s'",
+		folder);
 	output = popen(command, "re");
 	while (output != NULL && fgets(line, sizeof(line), output) != NULL) {
 		const char *at = strstr(line, "p50_us=");
@@ -338,8 +341,8 @@ run_floor(const char *self, const char *folder)
 			sscanf(at, "p50_us=%lf p99_us=%lf", &floor.p50_us, &floor.p99_us) != 2)
 			floor = (struct floor){ 0, 0 };
 	}
-	if (output != NULL)
-		pclose(output);
+	if (output == NULL || pclose(output) != 0 || floor.p50_us == 0)
+		die("bench/floor fails: run it alone, or take it away to measure without it");
 	return floor;
 }
 
@@ -352,7 +355,7 @@ struct series {
 	double p50_ratio[ROUND_COUNT_MAX],
 		p99_ratio[ROUND_COUNT_MAX];                       /* to the floor of the round */
 	double writes[ROUND_COUNT_MAX], flushes[ROUND_COUNT_MAX]; /* of the device, per commit */
-	bool is_counted;
+	bool is_counted, is_exact;
 	uint64_t memory_kib;
 };
 
@@ -371,7 +374,8 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 	s->p99[i] = r.p99_us;
 	s->p999[i] = r.p999_us;
 	s->rate[i] = (double)r.commits / r.seconds;
-	s->is_counted = r.is_counted;
+	s->is_exact = (i == 0 || s->is_exact) && r.is_exact;
+	s->is_counted = (i == 0 || s->is_counted) && r.is_counted;
 	s->writes[i] = (double)r.device.write_count / (double)r.commits;
 	s->flushes[i] = (double)r.device.flush_count / (double)r.commits;
 	if (s->memory_kib < r.memory_kib)
@@ -388,8 +392,8 @@ run_round(const char *self, const struct bench_cluster *c, const struct options 
 			s->p50_ratio[i], floor.p99_us, s->p99_ratio[i]);
 	}
 	if (r.is_counted)
-		printf("; %.2f device writes and %.2f flushes per commit", s->writes[i],
-			s->flushes[i]);
+		printf("; %s%.2f device writes and %.2f flushes per commit",
+			r.is_exact ? "" : "at most ", s->writes[i], s->flushes[i]);
 	printf("\n");
 	fflush(stdout);
 }
@@ -453,8 +457,9 @@ print_sum(const struct options *o, struct series *s)
 			floor, median(s->floor_p99, o->rounds), median(s->p50_ratio, o->rounds),
 			median(s->p99_ratio, o->rounds));
 	if (s->is_counted)
-		printf(",\"device_writes\":%.2f,\"device_flushes\":%.2f",
-			median(s->writes, o->rounds), median(s->flushes, o->rounds));
+		printf(",\"device_writes\":%.2f,\"device_writes_exact\":%s,\"device_flushes\":%.2f",
+			median(s->writes, o->rounds), s->is_exact ? "true" : "false",
+			median(s->flushes, o->rounds));
 	printf("}\n");
 }
 

@@ -79,6 +79,7 @@ issues_open(struct counter_source *source, unsigned int device_major, unsigned i
 		else if (fd != -ENODEV) /* a CPU that is off */
 			source->is_exact = false;
 	}
+	source->is_exact = source->is_exact && source->issue_count > 0;
 }
 
 static int

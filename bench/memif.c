@@ -31,6 +31,7 @@ eal_start(const char *const *devices, uint32_t count, const char *program, int p
 	static const char *const extra[] = { "--no-telemetry", "--log-level=lib.ethdev:error" };
 	static struct net_eal_args args;
 	char error[DECREE_ERROR_BYTES], lcores[32], prefix[64];
+	long cpu_count = sysconf(_SC_NPROCESSORS_ONLN);
 	struct net_eal_config config = { .program = program,
 		.extra = extra,
 		.extra_count = 2,
@@ -40,8 +41,9 @@ eal_start(const char *const *devices, uint32_t count, const char *program, int p
 		.device_count = count,
 		.memory_mib = 32 };
 
-	snprintf(prefix, sizeof(prefix), "decree-%s-%d", program, place);
-	snprintf(lcores, sizeof(lcores), "0@%ld", place % sysconf(_SC_NPROCESSORS_ONLN));
+	snprintf(prefix, sizeof(prefix), "decree-%s-%d", program, (int)getpid());
+	snprintf(lcores, sizeof(lcores), place < 0 ? "0@(0-%ld)" : "0@%ld",
+		place < 0 ? cpu_count - 1 : place % cpu_count);
 	if (net_eal_args(&config, &args, error) != 0)
 		memif_die(error);
 	if (rte_eal_init(args.argc, args.argv) < 0)

@@ -24,7 +24,7 @@ struct memif {
  * Start EAL with one port for each socket, and wait until all links are up.
  *
  * @param program     for messages and EAL's files
- * @param place       which CPU, in turn
+ * @param place       which CPU, in turn; -1: any of them, as nodes without `cpus` have it
  * @param folder      where the sockets are
  * @param first       port i has the socket `folder/(first + i)`
  * @param is_server   of all its sockets; its clients may come sooner or later

@@ -136,7 +136,7 @@ function workOne(Client $client, $out): void
         fwrite($out, sprintf("D %d %d\n", $id, hrtime(true)));
     } catch (\Exception $error) {
         if (isNotFound($error)) {
-            fwrite($out, "N $id\n");
+            fwrite($out, $id === null ? '' : "N $id\n");
             return;
         }
         fwrite($out, $id === null ? '' : "L $id\n");

@@ -17,8 +17,6 @@
 #define FAN_AHEAD     1024u /* jobs that were put and not deleted, at most */
 #define FLY_COUNT_MAX 512u  /* of one connection, in an open loop and in pipelines */
 #define TTR_S         120u
-#define URGENT        0u
-#define BACKLOG       1000u /* a priority that nobody takes while there are urgent jobs */
 
 static_assert(LOAD_DEPTH_MAX <= FLY_COUNT_MAX, "each cycle has one request under way");
 
@@ -40,7 +38,6 @@ struct run {
 	uint64_t flying;       /* requests whose answer must still come */
 	uint64_t put, deleted; /* fan: jobs */
 	uint64_t due;          /* open loop: requests so far, sent or not */
-	uint32_t priority;     /* of what is put */
 };
 
 /* ------------------------------------------------------------------------------ requests */
@@ -52,8 +49,8 @@ ask_put(struct run *r, struct client *c, uint64_t asked_ns)
 
 	snprintf(stamp, sizeof(stamp), "%016" PRIx64, asked_ns);
 	memcpy(r->body, stamp, LOAD_BODY_BYTES_MIN);
-	client_ask(c, OP_PUT, asked_ns, r->body, r->plan->body_bytes, "put %u 0 %u %u", r->priority,
-		TTR_S, r->plan->body_bytes);
+	client_ask(c, OP_PUT, asked_ns, r->body, r->plan->body_bytes, "put 0 0 %u %u", TTR_S,
+		r->plan->body_bytes);
 	r->flying++;
 }
 
@@ -357,11 +354,7 @@ load_run(const struct load_server *server, const struct load_plan *plan, const c
 	int rc;
 
 	memset(ret_result, 0, sizeof(*ret_result));
-	r = (struct run){ .plan = plan,
-		.tube = tube,
-		.result = ret_result,
-		.error = ret_error,
-		.priority = URGENT };
+	r = (struct run){ .plan = plan, .tube = tube, .result = ret_result, .error = ret_error };
 	snprintf(ret_error, LOAD_ERROR_BYTES, "epoll: %s", strerror(errno));
 	rc = open_all(&r, server, plan->connection_count);
 	if (rc == 0)
@@ -394,11 +387,7 @@ load_fill(const struct load_server *server, uint64_t job_count, uint32_t body_by
 	const struct load_plan plan = { .body_bytes = body_bytes };
 	int rc;
 
-	r = (struct run){ .plan = &plan,
-		.tube = tube,
-		.put = job_count,
-		.error = ret_error,
-		.priority = BACKLOG };
+	r = (struct run){ .plan = &plan, .tube = tube, .put = job_count, .error = ret_error };
 	rc = open_all(&r, server, server->address_count);
 	for (uint32_t i = 0; rc == 0 && i < FLY_COUNT_MAX && r.put > 0; i++, r.put--)
 		ask_put(&r, &r.clients[i % r.open_count], 0);

@@ -64,7 +64,7 @@ struct load_result {
 /**
  * Run one plan against one server.
  *
- * @param tube       a name that nobody else uses, or the one of load_fill(): its jobs stay, those of the load go before
+ * @param tube       a name that nobody else uses, or the one of load_fill(): a cycle takes its oldest job then
  * @param ret_error  one line, if it fails
  * @retval 0  @retval -1  the server is not there, went away, said something else than expected, or nothing for 30 s
  */
@@ -72,7 +72,7 @@ int load_run(const struct load_server *server, const struct load_plan *plan, con
 	struct load_result *ret_result, char ret_error[LOAD_ERROR_BYTES]);
 
 /**
- * Put jobs that are less urgent than those of any load, as fast as it goes; prints its progress.
+ * Put jobs as fast as it goes; prints its progress.
  *
  * @retval 0  @retval -1  as above
  */

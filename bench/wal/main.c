@@ -211,6 +211,8 @@ print_head(const struct bench *b)
 		b->results.depth);
 	if (!b->counters.is_open)
 		printf("device writes and flushes: not counted here\n");
+	else if (!b->counters.is_exact)
+		printf("device writes: at most so many; root can count them exactly\n");
 }
 
 static int

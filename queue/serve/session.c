@@ -74,6 +74,8 @@ session_drop(struct queue_gateway *g)
 	g->proposer = NULL;
 	g->flying = g->reading = 0;
 	g->is_asking_stats = false;
+	/* What was counted is not of now any more. */
+	atomic_store_explicit(&g->has_stats, false, memory_order_relaxed);
 	g->is_lost = false;
 	if (g->phase != GATEWAY_OVER)
 		g->phase = GATEWAY_DOWN;
