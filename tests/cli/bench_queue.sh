@@ -53,7 +53,7 @@ expect 0 '[12,"queue",2,"b"]' jq -c '[(.rows | length), .bench, .rounds, .agains
 expect 0 '[6,6,true]' jq -c '[([.rows[] | select(.server == "b" and (.rate_ratio == 1 or .per_s == 0))] | length),
 	([.rows[] | select(.server == "a" and .per_s >= 0 and .max_us >= 0 and has("lag_us"))] | length),
 	any(.rows[]; .server == "a" and .per_s > 0 and .max_us > 0)]' out.json
-expect 0 'put:1' "${run[@]}" --backlog 700 --loads put:1 "$a"
+expect 0 'cycle:1' "${run[@]}" --backlog 700 --loads cycle:1 "$a"
 printf 'stats-tube bench-backlog\r\nquit\r\n' >question
 expect 0 'current-jobs-ready: 700' bash -c 'exec 3<>/dev/tcp/127.0.0.1/11300; cat question >&3; cat <&3'
 expect 0 'no plot|install gnuplot' bash -c "PATH=/nonexistent ${run[*]} --loads put:1 --plot out.svg $a; [ \$? = 1 ] && echo no plot"
