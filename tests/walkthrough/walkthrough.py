@@ -466,6 +466,7 @@ def run_section(heading, lines):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # the cluster goes, too
     with open(DOCUMENT, encoding="utf-8") as file:
         found = sections(file.read())
     if len(sys.argv) == 1:
