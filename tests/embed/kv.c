@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A replicated key-value store, whole. docs/embedding.md walks through it.
- *
  *   cc kv.c $(pkg-config --cflags --libs decree) -o kv && ./kv NODE.ini
- *
  * One of these runs on each node. It reads commands, one in a line, and answers each with a line:
- *
  *   set KEY VALUE   ok, or full
  *   add KEY VALUE   ok, full, or exists: of many who add the same key one gets ok
  *   del KEY         ok, or none
@@ -256,12 +253,15 @@ obey(const char *line)
 	struct command c = { 0 };
 	const struct entry *e = &c.entry;
 	struct decree_completion done;
-	int count = sscanf(line, "%3s %31s %95[^\n]", c.operation, c.entry.key, c.entry.value);
+	int key_end = 0, end = 0,
+	    count = sscanf(line, "%3s %31s%n %95[^\n]%n", c.operation, c.entry.key, &key_end,
+		    c.entry.value, &end);
 	bool is_get = strcmp(c.operation, "get") == 0, is_del = strcmp(c.operation, "del") == 0;
 	bool is_set = strcmp(c.operation, "set") == 0 || strcmp(c.operation, "add") == 0;
 
-	if (!(is_set && count == 3) && !((is_get || is_del) && count == 2))
-		return "set KEY VALUE, add KEY VALUE, del KEY, or get KEY";
+	if (!(is_set && count == 3 && line[key_end] == ' ' && line[end] == '\n') &&
+		!((is_get || is_del) && count == 2 && line[key_end] == '\n'))
+		return "set KEY VALUE, add KEY VALUE, del KEY, or get KEY; 31 and 95 bytes at most";
 	while ((is_get ? decree_read(proposer, e->key, strlen(e->key), DECREE_LINEARIZABLE, NULL)
 		       : decree_propose(proposer, &c, sizeof(c), NULL)) != 0)
 		wait_a_little(); /* its session is being opened */

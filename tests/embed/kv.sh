@@ -82,7 +82,12 @@ expect 3 'del a' ok
 expect 3 'del a' none
 expect 1 'get a' none
 expect 2 'add a second' ok
-expect 3 'put a' 'set KEY VALUE, add KEY VALUE, del KEY, or get KEY'
+refused='set KEY VALUE, add KEY VALUE, del KEY, or get KEY; 31 and 95 bytes at most'
+expect 3 'put a' "$refused"
+expect 3 "set $(printf '%032d' 1) x" "$refused"
+expect 3 "set b $(printf '%096d' 1)" "$refused"
+expect 3 "get $(printf '%032d' 1)" "$refused"
+expect 3 'get b' none
 many 1 1 500
 
 note "a node is killed behind a snapshot, the others go on, it comes back"
