@@ -54,6 +54,8 @@ put(struct backing *b, const void *bytes, uint64_t count, uint64_t at)
 	while (count > 0) {
 		ssize_t done = pwrite(b->fd, bytes, count, (off_t)at);
 
+		if (done < 0 && errno == EINTR)
+			continue;
 		if (done < 0)
 			return refuse(b, -errno, "%.300s: %s", b->building, strerror(errno));
 		bytes = (const uint8_t *)bytes + done;
@@ -95,7 +97,9 @@ finish(struct backing *b)
 	b->header.taken_unix_s = (uint64_t)time(NULL);
 	backup_header_encode(&b->header, header);
 	rc = put(b, header, sizeof(header), 0);
-	if (rc == 0 && (fsync(b->fd) != 0 || rename(b->building, b->path) != 0))
+	/* An attempt that was given up may have written more than the one that came after it. */
+	if (rc == 0 && (ftruncate(b->fd, (off_t)b->at) != 0 || fsync(b->fd) != 0 ||
+			       rename(b->building, b->path) != 0))
 		rc = refuse(b, -errno, "%.300s: %s", b->building, strerror(errno));
 	(void)snprintf(folder, sizeof(folder), "%s", b->path);
 	slash = strrchr(folder, '/');

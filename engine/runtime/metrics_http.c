@@ -13,6 +13,7 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -209,8 +210,12 @@ take_one(struct metrics_server *s, uint64_t now_ns)
 	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct http_client *c;
 
-	if (fd < 0)
-		return; /* it has gone again, or there is no descriptor: later */
+	if (fd < 0) {
+		/* Without a descriptor to give, poll() would say at once that somebody waits. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			(void)poll(NULL, 0, LOOK_MS); /* nothing to learn from it */
+		return;                               /* later, unless it has gone again */
+	}
 	c = place_for_one(s);
 	c->fd = fd;
 	c->since_ns = now_ns;

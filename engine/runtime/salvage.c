@@ -175,8 +175,9 @@ take_back(const struct salvage *s)
 	(void)rmdir(s->building);
 }
 
+/* @param ret_is_placed  the new directory has its name: from here on it is a node's, even if the name may not be durable */
 static int
-put_in_place(const struct salvage *s)
+put_in_place(const struct salvage *s, bool *ret_is_placed)
 {
 	char parent[CONFIG_PATH_BYTES];
 	char *slash;
@@ -184,6 +185,7 @@ put_in_place(const struct salvage *s)
 
 	if (rc == 0 && rename(s->building, s->config.data_dir) != 0)
 		rc = -errno;
+	*ret_is_placed = rc == 0;
 	snprintf(parent, sizeof(parent), "%s", s->config.data_dir);
 	slash = strrchr(parent, '/');
 	if (slash != NULL)
@@ -194,6 +196,7 @@ put_in_place(const struct salvage *s)
 int
 salvage_make(struct salvage *s)
 {
+	bool is_placed = false;
 	int rc;
 
 	if (getrandom(s->disk.bytes, sizeof(s->disk.bytes), 0) != sizeof(s->disk.bytes))
@@ -205,8 +208,8 @@ salvage_make(struct salvage *s)
 	for (uint32_t i = 0; rc == 0 && i < s->config.shard_count; i++)
 		rc = salvage_copy_log(s, i);
 	if (rc == 0)
-		rc = put_in_place(s);
-	if (rc != 0)
+		rc = put_in_place(s, &is_placed);
+	if (rc != 0 && !is_placed)
 		take_back(s);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include "engine/runtime/snap_private.h"
 #include "engine/runtime/snapshot_format.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,6 +251,27 @@ salvage_check_snapshots(struct salvage *s)
 	return has_snapshots(s) ? copy_all(s, NULL) : 0;
 }
 
+/* A backup is restored where another node may have its snapshots: they have the names of those to come, and would go. */
+static int
+check_directory_is_free(const struct salvage *s, const char *path)
+{
+	DIR *folder = opendir(path);
+	struct dirent *entry;
+	int rc = 0;
+
+	if (folder == NULL)
+		return 0; /* whoever opens it next says why */
+	while (rc == 0 && (entry = readdir(folder)) != NULL)
+		if (strncmp(entry->d_name, "snapshot-", 9) == 0 ||
+			strncmp(entry->d_name, "spare-", 6) == 0)
+			rc = salvage_refuse(s, -EEXIST,
+				"%.300s holds snapshots already (%.100s): name another [snapshot] "
+				"directory, or move them away",
+				path, entry->d_name);
+	(void)closedir(folder); /* was only read */
+	return rc;
+}
+
 int
 salvage_copy_snapshots(struct salvage *s)
 {
@@ -266,7 +288,9 @@ salvage_copy_snapshots(struct salvage *s)
 	if (!has_snapshots(s))
 		return 0;
 	data_snapshot_path(s->building, s->config.snapshot_dir, path);
-	rc = open_store(s, &cfg, &directory, &to);
+	rc = s->backup != NULL ? check_directory_is_free(s, path) : 0;
+	if (rc == 0)
+		rc = open_store(s, &cfg, &directory, &to);
 	if (rc == 0)
 		rc = copy_all(s, to);
 	snap_store_close(to);

@@ -85,6 +85,11 @@ for file in "$work"/copy/snapshots/snapshot-0-*; do
 done
 refused 'it is damaged' backup -c "$ini" local.data_dir="$work/copy" "$work/rotten"
 [ ! -e "$work/rotten" ] && [ ! -e "$work/rotten.new" ] || fail "half a backup is left behind"
+mkdir "$work/taken"
+cp "$home"/data/snapshots/snapshot-0-* "$work/taken"
+ls -l "$work/taken" >"$work/before"
+refused 'holds snapshots already' restore "$work/backup" snapshot.directory="$work/taken"
+ls -l "$work/taken" | cmp - "$work/before" || fail "somebody's snapshots were touched"
 
 note "a new cluster begins with it, while the first one runs"
 acks_grow 300
