@@ -124,20 +124,38 @@ clock_slew_ppm(struct clock_watch *w)
 /* Nanoseconds per 2^32 ticks of the counter. The rate is the machine's and never changes: one for all nodes. */
 static _Atomic uint64_t stamp_rate;
 
+/* Both at one moment: of several readings the one that nobody interrupted. */
+static void
+read_counter(uint64_t *ret_ns, uint64_t *ret_ticks)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (int i = 0; i < 16; i++) {
+		uint64_t before = rte_rdtsc();
+		uint64_t ns = node_now_ns();
+		uint64_t ticks = rte_rdtsc() - before;
+
+		if (ticks >= best)
+			continue;
+		best = ticks;
+		*ret_ns = ns;
+		*ret_ticks = before + ticks / 2;
+	}
+}
+
 void
 clock_stamp_calibrate(void)
 {
 	const struct timespec pause = { .tv_nsec = 2000000 };
-	uint64_t from_ns, from_ticks, ns;
+	uint64_t from_ns = 0, from_ticks = 0, to_ns = 0, to_ticks = 0;
 
 	if (atomic_load_explicit(&stamp_rate, memory_order_relaxed) != 0)
 		return;
-	from_ns = node_now_ns();
-	from_ticks = rte_rdtsc();
+	read_counter(&from_ns, &from_ticks);
 	(void)nanosleep(&pause, NULL); /* any time is good enough */
-	ns = node_now_ns() - from_ns;
+	read_counter(&to_ns, &to_ticks);
 	atomic_store_explicit(&stamp_rate,
-		(uint64_t)(((unsigned __int128)ns << 32) / (rte_rdtsc() - from_ticks)),
+		(uint64_t)(((unsigned __int128)(to_ns - from_ns) << 32) / (to_ticks - from_ticks)),
 		memory_order_relaxed);
 }
 

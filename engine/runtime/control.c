@@ -277,7 +277,8 @@ control_main(void *context)
 }
 
 int
-control_start(struct decree_node *node)
+control_thread_start(
+	const struct decree_node *node, pthread_t *ret_thread, void *(*main)(void *), void *context)
 {
 	pthread_attr_t attr;
 	cpu_set_t set;
@@ -291,9 +292,17 @@ control_start(struct decree_node *node)
 		rc = -pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
 	}
 	if (rc == 0)
-		rc = -pthread_create(&node->control, &attr, control_main, node);
-	node->has_control = rc == 0;
+		rc = -pthread_create(ret_thread, &attr, main, context);
 	pthread_attr_destroy(&attr);
+	return rc;
+}
+
+int
+control_start(struct decree_node *node)
+{
+	int rc = control_thread_start(node, &node->control, control_main, node);
+
+	node->has_control = rc == 0;
 	return rc;
 }
 

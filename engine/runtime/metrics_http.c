@@ -365,7 +365,7 @@ metrics_server_start(struct decree_node *node)
 
 	if (s == NULL)
 		return 0;
-	rc = -pthread_create(&s->thread, NULL, server_main, s);
+	rc = control_thread_start(node, &s->thread, server_main, s);
 	s->has_thread = rc == 0;
 	return rc;
 }

@@ -208,6 +208,9 @@ enum decree_idle idle_choose(const struct decree_node *node);
 const char *idle_name(enum decree_idle idle);
 
 /* control.c */
+/* A thread that is no shard's: on control_cpu, if there is one. @return 0 or -errno */
+int control_thread_start(const struct decree_node *node, pthread_t *ret_thread,
+	void *(*main)(void *), void *context);
 int control_start(struct decree_node *node);
 void control_join(struct decree_node *node);
 void control_fill_status(void *context, struct decree_status *status); /* context: node_shard */

@@ -113,24 +113,12 @@ snap_main(void *context)
 int
 snap_thread_start(struct decree_node *node)
 {
-	pthread_attr_t attr;
-	cpu_set_t set;
 	int rc;
 
 	if (node->snap_directory == NULL)
 		return 0;
-	rc = -pthread_attr_init(&attr);
-	if (rc != 0)
-		return rc;
-	if (node->config.control_cpu >= 0) {
-		CPU_ZERO(&set);
-		CPU_SET(node->config.control_cpu, &set);
-		rc = -pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-	}
-	if (rc == 0)
-		rc = -pthread_create(&node->snap_thread, &attr, snap_main, node);
+	rc = control_thread_start(node, &node->snap_thread, snap_main, node);
 	node->has_snap_thread = rc == 0;
-	pthread_attr_destroy(&attr);
 	return rc;
 }
 
