@@ -3,10 +3,10 @@
  * A list of what is allowed, not of what is not: new system calls are refused until somebody adds them. What is refused gets
  * EPERM and does not end the process, since a library may ask for something and live without it.
  *
- * Left out on purpose: execve and its kin, everything with namespaces, mounts, modules, users or other processes, bpf,
+ * Left out on purpose: execve and its kin, everything with namespaces, mounts, modules, users or the memory of other processes, bpf,
  * perf_event_open, ptrace, keyctl, new rings (the logs have theirs), and sockets that are neither TCP, UDP nor of this host:
  * raw frames and netlink above all. io_uring is a way around a filter for what its rings can do: read, write, open and connect,
- * which are allowed anyway.
+ * which are allowed anyway, and sockets of other families, of which raw frames need a capability that is gone by then.
  */
 #include "apps/sandbox.h"
 
