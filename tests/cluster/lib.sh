@@ -247,13 +247,16 @@ refuses_to_start() {
 
 # is_down NODE: its process has ended; a zombie only waits for its parent.
 is_down() {
-	local pid start stat
+	local pid start stat tasks
 
 	{ read -r pid start <"$DECREE_CLUSTER_DIR/node$1/pid" && read -r stat <"/proc/$pid/stat"; } 2>/dev/null ||
 		return 0
 	# shellcheck disable=SC2086
 	set -- ${stat##*) }
-	[ "$1" = Z ] || [ "${20}" != "$start" ]
+	[ "${20}" = "$start" ] || return 0
+	# As scripts/cluster sees it: a zombie whose other threads still wait for the disk has its files open.
+	tasks=("/proc/$pid/task"/*)
+	[ "$1" = Z ] && [ ${#tasks[@]} -le 1 ]
 }
 
 # What that node's process, or the last one, has printed.
