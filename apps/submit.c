@@ -259,9 +259,9 @@ submit_all(struct submit *s)
 /* The summary */
 
 static double
-percentile_us(const struct submit *s, uint32_t per_100k)
+percentile_us(const struct submit *s, double percent)
 {
-	return (double)histogram_percentile(&s->latency, per_100k) / 1e3;
+	return (double)histogram_at(&s->latency, percent) / 1e3;
 }
 
 /* Which mode ran is part of every figure. @return false: nobody answers */
@@ -285,8 +285,8 @@ print_json(const struct submit *s, double seconds, const char *mode, const char 
 		seconds > 0 ? (double)s->acked / seconds : 0);
 	(void)printf(
 		",\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f",
-		percentile_us(s, 50000), percentile_us(s, 90000), percentile_us(s, 99000),
-		percentile_us(s, 99900), (double)s->latency.max / 1e3);
+		percentile_us(s, 50), percentile_us(s, 90), percentile_us(s, 99),
+		percentile_us(s, 99.9), (double)s->latency.max / 1e3);
 	(void)printf(",\"longest_gap_ms\":%.3f,\"in_flight\":%" PRIu64
 		     ",\"log_mode\":\"%s\",\"auth\":\"%s\"}\n",
 		(double)s->gap_ns / 1e6, s->options->in_flight, mode, auth);
@@ -304,8 +304,8 @@ print_text(const struct submit *s, double seconds, const char *mode, const char 
 			     "(session_count), "
 			     "or the session was lost\n");
 	(void)printf("latency in us     p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
-		percentile_us(s, 50000), percentile_us(s, 90000), percentile_us(s, 99000),
-		percentile_us(s, 99900), (double)s->latency.max / 1e3);
+		percentile_us(s, 50), percentile_us(s, 90), percentile_us(s, 99),
+		percentile_us(s, 99.9), (double)s->latency.max / 1e3);
 	(void)printf("longest gap       %.3f ms between two answers\n", (double)s->gap_ns / 1e6);
 	(void)printf("measured with     %" PRIu64 " in flight, log mode %s, auth %s\n",
 		s->options->in_flight, mode, auth);

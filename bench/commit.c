@@ -14,11 +14,11 @@
  * with one after the other. The last object then compares the two. The first snapshots are written into new files,
  * later ones over old blocks: the warm-up must be long enough for two (N = 1 GiB: 60 s), and the measurement for one.
  */
+#include "apps/histogram.h"
 #include "apps/options.h"
 #include "bench/clock.h"
 #include "bench/cluster.h"
 #include "bench/counters.h"
-#include "bench/histogram.h"
 #include "bench/machine.h"
 #include "decree/node.h"
 
@@ -191,10 +191,10 @@ measure(struct decree_node *node, struct bench_machine *machine, const struct op
 	r.is_exact = counters.is_exact;
 	if (r.is_counted)
 		r.device = counters_between(&before, &after);
-	r.p50_us = (double)histogram_at(&l.histogram, 0.5) / 1e3;
-	r.p99_us = (double)histogram_at(&l.histogram, 0.99) / 1e3;
-	r.p999_us = (double)histogram_at(&l.histogram, 0.999) / 1e3;
-	r.max_us = (double)histogram_at(&l.histogram, 1.0) / 1e3;
+	r.p50_us = (double)histogram_at(&l.histogram, 50) / 1e3;
+	r.p99_us = (double)histogram_at(&l.histogram, 99) / 1e3;
+	r.p999_us = (double)histogram_at(&l.histogram, 99.9) / 1e3;
+	r.max_us = (double)histogram_at(&l.histogram, 100) / 1e3;
 	r.memory_kib = memory_kib();
 	r.snapshots = atomic_load(&machine->snapshot_count) - snapshots;
 	counters_close(&counters);

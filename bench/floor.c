@@ -8,9 +8,9 @@
  * follower that is behind makes up for all that came meanwhile with its next write, as a log's group commit does. A
  * block is 4 KiB, as the floor is defined; a node writes 512 bytes for a command of 64, which takes 2 % less.
  */
+#include "apps/histogram.h"
 #include "apps/options.h"
 #include "bench/clock.h"
-#include "bench/histogram.h"
 #include "bench/memif.h"
 #include "bench/raw.h"
 
@@ -176,8 +176,8 @@ run_leader(const struct options *o)
 	printf("floor transport=memif block_bytes=%u commits_per_s=%.0f p50_us=%.1f p99_us=%.1f "
 	       "p999_us=%.1f\n",
 		o->bytes, 1e9 * o->count / (double)(now_ns() - begun),
-		(double)histogram_at(&times, 0.5) / 1000, (double)histogram_at(&times, 0.99) / 1000,
-		(double)histogram_at(&times, 0.999) / 1000);
+		(double)histogram_at(&times, 50) / 1000, (double)histogram_at(&times, 99) / 1000,
+		(double)histogram_at(&times, 99.9) / 1000);
 	fflush(stdout);
 	memif_close(&m);
 	disk_close(&d);

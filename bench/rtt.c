@@ -6,9 +6,9 @@
  * Prints two lines: `echo` (one process answers) and `majority` (two processes answer, the first
  * counts: what a leader with two followers waits for). Sender and echoers are pinned to CPUs in turn.
  */
+#include "apps/histogram.h"
 #include "apps/options.h"
 #include "bench/clock.h"
-#include "bench/histogram.h"
 #include "bench/memif.h"
 
 #include <sched.h>
@@ -72,8 +72,8 @@ measure(struct memif *m, const char *name, uint16_t port_count, uint64_t count)
 	printf("%s transport=memif frame_bytes=%d round_trips=%llu p50_us=%.2f p99_us=%.2f "
 	       "p999_us=%.2f\n",
 		name, MEMIF_FRAME_BYTES, (unsigned long long)count,
-		(double)histogram_at(&times, 0.5) / 1000, (double)histogram_at(&times, 0.99) / 1000,
-		(double)histogram_at(&times, 0.999) / 1000);
+		(double)histogram_at(&times, 50) / 1000, (double)histogram_at(&times, 99) / 1000,
+		(double)histogram_at(&times, 99.9) / 1000);
 	fflush(stdout);
 }
 

@@ -20,7 +20,7 @@
 #ifndef BENCH_QUEUE_LOAD_H
 #define BENCH_QUEUE_LOAD_H
 
-#include "bench/histogram.h"
+#include "apps/histogram.h"
 
 #include <netinet/in.h>
 #include <stdint.h>

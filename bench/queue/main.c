@@ -32,11 +32,9 @@ struct options {
 
 /* A percentile is told if at least ten samples lie above it. */
 static double
-percentile_us(const struct histogram *h, double share)
+percentile_us(const struct histogram *h, double percent)
 {
-	if ((1 - share) * (double)h->count < 10)
-		return 0;
-	return (double)histogram_at(h, share) / 1e3;
+	return histogram_has(h, percent) ? (double)histogram_at(h, percent) / 1e3 : 0;
 }
 
 static struct measured
@@ -44,12 +42,12 @@ measured_from(const struct load_result *l)
 {
 	return (struct measured){
 		.per_s = l->per_s,
-		.p50_us = percentile_us(&l->latency, 0.5),
-		.p90_us = percentile_us(&l->latency, 0.9),
-		.p99_us = percentile_us(&l->latency, 0.99),
-		.p999_us = percentile_us(&l->latency, 0.999),
-		.max_us = (double)histogram_at(&l->latency, 1) / 1e3,
-		.lag_us = percentile_us(&l->lag, 0.99),
+		.p50_us = percentile_us(&l->latency, 50),
+		.p90_us = percentile_us(&l->latency, 90),
+		.p99_us = percentile_us(&l->latency, 99),
+		.p999_us = percentile_us(&l->latency, 99.9),
+		.max_us = (double)histogram_at(&l->latency, 100) / 1e3,
+		.lag_us = percentile_us(&l->lag, 99),
 		.unsent = (double)l->unsent_count,
 	};
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "apps/histogram.h"
 #include "bench/clock.h"
-#include "bench/histogram.h"
 #include "bench/wal/way.h"
 
 int
@@ -25,9 +25,9 @@ way_measure_single(int (*append)(void *self, uint32_t bytes), void *self,
 	*ret = (struct way_sample){
 		.append_count = latencies.count,
 		.seconds = (double)(before - began) / 1e9,
-		.p50_us = (double)histogram_at(&latencies, 0.5) / 1e3,
-		.p99_us = (double)histogram_at(&latencies, 0.99) / 1e3,
-		.p999_us = (double)histogram_at(&latencies, 0.999) / 1e3,
+		.p50_us = (double)histogram_at(&latencies, 50) / 1e3,
+		.p99_us = (double)histogram_at(&latencies, 99) / 1e3,
+		.p999_us = (double)histogram_at(&latencies, 99.9) / 1e3,
 		.max_us = (double)max_ns / 1e3,
 		.written_bytes = (double)latencies.count * way_sector_bytes(task->bytes),
 		.write_bytes = way_sector_bytes(task->bytes),
