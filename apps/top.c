@@ -29,21 +29,37 @@ struct top_options {
 
 /* ------------------------------------------------------------------------------ asking */
 
-/* @return how many rows have answered */
+static void
+take_answer(struct top_row *r, const struct decree_metrics *answers)
+{
+	r->has_answered = false;
+	for (uint32_t i = 0; i < DECREE_NODE_COUNT_MAX; i++)
+		if (answers[i].node_id == r->node_id) {
+			r->has_answered = true;
+			r->metrics = answers[i];
+		}
+}
+
+/* All nodes at the same time, one group after the other. @return how many rows have answered */
 static uint32_t
 ask(struct decree_client *const *clients, const struct decree_setup *setup, uint64_t timeout_ns,
 	struct top_view *v)
 {
 	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < v->row_count; i++) {
-		struct top_row *r = &v->rows[i];
+	for (uint16_t group = 0; group < setup->group_count; group++) {
+		struct decree_metrics answers[DECREE_NODE_COUNT_MAX] = { 0 };
 
-		r->group = (uint16_t)(i / setup->node_count);
-		r->node_id = setup->nodes[i % setup->node_count];
-		r->has_answered = decree_client_metrics(clients[r->group], r->node_id, timeout_ns,
-					  &r->metrics) == 0;
-		count += r->has_answered;
+		/* Silent ones are counted row by row; the call has no other way to fail here. */
+		(void)decree_client_metrics_all(clients[group], timeout_ns, answers);
+		for (uint32_t i = 0; i < setup->node_count; i++) {
+			struct top_row *r = &v->rows[group * setup->node_count + i];
+
+			r->group = group;
+			r->node_id = setup->nodes[i];
+			take_answer(r, answers);
+			count += r->has_answered;
+		}
 	}
 	return count;
 }
@@ -73,7 +89,8 @@ print_key(const struct decree_metric *m)
 static void
 print_value(const struct decree_metric *m, uint64_t value)
 {
-	if (m->unit == DECREE_UNIT_SECONDS && value == UINT64_MAX)
+	if (value == DECREE_METRIC_ABSENT ||
+		(m->unit == DECREE_UNIT_SECONDS && value == UINT64_MAX))
 		(void)printf("null");
 	else if (m->unit == DECREE_UNIT_SECONDS && m->kind != DECREE_HISTOGRAM)
 		(void)printf("%" PRIu64 ".%09" PRIu64, value / 1000000000, value % 1000000000);
@@ -200,6 +217,8 @@ open_clients(const struct top_options *o, const struct decree_setup *setup,
 		ret_clients[group] = open_client(&o->config, group, 1);
 		if (ret_clients[group] == NULL)
 			return false;
+		/* Begins the handshakes, so that no group waits for another one's. Nothing is complete yet. */
+		(void)decree_client_poll(ret_clients[group], NULL, 0, 0);
 	}
 	return true;
 }

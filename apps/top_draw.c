@@ -24,13 +24,22 @@ top_value(const struct decree_metrics *m, const char *name, const char *labels)
 		if (strcmp(row->name, name) == 0 &&
 			(labels == NULL || strcmp(row->labels, labels) == 0))
 			return m->values[i];
-	return 0;
+	return DECREE_METRIC_ABSENT;
 }
 
 static uint64_t
 value(const struct top_row *r, const char *name)
 {
 	return top_value(&r->metrics, name, NULL);
+}
+
+/* What is not known is not on. */
+static bool
+is_on(const struct top_row *r, const char *name)
+{
+	uint64_t now = value(r, name);
+
+	return now != 0 && now != DECREE_METRIC_ABSENT;
 }
 
 /* The nodes execute the same commands: the fastest is the one that is not behind. */
@@ -43,7 +52,8 @@ top_rate(const struct top_view *v)
 		const struct top_row *r = &v->rows[i];
 		uint64_t rate = r->has_answered ? value(r, "decree_commands_per_second") : 0;
 
-		best = rate > best ? rate : best;
+		if (rate != DECREE_METRIC_ABSENT && rate > best)
+			best = rate;
 		if (i + 1 == v->row_count || v->rows[i + 1].group != r->group) {
 			sum += best;
 			best = 0;
@@ -60,6 +70,8 @@ short_number(uint64_t n, char text[16])
 	double x = (double)n;
 	int unit = -1;
 
+	if (n == DECREE_METRIC_ABSENT)
+		return "-";
 	for (; x >= 9999.5 || (unit >= 0 && x >= 999.5); x /= 1000)
 		unit++;
 	if (unit < 0)
@@ -79,7 +91,7 @@ short_time(uint64_t ns, char text[16])
 {
 	double us = (double)ns / 1e3;
 
-	if (ns == 0)
+	if (ns == 0 || ns == DECREE_METRIC_ABSENT)
 		(void)snprintf(text, 16, "-");
 	else if (us < 999.5)
 		(void)snprintf(text, 16, "%.0fus", us);
@@ -87,6 +99,16 @@ short_time(uint64_t ns, char text[16])
 		(void)snprintf(text, 16, "%.*fms", us < 9995 ? 2 : us < 99950 ? 1 : 0, us / 1e3);
 	else
 		(void)snprintf(text, 16, "%.1fs", us / 1e6);
+	return text;
+}
+
+/* All of its digits. */
+static const char *
+whole_number(uint64_t n, char text[24])
+{
+	if (n == DECREE_METRIC_ABSENT)
+		return "-";
+	(void)snprintf(text, 24, "%" PRIu64, n); /* fits */
 	return text;
 }
 
@@ -144,20 +166,21 @@ role(const struct top_row *r)
 
 	if (value(r, "decree_is_voter") == 0)
 		return "learner";
-	return words[value(r, "decree_role") % 3];
+	return value(r, "decree_role") < 3 ? words[value(r, "decree_role")] : "-";
 }
 
 static void
 draw_rates(const struct pen *p, const struct top_row *r)
 {
-	char rate[16], behind[16], times[4][16];
+	char rate[16], behind[16], whole[24], times[4][16];
 	bool leads = value(r, "decree_role") == 2;
 	uint64_t chosen = value(r, "decree_chosen_slot"), applied = value(r, "decree_applied_slot");
+	uint64_t behind_count = chosen > applied ? chosen - applied : 0;
 
-	(void)fprintf(p->to, "%4u %5u %s%-9s%s %8s %12" PRIu64 " %6s %6s %6s %6s %6s\n", r->node_id,
+	(void)fprintf(p->to, "%4u %5u %s%-9s%s %8s %12s %6s %6s %6s %6s %6s\n", r->node_id,
 		r->group, leads ? p->good : "", role(r), leads ? p->plain : "",
-		short_number(value(r, "decree_commands_per_second"), rate), applied,
-		short_number(chosen > applied ? chosen - applied : 0, behind),
+		short_number(value(r, "decree_commands_per_second"), rate),
+		whole_number(applied, whole), short_number(behind_count, behind),
 		short_time(stage(r, "stage=\"durable\",share=\"0.5\""), times[0]),
 		short_time(stage(r, "stage=\"durable\",share=\"0.99\""), times[1]),
 		short_time(leads ? stage(r, "stage=\"chosen\",share=\"0.5\"") : 0, times[2]),
@@ -175,8 +198,13 @@ draw_silence(const struct pen *p, const struct top_row *r)
 static void
 draw_bar(const struct pen *p, uint64_t used, uint64_t size)
 {
-	uint64_t cells = size > 0 ? (used * BAR_CELLS + size / 2) / size : 0;
+	uint64_t cells;
 
+	if (used == DECREE_METRIC_ABSENT || size == DECREE_METRIC_ABSENT) {
+		(void)fprintf(p->to, "%-*s    -", BAR_CELLS, "");
+		return;
+	}
+	cells = size > 0 ? (used * BAR_CELLS + size / 2) / size : 0;
 	(void)fprintf(p->to, "%s", size > 0 && used * 10 > size * 8 ? p->bad : p->good);
 	for (uint64_t i = 0; i < BAR_CELLS; i++)
 		(void)fputs(i < cells ? "\u2588" : "\u00b7", p->to);
@@ -187,10 +215,12 @@ static uint64_t
 drops(const struct top_row *r)
 {
 	const struct decree_metric *row;
-	uint64_t sum = value(r, "decree_messages_dropped_total");
+	uint64_t messages = value(r, "decree_messages_dropped_total");
+	uint64_t sum = messages != DECREE_METRIC_ABSENT ? messages : 0;
 
 	for (uint32_t i = 0; i < r->metrics.value_count && (row = decree_metric_at(i)) != NULL; i++)
-		if (strcmp(row->name, "decree_frames_dropped_total") == 0)
+		if (strcmp(row->name, "decree_frames_dropped_total") == 0 &&
+			r->metrics.values[i] != DECREE_METRIC_ABSENT)
 			sum += r->metrics.values[i];
 	return sum;
 }
@@ -201,7 +231,7 @@ peers_up(const struct top_row *r)
 	uint32_t up = 0;
 
 	for (uint32_t i = 0; i < r->metrics.peer_count; i++)
-		up += r->metrics.peers[i].values[0] != 0;
+		up += r->metrics.peers[i].values[0] == 1;
 	return up;
 }
 
@@ -215,21 +245,23 @@ draw_state(const struct pen *p, const struct top_row *r)
 		{ "decree_log_damaged_slots", " LOG DAMAGED" },
 		{ "decree_snapshot_space_low", " NO SPACE FOR SNAPSHOTS" },
 		{ "decree_snapshot_damaged", " SNAPSHOT DAMAGED" } };
-	char frames[2][16], lost[16];
+	char frames[2][16], lost[16], whole[24], memory[24];
+	uint64_t bytes = value(r, "decree_memory_bytes");
+	bool is_known = bytes != DECREE_METRIC_ABSENT;
 	uint32_t up = peers_up(r);
 	bool are_all_up = up == r->metrics.peer_count;
 
 	(void)fprintf(p->to, "%4u %5u ", r->node_id, r->group);
 	draw_bar(p, value(r, "decree_log_used_bytes"), value(r, "decree_log_size_bytes"));
-	(void)fprintf(p->to,
-		" %6" PRIu64 "M %8" PRIu64 " %s%3" PRIu32 "/%" PRIu32 "%s %7s %7s %6s%s",
-		value(r, "decree_memory_bytes") >> 20, value(r, "decree_sessions"),
-		are_all_up ? "" : p->bad, up, r->metrics.peer_count, are_all_up ? "" : p->plain,
+	(void)fprintf(p->to, " %6s%s %8s %s%3" PRIu32 "/%" PRIu32 "%s %7s %7s %6s%s",
+		whole_number(is_known ? bytes >> 20 : bytes, memory), is_known ? "M" : " ",
+		whole_number(value(r, "decree_sessions"), whole), are_all_up ? "" : p->bad, up,
+		r->metrics.peer_count, are_all_up ? "" : p->plain,
 		short_number(value(r, "decree_frames_received_total"), frames[0]),
 		short_number(value(r, "decree_frames_sent_total"), frames[1]),
 		short_number(drops(r), lost), p->bad);
 	for (uint32_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++)
-		if (value(r, wrongs[i].metric) != 0)
+		if (is_on(r, wrongs[i].metric))
 			(void)fprintf(p->to, "\n     %s", wrongs[i].word);
 	(void)fprintf(p->to, "%s\n", p->plain);
 }

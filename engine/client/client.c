@@ -45,9 +45,8 @@ struct decree_client {
 	struct decree_status *status; /* NULL: nobody waits */
 	bool is_status_here;
 
-	/* The same for decree_client_metrics(). */
-	struct decree_metrics *metrics;
-	bool are_metrics_here;
+	/* Those that decree_client_metrics() waits for, in the transport's order of nodes; NULL: none, or it is here. */
+	struct decree_metrics *metrics[DECREE_NODE_COUNT_MAX];
 
 	struct client_read *read;    /* that decree_client_read() waits for; NULL: nobody waits */
 	struct admin_request *admin; /* that decree_client_admin() waits for; NULL: nobody waits */
@@ -179,10 +178,12 @@ decree_client_session(const struct decree_client *client)
 
 /* One turn */
 
-static void
+/* @return whether a session came or went */
+static bool
 note_sessions(struct decree_client *client)
 {
 	struct transport *t = &client->transport;
+	bool is_new = false;
 
 	for (uint32_t i = 0; i < t->node_count; i++) {
 		bool is_up = udp_session_is_established(&t->nodes[i].session);
@@ -190,8 +191,10 @@ note_sessions(struct decree_client *client)
 		if (is_up != t->nodes[i].was_established) {
 			t->nodes[i].was_established = is_up;
 			pipeline_reachable(&client->pipeline, t->nodes[i].node_id, is_up);
+			is_new = true;
 		}
 	}
+	return is_new;
 }
 
 static void
@@ -213,6 +216,18 @@ send_due(struct decree_client *client, uint64_t now_ns)
 }
 
 static void
+take_metrics(struct decree_client *client, uint16_t node_id, const struct client_msg *m)
+{
+	struct transport *t = &client->transport;
+	size_t i = (size_t)(transport_find(t, node_id) - t->nodes);
+
+	if (m->metrics_reply.token != client->token || client->metrics[i] == NULL)
+		return;
+	client_metrics_read(m, client->metrics[i]);
+	client->metrics[i] = NULL;
+}
+
+static void
 take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id,
 	const uint8_t *payload, uint32_t bytes)
 {
@@ -228,10 +243,8 @@ take_payload(struct decree_client *client, uint64_t now_ns, uint16_t node_id,
 		   m.status_reply.token == client->token) {
 		*client->status = m.status_reply.status;
 		client->is_status_here = true;
-	} else if (m.type == CLIENT_MSG_METRICS_REPLY && client->metrics != NULL &&
-		   m.metrics_reply.token == client->token) {
-		client_metrics_read(&m, client->metrics);
-		client->are_metrics_here = true;
+	} else if (m.type == CLIENT_MSG_METRICS_REPLY) {
+		take_metrics(client, node_id, &m);
 	} else if (m.type == CLIENT_MSG_READ_REPLY && client->read != NULL) {
 		client_read_receive(client->read, now_ns, &m);
 	} else if (m.type == CLIENT_MSG_ADMIN_REPLY && client->admin != NULL) {
@@ -254,7 +267,10 @@ turn(struct decree_client *client, uint64_t now_ns)
 		take_payload(client, now_ns, node_id, payload, bytes);
 		did_work = true;
 	}
-	note_sessions(client);
+	/* Steps of a handshake are no payloads, but the next step must leave before anybody sleeps, and who waits for the
+	 * session must hear of it. */
+	transport_flush(&client->transport);
+	did_work |= note_sessions(client);
 	if (did_work)
 		send_due(client, now_ns);
 	return did_work;
@@ -379,26 +395,79 @@ decree_client_status(struct decree_client *client, uint16_t node_id, uint64_t ti
 	return rc;
 }
 
+/* Ask those whose answers are missing. @return how many that are */
+static uint32_t
+ask_for_metrics(struct decree_client *client, uint64_t now_ns, uint64_t *ask_at_ns)
+{
+	const struct client_msg m = {
+		.type = CLIENT_MSG_METRICS_REQUEST,
+		.group = client->group,
+		.metrics_request = { .token = client->token },
+	};
+	uint32_t missing = 0;
+
+	for (uint32_t i = 0; i < client->transport.node_count; i++) {
+		if (client->metrics[i] == NULL)
+			continue;
+		missing++;
+		if (now_ns >= ask_at_ns[i] &&
+			send_question(client, now_ns, client->transport.nodes[i].node_id, &m))
+			ask_at_ns[i] = now_ns + ASK_REPEAT_NS;
+	}
+	return missing;
+}
+
+/* @return how many that were wanted did not come */
+static uint32_t
+wait_for_metrics(struct decree_client *client, uint64_t timeout_ns)
+{
+	uint64_t ask_at_ns[DECREE_NODE_COUNT_MAX] = { 0 };
+	uint64_t started_ns = clock_now_ns();
+	uint64_t now_ns = started_ns;
+	uint32_t missing;
+
+	client->token++;
+	while ((missing = ask_for_metrics(client, now_ns, ask_at_ns)) > 0 &&
+		now_ns - started_ns < timeout_ns) {
+		if (!turn(client, now_ns))
+			wait_for_work(client, started_ns, now_ns, started_ns + timeout_ns);
+		now_ns = clock_now_ns();
+	}
+	memset(client->metrics, 0, sizeof(client->metrics));
+	return missing;
+}
+
 int
 decree_client_metrics(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
 	struct decree_metrics *ret_metrics)
 {
-	struct client_msg m = { .type = CLIENT_MSG_METRICS_REQUEST, .group = client->group };
+	struct transport *t = &client->transport;
 	struct decree_metrics metrics;
-	int rc;
 
 	if (!is_owner(client))
 		return -EPERM;
-	if (transport_find(&client->transport, node_id) == NULL)
+	if (transport_find(t, node_id) == NULL)
 		return -ENOENT;
-	m.metrics_request.token = ++client->token;
-	client->metrics = &metrics;
-	client->are_metrics_here = false;
-	rc = ask_node(client, node_id, &m, &client->are_metrics_here, timeout_ns);
-	client->metrics = NULL;
-	if (rc == 0)
-		*ret_metrics = metrics;
-	return rc;
+	client->metrics[transport_find(t, node_id) - t->nodes] = &metrics;
+	if (wait_for_metrics(client, timeout_ns) > 0)
+		return -ETIMEDOUT;
+	*ret_metrics = metrics;
+	return 0;
+}
+
+int
+decree_client_metrics_all(
+	struct decree_client *client, uint64_t timeout_ns, struct decree_metrics *ret_metrics)
+{
+	uint32_t count = client->transport.node_count;
+
+	if (!is_owner(client))
+		return -EPERM;
+	for (uint32_t i = 0; i < count; i++) {
+		ret_metrics[i].node_id = 0;
+		client->metrics[i] = &ret_metrics[i];
+	}
+	return (int)(count - wait_for_metrics(client, timeout_ns));
 }
 
 static void

@@ -89,6 +89,14 @@ values_load(const uint8_t *at, uint32_t count, uint64_t *ret, uint32_t known)
 	return at + 8 * count;
 }
 
+/* What the other side does not say stays like this: a zero would be an answer. */
+static void
+values_clear(uint64_t *values, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		values[i] = DECREE_METRIC_ABSENT;
+}
+
 void
 client_metrics_read(const struct client_msg *m, struct decree_metrics *ret_metrics)
 {
@@ -97,6 +105,7 @@ client_metrics_read(const struct client_msg *m, struct decree_metrics *ret_metri
 
 	decree_assert(m->type == CLIENT_MSG_METRICS_REPLY);
 	memset(ret, 0, sizeof(*ret));
+	values_clear(ret->values, METRIC_COUNT);
 	ret->node_id = m->node_id;
 	ret->group = m->group;
 	ret->value_count = METRIC_COUNT;
@@ -106,6 +115,7 @@ client_metrics_read(const struct client_msg *m, struct decree_metrics *ret_metri
 		at, m->metrics_reply.drop_count, ret->values + METRIC_ROW_COUNT, METRIC_DROP_COUNT);
 	for (uint32_t i = 0; i < m->count; i++) {
 		ret->peers[i].node_id = (uint16_t)load_u64(at);
+		values_clear(ret->peers[i].values, METRIC_PEER_ROW_COUNT);
 		at = values_load(at + 8, m->metrics_reply.peer_row_count, ret->peers[i].values,
 			METRIC_PEER_ROW_COUNT);
 	}

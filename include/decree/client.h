@@ -172,6 +172,13 @@ DECREE_API
 int decree_client_metrics(struct decree_client *client, uint16_t node_id, uint64_t timeout_ns,
 	struct decree_metrics *ret_metrics);
 
+/** Ask all nodes of the configuration at the same time, until all have answered or the time is over.
+ * @param ret_metrics  [DECREE_NODE_COUNT_MAX] in the configuration's order; node_id 0: that one was silent
+ * @return how many have answered, or -EPERM */
+DECREE_API
+int decree_client_metrics_all(
+	struct decree_client *client, uint64_t timeout_ns, struct decree_metrics *ret_metrics);
+
 struct decree_log_entry {
 	struct decree_slot slot;
 	uint32_t index;

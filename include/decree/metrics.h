@@ -49,6 +49,9 @@ struct decree_metric {
 #define DECREE_METRIC_COUNT_MAX      160
 #define DECREE_PEER_METRIC_COUNT_MAX 8
 
+/* In place of a value that an older node does not know of, or that had no place in its frame. */
+#define DECREE_METRIC_ABSENT (UINT64_MAX - 1)
+
 /** Rows of one name stand together; those of DECREE_OF_PEER come last. @return NULL: no more */
 DECREE_API
 const struct decree_metric *decree_metric_at(uint32_t index);
@@ -57,8 +60,7 @@ const struct decree_metric *decree_metric_at(uint32_t index);
 struct decree_metrics {
 	uint16_t node_id;
 	uint16_t group;
-	uint32_t
-		value_count; /* an older node has fewer, a newer one more, of which these are known here */
+	uint32_t value_count; /* as many as are known here: a newer node may have more */
 	uint64_t values[DECREE_METRIC_COUNT_MAX]; /* by decree_metric_at()'s index */
 	uint32_t peer_count;
 	struct decree_peer_metrics {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of metrics, the histograms of stages, the board, and the message that carries values to clients. */
+#include "base/bytes.h"
 #include "engine/runtime/board.h"
 #include "engine/runtime/client_msg.h"
 #include "engine/runtime/metrics.h"
@@ -204,7 +205,39 @@ test_a_small_frame_carries_what_fits(void **state)
 	client_metrics_read(&m, &got);
 	assert_int_equal(got.peer_count, 2);
 	assert_int_equal(got.values[0], 1000);
-	assert_int_equal(got.values[METRIC_COUNT - 1], 0);
+	assert_int_equal(got.values[METRIC_COUNT - 1], DECREE_METRIC_ABSENT);
+}
+
+/* A node of a version with fewer rows of each kind: what it does not know is absent, which is something else than 0. */
+static void
+test_rows_of_a_newer_version_are_absent(void **state)
+{
+	const struct decree_metrics want = some_metrics(1);
+	struct decree_metrics got;
+	uint8_t frame[FRAME_BYTES], *rows = frame + 24;
+	struct client_msg m;
+	uint32_t bytes = client_metrics_encode(&want, 1, frame, sizeof(frame));
+
+	(void)state;
+	/* Two rows, a reason for drops and a row of peers less, as if they had not been there. */
+	store_u16(frame + 16, METRIC_ROW_COUNT - 2);
+	store_u16(frame + 18, METRIC_DROP_COUNT - 1);
+	store_u16(frame + 20, METRIC_PEER_ROW_COUNT - 1);
+	memmove(rows + 8 * (METRIC_ROW_COUNT - 2), rows + 8 * METRIC_ROW_COUNT,
+		8 * (METRIC_DROP_COUNT - 1));
+	memmove(rows + 8 * (METRIC_COUNT - 3), rows + 8 * METRIC_COUNT, 8 * METRIC_PEER_ROW_COUNT);
+	bytes -= 8 * 4;
+	assert_int_equal(client_msg_decode(frame, bytes, &m), 0);
+	client_metrics_read(&m, &got);
+	assert_int_equal(got.values[METRIC_ROW_COUNT - 3], want.values[METRIC_ROW_COUNT - 3]);
+	assert_int_equal(got.values[METRIC_ROW_COUNT - 2], DECREE_METRIC_ABSENT);
+	assert_int_equal(got.values[METRIC_ROW_COUNT - 1], DECREE_METRIC_ABSENT);
+	assert_int_equal(got.values[METRIC_ROW_COUNT], want.values[METRIC_ROW_COUNT]);
+	assert_int_equal(got.values[METRIC_COUNT - 2], want.values[METRIC_COUNT - 2]);
+	assert_int_equal(got.values[METRIC_COUNT - 1], DECREE_METRIC_ABSENT);
+	assert_int_equal(got.peers[0].node_id, 10);
+	assert_int_equal(got.peers[0].values[METRIC_PEER_ROW_COUNT - 2], METRIC_PEER_ROW_COUNT - 2);
+	assert_int_equal(got.peers[0].values[METRIC_PEER_ROW_COUNT - 1], DECREE_METRIC_ABSENT);
 }
 
 static void
@@ -240,6 +273,7 @@ main(void)
 		cmocka_unit_test(test_a_reader_never_sees_half_of_a_write),
 		cmocka_unit_test(test_metrics_come_back_whole),
 		cmocka_unit_test(test_a_small_frame_carries_what_fits),
+		cmocka_unit_test(test_rows_of_a_newer_version_are_absent),
 		cmocka_unit_test(test_malformed_metrics_are_refused),
 	};
 
