@@ -49,10 +49,17 @@ run_backup(const struct backup_options *o, const char *file)
 {
 	char error[DECREE_ERROR_BYTES];
 	struct decree_backup backup;
-	int rc = o->check != NULL ? decree_backup_check(o->check, &backup, error)
-				  : decree_backup(o->config.path, o->config.settings,
-					    o->config.setting_count, file, &backup, error);
+	struct decree_setup setup;
+	int status, rc;
 
+	if (o->check == NULL) {
+		status = read_setup(&o->config, true, &setup);
+		if (status != OPTIONS_GO_ON)
+			return status;
+	}
+	rc = o->check != NULL ? decree_backup_check(o->check, &backup, error)
+			      : decree_backup(o->config.path, o->config.settings,
+					o->config.setting_count, file, &backup, error);
 	if (rc != 0)
 		return complain("%s", error);
 	print_backup(&backup);
@@ -88,9 +95,11 @@ run_restore(const struct config_arguments *config, const char *file)
 	char error[DECREE_ERROR_BYTES];
 	struct decree_backup backup;
 	struct decree_setup setup;
+	int status;
 
-	if (!read_setup(config, true, &setup))
-		return EXIT_FAILURE;
+	status = read_setup(config, true, &setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (decree_restore(config->path, config->settings, config->setting_count, file, &backup,
 		    error) != 0)
 		return complain("%s", error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/command.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -96,8 +97,34 @@ take_arguments(int argc, char **argv, const struct option_page *page,
 
 /* ------------------------------------------------------------------------------ opening */
 
+int
+status_of(int rc)
+{
+	switch (rc) {
+	case -EINVAL:
+	case -EPERM:
+	case -EACCES:
+	case -ENOENT:
+	case -ENOTDIR:
+	case -EISDIR:
+	case -ENAMETOOLONG:
+	case -EXDEV:
+	case -EBADMSG:
+	case -ENOTSUP: return EXIT_USAGE;
+	default: return EXIT_FAILURE;
+	}
+}
+
+int
+complain_of(int rc, const char *error)
+{
+	(void)complain("%s", error);
+	return status_of(rc);
+}
+
 struct decree_client *
-open_client(const struct config_arguments *config, uint16_t group, uint32_t in_flight_max)
+open_client(const struct config_arguments *config, uint16_t group, uint32_t in_flight_max,
+	int *ret_status)
 {
 	const struct decree_client_options options = {
 		.struct_bytes = sizeof(options),
@@ -110,22 +137,23 @@ open_client(const struct config_arguments *config, uint16_t group, uint32_t in_f
 	char error[DECREE_ERROR_BYTES];
 	struct decree_client *client;
 
-	if (decree_client_open(&options, &client, error) == 0)
+	int rc = decree_client_open(&options, &client, error);
+
+	if (rc == 0)
 		return client;
-	(void)complain("%s", error);
+	*ret_status = complain_of(rc, error);
 	return NULL;
 }
 
-bool
+int
 read_setup(const struct config_arguments *config, bool is_node, struct decree_setup *ret_setup)
 {
 	char error[DECREE_ERROR_BYTES];
 
-	if (decree_setup_read(config->path, config->settings, config->setting_count, is_node,
-		    ret_setup, error) == 0)
-		return true;
-	(void)complain("%s", error);
-	return false;
+	int rc = decree_setup_read(
+		config->path, config->settings, config->setting_count, is_node, ret_setup, error);
+
+	return rc == 0 ? OPTIONS_GO_ON : complain_of(rc, error);
 }
 
 uint64_t

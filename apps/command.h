@@ -3,8 +3,8 @@
  * @file command.h
  * What the subcommands of `decree` share: their table, their options, their errors.
  *
- * A subcommand gets its own name as argv[0] and returns the exit status: 0 done, 1 failed (one line on
- * standard error says why), 2 wrong usage. `wal` has a status more.
+ * A subcommand gets its own name as argv[0] and returns the exit status: 0 done; 1 failed (one line on standard error says
+ * why); 2 the command line, the configuration or what it names is wrong, and trying again does not help. `wal` has a status more.
  */
 #ifndef APPS_COMMAND_H
 #define APPS_COMMAND_H
@@ -73,13 +73,19 @@ int take_arguments(int argc, char **argv, const struct option_page *page,
 /** A node's number in a command line. @return false after a complaint */
 bool parse_node(const char *what, const char *text, uint64_t *ret_node_id);
 
-/** Open a client for one group. @return NULL after a complaint */
-struct decree_client *
-open_client(const struct config_arguments *config, uint16_t group, uint32_t in_flight_max);
+/** The exit status for what the library returned: EXIT_USAGE if a person has to correct the configuration, a key file or the
+ * place of the data first; EXIT_FAILURE for what may be otherwise the next time: a port or a lock that is taken, a full disk. */
+int status_of(int rc);
 
-/** Read the configuration. @return false after a complaint */
-bool
-read_setup(const struct config_arguments *config, bool is_node, struct decree_setup *ret_setup);
+/** Complain about what the library returned. @return status_of(rc) */
+int complain_of(int rc, const char *error);
+
+/** Open a client for one group. @return NULL after a complaint, with the exit status in ret_status */
+struct decree_client *open_client(const struct config_arguments *config, uint16_t group,
+	uint32_t in_flight_max, int *ret_status);
+
+/** Read the configuration. @return OPTIONS_GO_ON, or the exit status after a complaint */
+int read_setup(const struct config_arguments *config, bool is_node, struct decree_setup *ret_setup);
 
 uint64_t now_ns(void);
 

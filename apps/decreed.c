@@ -3,7 +3,7 @@
  * The daemon: one node of a cluster whose state machine is a task queue with its clients' sockets, or an ordered log.
  *
  * It runs in the foreground, logs to standard error, and ends with status 0 on SIGTERM and SIGINT, 1 if
- * the node cannot start or has to stop, 2 on wrong usage. Without a configuration it makes one (standalone.h). A service manager
+ * the node cannot start now or has to stop, 2 if somebody has to correct the command line, the configuration or what it names. Without a configuration it makes one (standalone.h). A service manager
  * hears of it (service.h); with --sandbox it gives up what it does not need any more once it runs (sandbox.h).
  */
 #include "apps/daemon_options.h"
@@ -102,10 +102,11 @@ run_node(const struct daemon *d, const struct decree_options *options)
 {
 	char error[DECREE_ERROR_BYTES];
 	struct decree_node *node;
-	int status;
+	int status, rc;
 
-	if (decree_open(options, &node, error) != 0)
-		return complain("%s", error);
+	rc = decree_open(options, &node, error);
+	if (rc != 0)
+		return complain_of(rc, error);
 	status = start(d, node);
 	if (status == EXIT_SUCCESS)
 		status = wait_for_end(d, node);
@@ -152,8 +153,9 @@ run_queue(struct daemon *d)
 	void *machine;
 	int status;
 
-	if (!queue_server_create(&d->setup, &server))
-		return EXIT_FAILURE;
+	status = queue_server_create(&d->setup, &server);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	d->queue = &server;
 	machine = server.machine;
 	options.machine_ops = &queue_machine_ops;
@@ -186,18 +188,21 @@ run(struct daemon *d)
 {
 	static char path[DECREE_PATH_BYTES];
 	struct daemon_options *o = &d->options;
+	int status;
 
 	if (o->ready_fd != NO_FD && fcntl((int)o->ready_fd, F_GETFD) < 0)
 		return complain_usage("--ready-fd %" PRIu64
 				      ": no descriptor of this number is open",
 			o->ready_fd);
 	if (o->config.path == NULL) {
-		if (!standalone_prepare(o->directory, (uint32_t)o->job_bytes_max, path))
-			return EXIT_FAILURE;
+		status = standalone_prepare(o->directory, (uint32_t)o->job_bytes_max, path);
+		if (status != OPTIONS_GO_ON)
+			return status;
 		o->config.path = path;
 	}
-	if (!read_setup(&o->config, true, &d->setup))
-		return EXIT_FAILURE;
+	status = read_setup(&o->config, true, &d->setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	block_signals(d);
 	service_begin();
 	return o->machine == DAEMON_LOG ? run_logs(d) : run_queue(d);

@@ -107,7 +107,8 @@ command_force_recover(int argc, char **argv)
 		return status;
 	if (o.from == NULL)
 		return complain_usage("which node is left? Add --from DIR, its data directory");
-	if (!read_setup(&o.config, true, &setup))
-		return EXIT_FAILURE;
+	status = read_setup(&o.config, true, &setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	return run(&o, &setup);
 }

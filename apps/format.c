@@ -17,12 +17,15 @@ run(const struct config_arguments *config, bool are_keys_new)
 	char error[DECREE_ERROR_BYTES];
 	struct decree_setup setup;
 	uint64_t disk = 0;
+	int status, rc;
 
-	if (!read_setup(config, true, &setup))
-		return EXIT_FAILURE;
-	if (decree_format(config->path, config->settings, config->setting_count, are_keys_new,
-		    &disk, error) != 0)
-		return complain("%s", error);
+	status = read_setup(config, true, &setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
+	rc = decree_format(
+		config->path, config->settings, config->setting_count, are_keys_new, &disk, error);
+	if (rc != 0)
+		return complain_of(rc, error);
 	(void)printf("node %u of cluster %" PRIx64 ": %u log%s of %" PRIu64 " MiB in %s\n",
 		setup.node_id, setup.cluster_id, setup.shard_count,
 		setup.shard_count > 1 ? "s" : "", setup.log_bytes >> 20, setup.data_dir);

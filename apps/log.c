@@ -87,10 +87,13 @@ static int
 run(const struct log_options *o)
 {
 	struct decree_log_entry *entries = calloc(ENTRY_COUNT, sizeof(entries[0]));
-	struct decree_client *client =
-		entries != NULL ? open_client(&o->config, (uint16_t)o->group, 1) : NULL;
-	int status = client != NULL ? stream(client, o, entries) : EXIT_FAILURE;
+	struct decree_client *client = NULL;
+	int status = EXIT_FAILURE;
 
+	if (entries != NULL)
+		client = open_client(&o->config, (uint16_t)o->group, 1, &status);
+	if (client != NULL)
+		status = stream(client, o, entries);
 	decree_client_close(client);
 	free(entries);
 	return status;

@@ -34,13 +34,14 @@ store(uint8_t *at, uint64_t value, uint32_t bytes)
 static int
 run(const struct member_options *o)
 {
-	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1);
+	int status;
+	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1, &status);
 	uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES] = { 0 };
 	char text[DECREE_ERROR_BYTES];
 	int rc;
 
 	if (client == NULL)
-		return EXIT_FAILURE;
+		return status;
 	store(arguments, o->node_id, 2);
 	store(arguments + 2, o->old_id, 2);
 	arguments[4] = (uint8_t)o->q1;

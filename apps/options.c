@@ -299,6 +299,8 @@ list_options(const struct option_page *page, char *ret_list, size_t capacity)
 	for (uint32_t i = 0; i < page->row_count; i++)
 		if (page->rows[i].name != NULL)
 			append(ret_list, capacity, " --", page->rows[i].name);
+	if (page->version != NULL)
+		append(ret_list, capacity, " --", "version");
 	append(ret_list, capacity, " --", "help");
 }
 

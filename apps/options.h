@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define EXIT_USAGE           2
+#define EXIT_USAGE           2 /* somebody has to correct something first */
 #define OPTION_ROW_COUNT_MAX 24
 
 /* One option; without a name an argument, which --help explains and the caller takes. */

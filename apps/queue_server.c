@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/queue_server.h"
 
-#include "apps/options.h"
+#include "apps/command.h"
 #include "apps/queue_metrics.h"
 #include "queue/command.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static bool
+static int
 check(const struct decree_setup *setup)
 {
 	uint32_t wanted = setup->queue.job_bytes_max + QUEUE_COMMAND_FIXED_BYTES_MAX;
@@ -16,7 +17,7 @@ check(const struct decree_setup *setup)
 		(void)complain("groups = %u, but the task queue is one group: set shards = 1 and "
 			       "groups = 1, or give --machine=log",
 			setup->group_count);
-		return false;
+		return EXIT_USAGE;
 	}
 	if (wanted > setup->command_bytes_max) {
 		(void)complain("[queue] job_bytes = %u does not fit [cluster] command_bytes_max = "
@@ -24,9 +25,9 @@ check(const struct decree_setup *setup)
 			       "more, since that is fixed then (without a configuration: begin "
 			       "another folder, -b DIR)",
 			setup->queue.job_bytes_max, setup->command_bytes_max, wanted);
-		return false;
+		return EXIT_USAGE;
 	}
-	return true;
+	return OPTIONS_GO_ON;
 }
 
 static const char *
@@ -35,7 +36,7 @@ path_or_none(const char *path)
 	return path[0] != 0 ? path : NULL;
 }
 
-static bool
+static int
 create_gateway(const struct decree_setup *setup, struct queue_server *server)
 {
 	const char *listens[DECREE_LISTEN_COUNT_MAX];
@@ -51,16 +52,15 @@ create_gateway(const struct decree_setup *setup, struct queue_server *server)
 		.tls_ca = path_or_none(setup->queue.tls_ca),
 	};
 	char error[DECREE_ERROR_BYTES];
+	int rc;
 
 	for (uint32_t i = 0; i < setup->queue.listen_count; i++)
 		listens[i] = setup->queue.listens[i];
-	if (queue_gateway_create(&options, &server->gateway, error) == 0)
-		return true;
-	(void)complain("%s", error);
-	return false;
+	rc = queue_gateway_create(&options, &server->gateway, error);
+	return rc == 0 ? OPTIONS_GO_ON : complain_of(rc, error);
 }
 
-static bool
+static int
 create_machine(const struct decree_setup *setup, struct queue_server *server)
 {
 	const struct queue_config config = {
@@ -72,23 +72,27 @@ create_machine(const struct decree_setup *setup, struct queue_server *server)
 	int rc = queue_machine_create(&config, &server->machine);
 
 	if (rc == 0)
-		return true;
-	(void)complain("[queue] bytes = %lluM: %s", (unsigned long long)(setup->queue.bytes >> 20),
+		return OPTIONS_GO_ON;
+	return complain("[queue] bytes = %lluM: %s", (unsigned long long)(setup->queue.bytes >> 20),
 		strerror(-rc));
-	return false;
 }
 
-bool
+int
 queue_server_create(const struct decree_setup *setup, struct queue_server *ret_server)
 {
 	struct queue_server server = { 0 };
 
-	if (check(setup) && create_gateway(setup, &server) && create_machine(setup, &server)) {
+	int status = check(setup);
+
+	if (status == OPTIONS_GO_ON)
+		status = create_gateway(setup, &server);
+	if (status == OPTIONS_GO_ON)
+		status = create_machine(setup, &server);
+	if (status == OPTIONS_GO_ON)
 		*ret_server = server;
-		return true;
-	}
-	queue_server_destroy(&server);
-	return false;
+	else
+		queue_server_destroy(&server);
+	return status;
 }
 
 void

@@ -22,9 +22,9 @@ struct queue_server {
  * Bind the sockets and reserve the memory; before decree_open().
  *
  * @param setup  lent for the call
- * @return false after a complaint
+ * @return OPTIONS_GO_ON, or the exit status after a complaint
  */
-bool queue_server_create(const struct decree_setup *setup, struct queue_server *ret_server);
+int queue_server_create(const struct decree_setup *setup, struct queue_server *ret_server);
 
 /** After decree_close(). */
 void queue_server_destroy(struct queue_server *server);

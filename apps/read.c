@@ -42,12 +42,13 @@ explain(const struct read_options *o, int32_t rc)
 static int
 run(const struct read_options *o)
 {
-	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1);
+	int status;
+	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1, &status);
 	char answer[DECREE_ANSWER_BYTES_MAX];
 	int32_t rc;
 
 	if (client == NULL)
-		return EXIT_FAILURE;
+		return status;
 	rc = decree_client_read(client, (uint16_t)o->node, o->query, (uint32_t)strlen(o->query),
 		(enum decree_consistency)o->consistency, answer, sizeof(answer),
 		o->timeout_ms * MS);

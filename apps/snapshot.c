@@ -99,9 +99,11 @@ await_all(const struct snapshot_options *o, struct decree_client *client, uint64
 	struct survey s = { 0 };
 	struct decree_setup setup;
 	struct decree_slot slot;
+	int status;
 
-	if (!read_setup(&o->config, false, &setup))
-		return EXIT_FAILURE;
+	status = read_setup(&o->config, false, &setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	s.node_count = (uint16_t)setup.node_count;
 	for (uint32_t i = 0; i < s.node_count; i++)
 		s.nodes[i] = setup.nodes[i];
@@ -119,12 +121,13 @@ run(const struct snapshot_options *o)
 {
 	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES] = { 0 };
 	uint64_t until_ns = now_ns() + o->timeout_ms * MS;
-	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1);
+	int status;
+	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1, &status);
 	char text[DECREE_ERROR_BYTES];
 	int rc;
 
 	if (client == NULL)
-		return EXIT_FAILURE;
+		return status;
 	rc = decree_client_admin(
 		client, DECREE_ADMIN_SNAPSHOT, arguments, o->timeout_ms * MS, text);
 	rc = rc == 0 ? await_all(o, client, until_ns) : complain("%s", text);

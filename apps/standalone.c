@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/standalone.h"
 
-#include "apps/options.h"
+#include "apps/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -57,9 +56,12 @@ struct folder {
 	char file[DECREE_PATH_BYTES]; /* decree.ini */
 };
 
+static int exit_status; /* for the complaint that was made */
+
 static bool
 fail(const char *path, const char *what)
 {
+	exit_status = status_of(-errno);
 	(void)complain("%s: %s: %s", path, what, strerror(errno));
 	return false;
 }
@@ -91,6 +93,7 @@ choose_in_home(char *ret_path)
 		length = snprintf(ret_path, DECREE_PATH_BYTES, "%s/.local/state/decree", home);
 	if (length > 0 && length < DECREE_PATH_BYTES)
 		return make_folders(ret_path) || fail(ret_path, "cannot make the folder");
+	exit_status = EXIT_USAGE;
 	(void)complain(SYSTEM_DIRECTORY " cannot be written by this user, and it has no home: "
 					"name a folder, -b DIR");
 	return false;
@@ -176,6 +179,7 @@ is_empty(const struct folder *f)
 	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (faccessat(f->fd, names[i], F_OK, 0) != 0)
 			continue;
+		exit_status = EXIT_USAGE;
 		(void)complain("%s/%s is there without %s: if a node with a configuration of its "
 			       "own uses it, give that one (-c FILE); else name another folder "
 			       "(-b DIR)",
@@ -191,6 +195,7 @@ make_new(const struct folder *f, uint32_t job_bytes_max)
 	uint32_t command_bytes_max = job_bytes_max + COMMAND_OVERHEAD;
 	char path[DECREE_PATH_BYTES], file[DECREE_PATH_BYTES];
 	char error[DECREE_ERROR_BYTES];
+	int rc;
 
 	if (command_bytes_max < COMMAND_BYTES_MIN)
 		command_bytes_max = COMMAND_BYTES_MIN;
@@ -205,8 +210,9 @@ make_new(const struct folder *f, uint32_t job_bytes_max)
 		return fail(path, "cannot make the folder");
 	if (!write_file(file, command_bytes_max))
 		return false;
-	if (decree_format(file, NULL, 0, true, NULL, error) != 0) {
-		(void)complain("%s", error);
+	rc = decree_format(file, NULL, 0, true, NULL, error);
+	if (rc != 0) {
+		exit_status = complain_of(rc, error);
 		return false;
 	}
 	return sync_folder(f->fd, NEW) || fail(path, "cannot be written");
@@ -254,8 +260,8 @@ prepare(const struct folder *f, uint32_t job_bytes_max)
 	return true;
 }
 
-bool
-standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path)
+static bool
+prepare_folder(const char *directory, uint32_t job_bytes_max, char *ret_path)
 {
 	char chosen[DECREE_PATH_BYTES];
 	struct folder f = { .path = directory != NULL ? directory : chosen };
@@ -277,4 +283,10 @@ standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path
 	if (is_prepared)
 		(void)strcpy(ret_path, f.file); /* fits */
 	return is_prepared;
+}
+
+int
+standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path)
+{
+	return prepare_folder(directory, job_bytes_max, ret_path) ? OPTIONS_GO_ON : exit_status;
 }

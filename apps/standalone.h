@@ -26,8 +26,8 @@
  *                       in its home, and a line says which
  * @param job_bytes_max  of the first start: commands are as large as that needs
  * @param ret_path       [DECREE_PATH_BYTES] of decree.ini
- * @return false after a complaint
+ * @return OPTIONS_GO_ON, or the exit status after a complaint
  */
-bool standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path);
+int standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path);
 
 #endif

@@ -170,15 +170,18 @@ struct status_options {
 	bool is_json;
 };
 
-/* @return how many nodes answered, -1 after a complaint */
+/* @param ret_count  how many nodes answered, added @return OPTIONS_GO_ON, or the exit status */
 static int
-show_group(const struct status_options *o, const struct decree_setup *setup, uint16_t group)
+show_group(const struct status_options *o, const struct decree_setup *setup, uint16_t group,
+	int *ret_count)
 {
-	struct decree_client *client = open_client(&o->config, group, 1);
-	int count = 0;
+	int failure;
+	struct decree_client *client = open_client(&o->config, group, 1, &failure);
 
 	if (client == NULL)
-		return -1;
+		return failure;
+	if (group == 0 && !o->is_json)
+		print_header();
 	for (uint32_t i = 0; i < setup->node_count; i++) {
 		struct decree_status status;
 		int rc = decree_client_status(client, setup->nodes[i], o->timeout_ms * MS, &status);
@@ -189,10 +192,10 @@ show_group(const struct status_options *o, const struct decree_setup *setup, uin
 			continue;
 		}
 		(o->is_json ? print_json : print_row)(&status);
-		count++;
+		*ret_count += 1;
 	}
 	decree_client_close(client);
-	return count;
+	return OPTIONS_GO_ON;
 }
 
 static int
@@ -200,17 +203,15 @@ run(const struct status_options *o)
 {
 	struct decree_setup setup;
 	int answered = 0;
+	int status;
 
-	if (!read_setup(&o->config, false, &setup))
-		return EXIT_FAILURE;
-	if (!o->is_json)
-		print_header();
+	status = read_setup(&o->config, false, &setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	for (uint16_t group = 0; group < setup.group_count; group++) {
-		int count = show_group(o, &setup, group);
-
-		if (count < 0)
-			return EXIT_FAILURE;
-		answered += count;
+		status = show_group(o, &setup, group, &answered);
+		if (status != OPTIONS_GO_ON)
+			return status;
 	}
 	return answered > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -351,29 +351,27 @@ survey(struct submit *s, int fd, uint32_t line_bytes_max, const char *name)
 	return false;
 }
 
-static bool
+/* @return OPTIONS_GO_ON, or the exit status */
+static int
 prepare(struct submit *s, const struct decree_setup *setup, int fd)
 {
 	const struct submit_options *o = s->options;
 	const char *name = o->input_path != NULL ? o->input_path : "standard input";
+	int status;
 
 	if (!survey(s, fd, setup->command_bytes_max, name))
-		return false;
+		return EXIT_FAILURE;
 	s->flights = calloc(o->in_flight, sizeof(s->flights[0]));
-	if (s->flights == NULL || lines_open(&s->lines, fd, setup->command_bytes_max) != 0) {
-		(void)complain("out of memory");
-		return false;
-	}
+	if (s->flights == NULL || lines_open(&s->lines, fd, setup->command_bytes_max) != 0)
+		return complain("out of memory");
 	for (uint64_t i = 0; i < o->in_flight; i++) {
 		s->flights[i].next_free = s->free;
 		s->free = &s->flights[i];
 	}
-	if (o->acks_path != NULL && (s->acks = fopen(o->acks_path, "ae")) == NULL) {
-		(void)complain("--acks %s: %s", o->acks_path, strerror(errno));
-		return false;
-	}
-	s->client = open_client(&o->config, (uint16_t)o->group, (uint32_t)o->in_flight);
-	return s->client != NULL;
+	if (o->acks_path != NULL && (s->acks = fopen(o->acks_path, "ae")) == NULL)
+		return complain("--acks %s: %s", o->acks_path, strerror(errno));
+	s->client = open_client(&o->config, (uint16_t)o->group, (uint32_t)o->in_flight, &status);
+	return s->client != NULL ? OPTIONS_GO_ON : status;
 }
 
 static int
@@ -381,11 +379,12 @@ run(const struct submit_options *o)
 {
 	struct submit s = { .options = o };
 	struct decree_setup setup;
-	int status = EXIT_FAILURE;
+	int status;
 	int fd = STDIN_FILENO;
 
-	if (!read_setup(&o->config, false, &setup))
-		return EXIT_FAILURE;
+	status = read_setup(&o->config, false, &setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	if (o->in_flight > setup.session_window)
 		return complain_usage("--in-flight %" PRIu64
 				      ": the cluster's session_window is %" PRIu32,
@@ -394,7 +393,8 @@ run(const struct submit_options *o)
 		fd = open(o->input_path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return complain("%s: %s", o->input_path, strerror(errno));
-	if (prepare(&s, &setup, fd)) {
+	status = prepare(&s, &setup, fd);
+	if (status == OPTIONS_GO_ON) {
 		submit_all(&s);
 		status = summarise(&s, &setup);
 	}

@@ -325,8 +325,9 @@ show_always(const struct tasks_options *o, const struct tasks_question *t, struc
 static int
 run(const struct tasks_options *o)
 {
+	int status;
 	struct tasks_question t = {
-		.client = open_client(&o->config, 0, 1),
+		.client = open_client(&o->config, 0, 1, &status),
 		.node_id = (uint16_t)o->node,
 		.timeout_ns = o->timeout_ms * MS,
 		.tube = o->tube,
@@ -334,10 +335,9 @@ run(const struct tasks_options *o)
 		.count_max = (uint32_t)o->limit,
 	};
 	struct tasks_view v = { 0 };
-	int status;
 
 	if (t.client == NULL)
-		return EXIT_FAILURE;
+		return status;
 	status = o->is_once || o->is_json || !isatty(STDOUT_FILENO) ? show_once(o, &t, &v)
 								    : show_always(o, &t, &v);
 	tasks_view_fini(&v);

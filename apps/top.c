@@ -209,18 +209,21 @@ show_once(const struct top_options *o, struct decree_client *const *clients,
 
 /* ------------------------------------------------------------------------------ the command */
 
-static bool
+/* @return OPTIONS_GO_ON, or the exit status */
+static int
 open_clients(const struct top_options *o, const struct decree_setup *setup,
 	struct decree_client **ret_clients)
 {
+	int status;
+
 	for (uint16_t group = 0; group < setup->group_count; group++) {
-		ret_clients[group] = open_client(&o->config, group, 1);
+		ret_clients[group] = open_client(&o->config, group, 1, &status);
 		if (ret_clients[group] == NULL)
-			return false;
+			return status;
 		/* Begins the handshakes, so that no group waits for another one's. Nothing is complete yet. */
 		(void)decree_client_poll(ret_clients[group], NULL, 0, 0);
 	}
-	return true;
+	return OPTIONS_GO_ON;
 }
 
 static int
@@ -229,10 +232,11 @@ run(const struct top_options *o)
 	struct decree_client *clients[DECREE_GROUP_COUNT_MAX] = { NULL };
 	struct decree_setup setup;
 	struct top_view v = { 0 };
-	int status = EXIT_FAILURE;
+	int status;
 
-	if (!read_setup(&o->config, false, &setup))
-		return EXIT_FAILURE;
+	status = read_setup(&o->config, false, &setup);
+	if (status != OPTIONS_GO_ON)
+		return status;
 	v.cluster_id = setup.cluster_id;
 	v.name = setup.name;
 	v.node_count = setup.node_count;
@@ -240,7 +244,8 @@ run(const struct top_options *o)
 	v.rows = calloc(v.row_count, sizeof(*v.rows));
 	if (v.rows == NULL)
 		return complain("out of memory");
-	if (open_clients(o, &setup, clients))
+	status = open_clients(o, &setup, clients);
+	if (status == OPTIONS_GO_ON)
 		status = o->is_once || o->is_json || !isatty(STDOUT_FILENO)
 				 ? show_once(o, clients, &setup, &v)
 				 : show_always(o, clients, &setup, &v);

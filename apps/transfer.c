@@ -19,12 +19,13 @@ struct transfer_options {
 static int
 run(const struct transfer_options *o)
 {
-	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1);
+	int status;
+	struct decree_client *client = open_client(&o->config, (uint16_t)o->group, 1, &status);
 	char text[DECREE_ERROR_BYTES];
 	int rc;
 
 	if (client == NULL)
-		return EXIT_FAILURE;
+		return status;
 	rc = decree_client_transfer(client, (uint16_t)o->node_id, o->timeout_ms * MS, text);
 	decree_client_close(client);
 	if (rc != 0)

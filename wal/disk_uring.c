@@ -170,7 +170,8 @@ disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_dis
 		d->dir_fd = open(cfg->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (d->dir_fd < 0)
 			rc = fail(error, -errno, cfg->path, "",
-				"is this the right path, and is it formatted?");
+				"is this the right path? If it is, 'decree format' makes what a "
+				"node needs");
 	}
 	if (rc == 0)
 		rc = files_open(d, cfg, error);

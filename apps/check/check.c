@@ -177,8 +177,9 @@ command_check(int argc, char **argv)
 	if (status != OPTIONS_GO_ON)
 		return status;
 	if (config.path != NULL) {
-		if (!read_setup(&config, true, &setup))
-			return EXIT_FAILURE;
+		status = read_setup(&config, true, &setup);
+		if (status != OPTIONS_GO_ON)
+			return status;
 		c.setup = &setup;
 	}
 	return run(&c);

@@ -68,7 +68,7 @@ const struct config_key config_keys[] = {
 	CLUSTER("lease_ms", CONFIG_MS, lease_ns, 0, 100000),
 	CLUSTER("max_drift_ppm", CONFIG_COUNT, max_drift_ppm, 1, 100000),
 	CLUSTER("base_port", CONFIG_COUNT, base_port, 1, 65535),
-	CLUSTER("mtu", CONFIG_COUNT, mtu, 576, 9000),
+	CLUSTER("mtu", CONFIG_COUNT, mtu, 1500, 9000),
 	CLUSTER("q1", CONFIG_COUNT, q1, 1, DECREE_NODE_COUNT_MAX),
 	CLUSTER("q2", CONFIG_COUNT, q2, 1, DECREE_NODE_COUNT_MAX),
 

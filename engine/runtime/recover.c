@@ -411,7 +411,6 @@ recover_shards(struct decree_node *node, char *ret_error)
 		snprintf(ret_error, DECREE_ERROR_BYTES, "no random numbers: %s", strerror(errno));
 		return -EIO;
 	}
-	log_device(node);
 	for (uint32_t i = 0; i < node->shard_count; i++) {
 		struct node_shard *ns = &node->shards[i];
 
@@ -421,6 +420,7 @@ recover_shards(struct decree_node *node, char *ret_error)
 		if (node->boot_count < ns->found_boot_count)
 			node->boot_count = ns->found_boot_count;
 	}
+	log_device(node);
 	FAILPOINT("runtime.start.shards_recovered");
 	node->boot_count++;
 	return 0;

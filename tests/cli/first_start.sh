@@ -74,15 +74,15 @@ done
 starts queue 'again'
 for name in data shard-0 cluster.key client.key; do
 	mkdir -p "other/$name"
-	expect 1 "other/$name is there without|-c FILE" "$decreed" -b other
+	expect 2 "other/$name is there without|-c FILE" "$decreed" -b other
 	[ "$(ls other)" = "$name" ] || fail "another node's folder was written to"
 	rm -r other
 done
 
 # Larger jobs than its commands may be: said so, and nothing is changed.
-expect 1 'job_bytes = 200000|command_bytes_max = 131072|another folder' "$decreed" -b queue -p 0 -z 200000
+expect 2 'job_bytes = 200000|command_bytes_max = 131072|another folder' "$decreed" -b queue -p 0 -z 200000
 rm -r queue
-expect 1 'cluster.mtu=9' "$decreed" -b queue -p 0 -z 200000 cluster.mtu=9
+expect 2 'cluster.mtu=9' "$decreed" -b queue -p 0 -z 200000 cluster.mtu=9
 grep -q '^command_bytes_max = 200064$' queue/decree.ini || fail "no room for the jobs that -z asks for"
 
 echo "$((n - 1)) changes, ${#seen[@]} states"

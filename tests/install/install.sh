@@ -34,6 +34,7 @@ if command -v systemd-analyze >/dev/null; then
 	mkdir units
 	for unit in decreed.service decreed@.service; do
 		grep -q "^ExecStart=$prefix/bin/decreed --sandbox " "$root$prefix/lib/systemd/system/$unit" || fail "$unit starts another program"
+		grep -q "^RestartPreventExitStatus=2$" "$root$prefix/lib/systemd/system/$unit" || fail "$unit is restarted after a wrong configuration"
 		sed "s|^ExecStart=$prefix|ExecStart=$root$prefix|" "$root$prefix/lib/systemd/system/$unit" >"units/${unit/@./@one.}"
 	done
 	systemd-analyze verify --man=no units/* >log 2>&1 && [ ! -s log ] || fail "the units: $(cat log)"
