@@ -100,13 +100,16 @@ server_socket(const char *device, char *ret_path)
 }
 
 /* Remove the socket if it is one and nobody listens on it. */
-static void
-remove_stale_socket(const char *path)
+void
+net_remove_stale_socket(const char *device)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char path[sizeof(address.sun_path)];
 	struct stat status;
 	int fd;
 
+	if (!server_socket(device, path))
+		return;
 	if (lstat(path, &status) != 0 || !S_ISSOCK(status.st_mode))
 		return;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -146,7 +149,6 @@ net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args,
 {
 	struct writer w = { .args = ret_args };
 	bool has_pci = false;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 
 	memset(ret_args, 0, sizeof(*ret_args));
 	add(&w, "%s", config->program != NULL ? config->program : "decree");
@@ -169,8 +171,7 @@ net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args,
 			add(&w, "%s", device);
 		} else if (is_vdev(device)) {
 			add(&w, "--vdev=%s", device);
-			if (server_socket(device, path))
-				remove_stale_socket(path);
+			net_remove_stale_socket(device);
 		} else {
 			snprintf(ret_error, DECREE_ERROR_BYTES,
 				"port \"%s\" is neither a PCI address (0000:3b:00.0) nor a virtual "

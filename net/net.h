@@ -5,7 +5,7 @@
  *
  * Start: net_eal_args() -> the caller's rte_eal_init() -> net_open() -> one `struct net` per shard
  * for the calls of net_dpdk_ops. On an EAL that somebody else has started, net_open() alone: it makes
- * EAL probe what is missing, and net_close() takes the ports out of EAL again. Queue i of every port belongs to shard i; a frame that a port
+ * EAL probe what is missing, and net_close() takes these ports out of EAL again, and no others. Queue i of every port belongs to shard i; a frame that a port
  * delivers to the wrong shard is handed over through a ring.
  *
  * Threads:  net_open(), net_close(): control thread, while no shard runs. net_control_tick(), status:
@@ -67,6 +67,7 @@ struct net_config {
 
 	const struct net_port_config *ports;
 	uint32_t port_count;
+	bool is_eal_hosts; /* somebody else has started EAL: the ports that it has are not ours to remove */
 	const struct net_peer_config *peers; /* without ourselves */
 	uint32_t peer_count;
 
@@ -120,12 +121,14 @@ extern const struct net_ops net_dpdk_ops;
  * @param ret_node   on success; net_close() it before rte_eal_cleanup()
  * @param ret_error  [DECREE_ERROR_BYTES] on failure
  * @retval -ENODEV   a port of the configuration is not among EAL's ports
+ * @retval -EBUSY    somebody else in this process uses it
  * @retval -EINVAL   the configuration contradicts itself
  * @retval -ENOMEM, or what the port's driver answered
  */
 int net_open(const struct net_config *config, struct net_node **ret_node, char *ret_error);
 
-/** Stop the ports and free everything. NULL is fine. No shard may use its part any more. */
+/** Stop the ports and free everything. NULL is fine. No shard may use its part any more. A port of the host's is
+ * stopped, and needs new queues before it is started again. */
 void net_close(struct net_node *node);
 
 /** @param shard  0 .. shard_count - 1 */
@@ -184,5 +187,8 @@ struct net_eal_args {
  */
 int
 net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args, char *ret_error);
+
+/** If the device is a memif server whose socket a killed process left behind, remove that. Anything else is left alone. */
+void net_remove_stale_socket(const char *device);
 
 #endif

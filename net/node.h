@@ -29,6 +29,7 @@ enum port_state {
 struct port {
 	uint16_t id; /* EAL's */
 	char device[DEVICE_BYTES];
+	bool is_hosts;        /* it was there before us, and will be there after us */
 	bool is_memif_client; /* starts when its server is there; restarts when its link goes down */
 	uint16_t
 		queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
@@ -73,6 +74,8 @@ struct net_node {
 	uint32_t peer_count;
 	uint16_t peer_ports[NET_PEER_COUNT_MAX]; /* index of each peer's port */
 	enum net_auth_mode auth;
+	bool is_eal_hosts; /* as in the configuration */
+	uint64_t owner_id; /* ours, among those who share EAL's ports */
 	struct path_neighbours neighbours;
 	struct net *shards; /* [shard_count] */
 	/* [from * shard_count + to], single producer, single consumer; NULL if every port has a queue
@@ -82,8 +85,9 @@ struct net_node {
 	char description[128];
 };
 
-/** Find the device among EAL's ports, or make EAL probe it. @retval -ENODEV */
-int port_find(const char *device, uint16_t *ret_id, char *ret_error);
+/** Find the device among EAL's ports, or make EAL probe it, and own it: what succeeds here ends with port_close().
+ * @retval -ENODEV  EAL cannot make it  @retval -EBUSY  it has an owner */
+int port_take(struct net_node *node, struct port *port, char *ret_error);
 
 /** Configure queues and offloads. The pools exist. @return 0 or -errno with ret_error written */
 int port_configure(struct net_node *node, struct port *port, char *ret_error);
@@ -91,8 +95,8 @@ int port_configure(struct net_node *node, struct port *port, char *ret_error);
 /** Start it. A memif client without a server is left stopped, for the control thread to retry. */
 int port_start(struct port *port, char *ret_error);
 
-/** Stop it and take it out of EAL. */
-void port_close(struct port *port);
+/** Stop it if we have started it. Ours is taken out of EAL, the host's given back. */
+void port_close(struct net_node *node, struct port *port);
 
 /** Retry, watch and restart: one step of one port. Control thread. */
 void link_step(struct net_node *node, uint32_t index, uint64_t now_ns);

@@ -100,7 +100,7 @@ create_shards(struct net_node *node, const struct net_config *config, char *ret_
 		if (node->shards[i].pool == NULL) {
 			snprintf(ret_error, DECREE_ERROR_BYTES,
 				"network: no memory for the buffers of shard %u (%s): reserve more "
-				"hugepages, or lower mbuf_count",
+				"hugepages, or give EAL more of its memory (-m)",
 				i, rte_strerror(rte_errno));
 			return -ENOMEM;
 		}
@@ -119,7 +119,7 @@ open_ports(struct net_node *node, const struct net_config *config, char *ret_err
 		port->is_memif_client = strncmp(port->device, "net_memif", 9) == 0 &&
 					strstr(port->device, "role=server") == NULL &&
 					strstr(port->device, "role=master") == NULL;
-		rc = port_find(port->device, &port->id, ret_error);
+		rc = port_take(node, port, ret_error);
 		if (rc != 0)
 			return rc;
 		node->port_count = i + 1;
@@ -245,6 +245,11 @@ net_open(const struct net_config *config, struct net_node **ret_node, char *ret_
 	node->mtu = config->mtu != 0 ? config->mtu : NET_MTU_DEFAULT;
 	node->peer_count = config->peer_count;
 	node->auth = config->auth;
+	node->is_eal_hosts = config->is_eal_hosts;
+	if (rte_eth_dev_owner_new(&node->owner_id) != 0) {
+		free(node);
+		return fail(-ENOMEM, "EAL has no memory for its list of ports", ret_error);
+	}
 
 	rc = create_shards(node, config, ret_error);
 	if (rc == 0)
@@ -284,18 +289,29 @@ destroy_rings(const struct net_node *node, struct rte_ring **rings)
 	free(rings);
 }
 
+/* A driver may keep buffers of a stopped port until its queues are set up again. Where the port is the host's, its
+ * pool outlives us then: it costs memory, and would else cost the host its life. */
+static void
+free_pool(const struct net_node *node, struct rte_mempool *pool)
+{
+	for (uint32_t i = 0; i < node->port_count; i++)
+		if (node->ports[i].is_hosts && pool != NULL && !rte_mempool_full(pool))
+			return;
+	rte_mempool_free(pool);
+}
+
 void
 net_close(struct net_node *node)
 {
 	if (node == NULL)
 		return;
 	for (uint32_t i = 0; i < node->port_count; i++)
-		port_close(&node->ports[i]);
+		port_close(node, &node->ports[i]);
 	destroy_rings(node, node->received_rings);
 	destroy_rings(node, node->sending_rings);
 	for (uint16_t i = 0; node->shards != NULL && i < node->shard_count; i++) {
 		path_fini(&node->shards[i].path);
-		rte_mempool_free(node->shards[i].pool);
+		free_pool(node, node->shards[i].pool);
 	}
 	free(node->shards);
 	free(node);

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finding, configuring and starting a port. What a port cannot do (checksums, many queues) is done in
- * software, so any driver will do. */
+ * software, so any driver will do.
+ *
+ * Whose a port is. One that EAL has probed for us, at its start or on our request, goes when we go. On an EAL of
+ * the host program others may be there already: such a port is used if nobody else does, and left to the
+ * host, stopped, afterwards. A port that is in use has an owner, or is started; whatever belongs to somebody
+ * else is not even stopped. While we use a port we are its owner, so that a host that walks over all ports
+ * (RTE_ETH_FOREACH_DEV) passes by. */
 #include "net/node.h"
 
 #include <errno.h>
@@ -26,31 +32,59 @@ is_there(const char *device, uint16_t *ret_id)
 	return rte_eth_dev_get_port_by_name(name, ret_id) == 0;
 }
 
-int
-port_find(const char *device, uint16_t *ret_id, char *ret_error)
+static int
+find(struct port *port, bool is_eal_hosts, char *ret_error)
 {
-	if (is_there(device, ret_id))
+	if (is_there(port->device, &port->id)) {
+		port->is_hosts = is_eal_hosts;
 		return 0;
+	}
 	/* An EAL that its host has started knows nothing of our ports; one of ours has tried before,
 	 * and now says again why it failed. */
-	if (rte_dev_probe(device) == 0 && is_there(device, ret_id))
+	net_remove_stale_socket(port->device);
+	if (rte_dev_probe(port->device) == 0 && is_there(port->device, &port->id))
 		return 0;
 	snprintf(ret_error, DECREE_ERROR_BYTES,
 		"port \"%.256s\" did not come up: EAL has no such device. For a PCI address, bind "
 		"it to a "
 		"DPDK driver; for a virtual one, see the driver's message above",
-		device);
+		port->device);
 	return -ENODEV;
 }
 
+int
+port_take(struct net_node *node, struct port *port, char *ret_error)
+{
+	struct rte_eth_dev_owner owner = { .id = node->owner_id, .name = "decree" };
+	struct rte_eth_dev_owner other = { 0 };
+	int rc = find(port, node->is_eal_hosts, ret_error);
+
+	if (rc != 0)
+		return rc;
+	(void)rte_eth_dev_owner_get(port->id, &other); /* it exists */
+	if (other.id == RTE_ETH_DEV_NO_OWNER)
+		rc = rte_eth_dev_owner_set(port->id, &owner);
+	if (rc == 0 && other.id == RTE_ETH_DEV_NO_OWNER)
+		return 0;
+	snprintf(ret_error, DECREE_ERROR_BYTES,
+		"port \"%.256s\" belongs to somebody else in this process (\"%s\"): give the node "
+		"one of its own",
+		port->device, other.name);
+	return -EBUSY;
+}
+
 void
-port_close(struct port *port)
+port_close(struct net_node *node, struct port *port)
 {
 	struct rte_eth_dev_info info = { 0 };
 
 	(void)rte_eth_dev_info_get(port->id, &info); /* it exists */
 	if (port->state != PORT_STOPPED)
 		(void)rte_eth_dev_stop(port->id); /* nobody uses it any more */
+	if (port->is_hosts) {
+		(void)rte_eth_dev_owner_unset(port->id, node->owner_id); /* ours: it was taken */
+		return;
+	}
 	/* Out of EAL altogether: a stopped device may still point into our pools. */
 	if (info.device == NULL || rte_dev_remove(info.device) != 0)
 		(void)rte_eth_dev_close(port->id);
@@ -122,6 +156,13 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 			info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_UDP;
 	}
 	rc = rte_eth_dev_configure(port->id, port->queue_count, port->queue_count, &conf);
+	if (rc == -EBUSY) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"port \"%.256s\" is started already, so this program uses it itself: give "
+			"the node one of its own, or stop it before",
+			port->device);
+		return rc;
+	}
 	if (rc != 0)
 		return fail(port, "configuring it", rc, ret_error);
 	if (rte_eth_dev_get_mtu(port->id, &mtu) == 0 && mtu != node->mtu)

@@ -17,16 +17,11 @@
 #include "engine/runtime/node_private.h"
 
 #include <rte_eal.h>
-#include <rte_errno.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings. The first 64 MiB hold EAL's own. */
-#define EAL_MIB_FIRST 64
-#define EAL_MIB_NEXT  32
 
 #define ANSWER_NS_MAX 1000000000ull /* a shard that does not answer for so long is paused */
 
@@ -149,69 +144,7 @@ process_start_ns(void)
 	return node_now_ns() - age_ns;
 }
 
-/* ------------------------------------------------------------------------------ EAL and ports */
-
-/* EAL pins the thread that starts it; "0@(0,1)" gives it every CPU that it has now. */
-static void
-lcores_text(const cpu_set_t *cpus, char *text, size_t bytes)
-{
-	size_t used = (size_t)snprintf(text, bytes, "0@(");
-	const char *comma = "";
-
-	for (int cpu = 0; cpu < CPU_SETSIZE && used + 8 < bytes; cpu++)
-		if (CPU_ISSET(cpu, cpus)) {
-			used += (size_t)snprintf(text + used, bytes - used, "%s%d", comma, cpu);
-			comma = ",";
-		}
-	snprintf(text + used, bytes - used, ")");
-}
-
-static int
-start_eal(struct decree_node *node, char *ret_error)
-{
-	const struct config *c = &node->config;
-	const char *devices[CONFIG_PORT_COUNT_MAX], *extra[CONFIG_EAL_ARG_COUNT_MAX];
-	char lcores[4096];
-	cpu_set_t cpus;
-	struct net_eal_config eal = {
-		.program = "decree",
-		.devices = devices,
-		.device_count = c->port_count,
-		.lcores = lcores,
-		.memory_mib = EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT,
-		.extra = extra,
-		.extra_count = c->eal_arg_count,
-	};
-	int rc;
-
-	for (uint32_t i = 0; i < c->port_count; i++)
-		devices[i] = c->ports[i].device;
-	for (uint32_t i = 0; i < c->eal_arg_count; i++)
-		extra[i] = c->eal_args[i];
-	CPU_ZERO(&cpus);
-	(void)sched_getaffinity(0, sizeof(cpus), &cpus); /* cannot fail for this thread and size */
-	lcores_text(&cpus, lcores, sizeof(lcores));
-
-	node->eal_args = calloc(1, sizeof(*node->eal_args));
-	if (node->eal_args == NULL)
-		return refuse(-ENOMEM, ret_error, "out of memory");
-	rc = net_eal_args(&eal, node->eal_args, ret_error);
-	if (rc != 0)
-		return rc;
-	if (node->eal_args->notice[0] != '\0')
-		node_log(node, DECREE_LOG_NOTICE, "%s", node->eal_args->notice);
-	if (rte_eal_init(node->eal_args->argc, node->eal_args->argv) < 0) {
-		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"DPDK's EAL did not start (%s): its own lines above say more; 'decree "
-			"check' looks "
-			"at hugepages, drivers and limits",
-			rte_strerror(rte_errno));
-		return rte_errno > 0 ? -rte_errno : -EIO;
-	}
-	node->owns_eal = true;
-	(void)sched_setaffinity(0, sizeof(cpus), &cpus); /* as it was; failing costs only speed */
-	return 0;
-}
+/* ------------------------------------------------------------------------------ ports */
 
 /* A peer with other constants would compute other states. Shards' threads. */
 static bool
@@ -301,6 +234,7 @@ open_net(struct decree_node *node, char *ret_error)
 		.mtu = (uint16_t)c->mtu,
 		.ports = ports,
 		.port_count = c->port_count,
+		.is_eal_hosts = node->options.eal_is_initialised,
 		.peers = peers,
 		.identity = node->identity,
 		.identity_bytes = IDENTITY_BYTES,
@@ -347,14 +281,14 @@ static int
 open_ports(struct decree_node *node, char *ret_error)
 {
 	struct identity mine = identity_of_config(&node->config, 0, &node->disk);
-	int rc = 0;
+	int rc;
 
 	identity_add_leases(&mine, &node->config);
 	identity_encode(&mine, node->identity);
 	if (node->config.port_count == 0)
 		return 0;
-	if (!node->options.eal_is_initialised)
-		rc = start_eal(node, ret_error);
+	rc = node->options.eal_is_initialised ? eal_check_hosts(node, ret_error)
+					      : eal_start(node, ret_error);
 	if (rc == 0)
 		rc = open_net(node, ret_error);
 	return rc;

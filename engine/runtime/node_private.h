@@ -4,6 +4,7 @@
  * The inside of a node, for the files that put it on threads, DPDK and a disk:
  *
  *   node.c     open, start, stop, close        recover.c   a shard's memory and what its log holds
+ *   eal.c      DPDK's EAL, ours or the host program's
  *   thread.c   a shard's thread                proposer.c  proposers and their mailboxes
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
  *   metrics_fill.c, metrics_recent.c, metrics_text.c, metrics_http.c   see metrics.h
@@ -200,6 +201,14 @@ bool node_is_owner(const struct decree_node *node);
 /* recover.c */
 int recover_shards(struct decree_node *node, char *ret_error);
 void recover_undo(struct decree_node *node);
+
+/* eal.c */
+/** Start EAL for this node alone. */
+int eal_start(struct decree_node *node, char *ret_error);
+/** May the node run on the EAL that the host program has started?
+ * @retval -EINVAL it has not  @retval -ENOTSUP a secondary process  @retval -EBUSY one is attached
+ * @retval -ENOSPC too few lcore ids are left */
+int eal_check_hosts(struct decree_node *node, char *ret_error);
 
 /* thread.c */
 int thread_start(struct node_shard *ns);

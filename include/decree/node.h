@@ -42,7 +42,7 @@ struct decree_options {
 	const char *config_path;     /* the INI file that describes cluster and node */
 	const char *const *settings; /* [setting_count] "section.key=value", override the file */
 	uint32_t setting_count;
-	bool eal_is_initialised; /* the host program called rte_eal_init() itself */
+	bool eal_is_initialised; /* the host program called rte_eal_init() itself, and EAL stays its own */
 
 	const struct decree_machine_ops *machine_ops;
 	void *const *machines; /* [group_count] one machine per group, lent until decree_close() */

@@ -240,6 +240,110 @@ test_port_that_eal_does_not_have_is_named(void **state)
 	assert_null(node);
 }
 
+/* ---- an EAL of the host program's ---- */
+
+static int
+open_on_hosts_eal(const char *device, struct net_node **ret_node, char *ret_error)
+{
+	struct net_port_config port = { .device = device };
+	struct net_config config = { .node_id = 9,
+		.base_port = 4200,
+		.shard_count = 1,
+		.mbuf_count = 4096,
+		.is_eal_hosts = true,
+		.ports = &port,
+		.port_count = 1,
+		.cluster_key = { 1 } };
+
+	return net_open(&config, ret_node, ret_error);
+}
+
+/* A port of the program that embeds us, with its own buffers. */
+static uint16_t
+start_hosts_port(struct rte_mempool *pool)
+{
+	const struct rte_eth_conf conf = { 0 };
+	uint16_t id;
+
+	assert_int_equal(rte_eth_dev_get_port_by_name("net_ring_host", &id), 0);
+	assert_int_equal(rte_eth_dev_configure(id, 1, 1, &conf), 0);
+	assert_int_equal(rte_eth_rx_queue_setup(id, 0, 64, 0, NULL, pool), 0);
+	assert_int_equal(rte_eth_tx_queue_setup(id, 0, 64, 0, NULL), 0);
+	assert_int_equal(rte_eth_dev_start(id), 0);
+	return id;
+}
+
+static bool
+passes_a_frame(uint16_t id, struct rte_mempool *pool)
+{
+	struct rte_mbuf *frame = rte_pktmbuf_alloc(pool), *back = NULL;
+	bool passes = rte_eth_tx_burst(id, 0, &frame, 1) == 1 &&
+		      rte_eth_rx_burst(id, 0, &back, 1) == 1 && back == frame;
+
+	rte_pktmbuf_free(frame);
+	return passes;
+}
+
+/* Whoever opens a node beside ports of his own must never lose one of them, neither to a node that is refused
+ * nor to one that is closed. */
+static void
+test_port_of_the_hosts_stays_the_hosts(void **state)
+{
+	struct rte_mempool *pool = rte_pktmbuf_pool_create("host", 63, 0, 0, 2048, 0);
+	struct rte_ring *ring = rte_ring_create("host", 64, 0, 0);
+	struct rte_eth_dev_owner host = { .name = "the host" }, owner;
+	char error[DECREE_ERROR_BYTES] = "";
+	struct net_node *node = NULL;
+	uint16_t id;
+
+	(void)state;
+	assert_true(rte_eth_from_rings("host", &ring, 1, &ring, 1, 0) >= 0);
+	id = start_hosts_port(pool);
+
+	assert_int_equal(open_on_hosts_eal("net_ring_host", &node, error), -EBUSY);
+	assert_non_null(strstr(error, "started already"));
+	assert_true(passes_a_frame(id, pool));
+
+	assert_int_equal(rte_eth_dev_stop(id), 0);
+	assert_int_equal(rte_eth_dev_owner_new(&host.id), 0);
+	assert_int_equal(rte_eth_dev_owner_set(id, &host), 0);
+	assert_int_equal(open_on_hosts_eal("net_ring_host", &node, error), -EBUSY);
+	assert_non_null(strstr(error, "\"the host\""));
+	assert_int_equal(rte_eth_dev_owner_unset(id, host.id), 0);
+
+	/* Nobody uses it now: the node does, and leaves it as it was. */
+	assert_int_equal(open_on_hosts_eal("net_ring_host", &node, error), 0);
+	assert_int_equal(rte_eth_dev_owner_get(id, &owner), 0);
+	assert_string_equal(owner.name, "decree");
+	net_close(node);
+	assert_int_equal(rte_eth_dev_owner_get(id, &owner), 0);
+	assert_int_equal(owner.id, RTE_ETH_DEV_NO_OWNER);
+	assert_int_equal(start_hosts_port(pool), id);
+	assert_true(passes_a_frame(id, pool));
+
+	assert_int_equal(rte_eth_dev_stop(id), 0);
+	assert_int_equal(rte_eth_dev_close(id), 0);
+	rte_ring_free(ring);
+	rte_mempool_free(pool);
+}
+
+/* What EAL has made for the node alone goes with it, and can be made again. */
+static void
+test_port_of_ours_leaves_the_hosts_eal(void **state)
+{
+	char error[DECREE_ERROR_BYTES] = "";
+	struct net_node *node = NULL;
+	uint16_t id;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(open_on_hosts_eal("net_null7", &node, error), 0);
+		assert_int_equal(rte_eth_dev_get_port_by_name("net_null7", &id), 0);
+		net_close(node);
+		assert_int_equal(rte_eth_dev_get_port_by_name("net_null7", &id), -ENODEV);
+	}
+}
+
 static void
 test_payload_capacity_is_what_a_slot_counts_on(void **state)
 {
@@ -280,6 +384,8 @@ main(void)
 		cmocka_unit_test(test_dry_pool_gives_what_it_has),
 		cmocka_unit_test(test_peer_that_closes_and_opens_again_is_found_again),
 		cmocka_unit_test(test_port_that_eal_does_not_have_is_named),
+		cmocka_unit_test(test_port_of_the_hosts_stays_the_hosts),
+		cmocka_unit_test(test_port_of_ours_leaves_the_hosts_eal),
 		cmocka_unit_test(test_payload_capacity_is_what_a_slot_counts_on),
 	};
 	static const char *const extra[] = { "--no-telemetry" };

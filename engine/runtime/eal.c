@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DPDK's EAL under a node: started for it alone, or found to be one that a node can live in.
+ *
+ * A host program that has called rte_eal_init() itself keeps its EAL: no argument of ours counts, and decree_close()
+ * leaves it running. What a shard needs there is an lcore id for its thread, for the caches of the buffer pools; and
+ * EAL gives none to a thread of somebody else once a secondary process is attached, which it lets in no more
+ * afterwards. Both are looked at here, before any thread runs.
+ */
+#include "engine/runtime/node_private.h"
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <sched.h>
+#include <stdlib.h>
+
+/* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings. The first 64 MiB hold EAL's own. */
+#define EAL_MIB_FIRST 64
+#define EAL_MIB_NEXT  32
+
+static int
+refuse(int rc, char *ret_error, const char *text)
+{
+	snprintf(ret_error, DECREE_ERROR_BYTES, "%s", text);
+	return rc;
+}
+
+/* EAL pins the thread that starts it; "0@(0,1)" gives it every CPU that it has now. */
+static void
+lcores_text(const cpu_set_t *cpus, char *text, size_t bytes)
+{
+	size_t used = (size_t)snprintf(text, bytes, "0@(");
+	const char *comma = "";
+
+	for (int cpu = 0; cpu < CPU_SETSIZE && used + 8 < bytes; cpu++)
+		if (CPU_ISSET(cpu, cpus)) {
+			used += (size_t)snprintf(text + used, bytes - used, "%s%d", comma, cpu);
+			comma = ",";
+		}
+	snprintf(text + used, bytes - used, ")");
+}
+
+int
+eal_start(struct decree_node *node, char *ret_error)
+{
+	const struct config *c = &node->config;
+	const char *devices[CONFIG_PORT_COUNT_MAX], *extra[CONFIG_EAL_ARG_COUNT_MAX];
+	char lcores[4096];
+	cpu_set_t cpus;
+	struct net_eal_config eal = {
+		.program = "decree",
+		.devices = devices,
+		.device_count = c->port_count,
+		.lcores = lcores,
+		.memory_mib = EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT,
+		.extra = extra,
+		.extra_count = c->eal_arg_count,
+	};
+	int rc;
+
+	for (uint32_t i = 0; i < c->port_count; i++)
+		devices[i] = c->ports[i].device;
+	for (uint32_t i = 0; i < c->eal_arg_count; i++)
+		extra[i] = c->eal_args[i];
+	CPU_ZERO(&cpus);
+	(void)sched_getaffinity(0, sizeof(cpus), &cpus); /* cannot fail for this thread and size */
+	lcores_text(&cpus, lcores, sizeof(lcores));
+
+	node->eal_args = calloc(1, sizeof(*node->eal_args));
+	if (node->eal_args == NULL)
+		return refuse(-ENOMEM, ret_error, "out of memory");
+	rc = net_eal_args(&eal, node->eal_args, ret_error);
+	if (rc != 0)
+		return rc;
+	if (node->eal_args->notice[0] != '\0')
+		node_log(node, DECREE_LOG_NOTICE, "%s", node->eal_args->notice);
+	if (rte_eal_init(node->eal_args->argc, node->eal_args->argv) < 0) {
+		if (rte_errno == EALREADY)
+			return refuse(-EALREADY, ret_error,
+				"DPDK's EAL was started in this process before, and that works once: a program "
+				"that calls rte_eal_init() itself sets eal_is_initialised");
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"DPDK's EAL did not start (%s): its own lines above say more; 'decree "
+			"check' looks "
+			"at hugepages, drivers and limits",
+			rte_strerror(rte_errno));
+		return rte_errno > 0 ? -rte_errno : -EIO;
+	}
+	node->owns_eal = true;
+	(void)sched_setaffinity(0, sizeof(cpus), &cpus); /* as it was; failing costs only speed */
+	return 0;
+}
+
+static uint32_t
+free_lcore_count(void)
+{
+	uint32_t count = 0;
+
+	for (unsigned i = 0; i < RTE_MAX_LCORE; i++)
+		count += rte_eal_lcore_role(i) == ROLE_OFF;
+	return count;
+}
+
+int
+eal_check_hosts(struct decree_node *node, char *ret_error)
+{
+	const struct config *c = &node->config;
+
+	if (rte_lcore_count() == 0)
+		return refuse(-EINVAL, ret_error,
+			"options: eal_is_initialised is set, but rte_eal_init() has not succeeded in this "
+			"process");
+	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
+		return refuse(-ENOTSUP, ret_error,
+			"this is a secondary process of EAL (--proc-type): a node runs in a primary one only");
+	if (!rte_mp_disable())
+		return refuse(-EBUSY, ret_error,
+			"a secondary process is attached to this EAL, so it gives no lcore id to the threads "
+			"of shards: end that process before the node is opened");
+	if (free_lcore_count() < c->shard_count) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"EAL has %u of its %u lcore ids left, and each of %u shard(s) needs one: give it fewer "
+			"(--lcores, -l)",
+			free_lcore_count(), RTE_MAX_LCORE, c->shard_count);
+		return -ENOSPC;
+	}
+	if (c->eal_arg_count > 0)
+		node_log(node, DECREE_LOG_NOTICE,
+			"eal_arg is without effect: the program has started EAL itself");
+	return 0;
+}
