@@ -34,6 +34,7 @@ int command_submit(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_log(int argc, char **argv);
 int command_force_recover(int argc, char **argv);
+int command_capture(int argc, char **argv);
 int command_backup(int argc, char **argv);
 int command_restore(int argc, char **argv);
 int command_member(int argc, char **argv);

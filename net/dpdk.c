@@ -20,6 +20,31 @@
 static_assert(RTE_PKTMBUF_HEADROOM >= PATH_HEADER_BYTES, "headers go before the payload");
 static_assert(NET_BURST <= 255, "memif's send burst has been buggy beyond");
 
+/* ------------------------------------------------------------------ copies for a capture */
+
+static __attribute__((cold, noinline)) void
+tap_frames(struct net *net, uint32_t port, enum tap_direction direction, struct rte_mbuf **mbufs,
+	uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		tap_push(&net->tap, net->now_ns, (uint8_t)port, direction,
+			rte_pktmbuf_mtod(mbufs[i], uint8_t *), mbufs[i]->data_len,
+			mbufs[i]->pkt_len);
+}
+
+static void
+tap_sync(struct net *net)
+{
+	/* Acquire: pairs with the release in net_tap_begin(). */
+	bool is_wanted = atomic_load_explicit(&net->is_tap_wanted, memory_order_acquire);
+
+	if (is_wanted == net->is_tapped)
+		return;
+	net->is_tapped = is_wanted;
+	/* Release: pairs with the acquire in net_tap_has_ended(). */
+	atomic_store_explicit(&net->is_tap_used, is_wanted, memory_order_release);
+}
+
 /* ------------------------------------------------------------------ sending */
 
 static void
@@ -51,6 +76,8 @@ port_send(struct net *net, uint32_t index, struct rte_mbuf **mbufs, uint32_t cou
 		return;
 	}
 	if (owner == net->shard) {
+		if (net->is_tapped) /* first: what has been sent is not ours any more */
+			tap_frames(net, index, TAP_SENT, mbufs, count);
 		sent = rte_eth_tx_burst(port->id, owner, mbufs, (uint16_t)count);
 		drop_send(net, mbufs + sent, count - sent, NET_DROP_SEND_QUEUE_FULL);
 		return;
@@ -108,7 +135,7 @@ net_dpdk_send(void *opaque, uint64_t now_ns, struct net_frame *frames, uint32_t 
 	struct net *net = opaque;
 	uint32_t sent_count = 0;
 
-	(void)now_ns;
+	net->now_ns = now_ns;
 	for (uint32_t i = 0; i < count; i++) {
 		struct rte_mbuf *mbuf = frames[i].handle;
 		uint32_t bytes = frames[i].payload_bytes;
@@ -273,6 +300,8 @@ receive_round(struct net *net, uint64_t now_ns, struct net_frame *ret_frames, ui
 		count = rte_eth_rx_burst(port->id, net->shard, mbufs, (uint16_t)room);
 		if (count == NET_BURST)
 			*has_full = true;
+		if (net->is_tapped)
+			tap_frames(net, index, TAP_RECEIVED, mbufs, count);
 		delivered += take(net, now_ns, index, mbufs, count, ret_frames + delivered);
 	}
 	if (++net->first_port >= node->port_count)
@@ -289,6 +318,7 @@ net_dpdk_recv(void *opaque, uint64_t now_ns, struct net_frame *ret_frames, uint3
 	bool has_full = false;
 	uint32_t delivered = 0;
 
+	net->now_ns = now_ns;
 	path_begin(&net->path, is_overloaded ? OVERLOAD_CLIENT_COUNT : UINT32_MAX);
 	if (net->node->received_rings != NULL) {
 		delivered = receive_from_others(net, now_ns, ret_frames, count_max);
@@ -338,6 +368,8 @@ net_dpdk_tick(void *opaque, uint64_t now_ns)
 	uint32_t bytes;
 	uint16_t port;
 
+	net->now_ns = now_ns;
+	tap_sync(net);
 	link_sync(net);
 	while ((bytes = path_poll(&net->path, now_ns, frame, &port)) > 0)
 		send_control(net, port, frame, bytes);

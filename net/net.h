@@ -21,6 +21,7 @@
 #include "decree/types.h"
 #include "net/drop.h"
 #include "net/net_ops.h"
+#include "net/tap.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -148,6 +149,25 @@ void net_peer_status(
 
 /** The counters of one shard; read with relaxed loads. Any thread. */
 const struct net_counters *net_shard_counters(const struct net_node *node, uint16_t shard);
+
+/**
+ * Have each shard copy the frames that its queues receive and send, whatever becomes of them, into its tap; or no more.
+ * It takes a tick until they do. One thread at a time that is no shard's.
+ * @param snap_bytes  of each frame, TAP_SNAP_BYTES_MIN .. TAP_SNAP_BYTES_MAX
+ * @retval 0  @retval -EBUSY  a shard has not let go of its tap yet
+ */
+int net_tap_begin(struct net_node *node, uint32_t snap_bytes);
+void net_tap_end(struct net_node *node);
+
+/** Has every shard let go of its tap? One that hangs, or whose thread has ended, does not. */
+bool net_tap_has_ended(const struct net_node *node);
+
+/** For tap_pop(). */
+struct tap *net_shard_tap(struct net_node *node, uint16_t shard);
+
+/** The device of a port. @param index  0 .. net_port_count() - 1 */
+const char *net_port_device(const struct net_node *node, uint32_t index);
+uint32_t net_port_count(const struct net_node *node);
 
 /** One line for start-up messages and benchmark headers: "memif, auth gmac", "af_packet, AUTH NONE". */
 const char *net_describe(const struct net_node *node);

@@ -12,6 +12,7 @@
 #define DECREE_NET_NODE_H
 
 #include "net/path.h"
+#include "net/tap.h"
 
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -56,6 +57,12 @@ struct net {
 	struct path path;
 	struct net_node *node;
 	uint16_t shard;
+	/* What passes through our queues is copied while `is_tapped`: the shard's own word, brought up to date in
+	 * tick(), so that the hot path pays for one branch. */
+	bool is_tapped;
+	_Atomic bool is_tap_wanted; /* control side -> shard */
+	_Atomic bool is_tap_used;   /* shard -> control side; release: it pushes no more */
+	uint64_t now_ns;            /* of the call from the loop */
 	struct rte_mempool *pool;
 	bool is_port_on[NET_PORT_COUNT_MAX];           /* may be used in this turn */
 	_Atomic bool is_port_used[NET_PORT_COUNT_MAX]; /* the same, for the control thread */
@@ -64,6 +71,7 @@ struct net {
 	struct rte_mbuf *staged[NET_PORT_COUNT_MAX][NET_BURST]; /* send(), by port */
 	uint32_t staged_count[NET_PORT_COUNT_MAX];
 	struct published_peer published[NET_PEER_COUNT_MAX];
+	struct tap tap;
 };
 
 struct net_node {

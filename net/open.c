@@ -96,6 +96,8 @@ create_shards(struct net_node *node, const struct net_config *config, char *ret_
 	for (uint16_t i = 0; i < config->shard_count; i++) {
 		node->shards[i].node = node;
 		node->shards[i].shard = i;
+		if (tap_init(&node->shards[i].tap) != 0)
+			return fail(-ENOMEM, "out of memory", ret_error);
 		node->shards[i].pool = create_pool(config, node->mtu);
 		if (node->shards[i].pool == NULL) {
 			snprintf(ret_error, DECREE_ERROR_BYTES,
@@ -310,6 +312,7 @@ net_close(struct net_node *node)
 	destroy_rings(node, node->received_rings);
 	destroy_rings(node, node->sending_rings);
 	for (uint16_t i = 0; node->shards != NULL && i < node->shard_count; i++) {
+		tap_fini(&node->shards[i].tap);
 		path_fini(&node->shards[i].path);
 		free_pool(node, node->shards[i].pool);
 	}
@@ -367,6 +370,59 @@ net_shard_counters(const struct net_node *node, uint16_t shard)
 {
 	decree_assert(shard < node->shard_count);
 	return &node->shards[shard].path.counters;
+}
+
+bool
+net_tap_has_ended(const struct net_node *node)
+{
+	for (uint16_t i = 0; i < node->shard_count; i++)
+		/* Acquire: pairs with the release in tap_sync(); its last frames are in the ring. */
+		if (atomic_load_explicit(&node->shards[i].is_tap_used, memory_order_acquire))
+			return false;
+	return true;
+}
+
+int
+net_tap_begin(struct net_node *node, uint32_t snap_bytes)
+{
+	if (!net_tap_has_ended(node))
+		return -EBUSY;
+	for (uint16_t i = 0; i < node->shard_count; i++) {
+		struct net *net = &node->shards[i];
+
+		decree_assert(!atomic_load_explicit(&net->is_tap_wanted, memory_order_relaxed));
+		tap_reset(&net->tap, snap_bytes);
+		/* Release: pairs with the acquire in tap_sync(); the tap is as we made it. */
+		atomic_store_explicit(&net->is_tap_wanted, true, memory_order_release);
+	}
+	return 0;
+}
+
+void
+net_tap_end(struct net_node *node)
+{
+	for (uint16_t i = 0; i < node->shard_count; i++)
+		atomic_store_explicit(&node->shards[i].is_tap_wanted, false, memory_order_release);
+}
+
+struct tap *
+net_shard_tap(struct net_node *node, uint16_t shard)
+{
+	decree_assert(shard < node->shard_count);
+	return &node->shards[shard].tap;
+}
+
+const char *
+net_port_device(const struct net_node *node, uint32_t index)
+{
+	decree_assert(index < node->port_count);
+	return node->ports[index].device;
+}
+
+uint32_t
+net_port_count(const struct net_node *node)
+{
+	return node->port_count;
 }
 
 const char *

@@ -585,28 +585,20 @@ decree_client_read(struct decree_client *client, uint16_t node_id, const void *q
 	return read.result;
 }
 
-int
-decree_client_admin(struct decree_client *client, enum decree_admin_op op,
-	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES], uint64_t timeout_ns,
-	char ret_text[DECREE_ERROR_BYTES])
+/* @param nodes  [node_count] to be asked, in turn */
+static int
+administer(struct decree_client *client, enum decree_admin_op op, const uint8_t *arguments,
+	const uint16_t *nodes, uint32_t node_count, uint64_t timeout_ns, char *ret_text)
 {
-	const struct transport *t = &client->transport;
 	uint64_t started_ns = clock_now_ns();
 	uint64_t now_ns = started_ns;
 	struct admin_request request;
-	uint16_t nodes[DECREE_NODE_COUNT_MAX];
 	struct client_msg m;
 	uint16_t node_id;
 
-	if (!is_owner(client)) {
-		(void)snprintf(ret_text, DECREE_ERROR_BYTES, "another thread's client");
-		return -EPERM;
-	}
-	for (uint32_t i = 0; i < t->node_count; i++)
-		nodes[i] = t->nodes[i].node_id;
 	client->token += client->token == UINT64_MAX ? 2 : 1; /* never 0 */
 	admin_request_init(
-		&request, client->group, client->token, op, arguments, nodes, t->node_count);
+		&request, client->group, client->token, op, arguments, nodes, node_count);
 	client->admin = &request;
 	while (!request.is_done && now_ns - started_ns < timeout_ns) {
 		if (admin_request_next(&request, now_ns, &node_id, &m))
@@ -620,6 +612,42 @@ decree_client_admin(struct decree_client *client, enum decree_admin_op op,
 	}
 	client->admin = NULL;
 	return admin_request_result(&request, ret_text);
+}
+
+int
+decree_client_admin(struct decree_client *client, enum decree_admin_op op,
+	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES], uint64_t timeout_ns,
+	char ret_text[DECREE_ERROR_BYTES])
+{
+	const struct transport *t = &client->transport;
+	uint16_t nodes[DECREE_NODE_COUNT_MAX];
+
+	if (!is_owner(client)) {
+		(void)snprintf(ret_text, DECREE_ERROR_BYTES, "another thread's client");
+		return -EPERM;
+	}
+	for (uint32_t i = 0; i < t->node_count; i++)
+		nodes[i] = t->nodes[i].node_id;
+	return administer(client, op, arguments, nodes, t->node_count, timeout_ns, ret_text);
+}
+
+int
+decree_client_admin_at(struct decree_client *client, uint16_t node_id, enum decree_admin_op op,
+	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES], uint64_t timeout_ns,
+	char ret_text[DECREE_ERROR_BYTES])
+{
+	const struct transport *t = &client->transport;
+
+	if (!is_owner(client)) {
+		(void)snprintf(ret_text, DECREE_ERROR_BYTES, "another thread's client");
+		return -EPERM;
+	}
+	for (uint32_t i = 0; i < t->node_count; i++)
+		if (t->nodes[i].node_id == node_id)
+			return administer(client, op, arguments, &node_id, 1, timeout_ns, ret_text);
+	(void)snprintf(
+		ret_text, DECREE_ERROR_BYTES, "there is no node %u in the configuration", node_id);
+	return -ENOENT;
 }
 
 int

@@ -217,17 +217,21 @@ static const struct admin_op {
 	uint32_t op;
 	/* Only the group's leader carries it out. */
 	bool needs_leader;
+	/* Of the node: it holds up no job of the group, and whoever runs the shard carries it out. */
+	bool is_of_node;
 	/* A request that is new here: answer it, with PENDING if it takes more than this turn. */
 	void (*begin)(struct shard *s, struct shard_group *g, struct admin_job *job);
 	/* A pending one was repeated: answer it if it has ended. NULL: it never is pending. */
 	void (*look)(struct shard *s, struct shard_group *g, struct admin_job *job);
 } ops[] = {
-	{ DECREE_ADMIN_TRANSFER, true, transfer_begin, transfer_look },
-	{ DECREE_ADMIN_MEMBER_ADD, true, member_ask, member_look },
-	{ DECREE_ADMIN_MEMBER_REMOVE, true, member_ask, member_look },
-	{ DECREE_ADMIN_MEMBER_REPLACE, true, member_ask, member_look },
-	{ DECREE_ADMIN_MEMBER_LIST, true, member_list, NULL },
-	{ DECREE_ADMIN_SNAPSHOT, true, snapshot_start, snapshot_look },
+	{ DECREE_ADMIN_TRANSFER, true, false, transfer_begin, transfer_look },
+	{ DECREE_ADMIN_MEMBER_ADD, true, false, member_ask, member_look },
+	{ DECREE_ADMIN_MEMBER_REMOVE, true, false, member_ask, member_look },
+	{ DECREE_ADMIN_MEMBER_REPLACE, true, false, member_ask, member_look },
+	{ DECREE_ADMIN_MEMBER_LIST, true, false, member_list, NULL },
+	{ DECREE_ADMIN_SNAPSHOT, true, false, snapshot_start, snapshot_look },
+	{ DECREE_ADMIN_CAPTURE, false, true, NULL, NULL },
+	{ DECREE_ADMIN_CAPTURE_STOP, false, true, NULL, NULL },
 };
 
 static const struct admin_op *
@@ -298,6 +302,16 @@ job_begin(struct shard *s, struct shard_group *g, const struct admin_op *op, str
 		g->admin = *job;
 }
 
+static void
+node_ask(struct shard *s, struct admin_job *job)
+{
+	if (s->config.on_node_request == NULL)
+		admin_answer(job, CLIENT_ADMIN_REFUSED, "this node cannot do that");
+	else
+		job->status = s->config.on_node_request(
+			s->config.context, job->token, job->op, job->arguments, job->text);
+}
+
 void
 admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	const struct client_msg *m)
@@ -311,6 +325,8 @@ admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint fro
 	} else if (op == NULL) {
 		admin_answer(&job, CLIENT_ADMIN_UNKNOWN, "node %u does not know operation %u",
 			s->node_id, job.op);
+	} else if (op->is_of_node) {
+		node_ask(s, &job);
 	} else if (is_repeated(&g->admin, m)) {
 		job_look(s, g, op);
 		job.status = g->admin.status;

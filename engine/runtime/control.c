@@ -252,6 +252,7 @@ control_main(void *context)
 		if (node->net != NULL)
 			net_control_tick(node->net, now_ns);
 		look_at_peers(node);
+		capture_tick(node);
 		pulse(node, now_ns);
 		for (uint32_t i = 0; i < node->shard_count; i++) {
 			drain_lines(&node->shards[i], now_ns);

@@ -451,6 +451,7 @@ decree_stop(struct decree_node *node)
 	snap_thread_join(node);
 	metrics_server_join(node);
 	control_join(node);
+	capture_join(node);
 }
 
 static void

@@ -8,6 +8,7 @@
  *   thread.c   a shard's thread                proposer.c  proposers and their mailboxes
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
  *   metrics_fill.c, metrics_recent.c, metrics_text.c, metrics_http.c   see metrics.h
+ *   capture.c  frames in a file, while an operator wants them
  *   watch.c    what the network turns away, told to the operator
  *   snap_thread.c  the thread that serves the shards' snapshot files
  *   clock.c    the node's clock, and whether leases may trust it
@@ -17,6 +18,7 @@
 
 #include "base/assert.h"
 #include "engine/runtime/board.h"
+#include "engine/runtime/capture.h"
 #include "engine/runtime/config.h"
 #include "engine/runtime/identity.h"
 #include "engine/runtime/mailbox.h"
@@ -173,6 +175,7 @@ struct decree_node {
 	pthread_t snap_thread;
 	bool has_snap_thread;
 
+	struct capture capture;
 	pthread_t control;
 	bool has_control;
 	bool is_started;

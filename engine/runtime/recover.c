@@ -162,6 +162,7 @@ fill_config(struct node_shard *ns)
 		.stages = &ns->stages,
 		.stamp_ns = clock_stamp_ns,
 		.fill_metrics = metrics_fill,
+		.on_node_request = capture_on_request,
 	};
 }
 

@@ -22,6 +22,7 @@
 
 #include "decree/client.h"
 #include "engine/core/core.h"
+#include "engine/runtime/client_msg.h"
 #include "engine/runtime/mailbox_ops.h"
 #include "engine/runtime/snap_ops.h"
 #include "net/net_ops.h"
@@ -71,6 +72,11 @@ struct shard_config {
 	uint64_t (*stamp_ns)(void); /* as cheap as a clock can be, of any origin */
 	/* What a metrics reply carries. NULL: clients that ask for it get no answer. */
 	void (*fill_metrics)(void *context, uint16_t group, struct decree_metrics *ret_metrics);
+	/* What an operator asks of the node and not of a group. Repeated under its token, a request tells how it
+	 * stands. NULL: there is nothing to ask for.
+	 * @param ret_text  [CLIENT_ADMIN_TEXT_BYTES + 1] */
+	enum client_admin_status (*on_node_request)(void *context, uint64_t token, uint32_t op,
+		const uint8_t *arguments, char *ret_text);
 };
 
 enum shard_stop {

@@ -213,6 +213,12 @@ enum decree_admin_op {
 	DECREE_ADMIN_MEMBER_REMOVE = 4,
 	DECREE_ADMIN_MEMBER_REPLACE = 5,
 	DECREE_ADMIN_MEMBER_LIST = 6, /* no arguments: who they are, in the text of the answer */
+
+	/* Of one node, see decree_client_admin_at(), through a client of group 0. Copy the frames of its ports into capture.pcapng in
+	 * its data_dir; done when that has ended. Arguments: 0 u32 seconds, 1 .. 3600 | 4 u32 MiB at most, 1 .. 4096
+	 * | 8 u32 bytes of each frame, 64 .. 9216 | 12 0 ... */
+	DECREE_ADMIN_CAPTURE = 7,
+	DECREE_ADMIN_CAPTURE_STOP = 8, /* no arguments: before its time */
 };
 
 #define DECREE_ADMIN_ARGUMENT_BYTES 64
@@ -232,6 +238,15 @@ enum decree_admin_op {
  */
 DECREE_API
 int decree_client_admin(struct decree_client *client, enum decree_admin_op op,
+	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES], uint64_t timeout_ns,
+	char ret_text[DECREE_ERROR_BYTES]);
+
+/**
+ * The same of one node, which carries it out whoever leads, or says why not.
+ * @retval -ENOENT  there is no such node in the configuration
+ */
+DECREE_API
+int decree_client_admin_at(struct decree_client *client, uint16_t node_id, enum decree_admin_op op,
 	const uint8_t arguments[DECREE_ADMIN_ARGUMENT_BYTES], uint64_t timeout_ns,
 	char ret_text[DECREE_ERROR_BYTES]);
 

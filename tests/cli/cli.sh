@@ -35,7 +35,7 @@ END
 
 # Usage
 
-expect 0 'usage: decree|format|submit|read|status|tasks|log|member|snapshot|transfer|force-recover|wal|check' "$decree" --help
+expect 0 'usage: decree|format|submit|read|status|tasks|log|member|snapshot|transfer|capture|force-recover|wal|check' "$decree" --help
 expect 0 'decree 0.' "$decree" --version
 expect 2 'usage: decree' "$decree"
 expect 2 "unknown option '--frob'" "$decree" --frob
@@ -46,7 +46,7 @@ for command in format submit status check; do
 	expect 2 "--frob|decree $command --help" "$decree" $command --frob
 	expect 2 'none.ini|No such file' "$decree" $command -c none.ini
 done
-for command in read snapshot transfer member force-recover; do
+for command in read snapshot transfer capture member force-recover; do
 	expect 0 "usage: decree $command" "$decree" $command --help
 	expect 2 "--frob|decree $command --help" "$decree" $command --frob
 	expect 2 '-c' "$decree" $command -c
@@ -73,6 +73,11 @@ expect 2 '--group -1' "$decree" snapshot -c good.ini --group -1
 expect 2 'which node shall lead?' "$decree" transfer -c good.ini
 expect 2 'NODE zero' "$decree" transfer -c good.ini zero
 expect 2 'NODE 65536' "$decree" transfer -c good.ini 65536
+expect 2 'which node? Add --node N' "$decree" capture -c good.ini
+expect 2 '--node 0' "$decree" capture -c good.ini --node 0
+expect 2 '--seconds 0' "$decree" capture -c good.ini --node 1 --seconds 0
+expect 2 '--mib 4097' "$decree" capture -c good.ini --node 1 --mib 4097
+expect 2 '--snap 63' "$decree" capture -c good.ini --node 1 --snap 63
 expect 2 'add, remove, replace or list?' "$decree" member -c good.ini
 expect 2 'add, remove, replace or list?' "$decree" member -c good.ini promote 4
 expect 2 "'add' takes 2 words: NODE DISK" "$decree" member -c good.ini add 4
@@ -141,7 +146,7 @@ rm -r other
 
 # Every command: what it says about a line that is no good, and how.
 
-for command in format submit read status tasks log member snapshot transfer backup restore force-recover check; do
+for command in format submit read status tasks log member snapshot transfer capture backup restore force-recover check; do
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command -h
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command --frob --help
 	expect 2 "unknown option '--frob=1': there are --config| --help; see 'decree $command --help'" \
@@ -258,6 +263,7 @@ for command in 'read count' tasks 'tasks --json --jobs' snapshot 'transfer 2' 'm
 done
 expect 1 'no node 9' "$decree" read -c good.ini --node 9 count
 expect 1 'no node 9' "$decree" tasks -c good.ini --node 9
+expect 1 'no node 9' "$decree" capture -c good.ini --node 9
 
 # A cluster that is lost
 

@@ -17,7 +17,6 @@ main(void)
 	histogram_print(&h, 1, stdout);
 	histogram_print(&h, 1000, stdout);
 	for (unsigned i = 0; i < sizeof(percents) / sizeof(percents[0]); i++)
-		printf("%g %llu\n", percents[i],
-			(unsigned long long)histogram_at(&h, percents[i]));
+		printf("%g %llu\n", percents[i], (unsigned long long)histogram_at(&h, percents[i]));
 	return 0;
 }

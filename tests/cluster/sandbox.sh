@@ -53,9 +53,10 @@ unload
 wait_until "the nodes had applied the same" converged
 end
 
-note "memif: a node dies and comes back"
+note "memif: frames are captured; a node dies and comes back"
 begin --transport memif
 load
+decree capture -c "$client_ini" --node 1 --seconds 1 || fail "no capture"
 lead=$(await_leader)
 cluster kill "$lead"
 acks_grow 500

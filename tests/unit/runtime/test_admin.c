@@ -191,6 +191,63 @@ test_a_snapshot_of_a_machine_without_hooks_is_refused(void **state)
 	world_free(w);
 }
 
+static uint32_t node_request_op;
+
+static enum client_admin_status
+on_node_request(
+	void *context, uint64_t token, uint32_t op, const uint8_t *arguments, char *ret_text)
+{
+	(void)context;
+	(void)arguments;
+	node_request_op = op;
+	strcpy(ret_text, "well");
+	return token == 5 ? CLIENT_ADMIN_PENDING : CLIENT_ADMIN_DONE;
+}
+
+static void
+tune(struct world_node *n)
+{
+	n->config.on_node_request = on_node_request;
+}
+
+/* A capture is of a node: whoever leads, and whatever the group is busy with for however long. */
+static void
+test_a_request_of_the_node_and_a_job_of_the_group_do_not_wait_for_each_other(void **state)
+{
+	struct world *w;
+	struct world_node *leader, *next;
+	struct answer answer;
+
+	(void)state;
+	world_tune = tune;
+	w = world_new(3);
+	leader = world_elect(w);
+	next = world_follower(w);
+	answer = ask(w, next, 5, DECREE_ADMIN_CAPTURE, 0);
+	assert_int_equal(answer.status, CLIENT_ADMIN_PENDING);
+	assert_int_equal(node_request_op, DECREE_ADMIN_CAPTURE);
+	assert_int_equal(ask(w, leader, 5, DECREE_ADMIN_CAPTURE, 0).status, CLIENT_ADMIN_PENDING);
+	assert_int_equal(ask(w, leader, 6, DECREE_ADMIN_TRANSFER, next->node_id).status,
+		CLIENT_ADMIN_PENDING);
+	assert_int_equal(ask(w, leader, 7, DECREE_ADMIN_CAPTURE_STOP, 0).status, CLIENT_ADMIN_DONE);
+	world_run(w, 20000000);
+	assert_int_equal(
+		ask(w, leader, 6, DECREE_ADMIN_TRANSFER, next->node_id).status, CLIENT_ADMIN_DONE);
+	world_tune = NULL;
+	world_free(w);
+}
+
+static void
+test_a_node_that_cannot_capture_says_so(void **state)
+{
+	struct world *w = world_new(1);
+	struct world_node *leader = world_elect(w);
+
+	(void)state;
+	assert_int_equal(ask(w, leader, 1, DECREE_ADMIN_CAPTURE, 0).status, CLIENT_ADMIN_REFUSED);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -203,6 +260,9 @@ main(void)
 		cmocka_unit_test(test_a_member_is_removed_and_the_list_says_so),
 		cmocka_unit_test(test_a_node_without_a_disk_is_not_added),
 		cmocka_unit_test(test_a_snapshot_of_a_machine_without_hooks_is_refused),
+		cmocka_unit_test(
+			test_a_request_of_the_node_and_a_job_of_the_group_do_not_wait_for_each_other),
+		cmocka_unit_test(test_a_node_that_cannot_capture_says_so),
 	};
 
 	return cmocka_run_group_tests_name("admin", tests, NULL, NULL);
