@@ -10,6 +10,7 @@
 #include "decree/client.h"
 
 #include "base/bytes.h"
+#include "base/versioned.h"
 #include "engine/client/admin_request.h"
 #include "engine/client/client_read.h"
 #include "engine/client/log_reader.h"
@@ -126,13 +127,16 @@ int
 decree_client_open(const struct decree_client_options *options, struct decree_client **ret_client,
 	char ret_error[DECREE_ERROR_BYTES])
 {
+	struct decree_client_options o;
 	struct decree_client *client;
 	int rc;
 
-	if (options->struct_bytes != sizeof(*options) || options->config_path == NULL) {
+	if (!versioned_copy(&o, sizeof(o), options) || o.config_path == NULL) {
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
 			"decree_client_options: set struct_bytes to "
-			"sizeof(struct decree_client_options), and config_path");
+			"sizeof(struct decree_client_options), and config_path, and nothing that "
+			"this "
+			"version of decree does not know");
 		return -EINVAL;
 	}
 	client = calloc(1, sizeof(*client));
@@ -141,9 +145,9 @@ decree_client_open(const struct decree_client_options *options, struct decree_cl
 		return -ENOMEM;
 	}
 	client->owner = pthread_self();
-	client->group = options->group;
+	client->group = o.group;
 	client->transport.fd = -1;
-	rc = open_parts(client, options, ret_error);
+	rc = open_parts(client, &o, ret_error);
 	if (rc != 0) {
 		decree_client_close(client);
 		return rc;

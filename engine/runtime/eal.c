@@ -78,7 +78,8 @@ eal_start(struct decree_node *node, char *ret_error)
 	if (rte_eal_init(node->eal_args->argc, node->eal_args->argv) < 0) {
 		if (rte_errno == EALREADY)
 			return refuse(-EALREADY, ret_error,
-				"DPDK's EAL was started in this process before, and that works once: a program "
+				"DPDK's EAL was started in this process before, and that works "
+				"once: a program "
 				"that calls rte_eal_init() itself sets eal_is_initialised");
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"DPDK's EAL did not start (%s): its own lines above say more; 'decree "
@@ -109,18 +110,22 @@ eal_check_hosts(struct decree_node *node, char *ret_error)
 
 	if (rte_lcore_count() == 0)
 		return refuse(-EINVAL, ret_error,
-			"options: eal_is_initialised is set, but rte_eal_init() has not succeeded in this "
+			"options: eal_is_initialised is set, but rte_eal_init() has not succeeded "
+			"in this "
 			"process");
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return refuse(-ENOTSUP, ret_error,
-			"this is a secondary process of EAL (--proc-type): a node runs in a primary one only");
+			"this is a secondary process of EAL (--proc-type): a node runs in a "
+			"primary one only");
 	if (!rte_mp_disable())
 		return refuse(-EBUSY, ret_error,
-			"a secondary process is attached to this EAL, so it gives no lcore id to the threads "
+			"a secondary process is attached to this EAL, so it gives no lcore id to "
+			"the threads "
 			"of shards: end that process before the node is opened");
 	if (free_lcore_count() < c->shard_count) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"EAL has %u of its %u lcore ids left, and each of %u shard(s) needs one: give it fewer "
+			"EAL has %u of its %u lcore ids left, and each of %u shard(s) needs one: "
+			"give it fewer "
 			"(--lcores, -l)",
 			free_lcore_count(), RTE_MAX_LCORE, c->shard_count);
 		return -ENOSPC;

@@ -16,6 +16,8 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/versioned.h"
+
 #include <rte_eal.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -56,39 +58,37 @@ node_fail(struct decree_node *node, int rc, const char *text)
 static bool
 are_hooks_whole(const struct decree_machine_ops *ops)
 {
-	struct decree_machine_ops all = { 0 };
-	uint32_t count;
+	uint32_t count = (ops->snapshot_begin != NULL) + (ops->snapshot_next != NULL) +
+			 (ops->snapshot_end != NULL) + (ops->restore_begin != NULL) +
+			 (ops->restore_next != NULL) + (ops->restore_end != NULL);
 
-	memcpy(&all, ops, ops->struct_bytes);
-	count = (all.snapshot_begin != NULL) + (all.snapshot_next != NULL) +
-		(all.snapshot_end != NULL) + (all.restore_begin != NULL) +
-		(all.restore_next != NULL) + (all.restore_end != NULL);
 	return count == 0 || count == 6;
 }
 
+/* The program may have been compiled against another version than this library. */
 static int
-check_options(const struct decree_options *o, char *ret_error)
+take_options(const struct decree_options *options, struct decree_options *ret_o,
+	struct decree_machine_ops *ret_ops, char *ret_error)
 {
-	if (o == NULL || o->struct_bytes != sizeof(*o))
+	if (!versioned_copy(ret_o, sizeof(*ret_o), options))
 		return refuse(-EINVAL, ret_error,
-			"options: struct_bytes is not that of this version of decree: compile the "
-			"program "
-			"against the headers of the library that it runs with");
-	if (o->config_path == NULL)
+			"options: struct_bytes is not set, or the program sets what this version "
+			"of decree "
+			"does not know: run it with the library whose headers it was compiled "
+			"against");
+	if (ret_o->config_path == NULL)
 		return refuse(-EINVAL, ret_error, "options: no config_path");
-	if (o->machine_ops == NULL || o->machine_ops->struct_bytes == 0 ||
-		o->machine_ops->struct_bytes > sizeof(*o->machine_ops) ||
-		o->machine_ops->apply == NULL || o->machine_ops->digest == NULL ||
-		o->machines == NULL)
+	if (!versioned_copy(ret_ops, sizeof(*ret_ops), ret_o->machine_ops) ||
+		ret_ops->apply == NULL || ret_ops->digest == NULL || ret_o->machines == NULL)
 		return refuse(-EINVAL, ret_error,
 			"options: machine_ops needs apply, digest and struct_bytes, and machines "
 			"one "
 			"machine for each group");
-	if (o->read_metrics != NULL &&
-		(o->metrics == NULL || o->metric_count > DECREE_METRIC_COUNT_MAX))
+	if (ret_o->read_metrics != NULL &&
+		(ret_o->metrics == NULL || ret_o->metric_count > DECREE_METRIC_COUNT_MAX))
 		return refuse(-EINVAL, ret_error,
 			"options: read_metrics needs metrics, and not more than 160 of them");
-	if (!are_hooks_whole(o->machine_ops))
+	if (!are_hooks_whole(ret_ops))
 		return refuse(-EINVAL, ret_error,
 			"options: machine_ops has some of the snapshot and restore hooks: give all "
 			"six, or none");
@@ -96,8 +96,9 @@ check_options(const struct decree_options *o, char *ret_error)
 }
 
 static int
-load_config(struct decree_node *node, const struct decree_options *o, char *ret_error)
+load_config(struct decree_node *node, char *ret_error)
 {
+	const struct decree_options *o = &node->options;
 	int rc = config_load(o->config_path, o->settings, o->setting_count, CONFIG_FOR_NODE,
 		&node->config, ret_error);
 
@@ -349,9 +350,9 @@ say_what_runs(struct decree_node *node)
 }
 
 static int
-build(struct decree_node *node, const struct decree_options *options, char *ret_error)
+build(struct decree_node *node, char *ret_error)
 {
-	int rc = load_config(node, options, ret_error);
+	int rc = load_config(node, ret_error);
 
 	clock_stamp_calibrate();
 	if (rc == 0)
@@ -377,8 +378,10 @@ int
 decree_open(const struct decree_options *options, struct decree_node **ret_node,
 	char ret_error[DECREE_ERROR_BYTES])
 {
+	struct decree_machine_ops ops;
+	struct decree_options o;
 	struct decree_node *node;
-	int rc = check_options(options, ret_error);
+	int rc = take_options(options, &o, &ops, ret_error);
 
 	if (rc != 0)
 		return rc;
@@ -386,12 +389,12 @@ decree_open(const struct decree_options *options, struct decree_node **ret_node,
 	if (node == NULL)
 		return refuse(-ENOMEM, ret_error, "out of memory");
 	node->owner = pthread_self();
-	node->options = *options;
-	memcpy(&node->machine_ops, options->machine_ops, options->machine_ops->struct_bytes);
+	node->options = o;
+	node->machine_ops = ops;
 	node->process_start_ns = process_start_ns();
 	pthread_mutex_init(&node->failed_mutex, NULL);
 	pthread_mutex_init(&node->status_mutex, NULL);
-	rc = build(node, options, ret_error);
+	rc = build(node, ret_error);
 	if (rc != 0) {
 		decree_close(node);
 		return rc;

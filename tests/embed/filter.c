@@ -197,8 +197,8 @@ start_filter(void)
 		"filter", 1023, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	port = RTE_MAX_ETHPORTS;
 	RTE_ETH_FOREACH_DEV(id)
-		if (port == RTE_MAX_ETHPORTS)
-			port = id;
+	if (port == RTE_MAX_ETHPORTS)
+		port = id;
 	if (pool == NULL || rte_eth_dev_configure(port, 1, 1, &conf) != 0 ||
 		rte_eth_rx_queue_setup(port, 0, 256, SOCKET_ID_ANY, NULL, pool) != 0 ||
 		rte_eth_tx_queue_setup(port, 0, 256, SOCKET_ID_ANY, NULL) != 0 ||
@@ -308,7 +308,7 @@ obey(const char *line, const char *config_path)
 		return join(config_path);
 	else if (strcmp(verb, "ports") == 0) {
 		RTE_ETH_FOREACH_DEV(id)
-			flow++;
+		flow++;
 		snprintf(text, sizeof(text), "%u", flow);
 	} else
 		return "block N, allow N, passed N, leave, join, or ports; flows are 0 to 63";

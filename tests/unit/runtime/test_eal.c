@@ -81,7 +81,8 @@ test_every_shard_needs_an_lcore_id(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, keep_an_lcore, NULL), 0);
 	while (atomic_load(&registered_count) < RTE_MAX_LCORE - 2)
 		sched_yield();
-	assert_int_equal(eal_check_hosts(&node, error), -ENOSPC); /* the main one, and these, leave one */
+	assert_int_equal(
+		eal_check_hosts(&node, error), -ENOSPC); /* the main one, and these, leave one */
 	assert_non_null(strstr(error, "has 1 of its"));
 	node.config.shard_count = 1;
 	assert_int_equal(eal_check_hosts(&node, error), 0);

@@ -418,12 +418,63 @@ test_a_directory_in_use_is_refused(void **state)
 	f->node = first;
 }
 
+static struct decree_options
+sound_options(struct fixture *f)
+{
+	memset(f->adders, 0, sizeof(f->adders));
+	return (struct decree_options){ .struct_bytes = sizeof(struct decree_options),
+		.config_path = f->config,
+		.machine_ops = &adder_ops,
+		.machines = f->machines,
+		.group_count = 2 };
+}
+
+/* A program keeps running with a library that is newer than the headers it was compiled against: what it does not
+ * have is 0, whatever lies behind its structure. */
 static void
-test_options_of_another_version_are_refused(void **state)
+test_options_of_an_older_version_are_taken(void **state)
 {
 	struct fixture *f = *state;
-	struct decree_options options = { .struct_bytes = sizeof(options) - 8 };
+	struct decree_options options = sound_options(f);
+	struct decree_machine_ops ops = adder_ops;
 
+	options.struct_bytes = offsetof(struct decree_options, on_log);
+	memset((char *)&options + options.struct_bytes, 0xff,
+		sizeof(options) - options.struct_bytes);
+	ops.struct_bytes = offsetof(struct decree_machine_ops, snapshot_begin);
+	memset((char *)&ops + ops.struct_bytes, 0xff, sizeof(ops) - ops.struct_bytes);
+	options.machine_ops = &ops;
+	assert_int_equal(decree_open(&options, &f->node, f->error), 0);
+	assert_int_equal(decree_start(f->node), 0);
+}
+
+static void
+test_options_of_a_newer_version_are_taken_if_they_use_nothing_new(void **state)
+{
+	struct fixture *f = *state;
+	struct {
+		struct decree_options known;
+		uint64_t added;
+	} options = { sound_options(f), 0 };
+
+	options.known.struct_bytes = sizeof(options);
+	assert_int_equal(decree_open(&options.known, &f->node, f->error), 0);
+	close_node(f);
+	options.added = 1;
+	assert_int_equal(decree_open(&options.known, &f->node, f->error), -EINVAL);
+	assert_non_null(strstr(f->error, "this version of decree does not know"));
+}
+
+static void
+test_options_without_a_size_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_options options = sound_options(f);
+
+	options.struct_bytes = 0;
+	assert_int_equal(decree_open(&options, &f->node, f->error), -EINVAL);
+	assert_non_null(strstr(f->error, "struct_bytes"));
+	options.struct_bytes = SIZE_MAX;
 	assert_int_equal(decree_open(&options, &f->node, f->error), -EINVAL);
 	assert_non_null(strstr(f->error, "struct_bytes"));
 }
@@ -463,7 +514,9 @@ main(void)
 		T(test_after_a_stop_what_was_in_flight_is_unknown),
 		T(test_other_constants_than_the_formatted_ones_are_refused),
 		T(test_a_directory_in_use_is_refused),
-		T(test_options_of_another_version_are_refused),
+		T(test_options_of_an_older_version_are_taken),
+		T(test_options_of_a_newer_version_are_taken_if_they_use_nothing_new),
+		T(test_options_without_a_size_are_refused),
 		T(test_half_of_the_snapshot_hooks_are_refused),
 	};
 
