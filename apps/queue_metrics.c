@@ -6,7 +6,11 @@
 
 #define JOBS_HELP                                                                                  \
 	"Jobs of all tubes, by state; the same on all nodes, but for what they have applied."
-#define COMMANDS_HELP "Commands of all clients of all nodes."
+
+/* One row of the next table: how often clients said @p name. */
+#define COMMAND(X, name, count)                                                                    \
+	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"" name "\"",                    \
+		s[QUEUE_CMD_##count], "Commands of all clients of all nodes.")
 
 /* X(kind, unit, name, labels, expression of `s` and `client_count`, help) */
 #define QUEUE_METRIC_TABLE(X)                                                                      \
@@ -40,50 +44,28 @@
 		"Connections ever made, to all nodes.")                                            \
 	X(COUNTER, NONE, "decree_queue_timeouts_total", "", s[QUEUE_JOB_TIMEOUTS],                 \
 		"Jobs that came back since their worker was too slow.")                            \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"put\"", s[QUEUE_CMD_PUT],       \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"peek\"", s[QUEUE_CMD_PEEK],     \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"peek-ready\"",                  \
-		s[QUEUE_CMD_PEEK_READY], COMMANDS_HELP)                                            \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"peek-delayed\"",                \
-		s[QUEUE_CMD_PEEK_DELAYED], COMMANDS_HELP)                                          \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"peek-buried\"",                 \
-		s[QUEUE_CMD_PEEK_BURIED], COMMANDS_HELP)                                           \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"reserve\"",                     \
-		s[QUEUE_CMD_RESERVE], COMMANDS_HELP)                                               \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"reserve-timeout\"",             \
-		s[QUEUE_CMD_RESERVE_TIMEOUT], COMMANDS_HELP)                                       \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"delete\"", s[QUEUE_CMD_DELETE], \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"release\"",                     \
-		s[QUEUE_CMD_RELEASE], COMMANDS_HELP)                                               \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"use\"", s[QUEUE_CMD_USE],       \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"watch\"", s[QUEUE_CMD_WATCH],   \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"ignore\"", s[QUEUE_CMD_IGNORE], \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"bury\"", s[QUEUE_CMD_BURY],     \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"kick\"", s[QUEUE_CMD_KICK],     \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"touch\"", s[QUEUE_CMD_TOUCH],   \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"stats\"", s[QUEUE_CMD_STATS],   \
-		COMMANDS_HELP)                                                                     \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"stats-job\"",                   \
-		s[QUEUE_CMD_STATS_JOB], COMMANDS_HELP)                                             \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"stats-tube\"",                  \
-		s[QUEUE_CMD_STATS_TUBE], COMMANDS_HELP)                                            \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"list-tubes\"",                  \
-		s[QUEUE_CMD_LIST_TUBES], COMMANDS_HELP)                                            \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"list-tube-used\"",              \
-		s[QUEUE_CMD_LIST_TUBE_USED], COMMANDS_HELP)                                        \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"list-tubes-watched\"",          \
-		s[QUEUE_CMD_LIST_TUBES_WATCHED], COMMANDS_HELP)                                    \
-	X(COUNTER, NONE, "decree_queue_commands_total", "command=\"pause-tube\"",                  \
-		s[QUEUE_CMD_PAUSE_TUBE], COMMANDS_HELP)
+	COMMAND(X, "put", PUT)                                                                     \
+	COMMAND(X, "peek", PEEK)                                                                   \
+	COMMAND(X, "peek-ready", PEEK_READY)                                                       \
+	COMMAND(X, "peek-delayed", PEEK_DELAYED)                                                   \
+	COMMAND(X, "peek-buried", PEEK_BURIED)                                                     \
+	COMMAND(X, "reserve", RESERVE)                                                             \
+	COMMAND(X, "reserve-timeout", RESERVE_TIMEOUT)                                             \
+	COMMAND(X, "delete", DELETE)                                                               \
+	COMMAND(X, "release", RELEASE)                                                             \
+	COMMAND(X, "use", USE)                                                                     \
+	COMMAND(X, "watch", WATCH)                                                                 \
+	COMMAND(X, "ignore", IGNORE)                                                               \
+	COMMAND(X, "bury", BURY)                                                                   \
+	COMMAND(X, "kick", KICK)                                                                   \
+	COMMAND(X, "touch", TOUCH)                                                                 \
+	COMMAND(X, "stats", STATS)                                                                 \
+	COMMAND(X, "stats-job", STATS_JOB)                                                         \
+	COMMAND(X, "stats-tube", STATS_TUBE)                                                       \
+	COMMAND(X, "list-tubes", LIST_TUBES)                                                       \
+	COMMAND(X, "list-tube-used", LIST_TUBE_USED)                                               \
+	COMMAND(X, "list-tubes-watched", LIST_TUBES_WATCHED)                                       \
+	COMMAND(X, "pause-tube", PAUSE_TUBE)
 
 const struct decree_metric queue_metrics[] = {
 #define X(kind_, unit_, name_, labels_, expression_, help_)                                        \
