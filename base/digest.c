@@ -13,6 +13,12 @@ base_digest(const void *data, size_t bytes)
 	return (struct decree_digest){ .lo = h.low64, .hi = h.high64 };
 }
 
+uint32_t
+base_digest_short(const void *data, size_t bytes)
+{
+	return (uint32_t)XXH3_64bits(data, bytes);
+}
+
 static_assert(sizeof(struct digest_stream) >= sizeof(XXH3_state_t), "the library's state fits");
 
 void

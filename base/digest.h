@@ -14,6 +14,10 @@
 /** @param data  lent for the call; may be NULL if @p bytes is 0 */
 struct decree_digest base_digest(const void *data, size_t bytes);
 
+/** 32 bits of XXH3-64, at half the cost for what is short. Of more than 240 bytes they are those of base_digest().lo, as that
+ * hash is made, so that a digest that came with a large command's fragments serves, too. */
+uint32_t base_digest_short(const void *data, size_t bytes);
+
 /* A digest over bytes that come in pieces. Owner: the caller; nothing needs to be given back. */
 struct digest_stream {
 	_Alignas(64) uint8_t state[640];

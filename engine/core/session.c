@@ -106,6 +106,20 @@ eng_session_count(const struct eng_sessions *s)
 	return s->row_count;
 }
 
+/* Commands come in runs of one session. */
+static int32_t
+row_near(struct eng_sessions *s, struct decree_session session)
+{
+	if (s->row_recent < s->row_count && s->rows[s->row_recent].session.n == session.n)
+		return (int32_t)s->row_recent;
+
+	int32_t row = eng_session_row(s, session);
+
+	if (row >= 0)
+		s->row_recent = (uint32_t)row;
+	return row;
+}
+
 static int32_t
 row_of_token(const struct eng_sessions *s, const uint8_t *token)
 {
@@ -201,8 +215,8 @@ was_session(const struct eng_sessions *s, struct decree_session session)
 static void
 apply_request(struct eng_sessions *s, struct eng_applied *a)
 {
-	int32_t row = eng_session_row(s, a->session);
-	uint32_t digest = (uint32_t)base_digest(a->body, a->bytes).lo;
+	int32_t row = row_near(s, a->session);
+	uint32_t digest = base_digest_short(a->body, a->bytes);
 
 	if (row < 0) {
 		a->verdict = was_session(s, a->session) ? ENG_EVICTED : ENG_NO_SESSION;
@@ -330,7 +344,7 @@ void
 eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result)
 {
-	int32_t row = eng_session_row(s, session);
+	int32_t row = row_near(s, session);
 
 	if (row < 0 || seq == 0 || seq > s->rows[row].last || s->rows[row].last - seq >= s->window)
 		return; /* parked for so long that nobody can ask for it any more */
@@ -346,7 +360,7 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 
 enum eng_verdict
 eng_session_lookup(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
-	struct decree_digest body_digest, uint16_t *ret_status, uint64_t *ret_result)
+	uint32_t body_digest, uint16_t *ret_status, uint64_t *ret_result)
 {
 	int32_t row = eng_session_row(s, session);
 
@@ -357,7 +371,7 @@ eng_session_lookup(const struct eng_sessions *s, struct decree_session session, 
 	if (seq == 0 || s->rows[row].last - seq >= s->window)
 		return ENG_STALE;
 	const struct reply *reply = reply_of(s, row, seq);
-	if (reply->digest != (uint32_t)body_digest.lo)
+	if (reply->digest != body_digest)
 		return ENG_MISMATCH;
 	if (reply->state != REPLY_DONE)
 		return ENG_PENDING;
@@ -382,11 +396,9 @@ eng_session_answer_of(const struct eng_sessions *s, struct decree_session sessio
 	return true;
 }
 
-enum eng_submit_status
-eng_session_may_admit(const struct eng_sessions *s, struct decree_session session, uint64_t seq)
+static enum eng_submit_status
+may_admit(const struct eng_sessions *s, int32_t row, struct decree_session session, uint64_t seq)
 {
-	int32_t row = eng_session_row(s, session);
-
 	if (row < 0)
 		return was_session(s, session) ? ENG_SUBMIT_EVICTED : ENG_SUBMIT_NO_SESSION;
 	if (seq <= s->rows[row].admitted)
@@ -395,12 +407,19 @@ eng_session_may_admit(const struct eng_sessions *s, struct decree_session sessio
 }
 
 enum eng_submit_status
+eng_session_may_admit(const struct eng_sessions *s, struct decree_session session, uint64_t seq)
+{
+	return may_admit(s, eng_session_row(s, session), session, seq);
+}
+
+enum eng_submit_status
 eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_t seq)
 {
-	enum eng_submit_status status = eng_session_may_admit(s, session, seq);
+	int32_t row = row_near(s, session);
+	enum eng_submit_status status = may_admit(s, row, session, seq);
 
 	if (status == ENG_SUBMIT_OK)
-		s->rows[eng_session_row(s, session)].admitted = seq;
+		s->rows[row].admitted = seq;
 	return status;
 }
 

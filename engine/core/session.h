@@ -92,9 +92,9 @@ void eng_session_answer(struct eng_sessions *s, struct decree_session session, u
 	uint16_t status, uint64_t result);
 
 /** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION, EVICTED; GAP if it is not
- * executed yet. @param body_digest  of the whole body */
+ * executed yet. @param body_digest  base_digest_short() of the whole body */
 enum eng_verdict eng_session_lookup(const struct eng_sessions *s, struct decree_session session,
-	uint64_t seq, struct decree_digest body_digest, uint16_t *ret_status, uint64_t *ret_result);
+	uint64_t seq, uint32_t body_digest, uint16_t *ret_status, uint64_t *ret_result);
 
 /** The answer to an executed command, whatever its body was. @return false if there is none (yet) */
 bool eng_session_answer_of(const struct eng_sessions *s, struct decree_session session,

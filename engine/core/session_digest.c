@@ -9,8 +9,8 @@
  *   reply   a mix of key, seq, status, result and the body's digest, added with the answer and taken away when
  *           the reply gives up its place
  *
- * A command without an answer shows in `last`. Sums of strong terms differ when any term does, except by an
- * accident of 2^-128; nobody chooses these terms in order to deceive.
+ * A command without an answer shows in `last`. Sums of such terms differ when any term does, except by an
+ * accident of about 2^-64; nobody chooses these terms in order to deceive.
  */
 #include "engine/core/session_private.h"
 
@@ -44,26 +44,17 @@ row_key(const struct row *w)
 	return base_digest(bytes, sizeof(bytes));
 }
 
-static uint64_t
-fold(uint64_t a, uint64_t b)
-{
-	__uint128_t product = (__uint128_t)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* As wyhash mixes: four multiplications, two of them at a time. The constants are wyhash's secret. */
+/* One product, as in the hash NH (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, 1999, section 4): its factors are what
+ * is said plus a part of the key, here another one for each seq. */
 static struct decree_digest
 reply_term(const struct row *w, uint64_t seq, const struct reply *reply)
 {
 	uint64_t rest = (uint64_t)reply->digest << 32 | reply->status;
-	uint64_t a = fold(w->key.lo ^ seq ^ 0xa0761d6478bd642full,
-		w->key.hi ^ reply->result ^ 0xe7037ed1a0b428dbull);
-	uint64_t b = fold(w->key.hi ^ rest ^ 0x8ebc6af09c88c6e3ull,
-		w->key.lo + reply->result + 0x589965cc75374cc3ull);
+	__uint128_t product =
+		(__uint128_t)(reply->result + w->key.lo + seq * 0xa0761d6478bd642full) *
+		(rest + w->key.hi + seq * 0xe7037ed1a0b428dbull);
 
-	return (struct decree_digest){ .lo = fold(a ^ rest, b ^ 0x1d8e4e27c47d124full),
-		.hi = fold(b ^ seq, a ^ 0xeb44accab455d165ull) };
+	return (struct decree_digest){ (uint64_t)product, (uint64_t)(product >> 64) };
 }
 
 /* A row with its kept replies. */

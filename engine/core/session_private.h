@@ -74,7 +74,8 @@ void digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const str
 void digest_restore(struct eng_sessions *s);
 
 struct eng_sessions {
-	uint32_t row_count; /* rows in use; one that is given back goes to another at once */
+	uint32_t row_count;  /* rows in use; one that is given back goes to another at once */
+	uint32_t row_recent; /* where a session was found last: looked at first */
 	uint32_t idle_slots;
 	uint64_t evicted_count;
 	uint32_t row_count_max;

@@ -225,10 +225,10 @@ clients_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 
 /* ------------------------------------------------------------------------------ commands */
 
-/* @param digest  of the command's body */
+/* @param digest  base_digest_short() of the command's body */
 static void
 on_duplicate(struct shard *s, struct shard_group *g, struct net_endpoint from,
-	struct decree_session session, uint64_t seq, struct decree_digest digest)
+	struct decree_session session, uint64_t seq, uint32_t digest)
 {
 	struct client_reply r = { .session = session, .seq = seq };
 
@@ -268,7 +268,7 @@ on_status(struct shard *s, struct shard_group *g, struct net_endpoint from,
 			remember_register(g, c->body, from);
 		return true;
 	case ENG_SUBMIT_DUPLICATE:
-		on_duplicate(s, g, from, c->session, c->seq, base_digest(c->body, c->bytes));
+		on_duplicate(s, g, from, c->session, c->seq, base_digest_short(c->body, c->bytes));
 		return true;
 	case ENG_SUBMIT_BUSY:
 		eng_status(g->replica, &g->status);
@@ -501,7 +501,7 @@ on_fragment(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	if (f->seq <= eng_session_last(g->sessions, f->session)) {
 		/* Repeated pieces of what is executed must not push out the command behind it. */
 		if (f->offset_bytes == 0)
-			on_duplicate(s, g, from, f->session, f->seq, f->digest);
+			on_duplicate(s, g, from, f->session, f->seq, (uint32_t)f->digest.lo);
 		return;
 	}
 	struct assembly *a = assembly_of(s, g, f);

@@ -235,7 +235,7 @@ take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
 	if (entry->seq != seq)
 		return true; /* answered long ago */
 	if (seq > gw->executed) {
-		struct decree_digest digest = base_digest(entry->body, entry->bytes);
+		uint32_t digest = base_digest_short(entry->body, entry->bytes);
 
 		if (eng_session_lookup(gw->group->sessions, gw->session, seq, digest, &status,
 			    &result) == ENG_MISMATCH)

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rings are DPDK's, with one producer and one consumer, over memory of our own: they need no EAL.
- * They cannot overflow: a command is only pushed when the one a whole window before it has its outcome, a
- * read when it has found a place, and the rings hold a window, all places, and both together.
+ * A ring is an array and a count of what was ever put into it, which its one writer publishes; its one reader counts for
+ * itself what it has taken. Nobody looks whether there is room, since a ring cannot overflow: a command is only pushed
+ * when the one a whole window before it has its outcome, a read when it has found a place, and the rings hold a
+ * window, all places, and both together. (DPDK's rte_ring copies such elements word by word, and counts at both ends: 45
+ * instructions more for each command, and as many for its outcome.)
  *
  * The arena. Bodies lie behind each other at growing places; a place is a byte count since the start, so
  * place % arena_bytes is where. A body never wraps: what is left before the end is skipped. The shard's
  * `consumed` is the place behind the last body that was executed; everything below it is free.
  */
-#define RTE_USE_C11_MEM_MODEL /* acquire and release in words that ThreadSanitizer understands */
-
 #include "engine/runtime/mailbox.h"
 
 #include "base/assert.h"
 
 #include <errno.h>
-#include <rte_ring.h>
-#include <rte_ring_elem.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +31,10 @@ struct mailbox {
 	uint32_t window;
 	size_t arena_bytes;
 	uint8_t *arena;
-	struct rte_ring *commands; /* of struct mail_command */
-	struct rte_ring *outcomes; /* of struct decree_completion */
-	struct rte_ring *queries;  /* of struct mail_query */
+	struct mail_command *commands;      /* [window] by seq */
+	struct mail_query *queries;         /* [MAILBOX_READ_COUNT] by number */
+	struct decree_completion *outcomes; /* [outcome_mask + 1] by number */
+	uint32_t outcome_mask;
 	struct read_place *places; /* [MAILBOX_READ_COUNT] */
 	size_t memory_bytes;
 
@@ -49,39 +48,39 @@ struct mailbox {
 		uint64_t abandoned; /* seq up to which mailbox_abandon() has looked */
 		bool is_read_open[MAILBOX_READ_COUNT];
 		void *read_cookies[MAILBOX_READ_COUNT];
-		uint32_t read_next; /* place to try first */
+		uint32_t read_next;     /* place to try first */
+		uint64_t read_count;    /* reads ever pushed */
+		uint64_t outcome_count; /* outcomes ever taken */
 	} producer __attribute__((aligned(CACHE_LINE)));
 
-	/* Written by the shard, read by the proposer. Release in consumed(), acquire in mailbox_push(): the
-	 * shard's last read of a body happens before the proposer writes over it. */
-	_Atomic uint64_t consumed __attribute__((aligned(CACHE_LINE)));
+	/* owner: the shard */
+	struct {
+		uint64_t command_count; /* commands ever taken, and the seq of the last one */
+		uint64_t read_count;    /* reads ever taken */
+		uint64_t outcome_count; /* outcomes ever put */
+	} shard __attribute__((aligned(CACHE_LINE)));
+
+	/* Released by the proposer when what they count is whole, acquired by the shard. */
+	_Atomic uint64_t commands_pushed
+		__attribute__((aligned(CACHE_LINE))); /* = seq of the last */
+	_Atomic uint64_t reads_pushed;
+
+	/* The other way round. `consumed`: the shard's last read of a body happens before the proposer writes over it. */
+	_Atomic uint64_t outcomes_put __attribute__((aligned(CACHE_LINE)));
+	_Atomic uint64_t consumed;
 };
 
-static_assert(sizeof(struct mail_command) % 4 == 0, "element of a ring");
-static_assert(sizeof(struct decree_completion) % 4 == 0, "element of a ring");
-static_assert(sizeof(struct mail_query) % 4 == 0, "element of a ring");
-
-/* For @p capacity elements at least. */
-static struct rte_ring *
-ring_create(struct mailbox *m, const char *name, uint32_t element_bytes, uint32_t capacity)
+/* Zeros, whose pages are there now and not in the loop: calloc() would leave that to whoever touches them first. */
+static void *
+take_zeros(struct mailbox *m, size_t count, size_t element_bytes)
 {
-	uint32_t count = rte_align32pow2(capacity + 1); /* a ring of n holds n - 1 */
-	ssize_t bytes = rte_ring_get_memsize_elem(element_bytes, count);
-	struct rte_ring *ring;
+	size_t bytes = (count * element_bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	void *memory = aligned_alloc(CACHE_LINE, bytes);
 
-	if (bytes < 0)
-		return NULL;
-	ring = aligned_alloc(
-		CACHE_LINE, ((size_t)bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
-	if (ring == NULL)
-		return NULL;
-	memset(ring, 0, (size_t)bytes);
-	if (rte_ring_init(ring, name, count, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0) {
-		free(ring);
-		return NULL;
-	}
-	m->memory_bytes += (size_t)bytes;
-	return ring;
+	if (memory != NULL)
+		memset(memory, 0, bytes);
+	m->memory_bytes += bytes;
+	return memory;
 }
 
 struct mailbox *
@@ -95,25 +94,21 @@ mailbox_create(uint32_t window, size_t arena_bytes)
 	memset(m, 0, sizeof(*m));
 	m->window = window;
 	m->arena_bytes = arena_bytes;
-	m->arena = aligned_alloc(CACHE_LINE, arena_bytes);
-	m->producer.cookies = calloc(window, sizeof(*m->producer.cookies));
-	m->producer.is_open = calloc(window, sizeof(*m->producer.is_open));
-	m->places = calloc(MAILBOX_READ_COUNT, sizeof(*m->places));
-	m->commands = ring_create(m, "decree_commands", sizeof(struct mail_command), window);
-	m->outcomes = ring_create(m, "decree_outcomes", sizeof(struct decree_completion),
-		window + MAILBOX_READ_COUNT);
-	m->queries =
-		ring_create(m, "decree_queries", sizeof(struct mail_query), MAILBOX_READ_COUNT);
+	m->memory_bytes = sizeof(*m);
+	m->outcome_mask = 2 * (window < MAILBOX_READ_COUNT ? MAILBOX_READ_COUNT : window) - 1;
+	m->arena = take_zeros(m, arena_bytes, 1);
+	m->producer.cookies = take_zeros(m, window, sizeof(*m->producer.cookies));
+	m->producer.is_open = take_zeros(m, window, sizeof(*m->producer.is_open));
+	m->places = take_zeros(m, MAILBOX_READ_COUNT, sizeof(*m->places));
+	m->commands = take_zeros(m, window, sizeof(*m->commands));
+	m->queries = take_zeros(m, MAILBOX_READ_COUNT, sizeof(*m->queries));
+	m->outcomes = take_zeros(m, m->outcome_mask + 1, sizeof(*m->outcomes));
 	if (m->arena == NULL || m->producer.cookies == NULL || m->producer.is_open == NULL ||
 		m->places == NULL || m->commands == NULL || m->outcomes == NULL ||
 		m->queries == NULL) {
 		mailbox_destroy(m);
 		return NULL;
 	}
-	memset(m->arena, 0, arena_bytes); /* every page now, none in the loop */
-	memset(m->places, 0, MAILBOX_READ_COUNT * sizeof(*m->places));
-	m->memory_bytes += sizeof(*m) + arena_bytes + MAILBOX_READ_COUNT * sizeof(*m->places) +
-			   window * (sizeof(void *) + sizeof(bool));
 	return m;
 }
 
@@ -136,6 +131,12 @@ size_t
 mailbox_bytes(const struct mailbox *m)
 {
 	return m->memory_bytes;
+}
+
+static uint32_t
+at_most(uint64_t count, uint32_t count_max)
+{
+	return count < count_max ? (uint32_t)count : count_max;
 }
 
 /* ------------------------------------------------------------------------------ proposer */
@@ -172,20 +173,18 @@ mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cookie)
 	uint8_t *at = m->arena + start % m->arena_bytes;
 	if (bytes > 0)
 		memcpy(at, body, bytes);
-	struct mail_command command;
-	memset(&command, 0, sizeof(command)); /* the ring copies padding too */
-	command.body = at;
-	command.bytes = bytes;
-	command.seq = seq;
-	command.cookie = cookie;
-	command.place = start + bytes;
+	m->commands[index] = (struct mail_command){
+		.body = at,
+		.bytes = bytes,
+		.seq = seq,
+		.cookie = cookie,
+		.place = start + bytes,
+	};
 	m->producer.is_open[index] = true;
 	m->producer.cookies[index] = cookie;
 	m->producer.seq = seq;
 	m->producer.place = start + bytes;
-	uint32_t pushed =
-		rte_ring_sp_enqueue_bulk_elem(m->commands, &command, sizeof(command), 1, NULL);
-	decree_assert(pushed == 1);
+	atomic_store_explicit(&m->commands_pushed, seq, memory_order_release);
 	return 0;
 }
 
@@ -207,24 +206,23 @@ mailbox_read(struct mailbox *m, const void *query, uint32_t bytes,
 	enum decree_consistency consistency, void *cookie)
 {
 	uint32_t place = free_place(m);
-	struct mail_query q;
 
 	decree_assert(bytes <= DECREE_QUERY_BYTES_MAX);
 	if (place == MAILBOX_READ_COUNT)
 		return -EAGAIN;
 	if (bytes > 0)
 		memcpy(m->places[place].query, query, bytes);
-	memset(&q, 0, sizeof(q)); /* the ring copies padding too */
-	q.bytes = m->places[place].query;
-	q.count = bytes;
-	q.consistency = consistency;
-	q.answer = m->places[place].answer;
-	q.cookie = cookie;
+	m->queries[m->producer.read_count++ % MAILBOX_READ_COUNT] = (struct mail_query){
+		.bytes = m->places[place].query,
+		.count = bytes,
+		.consistency = consistency,
+		.answer = m->places[place].answer,
+		.cookie = cookie,
+	};
 	m->producer.is_read_open[place] = true;
 	m->producer.read_cookies[place] = cookie;
 	m->producer.read_next = place + 1;
-	uint32_t pushed = rte_ring_sp_enqueue_bulk_elem(m->queries, &q, sizeof(q), 1, NULL);
-	decree_assert(pushed == 1);
+	atomic_store_explicit(&m->reads_pushed, m->producer.read_count, memory_order_release);
 	return 0;
 }
 
@@ -244,11 +242,13 @@ note_outcome(struct mailbox *m, const struct decree_completion *c)
 uint32_t
 mailbox_poll(struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max)
 {
-	uint32_t count = rte_ring_sc_dequeue_burst_elem(
-		m->outcomes, ret_completions, sizeof(*ret_completions), count_max, NULL);
+	uint64_t put = atomic_load_explicit(&m->outcomes_put, memory_order_acquire);
+	uint32_t count = at_most(put - m->producer.outcome_count, count_max);
 
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		ret_completions[i] = m->outcomes[m->producer.outcome_count++ & m->outcome_mask];
 		note_outcome(m, &ret_completions[i]);
+	}
 	return count;
 }
 
@@ -292,9 +292,12 @@ static uint32_t
 ring_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
 {
 	struct mailbox *m = mailbox;
+	uint64_t pushed = atomic_load_explicit(&m->commands_pushed, memory_order_acquire);
+	uint32_t count = at_most(pushed - m->shard.command_count, count_max);
 
-	return rte_ring_sc_dequeue_burst_elem(
-		m->commands, ret_commands, sizeof(*ret_commands), count_max, NULL);
+	for (uint32_t i = 0; i < count; i++)
+		ret_commands[i] = m->commands[++m->shard.command_count & (m->window - 1)];
+	return count;
 }
 
 static void
@@ -309,19 +312,22 @@ static void
 ring_complete(void *mailbox, const struct decree_completion *completions, uint32_t count)
 {
 	struct mailbox *m = mailbox;
-	uint32_t pushed = rte_ring_sp_enqueue_bulk_elem(
-		m->outcomes, completions, sizeof(*completions), count, NULL);
 
-	decree_assert(pushed == count);
+	for (uint32_t i = 0; i < count; i++)
+		m->outcomes[m->shard.outcome_count++ & m->outcome_mask] = completions[i];
+	atomic_store_explicit(&m->outcomes_put, m->shard.outcome_count, memory_order_release);
 }
 
 static uint32_t
 ring_pop_queries(void *mailbox, struct mail_query *ret_queries, uint32_t count_max)
 {
 	struct mailbox *m = mailbox;
+	uint64_t pushed = atomic_load_explicit(&m->reads_pushed, memory_order_acquire);
+	uint32_t count = at_most(pushed - m->shard.read_count, count_max);
 
-	return rte_ring_sc_dequeue_burst_elem(
-		m->queries, ret_queries, sizeof(*ret_queries), count_max, NULL);
+	for (uint32_t i = 0; i < count; i++)
+		ret_queries[i] = m->queries[m->shard.read_count++ % MAILBOX_READ_COUNT];
+	return count;
 }
 
 const struct mailbox_ops mailbox_ring_ops = {

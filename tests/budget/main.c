@@ -198,7 +198,8 @@ elect(struct world *w)
 				w->leader = &w->nodes[i];
 	}
 	for (uint32_t i = 0; i < 50000; i++)
-		turn_all(w); /* a second: addresses are asked for, sessions opened, space is prepared */
+		turn_all(
+			w); /* a second: addresses are asked for, sessions opened, space is prepared */
 	if (!leads(w->leader))
 		die("the leader changed");
 }
@@ -335,8 +336,8 @@ main(int argc, char **argv)
 		start(&w, wire, id);
 	elect(&w);
 	w.mailbox = mailbox_create(WINDOW, ARENA_BYTES);
-	if (w.mailbox == NULL || shard_gateway_open(w.leader->shard, 0, token, &mailbox_ring_ops,
-					 w.mailbox) < 0)
+	if (w.mailbox == NULL ||
+		shard_gateway_open(w.leader->shard, 0, token, &mailbox_ring_ops, w.mailbox) < 0)
 		die("no way in");
 	measure(&w, number(argv[2], 10000000));
 	return 0;

@@ -125,9 +125,8 @@ wire_alloc(void *opaque, struct net_frame *ret_frames, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct wire_frame *f = take(net->wire);
 
-		ret_frames[i] = (struct net_frame){
-			.payload = f->data + PATH_HEADER_BYTES, .handle = f
-		};
+		ret_frames[i] =
+			(struct net_frame){ .payload = f->data + PATH_HEADER_BYTES, .handle = f };
 	}
 	return count;
 }

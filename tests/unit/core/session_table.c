@@ -79,5 +79,6 @@ enum eng_verdict
 table_lookup(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint16_t *ret_status, uint64_t *ret_result)
 {
-	return eng_session_lookup(s, session, seq, base_digest("body", 4), ret_status, ret_result);
+	return eng_session_lookup(
+		s, session, seq, base_digest_short("body", 4), ret_status, ret_result);
 }

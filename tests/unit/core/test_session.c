@@ -99,6 +99,20 @@ test_another_body_under_a_used_number_is_a_mismatch(void **state)
 	assert_int_equal(eng_session_last(t->s, a), 1);
 }
 
+/* A large command's fragments carry its whole digest: whether it is a repeat is seen before it is put together. */
+static void
+test_the_short_digest_of_a_large_body_is_part_of_the_whole(void **state)
+{
+	static uint8_t body[5000];
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(body); i++)
+		body[i] = (uint8_t)(i * 7 + (i >> 8));
+	for (uint32_t bytes = 241; bytes < sizeof(body); bytes++)
+		assert_int_equal(
+			base_digest_short(body, bytes), (uint32_t)base_digest(body, bytes).lo);
+}
+
 /* Nobody knows any more what it answered, so it must not be guessed, let alone executed. */
 static void
 test_older_than_the_kept_replies_is_stale(void **state)
@@ -120,7 +134,8 @@ test_older_than_the_kept_replies_is_stale(void **state)
 	assert_int_equal(result, 2);
 	assert_int_equal(table_lookup(t->s, a, WINDOW + 2, &status, &result), ENG_GAP);
 
-	assert_int_equal(eng_session_lookup(t->s, a, 2, base_digest("other", 5), &status, &result),
+	assert_int_equal(
+		eng_session_lookup(t->s, a, 2, base_digest_short("other", 5), &status, &result),
 		ENG_MISMATCH);
 }
 
@@ -327,6 +342,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			test_session_is_named_by_its_slot_and_index, table_setup, table_teardown),
+		cmocka_unit_test(test_the_short_digest_of_a_large_body_is_part_of_the_whole),
 		cmocka_unit_test_setup_teardown(
 			test_same_token_gives_the_same_session, table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(
