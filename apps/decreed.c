@@ -2,11 +2,12 @@
 /*
  * The daemon: one node of a cluster whose state machine is a task queue with its clients' sockets, or an ordered log.
  *
- * It runs in the foreground, logs to standard error, and ends with status 0 on SIGTERM and SIGINT, 1 if
+ * It runs in the foreground, logs to standard error or the journal (journal.h), and ends with status 0 on SIGTERM and SIGINT, 1 if
  * the node cannot start now or has to stop, 2 if somebody has to correct the command line, the configuration or what it names. Without a configuration it makes one (standalone.h). A service manager
  * hears of it (service.h); with --sandbox it gives up what it does not need any more once it runs (sandbox.h).
  */
 #include "apps/daemon_options.h"
+#include "apps/journal.h"
 #include "apps/log_machine.h"
 #include "apps/queue_metrics.h"
 #include "apps/queue_server.h"
@@ -58,9 +59,9 @@ wait_for_end(const struct daemon *d, struct decree_node *node)
 
 		if (number == SIGUSR1) {
 			queue_gateway_drain(d->queue->gateway);
-			(void)fprintf(stderr, "decreed: SIGUSR1: draining, puts are refused\n");
+			journal_say(JOURNAL_DRAINS, "SIGUSR1: draining, puts are refused");
 		} else if (number > 0) {
-			(void)fprintf(stderr, "decreed: %s: stopping\n",
+			journal_say(JOURNAL_STOPS, "%s: stopping",
 				number == SIGTERM ? "SIGTERM" : "SIGINT");
 			service_tell_stopping(NULL);
 			return EXIT_SUCCESS;
@@ -88,7 +89,7 @@ start(const struct daemon *d, struct decree_node *node)
 		return complain("%s", error);
 	if (d->options.is_sandboxed && sandbox_filter(error) != 0)
 		return complain("%s", error);
-	(void)fprintf(stderr, "decreed: node %u of cluster %" PRIx64 " ready after %.0f ms\n",
+	journal_say(JOURNAL_READY, "node %u of cluster %" PRIx64 " ready after %.0f ms",
 		d->setup.node_id, d->setup.cluster_id, (double)(now_ns() - d->started_ns) / 1e6);
 	if (d->queue != NULL)
 		queue_server_print(d->queue, &d->setup);
@@ -128,6 +129,7 @@ node_options(const struct daemon *d)
 		.setting_count = d->options.config.setting_count,
 		.group_count = d->setup.group_count,
 		.on_pulse = service_on_pulse,
+		.on_log_line = journal_on_line,
 	};
 }
 
@@ -203,6 +205,7 @@ run(struct daemon *d)
 	status = read_setup(&o->config, true, &d->setup);
 	if (status != OPTIONS_GO_ON)
 		return status;
+	journal_set_node(&d->setup);
 	block_signals(d);
 	service_begin();
 	return o->machine == DAEMON_LOG ? run_logs(d) : run_queue(d);
@@ -216,6 +219,7 @@ main(int argc, char **argv)
 
 	d.started_ns = now_ns();
 	options_set_program("decreed", "");
+	journal_open();
 	status = daemon_options_take(argc, argv, &d.options);
 	return status == OPTIONS_GO_ON ? run(&d) : status;
 }

@@ -11,9 +11,12 @@
 
 #define WIDTH       80
 #define LABEL_BYTES 64
-#define ROW_CODE    256 /* what getopt_long() returns for rows[0]: no letter is as large */
+
+#define COMPLAINT_BYTES_MAX 4096
+#define ROW_CODE            256 /* what getopt_long() returns for rows[0]: no letter is as large */
 
 static char program_name[64] = "decree";
+static void (*take_complaint)(const char *text); /* NULL: standard error */
 
 /* ------------------------------------------------------------------------------ complaints */
 
@@ -24,17 +27,26 @@ options_set_program(const char *program, const char *command)
 		command[0] != '\0' ? " " : "", command); /* a long name is cut */
 }
 
+void
+options_set_complaint(void (*take)(const char *text))
+{
+	take_complaint = take;
+}
+
 int
 complain(const char *format, ...)
 {
+	char text[COMPLAINT_BYTES_MAX];
 	va_list args;
 
 	(void)fflush(stdout); /* results come before the error that ended them */
-	(void)fprintf(stderr, "%s: ", program_name);
 	va_start(args, format);
-	(void)vfprintf(stderr, format, args);
+	(void)vsnprintf(text, sizeof(text), format, args); /* a longer one is cut */
 	va_end(args);
-	(void)fputc('\n', stderr);
+	if (take_complaint != NULL)
+		take_complaint(text);
+	else
+		(void)fprintf(stderr, "%s: %s\n", program_name, text);
 	return EXIT_FAILURE;
 }
 

@@ -73,6 +73,9 @@ void options_print_help(FILE *to, const struct option_page *page);
 /** One line on standard error: "decree submit: ...". @return EXIT_FAILURE */
 __attribute__((format(printf, 1, 2))) int complain(const char *format, ...);
 
+/** From here on complaints are told this way, without the program's name. */
+void options_set_complaint(void (*take)(const char *text));
+
 /** The same with a pointer to --help. @return EXIT_USAGE */
 __attribute__((format(printf, 1, 2))) int complain_usage(const char *format, ...);
 

@@ -2,6 +2,7 @@
 #include "apps/queue_server.h"
 
 #include "apps/command.h"
+#include "apps/journal.h"
 #include "apps/queue_metrics.h"
 #include "queue/command.h"
 
@@ -50,6 +51,7 @@ create_gateway(const struct decree_setup *setup, struct queue_server *server)
 		.tls_cert = path_or_none(setup->queue.tls_cert),
 		.tls_key = path_or_none(setup->queue.tls_key),
 		.tls_ca = path_or_none(setup->queue.tls_ca),
+		.on_log = journal_on_queue,
 	};
 	char error[DECREE_ERROR_BYTES];
 	int rc;
@@ -131,9 +133,9 @@ queue_server_print(const struct queue_server *server, const struct decree_setup 
 		int address_bytes = (int)(strrchr(listen, ':') - listen);
 
 		if (port != 0)
-			(void)fprintf(
-				stderr, "decreed: queue on %.*s:%u\n", address_bytes, listen, port);
+			journal_say(
+				JOURNAL_LISTENS, "queue on %.*s:%u", address_bytes, listen, port);
 		else
-			(void)fprintf(stderr, "decreed: queue on %s\n", listen);
+			journal_say(JOURNAL_LISTENS, "queue on %s", listen);
 	}
 }

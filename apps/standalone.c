@@ -2,6 +2,7 @@
 #include "apps/standalone.h"
 
 #include "apps/command.h"
+#include "apps/journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,8 +107,8 @@ choose_directory(char *ret_path)
 	if ((mkdir(ret_path, 0700) != 0 && errno != EEXIST) || access(ret_path, W_OK | X_OK) != 0)
 		if (!choose_in_home(ret_path))
 			return false;
-	(void)fprintf(
-		stderr, "decreed: jobs are kept in %s; -b DIR names another folder\n", ret_path);
+	journal_say(
+		JOURNAL_STANDALONE, "jobs are kept in %s; -b DIR names another folder", ret_path);
 	return true;
 }
 

@@ -326,7 +326,7 @@ start(struct decree_node *node)
 	int rc;
 
 	capture_join(node); /* of the one before, which has ended */
-	node_log(node, DECREE_LOG_NOTICE,
+	node_log(node, NOTE_CAPTURE,
 		"an operator has this node's frames captured, for %u s or %u MiB, into %.200s/%s",
 		c->seconds, c->mib, node->config.data_dir, CAPTURE_FILE_NAME);
 	atomic_store_explicit(&c->state, CAPTURE_RUNNING, memory_order_relaxed);
@@ -351,7 +351,7 @@ capture_tick(struct decree_node *node)
 	if (state == CAPTURE_ASKED) {
 		start(node);
 	} else if (state == CAPTURE_ENDED) {
-		node_log(node, c->rc == 0 ? DECREE_LOG_NOTICE : DECREE_LOG_WARNING,
+		node_log(node, c->rc == 0 ? NOTE_CAPTURE : NOTE_CAPTURE_FAILED,
 			"the capture has ended: %s", c->text);
 		/* Release: pairs with the acquire in capture_on_request(); we have read it. */
 		atomic_store_explicit(&c->state, CAPTURE_TOLD, memory_order_release);

@@ -3,102 +3,17 @@
  * The control thread: everything slow, a hundred times a second.
  *
  *   - links that went down, addresses that are not known yet (net_control_tick)
- *   - log lines of the shards, which cannot wait for a terminal: they come through a small ring each, and at
- *     most LINES_PER_SECOND of them are written; a line says how many were left out
+ *   - log lines of the shards (lines.c)
  *   - what status replies show and no shard knows: memory, peers' sessions
  *   - a pulse for the embedding program's watchdog, as long as every shard's loop goes round
  */
 #include "engine/runtime/node_private.h"
 
-#include <stdarg.h>
 #include <sys/prctl.h>
 #include <time.h>
 
-#define LINES_PER_SECOND 50
-#define LOOK_EVERY_NS    (500 * 1000 * 1000ull)
-#define PULSE_EVERY_NS   (100 * 1000 * 1000ull)
-
-static void
-write_line(struct decree_node *node, enum decree_log_level level, const char *line)
-{
-	static const char *const names[] = { "", "", "", "error", "warning", "notice", "info" };
-
-	if (node->options.on_log != NULL)
-		node->options.on_log(node->options.context, level, line);
-	else
-		fprintf(stderr, "decree[%u] %s: %s\n", node->config.node_id, names[level & 7],
-			line);
-}
-
-void
-node_log(struct decree_node *node, enum decree_log_level level, const char *format, ...)
-{
-	char line[DECREE_ERROR_BYTES];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	write_line(node, level, line);
-}
-
-/* ------------------------------------------------------------------------------ lines of the shards */
-
-/* Shard's thread. A full ring loses the line, never the turn. */
-void
-control_push_line(void *context, enum decree_log_level level, const char *line)
-{
-	struct node_shard *ns = context;
-	uint64_t head = atomic_load_explicit(&ns->line_head, memory_order_relaxed);
-	/* Acquire: pairs with the release in drain_lines(); the place was read before it is written again. */
-	uint64_t tail = atomic_load_explicit(&ns->line_tail, memory_order_acquire);
-	struct log_line *at = &ns->lines[head % NODE_LOG_LINE_COUNT];
-
-	if (head - tail == NODE_LOG_LINE_COUNT) {
-		atomic_fetch_add_explicit(&ns->lines_lost, 1, memory_order_relaxed);
-		return;
-	}
-	at->level = level;
-	snprintf(at->text, sizeof(at->text), "%s", line);
-	atomic_store_explicit(&ns->line_head, head + 1, memory_order_release);
-}
-
-static bool
-may_write(struct decree_node *node, uint64_t now_ns)
-{
-	if (now_ns - node->line_budget_at_ns >= 1000000000ull) {
-		node->line_budget_at_ns = now_ns;
-		node->line_budget = LINES_PER_SECOND;
-		if (node->lines_suppressed > 0)
-			node_log(node, DECREE_LOG_WARNING, "%llu more log lines were left out",
-				(unsigned long long)node->lines_suppressed);
-		node->lines_suppressed = 0;
-	}
-	if (node->line_budget == 0) {
-		node->lines_suppressed++;
-		return false;
-	}
-	node->line_budget--;
-	return true;
-}
-
-static void
-drain_lines(struct node_shard *ns, uint64_t now_ns)
-{
-	uint64_t tail = atomic_load_explicit(&ns->line_tail, memory_order_relaxed);
-	/* Acquire: pairs with the release in control_push_line(); the lines are whole. */
-	uint64_t head = atomic_load_explicit(&ns->line_head, memory_order_acquire);
-
-	for (; tail < head; tail++) {
-		const struct log_line *at = &ns->lines[tail % NODE_LOG_LINE_COUNT];
-
-		if (may_write(ns->node, now_ns))
-			write_line(ns->node, at->level, at->text);
-	}
-	atomic_store_explicit(&ns->line_tail, tail, memory_order_release);
-	ns->node->lines_suppressed +=
-		atomic_exchange_explicit(&ns->lines_lost, 0, memory_order_relaxed);
-}
+#define LOOK_EVERY_NS  (500 * 1000 * 1000ull)
+#define PULSE_EVERY_NS (100 * 1000 * 1000ull)
 
 /* ------------------------------------------------------------------------------ status */
 
@@ -255,7 +170,7 @@ control_main(void *context)
 		capture_tick(node);
 		pulse(node, now_ns);
 		for (uint32_t i = 0; i < node->shard_count; i++) {
-			drain_lines(&node->shards[i], now_ns);
+			lines_drain(&node->shards[i], now_ns);
 			metrics_look_back(&node->shards[i], now_ns);
 		}
 		if (now_ns >= look_at_ns) {
@@ -264,13 +179,14 @@ control_main(void *context)
 				&node->memory_bytes, control_memory_bytes(), memory_order_relaxed);
 			watch_drops(node, now_ns);
 			watch_clock(node);
+			lines_look_back(node, now_ns);
 		}
 		if (!has_told_failure && atomic_load(&node->failed) != 0) {
 			char text[DECREE_ERROR_BYTES];
 
 			has_told_failure = true;
 			(void)decree_health(node, text);
-			write_line(node, DECREE_LOG_ERROR, text);
+			node_log(node, NOTE_FAILED, "%s", text);
 		}
 		nanosleep(&pause, NULL);
 	}

@@ -46,7 +46,7 @@ tell(struct shard *s, const struct shard_group *g, struct decree_slot slot, uint
 {
 	if (!may_tell(s))
 		return;
-	shard_note(s, DECREE_LOG_WARNING,
+	shard_note(s, g, NOTE_LOG_DAMAGED,
 		"group %u: log record %llu (slot %llu) cannot be read any more: it is written "
 		"again. "
 		"Look after the disk",
@@ -119,7 +119,7 @@ on_nameless(struct shard *s, const struct log_completion *c)
 	d->group = 0;
 	d->slot.n = 0;
 	if (!is_known(d, c->position) && may_tell(s))
-		shard_note(s, DECREE_LOG_WARNING,
+		shard_note(s, NULL, NOTE_LOG_DAMAGED,
 			"log records up to %llu cannot be read any more, and " NAMELESS
 			": what memory "
 			"knows of them is written again. Look after the disk. A restart before the "
@@ -179,7 +179,7 @@ tell_repaired(struct shard *s)
 			continue;
 		g->is_damaged = false;
 		s->damage.group_count--;
-		shard_note(s, DECREE_LOG_NOTICE,
+		shard_note(s, g, NOTE_LOG_REPAIRED,
 			"group %u: every damaged log record is written again, or covered by a "
 			"snapshot",
 			g->config.group);

@@ -74,7 +74,7 @@ eal_start(struct decree_node *node, char *ret_error)
 	if (rc != 0)
 		return rc;
 	if (node->eal_args->notice[0] != '\0')
-		node_log(node, DECREE_LOG_NOTICE, "%s", node->eal_args->notice);
+		node_log(node, NOTE_NETWORK, "%s", node->eal_args->notice);
 	if (rte_eal_init(node->eal_args->argc, node->eal_args->argv) < 0) {
 		if (rte_errno == EALREADY)
 			return refuse(-EALREADY, ret_error,
@@ -131,7 +131,7 @@ eal_check_hosts(struct decree_node *node, char *ret_error)
 		return -ENOSPC;
 	}
 	if (c->eal_arg_count > 0)
-		node_log(node, DECREE_LOG_NOTICE,
+		node_log(node, NOTE_NETWORK,
 			"eal_arg is without effect: the program has started EAL itself");
 	return 0;
 }

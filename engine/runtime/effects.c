@@ -89,12 +89,12 @@ on_role_changed(struct shard *s, struct shard_group *g)
 	g->is_deadline_old = true; /* who leads now may hold the state of a snapshot */
 	if (g->status.leader != 0 &&
 		(g->status.leader != before.leader || g->status.ballot.n != before.ballot.n))
-		shard_note(s, DECREE_LOG_NOTICE, "group %u: node %u leads, ballot %llu.%u",
+		shard_note(s, g, NOTE_LEADER, "group %u: node %u leads, ballot %llu.%u",
 			g->config.group, g->status.leader,
 			(unsigned long long)(g->status.ballot.n >> 16),
 			(unsigned)(g->status.ballot.n & 0xffff));
 	else if (g->status.leader == 0 && before.leader != 0)
-		shard_note(s, DECREE_LOG_NOTICE, "group %u: no leader", g->config.group);
+		shard_note(s, g, NOTE_NO_LEADER, "group %u: no leader", g->config.group);
 	if (s->config.on_role != NULL)
 		s->config.on_role(s->config.context, g->config.group, g->status.role,
 			g->status.leader, g->status.ballot);
@@ -103,7 +103,7 @@ on_role_changed(struct shard *s, struct shard_group *g)
 static void
 on_alarm(struct shard *s, const struct shard_group *g)
 {
-	shard_note(s, DECREE_LOG_ERROR,
+	shard_note(s, g, NOTE_REFUSED,
 		s->fx.alarm == ENG_FAIL_TWIN ? "group %u: two processes run as node %u: both are "
 					       "refused. Stop them, and "
 					       "replace the node by one with a new id"

@@ -169,7 +169,7 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 			memcmp(a->body, gw->registration, sizeof(gw->registration)) != 0)
 			continue;
 		if (a->verdict == ENG_TABLE_FULL) {
-			shard_note(s, DECREE_LOG_WARNING,
+			shard_note(s, g, NOTE_SESSIONS,
 				"group %u: a proposer was refused, the session table is full (%u "
 				"rows)",
 				g->config.group, g->config.session_count);
@@ -201,7 +201,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 {
 	if (a->verdict == ENG_EXECUTE) {
 		if (!is_ours(s, gw, a)) {
-			shard_note(s, DECREE_LOG_ERROR,
+			shard_note(s, gw->group, NOTE_STOLEN,
 				"group %u: somebody else used the session of a proposer of this "
 				"node: a "
 				"client with the client key borrowed its number. The proposer is "

@@ -316,7 +316,7 @@ say_where(struct decree_node *node, int fd, const char *text)
 	socklen_t bytes = sizeof(at);
 
 	(void)getsockname(fd, (struct sockaddr *)&at, &bytes); /* a socket that is bound has one */
-	node_log(node, DECREE_LOG_NOTICE, "metrics at http://%.*s:%u/metrics",
+	node_log(node, NOTE_METRICS, "metrics at http://%.*s:%u/metrics",
 		(int)(strrchr(text, ':') - text), text, ntohs(at.sin6_port));
 }
 

@@ -209,12 +209,12 @@ static void
 tell_of_keys(struct decree_node *node, const struct net_config *net)
 {
 	if (net->has_cluster_key_also)
-		node_log(node, DECREE_LOG_NOTICE,
+		node_log(node, NOTE_KEYS,
 			"nodes may also use the key of key_file_also: remove it from the "
 			"configuration when "
 			"no node uses it any more");
 	if (net->has_client_key_also)
-		node_log(node, DECREE_LOG_NOTICE,
+		node_log(node, NOTE_KEYS,
 			"clients may also use the key of client_key_file_also: remove it from the "
 			"configuration when no client uses it any more");
 }
@@ -327,7 +327,7 @@ say_what_runs(struct decree_node *node)
 	uint64_t bytes = control_memory_bytes();
 
 	atomic_store(&node->memory_bytes, bytes);
-	node_log(node, DECREE_LOG_NOTICE,
+	node_log(node, NOTE_STARTS,
 		"node %u, boot %llu: %u shard(s), %u group(s), log %s, %s, idle %s, memory %llu "
 		"MiB "
 		"(resident + hugepages)",
@@ -335,17 +335,17 @@ say_what_runs(struct decree_node *node)
 		modes[c->log_mode], node->net != NULL ? net_describe(node->net) : "no network",
 		idle_name(node->idle), (unsigned long long)(bytes >> 20));
 	if (c->log_mode == DECREE_LOG_MEMORY)
-		node_log(node, DECREE_LOG_WARNING,
+		node_log(node, NOTE_MODE,
 			"log mode MEMORY: a restart of this process loses what it promised; such a "
 			"node must be "
 			"replaced, never restarted");
 	if (c->log_mode == DECREE_LOG_BUFFERED)
-		node_log(node, DECREE_LOG_WARNING,
+		node_log(node, NOTE_MODE,
 			"log mode BUFFERED: a power cut loses what was acknowledged; a node that "
 			"lost power "
 			"must be replaced");
 	if (c->auth == CONFIG_AUTH_NONE)
-		node_log(node, DECREE_LOG_WARNING,
+		node_log(node, NOTE_MODE,
 			"auth NONE: whoever reaches this port may speak for any node or client");
 }
 

@@ -60,7 +60,8 @@ struct proposer_slot {
 };
 
 struct log_line {
-	uint32_t level;
+	enum note note;
+	int32_t group;
 	char text[DECREE_ERROR_BYTES];
 };
 
@@ -184,16 +185,18 @@ struct decree_node {
 	pthread_mutex_t failed_mutex;
 	char failed_text[DECREE_ERROR_BYTES];
 	pthread_mutex_t status_mutex; /* askers of decree_group_status(); no shard ever takes it */
-	uint64_t line_budget; /* control thread: log lines that may still be written this second */
-	uint64_t line_budget_at_ns;
-	uint64_t lines_suppressed;
+	struct line_budget {
+		uint64_t since_ns; /* a second of it */
+		uint32_t written;
+		uint64_t left_out;
+	} line_budgets[NOTE_COUNT];                  /* control thread */
 	uint64_t pulse_at_ns;                        /* control thread: not before */
 	struct node_watch watches[NODE_WATCH_COUNT]; /* control thread */
 	struct clock_watch clock;                    /* control thread */
 };
 
-/** To on_log, or standard error. Owner's and control thread. */
-void node_log(struct decree_node *node, enum decree_log_level level, const char *format, ...)
+/** To on_log_line, on_log, or standard error. Owner's and control thread. */
+void node_log(struct decree_node *node, enum note note, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /** Remember why, and let every thread end. Any thread. */
@@ -226,8 +229,16 @@ int control_thread_start(const struct decree_node *node, pthread_t *ret_thread,
 int control_start(struct decree_node *node);
 void control_join(struct decree_node *node);
 void control_fill_status(void *context, struct decree_status *status); /* context: node_shard */
-void control_push_line(void *context, enum decree_log_level level, const char *line);
 uint64_t control_memory_bytes(void);
+
+/* lines.c */
+void
+lines_push(void *context, enum note note, int32_t group, const char *text); /* shard's thread */
+void lines_drain(struct node_shard *ns, uint64_t now_ns); /* control thread, as those below */
+/** @param ret_left_out  how many of this kind were in the second before */
+bool lines_may_write(struct line_budget *b, uint64_t now_ns, uint64_t *ret_left_out);
+/** Say what was left out, also if nothing follows it. */
+void lines_look_back(struct decree_node *node, uint64_t now_ns);
 
 /* metrics_fill.c: shard's thread, but the last one */
 void metrics_fill(void *context, uint16_t group, struct decree_metrics *ret_metrics);

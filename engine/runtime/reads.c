@@ -124,7 +124,7 @@ reads_on_completion(struct shard *s, const struct log_completion *c)
 	if (!is_good)
 		s->counters.reads_failed++;
 	if (c->rc != 0 && c->rc != -ENOTSUP)
-		shard_note(s, DECREE_LOG_ERROR,
+		shard_note(s, done.group, NOTE_LOG_UNREADABLE,
 			"group %u: slot %llu cannot be read back from the log: %s",
 			done.group->config.group, (unsigned long long)done.slot.n,
 			strerror(-c->rc));

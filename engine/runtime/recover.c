@@ -157,7 +157,7 @@ fill_config(struct node_shard *ns)
 		.refuses_admin = c->admin == CONFIG_ADMIN_NO,
 		.context = ns,
 		.now_ns = shard_now_ns,
-		.on_log = control_push_line,
+		.on_note = lines_push,
 		.fill_status = control_fill_status,
 		.stages = &ns->stages,
 		.stamp_ns = clock_stamp_ns,
@@ -306,7 +306,7 @@ log_damaged(struct node_shard *ns, const struct log_place *place, const uint8_t 
 
 	if (tag == NULL) {
 		if (++ns->nameless_count <= DAMAGED_LINE_COUNT)
-			node_log(ns->node, DECREE_LOG_WARNING,
+			node_log(ns->node, NOTE_LOG_DAMAGED,
 				"shard %u: log records up to %llu are damaged, and nothing says "
 				"which "
 				"slots they held: this node votes on no leader until it has caught "
@@ -316,7 +316,7 @@ log_damaged(struct node_shard *ns, const struct log_place *place, const uint8_t 
 		return;
 	}
 	if (++ns->damaged_count <= DAMAGED_LINE_COUNT && eng_record_decode(tag, &record) == 0)
-		node_log(ns->node, DECREE_LOG_WARNING,
+		node_log(ns->node, NOTE_LOG_DAMAGED,
 			"shard %u: log record %llu is damaged (group %u, slot %llu): it is fetched "
 			"from "
 			"the other nodes",
@@ -345,7 +345,7 @@ on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total)
 	struct node_shard *ns = context;
 
 	if (bytes_done > 256ull << 20)
-		node_log(ns->node, DECREE_LOG_INFO, "shard %u: read %llu of %llu MiB of its log",
+		node_log(ns->node, NOTE_PROGRESS, "shard %u: read %llu of %llu MiB of its log",
 			ns->index, (unsigned long long)(bytes_done >> 20),
 			(unsigned long long)(bytes_total >> 20));
 }
@@ -372,7 +372,7 @@ open_log(struct node_shard *ns, char *ret_error)
 	data_shard_path(ns->node->config.data_dir, ns->index, path);
 	rc = wal_directory_open(path, &cfg, 0, &ns->wal, ret_error);
 	if (ns->damaged_count > DAMAGED_LINE_COUNT)
-		node_log(ns->node, DECREE_LOG_WARNING,
+		node_log(ns->node, NOTE_LOG_DAMAGED,
 			"shard %u: %u damaged places in its log, the first %u of which are named "
 			"above",
 			ns->index, ns->damaged_count, DAMAGED_LINE_COUNT);
@@ -398,7 +398,7 @@ log_device(struct decree_node *node)
 		wal_device_of(node->config.data_dir, &device) != 0)
 		return; /* it matters to nobody, or the open says what is wrong */
 	wal_device_sentence(&device, sentence);
-	node_log(node, DECREE_LOG_INFO, "log on %s", sentence);
+	node_log(node, NOTE_DISK, "log on %s", sentence);
 }
 
 int

@@ -117,11 +117,11 @@ space_look(struct shard *s)
 		return;
 	s->is_space_low = is_low;
 	if (is_low)
-		shard_note(s, DECREE_LOG_WARNING,
+		shard_note(s, NULL, NOTE_SPACE_LOW,
 			"there is no space for snapshots: this node takes no commands, and lets "
 			"another one lead, until there is");
 	else
-		shard_note(s, DECREE_LOG_NOTICE, "there is space for snapshots again");
+		shard_note(s, NULL, NOTE_SPACE, "there is space for snapshots again");
 }
 
 uint64_t
@@ -214,12 +214,12 @@ room_look(struct shard *s)
 		s->counters.turns_no_room++;
 	if (s->space_left <= LOG_SPACE_RESERVE && !s->has_told_full) {
 		s->has_told_full = true;
-		shard_note(s, DECREE_LOG_WARNING,
+		shard_note(s, NULL, NOTE_LOG_FULL,
 			"the log is full: no more commands are accepted until a snapshot makes "
 			"room");
 	} else if (s->space_left > 2 * LOG_SPACE_RESERVE && s->has_told_full) {
 		s->has_told_full = false;
-		shard_note(s, DECREE_LOG_NOTICE, "the log has room again");
+		shard_note(s, NULL, NOTE_LOG_ROOM, "the log has room again");
 	}
 }
 

@@ -31,17 +31,18 @@ shard_find_group(const struct shard *s, uint16_t group)
 }
 
 void
-shard_note(struct shard *s, enum decree_log_level level, const char *format, ...)
+shard_note(struct shard *s, const struct shard_group *g, enum note note, const char *format, ...)
 {
 	char line[DECREE_ERROR_BYTES];
 	va_list args;
 
-	if (s->config.on_log == NULL)
+	if (s->config.on_note == NULL)
 		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	s->config.on_log(s->config.context, level, line);
+	s->config.on_note(s->config.context, note,
+		g != NULL ? (int32_t)g->config.group : DECREE_NO_GROUP, line);
 }
 
 void

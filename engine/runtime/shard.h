@@ -24,6 +24,7 @@
 #include "engine/core/core.h"
 #include "engine/runtime/client_msg.h"
 #include "engine/runtime/mailbox_ops.h"
+#include "engine/runtime/notes.h"
 #include "engine/runtime/snap_ops.h"
 #include "net/net_ops.h"
 #include "wal/log_ops.h"
@@ -61,7 +62,8 @@ struct shard_config {
 		void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
 	void (*on_role)(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 		struct decree_ballot ballot);
-	void (*on_log)(void *context, enum decree_log_level level, const char *line); /* rare */
+	/* A line for the log. Rare. @param group  DECREE_NO_GROUP: it is about all groups */
+	void (*on_note)(void *context, enum note note, int32_t group, const char *text);
 	/* Complete what the loop does not know: log and network counters, memory, idle strategy, ... */
 	void (*fill_status)(void *context, struct decree_status *status);
 	/* This very moment, on the clock of shard_turn(). Needed for leases only. */

@@ -385,8 +385,9 @@ static_assert(CLIENT_BURST_MAX >= SUBMIT_BURST, "gateways share the scratch of c
 struct shard_group *shard_find_group(const struct shard *s, uint16_t group);
 void shard_stop(struct shard *s, enum shard_stop why, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void shard_note(struct shard *s, enum decree_log_level level, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* @param g  NULL: it is about all groups */
+void shard_note(struct shard *s, const struct shard_group *g, enum note note, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
 /* One event of a group and everything that it entails. */
 void shard_step(struct shard *s, struct shard_group *g, struct eng_event *event);
 void shard_submit(struct shard *s, struct shard_group *g, uint32_t count);

@@ -24,7 +24,7 @@ on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total)
 	struct node_shard *ns = context;
 
 	if (bytes_done >= PROGRESS_BYTES_MIN && bytes_done < bytes_total)
-		node_log(ns->node, DECREE_LOG_INFO,
+		node_log(ns->node, NOTE_PROGRESS,
 			"shard %u: restored %llu of %llu MiB of a snapshot", ns->index,
 			(unsigned long long)(bytes_done >> 20),
 			(unsigned long long)(bytes_total >> 20));
@@ -54,7 +54,7 @@ open_directory(struct decree_node *node, char *ret_error)
 		return rc;
 	count = snap_directory_foreign_count(node->snap_directory, &foreign);
 	if (count > 0)
-		node_log(node, DECREE_LOG_WARNING,
+		node_log(node, NOTE_SNAPSHOT_FOREIGN,
 			"%.200s holds %u file(s) that are no snapshots, for example %.64s: they "
 			"are left alone",
 			path, count, foreign);

@@ -219,8 +219,8 @@ cut_finish(struct shard *s, struct shard_group *g)
 	n->cut.state = CUT_NONE;
 	s->counters.snapshots++;
 	s->config.snap_ops->forget(s->config.snap_store, g->config.group, n->kept.slot);
-	shard_note(s, DECREE_LOG_INFO, "group %u: snapshot of slot %llu, %llu KiB", g->config.group,
-		(unsigned long long)n->kept.slot.n,
+	shard_note(s, g, NOTE_SNAPSHOT, "group %u: snapshot of slot %llu, %llu KiB",
+		g->config.group, (unsigned long long)n->kept.slot.n,
 		(unsigned long long)((n->kept.bytes + 1023) / 1024));
 }
 
@@ -236,8 +236,9 @@ cut_on_completion(struct shard *s, struct shard_group *g, const struct snap_comp
 		cut->state = CUT_ANCHORING;
 		return;
 	}
-	shard_note(s, DECREE_LOG_ERROR, "group %u: the snapshot of slot %llu was not written: %s",
-		g->config.group, (unsigned long long)c->slot.n, c->text);
+	shard_note(s, g, NOTE_SNAPSHOT_FAILED,
+		"group %u: the snapshot of slot %llu was not written: %s", g->config.group,
+		(unsigned long long)c->slot.n, c->text);
 	if (cut->state == CUT_COMMITTING)
 		cut->state = CUT_ANCHORING; /* its writer is gone: nothing to abort */
 	cut_give_up(s, g);
@@ -306,7 +307,7 @@ look_at_kept(struct shard *s, struct shard_group *g)
 	n->is_rotten = n->kept.slot.n != 0 && s->config.snap_ops->is_damaged(s->config.snap_store,
 						      g->config.group, n->kept.slot);
 	if (n->is_rotten && !was_rotten)
-		shard_note(s, DECREE_LOG_WARNING,
+		shard_note(s, g, NOTE_SNAPSHOT_DAMAGED,
 			"group %u: the snapshot of slot %llu cannot be read any more, or is not "
 			"what it "
 			"was: another one takes its place. Look after the disk",

@@ -50,7 +50,7 @@ next_of_machine(struct shard *s, struct shard_group *g)
 	int rc = s->config.machine_ops->snapshot_next(g->machine, &chunk);
 
 	if (rc < 0 || chunk.count > DECREE_CHUNK_BYTES_MAX) {
-		shard_note(s, DECREE_LOG_ERROR,
+		shard_note(s, g, NOTE_SNAPSHOT_FAILED,
 			"group %u: the state machine could not write its snapshot of slot %llu: %s",
 			g->config.group, (unsigned long long)cut->facts.slot.n,
 			rc < 0 ? strerror(-rc) : "its chunk is too large");

@@ -16,7 +16,7 @@ static void
 tell_end(struct shard *s)
 {
 	s->stall.is_told = false;
-	shard_note(s, DECREE_LOG_NOTICE, "the log's disk answers again, after %llu ms",
+	shard_note(s, NULL, NOTE_STALL_OVER, "the log's disk answers again, after %llu ms",
 		(unsigned long long)((s->now_ns - s->stall.since_ns) / 1000000));
 }
 
@@ -33,7 +33,7 @@ stall_look(struct shard *s)
 	} else if (!s->stall.is_told &&
 		   s->now_ns - s->stall.since_ns > s->groups[0].config.disk_stall_ns) {
 		s->stall.is_told = true;
-		shard_note(s, DECREE_LOG_WARNING,
+		shard_note(s, NULL, NOTE_STALL,
 			"the log's disk has not answered for %llu ms: until it does, this node "
 			"does not lead and confirms nothing; look at the device",
 			(unsigned long long)((s->now_ns - s->stall.since_ns) / 1000000));

@@ -204,7 +204,7 @@ bytes_begin(struct shard *s, const struct snapshot_kept *offer)
 	digest_stream_init(&f->all);
 	snapshot_reader_init(
 		&s->snap_reader, g->config.cluster_id, g->config.group, s->snap_buffer);
-	shard_note(s, DECREE_LOG_NOTICE,
+	shard_note(s, g, NOTE_SNAPSHOT_FETCH,
 		"group %u: too far behind for anybody's log: fetching the snapshot of slot %llu, "
 		"%llu KiB, from node %u",
 		g->config.group, (unsigned long long)offer->slot.n,
@@ -251,7 +251,7 @@ is_wrong(struct shard *s, const char *what)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
-	shard_note(s, DECREE_LOG_ERROR,
+	shard_note(s, f->group, NOTE_SNAPSHOT_FAILED,
 		"group %u: the snapshot of slot %llu from node %u is refused: %s",
 		f->group->config.group, (unsigned long long)f->wanted.slot.n, f->peer, what);
 	give_up(s);
@@ -443,7 +443,7 @@ transfer_on_completion(struct shard *s, const struct snap_completion *c)
 			f->state = FETCH_POINTING;
 			return;
 		}
-		shard_note(s, DECREE_LOG_ERROR,
+		shard_note(s, shard_find_group(s, c->group), NOTE_SNAPSHOT_FAILED,
 			"group %u: the snapshot of slot %llu was not kept: %s", c->group,
 			(unsigned long long)c->slot.n, c->text);
 		*f = (struct snapshot_fetch){ .state = FETCH_NONE };

@@ -55,7 +55,7 @@ restore_finish(struct shard *s)
 	s->counters.snapshots_fetched++;
 	s->config.snap_ops->forget(s->config.snap_store, g->config.group, g->snap.kept.slot);
 	trim_note_here(s, g);
-	shard_note(s, DECREE_LOG_NOTICE, "group %u: stands on the snapshot of slot %llu now",
+	shard_note(s, g, NOTE_SNAPSHOT_FETCH, "group %u: stands on the snapshot of slot %llu now",
 		g->config.group, (unsigned long long)g->snap.kept.slot.n);
 	FAILPOINT("transfer.install.restored");
 	restore_owners(s, g);

@@ -53,7 +53,7 @@ look_at(struct decree_node *node, const struct advice *a, struct node_watch *see
 
 	if (count == seen->count || now_ns < seen->quiet_until_ns)
 		return;
-	node_log(node, DECREE_LOG_WARNING, "dropped %llu %s (%s)",
+	node_log(node, NOTE_DROPS, "dropped %llu %s (%s)",
 		(unsigned long long)(count - seen->count), a->text, net_drop_name(a->drop));
 	seen->count = count;
 	seen->quiet_until_ns = now_ns + REPEAT_NS;

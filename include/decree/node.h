@@ -37,6 +37,17 @@ enum decree_log_level {
 	DECREE_LOG_INFO = 6,
 };
 
+#define DECREE_NO_GROUP (-1)
+
+/* A line of the log, and what it is about. */
+struct decree_log_line {
+	enum decree_log_level level;
+	const char *event;      /* a word for its kind; docs/operating.md has them all */
+	const char *message_id; /* 32 hexadecimal digits, the same for all lines of that kind */
+	int32_t group;          /* DECREE_NO_GROUP: of the node or of all groups */
+	const char *text;       /* one line, without its end; lent for the call */
+};
+
 struct decree_options {
 	size_t struct_bytes;         /* sizeof(struct decree_options) */
 	const char *config_path;     /* the INI file that describes cluster and node */
@@ -55,7 +66,8 @@ struct decree_options {
 	/** Role, leader (node_id, 0 = unknown) or ballot of a group changed. Shard's thread. */
 	void (*on_role)(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 		struct decree_ballot ballot);
-	/** One line for the log. Control thread. NULL: lines go to standard error. */
+	/** One line for the log. Control thread. NULL: lines go to standard error, where those are lost, and
+	 * counted, that nobody reads in time. */
 	void (*on_log)(void *context, enum decree_log_level level, const char *line);
 
 	/** What the program counts itself, shown behind the node's own metrics where [metrics] listens. Rows of
@@ -68,6 +80,10 @@ struct decree_options {
 	/** The loop of every shard has gone round since the last call: about ten times a second, and never while one of
 	 * them hangs. What a watchdog is fed by. Control thread. */
 	void (*on_pulse)(void *context);
+
+	/** One line for the log with what it is about, instead of on_log. Control thread, and the owner in decree_open().
+	 * Must not block for longer than the program's watchdog bears: it waits for the same thread. */
+	void (*on_log_line)(void *context, const struct decree_log_line *line);
 };
 
 /** Read the configuration, take all memory, open ports and data directory, recover the log.

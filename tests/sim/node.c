@@ -110,7 +110,7 @@ shard_build(struct sim *sim, struct sim_node *n)
 		.context = n,
 		.on_applied = sim_on_applied,
 		.on_role = sim_on_role,
-		.on_log = sim->options.trace ? sim_on_log : NULL,
+		.on_note = sim->options.trace ? sim_on_note : NULL,
 		.now_ns = on_now_ns,
 	};
 	n->shard = shard_init(sim_memory_take(&n->memory, shard_bytes(&cfg)), &cfg);

@@ -444,7 +444,7 @@ extern const struct log_ops sim_log_ops;
 extern const struct decree_machine_ops sim_machine_ops;
 /** For the story: which of two processes with one id it is. */
 const char *sim_copy_mark(const struct sim_node *n);
-void sim_on_log(void *context, enum decree_log_level level, const char *line);
+void sim_on_note(void *context, enum note note, int32_t group, const char *line);
 void
 sim_on_applied(void *context, uint16_t group, struct decree_slot first, struct decree_slot after);
 void sim_on_role(void *context, uint16_t group, enum decree_role role, uint16_t leader,

@@ -316,11 +316,12 @@ sim_copy_mark(const struct sim_node *n)
 
 /* What an operator would read: whom it refuses, for example. */
 void
-sim_on_log(void *context, enum decree_log_level level, const char *line)
+sim_on_note(void *context, enum note note, int32_t group, const char *line)
 {
 	struct sim_node *n = context;
 
-	if (level <= DECREE_LOG_WARNING)
+	(void)group;
+	if (note_line(note).level <= DECREE_LOG_WARNING)
 		sim_trace(n->sim, "node %u%s: warns: %s", n->id, sim_copy_mark(n), line);
 }
 

@@ -297,7 +297,7 @@ tune(struct world_node *w)
 	w->config.context = n;
 	w->config.on_applied = on_applied;
 	w->config.on_role = NULL;
-	w->config.on_log = NULL;
+	w->config.on_note = NULL;
 	w->config.now_ns = on_now_ns;
 	w->open_log = open_log;
 }

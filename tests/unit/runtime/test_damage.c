@@ -22,17 +22,17 @@ static uint32_t line_count;
 static struct world_mailbox *mail;
 
 static void
-count_line(void *context, enum decree_log_level level, const char *line)
+count_line(void *context, enum note note, int32_t group, const char *line)
 {
 	(void)context;
-	line_count +=
-		level == DECREE_LOG_WARNING && strstr(line, "cannot be read any more") != NULL;
+	(void)group;
+	line_count += note == NOTE_LOG_DAMAGED && strstr(line, "cannot be read any more") != NULL;
 }
 
 static void
 tune(struct world_node *n)
 {
-	n->config.on_log = count_line;
+	n->config.on_note = count_line;
 }
 
 static void

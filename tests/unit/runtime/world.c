@@ -243,11 +243,12 @@ static const struct decree_machine_ops machine_ops = {
 /* ------------------------------------------------------------------------------ nodes */
 
 static void
-on_log(void *ctx, enum decree_log_level level, const char *line)
+on_note(void *ctx, enum note note, int32_t group, const char *line)
 {
 	struct world_node *n = ctx;
 
-	(void)level;
+	(void)note;
+	(void)group;
 	snprintf(n->last_log, sizeof(n->last_log), "%s", line);
 }
 
@@ -318,7 +319,7 @@ configure(struct world *w, struct world_node *n)
 		.gateway_window = 1024,
 		.context = n,
 		.on_role = on_role,
-		.on_log = on_log,
+		.on_note = on_note,
 		.now_ns = on_now_ns,
 	};
 	if (world_tune != NULL)
