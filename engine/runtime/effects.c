@@ -86,6 +86,7 @@ on_role_changed(struct shard *s, struct shard_group *g)
 	struct eng_status before = g->status;
 
 	eng_status(g->replica, &g->status);
+	stages_on_role(g);
 	g->is_deadline_old = true; /* who leads now may hold the state of a snapshot */
 	if (g->status.leader != 0 &&
 		(g->status.leader != before.leader || g->status.ballot.n != before.ballot.n))

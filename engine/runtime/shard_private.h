@@ -557,6 +557,8 @@ min_u32(uint32_t a, uint32_t b)
 /* stage_marks.c */
 void stages_on_append(
 	struct shard *s, struct shard_group *g, const struct eng_persist *run, uint32_t count);
+/* Forgets the slots of an earlier leadership. */
+void stages_on_role(struct shard_group *g);
 void stages_on_durable(struct shard *s, struct shard_group *g);
 /** @return the moment, for stages_on_applied() */
 uint64_t stages_on_chosen(

@@ -34,6 +34,14 @@ stages_on_append(
 	}
 }
 
+/* A slot that an earlier leadership appended is proposed again by this one, or was by another node in between: how long
+ * it took says nothing of a stage. */
+void
+stages_on_role(struct shard_group *g)
+{
+	memset(g->stages.slots, 0, sizeof(g->stages.slots)); /* there is no slot 0 */
+}
+
 void
 stages_on_durable(struct shard *s, struct shard_group *g)
 {
