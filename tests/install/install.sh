@@ -22,7 +22,8 @@ flags() {
 install_below "$root" "$build" "$prefix" "$4" || exit 1
 
 for file in bin/decree bin/decreed include/decree/{client,machine,node,setup,types}.h share/bash-completion/completions/decreed \
-	share/man/man{1/decree.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8}; do
+	share/man/man{1/decree.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8,8/decree-bind-nic.8,8/decree-hugepages.8} \
+	share/decree/{grafana/decree.json,prometheus/decree.rules.yml}; do
 	[ -f "$root$prefix/$file" ] || fail "$file was not installed"
 done
 [ "$(readlink "$root$libdir/libdecree.so")" = libdecree.so.0 ] || fail "libdecree.so is no link to libdecree.so.0"
@@ -47,6 +48,11 @@ nm -D --defined-only "$root$libdir/libdecree.so" | sed -nE 's/.* T ([a-z_]+)@.*/
 cat "$root$prefix"/include/decree/*.h | grep -v '#define' | tr '\n' ' ' | grep -oE 'DECREE_API [^(]*\(' |
 	sed -E 's/.*[ *]([a-z_]+)\($/\1/' | sort >declared
 cmp -s exported declared || fail "exported, not declared (<) or the reverse (>): $(diff exported declared)"
+# What a package of it promises to its dependents.
+sed -nE 's/^ (decree_[a-z_]+)@.*/\1/p' "$source/debian/libdecree0.symbols" | sort >promised
+cmp -s exported promised || fail "exported, not in debian/libdecree0.symbols (<) or the reverse (>): $(diff exported promised)"
+[ "$(sed -n '1s/.*(\(.*\)).*/\1/p' "$source/debian/changelog")" = "$(pkg-config --modversion decree)" ] ||
+	fail "debian/changelog has another version than meson.build"
 
 # Each header alone, as strictly as anybody compiles; in C++ the names must be C's.
 for header in "$root$prefix"/include/decree/*.h; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Whether the manual pages say everything that there is: commands and options of --help, keys of the configuration,
-functions that the library exports. What mandoc complains about fails, too.
+functions that the library exports, words that the scripts for a host take. What mandoc complains about fails, too.
 
     pages.py SOURCE BUILD DECREE DECREED LIST_KEYS
 """
@@ -101,6 +101,15 @@ def check_functions():
                 complaints.append(f"{page}: {function} is not exported")
 
 
+def check_scripts():
+    """Each word that a script for the host takes is an item of its page, and nothing else is."""
+    for name in ("bind-nic", "hugepages"):
+        usage = re.findall(rf"^#   {name} ([a-z]+)\b", (SOURCE / "scripts" / name).read_text(), re.M)
+        items = re.findall(r"^\.It Cm (\S+)", words(f"decree-{name}.8"), re.M)
+        if not usage or sorted(usage) != sorted(items):
+            complaints.append(f"decree-{name}.8: has the words {items}, scripts/{name} takes {usage}")
+
+
 def check_layout():
     """mandoc's opinion; only it cannot know pages that are not installed."""
     if shutil.which("mandoc") is None:
@@ -119,6 +128,7 @@ check_commands()
 check_options("decreed.8", words("decreed.8"), DECREED)
 check_keys()
 check_functions()
+check_scripts()
 check_layout()
 print("\n".join(complaints) or "the pages say what the programs, the library and the configuration have")
 sys.exit(1 if complaints else 0)
