@@ -66,9 +66,10 @@ wait_for_end(const struct daemon *d, struct decree_node *node)
 			service_tell_stopping(NULL);
 			return EXIT_SUCCESS;
 		}
+		/* The node's log says why, too. */
 		if (decree_health(node, error) != 0) {
 			service_tell_stopping(error);
-			return complain("%s", error);
+			return EXIT_FAILURE;
 		}
 	}
 }

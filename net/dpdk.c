@@ -205,6 +205,14 @@ send_control(struct net *net, uint32_t port, const uint8_t *frame, uint32_t byte
 
 /* ------------------------------------------------------------------ receiving */
 
+/* What the port has said of it as it came does not hold for what leaves. */
+static void
+send_back(struct net *net, uint32_t port, struct rte_mbuf *mbuf)
+{
+	mbuf->ol_flags = 0;
+	port_send(net, port, &mbuf, 1);
+}
+
 static void
 hand_over(struct net *net, uint32_t port, uint16_t shard, struct rte_mbuf *mbuf)
 {
@@ -247,6 +255,8 @@ take(struct net *net, uint64_t now_ns, uint32_t port, struct rte_mbuf **mbufs, u
 				.handle = mbuf };
 		else if (r.verdict == PATH_HANDOVER)
 			hand_over(net, port, r.shard, mbuf);
+		else if (r.verdict == PATH_RETURN)
+			send_back(net, port, mbuf);
 		else
 			rte_pktmbuf_free(mbuf);
 	}
@@ -352,11 +362,30 @@ publish(struct net *net)
 		/* Relaxed: a status may mix two moments a tick apart. */
 		atomic_store_explicit(&to->state,
 			(uint64_t)s.state | (uint64_t)s.refusal << 8 |
-				(uint64_t)s.has_address << 16,
+				(uint64_t)s.has_address << 16 | (uint64_t)s.reach << 24,
 			memory_order_relaxed);
 		atomic_store_explicit(&to->boot_count, s.boot_count, memory_order_relaxed);
 		atomic_store_explicit(&to->refused_count, s.refused_count, memory_order_relaxed);
 		atomic_store_explicit(&to->session_count, s.session_count, memory_order_relaxed);
+	}
+}
+
+static void
+send_echoes(struct net *net, uint64_t now_ns)
+{
+	uint32_t peer, bytes;
+
+	while (path_next_echo(&net->path, now_ns, &peer, &bytes)) {
+		struct rte_mbuf *mbuf = rte_pktmbuf_alloc(net->pool);
+		uint16_t port;
+
+		if (mbuf == NULL) {
+			net_count(&net->path.counters.dropped[NET_DROP_NO_BUFFER], 1);
+			return; /* the next round is soon enough */
+		}
+		path_write_echo(&net->path, peer, bytes,
+			(uint8_t *)rte_pktmbuf_append(mbuf, (uint16_t)(14 + bytes)), &port);
+		port_send(net, port, &mbuf, 1);
 	}
 }
 
@@ -373,6 +402,7 @@ net_dpdk_tick(void *opaque, uint64_t now_ns)
 	link_sync(net);
 	while ((bytes = path_poll(&net->path, now_ns, frame, &port)) > 0)
 		send_control(net, port, frame, bytes);
+	send_echoes(net, now_ns);
 	publish(net);
 }
 

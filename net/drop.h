@@ -35,6 +35,8 @@
 	X(CLIENT_TABLE_FULL, "client_table_full")                                                  \
 	X(CLIENT_FLOOD, "client_flood") /* beyond the clients' share of an overload */             \
 	X(ARP_MALFORMED, "arp_malformed")                                                          \
+	X(ADDRESS_TAKEN, "address_taken") /* another host says that our address is its own */      \
+	X(ECHO_RATE, "echo_rate")         /* ICMP echoes beyond the few that are answered */       \
 	X(HANDOVER_FULL, "handover_full") /* ring to the shard that owns it */                     \
 	X(SEND_NO_SESSION, "send_no_session")                                                      \
 	X(SEND_NO_ADDRESS, "send_no_address") /* ARP has not been answered yet */                  \

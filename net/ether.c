@@ -4,10 +4,9 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define IP_OFFSET       14
-#define IP_BYTES        20
-#define UDP_BYTES       8
-#define IP_PROTOCOL_UDP 17
+#define IP_OFFSET 14
+#define IP_BYTES  20
+#define UDP_BYTES 8
 
 static uint16_t
 get_be16(const uint8_t *from)
@@ -79,7 +78,7 @@ ether_fold(uint64_t sum)
 static uint64_t
 pseudo_header_sum(const uint8_t *ip, uint16_t udp_bytes)
 {
-	uint8_t rest[4] = { 0, IP_PROTOCOL_UDP };
+	uint8_t rest[4] = { 0, ETHER_PROTOCOL_UDP };
 
 	put_be16(rest + 2, udp_bytes);
 	return ether_sum(rest, sizeof(rest), ether_sum(ip + 12, 8, 0));
@@ -91,13 +90,13 @@ ether_type(const uint8_t *frame, uint32_t frame_bytes)
 	return frame_bytes < IP_OFFSET ? 0 : get_be16(frame + 12);
 }
 
-/* @param ret_ip_bytes  of the header; @param ret_total_bytes  of the packet */
-static enum net_drop
-check_ip(const uint8_t *ip, uint32_t room, uint32_t *ret_ip_bytes, uint32_t *ret_total_bytes)
+enum net_drop
+ether_decode_ip(const uint8_t *frame, uint32_t frame_bytes, struct ether_ip *ret_ip)
 {
+	const uint8_t *ip = frame + IP_OFFSET;
 	uint32_t ip_bytes, total_bytes;
 
-	if (room < IP_BYTES)
+	if (frame_bytes < IP_OFFSET + IP_BYTES)
 		return NET_DROP_SHORT;
 	if (ip[0] >> 4 != 4)
 		return NET_DROP_IP_HEADER;
@@ -105,14 +104,19 @@ check_ip(const uint8_t *ip, uint32_t room, uint32_t *ret_ip_bytes, uint32_t *ret
 	total_bytes = get_be16(ip + 2);
 	if (ip_bytes < IP_BYTES || total_bytes < ip_bytes)
 		return NET_DROP_IP_HEADER;
-	if (total_bytes > room)
+	if (total_bytes > frame_bytes - IP_OFFSET)
 		return NET_DROP_SHORT;
 	if (get_be16(ip + 6) & 0x3fff) /* more fragments, or not the first */
 		return NET_DROP_IP_HEADER;
 	if (ether_fold(ether_sum(ip, ip_bytes, 0)) != 0)
 		return NET_DROP_IP_CHECKSUM;
-	*ret_ip_bytes = ip_bytes;
-	*ret_total_bytes = total_bytes;
+	*ret_ip = (struct ether_ip){
+		.protocol = ip[9],
+		.source_ipv4 = get_be32(ip + 12),
+		.target_ipv4 = get_be32(ip + 16),
+		.header_bytes = ip_bytes,
+		.packet_bytes = total_bytes,
+	};
 	return NET_DROP_NONE;
 }
 
@@ -129,36 +133,56 @@ enum net_drop
 ether_decode_udp(const uint8_t *frame, uint32_t frame_bytes, bool has_checksum_trust,
 	struct ether_datagram *ret_datagram)
 {
-	const uint8_t *ip = frame + IP_OFFSET;
 	const uint8_t *udp;
-	uint32_t ip_bytes, total_bytes, udp_bytes;
-	enum net_drop drop;
+	struct ether_ip ip;
+	uint32_t udp_bytes;
+	enum net_drop drop = ether_decode_ip(frame, frame_bytes, &ip);
 
-	if (frame_bytes < IP_OFFSET)
-		return NET_DROP_SHORT;
-	drop = check_ip(ip, frame_bytes - IP_OFFSET, &ip_bytes, &total_bytes);
 	if (drop != NET_DROP_NONE)
 		return drop;
-	if (ip[9] != IP_PROTOCOL_UDP)
+	if (ip.protocol != ETHER_PROTOCOL_UDP)
 		return NET_DROP_FOREIGN;
-	if (total_bytes - ip_bytes < UDP_BYTES)
+	if (ip.packet_bytes - ip.header_bytes < UDP_BYTES)
 		return NET_DROP_SHORT;
-	udp = ip + ip_bytes;
+	udp = frame + IP_OFFSET + ip.header_bytes;
 	udp_bytes = get_be16(udp + 4);
-	if (udp_bytes < UDP_BYTES || udp_bytes > total_bytes - ip_bytes)
+	if (udp_bytes < UDP_BYTES || udp_bytes > ip.packet_bytes - ip.header_bytes)
 		return NET_DROP_UDP_LENGTH;
-	if (!has_checksum_trust && !is_udp_checksum_right(ip, udp, udp_bytes))
+	if (!has_checksum_trust && !is_udp_checksum_right(frame + IP_OFFSET, udp, udp_bytes))
 		return NET_DROP_UDP_CHECKSUM;
 
 	memcpy(ret_datagram->target.mac, frame, ETHER_MAC_BYTES);
 	memcpy(ret_datagram->source.mac, frame + 6, ETHER_MAC_BYTES);
-	ret_datagram->source.ipv4 = get_be32(ip + 12);
-	ret_datagram->target.ipv4 = get_be32(ip + 16);
+	ret_datagram->source.ipv4 = ip.source_ipv4;
+	ret_datagram->target.ipv4 = ip.target_ipv4;
 	ret_datagram->source.udp_port = get_be16(udp);
 	ret_datagram->target.udp_port = get_be16(udp + 2);
 	ret_datagram->bytes = udp + UDP_BYTES;
 	ret_datagram->count = udp_bytes - UDP_BYTES;
 	return NET_DROP_NONE;
+}
+
+void
+ether_encode_ip(const struct ether_address *source, const struct ether_address *target,
+	uint8_t protocol, uint32_t payload_bytes, uint8_t *frame)
+{
+	uint8_t *ip = frame + IP_OFFSET;
+	uint16_t checksum;
+
+	memcpy(frame, target->mac, ETHER_MAC_BYTES);
+	memcpy(frame + 6, source->mac, ETHER_MAC_BYTES);
+	put_be16(frame + 12, ETHER_TYPE_IPV4);
+
+	memset(ip, 0, IP_BYTES);
+	ip[0] = 0x45;
+	put_be16(ip + 2, (uint16_t)(IP_BYTES + payload_bytes));
+	put_be16(ip + 6, 0x4000); /* do not fragment: the id may stay 0 (RFC 6864) */
+	ip[8] = 64;
+	ip[9] = protocol;
+	put_be32(ip + 12, source->ipv4);
+	put_be32(ip + 16, target->ipv4);
+	checksum = ether_fold(ether_sum(ip, IP_BYTES, 0));
+	memcpy(ip + 10, &checksum, sizeof(checksum));
 }
 
 void
@@ -170,20 +194,7 @@ ether_encode_udp(const struct ether_address *source, const struct ether_address 
 	uint16_t udp_bytes = (uint16_t)(UDP_BYTES + datagram_bytes);
 	uint16_t checksum;
 
-	memcpy(frame, target->mac, ETHER_MAC_BYTES);
-	memcpy(frame + 6, source->mac, ETHER_MAC_BYTES);
-	put_be16(frame + 12, ETHER_TYPE_IPV4);
-
-	memset(ip, 0, IP_BYTES);
-	ip[0] = 0x45;
-	put_be16(ip + 2, (uint16_t)(IP_BYTES + udp_bytes));
-	put_be16(ip + 6, 0x4000); /* do not fragment: the id may stay 0 (RFC 6864) */
-	ip[8] = 64;
-	ip[9] = IP_PROTOCOL_UDP;
-	put_be32(ip + 12, source->ipv4);
-	put_be32(ip + 16, target->ipv4);
-	checksum = ether_fold(ether_sum(ip, IP_BYTES, 0));
-	memcpy(ip + 10, &checksum, sizeof(checksum));
+	ether_encode_ip(source, target, ETHER_PROTOCOL_UDP, udp_bytes, frame);
 
 	put_be16(udp, source->udp_port);
 	put_be16(udp + 2, target->udp_port);

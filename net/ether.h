@@ -25,6 +25,9 @@
 #define ETHER_TYPE_IPV4 0x0800
 #define ETHER_TYPE_ARP  0x0806
 
+#define ETHER_PROTOCOL_ICMP 1
+#define ETHER_PROTOCOL_UDP  17
+
 struct ether_address {
 	uint8_t mac[ETHER_MAC_BYTES];
 	uint32_t ipv4;
@@ -38,6 +41,14 @@ struct ether_datagram {
 	uint32_t count;
 };
 
+struct ether_ip {
+	uint8_t protocol;
+	uint32_t source_ipv4;
+	uint32_t target_ipv4;
+	uint32_t header_bytes;
+	uint32_t packet_bytes; /* with the header */
+};
+
 struct ether_arp {
 	bool is_request;
 	uint8_t sender_mac[ETHER_MAC_BYTES];
@@ -48,6 +59,13 @@ struct ether_arp {
 
 /** @return the EtherType, 0 if the frame is too short to have one */
 uint16_t ether_type(const uint8_t *frame, uint32_t frame_bytes);
+
+/** The IPv4 header of a frame, checked: its length, its checksum, no fragment, all of the packet there. */
+enum net_drop ether_decode_ip(const uint8_t *frame, uint32_t frame_bytes, struct ether_ip *ret_ip);
+
+/** Write Ethernet's and IPv4's headers, 34 bytes. */
+void ether_encode_ip(const struct ether_address *source, const struct ether_address *target,
+	uint8_t protocol, uint32_t payload_bytes, uint8_t *frame);
 
 /** Take an IPv4/UDP frame apart.
  * @param has_checksum_trust  the port, or a tag further in, vouches for the payload: the UDP checksum

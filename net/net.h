@@ -82,6 +82,9 @@ struct net_config {
 	uint8_t cluster_key_also[NET_KEY_BYTES];
 	uint8_t client_key_also[NET_KEY_BYTES];
 
+	/* Only look who is there: ARP and echoes, no handshakes and no data. */
+	bool is_probe;
+
 	/* Opaque to the net: what peers must know of this node's constants (disk uuid, slot_bytes, ...). */
 	const uint8_t *identity;
 	uint16_t identity_bytes; /* 0 .. NET_IDENTITY_BYTES_MAX */
@@ -97,6 +100,14 @@ enum net_peer_state {
 	NET_PEER_ESTABLISHED = 2, /* payloads flow */
 };
 
+/* How much of what we send reaches a peer: told by its answers to ICMP echoes. */
+enum net_reach {
+	NET_REACH_UNKNOWN = 0, /* it has answered none yet */
+	NET_REACH_NARROW =
+		1, /* it answers small ones, and none of full size: an MTU on the way is too small */
+	NET_REACH_FULL = 2, /* frames as large as ours ever are get there and back */
+};
+
 struct net_peer_status {
 	uint16_t node_id;
 	enum net_peer_state state;
@@ -106,6 +117,7 @@ struct net_peer_status {
 	uint64_t refused_count;
 	uint64_t session_count; /* sessions since our start: restarts of the peer + 1 */
 	bool has_address;       /* its MAC is known */
+	enum net_reach reach;   /* as shard 0 sees it */
 	bool is_port_up;
 };
 
@@ -146,6 +158,10 @@ void net_control_tick(struct net_node *node, uint64_t now_ns);
  * @param index  0 .. peer_count - 1, as in the configuration */
 void net_peer_status(
 	struct net_node *node, uint16_t shard, uint32_t index, struct net_peer_status *ret_status);
+
+/** Another host said that our address is its own, while this node was young.
+ * @param ret_mac  [6] @return false: nobody did. Control thread. */
+bool net_address_taken(const struct net_node *node, uint8_t *ret_mac);
 
 /** The counters of one shard; read with relaxed loads. Any thread. */
 const struct net_counters *net_shard_counters(const struct net_node *node, uint16_t shard);

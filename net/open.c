@@ -179,6 +179,8 @@ open_paths(struct net_node *node, const struct net_config *config, char *ret_err
 		ports[i].peer_id = config->ports[i].peer_id;
 		ports[i].has_udp_offload = node->ports[i].has_udp_offload;
 	}
+	randombytes_buf(&node->neighbours.echo_nonce, sizeof(node->neighbours.echo_nonce));
+	node->neighbours.echo_nonce |= 1; /* not 0 */
 	for (uint16_t i = 0; i < node->shard_count; i++) {
 		struct path_config path = {
 			.net = config,
@@ -357,12 +359,22 @@ net_peer_status(
 		.state = (enum net_peer_state)(state & 0xff),
 		.refusal = (enum net_drop)(state >> 8 & 0xff),
 		.has_address = (state >> 16 & 1) != 0,
+		.reach = (enum net_reach)(state >> 24 & 0xff),
 		.boot_count = atomic_load_explicit(&from->boot_count, memory_order_relaxed),
 		.refused_count = atomic_load_explicit(&from->refused_count, memory_order_relaxed),
 		.session_count = atomic_load_explicit(&from->session_count, memory_order_relaxed),
 		.is_port_up = atomic_load_explicit(
 			&node->ports[node->peer_ports[index]].is_up, memory_order_relaxed),
 	};
+}
+
+bool
+net_address_taken(const struct net_node *node, uint8_t *ret_mac)
+{
+	uint64_t v = atomic_load_explicit(&node->neighbours.taken_by, memory_order_relaxed);
+
+	memcpy(ret_mac, &v, ETHER_MAC_BYTES);
+	return v != 0;
 }
 
 const struct net_counters *

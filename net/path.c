@@ -136,6 +136,8 @@ path_init(struct path *p, const struct path_config *config)
 		.base_port = net->base_port,
 		.shard = config->shard,
 		.shard_count = (uint8_t)net->shard_count,
+		.mtu = net->mtu != 0 ? net->mtu : NET_MTU_DEFAULT,
+		.is_probe = net->is_probe,
 		.port_count = net->port_count,
 		.neighbours = config->neighbours,
 	};
@@ -178,9 +180,21 @@ find_peer(struct path *p, uint16_t node_id)
 	return NULL;
 }
 
+/* Somebody else speaks as our address. While we are young we are the one who is wrong. */
+static enum net_drop
+on_address_taken(struct path *p, uint64_t now_ns, const struct ether_arp *arp)
+{
+	uint64_t v = MAC_KNOWN;
+
+	memcpy(&v, arp->sender_mac, ETHER_MAC_BYTES);
+	if (p->born_ns == 0 || now_ns < p->born_ns + PATH_PROBE_LIFE_NS)
+		atomic_store_explicit(&p->neighbours->taken_by, v, memory_order_relaxed);
+	return NET_DROP_ADDRESS_TAKEN;
+}
+
 /* Learn from requests and replies alike; answer requests for our address. */
 static enum net_drop
-on_arp(struct path *p, uint16_t port, const uint8_t *frame, uint32_t frame_bytes,
+on_arp(struct path *p, uint64_t now_ns, uint16_t port, const uint8_t *frame, uint32_t frame_bytes,
 	uint8_t *ret_answer, uint32_t *ret_answer_bytes)
 {
 	struct ether_arp arp, reply;
@@ -188,6 +202,9 @@ on_arp(struct path *p, uint16_t port, const uint8_t *frame, uint32_t frame_bytes
 
 	if (drop != NET_DROP_NONE)
 		return drop;
+	if (arp.sender_ipv4 == p->ports[port].ipv4 &&
+		memcmp(arp.sender_mac, p->ports[port].mac, ETHER_MAC_BYTES) != 0)
+		return on_address_taken(p, now_ns, &arp);
 	for (uint32_t i = 0; i < p->peer_count; i++) {
 		const struct path_peer *peer = &p->peers[i];
 
@@ -326,6 +343,8 @@ receive_udp(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, uint
 		drop = check_target(p, port, &d, &header);
 	if (drop != NET_DROP_NONE)
 		return drop;
+	if (p->is_probe)
+		return NET_DROP_NO_SESSION;
 	if (header.target_shard != p->shard) {
 		r->verdict = PATH_HANDOVER;
 		r->shard = header.target_shard;
@@ -363,10 +382,12 @@ path_receive(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, uin
 	case ETHER_TYPE_IPV4:
 		drop = receive_udp(
 			p, now_ns, port, frame, frame_bytes, is_checksum_good, ret_answer, r);
+		if (drop == NET_DROP_FOREIGN)
+			drop = path_on_echo(p, now_ns, port, frame, frame_bytes, r);
 		break;
 	case ETHER_TYPE_ARP:
 		r->verdict = PATH_TAKEN;
-		drop = on_arp(p, port, frame, frame_bytes, ret_answer, &r->answer_bytes);
+		drop = on_arp(p, now_ns, port, frame, frame_bytes, ret_answer, &r->answer_bytes);
 		break;
 	default: drop = NET_DROP_FOREIGN; break;
 	}
@@ -454,6 +475,32 @@ poll_arp(struct path *p, uint32_t index, uint64_t now_ns, uint8_t *ret_frame)
 	return ETHER_ARP_BYTES;
 }
 
+/* Who else has the address of port 0? A question without a sender's address changes nobody's table (RFC 5227). */
+static uint32_t
+poll_probe(struct path *p, uint64_t now_ns, uint8_t *ret_frame)
+{
+	static const uint8_t everybody[ETHER_MAC_BYTES] = { 255, 255, 255, 255, 255, 255 };
+	struct ether_arp arp = { .is_request = true, .target_ipv4 = p->ports[0].ipv4 };
+
+	if (p->born_ns == 0)
+		p->born_ns = now_ns;
+	if (p->shard != 0 || p->probe_count == PATH_PROBE_COUNT || now_ns < p->probe_due_ns)
+		return 0;
+	p->probe_count++;
+	p->probe_due_ns = now_ns + PATH_PROBE_GAP_NS;
+	memcpy(arp.sender_mac, p->ports[0].mac, ETHER_MAC_BYTES);
+	ether_encode_arp(&arp, everybody, ret_frame);
+	return ETHER_ARP_BYTES;
+}
+
+/* A hello under somebody else's address, and then mostly under its number too, would take the peers' sessions from it. */
+static bool
+is_address_in_doubt(const struct path *p, uint64_t now_ns)
+{
+	return now_ns < p->born_ns + PATH_PROBE_WAIT_NS ||
+	       atomic_load_explicit(&p->neighbours->taken_by, memory_order_relaxed) != 0;
+}
+
 static uint32_t
 poll_hello(struct path *p, uint32_t index, uint64_t now_ns, uint8_t *ret_frame)
 {
@@ -461,7 +508,7 @@ poll_hello(struct path *p, uint32_t index, uint64_t now_ns, uint8_t *ret_frame)
 	struct ether_address to;
 	uint32_t bytes;
 
-	if (!peer_address(p, index, &to))
+	if (p->is_probe || is_address_in_doubt(p, now_ns) || !peer_address(p, index, &to))
 		return 0;
 	bytes = handshake_poll(&peer->handshake, now_ns, ret_frame + ETHER_UDP_BYTES);
 	if (bytes == 0)
@@ -474,11 +521,17 @@ poll_hello(struct path *p, uint32_t index, uint64_t now_ns, uint8_t *ret_frame)
 uint32_t
 path_poll(struct path *p, uint64_t now_ns, uint8_t *ret_frame, uint16_t *ret_port)
 {
+	uint32_t bytes = poll_probe(p, now_ns, ret_frame);
+
+	*ret_port = 0;
+	if (bytes > 0)
+		return bytes;
 	while (p->poll_peer < 2 * p->peer_count) {
 		uint32_t index = p->poll_peer / 2;
 		bool is_arp = p->poll_peer++ % 2 == 0;
-		uint32_t bytes = is_arp ? poll_arp(p, index, now_ns, ret_frame)
-					: poll_hello(p, index, now_ns, ret_frame);
+
+		bytes = is_arp ? poll_arp(p, index, now_ns, ret_frame)
+			       : poll_hello(p, index, now_ns, ret_frame);
 
 		if (bytes > 0) {
 			*ret_port = p->peers[index].port;
@@ -505,5 +558,6 @@ path_peer_status(const struct path *p, uint32_t index, struct net_peer_status *r
 		.refused_count = h->refused_count,
 		.session_count = h->session_count,
 		.has_address = neighbour_get(p, index, mac),
+		.reach = p->peers[index].reach,
 	};
 }

@@ -15,6 +15,7 @@
 #define DECREE_NET_PATH_H
 
 #include "net/clients.h"
+#include "net/echo.h"
 #include "net/ether.h"
 #include "net/handshake.h"
 #include "net/net.h"
@@ -25,12 +26,33 @@
 #define PATH_ARP_RETRY_NS   (100 * UINT64_C(1000000))
 #define PATH_ARP_REFRESH_NS (30 * UINT64_C(1000000000))
 
+/* A young node asks whether somebody else has its address, so often; it ends if somebody has, and an older one only says so. */
+#define PATH_PROBE_COUNT   3
+#define PATH_PROBE_GAP_NS  (100 * UINT64_C(1000000))
+#define PATH_PROBE_LIFE_NS (2 * UINT64_C(1000000000))
+#define PATH_PROBE_WAIT_NS (20 * UINT64_C(1000000)) /* for the first answer, before any hello */
+
+/* Echoes are answered to so many at a time, and to nobody while there is more than enough to do. */
+#define PATH_ECHO_BURST     16
+#define PATH_ECHO_WINDOW_NS (100 * UINT64_C(1000000))
+/* Rounds of one small echo and one of full size: often until a full one was answered, then now and then. */
+#define PATH_ECHO_ROUND_NS       (1 * UINT64_C(1000000000))
+#define PATH_ECHO_ROUND_LONG_NS  (30 * UINT64_C(1000000000))
+#define PATH_ECHO_ROUND_PROBE_NS (100 * UINT64_C(1000000))
+#define PATH_ECHO_NARROW_ROUNDS  5 /* with only the small one answered, in a row: no accident */
+
 /* Hellos cost a hash each, data frames of nobody nothing: a bound per call of recv. */
 #define PATH_HELLO_BURST 8
 
-/* MAC addresses by peer, written by whichever shard hears ARP. bit 48: known. */
+#define PATH_ECHO_SMALL 1
+#define PATH_ECHO_FULL  2
+
+/* By peer, written by whichever shard hears ARP and echoes. */
 struct path_neighbours {
-	_Atomic uint64_t macs[NET_PEER_COUNT_MAX];
+	_Atomic uint64_t macs[NET_PEER_COUNT_MAX];   /* bit 48: known */
+	_Atomic uint64_t echoes[NET_PEER_COUNT_MAX]; /* answered since the round began */
+	_Atomic uint64_t taken_by; /* a young node's address is this MAC's; bit 48 */
+	uint64_t echo_nonce;       /* of our echoes, of this life */
 };
 
 struct path_port {
@@ -45,6 +67,12 @@ struct path_peer {
 	uint16_t port; /* index */
 	uint64_t arp_due_ns;
 	struct handshake handshake;
+
+	/* Shard 0's alone. */
+	uint64_t echo_due_ns;
+	bool is_full_due; /* of the two echoes of a round */
+	uint8_t narrow_count;
+	enum net_reach reach;
 };
 
 struct path_config {
@@ -62,6 +90,8 @@ struct path {
 	uint16_t base_port;
 	uint8_t shard;
 	uint8_t shard_count;
+	uint16_t mtu;
+	bool is_probe; /* ARP and echoes only */
 	bool are_clients_allowed;
 	uint8_t cluster_key[NET_KEY_BYTES];
 	uint8_t cluster_key_also[NET_KEY_BYTES];
@@ -79,6 +109,13 @@ struct path {
 	uint32_t client_count_max;
 
 	uint32_t poll_peer; /* where path_poll() goes on */
+	uint32_t poll_echo; /* where path_next_echo() does */
+
+	uint64_t born_ns; /* the first path_poll() */
+	uint32_t probe_count;
+	uint64_t probe_due_ns;
+	uint64_t echo_window_ns; /* which ends then */
+	uint32_t echo_count;     /* answered in it */
 };
 
 enum path_verdict {
@@ -86,6 +123,7 @@ enum path_verdict {
 	PATH_DELIVER = 1,  /* `payload` and `peer` are set */
 	PATH_HANDOVER = 2, /* it belongs to shard `shard` of this node */
 	PATH_TAKEN = 3,    /* ARP or handshake: done with it */
+	PATH_RETURN = 4,   /* send the frame back as it now is, out of the same port */
 };
 
 struct path_received {
@@ -125,6 +163,22 @@ enum net_drop path_seal(struct path *p, const struct net_endpoint *peer, uint8_t
  * the peers at the latest.
  * @param ret_frame  [PATH_CONTROL_BYTES] */
 uint32_t path_poll(struct path *p, uint64_t now_ns, uint8_t *ret_frame, uint16_t *ret_port);
+
+/**
+ * An ICMP echo came: answer it in place, or note that a peer has answered ours. For path_receive().
+ * @retval NET_DROP_NONE, NET_DROP_FOREIGN, NET_DROP_ECHO_RATE, or what is wrong with it
+ */
+enum net_drop path_on_echo(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame,
+	uint32_t frame_bytes, struct path_received *ret_received);
+
+/** The next echo that is due, on shard 0. Call until it returns false; that ends after all peers.
+ * @param ret_packet_bytes  path_write_echo() wants 14 bytes more */
+bool
+path_next_echo(struct path *p, uint64_t now_ns, uint32_t *ret_peer, uint32_t *ret_packet_bytes);
+
+/** Write that echo. @param ret_port  index of the port to send it from */
+void path_write_echo(struct path *p, uint32_t peer, uint32_t packet_bytes, uint8_t *ret_frame,
+	uint16_t *ret_port);
 
 /** @param index  0 .. peer_count - 1 */
 void path_peer_status(const struct path *p, uint32_t index, struct net_peer_status *ret_status);

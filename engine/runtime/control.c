@@ -168,6 +168,7 @@ control_main(void *context)
 			net_control_tick(node->net, now_ns);
 		look_at_peers(node);
 		capture_tick(node);
+		watch_address(node);
 		pulse(node, now_ns);
 		for (uint32_t i = 0; i < node->shard_count; i++) {
 			lines_drain(&node->shards[i], now_ns);
@@ -178,6 +179,7 @@ control_main(void *context)
 			atomic_store_explicit(
 				&node->memory_bytes, control_memory_bytes(), memory_order_relaxed);
 			watch_drops(node, now_ns);
+			watch_reach(node, now_ns);
 			watch_clock(node);
 			lines_look_back(node, now_ns);
 		}

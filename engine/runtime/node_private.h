@@ -189,10 +189,11 @@ struct decree_node {
 		uint64_t since_ns; /* a second of it */
 		uint32_t written;
 		uint64_t left_out;
-	} line_budgets[NOTE_COUNT];                  /* control thread */
-	uint64_t pulse_at_ns;                        /* control thread: not before */
-	struct node_watch watches[NODE_WATCH_COUNT]; /* control thread */
-	struct clock_watch clock;                    /* control thread */
+	} line_budgets[NOTE_COUNT];                            /* control thread */
+	uint64_t pulse_at_ns;                                  /* control thread: not before */
+	struct node_watch watches[NODE_WATCH_COUNT];           /* control thread */
+	uint64_t narrow_quiet_until_ns[DECREE_NODE_COUNT_MAX]; /* control thread; by peer */
+	struct clock_watch clock;                              /* control thread */
 };
 
 /** To on_log_line, on_log, or standard error. Owner's and control thread. */
@@ -265,6 +266,10 @@ void metrics_server_close(struct decree_node *node);
 
 /* watch.c */
 void watch_drops(struct decree_node *node, uint64_t now_ns);
+/** Does somebody have our address? Ends the node. */
+void watch_address(struct decree_node *node);
+/** Do full frames reach the peers? */
+void watch_reach(struct decree_node *node, uint64_t now_ns);
 
 /* snap_thread.c */
 /** Open the directory and the stores; nothing happens without snapshot hooks. Owner. */

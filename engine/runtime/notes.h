@@ -30,6 +30,8 @@
 		"The others refuse this node, for what it forgot or for a twin.")                  \
 	X(DROPS, WARNING, "drops", "c6b7e14393333f94b8c260ef87f65530",                             \
 		"Frames that a healthy cluster never sees.")                                       \
+	X(NARROW, WARNING, "narrow", "3919cc1012c14333ba7eb2f84ca7898e",                           \
+		"Full frames do not reach a node.")                                                \
 	X(SESSIONS, WARNING, "sessions", "b310c9b4f55d43df3237d4bc73a78905",                       \
 		"The table of sessions is full.")                                                  \
 	X(STOLEN, ERROR, "stolen", "abcca4452770cc1061a7529b7e8a39ab",                             \

@@ -27,6 +27,9 @@ static const struct advice advices[] = {
 			       "there is one alone, it runs from an old copy of its data" },
 	{ NET_DROP_HELLO_IDENTITY, "handshakes of a node with other constants or another disk: "
 				   "compare [cluster] on all nodes" },
+	{ NET_DROP_ADDRESS_TAKEN,
+		"ARP packets of another host that has this node's address: two nodes with "
+		"one id or one 'ip', or a host that answers for others" },
 	{ NET_DROP_CLIENT_REFUSED, "clients, which are not allowed here: set client_key_file" },
 	{ NET_DROP_NO_BUFFER, "frames for lack of buffers" },
 };
@@ -64,4 +67,44 @@ watch_drops(struct decree_node *node, uint64_t now_ns)
 {
 	for (uint32_t i = 0; node->net != NULL && i < ADVICE_COUNT; i++)
 		look_at(node, &advices[i], &node->watches[i], now_ns);
+}
+
+void
+watch_address(struct decree_node *node)
+{
+	const struct config_node *self = config_find_node(&node->config, node->config.node_id);
+	char text[DECREE_ERROR_BYTES];
+	uint8_t mac[6];
+
+	if (node->net == NULL || !net_address_taken(node->net, mac) ||
+		atomic_load(&node->failed) != 0)
+		return;
+	snprintf(text, sizeof(text),
+		"another host (%02x:%02x:%02x:%02x:%02x:%02x) has the address of this node, "
+		"%u.%u.%u.%u: two "
+		"nodes run with one id or one 'ip'. Stop the other one, or correct 'node' in "
+		"[local] here",
+		mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], self->ipv4 >> 24,
+		self->ipv4 >> 16 & 255, self->ipv4 >> 8 & 255, self->ipv4 & 255);
+	node_fail(node, -EADDRINUSE, text);
+}
+
+/* Small frames get through and full ones do not: everything looks well, and nothing is decided. */
+void
+watch_reach(struct decree_node *node, uint64_t now_ns)
+{
+	for (uint32_t i = 0; node->net != NULL && i + 1 < node->config.node_count; i++) {
+		struct net_peer_status status;
+
+		net_peer_status(node->net, 0, i, &status);
+		if (status.reach != NET_REACH_NARROW || now_ns < node->narrow_quiet_until_ns[i])
+			continue;
+		node->narrow_quiet_until_ns[i] = now_ns + REPEAT_NS;
+		node_log(node, NOTE_NARROW,
+			"node %u answers, but not if a packet has %u bytes, as 'mtu' says: some "
+			"port or switch on "
+			"the way has a smaller MTU. Raise it there: ip link set dev INTERFACE mtu "
+			"%u",
+			status.node_id, node->config.mtu, node->config.mtu);
+	}
 }

@@ -62,7 +62,22 @@ cluster exec bash -c '
 wait_until "noise was dropped" drops_grew
 
 [ "$(field "$lead" ballot)" = "$ballot" ] || fail "the leader changed"
+
+note "ping"
+pings() {
+	cluster exec ping -q -c 3 -i 0.01 -W 5 -M do -s "$1" "10.77.0.$lead" >"$work/ping"
+}
+pings 56 || fail "node $lead does not answer ping: $(cat "$work/ping")"
+pings 1472 || fail "node $lead does not answer a ping of 1500 bytes: $(cat "$work/ping")"
+
+note "a switch whose MTU is too small for node $victim"
+cluster exec ip netns exec switch nft add rule bridge cut links oifname "port$victim" meta length '>' 1400 drop
 cluster start "$victim" || fail "node $victim does not start again"
+says_narrow() {
+	cluster logs "$victim" | grep -q 'answers, but not if a packet has 1500 bytes.*ip link set'
+}
+wait_until "node $victim said that full frames do not get through" says_narrow
+cluster exec ip netns exec switch nft flush chain bridge cut links
 acks_grow 300
 unload
 verify

@@ -61,6 +61,14 @@ cluster start "$real" || fail "node $real does not start again"
 wait_until "node $real had caught up" has_applied "$real" "$(field "$lead" applied)"
 sed -e "s|^data_dir = .*|data_dir = $work/twin|" "$DECREE_CLUSTER_DIR/node$real/decree.ini" >"$home/decree.ini"
 cluster start "$victim" || true # the same
+wait_until "the twin under the same address ended" has_ended
+cluster logs "$victim" | grep -q "another host (.*) has the address of this node.* Stop the other one" ||
+	fail "the twin does not say why"
+acks_grow 300
+
+note "a twin under another address"
+sed -i "s|^ip = 10.77.0.$real\$|ip = 10.77.0.50|" "$home/decree.ini"
+cluster start "$victim" || true # the same
 wait_until "somebody said that there are two" somebody_says 'second process under one node id\|two processes run as'
 acks_grow 300
 unload
