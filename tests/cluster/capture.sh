@@ -13,6 +13,34 @@ frames() {
 	tshark -n -r "$1" -Y "${2:-frame}" -T fields -e frame.number 2>"$work/tshark" | wc -l
 }
 
+# dissects FILE TYPES: there are messages of these types, all that is UDP is decree's, whole or cut by the capture only, and what it shows is what goes on: ballots of these nodes, slots near
+# those that are chosen, no commit index beyond what is chosen by now.
+dissects() {
+	local chosen
+
+	chosen=$(rows | jq -es 'map(.chosen) | max') || fail "no status"
+	tshark -n -r "$1" -Y 'udp && !icmp' -X "lua_script:$top/share/wireshark/decree.lua" -T fields -e _ws.col.Protocol -e decree.type \
+		-e decree.ballot -e decree.slot -e decree.commit -e decree.malformed -e decree.unknown -e _ws.lua.error \
+		-e _ws.malformed >"$work/dissected" 2>"$work/tshark" || fail "tshark: $(cat "$work/tshark")"
+	awk -F '\t' -v chosen="$chosen" -v types="$2" '
+		function wrong(what) { print "frame " NR ": " what ": " $0; failed = 1; exit 1 }
+		$1 != "DECREE" { wrong("of another protocol") }
+		$6 $7 $8 $9 != "" { wrong("malformed") }
+		{ count = split($2, here, ","); for (i = 1; i <= count; i++) seen[here[i]]++ }
+		$2 == 5 {
+			if ($4 + 0 < 1 || $4 + 0 > chosen + 1024) wrong("no plausible slot")
+			if ($3 !~ /^[1-9][0-9]*\.[123]$/) wrong("no plausible ballot")
+		}
+		{ n = split($5, commits, ","); for (i = 1; i <= n; i++) if (commits[i] + 0 > chosen) wrong("commit beyond " chosen) }
+		END {
+			if (failed) exit 1
+			split(types, wanted, " ")
+			for (i in wanted) if (seen[wanted[i]] < 3) { print "too few messages of type " wanted[i]; exit 1 }
+			for (type in seen) printf "%s x %s  ", type, seen[type]
+			print ""
+		}' "$work/dissected" || fail "what it shows is wrong"
+}
+
 capture() {
 	decree capture -c "$client_ini" "$@"
 }
@@ -21,7 +49,7 @@ is_captured() {
 	[ -s "$(captured "$1")" ]
 }
 
-begin --transport memif
+begin --transport memif --set cluster.election_ms=1000
 load
 lead=$(await_leader)
 read -r other _ < <(followers | tr '\n' ' ')
@@ -41,6 +69,7 @@ if command -v tshark >/dev/null; then
 				fail "port $port has next to no frames of direction $way"
 		done
 	done
+	dissects "$file" "5 6 10 11 64 66"
 	# Its clock is the host's.
 	tshark -n -r "$file" -c 1 -T fields -e frame.time_epoch 2>/dev/null |
 		awk -v now="$(date +%s)" '{ exit !(now - $1 >= 0 && now - $1 < 120) }' || fail "the times are wrong"
@@ -86,4 +115,17 @@ grep -q 'an operator has this node.s frames captured' "$DECREE_CLUSTER_DIR/node$
 
 unload
 verify
+
+command -v dumpcap >/dev/null || exit 0
+# Only what arrives there: DPDK sends past the kernel's taps.
+note "a port that the kernel sees: what is caught on a follower's interface is dissected as well"
+cluster down
+begin --set cluster.election_ms=1000
+load
+acks_grow 100
+read -r other _ < <(followers | tr '\n' ' ')
+cluster exec-on "$other" dumpcap -q -i eth0 -a packets:400 -w - >"$work/eth0.pcapng" 2>"$work/dumpcap" ||
+	fail "dumpcap: $(cat "$work/dumpcap")"
+unload
+dissects "$work/eth0.pcapng" "5 10"
 note done

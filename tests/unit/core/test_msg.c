@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "engine/core/replica.h"
 #include "tests/lib/cluster.h"
+#include "tests/lib/msg_example.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,146 +14,6 @@
 #include <cmocka.h>
 
 #define FRAME_BYTES 600
-
-static const uint8_t value[] = "a value of some bytes";
-
-/* One example of each type, every field different. */
-static struct eng_msg
-example(enum eng_msg_type type)
-{
-	struct eng_msg m = {
-		.type = type,
-		.src = 2,
-		.dst = 3,
-		.group = 4,
-		.epoch = 5,
-		.src_nonce = 6,
-		.src_disk = 7,
-		.ballot = { 8 << 16 | 2 },
-	};
-
-	switch (type) {
-	case ENG_MSG_PREVOTE: m.prevote.first_undecided.n = 20; break;
-	case ENG_MSG_PREVOTE_REPLY:
-		m.prevote_reply.granted = true;
-		m.prevote_reply.reason = ENG_FAIL_LEADER_ALIVE;
-		m.prevote_reply.promised.n = 21;
-		m.prevote_reply.dst_nonce = 22;
-		break;
-	case ENG_MSG_PREPARE: m.prepare.from.n = 20; break;
-	case ENG_MSG_PROMISE:
-		m.promise.dst_nonce = 20;
-		m.promise.from.n = 21;
-		m.promise.low.n = 1;
-		m.promise.commit.n = 22;
-		m.promise.last.n = 30;
-		m.promise.first.n = 23;
-		m.promise.after.n = 23;
-		break;
-	case ENG_MSG_ACCEPT:
-		m.accept.slot.n = 20;
-		m.accept.start.n = 21;
-		m.accept.commit.n = 22;
-		m.accept.digest = (struct decree_digest){ 23, 24 };
-		m.accept.value = value;
-		m.accept.bytes = sizeof(value);
-		break;
-	case ENG_MSG_ACCEPTED:
-		m.accepted.start.n = 20;
-		m.accepted.after.n = 25;
-		m.accepted.commit.n = 19;
-		for (int i = 0; i < 4; i++)
-			m.accepted.sack[i] = 0xf0f0f0f0f0f0f0f0ull + (uint64_t)i;
-		break;
-	case ENG_MSG_SUCCESS:
-		m.success.start.n = 20;
-		m.success.commit.n = 21;
-		break;
-	case ENG_MSG_FAILURE:
-		m.failure.reason = ENG_FAIL_BUSY;
-		m.failure.promised.n = 20;
-		m.failure.dst_nonce = 21;
-		m.failure.snapshot.n = 22;
-		m.failure.other_disk = true;
-		break;
-	case ENG_MSG_LEADER_CHANGE:
-		m.leader_change.start.n = 20;
-		m.leader_change.timeout_now = true;
-		break;
-	case ENG_MSG_HEARTBEAT:
-		m.heartbeat.seq = 20;
-		m.heartbeat.start.n = 21;
-		m.heartbeat.commit.n = 22;
-		break;
-	case ENG_MSG_STATE_DIGEST:
-		m.state_digest.slot.n = 20;
-		m.state_digest.digest = (struct decree_digest){ 21, 22 };
-		m.state_digest.is_question = true;
-		break;
-	case ENG_MSG_HEARTBEAT_ECHO:
-		m.heartbeat_echo.cut_asked = true;
-		m.heartbeat_echo.seq = 20;
-		m.heartbeat_echo.dst_nonce = 21;
-		m.heartbeat_echo.commit.n = 22;
-		m.heartbeat_echo.promised.n = 23;
-		break;
-	case ENG_MSG_QUERY:
-		m.query.first.n = 20;
-		m.query.after.n = 30;
-		m.query.accepted_too = true;
-		break;
-	case ENG_MSG_QUERY_REPLY:
-		m.query_reply.slot.n = 20;
-		m.query_reply.state = ENG_ENTRY_DECIDED;
-		m.query_reply.vballot.n = 21;
-		m.query_reply.commit.n = 22;
-		m.query_reply.digest = (struct decree_digest){ 23, 24 };
-		m.query_reply.value = value;
-		m.query_reply.bytes = sizeof(value);
-		break;
-	case ENG_MSG_HELLO:
-		m.hello.challenge = 20;
-		m.hello.commit.n = 21;
-		break;
-	case ENG_MSG_HELLO_REPLY:
-		m.hello_reply.challenge = 20;
-		m.hello_reply.dst_nonce = 21;
-		m.hello_reply.boot_count = 22;
-		m.hello_reply.promised.n = 23;
-		m.hello_reply.last.n = 24;
-		m.hello_reply.commit.n = 25;
-		m.hello_reply.found_promised.n = 26;
-		m.hello_reply.found_last.n = 27;
-		m.hello_reply.doubtful = true;
-		break;
-	case ENG_MSG_READ_INDEX: m.read_index.token = 20; break;
-	case ENG_MSG_READ_INDEX_REPLY:
-		m.read_index_reply.token = 20;
-		m.read_index_reply.dst_nonce = 21;
-		m.read_index_reply.slot.n = 22;
-		break;
-	case ENG_MSG_SNAPSHOT_OFFER:
-		m.snapshot_offer.slot.n = 20;
-		m.snapshot_offer.bytes = 21;
-		m.snapshot_offer.anchor.n = 22;
-		m.snapshot_offer.digest = (struct decree_digest){ 23, 24 };
-		break;
-	case ENG_MSG_SNAPSHOT_FETCH:
-		m.snapshot_fetch.slot.n = 20;
-		m.snapshot_fetch.offset_bytes = 21;
-		m.snapshot_fetch.count = 22;
-		break;
-	case ENG_MSG_SNAPSHOT_CHUNK:
-		m.snapshot_chunk.slot.n = 20;
-		m.snapshot_chunk.offset_bytes = 21;
-		m.snapshot_chunk.digest = (struct decree_digest){ 23, 24 };
-		m.snapshot_chunk.value = value;
-		m.snapshot_chunk.bytes = sizeof(value);
-		break;
-	case ENG_MSG_TYPE_COUNT: break;
-	}
-	return m;
-}
 
 static int
 decode_copy(const uint8_t *frame, uint32_t bytes)
@@ -176,7 +37,7 @@ test_every_type_survives_the_wire(void **state)
 			continue;
 		uint8_t frame[FRAME_BYTES];
 		uint8_t again[FRAME_BYTES];
-		struct eng_msg m = example(type);
+		struct eng_msg m = msg_example(type);
 		struct eng_msg decoded;
 
 		memset(frame, 0xaa, sizeof(frame));
@@ -199,7 +60,7 @@ test_every_truncation_and_every_tail_is_refused(void **state)
 		if (!eng_msg_is_known(type))
 			continue;
 		uint8_t frame[FRAME_BYTES] = { 0 };
-		struct eng_msg m = example(type);
+		struct eng_msg m = msg_example(type);
 		uint32_t bytes = eng_msg_encode(NULL, &m, frame, sizeof(frame));
 
 		for (uint32_t cut = 0; cut < bytes; cut++) {
@@ -220,7 +81,7 @@ test_every_truncation_and_every_tail_is_refused(void **state)
 static void
 test_unknown_types_and_flags_are_refused(void **state)
 {
-	struct eng_msg m = example(ENG_MSG_PREPARE);
+	struct eng_msg m = msg_example(ENG_MSG_PREPARE);
 	uint8_t frame[FRAME_BYTES];
 	uint32_t bytes = eng_msg_encode(NULL, &m, frame, sizeof(frame));
 
@@ -276,7 +137,7 @@ test_absurd_slots_are_refused(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		struct eng_msg m = example(rows[i].type);
+		struct eng_msg m = msg_example(rows[i].type);
 		uint8_t frame[FRAME_BYTES];
 		uint32_t bytes = eng_msg_encode(NULL, &m, frame, sizeof(frame));
 
@@ -290,9 +151,9 @@ test_absurd_slots_are_refused(void **state)
 static void
 test_ranges_that_end_before_they_begin_are_refused(void **state)
 {
-	struct eng_msg query = example(ENG_MSG_QUERY);
-	struct eng_msg accepted = example(ENG_MSG_ACCEPTED);
-	struct eng_msg promise = example(ENG_MSG_PROMISE);
+	struct eng_msg query = msg_example(ENG_MSG_QUERY);
+	struct eng_msg accepted = msg_example(ENG_MSG_ACCEPTED);
+	struct eng_msg promise = msg_example(ENG_MSG_PROMISE);
 	uint8_t frame[FRAME_BYTES];
 
 	(void)state;
@@ -317,7 +178,7 @@ test_a_promise_carries_the_entries_of_its_range(void **state)
 {
 	struct cluster *c = cluster_create(3, 0, 0, 1);
 	uint8_t frame[CLUSTER_FRAME_BYTES];
-	struct eng_msg m = example(ENG_MSG_PROMISE);
+	struct eng_msg m = msg_example(ENG_MSG_PROMISE);
 	struct eng_msg decoded;
 
 	(void)state;
