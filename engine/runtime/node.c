@@ -370,6 +370,7 @@ build(struct decree_node *node, char *ret_error)
 		shard_attach(node->shards[i].shard, node->shards[i].wal,
 			node->net != NULL ? (void *)net_shard(node->net, (uint16_t)i) : NULL);
 	say_what_runs(node);
+	telemetry_open(node);
 	return 0;
 }
 
@@ -471,6 +472,7 @@ decree_close(struct decree_node *node)
 	if (node == NULL)
 		return;
 	decree_stop(node);
+	telemetry_close(node);
 	metrics_server_close(node);
 	recover_undo(node);
 	snap_thread_close(node);

@@ -194,6 +194,7 @@ struct decree_node {
 	struct node_watch watches[NODE_WATCH_COUNT];           /* control thread */
 	uint64_t narrow_quiet_until_ns[DECREE_NODE_COUNT_MAX]; /* control thread; by peer */
 	struct clock_watch clock;                              /* control thread */
+	struct decree_node *telemetry_next;                    /* telemetry.c's */
 };
 
 /** To on_log_line, on_log, or standard error. Owner's and control thread. */
@@ -256,6 +257,11 @@ void metrics_look_back(struct node_shard *ns, uint64_t now_ns);
  * @return [*ret_bytes] to be freed; NULL: no memory. Any thread.
  */
 char *metrics_text(struct decree_node *node, size_t *ret_bytes);
+
+/* telemetry.c: owner */
+/** From here on DPDK's telemetry answers for this node, until telemetry_close(). */
+void telemetry_open(struct decree_node *node);
+void telemetry_close(struct decree_node *node);
 
 /* metrics_http.c */
 /** Listen where [metrics] says, if it does. Owner. @retval -errno  `ret_error` says why */

@@ -21,7 +21,16 @@ counts_jobs() {
 		grep -q '^decree_queue_commands_total{node="2",command="put"} 3$' "$work/text"
 }
 
-note "three nodes of a queue"
+# telemetry_agrees NODE: DPDK's telemetry says what /metrics says.
+telemetry_agrees() {
+	local path
+
+	path=$(cluster logs "$1" | sed -n 's/.*notice: telemetry at //p' | tail -n 1)
+	[ -n "$path" ] && cluster exec-on "$1" python3 "$here/telemetry.py" "$path" 127.0.0.1:9464
+}
+
+note "three nodes of a queue, under --sandbox"
+export DECREE_NODE_OPTIONS=--sandbox
 begin --machine queue --set metrics.listen=127.0.0.1:9464
 
 note "a crowd of scrapers, slow readers and garbage, while jobs are put"
@@ -41,6 +50,11 @@ fi
 note "what it says is what decree status says"
 for n in 1 2 3; do
 	wait_until "node $n agreed with itself" agrees "$n"
+done
+
+note "DPDK's telemetry says the same"
+for n in 1 2 3; do
+	wait_until "node $n's telemetry agreed" telemetry_agrees "$n"
 done
 
 note "decree top fits 80 columns, and says the same to scripts"
