@@ -7,45 +7,19 @@
 #   filter.sh BUILD PREFIX LIBDIR
 . "$(dirname "$0")/../cluster/lib.sh"
 . "$(dirname "$0")/../install/installed.sh"
+. "$(dirname "$0")/programs.sh"
 
 cpus=0-$(($(nproc) - 1))
 # Not --in-memory for all: the runtime files of an ordinary EAL are part of what a node has to live with.
 lcores=0-1
 eal=(--no-huge -m 128 --no-pci --iova-mode=va --vdev=net_ring0 --no-telemetry --log-level=lib.eal:error)
 
-# start_filter N ARGUMENT... : with that node's configuration; commands from $work/in-N, answers to $work/out-N.
+# start_filter N ARGUMENT ...
 start_filter() {
 	local n=$1
 
 	shift
-	: >"$work/out-$n"
-	[ -p "$work/in-$n" ] || mkfifo "$work/in-$n"
-	# <> so that neither side waits for the other, and no end of the input is ever seen.
-	(exec "$top/scripts/cluster" exec-on "$n" "$work/filter" "--lcores=($lcores)@($cpus)" "${eal[@]}" --file-prefix="decree-filter-$$-$n" "$@" \
-		<>"$work/in-$n" >"$work/out-$n" 2>>"$DECREE_CLUSTER_DIR/node$n/log") &
-	pids[n]=$!
-}
-
-has_answers() {
-	[ "$(wc -l <"$work/out-$1")" -ge "$2" ]
-}
-
-# ask N LINE: prints the answer.
-ask() {
-	local count
-
-	count=$(wc -l <"$work/out-$1")
-	echo "$2" >"$work/in-$1"
-	wait_until "node $1 had answered '$2'" has_answers "$1" $((count + 1))
-	tail -n 1 "$work/out-$1"
-}
-
-# expect N LINE ANSWER
-expect() {
-	local answer
-
-	answer=$(ask "$1" "$2")
-	[ "$answer" = "$3" ] || fail "node $1 answers '$2' with '$answer', not with '$3'"
+	start_program "$n" "$work/filter" "--lcores=($lcores)@($cpus)" "${eal[@]}" --file-prefix="decree-filter-$$-$n" "$@"
 }
 
 has_passed() {
@@ -77,21 +51,15 @@ is_blocked() {
 	[ "$(ask "$1" "passed $2")" -eq "$before" ]
 }
 
-end_filter() {
-	kill "${pids[$1]}" 2>/dev/null
-	wait "${pids[$1]}" 2>/dev/null
-}
-
 undo() {
 	local n
 
 	for n in 1 2 3; do
-		end_filter $n
+		end_program $n
 	done
 	rm -rf /run/dpdk/decree-filter-$$-* # EAL leaves its runtime folder
 }
 
-pids=()
 install_below "$work/root" "$1" "$2" "$3" || fail "it could not be installed"
 DECREE_BIN=$work/root$2/bin
 cc -O2 -Wall -Wextra -Werror "$top/tests/embed/filter.c" $(pkg-config --cflags --libs decree libdpdk) -o "$work/filter" ||
@@ -147,7 +115,7 @@ refused() {
 	local said=$1 config=$2
 
 	shift 2
-	end_filter 3
+	end_program 3
 	start_filter 3 "$@" -- "$config"
 	wait_until "the program ran" has_answers 3 1
 	[ "$(wc -l <"$work/out-3")" -eq 1 ] || fail "more than one line: $(cat "$work/out-3")"
@@ -167,7 +135,7 @@ refused 'EAL has 0 of its 128 lcore ids left' "$ini"
 lcores=0-1
 
 note "and with another port, memory and lcores it is there again"
-end_filter 3
+end_program 3
 start_filter 3 -- "$ini"
 wait_until "node 3 had joined" has_answers 3 1
 expect 3 'block 33' ok

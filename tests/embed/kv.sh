@@ -6,37 +6,10 @@
 #   kv.sh BUILD PREFIX LIBDIR
 . "$(dirname "$0")/../cluster/lib.sh"
 . "$(dirname "$0")/../install/installed.sh"
+. "$(dirname "$0")/programs.sh"
 
-# start_kv N: its commands come from $work/in-N, its answers go to $work/out-N.
 start_kv() {
-	: >"$work/out-$1"
-	[ -p "$work/in-$1" ] || mkfifo "$work/in-$1"
-	# <> so that neither side waits for the other, and no end of the input is ever seen.
-	(exec "$top/scripts/cluster" exec-on "$1" "$work/kv" "$DECREE_CLUSTER_DIR/node$1/decree.ini" \
-		<>"$work/in-$1" >"$work/out-$1" 2>>"$DECREE_CLUSTER_DIR/node$1/log") &
-	pids[$1]=$!
-}
-
-has_answers() {
-	[ "$(wc -l <"$work/out-$1")" -ge "$2" ]
-}
-
-# ask N LINE: prints the answer.
-ask() {
-	local count
-
-	count=$(wc -l <"$work/out-$1")
-	echo "$2" >"$work/in-$1"
-	wait_until "node $1 had answered '$2'" has_answers "$1" $((count + 1))
-	tail -n 1 "$work/out-$1"
-}
-
-# expect N LINE ANSWER
-expect() {
-	local answer
-
-	answer=$(ask "$1" "$2")
-	[ "$answer" = "$3" ] || fail "node $1 answers '$2' with '$answer', not with '$3'"
+	start_program "$1" "$work/kv" "$DECREE_CLUSTER_DIR/node$1/decree.ini"
 }
 
 # many N FIRST LAST: sets those keys, in lines that do not wait for each other.
@@ -49,18 +22,6 @@ many() {
 	[ "$(tail -n +$((count + 1)) "$work/out-$1" | sort -u)" = ok ] || fail "not every set was ok"
 }
 
-end_kv() {
-	local n
-
-	for n in 1 2 3; do
-		kill "${pids[$n]}" 2>/dev/null
-	done
-}
-undo() {
-	end_kv
-}
-
-pids=()
 [ "$(wc -l <"$top/tests/embed/kv.c")" -lt 300 ] || fail "kv.c has 300 lines or more"
 install_below "$work/root" "$1" "$2" "$3" || fail "it could not be installed"
 DECREE_BIN=$work/root$2/bin
@@ -93,8 +54,7 @@ many 1 1 500
 note "a node is killed behind a snapshot, the others go on, it comes back"
 decree snapshot -c "$client_ini" >"$work/snapshot.log" 2>&1 || fail "decree snapshot: $(cat "$work/snapshot.log")"
 victim=$(leader)
-kill -9 "${pids[$victim]}"
-wait "${pids[$victim]}" 2>/dev/null
+end_program "$victim" KILL
 other=$((victim % 3 + 1))
 many $other 400 900
 expect $other 'set a third' ok
@@ -109,8 +69,7 @@ wait_until "all states were equal" converged 3
 note "and so do all of them at once"
 before=$(field 1 digest)
 for n in 1 2 3; do
-	kill -9 "${pids[$n]}"
-	wait "${pids[$n]}" 2>/dev/null
+	end_program $n KILL
 done
 for n in 1 2 3; do
 	start_kv $n

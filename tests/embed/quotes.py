@@ -8,7 +8,7 @@ import sys
 
 
 def quotes_of(lines, heading):
-    """Each ```c block between that heading and the next one of its level, as a list of lines."""
+    """Each ```c or ```cpp block between that heading and the next one of its level, as a list of lines."""
     quotes, is_inside, quote = [], False, None
     for line in lines:
         if quote is not None and line == "```":
@@ -18,7 +18,7 @@ def quotes_of(lines, heading):
             quote.append(line)
         elif line.startswith("## "):
             is_inside = line == "## " + heading
-        elif is_inside and line == "```c":
+        elif is_inside and line in ("```c", "```cpp"):
             quote = []
     return quotes
 
