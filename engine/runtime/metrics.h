@@ -205,4 +205,7 @@ static_assert((int)METRIC_PEER_ROW_COUNT <= DECREE_PEER_METRIC_COUNT_MAX, "all h
 /** @return the index of the first row of that name; there is one */
 uint32_t metrics_row_of(const char *name);
 
+/** May a program add these? @param ret_error  [DECREE_ERROR_BYTES] which row, and why not  @retval 0  @retval -EINVAL */
+int metrics_program_check(const struct decree_metric *rows, uint32_t count, char *ret_error);
+
 #endif

@@ -84,10 +84,15 @@ take_options(const struct decree_options *options, struct decree_options *ret_o,
 			"options: machine_ops needs apply, digest and struct_bytes, and machines "
 			"one "
 			"machine for each group");
-	if (ret_o->read_metrics != NULL &&
-		(ret_o->metrics == NULL || ret_o->metric_count > DECREE_METRIC_COUNT_MAX))
+	if ((ret_o->read_metrics != NULL) != (ret_o->metrics != NULL) ||
+		ret_o->metric_count > DECREE_METRIC_COUNT_MAX)
 		return refuse(-EINVAL, ret_error,
-			"options: read_metrics needs metrics, and not more than 160 of them");
+			"options: metrics and read_metrics need each other, and there are not more "
+			"than "
+			"160 of them");
+	if (ret_o->metrics != NULL &&
+		metrics_program_check(ret_o->metrics, ret_o->metric_count, ret_error) != 0)
+		return -EINVAL;
 	if (!are_hooks_whole(ret_ops))
 		return refuse(-EINVAL, ret_error,
 			"options: machine_ops has some of the snapshot and restore hooks: give all "

@@ -71,7 +71,9 @@ struct decree_options {
 	void (*on_log)(void *context, enum decree_log_level level, const char *line);
 
 	/** What the program counts itself, shown behind the node's own metrics where [metrics] listens. Rows of
-	 * one name stand together; kinds are counters and gauges, and all are of the node. */
+	 * one name stand together; kinds are counters and gauges, and all are of the node. Names as Prometheus
+	 * wants them, with _total at the end of counters and of nothing else, and none of the node's own; what
+	 * cannot be shown is refused by decree_open(), which says why. */
 	const struct decree_metric *metrics; /* [metric_count] lent until decree_close() */
 	uint32_t metric_count;               /* <= DECREE_METRIC_COUNT_MAX */
 	/** Write [metric_count] values. @return false: not known now. A thread of the node, not a shard's. */

@@ -146,9 +146,9 @@ add_bundle(void)
 	s->bytes = BUNDLE_HEADER_BYTES;
 	for (int i = 0; i < 3; i++) {
 		struct eng_msg m = msg_example(types[i]);
-		uint32_t bytes = eng_msg_encode(NULL, &m,
-			s->payload + s->bytes + BUNDLE_MESSAGE_BYTES,
-			sizeof(s->payload) - s->bytes - BUNDLE_MESSAGE_BYTES);
+		uint32_t bytes =
+			eng_msg_encode(NULL, &m, s->payload + s->bytes + BUNDLE_MESSAGE_BYTES,
+				sizeof(s->payload) - s->bytes - BUNDLE_MESSAGE_BYTES);
 
 		store_u16(s->payload + s->bytes, (uint16_t)bytes);
 		s->bytes += BUNDLE_MESSAGE_BYTES + bytes;

@@ -5,6 +5,7 @@
 #include "engine/runtime/client_msg.h"
 #include "engine/runtime/metrics.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -261,6 +262,109 @@ test_malformed_metrics_are_refused(void **state)
 	assert_true(client_msg_decode(copy, bytes, &m) != 0);
 }
 
+/* One row that Prometheus cannot read would cost the whole page, at the moment when somebody wants it. */
+static const struct wrong_row {
+	const char *why; /* words of the complaint */
+	struct decree_metric row;
+} wrong_rows[] = {
+#define ROW(why, name, labels, kind, unit, scope, help)                                            \
+	{                                                                                          \
+		why,                                                                               \
+		{                                                                                  \
+			name, labels, DECREE_##kind, DECREE_UNIT_##unit, DECREE_OF_##scope, help   \
+		}                                                                                  \
+	}
+	ROW("no name", NULL, "", GAUGE, NONE, NODE, "Help."),
+	ROW("no name", "", "", GAUGE, NONE, NODE, "Help."),
+	ROW("letters, digits", "jobs done", "", GAUGE, NONE, NODE, "Help."),
+	ROW("letters, digits", "1_job", "", GAUGE, NONE, NODE, "Help."),
+	ROW("letters, digits", "jobs{", "", GAUGE, NONE, NODE, "Help."),
+	ROW("letters, digits", "j\303\266bs", "", GAUGE, NONE, NODE, "Help."),
+	ROW("the node has", "decree_role", "", GAUGE, NONE, NODE, "Help."),
+	ROW("counters and gauges", "app_x", "", HISTOGRAM, NONE, NODE, "Help."),
+	ROW("_total", "app_jobs", "", COUNTER, NONE, NODE, "Help."),
+	ROW("_total", "app_jobs_total", "", GAUGE, NONE, NODE, "Help."),
+	ROW("of the node", "app_x", "", GAUGE, NONE, GROUP, "Help."),
+	ROW("app_x_seconds", "app_x", "", GAUGE, SECONDS, NODE, "Help."),
+	ROW("unit belongs", "app_x_total", "", COUNTER, BYTES, NODE, "Help."),
+	ROW("no help", "app_x", "", GAUGE, NONE, NODE, NULL),
+	ROW("no help", "app_x", "", GAUGE, NONE, NODE, ""),
+	ROW("newline", "app_x", "", GAUGE, NONE, NODE, "Two\nlines."),
+	ROW("labels are NULL", "app_x", NULL, GAUGE, NONE, NODE, "Help."),
+	ROW("labels look like", "app_x", "a", GAUGE, NONE, NODE, "Help."),
+	ROW("labels look like", "app_x", "a=b", GAUGE, NONE, NODE, "Help."),
+	ROW("labels look like", "app_x", "a=\"b\",", GAUGE, NONE, NODE, "Help."),
+	ROW("labels look like", "app_x", "a:b=\"c\"", GAUGE, NONE, NODE, "Help."),
+	ROW("does not end", "app_x", "a=\"b", GAUGE, NONE, NODE, "Help."),
+	ROW("does not end", "app_x", "a=\"b\\", GAUGE, NONE, NODE, "Help."),
+	ROW("does not end", "app_x", "a=\"b\\x\"", GAUGE, NONE, NODE, "Help."),
+	ROW("label a is there", "app_x", "a=\"b\",a=\"c\"", GAUGE, NONE, NODE, "Help."),
+	ROW("label node is there", "app_x", "node=\"b\"", GAUGE, NONE, NODE, "Help."),
+	ROW("more than 8", "app_x",
+		"a=\"\",b=\"\",c=\"\",d=\"\",e=\"\",f=\"\",g=\"\",h=\"\",i=\"\"", GAUGE, NONE, NODE,
+		"Help."),
+	/* Against the row before: app_before, gauge, k="1", "Help." */
+	ROW("one kind", "app_before", "k=\"2\"", GAUGE, NONE, NODE, "Other help."),
+	ROW("there twice", "app_before", "k=\"1\"", GAUGE, NONE, NODE, "Help."),
+};
+
+static void
+test_a_programs_row_that_cannot_be_shown_is_refused_by_name(void **state)
+{
+	char error[DECREE_ERROR_BYTES];
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(wrong_rows) / sizeof(wrong_rows[0]); i++) {
+		const struct decree_metric rows[] = {
+			{ "app_before", "k=\"1\"", DECREE_GAUGE, DECREE_UNIT_NONE, DECREE_OF_NODE,
+				"Help." },
+			wrong_rows[i].row,
+		};
+
+		error[0] = '\0';
+		assert_int_equal(metrics_program_check(rows, 2, error), -EINVAL);
+		assert_non_null(strstr(error, "metrics[1]"));
+		if (strstr(error, wrong_rows[i].why) == NULL)
+			fail_msg("row %u: \"%s\" does not say \"%s\"", i, error, wrong_rows[i].why);
+	}
+}
+
+static void
+test_rows_of_one_name_stand_together(void **state)
+{
+#define GAUGE_ROW(name, labels)                                                                    \
+	{                                                                                          \
+		name, labels, DECREE_GAUGE, DECREE_UNIT_NONE, DECREE_OF_NODE, "Help."              \
+	}
+	const struct decree_metric rows[] = { GAUGE_ROW("app_a", "k=\"1\""), GAUGE_ROW("app_b", ""),
+		GAUGE_ROW("app_a", "k=\"2\"") };
+	char error[DECREE_ERROR_BYTES];
+
+	(void)state;
+	assert_int_equal(metrics_program_check(rows, 3, error), -EINVAL);
+	assert_non_null(strstr(error, "stand together"));
+}
+
+static void
+test_rows_as_they_should_be_are_taken(void **state)
+{
+	const struct decree_metric rows[] = {
+		{ "app_jobs_total", "kind=\"a\",to=\"b, \\\"c\\\" \\\\ \\n\"", DECREE_COUNTER,
+			DECREE_UNIT_NONE, DECREE_OF_NODE, "Jobs that were done." },
+		{ "app_jobs_total", "", DECREE_COUNTER, DECREE_UNIT_NONE, DECREE_OF_NODE,
+			"Jobs that were done." },
+		{ "app:wait_seconds", "", DECREE_GAUGE, DECREE_UNIT_SECONDS, DECREE_OF_NODE,
+			"Waiting." },
+		{ "app_sent_bytes_total", "", DECREE_COUNTER, DECREE_UNIT_BYTES, DECREE_OF_NODE,
+			"Sent." },
+	};
+	char error[DECREE_ERROR_BYTES] = "";
+
+	(void)state;
+	assert_int_equal(metrics_program_check(rows, 4, error), 0);
+	assert_string_equal(error, "");
+}
+
 int
 main(void)
 {
@@ -275,6 +379,9 @@ main(void)
 		cmocka_unit_test(test_a_small_frame_carries_what_fits),
 		cmocka_unit_test(test_rows_of_a_newer_version_are_absent),
 		cmocka_unit_test(test_malformed_metrics_are_refused),
+		cmocka_unit_test(test_a_programs_row_that_cannot_be_shown_is_refused_by_name),
+		cmocka_unit_test(test_rows_of_one_name_stand_together),
+		cmocka_unit_test(test_rows_as_they_should_be_are_taken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

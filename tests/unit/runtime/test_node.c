@@ -479,6 +479,35 @@ test_options_without_a_size_are_refused(void **state)
 	assert_non_null(strstr(f->error, "struct_bytes"));
 }
 
+static bool
+read_metrics(void *context, uint64_t *ret_values)
+{
+	(void)context;
+	ret_values[0] = 1;
+	return true;
+}
+
+static void
+test_a_programs_metrics_that_cannot_be_shown_are_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_options options = sound_options(f);
+	struct decree_metric row = { "app_jobs_total", "", DECREE_COUNTER, DECREE_UNIT_NONE,
+		DECREE_OF_NODE, "Jobs that were done." };
+
+	options.metrics = &row;
+	options.metric_count = 1;
+	assert_int_equal(decree_open(&options, &f->node, f->error), -EINVAL);
+	assert_non_null(strstr(f->error, "read_metrics"));
+	options.read_metrics = read_metrics;
+	row.name = "jobs done";
+	assert_int_equal(decree_open(&options, &f->node, f->error), -EINVAL);
+	assert_non_null(strstr(f->error, "metrics[0] jobs done: a name is made of letters"));
+	row.name = "app_jobs_total";
+	assert_int_equal(decree_open(&options, &f->node, f->error), 0);
+	close_node(f);
+}
+
 static int
 begin_hook(void *machine)
 {
@@ -517,6 +546,7 @@ main(void)
 		T(test_options_of_an_older_version_are_taken),
 		T(test_options_of_a_newer_version_are_taken_if_they_use_nothing_new),
 		T(test_options_without_a_size_are_refused),
+		T(test_a_programs_metrics_that_cannot_be_shown_are_refused),
 		T(test_half_of_the_snapshot_hooks_are_refused),
 	};
 
