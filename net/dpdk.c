@@ -9,6 +9,7 @@
 #include "net/node.h"
 
 #include "base/assert.h"
+#include "base/probe.h"
 
 #include <rte_lcore.h>
 #include <string.h>
@@ -79,6 +80,7 @@ port_send(struct net *net, uint32_t index, struct rte_mbuf **mbufs, uint32_t cou
 		if (net->is_tapped) /* first: what has been sent is not ours any more */
 			tap_frames(net, index, TAP_SENT, mbufs, count);
 		sent = rte_eth_tx_burst(port->id, owner, mbufs, (uint16_t)count);
+		BASE_PROBE3(frames_sent, index, sent, count);
 		drop_send(net, mbufs + sent, count - sent, NET_DROP_SEND_QUEUE_FULL);
 		return;
 	}
@@ -308,6 +310,9 @@ receive_round(struct net *net, uint64_t now_ns, struct net_frame *ret_frames, ui
 		if (!net->is_port_on[index] || net->shard >= port->queue_count)
 			continue;
 		count = rte_eth_rx_burst(port->id, net->shard, mbufs, (uint16_t)room);
+		if (count == 0)
+			continue;
+		BASE_PROBE2(frames_received, index, count);
 		if (count == NET_BURST)
 			*has_full = true;
 		if (net->is_tapped)

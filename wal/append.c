@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "base/failpoint.h"
+#include "base/probe.h"
 #include "wal/internal.h"
 
 #include <string.h>
@@ -253,6 +254,7 @@ append_next_write(struct wal *w, struct disk_request *ret_request)
 	a->write_count++;
 	w->counters.write_count++;
 	w->counters.write_bytes += bytes;
+	BASE_PROBE2(log_write_submitted, a->submitted, bytes);
 	return true;
 }
 
@@ -276,6 +278,7 @@ append_on_written(struct wal *w, uint64_t token)
 		a->durable_end = end;
 		a->durable_lsn++;
 	}
+	BASE_PROBE2(log_write_completed, a->durable, a->durable_lsn);
 	decree_assert(a->durable_end <= a->durable && a->durable <= a->submitted &&
 		      a->submitted <= a->head);
 }

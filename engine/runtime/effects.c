@@ -7,6 +7,7 @@
  * Messages are encoded straight into frames of the network. Frames gather over the steps of a turn and
  * leave in bursts; an unused empty frame is kept for the next turn.
  */
+#include "base/probe.h"
 #include "engine/runtime/shard_private.h"
 
 /* @return false if the network has no empty frame: the message is lost */
@@ -87,6 +88,8 @@ on_role_changed(struct shard *s, struct shard_group *g)
 
 	eng_status(g->replica, &g->status);
 	stages_on_role(g);
+	BASE_PROBE4(leader_change, g->config.group, g->status.role, g->status.leader,
+		g->status.ballot.n >> 16);
 	g->is_deadline_old = true; /* who leads now may hold the state of a snapshot */
 	if (g->status.leader != 0 &&
 		(g->status.leader != before.leader || g->status.ballot.n != before.ballot.n))
@@ -119,7 +122,9 @@ apply(struct shard *s, struct shard_group *g, struct decree_slot first, struct d
 {
 	uint64_t chosen_ns = stages_on_chosen(s, g, first, after);
 
+	BASE_PROBE3(slots_chosen, g->config.group, first.n, after.n);
 	apply_range(s, g, first, after);
+	BASE_PROBE3(slots_applied, g->config.group, first.n, after.n);
 	stages_on_applied(s, chosen_ns);
 }
 

@@ -11,6 +11,7 @@
  * The meta blob, one for all groups of this log, is described in meta.h.
  */
 #include "base/failpoint.h"
+#include "base/probe.h"
 #include "engine/runtime/meta.h"
 #include "engine/runtime/shard_private.h"
 
@@ -136,6 +137,13 @@ append_run(struct shard *s, struct shard_group *g, const struct eng_persist *run
 		index_put(&s->index_pool, &g->index, run[i].slot, places[i].position);
 	}
 	FAILPOINT("runtime.persist.records_appended");
+	for (uint32_t i = 0; i < count; i++)
+		if (g->status.role == DECREE_LEADER)
+			BASE_PROBE4(slot_proposed, g->config.group, run[i].slot.n, run[i].bytes,
+				run[i].seq);
+		else
+			BASE_PROBE4(slot_accepted, g->config.group, run[i].slot.n, run[i].bytes,
+				run[i].seq);
 	stages_on_append(s, g, run, count);
 	s->appended_lsn = places[count - 1].lsn;
 	s->counters.appended += count;
@@ -215,6 +223,7 @@ release_group(struct shard *s, struct shard_group *g)
 	if (seq == ring->durable || !room_for_turn(s, g))
 		return; /* without room for what the core may want next, it is told in a later turn */
 	ring->durable = seq;
+	BASE_PROBE2(slots_durable, g->config.group, seq);
 	stages_on_durable(s, g);
 	event.persisted.seq = seq;
 	FAILPOINT("runtime.persist.before_release");

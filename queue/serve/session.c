@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sys/sdt.h>
 
 #define COUNT_NS        1000000000ull
 #define ALIVE_NS        2000000000ull
@@ -31,6 +32,7 @@ session_propose(struct queue_gateway *g, const struct queue_command *c, struct c
 
 	queue_assert(bytes > 0);
 	rc = decree_propose(g->proposer, g->scratch, (uint32_t)bytes, cookie);
+	DTRACE_PROBE3(decree, gateway_command, c->connection, c->op, bytes);
 	if (rc == 0)
 		g->flying++;
 	else if (rc == -ESHUTDOWN)
