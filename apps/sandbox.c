@@ -5,14 +5,17 @@
  *
  * Left out on purpose: execve and its kin, everything with namespaces, mounts, modules, users or the memory of other processes, bpf,
  * perf_event_open, ptrace, keyctl, new rings (the logs have theirs), and sockets that are neither TCP, UDP nor of this host:
- * raw frames and netlink above all. io_uring is a way around a filter for what its rings can do: read, write, open and connect,
+ * raw frames and netlink above all. Of what is allowed, some is so for the process itself alone (its threads' signals, its
+ * limits), and a second filter takes out requests that write into a terminal's input or have the kernel send others signals. io_uring is a way around a filter for what its rings can do: read, write, open and connect,
  * which are allowed anyway, and sockets of other families, of which raw frames need a capability that is gone by then.
  */
 #include "apps/sandbox.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -20,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -155,11 +159,11 @@ static const char *const allowed[] = {
 	/* threads and time */
 	"futex", "rseq", "set_robust_list", "get_robust_list", "set_tid_address", "exit",
 	"exit_group", "gettid", "getpid", "getppid", "getuid", "geteuid", "getgid", "getegid",
-	"tgkill", "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam",
-	"sched_getscheduler", "getcpu", "getrusage", "prlimit64", "prctl", "arch_prctl",
-	"clock_gettime", "clock_getres", "clock_adjtime", "adjtimex", "gettimeofday",
-	"clock_nanosleep", "nanosleep", "time", "times", "timerfd_create", "timerfd_settime",
-	"timerfd_gettime", "uname", "sysinfo", "getrandom", "restart_syscall",
+	"sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getparam",
+	"sched_getscheduler", "getcpu", "getrusage", "prctl", "arch_prctl", "clock_gettime",
+	"clock_getres", "clock_adjtime", "adjtimex", "gettimeofday", "clock_nanosleep", "nanosleep",
+	"time", "times", "timerfd_create", "timerfd_settime", "timerfd_gettime", "uname", "sysinfo",
+	"getrandom", "restart_syscall",
 	/* signals */
 	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "rt_sigpending",
 	"sigaltstack",
@@ -207,8 +211,21 @@ allow_threads(scmp_filter_ctx filter)
 	return rc != 0 ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
+/* Numbers are compared as they are, all 64 bits: what the kernel would cut to our own is none of ours. */
 static int
-build(scmp_filter_ctx filter)
+allow_for_itself(scmp_filter_ctx filter)
+{
+	int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+		SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+
+	/* The C library asks for the limits of process 0, which is the one that asks. */
+	return rc != 0 ? rc
+		       : seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
+				 SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
+static int
+build_allowed(scmp_filter_ctx filter)
 {
 	int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 
@@ -223,20 +240,58 @@ build(scmp_filter_ctx filter)
 		rc = allow_sockets(filter);
 	if (rc == 0)
 		rc = allow_threads(filter);
+	if (rc == 0)
+		rc = allow_for_itself(filter);
 	/* A tree instead of a list: a dozen steps for any call, and not as many as there are calls before it. */
 	if (rc == 0)
 		rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	return rc;
 }
 
-int
-sandbox_filter(char ret_error[DECREE_ERROR_BYTES])
+/* The kernel looks at the lower half of a request, so the upper half does not count here either. */
+static int
+forbid_request(scmp_filter_ctx filter, int number, uint32_t request)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 1,
+		SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, request));
+}
+
+/* A list of what is not allowed, for calls with too many good requests to list: a second filter, since the stricter of two
+ * counts. */
+static int
+build_forbidden(scmp_filter_ctx filter)
+{
+	/* What types into a terminal, the one that somebody has started us from; and whom the kernel sends signals. */
+	static const uint32_t ioctls[] = { TIOCSTI, TIOCLINUX, TIOCSPGRP, FIOSETOWN, SIOCSPGRP };
+	static const uint32_t fcntls[] = { F_SETOWN, F_SETOWN_EX, F_SETSIG };
+	int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+
+	for (size_t i = 0; rc == 0 && i < sizeof(ioctls) / sizeof(ioctls[0]); i++)
+		rc = forbid_request(filter, SCMP_SYS(ioctl), ioctls[i]);
+	for (size_t i = 0; rc == 0 && i < sizeof(fcntls) / sizeof(fcntls[0]); i++)
+		rc = forbid_request(filter, SCMP_SYS(fcntl), fcntls[i]);
+	return rc;
+}
+
+static int
+load(uint32_t otherwise, int (*build)(scmp_filter_ctx))
+{
+	scmp_filter_ctx filter = seccomp_init(otherwise);
 	int rc = filter == NULL ? -ENOMEM : build(filter);
 
 	if (rc == 0)
 		rc = seccomp_load(filter);
 	seccomp_release(filter);
+	return rc;
+}
+
+int
+sandbox_filter(char ret_error[DECREE_ERROR_BYTES])
+{
+	/* In this order: with the other one nothing more can be loaded. */
+	int rc = load(SCMP_ACT_ALLOW, build_forbidden);
+
+	if (rc == 0)
+		rc = load(SCMP_ACT_ERRNO(EPERM), build_allowed);
 	return rc == 0 ? 0 : refuse(rc, "the filter of system calls", ret_error);
 }

@@ -16,9 +16,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -77,6 +79,49 @@ refusals(void)
 	return 0;
 }
 
+/* What is allowed on itself and refused on others; and what types into the terminal that it was started from. Upper halves are
+ * what the kernel does not look at. */
+static int
+refused_arguments(void)
+{
+	static const unsigned long above = 1ul << 32;
+	struct rlimit limit;
+	char error[DECREE_ERROR_BYTES], key = 'x';
+	pid_t parent = getppid();
+	int fds[2];
+
+	if (pipe(fds) != 0)
+		return 98;
+	if (sandbox_filter(error) != 0)
+		return 99;
+	if (!is_refused(syscall(SYS_tgkill, parent, parent, 0)))
+		return 1;
+	if (!is_refused(syscall(SYS_tgkill, above | (unsigned long)parent, parent, 0)))
+		return 2;
+	if (!is_refused(syscall(SYS_prlimit64, parent, RLIMIT_NOFILE, NULL, &limit)))
+		return 3;
+	if (!is_refused(ioctl(fds[0], TIOCSTI, &key)) ||
+		!is_refused(ioctl(fds[0], TIOCLINUX, &key)))
+		return 4;
+	if (!is_refused(syscall(SYS_ioctl, fds[0], above | TIOCSTI, &key)))
+		return 5;
+	if (!is_refused(fcntl(fds[0], F_SETOWN, parent)) ||
+		!is_refused(fcntl(fds[0], F_SETSIG, SIGINT)))
+		return 6;
+	if (!is_refused(syscall(SYS_fcntl, fds[0], above | F_SETOWN, parent)))
+		return 7;
+	if (!is_refused(ioctl(fds[0], FIOSETOWN, &parent)))
+		return 8;
+	return 0;
+}
+
+static void
+test_what_a_node_does_to_itself_is_refused_on_others(void **state)
+{
+	(void)state;
+	assert_int_equal(run_apart(refused_arguments), 0);
+}
+
 static void
 test_what_a_node_does_not_need_is_refused(void **state)
 {
@@ -95,6 +140,8 @@ permissions(void)
 {
 	char error[DECREE_ERROR_BYTES];
 	struct pollfd nobody = { .fd = -1 };
+	struct rlimit limit;
+	int fds[2], waiting;
 	pthread_t thread;
 	int fd;
 
@@ -110,6 +157,12 @@ permissions(void)
 		return 3;
 	if (poll(&nobody, 1, 1) != 0)
 		return 4;
+	if (syscall(SYS_tgkill, getpid(), gettid(), 0) != 0 ||
+		getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 5;
+	if (pipe(fds) != 0 || ioctl(fds[0], FIONREAD, &waiting) != 0 ||
+		fcntl(fds[0], F_SETFL, O_NONBLOCK) != 0)
+		return 6;
 	return 0;
 }
 
@@ -220,6 +273,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_a_node_does_not_need_is_refused),
+		cmocka_unit_test(test_what_a_node_does_to_itself_is_refused_on_others),
 		cmocka_unit_test(test_what_a_node_needs_is_allowed),
 		cmocka_unit_test(test_threads_that_ran_before_are_filtered_too),
 		cmocka_unit_test(test_capabilities_are_gone_in_every_thread),
