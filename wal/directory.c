@@ -180,3 +180,11 @@ wal_directory_examine(
 		return refuse_busy(path, "was started on this log meanwhile", error);
 	return rc;
 }
+
+bool
+wal_directory_is_used(const char *path)
+{
+	uint64_t ignored_ns; /* when it was changed */
+
+	return disk_uring_is_in_use(path, &ignored_ns);
+}

@@ -28,6 +28,9 @@ int wal_directory_format(
 int wal_directory_open(const char *path, const struct wal_config *cfg, uint64_t memory_log_bytes,
 	struct wal **ret_wal, char ret_error[DECREE_ERROR_BYTES]);
 
+/** Does a process use the log in this directory? Not certain: it may begin or end at any moment. */
+bool wal_directory_is_used(const char *path);
+
 /**
  * Look at a log and change nothing, not even its lock: a node may be started on it meanwhile, and that is noticed.
  *

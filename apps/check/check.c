@@ -11,7 +11,10 @@
 static const char about[] =
 	"Is this host ready to run the node that the configuration describes? Without one, "
 	"the host alone is looked at. The exit status is 1 if something must be changed "
-	"before a node can run.";
+	"before a node can run.\n\n"
+	"While the node does not run, its ports are brought up for a second, and each other node "
+	"is asked "
+	"by ARP and ping, with packets of full size too.";
 
 /* What a finding says may have the bytes of a file's name in it. */
 static void
@@ -153,6 +156,7 @@ run(struct check *c)
 	check_kernel(c);
 	check_ports(c);
 	check_disk(c);
+	check_engine(c);
 	return c->fatal_count > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -181,6 +185,7 @@ command_check(int argc, char **argv)
 		if (status != OPTIONS_GO_ON)
 			return status;
 		c.setup = &setup;
+		c.config = &config;
 	}
 	return run(&c);
 }

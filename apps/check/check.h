@@ -24,6 +24,7 @@ struct check {
 	const struct decree_setup *setup; /* NULL: no configuration */
 	const char *root;                 /* before every path of the kernel's files */
 	bool is_json;
+	const struct config_arguments *config; /* where `setup` came from */
 	uint32_t fatal_count;
 };
 
@@ -52,5 +53,7 @@ void check_memory(struct check *c); /* hugepages, memlock */
 void check_kernel(struct check *c); /* io_uring, dpdk, iommu */
 void check_ports(struct check *c);  /* port, numa */
 void check_disk(struct check *c);   /* data_dir, disk, space, disk cache, log mode, auth */
+void
+check_engine(struct check *c); /* keys, leases, listen, network: what the engine judges itself */
 
 #endif

@@ -169,9 +169,7 @@ check_clock(struct check *c)
 			"Boot with clocksource=tsc tsc=reliable if the CPU has an invariant TSC; "
 			"'dmesg | grep -i tsc' "
 			"says why the kernel left it",
-			"%s: each look at the time is a system call, and leases (lease_ms) are "
-			"refused",
-			source);
+			"%s: each look at the time is a system call", source);
 }
 
 void

@@ -76,6 +76,7 @@ check_direct(struct check *c, const char *folder)
 
 /* `decree format` allocates the logs; snapshots want room beside them for as long as the node lives. */
 #define ROOM_MIB 1024
+#define LOW_MIB  64
 
 static void
 check_space(struct check *c, const char *folder)
@@ -93,6 +94,13 @@ check_space(struct check *c, const char *folder)
 			"Make room there, put data_dir on another disk, or lower log_bytes",
 			"%" PRIu64 " MiB are free in %s, and the logs take %" PRIu64, free_mib,
 			folder, logs_mib);
+	else if (is_formatted && free_mib < LOW_MIB)
+		report(c, VERDICT_FATAL, "space",
+			"Make room there, or set [snapshot] directory to another disk",
+			"%" PRIu64 " MiB are free in %s: no snapshot can be written, and a node "
+				   "whose log is full takes no "
+			"commands",
+			free_mib, folder);
 	else if (free_mib < logs_mib + ROOM_MIB)
 		report(c, VERDICT_NOTE, "space",
 			"Make room there, or set [snapshot] directory to another disk",

@@ -387,7 +387,8 @@ fill_derived(struct config *c)
 
 	if (c->group_count == 0)
 		c->group_count = c->shard_count;
-	if (c->listen_count == 0)
+	c->is_listen_default = c->listen_count == 0;
+	if (c->is_listen_default)
 		(void)strcpy(c->listens[c->listen_count++], "127.0.0.1:11300"); /* fits */
 	if (c->q1 == 0)
 		c->q1 = c->q2 > 0 && c->q2 <= founders ? founders + 1 - c->q2 : majority;

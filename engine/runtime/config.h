@@ -131,6 +131,7 @@ struct config {
 	enum config_unquoted_yaml unquoted_yaml;
 	char listens[CONFIG_LISTEN_COUNT_MAX][CONFIG_TEXT_BYTES];
 	uint32_t listen_count;            /* > 0 */
+	bool is_listen_default;           /* none is in the file */
 	char tls_cert[CONFIG_PATH_BYTES]; /* "" = none; the same of the next two */
 	char tls_key[CONFIG_PATH_BYTES];
 	char tls_ca[CONFIG_PATH_BYTES];

@@ -14,6 +14,7 @@
 #include <rte_lcore.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings. The first 64 MiB hold EAL's own. */
 #define EAL_MIB_FIRST 64
@@ -91,6 +92,22 @@ eal_start(struct decree_node *node, char *ret_error)
 	node->owns_eal = true;
 	(void)sched_setaffinity(0, sizeof(cpus), &cpus); /* as it was; failing costs only speed */
 	return 0;
+}
+
+void
+eal_stop(struct decree_node *node)
+{
+	char folder[512];
+
+	if (node->eal_args == NULL)
+		return;
+	(void)snprintf(folder, sizeof(folder), "%s", rte_eal_get_runtime_dir()); /* cut: stays */
+	if (node->owns_eal)
+		rte_eal_cleanup();
+	(void)rmdir(folder); /* EAL makes it for its sockets, one for each process, and leaves it */
+	free(node->eal_args);
+	node->eal_args = NULL;
+	node->owns_eal = false;
 }
 
 static uint32_t

@@ -309,6 +309,19 @@ listen_on(const struct addrinfo *at)
 	return rc;
 }
 
+int
+metrics_listen(const char *where)
+{
+	struct addrinfo *at;
+	int rc = resolve(where, &at);
+
+	if (rc != 0)
+		return rc;
+	rc = listen_on(at);
+	freeaddrinfo(at);
+	return rc;
+}
+
 static void
 say_where(struct decree_node *node, int fd, const char *text)
 {
@@ -325,16 +338,11 @@ metrics_server_open(struct decree_node *node, char *ret_error)
 {
 	const char *where = node->config.metrics_listen;
 	struct metrics_server *s;
-	struct addrinfo *at;
 	int rc;
 
 	if (where[0] == '\0')
 		return 0;
-	rc = resolve(where, &at);
-	if (rc == 0) {
-		rc = listen_on(at);
-		freeaddrinfo(at);
-	}
+	rc = metrics_listen(where);
 	if (rc < 0) {
 		snprintf(ret_error, DECREE_ERROR_BYTES, "[metrics] listen = %s: %s", where,
 			rc == -EADDRINUSE ? "this port is in use: choose another one"

@@ -104,6 +104,7 @@ static int
 load_config(struct decree_node *node, char *ret_error)
 {
 	const struct decree_options *o = &node->options;
+	struct net_config net = { 0 };
 	int rc = config_load(o->config_path, o->settings, o->setting_count, CONFIG_FOR_NODE,
 		&node->config, ret_error);
 
@@ -115,9 +116,13 @@ load_config(struct decree_node *node, char *ret_error)
 			node->config.path, node->config.group_count, o->group_count);
 		return -EINVAL;
 	}
-	if (node->config.lease_ns != 0)
-		return clock_check(CLOCK_SOURCE_PATH, node->config.max_drift_ppm, ret_error);
-	return 0;
+	/* The network reads them again: here it is to know, before anything is opened, that it will. */
+	if (node->config.port_count > 0)
+		rc = node_read_keys(&node->config, &net, ret_error);
+	node_forget_keys(&net);
+	if (rc == 0 && node->config.lease_ns != 0)
+		rc = clock_check(CLOCK_SOURCE_PATH, node->config.max_drift_ppm, ret_error);
+	return rc;
 }
 
 static uint64_t
@@ -188,8 +193,8 @@ read_key_also(const char *path, const char *first_path, const uint8_t *first, ui
 	return 0;
 }
 
-static int
-read_keys(const struct config *c, struct net_config *net, char *ret_error)
+int
+node_read_keys(const struct config *c, struct net_config *net, char *ret_error)
 {
 	int rc = 0;
 
@@ -207,6 +212,15 @@ read_keys(const struct config *c, struct net_config *net, char *ret_error)
 		rc = read_key_also(c->client_key_file_also, c->client_key_file, net->client_key,
 			net->client_key_also, &net->has_client_key_also, ret_error);
 	return rc;
+}
+
+void
+node_forget_keys(struct net_config *net)
+{
+	explicit_bzero(net->cluster_key, sizeof(net->cluster_key));
+	explicit_bzero(net->cluster_key_also, sizeof(net->cluster_key_also));
+	explicit_bzero(net->client_key, sizeof(net->client_key));
+	explicit_bzero(net->client_key_also, sizeof(net->client_key_also));
 }
 
 /* Two keys are a state to get out of again, and not to be forgotten. */
@@ -247,7 +261,7 @@ open_net(struct decree_node *node, char *ret_error)
 		.accept_identity = accept_identity,
 		.accept_context = node,
 	};
-	int rc = read_keys(c, &net, ret_error);
+	int rc = node_read_keys(c, &net, ret_error);
 
 	for (uint32_t i = 0; i < c->port_count; i++)
 		ports[i] = (struct net_port_config){
@@ -274,10 +288,7 @@ open_net(struct decree_node *node, char *ret_error)
 		rc = net_open(&net, &node->net, ret_error);
 	if (rc == 0)
 		tell_of_keys(node, &net);
-	explicit_bzero(net.cluster_key, sizeof(net.cluster_key));
-	explicit_bzero(net.cluster_key_also, sizeof(net.cluster_key_also));
-	explicit_bzero(net.client_key_also, sizeof(net.client_key_also));
-	explicit_bzero(net.client_key, sizeof(net.client_key));
+	node_forget_keys(&net);
 	if (rc == 0 && net_payload_bytes_max(node->net) < node->shards[0].config.frame_bytes)
 		rc = refuse(-EINVAL, ret_error, "mtu leaves too little room for a slot");
 	return rc;
@@ -482,9 +493,7 @@ decree_close(struct decree_node *node)
 	recover_undo(node);
 	snap_thread_close(node);
 	net_close(node->net);
-	if (node->owns_eal)
-		rte_eal_cleanup();
-	free(node->eal_args);
+	eal_stop(node);
 	for (uint32_t i = 0; node->shards != NULL && i < node->shard_count; i++)
 		free_shard(&node->shards[i]);
 	free(node->shards);

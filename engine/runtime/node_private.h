@@ -206,6 +206,25 @@ void node_fail(struct decree_node *node, int rc, const char *text);
 
 bool node_is_owner(const struct decree_node *node);
 
+/** The keys that a configuration names, as the network wants them. @retval -errno  `ret_error` says which, and why */
+int node_read_keys(const struct config *c, struct net_config *net, char *ret_error);
+void node_forget_keys(struct net_config *net);
+
+/* metrics_http.c */
+/** Bind a socket to "127.0.0.1:9464" or "[::1]:9464". @return its descriptor, or -errno */
+int metrics_listen(const char *where);
+
+/* probe.c */
+/** Who answers on the network: of a node without shards. To be called once in a process. */
+struct probe {
+	enum net_reach reach
+		[DECREE_NODE_COUNT_MAX]; /* by peer, as in the configuration without this node */
+	bool has_address[DECREE_NODE_COUNT_MAX];
+	bool is_address_taken;
+	uint8_t taken_by[6];
+};
+int probe_run(struct decree_node *node, struct probe *ret_probe, char *ret_error);
+
 /* recover.c */
 int recover_shards(struct decree_node *node, char *ret_error);
 void recover_undo(struct decree_node *node);
@@ -213,6 +232,8 @@ void recover_undo(struct decree_node *node);
 /* eal.c */
 /** Start EAL for this node alone. */
 int eal_start(struct decree_node *node, char *ret_error);
+/** End what eal_start() has started, or has begun to. */
+void eal_stop(struct decree_node *node);
 /** May the node run on the EAL that the host program has started?
  * @retval -EINVAL it has not  @retval -ENOTSUP a secondary process  @retval -EBUSY one is attached
  * @retval -ENOSPC too few lcore ids are left */

@@ -217,6 +217,39 @@ struct decree_log_examination {
 DECREE_API
 int decree_log_examine(struct decree_log_examination *x, char ret_error[DECREE_ERROR_BYTES]);
 
+/** How good a finding of decree_preflight() is. */
+enum decree_verdict {
+	DECREE_FINDING_GOOD = 0,
+	DECREE_FINDING_NOTE =
+		1, /* works, but slower or less safe than it could be; or nobody knows yet */
+	DECREE_FINDING_FATAL = 2, /* the node cannot run like this */
+};
+
+struct decree_preflight {
+	size_t struct_bytes; /* sizeof(struct decree_preflight) */
+	const char *config_path;
+	const char *const *settings; /* [setting_count] "section.key=value" */
+	uint32_t setting_count;
+	const char *root;    /* before the names of the kernel's files; NULL: "" */
+	bool has_no_network; /* leave the ports alone */
+	void *context;       /* given to: */
+	/** One finding: what it is about, what was found, and the remedy, NULL if there is none. */
+	void (*on_finding)(void *context, enum decree_verdict verdict, const char *subject,
+		const char *text, const char *remedy);
+};
+
+/**
+ * Look at what a node needs and only the library can judge, by the functions that its start uses: key files, the clock for
+ * leases, addresses to listen on; and, while the node does not run, whether each peer answers on the network, to frames of full
+ * size too. For that it brings the ports up for a second or two; nothing is written, and no peer takes it for the node.
+ *
+ * @retval 0  looked at; how good it is the findings say
+ * @retval -errno  the configuration cannot be read
+ * Blocks: for 2 s at most. To be called once in a process: it starts EAL, and ends it.
+ */
+DECREE_API
+int decree_preflight(const struct decree_preflight *preflight, char ret_error[DECREE_ERROR_BYTES]);
+
 /** The library's version, for example "0.1.0". */
 DECREE_API
 const char *decree_version(void);

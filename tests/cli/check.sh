@@ -81,7 +81,36 @@ put performance "$cpus/cpu0/cpufreq/scaling_governor"
 put 0 "$cpus/cpu0/cpuidle/state1/disable"
 looks 0 'note  power|after 133 us|cpupower idle-set'
 put hpet "$root/sys/devices/system/clocksource/clocksource0/current_clocksource"
-looks 0 'note  clocksource hpet|clocksource=tsc|lease_ms'
+looks 0 'note  clocksource hpet|clocksource=tsc|!leases'
+looks 1 "BAD   leases      lease_ms: this machine's clock source is 'hpet'|Set lease_ms = 0" cluster.lease_ms=100
+put kvm-clock "$root/sys/devices/system/clocksource/clocksource0/current_clocksource"
+looks 1 "ok    clocksource kvm-clock|BAD   leases      lease_ms: this machine's clock source is 'kvm-clock'" cluster.lease_ms=100
+put tsc "$root/sys/devices/system/clocksource/clocksource0/current_clocksource"
+looks 0 'ok    leases' cluster.lease_ms=100 cluster.max_drift_ppm=100000
+
+# Keys
+openssl rand -hex 32 >a.key
+openssl rand -hex 32 >b.key
+chmod 600 a.key b.key
+keys="cluster.auth=gmac cluster.key_file=a.key" # two words
+looks 0 'ok    keys' $keys
+looks 0 "note  keys        none.key is not there yet|'decree format --new-keys' makes it" $keys cluster.client_key_file=none.key
+looks 0 'note  keys        two keys are live: key_file_also|remove the line' $keys cluster.key_file_also=b.key
+cp a.key c.key
+looks 1 'BAD   keys        c.key has the same key as a.key' $keys cluster.key_file_also=c.key
+chmod 640 a.key
+looks 1 'BAD   keys        a.key: others may read this key (mode 640): chmod 600 a.key' $keys
+chmod 600 a.key
+
+# Addresses
+python3 -c 'import socket, time
+s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True); time.sleep(60)' >taken &
+holder=$!
+until [ -s taken ]; do sleep 0.01; done
+looks 1 "BAD   listen      [queue] listen = 127.0.0.1:$(cat taken): Address already in use|ss -ltnp" "queue.listen=127.0.0.1:$(cat taken)"
+looks 1 "BAD   listen      [metrics] listen = 127.0.0.1:$(cat taken)" "metrics.listen=127.0.0.1:$(cat taken)"
+looks 1 'BAD   listen      [metrics] listen = 192.0.2.1:9464|ip address' metrics.listen=192.0.2.1:9464
+kill $holder
 
 # Memory
 put 3 "$root/sys/kernel/mm/$pages/free_hugepages"

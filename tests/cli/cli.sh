@@ -220,7 +220,7 @@ expect 2 'nowhere/key: cannot create the key file|make its folder first' \
 expect 2 'good.ini is not a directory|data_dir' "$decree" format -c good.ini --new-keys local.data_dir=good.ini
 [ ! -e cluster.key ] || { echo "FAILED: a failed format left a key behind" && failed=1; }
 expect 1 'no folder nowhere/. Make it: mkdir -p nowhere/' "$decree" check -c good.ini local.data_dir=nowhere/data
-expect 2 'data/shard-0|decree format' "$decreed" --machine=log -c good.ini
+expect 2 'cluster.key: cannot read the key|decree format --new-keys' "$decreed" --machine=log -c good.ini
 expect 0 'node 1 of cluster c0ffee' "$decree" format -c good.ini --new-keys
 [ "$(stat -c %a cluster.key client.key data)" = $'600\n600\n700' ] ||
 	{ echo "FAILED: modes of keys and data" && failed=1; }

@@ -27,6 +27,22 @@ acks_grow 300
 [ "$(field "$victim" role)" != leader ] || fail "a node with a wrong key leads"
 cluster kill "$victim"
 
+note "what the others answer, before node $victim runs"
+finds() { # PATTERN: in what decree check says of the network on node $victim's host
+	cluster exec-on "$victim" "$DECREE_BIN/decree" check -c "$home/decree.ini" >"$work/check" 2>&1
+	grep -q "$1" "$work/check" || fail "decree check does not say '$1': $(cat "$work/check")"
+}
+finds "ok    network     node $lead answers, to packets of 1500 bytes too"
+cluster exec ip netns exec switch nft add rule bridge cut links oifname "port$victim" meta length '>' 1400 drop
+finds "BAD   network     node $lead answers, but not if a packet has 1500 bytes.*ip link set dev"
+cluster exec ip netns exec switch nft flush chain bridge cut links
+cluster cut "$victim" "$lead"
+finds "note  network     node $lead does not answer ARP"
+cluster heal
+cluster exec ip address add "10.77.0.$victim/24" dev eth0
+finds "BAD   network     another host (.*) has the address of this node. Stop the other"
+cluster exec ip address del "10.77.0.$victim/24" dev eth0
+
 note "key file missing, and readable by everybody"
 cp "$work/wrong.key" "$work/open.key"
 chmod 644 "$work/open.key"

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is there? The node's ports for a second or two, with ARP and echoes and nothing else: no session begins, so no peer takes this
+ * for the node, and the node's own counters and disk stay as they are.
+ */
+#include "engine/runtime/node_private.h"
+
+#include <rte_log.h>
+#include <time.h>
+
+#define PROBE_NS 1500000000ull
+#define PAUSE_NS 200000 /* between looks: the CPU may be somebody else's */
+
+static void
+fill(const struct config *c, struct net_config *net, struct net_port_config *ports,
+	struct net_peer_config *peers)
+{
+	*net = (struct net_config){
+		.cluster_id = c->cluster_id,
+		.node_id = c->node_id,
+		.boot_count = 1,
+		.base_port = (uint16_t)c->base_port,
+		.shard_count = 1,
+		.mtu = (uint16_t)c->mtu,
+		.ports = ports,
+		.port_count = c->port_count,
+		.peers = peers,
+		.auth = NET_AUTH_NONE,
+		.is_probe = true,
+	};
+	for (uint32_t i = 0; i < c->port_count; i++)
+		ports[i] = (struct net_port_config){
+			.device = c->ports[i].device,
+			.peer_id = c->ports[i].peer_id,
+			.ipv4 = config_find_node(c, c->node_id)->ipv4,
+		};
+	for (uint32_t i = 0; i < c->node_count; i++) {
+		struct net_peer_config *to = &peers[net->peer_count];
+
+		if (c->nodes[i].node_id == c->node_id)
+			continue;
+		*to = (struct net_peer_config){
+			.node_id = c->nodes[i].node_id,
+			.ipv4 = c->nodes[i].ipv4,
+			.base_port = (uint16_t)c->base_port,
+			.has_mac = c->nodes[i].has_mac,
+		};
+		memcpy(to->mac, c->nodes[i].mac, sizeof(to->mac));
+		net->peer_count++;
+	}
+}
+
+static void
+turn(struct net_node *net)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	struct net *shard = net_shard(net, 0);
+	struct net_frame frames[NET_BURST];
+	uint64_t now_ns = node_now_ns();
+
+	net_control_tick(net, now_ns);
+	net_dpdk_ops.tick(shard, now_ns);
+	net_dpdk_ops.release(
+		shard, frames, net_dpdk_ops.recv(shard, now_ns, frames, NET_BURST)); /* none */
+	(void)nanosleep(&pause, NULL); /* cut short: looks again sooner */
+}
+
+/* @return true: it is known of every peer */
+static bool
+look(const struct decree_node *node, struct probe *ret)
+{
+	bool are_all_known = true;
+
+	for (uint32_t i = 0; i + 1 < node->config.node_count; i++) {
+		struct net_peer_status s;
+
+		net_peer_status(node->net, 0, i, &s);
+		ret->reach[i] = s.reach;
+		ret->has_address[i] = s.has_address;
+		are_all_known = are_all_known && s.reach == NET_REACH_FULL;
+	}
+	ret->is_address_taken = net_address_taken(node->net, ret->taken_by);
+	return are_all_known;
+}
+
+int
+probe_run(struct decree_node *node, struct probe *ret_probe, char *ret_error)
+{
+	struct net_port_config ports[CONFIG_PORT_COUNT_MAX];
+	struct net_peer_config peers[DECREE_NODE_COUNT_MAX];
+	uint64_t began_ns = node_now_ns();
+	struct net_config net;
+	int rc;
+
+	rte_log_set_global_level(RTE_LOG_CRIT); /* what fails is said in one sentence */
+	rc = eal_start(node, ret_error);
+	fill(&node->config, &net, ports, peers);
+	if (rc == 0)
+		rc = net_open(&net, &node->net, ret_error);
+	/* Not at once, also if all have answered: who has our address may be slow. */
+	while (rc == 0 && node_now_ns() < began_ns + PROBE_NS) {
+		turn(node->net);
+		if (look(node, ret_probe) && node_now_ns() > began_ns + PROBE_NS / 2)
+			break;
+	}
+	net_close(node->net);
+	node->net = NULL;
+	eal_stop(node);
+	return rc;
+}
