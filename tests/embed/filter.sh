@@ -12,14 +12,15 @@
 cpus=0-$(($(nproc) - 1))
 # Not --in-memory for all: the runtime files of an ordinary EAL are part of what a node has to live with.
 lcores=0-1
-eal=(--no-huge -m 128 --no-pci --iova-mode=va --vdev=net_ring0 --no-telemetry --log-level=lib.eal:error)
+export RUNTIME_DIRECTORY=$work # EAL's runtime files
+eal=(--no-huge -m 128 --no-pci --iova-mode=va --vdev=net_ring0 --log-level=lib.eal:error)
 
 # start_filter N ARGUMENT ...
 start_filter() {
 	local n=$1
 
 	shift
-	start_program "$n" "$work/filter" "--lcores=($lcores)@($cpus)" "${eal[@]}" --file-prefix="decree-filter-$$-$n" "$@"
+	start_program "$n" "$work/filter" "--lcores=($lcores)@($cpus)" "${eal[@]}" --file-prefix="filter-$n" "$@"
 }
 
 has_passed() {
@@ -51,13 +52,15 @@ is_blocked() {
 	[ "$(ask "$1" "passed $2")" -eq "$before" ]
 }
 
-undo() {
-	local n
-
-	for n in 1 2 3; do
-		end_program $n
-	done
-	rm -rf /run/dpdk/decree-filter-$$-* # EAL leaves its runtime folder
+# telemetry N COMMAND: what the program's EAL answers on that node.
+telemetry() {
+	python3 -c '
+import socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+    s.connect(sys.argv[1])
+    s.recv(4096)  # it introduces itself
+    s.send(sys.argv[2].encode())
+    print(s.recv(1 << 16).decode())' "$work/dpdk/filter-$1/dpdk_telemetry.v2" "$2"
 }
 
 install_below "$work/root" "$1" "$2" "$3" || fail "it could not be installed"
@@ -89,7 +92,9 @@ flows 1 7
 
 note "a node leaves its program, whose packets pass on, and comes back with what it missed"
 lead=$(await_leader)
+telemetry "$lead" /decree/status | grep -q "\"node\": *$lead" || fail "no node in the telemetry: $(telemetry "$lead" /decree/status)"
 expect "$lead" leave ok
+telemetry "$lead" /decree/status | grep -q '"node"' && fail "a node that has left is in the telemetry"
 stands "$lead" 9 # it keeps its rules
 flows "$lead" 7
 expect "$lead" ports 1

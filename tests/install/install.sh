@@ -60,8 +60,13 @@ for header in "$root$prefix"/include/decree/*.h; do
 	printf '#include <%s>\n#include <%s>\n' "$name" "$name" >one.c
 	cp one.c one.cc
 	cc -std=c11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only one.c $(flags) || fail "$name alone is no C"
-	! command -v c++ >/dev/null ||
-		c++ -std=c++11 -Wall -Wextra -Wpedantic -Werror -fsyntax-only one.cc $(flags) || fail "$name alone is no C++"
+	for compiler in c++ clang++-14; do
+		command -v $compiler >/dev/null || continue
+		for std in 11 17 20; do
+			$compiler -std=c++$std -Wall -Wextra -Wpedantic -Werror -fsyntax-only one.cc $(flags) ||
+				fail "$name alone is no C++$std for $compiler"
+		done
+	done
 done
 if command -v c++ >/dev/null; then
 	cat >names.cc <<-'END'
