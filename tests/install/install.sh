@@ -63,7 +63,7 @@ for header in "$root$prefix"/include/decree/*.h; do
 	for compiler in c++ clang++-14; do
 		command -v $compiler >/dev/null || continue
 		for std in 11 17 20; do
-			$compiler -std=c++$std -Wall -Wextra -Wpedantic -Werror -fsyntax-only one.cc $(flags) ||
+			$compiler -std=c++$std -Wall -Wextra -Wpedantic -Werror -fsyntax-only one.cc $(pkg-config --cflags decree) ||
 				fail "$name alone is no C++$std for $compiler"
 		done
 	done
