@@ -22,7 +22,7 @@
 #include <stdio.h>
 
 #define EXIT_USAGE           2 /* somebody has to correct something first */
-#define OPTION_ROW_COUNT_MAX 24
+#define OPTION_ROW_COUNT_MAX 32
 
 /* One option; without a name an argument, which --help explains and the caller takes. */
 struct option_row {

@@ -1,47 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The floor of a durable commit: a leader and two followers that exchange a frame, write one block durably and answer,
- * and do nothing else. A round is complete when it is durable on the second of the three.
+ * The floor of a commit: a leader and followers that exchange a frame, write one block durably and answer, and do nothing
+ * else. A round is complete when it is durable on a majority.
  *
- * Three processes over memif, on any CPU as the nodes of bench/commit are; each has one write in flight at a time,
- * into a pre-written O_DIRECT file of its own (io_uring, RWF_DSYNC), and polls disk and port with sched_yield. A
- * follower that is behind makes up for all that came meanwhile with its next write, as a log's group commit does. A
- * block is 4 KiB, as the floor is defined; a node writes 512 bytes for a command of 64, which takes 2 % less.
+ * Processes over memif, on any CPU as the nodes are; each has one write in flight at a time, into a pre-written O_DIRECT
+ * file of its own (io_uring, RWF_DSYNC), and polls disk and port as a node does (wait.h). A follower that is behind makes up for
+ * all that came meanwhile with its next write, as a log's group commit does. A block is 4 KiB, as the floor is defined; a
+ * node writes 512 bytes for a command of 64, which takes 2 % less.
  */
-#include "apps/histogram.h"
-#include "apps/options.h"
+#include "bench/floor.h"
+
 #include "bench/clock.h"
 #include "bench/memif.h"
 #include "bench/raw.h"
+#include "bench/wait.h"
 
-#include <sched.h>
+#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FOLLOWER_COUNT 2
-#define FILE_BYTES     (64u << 20)
-#define WARM_UP_COUNT  500
-#define ROUND_NS_MAX   UINT64_C(1000000000) /* then somebody may have died */
+#define FILE_BYTES    (16u << 20)
+#define WARM_UP_COUNT 500
+#define RESEND_NS     UINT64_C(100000000) /* a link that just came up may lose what was sent first */
+#define ROUND_NS_MAX  UINT64_C(20000000000) /* then somebody has died */
 
-struct options {
-	const char *dir;
-	uint32_t bytes;
-	uint32_t count;
+/* One floor under way: what its processes share. */
+struct floor {
+	struct floor_plan plan;
+	char folder[256];
+	_Atomic uint32_t arrived; /* writers that are ready to begin */
+	struct histogram times[FLOOR_NODE_COUNT_MAX];
 };
-
-static char folder[256];
-static pid_t followers[FOLLOWER_COUNT];
 
 /* ------------------------------------------------------------------------------ one process's disk */
 
 struct disk {
-	struct raw *raw;
-	char path[300];
+	struct raw *raw; /* NULL: blocks are not written */
 	uint32_t bytes;
 	uint64_t wanted;  /* the newest round that is to be durable */
 	uint64_t writing; /* the round that the write in flight makes durable; 0: none is */
@@ -49,26 +49,23 @@ struct disk {
 };
 
 static void
-disk_open(struct disk *d, const struct options *o, int place)
+disk_path(const struct floor *f, uint32_t place, char ret_path[300])
 {
-	*d = (struct disk){ .bytes = o->bytes };
-	snprintf(d->path, sizeof(d->path), "%s/raw%d", folder, place);
-	if (raw_file_make(d->path, FILE_BYTES) != 0 || raw_open(d->path, RAW_DSYNC, &d->raw) != 0)
-		memif_die(
-			"the folder takes no file for direct durable writes: choose another --dir");
+	snprintf(ret_path, 300, "%s/raw%u", f->folder, place);
 }
 
 static void
-disk_close(struct disk *d)
+disk_open(struct disk *d, const struct floor *f, uint32_t place)
 {
-	(void)unlink(d->path); /* of this run alone */
-	while (d->writing != 0) {
-		uint32_t count = 0;
+	char path[300];
 
-		if (raw_reap(d->raw, &count) != 0 || count > 0)
-			d->writing = 0;
-	}
-	raw_close(d->raw);
+	*d = (struct disk){ .bytes = f->plan.block_bytes };
+	if (d->bytes == 0)
+		return;
+	disk_path(f, place, path);
+	if (raw_file_make(path, FILE_BYTES) != 0 || raw_open(path, RAW_DSYNC, &d->raw) != 0)
+		memif_die(
+			"the folder takes no file for direct durable writes: choose another --dir");
 }
 
 /* @return true if a round became durable or a write was begun */
@@ -78,6 +75,10 @@ disk_step(struct disk *d)
 	uint32_t count = 0;
 	bool is_busy = false;
 
+	if (d->raw == NULL) {
+		d->durable = d->wanted;
+		return false;
+	}
 	if (d->writing != 0 && raw_reap(d->raw, &count) != 0)
 		memif_die("a write failed");
 	if (count > 0) {
@@ -94,163 +95,198 @@ disk_step(struct disk *d)
 	return is_busy;
 }
 
-/* ------------------------------------------------------------------------------ the processes */
+/* ------------------------------------------------------------------------------ a commit */
 
 static void
-run_follower(const struct options *o, int follower)
+run_follower(struct floor *f, uint32_t place)
 {
-	uint64_t told = 0;
+	uint64_t told = 0, busy_ns = now_ns();
 	struct memif m;
 	struct disk d;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	disk_open(&d, o, 1 + follower);
-	memif_open(&m, "floor", -1, folder, follower, 1, false);
+	disk_open(&d, f, place);
+	memif_open(&m, "floor", -1, f->folder, (int)place, 1, false);
 	for (;;) {
 		bool is_busy = memif_poll(&m, 0, &d.wanted) > 0;
 
+		if (is_busy && d.wanted <= told)
+			memif_send(&m, 0, told); /* asked again: the answer was lost */
 		if (disk_step(&d))
 			is_busy = true;
 		if (d.durable > told)
 			memif_send(&m, 0, told = d.durable);
-		if (!is_busy)
-			sched_yield();
+		if (is_busy)
+			busy_ns = now_ns();
+		else
+			wait_a_little(now_ns() - busy_ns);
 	}
-}
-
-/* A follower that died would make a round as slow as the slower of the other two. */
-static void
-followers_check(void)
-{
-	for (int i = 0; i < FOLLOWER_COUNT; i++)
-		if (waitpid(followers[i], NULL, WNOHANG) != 0)
-			memif_die("a follower has ended: what it measured is worth nothing");
 }
 
 /* One round. @param answers  the newest round that each follower has told. @return ns */
 static uint64_t
-commit(struct memif *m, struct disk *d, uint64_t *answers, uint64_t sequence)
+commit(const struct floor *f, struct memif *m, struct disk *d, uint64_t *answers, uint64_t sequence)
 {
-	uint64_t begun = now_ns();
-	int votes = 0;
+	uint32_t majority = f->plan.node_count / 2 + 1;
+	uint64_t begun = now_ns(), resend_ns = begun;
 
 	d->wanted = sequence;
-	(void)disk_step(d);
-	for (uint16_t i = 0; i < FOLLOWER_COUNT; i++)
-		memif_send(m, i, sequence);
+	(void)disk_step(d); /* begins the write */
 	for (;;) {
 		bool is_busy = disk_step(d);
+		uint32_t votes = d->durable >= sequence;
+		uint64_t now = now_ns();
 
-		votes = d->durable >= sequence;
-		for (uint16_t i = 0; i < FOLLOWER_COUNT; i++) {
+		if (now >= resend_ns) {
+			for (uint16_t i = 0; i + 1u < f->plan.node_count; i++)
+				memif_send(m, i, sequence);
+			resend_ns = now + RESEND_NS;
+		}
+		for (uint16_t i = 0; i + 1u < f->plan.node_count; i++) {
 			if (memif_poll(m, i, &answers[i]) > 0)
 				is_busy = true;
 			votes += answers[i] >= sequence;
 		}
-		if (votes >= 2)
+		if (votes >= majority)
 			return now_ns() - begun;
-		if (now_ns() - begun > ROUND_NS_MAX)
-			followers_check();
+		if (now - begun > ROUND_NS_MAX)
+			memif_die("a round takes more than 20 s: has a follower ended?");
 		if (!is_busy)
-			sched_yield();
+			wait_a_little(now - begun);
 	}
 }
 
 static void
-run_leader(const struct options *o)
+run_leader(struct floor *f)
 {
-	static struct histogram times;
-	uint64_t answers[FOLLOWER_COUNT] = { 0 }, begun, sequence = 0;
+	uint64_t answers[FLOOR_NODE_COUNT_MAX] = { 0 }, until, sequence = 0;
 	struct memif m;
 	struct disk d;
 
-	disk_open(&d, o, 0);
-	memif_open(&m, "floor", -1, folder, 0, FOLLOWER_COUNT, true);
+	disk_open(&d, f, 0);
+	if (f->plan.node_count > 1)
+		memif_open(&m, "floor", -1, f->folder, 1, (uint16_t)(f->plan.node_count - 1), true);
 	while (sequence < WARM_UP_COUNT)
-		(void)commit(&m, &d, answers, ++sequence);
-	histogram_reset(&times);
-	begun = now_ns();
-	while (sequence < WARM_UP_COUNT + o->count)
-		histogram_add(&times, commit(&m, &d, answers, ++sequence));
-	followers_check();
-	printf("floor transport=memif block_bytes=%u commits_per_s=%.0f p50_us=%.1f p99_us=%.1f "
-	       "p999_us=%.1f\n",
-		o->bytes, 1e9 * o->count / (double)(now_ns() - begun),
-		(double)histogram_at(&times, 50) / 1000, (double)histogram_at(&times, 99) / 1000,
-		(double)histogram_at(&times, 99.9) / 1000);
-	fflush(stdout);
-	memif_close(&m);
-	disk_close(&d);
+		(void)commit(f, &m, &d, answers, ++sequence);
+	until = now_ns() + (uint64_t)(f->plan.seconds * 1e9);
+	while (now_ns() < until)
+		histogram_add(&f->times[0], commit(f, &m, &d, answers, ++sequence));
+	if (f->plan.node_count > 1)
+		memif_close(&m);
 }
 
-/* ------------------------------------------------------------------------------ the program */
+/* ------------------------------------------------------------------------------ appends */
 
-static const char about[] =
-	"The floor of a durable commit: a leader and two followers exchange a frame over memif, "
-	"write one block durably and answer; the second of the three completes a round.";
-
-/* @return OPTIONS_GO_ON, or the exit status */
-static int
-take_arguments(int argc, char **argv, struct options *o)
+static void
+run_writer(struct floor *f, uint32_t place)
 {
-	const struct option_row rows[] = {
-		{ "bytes", 0, "N", "a block, a multiple of 512", .number32 = &o->bytes, .min = 512,
-			.max = RAW_WRITE_BYTES_MAX },
-		{ "count", 0, "N", "rounds, one after the other", .number32 = &o->count, .min = 1,
-			.max = 100000000 },
-		{ "dir", 0, "FOLDER", "where the three write", .text = &o->dir },
-	};
-	const struct option_page page = { "[OPTION ...]", about, rows,
-		sizeof(rows) / sizeof(rows[0]) };
-	int first;
-	int status;
+	uint64_t until;
+	struct disk d;
 
-	options_set_program("floor", "");
-	status = options_take(argc, argv, &page, &first);
-	if (status != OPTIONS_GO_ON)
-		return status;
-	if (first != argc)
-		return complain_usage("what is '%s'?", argv[first]);
-	if (o->bytes % 512 != 0)
-		return complain_usage("--bytes %u: expected a multiple of 512", o->bytes);
-	return OPTIONS_GO_ON;
+	disk_open(&d, f, place);
+	atomic_fetch_add(&f->arrived, 1);
+	while (atomic_load(&f->arrived) < f->plan.node_count)
+		usleep(500);
+	until = now_ns() + (uint64_t)(f->plan.seconds * 1e9);
+	while (now_ns() < until) {
+		uint64_t begun = now_ns();
+
+		if (raw_append(d.raw, d.bytes) != 0)
+			memif_die("a write failed");
+		histogram_add(&f->times[place], now_ns() - begun);
+	}
+}
+
+/* ------------------------------------------------------------------------------ processes */
+
+static void
+run_place(struct floor *f, uint32_t place, bool are_writers)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (are_writers)
+		run_writer(f, place);
+	else if (place == 0)
+		run_leader(f);
+	else
+		run_follower(f, place);
+	_exit(0);
+}
+
+/* Followers run until they are told; a leader's and a writer's end is the measurement's. @return 0 or -EIO */
+static int
+await(const pid_t *pids, uint32_t count, bool are_writers)
+{
+	int rc = 0, status;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (i > 0 && !are_writers)
+			(void)kill(pids[i], SIGKILL);
+		if (waitpid(pids[i], &status, 0) != pids[i] ||
+			(status != 0 && (i == 0 || are_writers)))
+			rc = -EIO;
+	}
+	return rc;
 }
 
 static void
-remove_followers_files(void)
+remove_files(const struct floor *f)
 {
 	char path[300];
 
-	for (int i = 1; i <= FOLLOWER_COUNT; i++) {
-		snprintf(path, sizeof(path), "%s/raw%d", folder, i);
+	for (uint32_t i = 0; i < f->plan.node_count; i++) {
+		disk_path(f, i, path);
 		(void)unlink(path); /* of this run alone */
+		snprintf(path, sizeof(path), "%s/%u", f->folder, i);
+		(void)unlink(path); /* a socket that its server did not remove */
 	}
+	(void)rmdir(f->folder);
+}
+
+static int
+run(const struct floor_plan *plan, bool are_writers, struct histogram *ret_times)
+{
+	struct floor *f =
+		mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pids[FLOOR_NODE_COUNT_MAX]; /* the leader is the first */
+	uint32_t count = 0;
+	int rc;
+
+	if (f == MAP_FAILED)
+		return -errno;
+	f->plan = *plan;
+	snprintf(f->folder, sizeof(f->folder), "%.200s/dfXXXXXX", plan->dir);
+	if (mkdtemp(f->folder) == NULL) {
+		rc = -errno;
+		fprintf(stderr, "floor: cannot make a folder in %s: %s\n", plan->dir,
+			strerror(-rc));
+		(void)munmap(f, sizeof(*f));
+		return rc;
+	}
+	for (; count < plan->node_count; count++) {
+		pids[count] = fork();
+		if (pids[count] == 0)
+			run_place(f, count, are_writers);
+		if (pids[count] < 0)
+			break;
+	}
+	rc = await(pids, count, are_writers);
+	if (count < plan->node_count)
+		rc = -EAGAIN;
+	histogram_reset(ret_times);
+	for (uint32_t i = 0; i < plan->node_count; i++)
+		histogram_merge(ret_times, &f->times[i]);
+	remove_files(f);
+	(void)munmap(f, sizeof(*f));
+	return rc;
 }
 
 int
-main(int argc, char **argv)
+floor_commit(const struct floor_plan *plan, struct histogram *ret_times)
 {
-	struct options o = { .dir = "/var/tmp", .bytes = 4096, .count = 5000 };
-	int status = take_arguments(argc, argv, &o);
+	return run(plan, false, ret_times);
+}
 
-	if (status != OPTIONS_GO_ON)
-		return status;
-	snprintf(folder, sizeof(folder), "%.200s/dfXXXXXX", o.dir);
-	if (mkdtemp(folder) == NULL)
-		return complain("cannot make a folder in %s", o.dir);
-	for (int i = 0; i < FOLLOWER_COUNT; i++) {
-		followers[i] = fork();
-		if (followers[i] == 0)
-			run_follower(&o, i);
-		if (followers[i] < 0)
-			return complain("cannot fork");
-	}
-	run_leader(&o);
-	for (int i = 0; i < FOLLOWER_COUNT; i++) {
-		kill(followers[i], SIGKILL);
-		(void)waitpid(followers[i], NULL, 0); /* gone */
-	}
-	remove_followers_files();
-	(void)rmdir(folder); /* empty: closing a port removes its socket */
-	return 0;
+int
+floor_append(const struct floor_plan *plan, struct histogram *ret_times)
+{
+	return run(plan, true, ret_times);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/raw.h"
 
+#include "bench/clock.h"
+#include "bench/wait.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -177,12 +179,13 @@ int
 raw_append(struct raw *r, uint32_t bytes)
 {
 	int rc = raw_start(r, bytes);
+	uint64_t begun = now_ns();
 	uint32_t count = 0;
 
 	while (rc == 0 && count == 0) {
 		rc = raw_reap(r, &count);
 		if (count == 0)
-			sched_yield();
+			wait_a_little(now_ns() - begun);
 	}
 	return rc;
 }

@@ -41,7 +41,7 @@ int raw_start(struct raw *r, uint32_t bytes);
 /** @param ret_count  writes that became durable since the last call. Never blocks */
 int raw_reap(struct raw *r, uint32_t *ret_count);
 
-/** One write, waiting for it with sched_yield(). */
+/** One write, waiting for it as wait.h does. */
 int raw_append(struct raw *r, uint32_t bytes);
 
 #endif

@@ -9,12 +9,13 @@ failed=0
 count=0
 
 # expect STATUS WORDS COMMAND...: WORDS, separated by '|', all have to be in what it prints; those with '!' before must not.
+# A command has 30 seconds, or $expect_seconds.
 expect() {
 	local status=$1 words=$2 got word
 
 	shift 2
 	count=$((count + 1))
-	timeout 30 "$@" >out 2>&1 </dev/null
+	timeout "${expect_seconds:-30}" "$@" >out 2>&1 </dev/null
 	got=$?
 	if [ $got -ne "$status" ]; then
 		printf 'FAILED: %s\n  status %s instead of %s: %s\n' "${*##*/}" $got "$status" "$(head -c 2000 out)"

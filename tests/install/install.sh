@@ -21,14 +21,18 @@ flags() {
 
 install_below "$root" "$build" "$prefix" "$4" || exit 1
 
-for file in bin/decree bin/decreed include/decree/{client,machine,node,setup,types}.h share/bash-completion/completions/decreed \
-	share/man/man{1/decree.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8,8/decree-bind-nic.8,8/decree-hugepages.8} \
+for file in bin/{decree,decree-bench,decree-bench-plot,decreed} include/decree/{client,machine,node,setup,types}.h share/bash-completion/completions/decreed \
+	share/man/man{1/decree.1,1/decree-bench.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8,8/decree-bind-nic.8,8/decree-hugepages.8} \
 	share/decree/{grafana/decree.json,prometheus/decree.rules.yml}; do
 	[ -f "$root$prefix/$file" ] || fail "$file was not installed"
 done
 [ "$(readlink "$root$libdir/libdecree.so")" = libdecree.so.0 ] || fail "libdecree.so is no link to libdecree.so.0"
 readelf -d "$root$libdir/libdecree.so" | grep -q 'SONAME.*\[libdecree\.so\.0\]' || fail "the library has another soname"
-readelf -d "$root$libdir/libdecree.so" "$root$prefix"/bin/* | grep -E 'R(UN)?PATH' && fail "a path of the build is left"
+readelf -d "$root$libdir/libdecree.so" "$root$prefix"/bin/{decree,decreed,decree-bench} | grep -E 'R(UN)?PATH' && fail "a path of the build is left"
+
+# The bench is a command of decree, and the plots are one too.
+expect 0 'usage: decree bench [OPTION ...]' "$root$prefix/bin/decree" bench --help
+expect 0 'usage: decree bench-plot JSON' "$root$prefix/bin/decree" bench-plot --help
 
 # The units are as systemd wants them, and start what was installed.
 if command -v systemd-analyze >/dev/null; then

@@ -3,7 +3,7 @@
 """Whether the manual pages say everything that there is: commands and options of --help, keys of the configuration,
 functions that the library exports, words that the scripts for a host take. What mandoc complains about fails, too.
 
-    pages.py SOURCE BUILD DECREE DECREED LIST_KEYS
+    pages.py SOURCE BUILD DECREE DECREED LIST_KEYS DECREE_BENCH
 """
 import pathlib
 import re
@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 SOURCE, BUILD = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-DECREE, DECREED, LIST_KEYS = sys.argv[3:6]
+DECREE, DECREED, LIST_KEYS, DECREE_BENCH = sys.argv[3:7]
 PAGES = SOURCE / "docs/man"
 complaints = []
 
@@ -126,6 +126,9 @@ def check_layout():
 
 check_commands()
 check_options("decreed.8", words("decreed.8"), DECREED)
+page = words("decree-bench.1")
+check_options("decree-bench.1", page.split("\n.Ss ")[0], DECREE_BENCH)
+check_options("decree-bench.1", page.split("\n.Ss decree bench floor\n")[1].split("\n.S")[0], DECREE_BENCH, "floor")
 check_keys()
 check_functions()
 check_scripts()

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/commit/load.h"
+
+#include "bench/clock.h"
+#include "bench/wait.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DRAIN_NS UINT64_C(20000000000) /* for answers, when all has been sent: disks of busy hosts stall for seconds */
+#define BURST    256
+#define SOON_NS  UINT64_C(200000) /* longer than a sleep of wait_a_little() lasts */
+
+static uint8_t body[PLAN_BYTES_MAX];
+
+void
+load_die(struct board_node *node, const char *what)
+{
+	(void)snprintf(node->error, sizeof(node->error), "%s", what);
+	/* Release: pairs with the program's acquire, which then reads the text. */
+	atomic_store_explicit(&node->has_failed, true, memory_order_release);
+	_exit(EXIT_FAILURE); /* not what the program has not printed yet */
+}
+
+void
+load_open(struct load *l, struct decree_node *node)
+{
+	char error[DECREE_ERROR_BYTES];
+
+	if (decree_proposer_open(node, l->group, &l->proposer, error) != 0)
+		load_die(l->node, error);
+}
+
+void
+load_close(struct load *l)
+{
+	decree_proposer_close(l->proposer);
+}
+
+/* ------------------------------------------------------------------------------ sending */
+
+/* The k-th command of this group: those of all groups are evenly spread. */
+static uint64_t
+due_ns(const struct load *l, uint64_t k)
+{
+	double per_command = 1e9 / l->board->load.rate;
+
+	return l->begun_ns + (uint64_t)(per_command * (double)(k * l->group_count + l->place));
+}
+
+static bool
+is_measured(const struct load *l, uint64_t at_ns)
+{
+	return at_ns >= l->board->from_ns && at_ns < l->board->until_ns;
+}
+
+/* @return false: not now */
+static bool
+send_one(struct load *l, uint64_t started_ns)
+{
+	uint32_t place;
+
+	if (l->free_count == 0)
+		return false;
+	place = l->free[l->free_count - 1];
+	l->started_ns[place] = started_ns;
+	if (decree_propose(l->proposer, body, l->board->load.bytes, (void *)(uintptr_t)place) != 0)
+		return false;
+	l->free_count--;
+	return true;
+}
+
+/* @return true if a command was sent, or is due so soon that this thread must not sleep */
+static bool
+send_due(struct load *l, uint64_t now)
+{
+	struct board_group *g = &l->board->groups[l->group];
+	bool has_sent = false;
+
+	for (;;) {
+		uint64_t due = due_ns(l, l->due_count);
+
+		if (due > now)
+			return has_sent || due - now < SOON_NS;
+		if (due >= l->board->until_ns || !send_one(l, due))
+			return has_sent;
+		has_sent = true;
+		l->due_count++;
+		if (is_measured(l, due))
+			histogram_add(&g->lag, now_ns() - due);
+	}
+}
+
+static bool
+send_more(struct load *l, uint64_t now)
+{
+	bool has_sent = false;
+
+	if (l->board->load.rate > 0)
+		return send_due(l, now);
+	while (now < l->board->until_ns && send_one(l, now))
+		has_sent = true;
+	return has_sent;
+}
+
+/* ------------------------------------------------------------------------------ answers */
+
+static void
+note_sample(struct load *l, uint64_t started_ns, uint64_t latency_ns)
+{
+	struct board *b = l->board;
+
+	if (b->sample_count == BOARD_SAMPLE_COUNT_MAX)
+		return;
+	b->samples[b->sample_count++] = (struct board_sample){
+		.due_us = (uint32_t)((started_ns - b->from_ns) / 1000),
+		.latency_us = (uint32_t)(latency_ns / 1000),
+	};
+}
+
+static void
+on_done(struct load *l, uint64_t started_ns, uint64_t now)
+{
+	struct board_group *g = &l->board->groups[l->group];
+	bool is_done_inside = is_measured(l, now);
+
+	g->done_count += is_done_inside;
+	/* An open loop's commands count by when they were due: who counts answers forgets the late ones. */
+	if (l->board->load.rate > 0 ? !is_measured(l, started_ns) : !is_done_inside)
+		return;
+	histogram_add(&g->latency, now - started_ns);
+	if (l->board->are_samples_wanted)
+		note_sample(l, started_ns, now - started_ns);
+}
+
+static uint32_t
+take_answers(struct load *l)
+{
+	struct decree_completion done[BURST];
+	uint32_t count = decree_poll(l->proposer, done, BURST);
+	uint64_t now = count > 0 ? now_ns() : 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t place = (uint32_t)(uintptr_t)done[i].cookie;
+
+		if (done[i].outcome != DECREE_APPLIED)
+			load_die(l->node, "a command was refused");
+		on_done(l, l->started_ns[place], now);
+		l->free[l->free_count++] = place;
+	}
+	return count;
+}
+
+/* ------------------------------------------------------------------------------ an order */
+
+static void
+begin(struct load *l, uint64_t now)
+{
+	struct board_group *g = &l->board->groups[l->group];
+	uint32_t in_flight = l->board->load.in_flight;
+
+	memset(g, 0, sizeof(*g));
+	l->begun_ns = now;
+	l->due_count = 0;
+	/* Shared out, so that the sum is what was asked for. */
+	l->in_flight = in_flight / l->group_count + (l->place < in_flight % l->group_count);
+	l->free_count = 0;
+	for (uint32_t i = 0; i < l->in_flight; i++)
+		l->free[l->free_count++] = i;
+}
+
+static void
+end(struct load *l)
+{
+	struct board_group *g = &l->board->groups[l->group];
+
+	g->unanswered_count = l->in_flight - l->free_count;
+	while (l->board->load.rate > 0 && due_ns(l, l->due_count) < l->board->until_ns)
+		g->unsent_count += is_measured(l, due_ns(l, l->due_count++));
+}
+
+void
+load_run(struct load *const *loads, uint32_t count)
+{
+	const struct board *b = loads[0]->board;
+	uint64_t now = now_ns(), busy_ns = now;
+	bool is_waiting = true;
+
+	for (uint32_t i = 0; i < count; i++)
+		begin(loads[i], now);
+	while (now < b->until_ns || (is_waiting && now < b->until_ns + DRAIN_NS)) {
+		bool is_busy = false;
+
+		is_waiting = false;
+		for (uint32_t i = 0; i < count; i++) {
+			is_busy |= send_more(loads[i], now);
+			is_busy |= take_answers(loads[i]) > 0;
+			is_waiting |= loads[i]->free_count < loads[i]->in_flight;
+		}
+		if (is_busy)
+			busy_ns = now;
+		else
+			wait_a_little(now - busy_ns);
+		now = now_ns();
+	}
+	for (uint32_t i = 0; i < count; i++)
+		end(loads[i]);
+	if (is_waiting)
+		load_die(loads[0]->node, "commands had no answer within 20 s");
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file load.h
+ * A load on one group, from a thread of the process that the node is in.
+ *
+ * Threads:  the one that opened it.
+ * Errors:   load_die() ends the process, after it has said why on the board.
+ */
+#ifndef BENCH_COMMIT_LOAD_H
+#define BENCH_COMMIT_LOAD_H
+
+#include "bench/commit/board.h"
+#include "decree/node.h"
+
+struct load {
+	struct board *board;
+	struct board_node *node; /* where failures are told */
+	struct decree_proposer *proposer;
+	uint16_t group, place; /* this one's, among those of the whole cluster that are loaded */
+	uint16_t group_count;
+
+	/* Of the order under way. */
+	uint64_t begun_ns, due_count; /* open loop: commands were due since then, so many were taken */
+	uint32_t free_count, in_flight;
+	uint64_t started_ns[PLAN_IN_FLIGHT_MAX]; /* when it was due, or sent in a closed loop */
+	uint32_t free[PLAN_IN_FLIGHT_MAX];
+};
+
+void load_open(struct load *l, struct decree_node *node);
+void load_close(struct load *l);
+
+/** Run the board's order on all of these in turn, until it is over and answered. */
+void load_run(struct load *const *loads, uint32_t count);
+
+/** Write what is wrong onto the board, and end the process. */
+_Noreturn void load_die(struct board_node *node, const char *what);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decree bench: commit latency and throughput, by numbers that say how they came about.
+ *
+ * One round: for each shape of a cluster, start one with empty logs, run each load on it, stop it; then the floors of
+ * that shape, on the same disk. Then the next round, so that what is compared was measured in turns (A B A B). A
+ * number is the median over the rounds, a ratio to a floor the median of the rounds' ratios.
+ *
+ * With --config this program is one node of a cluster on several hosts. Each host runs the same; the one whose node leads
+ * measures, once, and then all serve until they are interrupted.
+ */
+#include "apps/options.h"
+#include "bench/commit/options.h"
+#include "bench/commit/results.h"
+#include "bench/floor.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FLOOR_SECONDS_MAX 1.0
+#define ROUND_TRIP_NODES  2u
+
+struct bench {
+	struct plan plan;
+	struct bench_outputs outputs;
+	struct run run;
+	struct results results;
+};
+
+/* ------------------------------------------------------------------------------ floors */
+
+static int
+measure_floor(struct bench *b, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes,
+	uint32_t round)
+{
+	static struct histogram times;
+	struct result_floor *f = results_floor(&b->results, kind, node_count, block_bytes);
+	struct floor_plan plan = {
+		.dir = b->plan.dir,
+		.node_count = node_count,
+		.block_bytes = block_bytes,
+		.seconds = b->plan.seconds < FLOOR_SECONDS_MAX ? b->plan.seconds : FLOOR_SECONDS_MAX,
+	};
+	int rc;
+
+	if (f == NULL || f->rounds[round].of[NUMBER_MAX] > 0)
+		return 0; /* no place, or another point has the same */
+	(void)fflush(NULL); /* or a child would print it again */
+	rc = kind == FLOOR_APPEND ? floor_append(&plan, &times) : floor_commit(&plan, &times);
+	if (rc != 0)
+		return complain("a floor could not be measured; --no-floor leaves them out"), rc;
+	results_add_floor(f, round, &times);
+	return 0;
+}
+
+/* The floors of points [first, after), which have one shape. */
+static int
+measure_floors(struct bench *b, uint32_t first, uint32_t after, uint32_t round)
+{
+	uint32_t node_count = b->plan.points[first].shape.node_count;
+	int rc = 0;
+
+	for (uint32_t i = first; rc == 0 && i < after; i++) {
+		uint32_t bytes = results_block_bytes(&b->plan.points[i]);
+
+		if (bytes == 0 && node_count == 1)
+			continue; /* nothing is sent and nothing is written */
+		rc = measure_floor(b, FLOOR_COMMIT, node_count, bytes, round);
+		if (rc == 0 && bytes > 0)
+			rc = measure_floor(b, FLOOR_APPEND, node_count, bytes, round);
+	}
+	if (rc == 0 && node_count > 1)
+		rc = measure_floor(b, FLOOR_ROUND_TRIP, ROUND_TRIP_NODES, 0, round);
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------ rounds */
+
+static int
+measure_point(struct bench *b, uint32_t point, uint32_t round)
+{
+	static struct run_result result;
+	int rc = run_measure(&b->run, &b->plan.points[point].load, b->plan.does_kill, &result);
+
+	if (rc != 0)
+		return rc;
+	results_add(&b->results, point, round, &result);
+	return b->plan.does_kill ? results_add_kill(&b->results, point, round, b->run.board,
+					   result.killed_ns)
+				 : 0;
+}
+
+/* A cluster whose leader was killed is nothing to measure on any more. */
+static int
+measure_shape(struct bench *b, uint32_t first, uint32_t after, uint32_t round)
+{
+	int rc = 0;
+
+	for (uint32_t i = first; rc == 0 && i < after; i++) {
+		if (i == first || b->plan.does_kill)
+			rc = run_start(&b->run, &b->plan.points[first].shape);
+		if (rc == 0)
+			rc = measure_point(b, i, round);
+		if (rc == 0 && (i + 1 == after || b->plan.does_kill))
+			rc = run_stop(&b->run);
+	}
+	if (rc == 0 && b->plan.has_floor)
+		rc = measure_floors(b, first, after, round);
+	return rc;
+}
+
+static int
+measure_round(struct bench *b, uint32_t round)
+{
+	const struct plan *p = &b->plan;
+	uint32_t first = 0;
+	int rc = 0;
+
+	while (rc == 0 && first < p->point_count) {
+		uint32_t after = first + 1;
+
+		while (after < p->point_count &&
+			plan_is_same_shape(&p->points[first].shape, &p->points[after].shape))
+			after++;
+		rc = measure_shape(b, first, after, round);
+		first = after;
+	}
+	return rc;
+}
+
+static int
+measure_all(struct bench *b)
+{
+	int rc = 0;
+
+	for (uint32_t round = 0; rc == 0 && round < b->plan.round_count; round++) {
+		rc = measure_round(b, round);
+		if (rc != 0)
+			break;
+		results_compare(&b->results, round);
+		report_round(&b->results, round);
+	}
+	return rc;
+}
+
+/* One node of a cluster on several hosts. */
+static int
+measure_joined(struct bench *b)
+{
+	int rc;
+
+	printf("this node serves, and measures once it leads; interrupt it to end\n");
+	rc = run_join(&b->run);
+	for (uint32_t round = 0; rc == 0 && round < b->plan.round_count; round++) {
+		for (uint32_t i = 0; rc == 0 && i < b->plan.point_count; i++)
+			rc = measure_point(b, i, round);
+		if (rc != 0)
+			break;
+		results_compare(&b->results, round);
+		report_round(&b->results, round);
+	}
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------ files */
+
+/* decree-bench-plot, which is beside this program. */
+static int
+draw(const char *json, const char *folder)
+{
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("-plot"));
+	int status;
+	pid_t pid;
+
+	if (length <= 0)
+		return complain("where is this program?");
+	(void)strcpy(path + length, "-plot"); /* room was kept */
+	(void)fflush(NULL);                   /* or a child would print it again */
+	pid = fork();
+	if (pid == 0) {
+		(void)execl(path, path, json, folder, (char *)NULL);
+		(void)complain("%s: %s", path, strerror(errno));
+		_exit(EXIT_FAILURE);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		return complain("no plots were drawn");
+	return EXIT_SUCCESS;
+}
+
+static int
+write_files(const struct bench *b)
+{
+	char path[PATH_MAX];
+	const char *json = b->outputs.json;
+	int rc;
+
+	if (b->outputs.plot != NULL && json == NULL) {
+		(void)mkdir(b->outputs.plot, 0777); /* may be there */
+		(void)snprintf(path, sizeof(path), "%s/results.json", b->outputs.plot);
+		json = path;
+	}
+	rc = json == NULL ? 0 : results_write_json(&b->results, json);
+	if (rc != 0)
+		return complain("%s: %s", json, strerror(-rc));
+	rc = b->outputs.hgrm == NULL ? 0 : results_write_hgrm(&b->results, b->outputs.hgrm);
+	if (rc != 0)
+		return complain("%s: %s", b->outputs.hgrm, strerror(-rc));
+	return b->outputs.plot == NULL ? EXIT_SUCCESS : draw(json, b->outputs.plot);
+}
+
+static int
+run(struct bench *b)
+{
+	int status = EXIT_FAILURE, rc;
+
+	report_header(&b->results);
+	rc = b->plan.config == NULL ? measure_all(b) : measure_joined(b);
+	if (rc == 0) {
+		report_print(&b->results);
+		status = write_files(b);
+	}
+	if (b->plan.config == NULL)
+		return status;
+	if (rc == 0)
+		rc = run_serve(&b->run);
+	if (rc == 0 || rc == -EINTR)
+		rc = run_stop(&b->run);
+	return rc == 0 && b->results.round_count == 0 ? EXIT_SUCCESS : status;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct bench b;
+	char dir[PATH_MAX];
+	int status;
+
+	if (argc > 1 && strcmp(argv[1], "floor") == 0)
+		return floor_main(argc - 1, argv + 1);
+	b.plan = (struct plan){
+		.round_count = 3,
+		.seconds = 2,
+		.warm_up_s = 0.5,
+		.settle_s = 2,
+		.log_bytes = 256ull << 20,
+		.dir = "/var/tmp",
+	};
+	status = bench_options_take(argc, argv, &b.plan, &b.outputs);
+	if (status != OPTIONS_GO_ON)
+		return status;
+	/* Sockets between nodes have to have absolute paths. */
+	if (realpath(b.plan.dir, dir) == NULL)
+		return complain("--dir %s: %s", b.plan.dir, strerror(errno));
+	b.plan.dir = dir;
+	if (run_open(&b.run, &b.plan) != 0)
+		return EXIT_FAILURE;
+	if (results_open(&b.results, &b.plan) == 0)
+		status = run(&b);
+	else
+		status = complain("no memory for results");
+	run_close(&b.run);
+	results_close(&b.results);
+	return status;
+}

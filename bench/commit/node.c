@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/commit/node.h"
+
+#include "bench/commit/load.h"
+#include "bench/machine.h"
+#include "decree/node.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+struct process {
+	const struct node_task *task;
+	struct board_node *place; /* on the board */
+	struct decree_node *node;
+	struct bench_machine machines[PLAN_SHARD_COUNT_MAX];
+	struct load *loads[PLAN_SHARD_COUNT_MAX]; /* NULL: never loaded here */
+};
+
+static void
+on_log(void *context, enum decree_log_level level, const char *line)
+{
+	const struct process *p = context;
+
+	if (p->task->is_verbose || level <= DECREE_LOG_ERROR)
+		fprintf(stderr, "node %u: %s\n", p->task->index + 1, line);
+}
+
+static void
+open_node(struct process *p)
+{
+	void *machines[PLAN_SHARD_COUNT_MAX];
+	char error[DECREE_ERROR_BYTES];
+	struct decree_options options = {
+		.struct_bytes = sizeof(options),
+		.config_path = p->task->config,
+		.settings = p->task->settings,
+		.setting_count = p->task->setting_count,
+		.machine_ops = &bench_machine_ops,
+		.machines = machines,
+		.group_count = p->task->group_count,
+		.context = p,
+		.on_log = on_log,
+	};
+
+	for (uint32_t i = 0; i < p->task->group_count; i++) {
+		machines[i] = &p->machines[i];
+		if (bench_machine_init(&p->machines[i], p->task->state_bytes) != 0)
+			load_die(p->place, "no memory for the state");
+	}
+	if (decree_open(&options, &p->node, error) != 0)
+		load_die(p->place, error);
+	if (decree_start(p->node) != 0)
+		load_die(p->place, "the node does not start");
+}
+
+static uint64_t
+memory_bytes(void)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	unsigned long long kib, sum = 0;
+	char line[256];
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "VmRSS: %llu", &kib) == 1 ||
+			sscanf(line, "HugetlbPages: %llu", &kib) == 1)
+			sum += kib;
+	if (file != NULL)
+		(void)fclose(file); /* was only read */
+	return sum << 10;
+}
+
+static void
+tell_leads(struct process *p)
+{
+	uint32_t leads = 0;
+
+	for (uint16_t i = 0; i < p->task->group_count; i++) {
+		struct decree_group_status status;
+
+		if (decree_group_status(p->node, i, &status) == 0 &&
+			status.role == DECREE_LEADER && status.ready)
+			leads |= 1u << i;
+	}
+	atomic_store(&p->place->leads, leads);
+}
+
+static struct load *
+load_of(struct process *p, uint16_t group)
+{
+	struct load *l = p->loads[group];
+
+	if (l != NULL)
+		return l;
+	l = p->loads[group] = calloc(1, sizeof(*l));
+	if (l == NULL)
+		load_die(p->place, "no memory for the load");
+	*l = (struct load){ .board = p->task->board,
+		.node = p->place,
+		.group = group,
+		.place = group,
+		.group_count = (uint16_t)p->task->group_count };
+	load_open(l, p->node);
+	return l;
+}
+
+static void
+carry_out(struct process *p)
+{
+	struct load *loads[PLAN_SHARD_COUNT_MAX];
+	uint32_t count = 0, snapshot_count = 0;
+
+	for (uint16_t i = 0; i < p->task->group_count; i++)
+		if (p->task->board->owners[i] == p->task->index)
+			loads[count++] = load_of(p, i);
+	if (count > 0)
+		load_run(loads, count);
+	for (uint32_t i = 0; i < p->task->group_count; i++)
+		snapshot_count += atomic_load(&p->machines[i].snapshot_count);
+	atomic_store(&p->place->snapshot_count, snapshot_count);
+	atomic_store(&p->place->memory_bytes, memory_bytes());
+}
+
+static void
+serve(struct process *p)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct board *b = p->task->board;
+	char error[DECREE_ERROR_BYTES];
+	uint32_t done = 0;
+
+	while (!atomic_load(&b->is_over)) {
+		/* Acquire: pairs with the release behind the order's text. */
+		uint32_t order = atomic_load_explicit(&b->order, memory_order_acquire);
+
+		if (decree_health(p->node, error) != 0)
+			load_die(p->place, error);
+		if (atomic_load(&b->is_electing))
+			tell_leads(p);
+		if (order != done) {
+			carry_out(p);
+			done = order;
+			/* Release: what was measured is there before its number. */
+			atomic_store_explicit(&p->place->order, done, memory_order_release);
+		}
+		(void)nanosleep(&pause, NULL); /* woken early is as good */
+	}
+}
+
+void
+node_run(const struct node_task *task)
+{
+	static struct process p;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	p = (struct process){ .task = task, .place = &task->board->nodes[task->index] };
+	open_node(&p);
+	serve(&p);
+	for (uint32_t i = 0; i < task->group_count; i++)
+		if (p.loads[i] != NULL)
+			load_close(p.loads[i]);
+	decree_stop(p.node); /* and the end of the process gives everything back */
+	_exit(EXIT_SUCCESS); /* not what the program has not printed yet */
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file plan.h
+ * What is measured: a shape of a cluster, and a load on it. A sweep is every shape with every load.
+ */
+#ifndef BENCH_COMMIT_PLAN_H
+#define BENCH_COMMIT_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PLAN_NODE_COUNT_MAX    5
+#define PLAN_SHARD_COUNT_MAX   16
+#define PLAN_LIST_COUNT_MAX    16
+#define PLAN_POINT_COUNT_MAX   256
+#define PLAN_ROUND_COUNT_MAX   64
+#define PLAN_SETTING_COUNT_MAX 16
+#define PLAN_IN_FLIGHT_MAX     16384
+#define PLAN_BYTES_MAX         65536
+
+enum plan_mode {
+	PLAN_DURABLE = 0,
+	PLAN_BUFFERED,
+	PLAN_MEMORY,
+};
+
+/* A cluster; for a change of it all nodes start anew. */
+struct plan_shape {
+	uint32_t node_count;
+	uint32_t shard_count; /* each with one group */
+	enum plan_mode mode;
+	bool has_auth;
+	bool has_snapshots; /* one is always being written */
+};
+
+/* A load; one after the other on the same cluster. */
+struct plan_load {
+	/* An open loop: commands are due at a fixed rate, whether there are answers or not, and a latency begins when its
+	 * command was due. 0: a closed loop, the next command follows an answer, so that a slow cluster is asked less. */
+	uint32_t rate;
+	uint32_t in_flight; /* at most so many without an answer, over all shards */
+	uint32_t bytes;
+};
+
+struct plan_point {
+	struct plan_shape shape;
+	struct plan_load load;
+};
+
+struct plan {
+	struct plan_point points[PLAN_POINT_COUNT_MAX]; /* those of one shape stand together */
+	uint32_t point_count;
+	uint32_t round_count;
+	double seconds;   /* of a measurement */
+	double warm_up_s; /* of the same load, before each */
+	double settle_s;  /* before the first load on a new cluster: logs are pre-written */
+	uint64_t log_bytes;
+	uint64_t state_bytes; /* of the state machine */
+	const char *dir;
+	const char *config; /* the configuration of a node of a cluster that is not of this program; NULL: none */
+	const char *settings[PLAN_SETTING_COUNT_MAX];
+	uint32_t setting_count;
+	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */
+	uint32_t cpu_count;                                        /* 0: any */
+	bool has_floor;
+	bool does_kill; /* the leader, in the middle of each measurement */
+	bool is_verbose;
+};
+
+static inline const char *
+plan_mode_word(enum plan_mode mode)
+{
+	static const char *const words[] = { "durable", "buffered", "memory" };
+
+	return words[mode];
+}
+
+static inline bool
+plan_is_same_shape(const struct plan_shape *a, const struct plan_shape *b)
+{
+	return a->node_count == b->node_count && a->shard_count == b->shard_count &&
+	       a->mode == b->mode && a->has_auth == b->has_auth &&
+	       a->has_snapshots == b->has_snapshots;
+}
+
+#endif

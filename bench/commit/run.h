@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file run.h
+ * A cluster of processes on this host, and measurements on it.
+ *
+ * Threads:  one.
+ * Errors:   0 or -errno; what was wrong is on standard error.
+ */
+#ifndef BENCH_COMMIT_RUN_H
+#define BENCH_COMMIT_RUN_H
+
+#include "bench/commit/board.h"
+#include "bench/commit/cluster.h"
+#include "bench/commit/watch.h"
+#include "bench/counters.h"
+
+#include <sys/types.h>
+
+struct run {
+	const struct plan *plan;
+	struct bench_cluster cluster;
+	struct board *board;
+	struct counter_source device;
+	bool has_device;
+	uint32_t node_count, group_count;
+	pid_t pids[PLAN_NODE_COUNT_MAX]; /* 0: it does not run */
+	uint16_t metrics_ports[PLAN_NODE_COUNT_MAX];
+	bool is_fresh; /* nothing was measured on this cluster yet */
+};
+
+/* One measurement. Latencies, and what else nodes say of a load, are on the board until the next one. */
+struct run_result {
+	struct histogram latency, lag;
+	uint64_t done_count, unsent_count, unanswered_count;
+	double seconds;
+	double cpu_us; /* of all processes, the load's threads as well */
+	bool is_device_counted, is_device_exact;
+	struct counters device;
+	bool is_watched;
+	struct watch leader, followers; /* of the first group's leader; of the others, summed up */
+	uint64_t memory_bytes;          /* of the leader */
+	uint32_t snapshot_count;
+	uint64_t killed_ns; /* since the measurement began; 0: nobody was */
+};
+
+/** Take memory and a folder. */
+int run_open(struct run *r, const struct plan *plan);
+
+/** End what runs, and remove the folder. NULL is fine. */
+void run_close(struct run *r);
+
+/** Start a new cluster of this shape, and wait until all of its groups are led. */
+int run_start(struct run *r, const struct plan_shape *shape);
+
+/** Start the one node of the plan's configuration, and wait until it leads all groups, for ever.
+ * @retval -EINTR  somebody has interrupted; the node runs until run_stop() */
+int run_join(struct run *r);
+
+/** Go on serving until somebody interrupts. */
+int run_serve(struct run *r);
+
+/** One load. @param kill  the leader, in the middle; then a follower has the load, and nothing more can be measured */
+int run_measure(struct run *r, const struct plan_load *load, bool kill, struct run_result *ret);
+
+/** Stop all nodes. @retval -EIO  one of them failed */
+int run_stop(struct run *r);
+
+#endif

@@ -1,0 +1,105 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# decree bench: its command line, and the form of what it prints and writes. What it measures here is worth nothing, and is not
+# looked at, but for what holds on the slowest of machines.
+#
+#   bench_commit.sh DECREE_BENCH DECREE
+set -u
+
+bench=$(realpath "$1")
+decree=$(realpath "$2")
+. "$(dirname "$0")/expect.sh"
+mkdir disk
+expect_seconds=100 # on a busy host nodes take their time to elect each other
+run=("$bench" --dir disk --seconds 0.3 --warm-up 0.05 --settle 0 --rounds 2 --log-bytes 16777216)
+
+# Command lines
+
+PATH=$(dirname "$bench"):$PATH expect 0 'usage: decree bench [OPTION ...]|--rate LIST|--closed|--in-flight LIST|--kill-leader|--config FILE|--hgrm FILE' \
+	"$decree" bench --help
+expect 2 "unknown option '--frob'" "$bench" --frob
+expect 2 "what is 'fast'?" "$bench" fast
+expect 2 "--rate: '0' is no number from 1 to 100000000" "$bench" --rate 1000,0
+expect 2 "--rate: '' is no number" "$bench" --rate 1000,
+expect 2 "--rate: '1k5' is no number" "$bench" --rate 1k5
+expect 2 '--rate: more than 16 values' "$bench" --rate 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
+expect 2 "--bytes: '65K' is no number from 0 to 65536" "$bench" --bytes 64,65K
+expect 2 "--nodes: '6' is no number from 1 to 5" "$bench" --nodes 6
+expect 2 "--mode: 'fsync' is none of durable, buffered, memory" "$bench" --mode durable,fsync
+expect 2 "--auth: 'yes' is none of gmac, none" "$bench" --auth yes
+expect 2 '--rate is of an open loop: not with --closed' "$bench" --closed --rate 5
+expect 2 '--in-flight is a list with --closed only' "$bench" --in-flight 1,2
+expect 2 '--in-flight 1: 2 shards need one each' "$bench" --closed --shards 2
+expect 2 '--seconds 0 measures nothing' "$bench" --seconds 0
+expect 2 '--seconds x: expected seconds' "$bench" --seconds x
+expect 2 '--kill-leader wants an open loop' "$bench" --closed --kill-leader
+expect 2 '--kill-leader needs 3 nodes' "$bench" --kill-leader --nodes 1
+expect 2 '--kill-leader goes with one shard' "$bench" --kill-leader --shards 1,2
+expect 2 '--cpus 1,,2: expected CPUs' "$bench" --cpus 1,,2
+expect 2 '--log-bytes: 4 MiB or more' "$bench" --log-bytes 1000
+expect 1 'nowhere.ini' "$bench" --config nowhere.ini
+expect 1 '--dir nowhere: No such file' "$bench" --dir nowhere
+expect 1 'unknown section' "$bench" --dir disk --set no.such=1 --no-floor
+expect 2 '--bytes 1000: expected a multiple of 512' "$bench" floor --bytes 1000
+
+# One load, durable, as an open loop: etcd's layout, the header, stages, floors, files; nothing stays behind.
+
+expect 0 'program     decree bench|disk        |governor|log durable|open loop, 300 commands/s due|Summary:|Commits/sec:|Sent late by|Latency distribution:|durable  |floor         3 processes, blocks of   4096|append        3 proc|round trip    2 proc|round 2: p50|!NOT DURABLE' \
+	"${run[@]}" --rate 300 --json one.json --hgrm one.hgrm
+expect 0 '["decree-bench 1",1,2,"decree","open",300,true,"memif","gmac"]' \
+	jq -c '.points[0] as $p | [.format, (.points | length), ($p.rounds | length), $p.system, $p.setting.loop, $p.setting.rate, $p.setting.durable,
+		$p.setting.transport, $p.setting.auth]' one.json
+# What was due was measured, or counted as not sent; a percentile takes ten samples above it, and there are too few for p99.
+expect 0 'true' jq -c '.points[0] | .all as $a | .median as $m | (.rounds | map(.unsent) | add) as $unsent | $a.count + $unsent >= 178
+	and $a.count + $unsent <= 182 and $m.p99_us == null and $m.p9999_us == null and $m.unanswered == 0 and $m.floor_p50_us > 0
+	and $m.min_us > 0 and $m.min_us <= $m.mean_us and $m.mean_us <= $m.max_us and .min.mean_us <= $m.mean_us and $m.mean_us <= .max.mean_us
+	and $m.lag_max_us >= 0' one.json
+expect 0 'true' jq -c '.points[0] as $p | [range(2) | $p.rounds[.] | select(.p50_us) | (.p50_over_floor * .floor_p50_us / .p50_us - 1 | fabs) < 1e-4] | all' one.json
+expect 0 '["apply","chosen","durable","follower_durable"]' jq -c '.points[0].stages | keys' one.json
+expect 0 '["append","floor","round trip"]' jq -c '[.floors[].kind] | sort' one.json
+expect 0 'true' jq -c '[.points[0].all.curve, .floors[0].all.curve | length > 10 and (. == sort) and (map(.[1]) | . == sort)] | all' one.json
+expect 0 '["commit","cpu","cpu_count","device","fua","governor","kernel"]' \
+	jq -c '.header | keys - (keys - ["commit", "cpu", "cpu_count", "kernel", "governor", "device", "fua"])' one.json
+expect 0 'Value     Percentile TotalCount 1/(1-Percentile)|#[Mean    =|#[Buckets =           32, SubBuckets     =         2048]' cat one.hgrm
+[ "$(sed -n 's/.*Total count *= *\([0-9]*\)]/\1/p' one.hgrm)" = "$(jq .points[0].all.count one.json)" ] || {
+	echo "FAILED: one.hgrm has another count than one.json"
+	failed=1
+}
+expect 0 '!disk/' find disk -mindepth 1
+
+# A sweep: a row for each combination; what is not durable says so.
+
+expect 0 'NOT DURABLE|1 node, 2 shards, no network|3 nodes, 2 shards, memif, auth none, log memory: NOT DURABLE|#bytes' \
+	"${run[@]}" --closed --in-flight 2,100 --bytes 16,64K --nodes 1,3 --shards 2 --mode memory --auth none --rounds 1 --seconds 0.1 \
+	--json sweep.json --hgrm sweep.hgrm
+expect 0 '[8,2,4,4,true]' jq -c '[(.points | length), ([.points[].setting | [.nodes, .shards]] | unique | length),
+	([.points[] | select(.setting.bytes == 65536)] | length), ([.points[] | select(.setting.in_flight == 100)] | length),
+	([.points[] | .setting.durable == false and .setting.loop == "closed" and .all.count > 0 and .rounds[0].lag_p99_us == null] | all)]' sweep.json
+expect 0 'true' jq -c '[.points[] | .stages.chosen.mean_us > 0 and .stages.apply.mean_us > 0 and .median.leader_log_bytes_per_commit > 0
+	and .median.cpu_us_per_commit > 0 and .rounds[0].p50_us <= .rounds[0].max_us] | all' sweep.json
+expect 0 'true' jq -c '[.points[] | (.median.floor_p50_us != null) == (.setting.nodes == 3)] | all' sweep.json
+expect 0 '8' bash -c 'ls sweep-*.hgrm | wc -l'
+
+# The leader is killed in the middle: every command is answered all the same, after a while without any.
+
+expect 0 'leader killed:|Leader killed 1 time|every command was answered|No floor was measured' \
+	"${run[@]}" --rate 200 --kill-leader --mode memory --rounds 1 --seconds 2 --no-floor --json kill.json
+expect 0 'true' jq -c '.points[0] as $p | $p.kills[0] | .gap_us > 20000 and .next_us > 0 and (.bins | length) == 200
+	and ((.bins | map(.[0]) | add) + $p.rounds[0].unsent - 400 | fabs) <= 4' kill.json
+expect 0 '[0]' jq -c '[.points[0].rounds[].unanswered]' kill.json
+
+# Plots, and what cannot be drawn.
+
+expect 2 'usage: decree bench-plot JSON... FOLDER' "$bench-plot" one.json
+expect 1 'one.hgrm' "$bench-plot" one.hgrm plots
+expect 1 'was not written by' "$bench-plot" <(echo '{}') plots
+expect 1 'gnuplot is not installed' env PATH=/nonexistent "$(python3 -c 'import sys; print(sys.executable)')" "$bench-plot" one.json plots
+expect 1 'nowhere/out.json: No such file' "${run[@]}" --rounds 1 --mode memory --no-floor --json nowhere/out.json
+if command -v gnuplot >/dev/null; then
+	expect 0 'percentiles.svg|stages.png|knee.svg|failover.png' "$bench-plot" one.json sweep.json kill.json plots
+	expect 0 'plots2/results.json|percentiles.png' bash -c '"$@" && ls plots2/*' bash "${run[@]}" --rate 300 --rounds 1 --mode memory --no-floor --plot plots2
+	expect 0 '<svg|by percentile|NOT DURABLE' cat plots2/percentiles.svg
+fi
+
+echo "$count cases"
+exit $failed
