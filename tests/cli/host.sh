@@ -65,6 +65,9 @@ case "$*" in
 *"get 10.9.9.9"*) echo "10.9.9.9 via 10.1.0.1 dev eth2 src 10.1.0.2 uid 0" ;;
 esac
 EOF
+program udevadm <<<'echo settled >>"$DECREE_ROOT/given"'
+program id <<<'[ -e "$DECREE_ROOT/has_user" ]'
+program chown <<<'[ -e "$DECREE_ROOT/no_vfio" ] || echo "$*" >>"$DECREE_ROOT/given"; [ ! -e "$DECREE_ROOT/no_vfio" ]'
 # -b DRIVER ADDRESS, -u ADDRESS. As the real one, it says so with status 0 where it does not touch a NIC.
 program dpdk-devbind.py <<'EOF'
 devices=$DECREE_ROOT/sys/bus/pci/devices
@@ -157,6 +160,23 @@ rm "$devices/0000:3c:00.0/driver"
 expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3c:00.0
 expect 0 "has driver none, as before" "$bind_nic" restore 0000:3c:00.0
 same '' find "$devices/0000:3c:00.0" -name driver
+
+# The user as whom nodes run, if there is one, gets the NIC's group, after udev has had its say; and again after a boot.
+same '' find "$DECREE_ROOT" -name given
+touch "$DECREE_ROOT/has_user"
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3c:00.0
+same "settled
+decree $DECREE_ROOT/dev/vfio/12" cat "$DECREE_ROOT/given"
+rm "$DECREE_ROOT/given"
+expect 0 "0000:3c:00.0 is bound to vfio-pci" "$bind_nic" again
+same "settled
+decree $DECREE_ROOT/dev/vfio/12" cat "$DECREE_ROOT/given"
+touch "$DECREE_ROOT/no_vfio"
+expect 1 "$DECREE_ROOT/dev/vfio/12 could not be given to the user decree" "$bind_nic" again
+rm "$DECREE_ROOT/no_vfio" "$DECREE_ROOT/given"
+# A driver without groups.
+expect 0 "is bound to uio_pci_generic" "$bind_nic" 0000:3c:00.0 uio_pci_generic
+same '' find "$DECREE_ROOT" -name given
 
 echo "$count cases"
 exit $failed

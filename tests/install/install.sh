@@ -37,9 +37,11 @@ expect 0 'usage: decree bench-plot JSON' "$root$prefix/bin/decree" bench-plot --
 # The units are as systemd wants them, and start what was installed.
 if command -v systemd-analyze >/dev/null; then
 	mkdir units
-	for unit in decreed.service decreed@.service; do
-		grep -q "^ExecStart=$prefix/bin/decreed --sandbox " "$root$prefix/lib/systemd/system/$unit" || fail "$unit starts another program"
-		grep -q "^RestartPreventExitStatus=2$" "$root$prefix/lib/systemd/system/$unit" || fail "$unit is restarted after a wrong configuration"
+	for unit in decreed.service decreed@.service decree-nics.service; do
+		grep -qE "^ExecStart=$prefix/(bin/decreed --sandbox|sbin/decree-bind-nic again)( |$)" "$root$prefix/lib/systemd/system/$unit" ||
+			fail "$unit starts another program"
+		[ $unit = decree-nics.service ] ||
+			grep -q "^RestartPreventExitStatus=2$" "$root$prefix/lib/systemd/system/$unit" || fail "$unit is restarted after a wrong configuration"
 		sed "s|^ExecStart=$prefix|ExecStart=$root$prefix|" "$root$prefix/lib/systemd/system/$unit" >"units/${unit/@./@one.}"
 	done
 	systemd-analyze verify --man=no units/* >log 2>&1 && [ ! -s log ] || fail "the units: $(cat log)"
