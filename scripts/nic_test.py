@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The story of scripts/nic-test, in each case with another NIC:
 
-1. Boot three guests whose only NIC is on one switch, and make each of them a node.
+1. Boot three guests, each a small Debian whose only NIC is on one switch, and make a node of each by the commands of the
+   README's section "Deploy", as they stand there.
 2. Submit the lines through `decree submit` on this side of the switch, one stream for each group. The last half waits
    until the leader is dead.
-3. When a third is acknowledged, kill the guest of group 0's leader. When two thirds are, boot it again.
+3. When a third is acknowledged, kill the guest of group 0's leader. When two thirds are, boot it again; nobody types anything
+   there.
 4. Wait until all three nodes have applied the same slots, take their logs, and compare them with the
    acknowledgements (scripts/compare).
 
@@ -21,10 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 from demo_common import DECREE, NODES, SCRIPTS, Failed, Text, default_text, say, wait_for
 from demo_log import Acks, Feeder
-from nic_guest import NIC_ADDRESS, Guest
+from nic_deploy import CONFIG, KEYS, README, Deploy
+from nic_guest import Guest
 
 ROOT = SCRIPTS.parent
 IN_FLIGHT = 64
@@ -32,8 +36,7 @@ LINES_DEFAULT = 2000
 DEADLINE_S = 180  # emulation is slow, and other tests may run beside it
 CLIENT_ADDRESS = "10.77.0.100/24"
 EXIT_NO_RESULT = 3  # a guest, or the cluster in it, did not come to work
-CONFIG = "/etc/decree/decree.conf"
-RESERVE = "decree-hugepages reserve 320M"
+UNIT = "decreed@node"
 
 
 @dataclasses.dataclass
@@ -47,7 +50,7 @@ CASES = [
     Case("e1000e", "e1000e"),
     Case("vmxnet3", "vmxnet3"),
     Case("virtio", "virtio-net-pci,disable-legacy=on,iommu_platform=on"),
-    Case("rss", "virtio-net-pci,disable-legacy=on,iommu_platform=on,mq=on,rss=on,hash=on,vectors=6", 2),
+    Case("rss", "virtio-net-pci,disable-legacy=on,iommu_platform=on,mq=on,rss=on,hash=on,vectors=6,rx_queue_size=1024", 2),
 ]
 
 
@@ -81,20 +84,6 @@ def remove_switch():
         subprocess.run(["ip", "link", "delete", name], stderr=subprocess.DEVNULL)
 
 
-def cluster_section(case, folder):
-    """What all nodes and the client agree on; the keys' files are in the folder."""
-    lines = ["[cluster]", "id = 5a1f0c77d2e94b31", f"key_file = {folder}/cluster.key",
-             f"client_key_file = {folder}/client.key", f"shards = {case.queues}"]
-    for node in NODES:
-        lines += ["", f"[node {node}]", f"ip = 10.77.0.{node}"]
-    return "\n".join(lines) + "\n"
-
-
-def node_section(node):
-    return (f"\n[local]\nnode = {node}\ndata_dir = /var/lib/decree\nport = {NIC_ADDRESS}\nidle = sleep\n"
-            "log_bytes = 64M\nsegment_bytes = 16M\n")
-
-
 class Cluster:
     def __init__(self, case, image, folder):
         self.case = case
@@ -108,56 +97,64 @@ class Cluster:
             return dict(zip(nodes, pool.map(work, nodes)))
 
     def up(self):
-        self.everywhere(lambda node: self.guests[node].start())
+        self.everywhere(self.boot)
         say("three guests are up")
-        self.everywhere(self.prepare_host)
-        self.format()
-        self.everywhere(self.start_daemon)
-        wait_for("every node took part", lambda: all(self.everywhere(self.is_ready).values()), 0.5, DEADLINE_S)
-
-    def prepare_host(self, node):
-        guest = self.guests[node]
-        guest.run("mkdir -p /var/lib/etc")
-        guest.run(RESERVE)
-        guest.run(f"decree-bind-nic {NIC_ADDRESS}")
-        guest.write(CONFIG, cluster_section(self.case, "/etc/decree") + node_section(node))
-
-    def format(self):
-        """The first node makes the keys; the others and the client get copies."""
+        deploy = Deploy(self.case.queues)
+        self.everywhere(lambda node: self.type(node, deploy.prepare))
+        self.everywhere(lambda node: self.configure(node, deploy.node_file(node)))
         first = self.guests[NODES[0]]
-        first.run(f"decree format -c {CONFIG} --new-keys")
-        keys = {name: first.run(f"cat /etc/decree/{name}") for name in ("cluster.key", "client.key")}
-        for node in NODES[1:]:
-            for name, key in keys.items():
-                self.guests[node].write(f"/etc/decree/{name}", key)
-                self.guests[node].run(f"chmod 600 /etc/decree/{name}")
-            self.guests[node].run(f"decree format -c {CONFIG}")
+        self.type(NODES[0], [deploy.format_first])
+        keys = {name: first.run(f"cat {deploy.keys}/{name}") for name in KEYS}
+        self.everywhere(lambda node: self.give_keys(node, deploy, keys), NODES[1:])
+        self.everywhere(lambda node: self.type(node, [deploy.format_other]), NODES[1:])
+        self.everywhere(lambda node: self.type(node, deploy.start))
         self.everywhere(lambda node: self.guests[node].run("sync"))  # a guest that is killed forgets what was not written
+        self.make_client(deploy, keys)
+
+    def boot(self, node):
+        self.guests[node].start()
+        self.guests[node].ask("systemctl is-system-running --wait")
+
+    def type(self, node, commands):
+        for line in commands:
+            start = time.monotonic()
+            output = self.guests[node].run(f"{{ {line}\n}} </dev/null")
+            if node == NODES[0]:
+                say(f"  node {node} $ {line}   ({time.monotonic() - start:.0f} s)")
+            with open(self.folder / f"typed{node}", "a") as file:
+                file.write(f"$ {line}\n{output}")
+
+    def configure(self, node, text):
+        """What an editor does."""
+        guest = self.guests[node]
+        guest.write(CONFIG, text)
+        guest.write("/etc/default/decreed-node", "DECREED_OPTIONS=--machine=log\n")
+
+    def give_keys(self, node, deploy, keys):
+        for name, key in keys.items():
+            path = f"{deploy.keys}/{name}"
+            self.guests[node].write(path, key)
+            self.guests[node].run(f"chown decree: {path} && chmod 600 {path}")
+
+    def make_client(self, deploy, keys):
         path = self.folder / "client.key"
         path.touch(mode=0o600)
         path.write_text(keys["client.key"])
-        pathlib.Path(self.config).write_text(cluster_section(self.case, self.folder))
+        pathlib.Path(self.config).write_text(deploy.client_file(self.folder))
 
-    def start_daemon(self, node):
-        guest = self.guests[node]
-        guest.run("rm -f /run/ready")
-        guest.run(f"decreed --machine=log -c {CONFIG} --ready-fd 9 9>/run/ready </dev/null >>/var/lib/decreed.log 2>&1 &")
+    def frames_by_queue(self, node):
+        """Of the NIC, as its driver counts those that it has received."""
+        stats = json.loads(self.guests[node].run("telemetry /ethdev/stats,0"))["/ethdev/stats"]
+        return stats["q_ipackets"][:self.case.queues]
 
-    def is_ready(self, node):
-        guest = self.guests[node]
-        if guest.ask("[ -s /run/ready ]")[0] == 0:
-            return True
-        if guest.ask("pidof decreed")[0] != 0:
-            raise Failed(f"node {node} has ended: {guest.ask('tail -n 20 /var/lib/decreed.log')[1]}")
-        return False
-
-    def restart(self, node):
-        """Boot a killed guest; its disk has what it had."""
-        guest = self.guests[node]
-        guest.start()
-        guest.run(RESERVE)
-        guest.run("decree-bind-nic again")
-        self.start_daemon(node)
+    def picture(self):
+        """What there is to see of it; for failures."""
+        lines = [f"node {node}, group {group}: {row['role']}, applied {row['applied']} of {row['chosen']}, peers {row['peers']}"
+                 for (node, group), row in self.status().items()]
+        for node, guest in self.guests.items():
+            with contextlib.suppress(Failed, OSError):
+                lines.append(f"node {node} says:\n{guest.ask(f'journalctl -n 15 --no-pager -o cat -u {UNIT}', 20)[1]}")
+        return "\n".join(lines)
 
     def down(self):
         for guest in self.guests.values():
@@ -239,7 +236,7 @@ def submit_and_kill(cluster, streams):
     for stream in streams:
         stream.feeder.gate.set()
     wait_acked(2)
-    cluster.restart(leader)
+    cluster.guests[leader].start()
     say(f"booted the guest of node {leader} again after {sum(s.acks.poll() for s in streams)} lines")
     wait_for("every line was acknowledged", lambda: all(s.is_over() for s in streams), 0.05, DEADLINE_S)
     return leader
@@ -258,34 +255,48 @@ def compare(cluster, stream):
     return json.loads(done.stdout)
 
 
+def run_story(case, cluster, text, start):
+    """@return the case's JSON object"""
+    streams = []
+    try:
+        cluster.up()
+        say(f"a cluster of three nodes on {case.name} after {time.monotonic() - start:.0f} s")
+        streams = [Stream(cluster, part, group) for group, part in enumerate(split(text, case.queues, cluster.folder))]
+        killed = submit_and_kill(cluster, streams)
+        wait_for("all nodes had applied the same", cluster.has_converged, 0.5, DEADLINE_S)
+        compared = [compare(cluster, stream) for stream in streams]
+        result = {"nic": case.name, "lines": text.line_count, "groups": case.queues}
+        for key in ("acked", "applied_on_every_node", "lost", "duplicated"):
+            result[key] = sum(c[key] for c in compared)
+        result |= {"same_order": all(c["same_order"] for c in compared), "killed": killed}
+        if case.queues > 1:
+            result["frames_by_queue"] = {node: cluster.frames_by_queue(node) for node in NODES}
+        return result | {"seconds": round(time.monotonic() - start)}
+    finally:
+        for stream in streams:
+            stream.process.kill()
+
+
 def run_case(case, image, text, folder):
     """@return the case's JSON object"""
     start = time.monotonic()
     folder.mkdir()
     make_switch(case)
     cluster = Cluster(case, image, folder)
-    streams = []
     try:
-        cluster.up()
-        say(f"a cluster of three nodes on {case.name} after {time.monotonic() - start:.0f} s")
-        streams = [Stream(cluster, part, group) for group, part in enumerate(split(text, case.queues, folder))]
-        killed = submit_and_kill(cluster, streams)
-        wait_for("all nodes had applied the same", cluster.has_converged, 0.5, DEADLINE_S)
-        compared = [compare(cluster, stream) for stream in streams]
+        return run_story(case, cluster, text, start)
+    except Failed as reason:
+        raise Failed(f"{case.name}: {reason}\n{cluster.picture()}") from reason
     finally:
-        for stream in streams:
-            stream.process.kill()
         cluster.down()
         remove_switch()
-    total = {key: sum(c[key] for c in compared) for key in ("acked", "applied_on_every_node", "lost", "duplicated")}
-    return {"nic": case.name, "lines": text.line_count, "groups": case.queues, **total,
-            "same_order": all(c["same_order"] for c in compared), "killed": killed,
-            "seconds": round(time.monotonic() - start)}
 
 
 def is_well(result):
+    """Nothing is lost or twice there, and where there are several queues each had frames, on every node."""
     return (result["lost"] == 0 and result["duplicated"] == 0 and result["same_order"]
-            and result["acked"] == result["lines"])
+            and result["acked"] == result["lines"]
+            and all(count > 0 for frames in result.get("frames_by_queue", {}).values() for count in frames))
 
 
 def parse(argv):
@@ -293,6 +304,9 @@ def parse(argv):
     parser.add_argument("cases", nargs="*", metavar="CASE")
     parser.add_argument("--file", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("--commands", action="store_true")
+    parser.add_argument("--readme", type=pathlib.Path, default=README, help=argparse.SUPPRESS)
+    parser.add_argument("--parse", action="store_true", help=argparse.SUPPRESS)  # only find out if this makes sense
     options = parser.parse_args(argv)
     known = {case.name: case for case in CASES}
     names = options.cases or ["e1000e"]
@@ -301,6 +315,8 @@ def parse(argv):
     for name in names:
         if name not in known:
             parser.error(f"there is no case '{name}'; there are {', '.join(known)}, and all")
+    if options.file and not options.file.is_file():
+        parser.error(f"there is no file '{options.file}'")
     options.cases = [known[name] for name in names]
     return options
 
@@ -315,25 +331,45 @@ def few_lines(folder):
     return path
 
 
+def print_commands(readme):
+    """Those of the README, as a guest gets them; it fails where the README has changed so that they cannot be typed there."""
+    deploy = Deploy(1, readme)
+    print("\n".join([*deploy.prepare, deploy.format_first, *deploy.start]))
+    deploy.client_file("/tmp")
+    return 0
+
+
+def run_cases(options, folder):
+    text = Text(options.file or few_lines(folder))
+    say("making the guests' image")
+    command(str(ROOT / "tests/nic/image"), str(ROOT / "build"), str(folder / "image"))
+    results = []
+    for case in options.cases:
+        results.append(run_case(case, folder / "image", text, folder / case.name))
+        print(json.dumps(results[-1]), flush=True)
+    return 0 if all(map(is_well, results)) else 1
+
+
 def main(argv):
     options = parse(argv)
-    folder = options.keep or pathlib.Path(tempfile.mkdtemp(prefix="decree-nic-", dir="/var/tmp"))
-    folder.mkdir(exist_ok=True)
+    folder = None
+    if options.parse:
+        return 0
     try:
-        text = Text(options.file or few_lines(folder))
-        say("making the guests' image")
-        command(str(ROOT / "tests/nic/image"), str(ROOT / "build"), str(folder / "image"))
-        results = []
-        for case in options.cases:
-            results.append(run_case(case, folder / "image", text, folder / case.name))
-            print(json.dumps(results[-1]), flush=True)
-        return 0 if all(map(is_well, results)) else 1
+        if options.commands:
+            return print_commands(options.readme)
+        folder = options.keep or pathlib.Path(tempfile.mkdtemp(prefix="decree-nic-", dir="/var/tmp"))
+        folder.mkdir(exist_ok=True)
+        return run_cases(options, folder)
     except Failed as reason:
         print(f"nic-test: {reason}", file=sys.stderr)
-        return EXIT_NO_RESULT
+    except Exception:  # whatever it is, it is told
+        traceback.print_exc()
+        print("nic-test: an error of the test's own, above", file=sys.stderr)
     finally:
-        if not options.keep:
+        if folder and not options.keep:
             shutil.rmtree(folder)
+    return EXIT_NO_RESULT
 
 
 if __name__ == "__main__":
