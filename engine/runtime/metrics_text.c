@@ -4,7 +4,7 @@
  *
  *	# HELP decree_elections_total Elections that this node has begun.
  *	# TYPE decree_elections_total counter
- *	decree_elections_total{node="1",group="0"} 3
+ *	decree_elections_total{cluster_id="41aa03a774d32be8",node="1",group="0"} 3
  *
  * Lines of one name stand together behind one HELP and one TYPE, whatever they are of: the node, one of its shards,
  * one of its groups, or one peer of a group. Labels are bounded by the configuration: nothing that a client says
@@ -101,9 +101,9 @@ add_info_labels(struct text *t, const struct decree_node *node)
 
 	add(t, ",cluster=\"");
 	add_escaped(t, c->name);
-	add(t, "\",cluster_id=\"%" PRIx64 "\",version=\"%s\",log=\"%s\",auth=\"%s\",idle=\"%s\"",
-		c->cluster_id, decree_version(), modes[c->log_mode],
-		c->auth == CONFIG_AUTH_GMAC ? "gmac" : "none", idle_name(node->idle));
+	add(t, "\",version=\"%s\",log=\"%s\",auth=\"%s\",idle=\"%s\"", decree_version(),
+		modes[c->log_mode], c->auth == CONFIG_AUTH_GMAC ? "gmac" : "none",
+		idle_name(node->idle));
 }
 
 /* The name and all labels but the closing brace. @param suffix  of a histogram's lines */
@@ -112,7 +112,8 @@ add_name(struct text *t, const struct view *v, const struct decree_metric *m, co
 	uint16_t group)
 {
 	make_room(t);
-	add(t, "%s%s{node=\"%u\"", m->name, suffix, v->node->config.node_id);
+	add(t, "%s%s{cluster_id=\"%" PRIx64 "\",node=\"%u\"", m->name, suffix,
+		v->node->config.cluster_id, v->node->config.node_id);
 	if (m->scope == DECREE_OF_SHARD)
 		add(t, ",shard=\"%u\"", config_group_to_shard(&v->node->config, group));
 	if (m->scope == DECREE_OF_GROUP || m->scope == DECREE_OF_PEER)

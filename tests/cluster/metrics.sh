@@ -17,8 +17,8 @@ agrees() {
 
 counts_jobs() {
 	cluster exec-on 2 curl -s http://127.0.0.1:9464/metrics >"$work/text" &&
-		grep -q '^decree_queue_jobs{node="2",state="ready"} 3$' "$work/text" &&
-		grep -q '^decree_queue_commands_total{node="2",command="put"} 3$' "$work/text"
+		grep -qE '^decree_queue_jobs\{cluster_id="[0-9a-f]+",node="2",state="ready"\} 3$' "$work/text" &&
+		grep -qE '^decree_queue_commands_total\{cluster_id="[0-9a-f]+",node="2",command="put"\} 3$' "$work/text"
 }
 
 # telemetry_agrees NODE: DPDK's telemetry says what /metrics says.

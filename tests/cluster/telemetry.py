@@ -15,7 +15,7 @@ COMMANDS = {"status", "metrics", "shards", "groups", "peers"}
 STILL = ("decree_boot_number", "decree_commands_total", "decree_applied_slot", "decree_role", "decree_elections_total",
          "decree_log_size_bytes", "decree_log_used_bytes", "decree_start_ns", "decree_sessions", "decree_config_epoch",
          "decree_queue_commands_total/command/put", "decree_queue_jobs/state/ready")
-OF_WHAT = {"node", "shard", "group"}
+OF_WHAT = {"cluster_id", "node", "shard", "group"}
 
 
 class Telemetry:

@@ -15,6 +15,8 @@ import sys
 ROOT = pathlib.Path(sys.argv[1])
 NAME = re.compile(r"\bdecree_[a-z_]+\b")
 SUFFIX = re.compile(r"_(bucket|sum|count)\Z")
+# DPDK's telemetry shows whole numbers.
+NANOSECONDS = re.compile(r"_ns\Z")
 
 
 def tables():
@@ -40,6 +42,7 @@ def main():
     for where, text in (("dashboard", dashboard()), ("rules", rules), ("operating.md", section)):
         names = {SUFFIX.sub("", name) if SUFFIX.sub("", name) in known else name
                  for name in NAME.findall(text) if not name.endswith("_")}
+        names = {NANOSECONDS.sub("_seconds", name) for name in names}
         wrong += [f"{where}: there is no metric {name}" for name in sorted(names - known)]
     headings = {re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
                 for line in guide.splitlines() if line.startswith("#")}
