@@ -28,8 +28,8 @@ complain(const struct checking *c, const char *format, ...)
 {
 	const char *name = c->rows[c->index].name;
 	va_list args;
-	int used = snprintf(c->ret_error, DECREE_ERROR_BYTES, "options: metrics[%u] %.80s: ", c->index,
-		name != NULL ? name : "(no name)");
+	int used = snprintf(c->ret_error, DECREE_ERROR_BYTES,
+		"options: metrics[%u] %.80s: ", c->index, name != NULL ? name : "(no name)");
 
 	va_start(args, format);
 	(void)vsnprintf(c->ret_error + used, DECREE_ERROR_BYTES - (size_t)used, format, args);
@@ -101,7 +101,8 @@ check_name(const struct checking *c, const struct decree_metric *m)
 		return complain(c, "it has no name");
 	bytes = strlen(m->name);
 	if (name_bytes(m->name, false) != bytes)
-		return complain(c, "a name is made of letters, digits, _ and :, and begins with no digit");
+		return complain(
+			c, "a name is made of letters, digits, _ and :, and begins with no digit");
 	if (is_ours(m->name))
 		return complain(c, "the node has a metric of this name itself");
 	if (!is_counter && m->kind != DECREE_GAUGE)
@@ -137,7 +138,8 @@ value_end(const char *at)
 }
 
 static bool
-is_among(const char *const *seen, const size_t *bytes, uint32_t count, const char *name, size_t length)
+is_among(const char *const *seen, const size_t *bytes, uint32_t count, const char *name,
+	size_t length)
 {
 	for (uint32_t i = 0; i < count; i++)
 		if (bytes[i] == length && memcmp(seen[i], name, length) == 0)
@@ -167,7 +169,8 @@ check_labels(const struct checking *c, const char *at)
 		bytes[count++] = length;
 		at = value_end(at + length + 2);
 		if (at == NULL)
-			return complain(c, "the value of a label does not end, or has a \\ that escapes nothing");
+			return complain(c, "the value of a label does not end, or has a \\ that "
+					   "escapes nothing");
 		if (*at == ',' && at[1] != '\0')
 			at++;
 		else if (*at != '\0')
@@ -187,7 +190,8 @@ check_family(const struct checking *c, const struct decree_metric *m)
 			continue;
 		if (strcmp(c->rows[c->index - 1].name, m->name) != 0)
 			return complain(c, "rows of one name stand together");
-		if (before->kind != m->kind || before->unit != m->unit || strcmp(before->help, m->help) != 0)
+		if (before->kind != m->kind || before->unit != m->unit ||
+			strcmp(before->help, m->help) != 0)
 			return complain(c, "rows of one name have one kind, unit and help");
 		if (strcmp(before->labels, m->labels) == 0)
 			return complain(c, "this row is there twice: give each its own labels");

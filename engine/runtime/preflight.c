@@ -52,7 +52,8 @@ look_at_key(const struct preflight *p, const char *path)
 		return true;
 	if (!p->is_formatted && access(path, F_OK) != 0) {
 		report(p, DECREE_FINDING_NOTE, "keys",
-			"'decree format --new-keys' makes it on the first node; copy it from there to the others",
+			"'decree format --new-keys' makes it on the first node; copy it from there "
+			"to the others",
 			"%.300s is not there yet", path);
 		return false;
 	}
@@ -60,7 +61,8 @@ look_at_key(const struct preflight *p, const char *path)
 		(void)snprintf(remedy, sizeof(remedy), "chown --reference=%.200s %.200s",
 			p->node->config.data_dir, path);
 		report(p, DECREE_FINDING_FATAL, "keys", remedy,
-			"%.300s is not the user's whose data_dir is: a node that runs as that user cannot read it",
+			"%.300s is not the user's whose data_dir is: a node that runs as that user "
+			"cannot read it",
 			path);
 		return false;
 	}
@@ -92,7 +94,8 @@ look_at_keys(const struct preflight *p)
 			"two keys are live: %s is in the configuration",
 			keys.has_cluster_key_also ? "key_file_also" : "client_key_file_also");
 	else
-		report(p, DECREE_FINDING_GOOD, "keys", NULL, "nobody but their owner may read them");
+		report(p, DECREE_FINDING_GOOD, "keys", NULL,
+			"nobody but their owner may read them");
 }
 
 static void
@@ -113,7 +116,8 @@ look_at_clock(const struct preflight *p)
 
 /* Without a word if it is good: there may be many. */
 static bool
-look_at_address(const struct preflight *p, enum decree_verdict verdict, const char *key, const char *where)
+look_at_address(
+	const struct preflight *p, enum decree_verdict verdict, const char *key, const char *where)
 {
 	const char *numbers = strncmp(where, "tls:", 4) == 0 ? where + 4 : where;
 	int fd;
@@ -126,9 +130,9 @@ look_at_address(const struct preflight *p, enum decree_verdict verdict, const ch
 		return true;
 	}
 	report(p, verdict, "listen",
-		fd == -EADDRINUSE      ? "Name another port, or end what uses it; 'ss -ltnp' shows that"
+		fd == -EADDRINUSE ? "Name another port, or end what uses it; 'ss -ltnp' shows that"
 		: fd == -EADDRNOTAVAIL ? "Name an address of this host; 'ip address' lists them"
-		: fd == -EACCES	       ? "Name a port from 1024 on"
+		: fd == -EACCES        ? "Name a port from 1024 on"
 				       : "Write numbers, such as 127.0.0.1:11300",
 		"%s = %s: %s", key, where, strerror(-fd));
 	return false;
@@ -138,7 +142,8 @@ static void
 look_at_addresses(const struct preflight *p)
 {
 	const struct config *c = &p->node->config;
-	bool is_good = look_at_address(p, DECREE_FINDING_FATAL, "[metrics] listen", c->metrics_listen);
+	bool is_good =
+		look_at_address(p, DECREE_FINDING_FATAL, "[metrics] listen", c->metrics_listen);
 
 	/* A node whose machine is no queue does not listen there; one that the file does not name may be meant for none. */
 	for (uint32_t i = 0; i < c->listen_count; i++)
@@ -147,7 +152,8 @@ look_at_addresses(const struct preflight *p)
 				  "[queue] listen", c->listens[i]) &&
 			  is_good;
 	if (is_good)
-		report(p, DECREE_FINDING_GOOD, "listen", NULL, "the addresses to listen on are free");
+		report(p, DECREE_FINDING_GOOD, "listen", NULL,
+			"the addresses to listen on are free");
 }
 
 /* ------------------------------------------------------------------------------ the network */
@@ -159,13 +165,16 @@ report_peer(const struct preflight *p, const struct probe *probe, uint32_t index
 	uint32_t mtu = p->node->config.mtu;
 
 	if (probe->reach[index] == NET_REACH_FULL) {
-		report(p, DECREE_FINDING_GOOD, "network", NULL, "node %u answers, to packets of %u bytes too",
-			node_id, mtu);
+		report(p, DECREE_FINDING_GOOD, "network", NULL,
+			"node %u answers, to packets of %u bytes too", node_id, mtu);
 	} else if (probe->reach[index] == NET_REACH_NARROW) {
 		(void)snprintf(remedy, sizeof(remedy),
-			"Raise the MTU of every port and switch on the way: ip link set dev INTERFACE mtu %u", mtu);
+			"Raise the MTU of every port and switch on the way: ip link set dev "
+			"INTERFACE mtu %u",
+			mtu);
 		report(p, DECREE_FINDING_FATAL, "network", remedy,
-			"node %u answers, but not if a packet has %u bytes, as 'mtu' says: slots would not reach it",
+			"node %u answers, but not if a packet has %u bytes, as 'mtu' says: slots "
+			"would not reach it",
 			node_id, mtu);
 	} else if (probe->has_address[index]) {
 		report(p, DECREE_FINDING_NOTE, "network",
@@ -173,7 +182,8 @@ report_peer(const struct preflight *p, const struct probe *probe, uint32_t index
 			"node %u's address is known, but it answers no ping", node_id);
 	} else {
 		report(p, DECREE_FINDING_NOTE, "network",
-			"If it runs, compare 'ip' with its port's, and see that both are in one Ethernet segment",
+			"If it runs, compare 'ip' with its port's, and see that both are in one "
+			"Ethernet segment",
 			"node %u does not answer ARP: not started, or not reachable", node_id);
 	}
 }
@@ -190,7 +200,8 @@ look_at_network(const struct preflight *p)
 		return;
 	if (p->is_running) {
 		report(p, DECREE_FINDING_NOTE, "network", NULL,
-			"the node runs and has the ports: it asks its peers itself, and its log says what it misses");
+			"the node runs and has the ports: it asks its peers itself, and its log "
+			"says what it misses");
 		return;
 	}
 	if (probe_run(p->node, &probe, error) != 0) {
@@ -199,7 +210,8 @@ look_at_network(const struct preflight *p)
 	}
 	if (probe.is_address_taken)
 		report(p, DECREE_FINDING_FATAL, "network",
-			"Stop the other node, or correct 'node' in [local] here and 'ip' in [node N]",
+			"Stop the other node, or correct 'node' in [local] here and 'ip' in [node "
+			"N]",
 			"another host (%02x:%02x:%02x:%02x:%02x:%02x) has the address of this node",
 			probe.taken_by[0], probe.taken_by[1], probe.taken_by[2], probe.taken_by[3],
 			probe.taken_by[4], probe.taken_by[5]);
@@ -223,7 +235,8 @@ decree_preflight(const struct decree_preflight *options, char ret_error[DECREE_E
 	int rc;
 
 	if (node == NULL || options->struct_bytes != sizeof(*options)) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "out of memory, or another version's structure");
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"out of memory, or another version's structure");
 		free(node);
 		return -EINVAL;
 	}
