@@ -40,6 +40,7 @@ int command_restore(int argc, char **argv);
 int command_member(int argc, char **argv);
 int command_snapshot(int argc, char **argv);
 int command_transfer(int argc, char **argv);
+int command_upgrade(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_read(int argc, char **argv);
 int command_tasks(int argc, char **argv);

@@ -21,6 +21,7 @@ const struct command commands[] = {
 	{ "snapshot", command_snapshot, "have every node cut a snapshot now" },
 	{ "transfer", command_transfer, "make another node the leader" },
 	{ "capture", command_capture, "a node's frames into a file, for Wireshark" },
+	{ "upgrade", command_upgrade, "which versions run, and finish a rolling upgrade" },
 	{ "backup", command_backup, "the newest snapshots of a node into a file" },
 	{ "restore", command_restore, "a new cluster out of a backup" },
 	{ "force-recover", command_force_recover, "a new cluster out of one node that is left" },

@@ -31,6 +31,9 @@ print_peers_json(const struct decree_status *s)
 static void
 print_members_json(const struct decree_status *s)
 {
+	(void)printf("\"version\":%" PRIu32 ",\"version_min\":%" PRIu32 ",\"version_max\":%" PRIu32
+		     ",",
+		s->version, s->version_min, s->version_max);
 	(void)printf("\"epoch\":%" PRIu32 ",\"is_changing\":%s,\"q1\":%" PRIu32 ",\"q2\":%" PRIu32
 		     ",\"member\":\"%s\",\"members\":[",
 		s->epoch, s->is_changing ? "true" : "false", s->q1, s->q2, member_word(s->kind));
@@ -84,10 +87,10 @@ static void
 print_header(void)
 {
 	(void)printf("%4s %5s %-9s %5s %9s %12s %12s %12s %-8s %-4s %5s %8s %7s %8s %12s %6s %5s "
-		     "%5s %s\n",
+		     "%5s %7s %s\n",
 		"node", "group", "role", "ready", "ballot", "chosen", "applied", "commands", "log",
 		"auth", "peers", "drops", "memory", "sessions", "snapshot", "age", "epoch", "q1/q2",
-		"members");
+		"version", "members");
 }
 
 /* "-", or in the largest unit that gives at least 1. */
@@ -152,13 +155,15 @@ print_row(const struct decree_status *s)
 	(void)snprintf(peers, sizeof(peers), "%" PRIu32 "/%" PRIu32, up, s->peer_count); /* fits */
 	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64
 		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB %8" PRIu32 " %12" PRIu64
-		     " %6s %5" PRIu32 " %3" PRIu32 "/%" PRIu32 " %s%s%s%s%s%s\n",
+		     " %6s %5" PRIu32 " %3" PRIu32 "/%" PRIu32 " %5" PRIu32 "/%" PRIu32
+		     " %s%s%s%s%s%s\n",
 		s->node_id, s->group, row_role(s),
 		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n,
 		s->applied.n, s->applied_count, log_mode_word(s->log_mode),
 		s->auth ? "gmac" : "NONE", peers, s->frames_dropped + s->messages_dropped,
 		s->memory_bytes >> 20, s->session_count, s->snapshot.n, age, s->epoch, s->q1, s->q2,
-		members, s->has_lease ? " lease" : "", s->log_full ? " LOG FULL" : "",
+		s->version, s->version_max, members, s->has_lease ? " lease" : "",
+		s->log_full ? " LOG FULL" : "",
 		s->snapshot_space_low ? " NO SPACE FOR SNAPSHOTS" : "",
 		s->log_damaged > 0 || s->log_doubtful ? " LOG DAMAGED" : "",
 		s->snapshot_damaged ? " SNAPSHOT DAMAGED" : "");

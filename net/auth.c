@@ -153,10 +153,11 @@ stream_key(const struct auth *auth, const uint8_t *secret, const struct session_
 void
 session_start(const struct auth *auth, struct session *s, const uint8_t *send_secret,
 	const uint8_t *receive_secret, const struct session_ends *ends, const uint8_t *local_nonce,
-	const uint8_t *remote_nonce)
+	const uint8_t *remote_nonce, uint8_t version)
 {
 	stream_key(auth, send_secret, ends, true, local_nonce, remote_nonce, &s->send_key);
 	stream_key(auth, receive_secret, ends, false, remote_nonce, local_nonce, &s->receive_key);
+	s->version = version;
 	s->sent_counter = 0;
 	s->replay = (struct replay){ 0 };
 }
@@ -167,6 +168,7 @@ session_seal(const struct auth *auth, struct session *s, const struct session_en
 {
 	struct frame_header header = {
 		.kind = FRAME_DATA,
+		.version = s->version,
 		.source_node = ends->local_node,
 		.target_node = ends->remote_node,
 		.source_shard = ends->shard,
@@ -189,6 +191,8 @@ session_open(const struct auth *auth, struct session *s, const struct frame_head
 {
 	if (!auth_check(auth, &s->receive_key, header->counter, frame, header->payload_bytes))
 		return NET_DROP_TAG;
+	if (header->version != s->version)
+		return NET_DROP_VERSION;
 	if (!replay_take(&s->replay, header->counter))
 		return NET_DROP_REPLAY;
 	return NET_DROP_NONE;

@@ -65,6 +65,7 @@ struct session {
 	struct auth_key receive_key;
 	uint64_t sent_counter; /* of the last frame sealed */
 	struct replay replay;
+	uint8_t version; /* of its frames */
 };
 
 /** Who is at the two ends of a session, as both of them see it. */
@@ -78,17 +79,19 @@ struct session_ends {
 
 /** Derive both keys from both nonces and start the counters anew.
  * @param send_secret, receive_secret  [NET_KEY_BYTES] the sender's key of either direction: two keys while they are
- *                                     being rotated, else one */
+ *                                     being rotated, else one
+ * @param version  of its frames: both ends must have come to the same */
 void session_start(const struct auth *auth, struct session *session, const uint8_t *send_secret,
 	const uint8_t *receive_secret, const struct session_ends *ends, const uint8_t *local_nonce,
-	const uint8_t *remote_nonce);
+	const uint8_t *remote_nonce, uint8_t version);
 
 /** Complete a data frame: header, tag. @param frame  payload is in place behind the header
  * @param client  the header's field, 0 between nodes */
 void session_seal(const struct auth *auth, struct session *session, const struct session_ends *ends,
 	uint32_t client, uint8_t *frame, uint16_t payload_bytes);
 
-/** @retval NET_DROP_NONE  authentic and fresh; @retval NET_DROP_TAG  @retval NET_DROP_REPLAY */
+/** @retval NET_DROP_NONE  authentic and fresh; @retval NET_DROP_TAG  @retval NET_DROP_REPLAY
+ * @retval NET_DROP_VERSION */
 enum net_drop session_open(const struct auth *auth, struct session *session,
 	const struct frame_header *header, const uint8_t *frame);
 

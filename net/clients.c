@@ -124,7 +124,7 @@ open_session(struct clients *c, uint64_t now_ns, uint32_t key, struct client *cl
 	client->address = *from;
 	ends = client_ends(c, client->token);
 	session_start(c->auth, &client->session, c->secrets[key], c->secrets[key], &ends, cookie,
-		hello->nonce);
+		hello->nonce, versions_common(base_versions, hello->versions));
 	*ret_client = client;
 	return NET_DROP_NONE;
 }
@@ -136,6 +136,7 @@ make_answer(struct clients *c, uint32_t key, const struct client *client, const 
 	struct session_ends ends = client_ends(c, hello->token);
 	struct hello answer = {
 		.flags = client != NULL ? HELLO_ESTABLISHED : 0,
+		.versions = base_versions,
 		.identity = c->identity,
 		.identity_bytes = c->identity_bytes,
 	};
@@ -208,6 +209,8 @@ clients_hello(struct clients *c, uint64_t now_ns, const struct frame_header *hea
 
 	/* From here on: a client, now, with a nonce that has no session. */
 
+	if (versions_common(base_versions, hello.versions) == 0)
+		return NET_DROP_HELLO_VERSION;
 	drop = open_session(c, now_ns, key, client, &hello, cookie, from, &client);
 	if (drop == NET_DROP_NONE)
 		*ret_answer_bytes = make_answer(c, key, client, &hello, cookie, ret_answer);

@@ -254,6 +254,7 @@ take(struct net *net, uint64_t now_ns, uint32_t port, struct rte_mbuf **mbufs, u
 			ret_frames[delivered++] = (struct net_frame){ .payload = r.payload,
 				.payload_bytes = r.payload_bytes,
 				.peer = r.peer,
+				.version_max = r.version_max,
 				.handle = mbuf };
 		else if (r.verdict == PATH_HANDOVER)
 			hand_over(net, port, r.shard, mbuf);
@@ -367,7 +368,9 @@ publish(struct net *net)
 		/* Relaxed: a status may mix two moments a tick apart. */
 		atomic_store_explicit(&to->state,
 			(uint64_t)s.state | (uint64_t)s.refusal << 8 |
-				(uint64_t)s.has_address << 16 | (uint64_t)s.reach << 24,
+				(uint64_t)s.has_address << 16 | (uint64_t)s.reach << 24 |
+				(uint64_t)s.versions.min << 32 | (uint64_t)s.versions.max << 40 |
+				(uint64_t)s.version_required << 48,
 			memory_order_relaxed);
 		atomic_store_explicit(&to->boot_count, s.boot_count, memory_order_relaxed);
 		atomic_store_explicit(&to->refused_count, s.refused_count, memory_order_relaxed);
@@ -411,10 +414,19 @@ net_dpdk_tick(void *opaque, uint64_t now_ns)
 	publish(net);
 }
 
+static void
+net_dpdk_require(void *opaque, uint8_t version)
+{
+	struct net *net = opaque;
+
+	path_require(&net->path, version);
+}
+
 const struct net_ops net_dpdk_ops = {
 	.recv = net_dpdk_recv,
 	.release = net_dpdk_release,
 	.alloc = net_dpdk_alloc,
 	.send = net_dpdk_send,
 	.tick = net_dpdk_tick,
+	.require = net_dpdk_require,
 };

@@ -25,12 +25,14 @@
 	X(NO_SESSION, "no_session")     /* data before, or without, a handshake */                 \
 	X(TAG, "tag")                   /* not authentic */                                        \
 	X(REPLAY, "replay")             /* seen before, or too old to tell */                      \
+	X(VERSION, "version")           /* not the version that its session is of */               \
 	X(HELLO_MALFORMED, "hello_malformed")                                                      \
 	X(HELLO_TAG, "hello_tag")           /* wrong key, or another authentication mode */        \
 	X(HELLO_RATE, "hello_rate")         /* unanswered: too many in a short time */             \
 	X(HELLO_OLD_BOOT, "hello_old_boot") /* proved, with a boot_count of the past */            \
 	X(HELLO_TWIN, "hello_twin")         /* proved, same boot_count, another process */         \
 	X(HELLO_IDENTITY, "hello_identity") /* proved, but its constants do not fit ours */        \
+	X(HELLO_VERSION, "hello_version")   /* proved, and no version is spoken by both */         \
 	X(CLIENT_REFUSED, "client_refused") /* clients are not allowed here */                     \
 	X(CLIENT_TABLE_FULL, "client_table_full")                                                  \
 	X(CLIENT_FLOOD, "client_flood") /* beyond the clients' share of an overload */             \

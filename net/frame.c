@@ -10,7 +10,7 @@ void
 frame_encode(const struct frame_header *h, uint8_t *ret_bytes)
 {
 	store_u16(ret_bytes + 0, FRAME_MAGIC);
-	ret_bytes[2] = FRAME_VERSION;
+	ret_bytes[2] = h->kind == FRAME_HELLO ? FRAME_HELLO_VERSION : h->version;
 	ret_bytes[3] = (uint8_t)h->kind;
 	store_u16(ret_bytes + 4, h->source_node);
 	store_u16(ret_bytes + 6, h->target_node);
@@ -29,11 +29,12 @@ frame_decode(const uint8_t *bytes, uint32_t count, struct frame_header *ret_head
 
 	if (count < FRAME_HEADER_BYTES)
 		return NET_DROP_SHORT;
-	if (load_u16(bytes) != FRAME_MAGIC || bytes[2] != FRAME_VERSION)
+	if (load_u16(bytes) != FRAME_MAGIC || bytes[2] == 0)
 		return NET_DROP_FRAME_MALFORMED;
-	if (bytes[3] != FRAME_DATA && bytes[3] != FRAME_HELLO)
+	if (bytes[3] != FRAME_DATA && (bytes[3] != FRAME_HELLO || bytes[2] != FRAME_HELLO_VERSION))
 		return NET_DROP_FRAME_MALFORMED;
 
+	h.version = bytes[2];
 	h.kind = (enum frame_kind)bytes[3];
 	h.source_node = load_u16(bytes + 4);
 	h.target_node = load_u16(bytes + 6);

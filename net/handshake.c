@@ -24,9 +24,12 @@ hello_decode(const uint8_t *p, uint32_t payload_bytes, struct hello *ret_hello)
 	h.boot_count = load_u64(p + 32);
 	memcpy(h.token, p + 40, DECREE_UUID_BYTES);
 	h.flags = p[56];
+	h.versions = (struct versions){ .min = p[60], .max = p[61] };
 	h.identity_bytes = load_u16(p + 58);
 	h.identity = p + HELLO_FIXED_BYTES;
-	if (h.flags > (HELLO_ESTABLISHED | HELLO_CONFIRMED) || p[57] != 0 || load_u32(p + 60) != 0)
+	if (h.flags > (HELLO_ESTABLISHED | HELLO_CONFIRMED) || p[57] != 0 || load_u16(p + 62) != 0)
+		return NET_DROP_HELLO_MALFORMED;
+	if (h.versions.min == 0 || h.versions.min > h.versions.max)
 		return NET_DROP_HELLO_MALFORMED;
 	if (h.identity_bytes > NET_IDENTITY_BYTES_MAX ||
 		h.identity_bytes != payload_bytes - HELLO_FIXED_BYTES)
@@ -61,7 +64,9 @@ hello_encode(const struct auth *auth, const uint8_t *key, const struct session_e
 	p[56] = hello->flags;
 	p[57] = 0;
 	store_u16(p + 58, hello->identity_bytes);
-	store_u32(p + 60, 0);
+	p[60] = hello->versions.min;
+	p[61] = hello->versions.max;
+	store_u16(p + 62, 0);
 	if (hello->identity_bytes > 0)
 		memcpy(p + HELLO_FIXED_BYTES, hello->identity, hello->identity_bytes);
 	auth_hello_seal(auth, key, ret_datagram, header.payload_bytes);
@@ -100,6 +105,8 @@ handshake_init(struct handshake *h, const struct handshake_config *config)
 	decree_assert(config->ends.local_node != config->ends.remote_node);
 
 	*h = (struct handshake){ .config = *config };
+	if (config->versions.max == 0)
+		h->config.versions = base_versions;
 	hello_keys(
 		config->secret, HELLO_LABEL_NODE, &config->ends, h->send_key, h->receive_keys[0]);
 	if (config->secret_also != NULL)
@@ -108,12 +115,30 @@ handshake_init(struct handshake *h, const struct handshake_config *config)
 	h->jitter = load_u64(config->nonce) | 1;
 }
 
+uint8_t
+versions_common(struct versions a, struct versions b)
+{
+	uint8_t highest = a.max < b.max ? a.max : b.max;
+
+	return highest >= a.min && highest >= b.min ? highest : 0;
+}
+
+void
+handshake_require(struct handshake *h, uint8_t version)
+{
+	decree_assert(version <= h->config.versions.max);
+
+	if (h->config.versions.min < version)
+		h->config.versions.min = version;
+}
+
 /* Our hello as of now. @param echo  the nonce that it proves to have heard */
 static uint32_t
 make_hello(struct handshake *h, const uint8_t *echo, uint8_t *ret_datagram)
 {
 	struct hello hello = {
 		.boot_count = h->config.boot_count,
+		.versions = h->config.versions,
 		.identity = h->config.identity,
 		.identity_bytes = h->config.identity_bytes,
 	};
@@ -137,6 +162,8 @@ judge_newcomer(const struct handshake *h, uint64_t now_ns, const struct hello *h
 		return NET_DROP_HELLO_OLD_BOOT;
 	if (is_protected && hello->boot_count == h->peer_boot_count)
 		return NET_DROP_HELLO_TWIN;
+	if (versions_common(h->config.versions, hello->versions) == 0)
+		return NET_DROP_HELLO_VERSION;
 	if (h->config.accept_identity != NULL &&
 		!h->config.accept_identity(h->config.accept_context, h->config.ends.remote_node,
 			hello->identity, hello->identity_bytes))
@@ -153,13 +180,16 @@ on_proved(
 	if (!is_live) {
 		enum net_drop refusal = judge_newcomer(h, now_ns, hello);
 
+		h->peer_versions = hello->versions;
 		h->refusal = refusal;
 		if (refusal != NET_DROP_NONE) {
 			h->refused_count++;
 			return refusal;
 		}
 		session_start(h->config.auth, &h->session, h->config.secret, peer_secret,
-			&h->config.ends, h->config.nonce, hello->nonce);
+			&h->config.ends, h->config.nonce, hello->nonce,
+			versions_common(h->config.versions, hello->versions));
+		h->peer_version_max = hello->versions.max;
 		memcpy(h->peer_nonce, hello->nonce, NONCE_BYTES);
 		h->peer_boot_count = hello->boot_count;
 		h->is_established = true;

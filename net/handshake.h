@@ -21,6 +21,7 @@
  *    the status. If the session is silent it gets one, so that the core may tell it what it is.
  *  - The cluster key is being changed, node by node: each node sends under one key and takes another as well. What comes
  *    is told by its tag, and each direction's keys are derived from its sender's: nothing has to be agreed on.
+ *  - No version is spoken by both ends: refused like constants that do not fit, and each side says what the other speaks.
  *  - Both nonces together are new whenever either side starts, so no key is ever used twice.
  *
  * Payload of a HELLO frame, little-endian (the tag is in the frame header, under a key of its own):
@@ -28,12 +29,15 @@
  *     0  u8[16] sender's nonce         56  u8  flags: 1 established, 2 confirmed
  *    16  u8[16] echo of the receiver's 57  u8  0
  *    32  u64    boot_count (client: 0) 58  u16 identity bytes, 0 .. 256
- *    40  u8[16] client token (node: 0) 60  u32 0
+ *    40  u8[16] client token (node: 0) 60  u8  lowest version that the sender speaks
+ *                                      61  u8  highest
+ *                                      62  u16 0
  *                                      64  identity
  */
 #ifndef DECREE_NET_HANDSHAKE_H
 #define DECREE_NET_HANDSHAKE_H
 
+#include "base/version.h"
 #include "net/auth.h"
 
 #define HELLO_FIXED_BYTES        64
@@ -51,7 +55,8 @@ struct hello {
 	uint64_t boot_count;
 	uint8_t token[DECREE_UUID_BYTES];
 	uint8_t flags;
-	const uint8_t *identity; /* into the frame */
+	struct versions versions; /* 1 <= min <= max */
+	const uint8_t *identity;  /* into the frame */
 	uint16_t identity_bytes;
 };
 
@@ -78,7 +83,8 @@ struct handshake_config {
 	const uint8_t *secret_also; /* the peer may use this one; NULL: it may not. Must stay */
 	uint8_t nonce[NONCE_BYTES]; /* fresh random bytes, never used for another pair or life */
 	uint64_t boot_count;
-	const uint8_t *identity; /* must stay */
+	struct versions versions; /* that this end speaks; 0, 0: base_versions */
+	const uint8_t *identity;  /* must stay */
 	uint16_t identity_bytes;
 	bool (*accept_identity)(
 		void *context, uint16_t node_id, const uint8_t *identity, uint32_t identity_bytes);
@@ -98,6 +104,9 @@ struct handshake {
 	bool is_confirmed;   /* and the peer is known to have it */
 	uint8_t peer_nonce[NONCE_BYTES];
 	uint64_t peer_boot_count;
+	struct versions
+		peer_versions;    /* of the last proved hello, refused or not; 0, 0: none yet */
+	uint8_t peer_version_max; /* of the life that has the session */
 	struct session session;
 	uint64_t session_count;
 	uint64_t session_heard_ns; /* of its last payload; written by whoever opens them */
@@ -112,6 +121,12 @@ struct handshake {
 };
 
 void handshake_init(struct handshake *h, const struct handshake_config *config);
+
+/** @return the version that two ends talk at, 0: there is none */
+uint8_t versions_common(struct versions a, struct versions b);
+
+/** From now on only ends that speak @p version get a session. */
+void handshake_require(struct handshake *h, uint8_t version);
 
 /**
  * Take a HELLO frame from the peer.

@@ -18,6 +18,7 @@
 #ifndef DECREE_NET_NET_H
 #define DECREE_NET_NET_H
 
+#include "base/version.h"
 #include "decree/types.h"
 #include "net/drop.h"
 #include "net/net_ops.h"
@@ -72,6 +73,7 @@ struct net_config {
 	const struct net_peer_config *peers; /* without ourselves */
 	uint32_t peer_count;
 
+	struct versions versions; /* that this node speaks; 0, 0: base_versions */
 	enum net_auth_mode auth;
 	uint8_t cluster_key[NET_KEY_BYTES]; /* ignored under NET_AUTH_NONE */
 	uint8_t client_key[NET_KEY_BYTES];  /* used if are_clients_allowed */
@@ -115,9 +117,11 @@ struct net_peer_status {
 	enum net_drop
 		refusal; /* why its last proved hello was refused; NET_DROP_NONE: it was not */
 	uint64_t refused_count;
-	uint64_t session_count; /* sessions since our start: restarts of the peer + 1 */
-	bool has_address;       /* its MAC is known */
-	enum net_reach reach;   /* as shard 0 sees it */
+	struct versions versions; /* that it speaks, by its last proved hello; 0, 0: not known */
+	uint8_t version_required; /* the lowest that we take from it */
+	uint64_t session_count;   /* sessions since our start: restarts of the peer + 1 */
+	bool has_address;         /* its MAC is known */
+	enum net_reach reach;     /* as shard 0 sees it */
 	bool is_port_up;
 };
 

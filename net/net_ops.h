@@ -31,6 +31,7 @@ struct net_frame {
 	uint32_t payload_bytes;
 	struct net_endpoint
 		peer; /* recv: the proved sender; send: the destination, set by the caller */
+	uint8_t version_max; /* recv, from a node: the highest version that its program speaks; 0 = not said */
 	void *handle; /* the implementation's (an mbuf) */
 };
 
@@ -52,6 +53,9 @@ struct net_ops {
 
 	/** Handshakes, ARP, link recovery: call at least every 10 ms. Bounded work. NULL: there is none. */
 	void (*tick)(void *net, uint64_t now_ns);
+
+	/** From now on a node that does not speak @p version gets no session; those that there are stay. NULL: no matter */
+	void (*require)(void *net, uint8_t version);
 };
 
 #endif

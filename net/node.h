@@ -46,7 +46,9 @@ struct port {
 
 /* What a shard publishes of a peer in tick(): words that the control thread may read at any time. */
 struct published_peer {
-	_Atomic uint64_t state; /* state | refusal << 8 | has_address << 16 | reach << 24 */
+	_Atomic uint64_t
+		state; /* state | refusal << 8 | has_address << 16 | reach << 24 | versions << 32, << 40
+				* | version_required << 48 */
 	_Atomic uint64_t boot_count;
 	_Atomic uint64_t refused_count;
 	_Atomic uint64_t session_count;

@@ -360,6 +360,8 @@ net_peer_status(
 		.refusal = (enum net_drop)(state >> 8 & 0xff),
 		.has_address = (state >> 16 & 1) != 0,
 		.reach = (enum net_reach)(state >> 24 & 0xff),
+		.versions = { .min = (uint8_t)(state >> 32), .max = (uint8_t)(state >> 40) },
+		.version_required = (uint8_t)(state >> 48),
 		.boot_count = atomic_load_explicit(&from->boot_count, memory_order_relaxed),
 		.refused_count = atomic_load_explicit(&from->refused_count, memory_order_relaxed),
 		.session_count = atomic_load_explicit(&from->session_count, memory_order_relaxed),

@@ -76,6 +76,7 @@ init_peers(struct path *p, const struct path_config *config)
 					       ? p->cluster_key_also
 					       : NULL,
 			.boot_count = net->boot_count,
+			.versions = net->versions,
 			.identity = net->identity,
 			.identity_bytes = net->identity_bytes,
 			.accept_identity = net->accept_identity,
@@ -277,7 +278,7 @@ on_hello(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_data
 
 static enum net_drop
 on_data(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_datagram *d,
-	const struct frame_header *header, struct net_endpoint *ret_peer)
+	const struct frame_header *header, struct net_endpoint *ret_peer, uint8_t *ret_version_max)
 {
 	struct client_address from = { .ether = d->source, .port = port };
 	struct path_peer *peer;
@@ -296,6 +297,7 @@ on_data(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_datag
 	if (!peer->handshake.is_established)
 		return NET_DROP_NO_SESSION;
 	*ret_peer = (struct net_endpoint){ .node_id = header->source_node };
+	*ret_version_max = peer->handshake.peer_version_max;
 	drop = session_open(&p->auth, &peer->handshake.session, header, d->bytes);
 	if (drop == NET_DROP_NONE)
 		peer->handshake.session_heard_ns = now_ns;
@@ -357,7 +359,7 @@ receive_udp(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, uint
 	r->verdict = PATH_DELIVER;
 	r->payload = frame + (d.bytes - frame) + FRAME_HEADER_BYTES;
 	r->payload_bytes = header.payload_bytes;
-	return on_data(p, now_ns, port, &d, &header, &r->peer);
+	return on_data(p, now_ns, port, &d, &header, &r->peer, &r->version_max);
 }
 
 void
@@ -377,6 +379,7 @@ path_receive(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, uin
 	decree_assert(port < p->port_count);
 
 	r->verdict = PATH_DROP;
+	r->version_max = 0;
 	r->answer_bytes = 0;
 	switch (ether_type(frame, frame_bytes)) {
 	case ETHER_TYPE_IPV4:
@@ -543,6 +546,13 @@ path_poll(struct path *p, uint64_t now_ns, uint8_t *ret_frame, uint16_t *ret_por
 }
 
 void
+path_require(struct path *p, uint8_t version)
+{
+	for (uint32_t i = 0; i < p->peer_count; i++)
+		handshake_require(&p->peers[i].handshake, version);
+}
+
+void
 path_peer_status(const struct path *p, uint32_t index, struct net_peer_status *ret_status)
 {
 	const struct handshake *h = &p->peers[index].handshake;
@@ -556,6 +566,8 @@ path_peer_status(const struct path *p, uint32_t index, struct net_peer_status *r
 		.boot_count = h->peer_boot_count,
 		.refusal = h->refusal,
 		.refused_count = h->refused_count,
+		.versions = h->peer_versions,
+		.version_required = h->config.versions.min,
 		.session_count = h->session_count,
 		.has_address = neighbour_get(p, index, mac),
 		.reach = p->peers[index].reach,

@@ -133,6 +133,7 @@ struct path_received {
 	uint8_t *payload;
 	uint32_t payload_bytes;
 	struct net_endpoint peer;
+	uint8_t version_max;   /* of a node's program */
 	uint32_t answer_bytes; /* > 0, with any verdict: send `answer` out of the same port */
 };
 
@@ -179,6 +180,9 @@ path_next_echo(struct path *p, uint64_t now_ns, uint32_t *ret_peer, uint32_t *re
 /** Write that echo. @param ret_port  index of the port to send it from */
 void path_write_echo(struct path *p, uint32_t peer, uint32_t packet_bytes, uint8_t *ret_frame,
 	uint16_t *ret_port);
+
+/** From now on peers that do not speak @p version get no session. */
+void path_require(struct path *p, uint8_t version);
 
 /** @param index  0 .. peer_count - 1 */
 void path_peer_status(const struct path *p, uint32_t index, struct net_peer_status *ret_status);

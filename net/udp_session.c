@@ -80,6 +80,7 @@ udp_session_hello(
 	memcpy(hello.nonce, s->pending_nonce, NONCE_BYTES);
 	memcpy(hello.echo, s->cookie, NONCE_BYTES);
 	memcpy(hello.token, s->config.token, DECREE_UUID_BYTES);
+	hello.versions = base_versions;
 	return hello_encode(&s->auth, s->send_key, &ends, 0, &hello, ret_datagram);
 }
 
@@ -90,6 +91,7 @@ on_hello(struct udp_session *s, uint64_t now_ns, const struct frame_header *head
 	struct session_ends ends = ends_of(s);
 	struct hello hello;
 	enum net_drop drop;
+	uint8_t version;
 
 	if (!auth_hello_check(&s->auth, s->receive_key, frame, header->payload_bytes))
 		return NET_DROP_HELLO_TAG;
@@ -102,6 +104,10 @@ on_hello(struct udp_session *s, uint64_t now_ns, const struct frame_header *head
 
 	/* From here on: the node answers the handshake in progress. */
 
+	version = versions_common(base_versions, hello.versions);
+	if (version == 0)
+		return NET_DROP_HELLO_VERSION;
+
 	if (!(hello.flags & HELLO_ESTABLISHED)) {
 		if (memcmp(s->cookie, hello.nonce, NONCE_BYTES) != 0)
 			s->hello_due_ns = now_ns; /* echo it at once */
@@ -109,7 +115,7 @@ on_hello(struct udp_session *s, uint64_t now_ns, const struct frame_header *head
 		return NET_DROP_NONE;
 	}
 	session_start(&s->auth, &s->session, s->config.client_key, s->config.client_key, &ends,
-		s->pending_nonce, hello.nonce);
+		s->pending_nonce, hello.nonce, version);
 	s->client = header->client;
 	s->is_pending = false;
 	s->is_established = true;

@@ -38,6 +38,7 @@ meta_next_write(struct wal *w, struct disk_request *ret_request)
 			.generation = m->requested_generation,
 			.lsn = w->append.durable_lsn,
 			.body_bytes = m->pending_bytes,
+			.version = w->session.version,
 		};
 
 		memcpy(m->page + PAGE_HEADER_BYTES, m->pending, m->pending_bytes);

@@ -142,6 +142,7 @@ wal_session_seal(uint8_t *page, const struct wal_session *s, const struct wal_se
 	struct page_header header = {
 		.generation = s->write_count,
 		.body_bytes = SESSION_BODY_BYTES,
+		.version = s->version,
 	};
 
 	store_u32(body, s->number);
@@ -194,6 +195,7 @@ session_decode(const uint8_t *page, const struct page_header *header, const stru
 	ret->segments_prewritten_bytes = load_u64(body + 24);
 	ret->identifiers_prewritten_bytes = load_u64(body + 32);
 	ret->write_count = header->generation;
+	ret->version = header->version;
 	if (ret->segments_prewritten_bytes % WAL_SECTOR_BYTES != 0 ||
 		ret->identifiers_prewritten_bytes % WAL_SECTOR_BYTES != 0)
 		return -EBADMSG;

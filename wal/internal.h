@@ -52,6 +52,7 @@ struct wal_session {
 	uint64_t identifiers_prewritten_bytes;
 	struct log_start start; /* nothing before is read any more */
 	uint64_t write_count;   /* generation of the page itself */
+	uint32_t version;       /* of the pages that are written; 0 = the first (page.h) */
 };
 
 struct wal_write {

@@ -107,6 +107,10 @@ struct log_ops {
 	 */
 	void (*trim)(void *log, uint64_t lsn);
 
+	/** From now on the pages are of @p version, or of a higher one that they have been of already: a program that does
+	 * not know it refuses this log. It shows on the disk with the next meta(). */
+	void (*raise)(void *log, uint32_t version);
+
 	/** True if a record appended now would be written at once: no data write is waiting or in flight
 	 * beyond what the log keeps in flight. */
 	bool (*is_idle)(void *log);

@@ -191,6 +191,15 @@ log_trim(void *log, uint64_t lsn)
 	trim_want(log, lsn);
 }
 
+static void
+log_raise(void *log, uint32_t version)
+{
+	struct wal *w = log;
+
+	if (w->session.version < version)
+		w->session.version = version;
+}
+
 static bool
 log_is_idle(void *log)
 {
@@ -208,5 +217,6 @@ const struct log_ops wal_log_ops = {
 	.reap = log_reap,
 	.room = log_room,
 	.trim = log_trim,
+	.raise = log_raise,
 	.is_idle = log_is_idle,
 };

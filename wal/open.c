@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/failpoint.h"
+#include "base/version.h"
 #include "wal/scan.h"
 
 #include <errno.h>
@@ -40,12 +41,11 @@ page_load_failed(char *error, int rc, uint32_t version, const char *what)
 			"both copies of the log's %s are damaged; " REMEDY, what);
 	else if (rc == -EPROTONOSUPPORT)
 		snprintf(error, DECREE_ERROR_BYTES,
-			"the log's %s is of version %u of the format, and this program knows "
-			"version "
-			"%u: start the program that wrote it, or a newer one. There is no way back "
-			"but to "
-			"replace this node by one with a new node id",
-			what, version, WAL_VERSION);
+			"the log's %s was written by version %u, and this program reads versions "
+			"%u "
+			"to %u: start the program that wrote it, or a newer one. There is no way "
+			"back but to replace this node by one with a new node id",
+			what, version, base_versions.min, base_versions.max);
 	else
 		snprintf(error, DECREE_ERROR_BYTES,
 			"cannot read the log's %s: %s. Nothing was changed: check the device, then "
@@ -256,6 +256,8 @@ meta_load(struct wal *w, const struct wal_recovery *to, int *ret_stale, uint64_t
 
 	if (rc != 0)
 		return page_load_failed(error, rc, header.version, "hard state (file hardstate)");
+	if (w->session.version < header.version)
+		w->session.version = header.version; /* raised since the session page was written */
 	w->meta.requested_generation = header.generation;
 	w->meta.durable_generation = header.generation;
 	w->meta.reported_generation = header.generation;

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/failpoint.h"
+#include "base/version.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ page_seal(uint8_t *page, const struct page_pair *pair, const struct wal_seal *se
 	store_u64(page + 16, h->generation);
 	store_u64(page + 24, h->lsn);
 	store_u32(page + 32, h->body_bytes);
-	store_u32(page + 36, WAL_VERSION);
+	store_u32(page + 36, h->version != 0 ? h->version : VERSION_FIRST);
 	store_u32(page + 60, page_crc(page, pair->bytes, seal));
 }
 
@@ -68,7 +69,7 @@ page_check(const uint8_t *page, const struct page_pair *pair, const struct wal_s
 	if (load_u32(page + 60) != page_crc(page, pair->bytes, seal))
 		return PAGE_BAD;
 	ret_header->version = load_u32(page + 36);
-	if (ret_header->version != WAL_VERSION)
+	if (!version_is_known(ret_header->version))
 		return PAGE_VERSION;
 	ret_header->generation = load_u64(page + 16);
 	ret_header->lsn = load_u64(page + 24);

@@ -10,7 +10,7 @@
  *     16    8  generation: the copy with the higher one is newer
  *     24    8  lsn known durable when the page was written
  *     32    4  body bytes
- *     36    4  format version
+ *     36    4  version that the cluster had, as far as the node knew (log_ops.raise)
  *     40   20  zero
  *     60    4  CRC-32C of the whole page without this field; seeded from the log's uuid, except in the identity
  *     64    -  body, then zeros
@@ -23,7 +23,6 @@
 
 #define PAGE_HEADER_BYTES 64
 #define PAGE_BYTES_MAX    4096
-#define WAL_VERSION       1
 
 #define PAGE_MAGIC_IDENTITY  0x31646965657263ull /* "creeid1" */
 #define PAGE_MAGIC_SESSION   0x31736565657263ull /* "creees1" */
@@ -48,13 +47,15 @@ struct page_header {
 	uint64_t generation;
 	uint64_t lsn;
 	uint32_t body_bytes;
-	uint32_t version; /* of the page, also if that is not ours */
+	uint32_t
+		version; /* of the page, also if that is not ours; 0 in a page to be sealed: the first */
 };
 
 enum page_state {
 	PAGE_VALID = 0,
 	PAGE_BAD = 1,
-	PAGE_VERSION = 2, /* whole, but of a version that this program does not know */
+	PAGE_VERSION =
+		2, /* whole, but of a version that this program does not know (base/version.h) */
 	PAGE_UNREADABLE = 3,
 };
 

@@ -11,6 +11,21 @@
  */
 #include "engine/core/replica.h"
 
+/* The highest that every founder speaks. All of them have promised, so all have been heard. */
+static uint32_t
+founding_version(const struct eng_replica *r, const struct eng_membership *m)
+{
+	uint32_t version = r->cfg.version_max;
+
+	for (uint32_t i = 0; i < m->member_count; i++) {
+		uint32_t index = (uint32_t)peer_index(r, m->members[i].node_id);
+
+		if (index != r->self && r->peers[index].version_max < version)
+			version = r->peers[index].version_max;
+	}
+	return version;
+}
+
 uint32_t
 bootstrap_value(const struct eng_replica *r, uint8_t *value)
 {
@@ -40,6 +55,7 @@ bootstrap_value(const struct eng_replica *r, uint8_t *value)
 		m.id_last = to->node_id; /* they ascend */
 		m.member_count++;
 	}
+	m.version = founding_version(r, &m);
 	return eng_value_config(value, &m);
 }
 

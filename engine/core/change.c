@@ -209,15 +209,54 @@ newest(const struct eng_replica *r)
 	return r->config_next.from.n != NEVER ? &r->configs.next.m : &r->configs.now.m;
 }
 
+static uint32_t
+version_of(const struct eng_replica *r, uint16_t node_id)
+{
+	uint32_t index = (uint32_t)peer_index(r, node_id);
+
+	if (index == r->self)
+		return r->cfg.version_max;
+	return leader_hears(r, index) ? r->peers[index].version_max : 0;
+}
+
+/* The highest version that every member speaks: what a raise leads to. A member that is not heard may be of any
+ * program; one that is stopped now, and is given an older one before the raise is decided, halts when it learns of
+ * it, and nothing is lost but its vote.
+ * @return OK: @p ret_version is above the present one */
+static enum eng_member_result
+version_to_raise_to(const struct eng_replica *r, uint32_t *ret_version)
+{
+	const struct eng_membership *m = newest(r);
+	uint32_t lowest = ENG_VERSION_MAX, highest = 0;
+
+	for (uint32_t i = 0; i < m->member_count; i++) {
+		uint32_t version = version_of(r, m->members[i].node_id);
+
+		lowest = version < lowest ? version : lowest;
+		highest = version > highest ? version : highest;
+	}
+	*ret_version = lowest;
+	if (highest <= m->version)
+		return ENG_MEMBER_DONE;
+	if (lowest == 0)
+		return ENG_MEMBER_UNHEARD;
+	return lowest <= m->version ? ENG_MEMBER_OLD_PROGRAM : ENG_MEMBER_OK;
+}
+
 /* What a change leads to is seen from the newest decided configuration; it is done when that one governs. */
 static enum eng_member_result
 change(struct eng_replica *r, const struct eng_member_change *wanted, struct eng_effects *fx)
 {
+	struct eng_member_change full = *wanted;
+	enum eng_member_result result = ENG_MEMBER_OK;
 	struct eng_membership m;
 
 	if (r->role != DECREE_LEADER || !r->ready || r->reprepare_ns != NEVER || r->epoch == 0)
 		return ENG_MEMBER_NOT_LEADER;
-	enum eng_member_result result = eng_membership_change(newest(r), wanted, &m);
+	if (full.op == ENG_MEMBER_RAISE)
+		result = version_to_raise_to(r, &full.version);
+	if (result == ENG_MEMBER_OK)
+		result = eng_membership_change(newest(r), &full, &m);
 	if (result == ENG_MEMBER_DONE && is_change_under_way(r))
 		return ENG_MEMBER_PENDING;
 	return result == ENG_MEMBER_OK ? propose(r, &m, fx) : result;
@@ -332,6 +371,11 @@ eng_member_result_text(enum eng_member_result result)
 	case ENG_MEMBER_TOO_MANY: return "a cluster has at most 7 voters";
 	case ENG_MEMBER_BAD_QUORUM: return "q1 and q2 must not exceed the voters, and q1 + q2 must";
 	case ENG_MEMBER_LAST: return "nobody would be left to vote";
+	case ENG_MEMBER_OLD_PROGRAM:
+		return "a member's program is too old: install the new one on every member first";
+	case ENG_MEMBER_UNHEARD:
+		return "a member does not answer, and which versions it speaks is not known: start "
+		       "it, or replace or remove it first";
 	case ENG_MEMBER_NO_QUORUM:
 		return "too few of the voters that would be left answer: the cluster would stop";
 	}

@@ -90,7 +90,8 @@ eng_membership_encode(const struct eng_membership *m, uint8_t *out)
 	store_u32(out + 28, m->digest_slots);
 	store_u32(out + 32, m->session_idle_slots);
 	store_u16(out + 36, m->id_last);
-	store_u16(out + 38, (uint16_t)m->former_count);
+	out[38] = (uint8_t)m->former_count;
+	out[39] = (uint8_t)m->version;
 	for (uint32_t i = 0; i < m->member_count; i++)
 		member_encode(&m->members[i],
 			out + ENG_CONFIG_HEADER_BYTES + i * ENG_CONFIG_MEMBER_BYTES);
@@ -163,8 +164,9 @@ eng_membership_decode(const uint8_t *at, uint32_t count, struct eng_membership *
 	m.digest_slots = load_u32(at + 28);
 	m.session_idle_slots = load_u32(at + 32);
 	m.id_last = load_u16(at + 36);
-	m.former_count = load_u16(at + 38);
-	if (m.epoch == 0 || m.member_count > ENG_MEMBER_COUNT_MAX ||
+	m.former_count = at[38];
+	m.version = at[39];
+	if (m.epoch == 0 || m.version == 0 || m.member_count > ENG_MEMBER_COUNT_MAX ||
 		m.former_count > ENG_MEMBER_COUNT_MAX || count != config_bytes(&m))
 		return -EBADMSG;
 	at += ENG_CONFIG_HEADER_BYTES;
@@ -338,6 +340,17 @@ change_remove(const struct eng_membership *m, const struct eng_member_change *ch
 	return ENG_MEMBER_OK;
 }
 
+static enum eng_member_result
+change_raise(const struct eng_membership *m, const struct eng_member_change *change,
+	struct eng_membership *ret_new)
+{
+	if (change->version <= m->version)
+		return ENG_MEMBER_DONE;
+	succeed(m, ret_new);
+	ret_new->version = change->version;
+	return ENG_MEMBER_OK;
+}
+
 enum eng_member_result
 eng_membership_change(const struct eng_membership *m, const struct eng_member_change *change,
 	struct eng_membership *ret_new)
@@ -345,6 +358,7 @@ eng_membership_change(const struct eng_membership *m, const struct eng_member_ch
 	switch (change->op) {
 	case ENG_MEMBER_ADD: return change_add(m, change, 0, ret_new);
 	case ENG_MEMBER_REMOVE: return change_remove(m, change, ret_new);
+	case ENG_MEMBER_RAISE: return change_raise(m, change, ret_new);
 	case ENG_MEMBER_REPLACE:
 		return change->old == 0 ? ENG_MEMBER_UNKNOWN
 					: change_add(m, change, change->old, ret_new);

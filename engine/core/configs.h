@@ -22,8 +22,9 @@
 	(ENG_CONFIG_HEADER_BYTES + ENG_MEMBER_COUNT_MAX * ENG_CONFIG_MEMBER_BYTES)
 
 struct eng_membership {
-	uint32_t epoch; /* 0: none */
-	uint32_t q1;    /* of the voters; q1 + q2 > voters */
+	uint32_t epoch;   /* 0: none */
+	uint32_t version; /* of the cluster, from 1: what its commands mean, what its disks hold */
+	uint32_t q1;      /* of the voters; q1 + q2 > voters */
 	uint32_t q2;
 	uint32_t slot_bytes;
 	uint32_t alpha;
@@ -43,6 +44,9 @@ struct eng_membership {
 	uint32_t former_count;
 	uint16_t former[ENG_MEMBER_COUNT_MAX]; /* ascending node_id */
 };
+
+/* 255 versions are enough: one that is dropped makes room for none, but a build speaks a few. */
+#define ENG_VERSION_MAX UINT8_MAX
 
 struct eng_governor {
 	struct decree_slot from; /* governs the slots from here on, up to the next one's */

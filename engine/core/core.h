@@ -105,6 +105,8 @@ struct eng_config {
 	uint64_t
 		lease_ns; /* D; a cluster constant; beyond election_ns it delays elections; 0 = no leases */
 	uint32_t max_drift_ppm; /* of any clock against true time; a cluster constant, if leases */
+	uint8_t version_min;    /* which versions of a cluster this program can be a part of; */
+	uint8_t version_max;    /* 0, 0: VERSION_FIRST alone */
 };
 
 enum eng_event_type {
@@ -167,13 +169,15 @@ enum eng_member_op {
 	ENG_MEMBER_ADD = 1,
 	ENG_MEMBER_REMOVE = 2,
 	ENG_MEMBER_REPLACE = 3,
+	ENG_MEMBER_RAISE = 4, /* not who they are, but the version of the cluster (16) */
 };
 
 struct eng_member_change {
 	enum eng_member_op op;
 	struct eng_member member; /* id, disk and address of who comes; id of who is removed */
 	uint16_t old;             /* REPLACE: who goes */
-	uint8_t q1;               /* ADD, REMOVE: the quorums afterwards; 0 = majorities */
+	uint32_t version; /* RAISE: the leader fills it in, the highest that every member speaks */
+	uint8_t q1;       /* ADD, REMOVE: the quorums afterwards; 0 = majorities */
 	uint8_t q2;
 };
 
@@ -189,9 +193,11 @@ enum eng_member_result {
 	ENG_MEMBER_DISK_USED = 8, /* another member has this disk */
 	ENG_MEMBER_UNKNOWN = 9,   /* the node to be removed never was a member */
 	ENG_MEMBER_TOO_MANY = 10,
-	ENG_MEMBER_BAD_QUORUM = 11, /* q1 + q2 <= n, or above n */
-	ENG_MEMBER_LAST = 12,       /* nobody would be left to vote */
-	ENG_MEMBER_NO_QUORUM = 13,  /* too few of the new voters answer now */
+	ENG_MEMBER_BAD_QUORUM = 11,  /* q1 + q2 <= n, or above n */
+	ENG_MEMBER_LAST = 12,        /* nobody would be left to vote */
+	ENG_MEMBER_NO_QUORUM = 13,   /* too few of the new voters answer now */
+	ENG_MEMBER_OLD_PROGRAM = 14, /* a member's program does not speak what another's does */
+	ENG_MEMBER_UNHEARD = 15,     /* a member does not answer: what it speaks is not known */
 };
 
 struct eng_event {
@@ -230,6 +236,9 @@ struct eng_event {
 		} log_damaged;
 		struct {
 			const struct eng_msg *msg;
+			/* The highest version that the sender's program speaks, as its session
+			 * says; 0 = nobody says, VERSION_FIRST is assumed. */
+			uint8_t version_max;
 		} recv;
 		struct {
 			uint64_t seq; /* all persists up to and including this are durable */
@@ -315,6 +324,7 @@ enum eng_halt {
 	ENG_HALT_CONSTANTS,     /* the decided configuration differs from this node's constants */
 	ENG_HALT_DIVERGED,      /* a majority had another state after the same slot */
 	ENG_HALT_NO_AGREEMENT,  /* no majority had the same state after the same slot */
+	ENG_HALT_VERSION,       /* the cluster is of a version that this program does not speak */
 };
 
 struct eng_effects {
@@ -388,6 +398,7 @@ struct eng_peer_status {
 	uint64_t echo_ns;           /* when it last echoed one of our heartbeats; 0 = never */
 	struct decree_slot commit;  /* as it last said */
 	struct decree_slot matched; /* leader: durable there below this slot */
+	uint8_t version_max; /* highest that its program speaks, as it last said; 0 = not heard yet */
 };
 
 struct eng_configs;

@@ -226,6 +226,16 @@ self_check(struct eng_replica *r, const struct eng_membership *m, struct eng_eff
 	return true;
 }
 
+/* What is written in a version that this program does not have must not be answered, voted on or applied by it. */
+static bool
+version_check(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx)
+{
+	if (r->cfg.version_min <= m->version && m->version <= r->cfg.version_max)
+		return true;
+	halt(r, ENG_HALT_VERSION, fx);
+	return false;
+}
+
 void
 membership_decided(struct eng_replica *r, struct decree_slot slot, const struct eng_membership *m,
 	struct eng_effects *fx)
@@ -236,7 +246,8 @@ membership_decided(struct eng_replica *r, struct decree_slot slot, const struct 
 		halt(r, ENG_HALT_CONSTANTS, fx);
 		return;
 	}
-	if (!eng_configs_decide(&r->configs, slot, m) || !self_check(r, m, fx))
+	if (!eng_configs_decide(&r->configs, slot, m) || !self_check(r, m, fx) ||
+		!version_check(r, m, fx))
 		return;
 	configs_take_effect(r, fx);
 	membership_limit(r, fx);
@@ -273,7 +284,7 @@ membership_restore(struct eng_replica *r, const struct eng_configs *configs, str
 	r->served = 0;
 	/* Ids are never used again: one that was given out, and is not there, has been removed. */
 	r->was_member |= r->cfg.node_id <= newest->id_last;
-	if (self_check(r, newest, fx))
+	if (self_check(r, newest, fx) && version_check(r, newest, fx))
 		configs_take_effect(r, fx);
 }
 

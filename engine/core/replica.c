@@ -6,6 +6,7 @@
 #include "engine/core/replica.h"
 
 #include "base/digest.h"
+#include "base/version.h"
 #include "engine/core/readindex.h"
 #include "engine/core/record.h"
 
@@ -42,6 +43,7 @@ config_check(const struct eng_config *c)
 		c->ring_slots / eng_promise_entry_count_max(c->frame_bytes) < FRAGMENT_WORDS * 64);
 	decree_assert(c->election_ns / c->heartbeat_ns < HEARTBEAT_HISTORY / 4);
 	decree_assert(c->max_drift_ppm < 1000000);
+	decree_assert(c->version_min <= c->version_max);
 }
 
 struct eng_replica *
@@ -52,6 +54,8 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 
 	config_check(config);
 	r->cfg = *config;
+	if (r->cfg.version_max == 0)
+		r->cfg.version_min = r->cfg.version_max = VERSION_FIRST;
 	r->sessions = sessions;
 	r->random = config->seed | 1;
 	membership_init(r);
@@ -344,11 +348,13 @@ is_welcome(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 }
 
 static void
-on_recv(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
+on_recv(struct eng_replica *r, const struct eng_msg *m, uint8_t version_max, struct eng_effects *fx)
 {
 	r->was_welcome = is_welcome(r, m, fx);
 	if (!r->was_welcome)
 		return;
+	r->peers[peer_index(r, m->src)].version_max =
+		version_max != 0 ? version_max : VERSION_FIRST;
 	switch (m->type) {
 	case ENG_MSG_PREVOTE: on_prevote(r, m, fx); break;
 	case ENG_MSG_PREVOTE_REPLY: on_prevote_reply(r, m, fx); break;
@@ -478,7 +484,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_RECOVER_FAULTY_UNKNOWN: on_recover_faulty_unknown(r, ev); break;
 	case ENG_EV_START: on_start(r, ev, ret_fx); break;
 	case ENG_EV_TICK: on_tick(r, ret_fx); break;
-	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ret_fx); break;
+	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ev->recv.version_max, ret_fx); break;
 	case ENG_EV_PERSISTED: on_persisted(r, ev->persisted.seq, ret_fx); break;
 	case ENG_EV_SUBMIT: on_submit(r, ev, ret_fx); break;
 	case ENG_EV_READ: on_read(r, ev, ret_fx); break;

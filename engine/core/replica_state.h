@@ -135,6 +135,7 @@ struct guard {
 struct peer {
 	uint16_t node_id;
 	uint64_t disk;        /* first 8 bytes of its disk uuid as heard, 0 = not yet */
+	uint8_t version_max;  /* highest version that its program speaks, 0 = not heard yet */
 	uint64_t member_disk; /* as the configuration has it; 0 = no member, as far as we know */
 	struct guard guard;
 	/* leader */

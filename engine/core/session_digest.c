@@ -17,6 +17,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/version.h"
 
 #include <string.h>
 
@@ -138,7 +139,8 @@ eng_sessions_digest(const struct eng_sessions *s)
 struct decree_digest
 eng_state_digest(const struct eng_sessions *s, struct decree_digest machine)
 {
-	uint8_t bytes[48];
+	uint32_t version = s->configs.now.m.version;
+	uint8_t bytes[52];
 
 	decree_assert_slow(digest_eq(s->sum, eng_sessions_digest_anew(s)));
 	store_u64(bytes, machine.lo);
@@ -147,5 +149,7 @@ eng_state_digest(const struct eng_sessions *s, struct decree_digest machine)
 	store_u64(bytes + 24, s->sum.hi);
 	store_u64(bytes + 32, s->applied.n);
 	store_u64(bytes + 40, s->cluster_ns);
-	return base_digest(bytes, sizeof(bytes));
+	/* Nodes that do not agree on when commands changed their meaning are found out. */
+	store_u32(bytes + 48, version);
+	return base_digest(bytes, version > VERSION_FIRST ? 52 : 48);
 }

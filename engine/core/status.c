@@ -41,6 +41,7 @@ eng_peer_status(const struct eng_replica *r, struct eng_peer_status ret_peers[EN
 			.echo_ns = r->peers[i].echo_ns,
 			.commit = r->peers[i].commit,
 			.matched = r->peers[i].matched,
+			.version_max = r->peers[i].version_max,
 		};
 	}
 	return count;
@@ -100,6 +101,8 @@ eng_halt_text(enum eng_halt why)
 		       "restart it with the same program as the others, so that it builds its "
 		       "state "
 		       "anew from the log; if it halts again, replace the node";
+	case ENG_HALT_VERSION:
+		return "the cluster is of a version that this program does not speak";
 	case ENG_HALT_NO_AGREEMENT:
 		return "after the same slot no majority of the nodes had the same state: the "
 		       "program's "

@@ -24,7 +24,8 @@
  *                                                                      28  4  digest_slots
  *                                                                      32  4  session_idle_slots
  *                                                                      36  2  highest node_id ever used
- *                                                                      38  2  zero
+ *                                                                      38  1  former members
+ *                                                                      39  1  version of the cluster, > 0
  *                                                                      40  .  members, 32 bytes each
  *
  *   member:    0  2  node_id                            8  8  disk

@@ -12,6 +12,7 @@
  * done at once when that state holds.
  */
 #include "base/bytes.h"
+#include "base/version.h"
 #include "engine/core/configs.h"
 #include "engine/runtime/shard_private.h"
 
@@ -110,28 +111,42 @@ change_of(const struct admin_job *job)
 	};
 }
 
+static enum eng_member_result
+change_ask(struct shard *s, struct shard_group *g, const struct eng_member_change *change)
+{
+	enum eng_member_result result = ENG_MEMBER_BUSY;
+	struct eng_event event = { .type = ENG_EV_MEMBER,
+		.now_ns = s->now_ns,
+		.member = { .change = change, .ret_result = &result } };
+
+	if (room_for(s, g, ROOM_STEP))
+		shard_step(s, g, &event);
+	return result;
+}
+
+static enum client_admin_status
+change_status(const struct admin_job *job, enum eng_member_result result)
+{
+	bool is_begun = job->status == CLIENT_ADMIN_PENDING;
+
+	if (result == ENG_MEMBER_DONE)
+		return CLIENT_ADMIN_DONE;
+	if (result == ENG_MEMBER_OK || result == ENG_MEMBER_PENDING)
+		return CLIENT_ADMIN_PENDING;
+	if (result == ENG_MEMBER_BUSY || result == ENG_MEMBER_NOT_LEADER)
+		return is_begun ? CLIENT_ADMIN_PENDING : CLIENT_ADMIN_BUSY;
+	return CLIENT_ADMIN_REFUSED;
+}
+
 /* Asking again is how to learn how it stands: what is done is not done twice. */
 static void
 member_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
 {
 	struct eng_member_change change = change_of(job);
-	enum eng_member_result result = ENG_MEMBER_BUSY;
-	struct eng_event event = { .type = ENG_EV_MEMBER,
-		.now_ns = s->now_ns,
-		.member = { .change = &change, .ret_result = &result } };
-	bool is_begun = job->status == CLIENT_ADMIN_PENDING;
-	enum client_admin_status status = CLIENT_ADMIN_REFUSED;
+	enum eng_member_result result = change_ask(s, g, &change);
 
-	if (room_for(s, g, ROOM_STEP))
-		shard_step(s, g, &event);
-	if (result == ENG_MEMBER_DONE)
-		status = CLIENT_ADMIN_DONE;
-	else if (result == ENG_MEMBER_OK || result == ENG_MEMBER_PENDING)
-		status = CLIENT_ADMIN_PENDING;
-	else if (result == ENG_MEMBER_BUSY || result == ENG_MEMBER_NOT_LEADER)
-		status = is_begun ? CLIENT_ADMIN_PENDING : CLIENT_ADMIN_BUSY;
-	admin_answer(
-		job, status, "node %u: %s", change.member.node_id, eng_member_result_text(result));
+	admin_answer(job, change_status(job, result), "node %u: %s", change.member.node_id,
+		eng_member_result_text(result));
 }
 
 static void
@@ -141,6 +156,51 @@ member_look(struct shard *s, struct shard_group *g, struct admin_job *job)
 		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
 	else
 		member_ask(s, g, job);
+}
+
+/* Who speaks what, where that is in the way: "node 3: up to 1". */
+static void
+spoken_text(const struct shard *s, const struct shard_group *g, uint32_t wanted, char *text,
+	uint32_t bytes)
+{
+	struct eng_peer_status peers[ENG_PEER_COUNT_MAX];
+	uint32_t count = eng_peer_status(g->replica, peers);
+	int at = 0;
+
+	text[0] = '\0';
+	if (base_versions.max < wanted)
+		at = snprintf(text, bytes, " (node %u: up to %u)", s->node_id, base_versions.max);
+	for (uint32_t i = 0; i < count && at < (int)bytes; i++)
+		if (peers[i].version_max < wanted)
+			at += snprintf(text + at, bytes - (uint32_t)at, " (node %u: up to %u)",
+				peers[i].node_id, peers[i].version_max);
+}
+
+static void
+raise_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	const struct eng_member_change change = { .op = ENG_MEMBER_RAISE };
+	enum eng_member_result result = change_ask(s, g, &change);
+	enum client_admin_status status = change_status(job, result);
+	uint32_t version = version_of_group(g);
+	char spoken[100];
+
+	spoken_text(s, g, version + 1, spoken, sizeof(spoken));
+	if (result == ENG_MEMBER_DONE)
+		admin_answer(job, status, "the cluster is of version %u", version);
+	else
+		admin_answer(job, status, "the cluster stays of version %u: %s%s", version,
+			eng_member_result_text(result),
+			result == ENG_MEMBER_OLD_PROGRAM ? spoken : "");
+}
+
+static void
+raise_look(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	if (eng_leader(g->replica) != s->node_id && eng_leader(g->replica) != 0)
+		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
+	else
+		raise_ask(s, g, job);
 }
 
 static uint64_t
@@ -229,6 +289,7 @@ static const struct admin_op {
 	{ DECREE_ADMIN_MEMBER_REMOVE, true, false, member_ask, member_look },
 	{ DECREE_ADMIN_MEMBER_REPLACE, true, false, member_ask, member_look },
 	{ DECREE_ADMIN_MEMBER_LIST, true, false, member_list, NULL },
+	{ DECREE_ADMIN_RAISE, true, false, raise_ask, raise_look },
 	{ DECREE_ADMIN_SNAPSHOT, true, false, snapshot_start, snapshot_look },
 	{ DECREE_ADMIN_CAPTURE, false, true, NULL, NULL },
 	{ DECREE_ADMIN_CAPTURE_STOP, false, true, NULL, NULL },

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/version.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -234,6 +235,11 @@ check_group(struct backup_examiner *x, const struct backup *b, uint16_t group, c
 	rc = backup_load(b, group, backup_examine, x, ret_error);
 	if (rc == 0)
 		rc = backup_examine_end(x, b->header.slots[group]);
+	if (rc == -EPROTONOSUPPORT)
+		return fail(rc, ret_error,
+			"%.300s: the snapshot of group %u was written by version %u, and this "
+			"program reads versions %u to %u: use a newer one",
+			b->path, group, x->reader.version, base_versions.min, base_versions.max);
 	if (rc == -EBADMSG && ret_error[0] == '\0')
 		return fail(rc, ret_error, "%.300s is damaged (group %u): use another backup",
 			b->path, group);

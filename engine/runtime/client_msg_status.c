@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#define STATUS_BYTES        280u /* the fixed part of STATUS_REPLY, the header included */
+#define STATUS_BYTES        288u /* the fixed part of STATUS_REPLY, the header included */
 #define STATUS_PEER_BYTES   24u
 #define STATUS_MEMBER_BYTES 4u
 #define LOG_REQUEST_BYTES   32u
@@ -67,7 +67,8 @@ client_status_encode(const struct decree_status *s, uint64_t token, uint8_t *out
 		s->frames_sent, s->frames_dropped, s->messages_dropped, s->elections, s->lease_ns,
 		s->reads, s->lease_reads, s->read_rounds, s->low.n, s->snapshot.n,
 		s->snapshot_bytes, s->snapshot_unix_s, s->agreed.n, s->session_evicted_count,
-		s->log_damaged, s->log_rewritten, s->log_scrub_count, s->session_count };
+		s->log_damaged, s->log_rewritten, s->log_scrub_count,
+		s->version_min | s->version_max << 8, s->session_count };
 	uint8_t *after;
 
 	static_assert(sizeof(words) == STATUS_BYTES - 32, "the status layout");
@@ -82,7 +83,7 @@ client_status_encode(const struct decree_status *s, uint64_t token, uint8_t *out
 	out[24] = (uint8_t)s->q2;
 	out[25] = (uint8_t)s->kind;
 	out[26] = s->is_changing;
-	out[27] = 0;
+	out[27] = (uint8_t)s->version;
 	store_u32(out + 28, s->epoch);
 	for (uint32_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		store_u64(out + 32 + 8 * i, words[i]);
@@ -106,7 +107,8 @@ status_words_decode(const uint8_t *at, struct decree_status *ret)
 
 	for (uint32_t i = 0; i < count; i++)
 		*words[i] = load_u64(at + 8 * i);
-	ret->session_count = (uint32_t)load_u64(at + 8 * count);
+	/* The versions' bytes are between the two. */
+	ret->session_count = (uint32_t)load_u64(at + 8 * (count + 1));
 }
 
 static int
@@ -159,7 +161,7 @@ client_status_decode(const uint8_t *bytes, uint32_t count, const struct client_m
 		return -EBADMSG;
 	if (bytes[18] > DECREE_LEADER || bytes[19] > DECREE_LOG_MEMORY ||
 		bytes[20] > DECREE_IDLE_SLEEP || bytes[21] > 127 || bytes[25] > DECREE_LEARNER ||
-		bytes[26] > 1 || bytes[27] != 0)
+		bytes[26] > 1 || load_u64(bytes + STATUS_BYTES - 16) > UINT16_MAX)
 		return -EBADMSG;
 	if (load_u64(bytes + STATUS_BYTES - 8) > UINT32_MAX) /* session_count, the last word */
 		return -EBADMSG;
@@ -182,6 +184,9 @@ client_status_decode(const uint8_t *bytes, uint32_t count, const struct client_m
 		.q2 = bytes[24],
 		.kind = (enum decree_member_kind)bytes[25],
 		.is_changing = bytes[26] == 1,
+		.version = bytes[27],
+		.version_min = bytes[STATUS_BYTES - 16],
+		.version_max = bytes[STATUS_BYTES - 15],
 		.epoch = load_u32(bytes + 28),
 	};
 	status_words_decode(bytes + 32, ret);

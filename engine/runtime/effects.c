@@ -133,6 +133,10 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 {
 	struct eng_effects *fx = &s->fx;
 
+	if (fx->halt == ENG_HALT_VERSION) {
+		version_halt(s, g);
+		return;
+	}
 	if (fx->halt != ENG_HALT_NONE) {
 		shard_stop(s, SHARD_STOPPED_HALT, "group %u: %s", g->config.group,
 			eng_halt_text(fx->halt));
@@ -148,6 +152,8 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 			"please report it with the node's log");
 		return;
 	}
+	if (fx->members_changed)
+		version_changed(s, g);
 	uint16_t fetch_from = fx->fetch_from; /* applying slots takes further steps */
 	for (uint32_t i = 0; i < fx->message_count; i++)
 		send_message(s, g, &fx->messages[i]);

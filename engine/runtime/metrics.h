@@ -167,7 +167,11 @@
 	X(GROUP, GAUGE, NONE, "decree_is_voter", "", s->status.kind == DECREE_VOTER,               \
 		"1 where this node votes.")                                                        \
 	X(GROUP, GAUGE, NONE, "decree_is_changing", "", s->status.is_changing,                     \
-		"1 while the members change.")
+		"1 while the members change.")                                                     \
+	X(GROUP, GAUGE, NONE, "decree_cluster_version", "", s->status.version,                     \
+		"Of which version the cluster is; 0 not known yet.")                               \
+	X(GROUP, GAUGE, NONE, "decree_program_version", "", s->status.version_max,                 \
+		"The highest version that the node's program speaks.")
 
 #define METRIC_DROP_HELP                                                                           \
 	"Frames that the network turned away, by reason; operating.md says what to look at."

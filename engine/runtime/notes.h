@@ -32,6 +32,10 @@
 		"Frames that a healthy cluster never sees.")                                       \
 	X(NARROW, WARNING, "narrow", "3919cc1012c14333ba7eb2f84ca7898e",                           \
 		"Full frames do not reach a node.")                                                \
+	X(VERSION, NOTICE, "version", "2602e4a7c1dc9f24aadc9241c4cc740b",                          \
+		"The cluster was raised to another version.")                                      \
+	X(VERSION_REFUSED, WARNING, "version_refused", "8cd5bd272254affeb760f593a4a67069",         \
+		"A node speaks no version that this one does.")                                    \
 	X(SESSIONS, WARNING, "sessions", "b310c9b4f55d43df3237d4bc73a78905",                       \
 		"The table of sessions is full.")                                                  \
 	X(STOLEN, ERROR, "stolen", "abcca4452770cc1061a7529b7e8a39ab",                             \

@@ -94,6 +94,12 @@ meta_write_boot(struct shard *s)
 	s->boot_generation = meta_write(s);
 }
 
+void
+meta_write_again(struct shard *s)
+{
+	(void)meta_write(s); /* nothing waits for it */
+}
+
 static uint64_t
 hard_write(struct shard *s, const struct shard_group *g, const struct eng_persist *p)
 {

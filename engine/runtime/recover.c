@@ -12,6 +12,7 @@
  * been acknowledged. Nothing has been written then, and the error says what to do.
  */
 #include "base/failpoint.h"
+#include "base/version.h"
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/node_private.h"
 
@@ -102,6 +103,8 @@ fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
 		.disk_stall_ns = c->disk_stall_ns,
 		.lease_ns = c->lease_ns,
 		.max_drift_ppm = c->max_drift_ppm,
+		.version_min = base_versions.min,
+		.version_max = base_versions.max,
 	};
 	for (uint32_t i = 0; i < c->node_count; i++) {
 		const struct config_node *n = &c->nodes[i];

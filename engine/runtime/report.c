@@ -8,6 +8,7 @@
  * shard's time whatever it asks for.
  */
 #include "base/digest.h"
+#include "base/version.h"
 #include "engine/core/configs.h"
 #include "engine/core/value.h"
 #include "engine/runtime/shard_private.h"
@@ -42,6 +43,9 @@ fill_members(const struct shard *s, const struct shard_group *g, struct decree_s
 		(int)DECREE_VOTER == (int)ENG_VOTER && (int)DECREE_LEARNER == (int)ENG_LEARNER,
 		"the core's words");
 	status->epoch = m->epoch;
+	status->version = m->version;
+	status->version_min = base_versions.min;
+	status->version_max = base_versions.max;
 	status->is_changing = is_changing;
 	status->q1 = m->q1;
 	status->q2 = m->q2;

@@ -10,6 +10,7 @@
  * is not the one that cut the snapshot: the node stops and says so.
  */
 #include "base/failpoint.h"
+#include "base/version.h"
 #include "engine/runtime/shard_private.h"
 
 int
@@ -54,18 +55,19 @@ int
 restore_feed(struct shard *s, struct shard_group *g, const uint8_t *bytes, uint32_t count)
 {
 	uint32_t taken;
-	int rc = 0;
+	int found, rc = 0;
 
 	decree_assert(g->snap.is_restoring);
 	for (; rc == 0; bytes += taken, count -= taken) {
-		switch (snapshot_read(&s->snap_reader, bytes, count, &taken)) {
+		found = snapshot_read(&s->snap_reader, bytes, count, &taken);
+		switch (found) {
 		case SNAPSHOT_FOUND_NOTHING: return 0;
 		case SNAPSHOT_FOUND_HEADER:
 			eng_sessions_restore_begin(g->sessions, &s->snap_reader.facts);
 			break;
 		case SNAPSHOT_FOUND_CHUNK: rc = on_chunk(s, g); break;
 		case SNAPSHOT_FOUND_END: return taken == count ? on_end(s, g) : -EBADMSG;
-		default: return -EBADMSG;
+		default: return found;
 		}
 	}
 	return -EBADMSG;
@@ -120,6 +122,10 @@ restore_at_start(struct shard *s, struct shard_group *g)
 		rc = s->config.snap_ops->load(s->config.snap_store, g->config.group, now.snapshot,
 			start_feed, &load, &info, why);
 	FAILPOINT("runtime.start.snapshot_restored");
+	if (load.last == -EPROTONOSUPPORT)
+		(void)snprintf(why, sizeof(why),
+			"it was written by version %u, and this program reads versions %u to %u",
+			s->snap_reader.version, base_versions.min, base_versions.max);
 	if (rc != 0 || load.last != 1 || s->snap_reader.facts.slot.n != now.snapshot.n)
 		return start_refuse(s, g, now.snapshot, why);
 	g->snap.kept = (struct snapshot_kept){

@@ -69,6 +69,7 @@ salvage_membership(const struct salvage *s, const struct salvage_group *g,
 
 	*ret = (struct eng_membership){
 		.epoch = old->epoch,
+		.version = old->version,
 		.q1 = 1,
 		.q2 = 1,
 		.slot_bytes = c->slot_bytes,

@@ -18,6 +18,7 @@
  *   - a write failed, or the core halts: the shard stops at once and sends nothing more
  */
 #include "base/failpoint.h"
+#include "base/version.h"
 #include "engine/runtime/shard_private.h"
 
 #include <stdarg.h>
@@ -66,6 +67,7 @@ shard_attach(struct shard *s, void *log, void *net)
 	decree_assert(!s->is_booting && !s->has_started);
 	s->log = log;
 	s->net = net;
+	s->version = VERSION_FIRST;
 }
 
 void
@@ -75,6 +77,8 @@ shard_start(struct shard *s, uint64_t boot_count, uint64_t now_ns)
 	decree_assert(boot_count > s->boot_count);
 	s->boot_count = boot_count;
 	s->now_ns = now_ns;
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		(void)version_follow(s, &s->groups[i]);
 	meta_write_boot(s);
 	FAILPOINT("runtime.start.boot_count_noted");
 	s->is_booting = true;
@@ -134,12 +138,16 @@ shard_submit(struct shard *s, struct shard_group *g, uint32_t count)
 
 /* A message between replicas. Its sender is proved by the network; what it claims must agree. */
 static void
-on_node_message(struct shard *s, uint16_t from, const uint8_t *bytes, uint32_t count)
+on_node_message(
+	struct shard *s, const struct net_frame *frame, const uint8_t *bytes, uint32_t count)
 {
 	struct eng_msg m;
-	struct eng_event event = { .type = ENG_EV_RECV, .now_ns = s->now_ns, .recv = { &m } };
+	struct eng_event event = { .type = ENG_EV_RECV,
+		.now_ns = s->now_ns,
+		.recv = { .msg = &m, .version_max = frame->version_max } };
 
-	if (eng_msg_decode(bytes, count, &m) != 0 || m.src != from || m.dst != s->node_id) {
+	if (eng_msg_decode(bytes, count, &m) != 0 || m.src != frame->peer.node_id ||
+		m.dst != s->node_id) {
 		s->counters.malformed++;
 		return;
 	}
@@ -165,7 +173,7 @@ on_node_frame(struct shard *s, const struct net_frame *frame)
 	uint32_t cursor = 0, bytes;
 
 	if (!is_bundle(frame->payload, frame->payload_bytes)) {
-		on_node_message(s, frame->peer.node_id, frame->payload, frame->payload_bytes);
+		on_node_message(s, frame, frame->payload, frame->payload_bytes);
 		return;
 	}
 	if (!bundle_is_valid(frame->payload, frame->payload_bytes)) {
@@ -173,7 +181,7 @@ on_node_frame(struct shard *s, const struct net_frame *frame)
 		return;
 	}
 	while (bundle_next(frame->payload, frame->payload_bytes, &cursor, &message, &bytes))
-		on_node_message(s, frame->peer.node_id, message, bytes);
+		on_node_message(s, frame, message, bytes);
 }
 
 static bool

@@ -306,6 +306,8 @@ struct shard {
 	uint16_t node_id;
 	uint64_t boot_count;
 	uint64_t boot_generation; /* of the blob that holds boot_count */
+	uint32_t
+		version; /* highest that a configuration of its groups has, as disk and network know it */
 	bool is_booting;
 	bool has_started;
 	enum shard_stop stop;
@@ -429,9 +431,20 @@ bool persist_is_busy(const struct shard *s, const struct shard_group *g);
 void meta_init(struct shard *s);
 int meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes);
 void meta_write_boot(struct shard *s);
+/** The same once more: the log's pages have something new to say. */
+void meta_write_again(struct shard *s);
 struct decree_slot tag_slot(const uint8_t *tag);      /* whose value this is; 0 = none */
 struct decree_slot tag_mark_slot(const uint8_t *tag); /* whose damage it tells of; 0 = none */
 uint16_t tag_group(const uint8_t *tag);
+
+/* version.c */
+uint32_t version_of_group(const struct shard_group *g); /* newest decided; 0 = none yet */
+/** Tell disk and network what the group's configurations say. @return false: they know */
+bool version_follow(struct shard *s, const struct shard_group *g);
+/** The configurations of a group have changed. */
+void version_changed(struct shard *s, const struct shard_group *g);
+/** The core found that this program cannot be a part of the cluster. */
+void version_halt(struct shard *s, const struct shard_group *g);
 
 /* apply.c */
 void apply_range(

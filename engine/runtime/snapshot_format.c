@@ -4,7 +4,7 @@
  *
  *   header                                     chunk
  *        0  8  "decrsnap"                           0  4  kind: 1 sessions, 2 machine, 3 end
- *        8  4  version, 1                           4  4  payload bytes
+ *        8  4  version of the cluster               4  4  payload bytes
  *       12  2  group                                8  8  index in its kind, from 0
  *       14  2  configurations                      16 16  digest of the 16 bytes before and of the payload
  *       16  8  cluster id                          32  .  payload
@@ -23,6 +23,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/version.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,7 +31,6 @@
 #define FIXED_BYTES       64u
 #define CONFIG_HEAD_BYTES 16u
 #define DIGEST_BYTES      16u
-#define VERSION           1
 static const char magic[8] = { 'd', 'e', 'c', 'r', 's', 'n', 'a', 'p' };
 
 static_assert(DECREE_CHUNK_BYTES_MAX >= SNAPSHOT_HEADER_BYTES_MAX, "the reader's buffer holds it");
@@ -60,6 +60,13 @@ get_digest(const uint8_t *at)
 
 /* ------------------------------------------------------------------------------ writing */
 
+/* The newest that it says anything of: whoever does not speak that one has no use for the rest. */
+static uint32_t
+version_of(const struct eng_snapshot *s)
+{
+	return s->configs[s->config_count - 1].members.version;
+}
+
 uint32_t
 snapshot_header_encode(
 	const struct eng_snapshot *s, uint64_t cluster_id, uint16_t group, uint8_t *ret_bytes)
@@ -68,7 +75,7 @@ snapshot_header_encode(
 
 	memset(ret_bytes, 0, FIXED_BYTES);
 	memcpy(ret_bytes, magic, sizeof(magic));
-	store_u32(ret_bytes + 8, VERSION);
+	store_u32(ret_bytes + 8, version_of(s));
 	store_u16(ret_bytes + 12, group);
 	store_u16(ret_bytes + 14, (uint16_t)s->config_count);
 	store_u64(ret_bytes + 16, cluster_id);
@@ -149,8 +156,12 @@ on_fixed(struct snapshot_reader *r)
 	uint32_t configs = load_u16(b + 14);
 
 	r->header_bytes = load_u32(b + 56);
-	if (memcmp(b, magic, sizeof(magic)) != 0 || load_u32(b + 8) != VERSION ||
-		load_u16(b + 12) != r->group || load_u64(b + 16) != r->cluster_id ||
+	if (memcmp(b, magic, sizeof(magic)) != 0)
+		return -EBADMSG;
+	r->version = load_u32(b + 8);
+	if (!version_is_known(r->version))
+		return -EPROTONOSUPPORT;
+	if (load_u16(b + 12) != r->group || load_u64(b + 16) != r->cluster_id ||
 		load_u32(b + 60) != 0 || configs < 1 || configs > ENG_SNAPSHOT_CONFIG_MAX ||
 		r->header_bytes > SNAPSHOT_HEADER_BYTES_MAX ||
 		r->header_bytes < FIXED_BYTES + DIGEST_BYTES)
@@ -205,7 +216,7 @@ on_header(struct snapshot_reader *r)
 	for (uint32_t i = 0; i < r->facts.config_count; i++)
 		if (!read_config(&at, end, &r->facts.configs[i]))
 			return -EBADMSG;
-	if (at != end)
+	if (at != end || version_of(&r->facts) != r->version)
 		return -EBADMSG;
 	digest_stream_add(&r->all, r->buffer, r->header_bytes);
 	expect_chunk(r);

@@ -13,6 +13,7 @@
  *
  * Threads:  pure functions over the caller's memory.
  * Errors:   -EBADMSG: not a snapshot, cut short, altered, or another cluster's or group's.
+ *           -EPROTONOSUPPORT: of a version of the cluster that this program does not speak: `version`.
  */
 #ifndef RUNTIME_SNAPSHOT_FORMAT_H
 #define RUNTIME_SNAPSHOT_FORMAT_H
@@ -58,6 +59,7 @@ struct snapshot_reader {
 	uint32_t wanted;
 	uint32_t stage;
 	uint32_t header_bytes;
+	uint32_t version; /* of the cluster, as the header says */
 	uint64_t chunk_count;
 	uint64_t index_next; /* of the present kind */
 	struct digest_stream all;
@@ -77,7 +79,7 @@ void snapshot_reader_init(
 /**
  * Take bytes until something is found.
  * @param ret_taken  how many were taken; the rest belongs to the next call
- * @return enum snapshot_found, or -EBADMSG
+ * @return enum snapshot_found, -EBADMSG or -EPROTONOSUPPORT
  */
 int
 snapshot_read(struct snapshot_reader *r, const uint8_t *bytes, uint32_t count, uint32_t *ret_taken);

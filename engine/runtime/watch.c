@@ -4,6 +4,7 @@
  * healthy cluster never sees. Each kind is told at most once per REPEAT_NS, with how many there were and
  * what to look at. The control thread calls this once a second.
  */
+#include "base/version.h"
 #include "engine/runtime/node_private.h"
 
 #define REPEAT_NS (30 * 1000000000ull)
@@ -36,7 +37,7 @@ static const struct advice advices[] = {
 
 #define ADVICE_COUNT (sizeof(advices) / sizeof(advices[0]))
 
-static_assert(ADVICE_COUNT <= NODE_WATCH_COUNT, "each kind has a place in struct decree_node");
+static_assert(ADVICE_COUNT < NODE_WATCH_COUNT, "each kind has a place in struct decree_node");
 
 static uint64_t
 sum(const struct decree_node *node, enum net_drop drop)
@@ -62,11 +63,48 @@ look_at(struct decree_node *node, const struct advice *a, struct node_watch *see
 	seen->quiet_until_ns = now_ns + REPEAT_NS;
 }
 
+/* @return whether some shard refused that peer for the version */
+static bool
+find_refused(struct decree_node *node, uint32_t peer, struct net_peer_status *ret_status)
+{
+	for (uint16_t shard = 0; shard < node->shard_count; shard++) {
+		net_peer_status(node->net, shard, peer, ret_status);
+		if (ret_status->refusal == NET_DROP_HELLO_VERSION)
+			return true;
+	}
+	return false;
+}
+
+/* A peer and we speak no common version. Which of the two is to be upgraded depends on what they speak. */
+static void
+look_at_versions(struct decree_node *node, uint64_t now_ns)
+{
+	struct node_watch *seen = &node->watches[ADVICE_COUNT];
+	uint64_t count = sum(node, NET_DROP_HELLO_VERSION);
+	struct net_peer_status status;
+
+	if (count == seen->count || now_ns < seen->quiet_until_ns)
+		return;
+	for (uint32_t i = 0; i < node->config.node_count - 1; i++)
+		if (find_refused(node, i, &status))
+			node_log(node, NOTE_VERSION_REFUSED,
+				"node %u is refused: it speaks versions %u to %u, and this one "
+				"versions %u to %u: install the newer program where the older one "
+				"runs (%s)",
+				status.node_id, status.versions.min, status.versions.max,
+				status.version_required, base_versions.max,
+				net_drop_name(NET_DROP_HELLO_VERSION));
+	seen->count = count;
+	seen->quiet_until_ns = now_ns + REPEAT_NS;
+}
+
 void
 watch_drops(struct decree_node *node, uint64_t now_ns)
 {
 	for (uint32_t i = 0; node->net != NULL && i < ADVICE_COUNT; i++)
 		look_at(node, &advices[i], &node->watches[i], now_ns);
+	if (node->net != NULL)
+		look_at_versions(node, now_ns);
 }
 
 void

@@ -151,7 +151,10 @@ struct decree_status {
 	uint32_t session_count;
 	uint32_t epoch; /* of the newest configuration decided, as this node knows; 0 = none yet */
 	bool is_changing; /* that one is decided, and the one before governs for a few slots more */
-	uint32_t q1;      /* of that configuration */
+	uint8_t version; /* of the cluster, by that one: what commands mean, what disks hold; 0 = none yet */
+	uint8_t version_min; /* what the node's program speaks; */
+	uint8_t version_max; /* the cluster may be raised to the highest that all of them do */
+	uint32_t q1;         /* of that configuration */
 	uint32_t q2;
 	enum decree_member_kind kind; /* this node itself, by that configuration */
 	uint32_t member_count;
@@ -219,6 +222,10 @@ enum decree_admin_op {
 	 * | 8 u32 bytes of each frame, 64 .. 9216 | 12 0 ... */
 	DECREE_ADMIN_CAPTURE = 7,
 	DECREE_ADMIN_CAPTURE_STOP = 8, /* no arguments: before its time */
+
+	/* No arguments. Raise the version of the client's group to the highest that all its members speak: commands
+	 * and disks may be of that one from then on, and programs that do not speak it are refused. No way back. */
+	DECREE_ADMIN_RAISE = 9,
 };
 
 #define DECREE_ADMIN_ARGUMENT_BYTES 64

@@ -194,7 +194,8 @@ class _Status(ctypes.Structure):
         ("snapshot_damaged", ctypes.c_bool), ("log_damaged", ctypes.c_uint64), ("log_doubtful", ctypes.c_bool),
         ("log_rewritten", ctypes.c_uint64), ("log_scrub_count", ctypes.c_uint64), ("agreed", ctypes.c_uint64),
         ("session_evicted_count", ctypes.c_uint64), ("session_count", ctypes.c_uint32), ("epoch", ctypes.c_uint32),
-        ("is_changing", ctypes.c_bool), ("q1", ctypes.c_uint32), ("q2", ctypes.c_uint32), ("kind", ctypes.c_int),
+        ("is_changing", ctypes.c_bool), ("version", ctypes.c_uint8), ("version_min", ctypes.c_uint8),
+        ("version_max", ctypes.c_uint8), ("q1", ctypes.c_uint32), ("q2", ctypes.c_uint32), ("kind", ctypes.c_int),
         ("member_count", ctypes.c_uint32), ("members", _MemberRow * (_NODE_COUNT_MAX + 1)), ("peer_count", ctypes.c_uint32),
         ("peers", _PeerRow * _NODE_COUNT_MAX)]
 

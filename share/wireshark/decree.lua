@@ -119,6 +119,7 @@ local admin_ops = { -- @enum decree_admin_op DECREE_ADMIN_
 	[6] = "MemberList",
 	[7] = "Capture",
 	[8] = "CaptureStop",
+	[9] = "Raise",
 }
 
 local admin_statuses = { -- @enum client_admin_status CLIENT_ADMIN_
@@ -170,6 +171,8 @@ field("uint64", "hello.boot", "Boot count")
 field("bytes", "hello.token", "Client's token")
 field("bool", "hello.established", "Established", 8, nil, 1)
 field("bool", "hello.confirmed", "Confirmed", 8, nil, 2)
+field("uint8", "hello.version_min", "Lowest version spoken")
+field("uint8", "hello.version_max", "Highest version spoken")
 field("bytes", "hello.identity", "Identity")
 
 field("uint8", "type", "Type", base.DEC, all_types)
@@ -785,7 +788,9 @@ local function read_hello(r, tree, infos)
 		(flags:uint() >= 2 and ", confirmed" or "")
 	r:zeros(tree, 1)
 	local bytes = r:number(tree, "bytes16", 2)
-	r:zeros(tree, 4)
+	r:number(tree, "hello.version_min", 1)
+	r:number(tree, "hello.version_max", 1)
+	r:zeros(tree, 2)
 	r:data(tree, "hello.identity", bytes)
 	if r:left() > 0 then
 		stop(x_malformed, r:left() .. " bytes too many")

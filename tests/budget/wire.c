@@ -100,8 +100,11 @@ wire_recv(void *opaque, uint64_t now_ns, struct net_frame *ret_frames, uint32_t 
 		if (r.answer_bytes > 0)
 			carry_control(net, answer, r.answer_bytes);
 		if (r.verdict == PATH_DELIVER)
-			ret_frames[count++] =
-				(struct net_frame){ r.payload, r.payload_bytes, r.peer, f };
+			ret_frames[count++] = (struct net_frame){ .payload = r.payload,
+				.payload_bytes = r.payload_bytes,
+				.peer = r.peer,
+				.version_max = r.version_max,
+				.handle = f };
 		else
 			give(net->wire, f);
 	}

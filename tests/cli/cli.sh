@@ -146,7 +146,7 @@ rm -r other
 
 # Every command: what it says about a line that is no good, and how.
 
-for command in format submit read status tasks log member snapshot transfer capture backup restore force-recover check; do
+for command in format submit read status tasks log member snapshot transfer capture upgrade backup restore force-recover check; do
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command -h
 	expect 0 "usage: decree $command|-c, --config FILE" "$decree" $command --frob --help
 	expect 2 "unknown option '--frob=1': there are --config| --help; see 'decree $command --help'" \

@@ -22,8 +22,9 @@ PLANTED = [
      "\tuint64_t planted;\n\tuint32_t group_count;\n"),
     ("another value", True, "decree/node.h", "DECREE_REFUSED = 1", "DECREE_REFUSED = 9"),
     ("another soname", True, "meson.build", "soversion: '0'", "soversion: '1'"),
-    ("a member at the end of what has its size", False, "decree/node.h", "\tvoid (*on_pulse)(void *context);\n",
-     "\tvoid (*on_pulse)(void *context);\n\tuint64_t planted;\n"),
+    ("a member at the end of what has its size", False, "decree/node.h",
+     "\tvoid (*on_log_line)(void *context, const struct decree_log_line *line);\n",
+     "\tvoid (*on_log_line)(void *context, const struct decree_log_line *line);\n\tuint64_t planted;\n"),
     ("one more function", False, "decree/node.h", "DECREE_API\nint decree_start(",
      "DECREE_API\nint decree_planted(int how);\n\nDECREE_API\nint decree_start("),
 ]

@@ -90,6 +90,9 @@ node_start(struct cluster *c, uint16_t node)
 	struct eng_config cfg = config_of(c, node);
 	if (c->on_config != NULL)
 		c->on_config(c, node, &cfg);
+	n->version_speaks = n->version_max;
+	cfg.version_min = n->version_max != 0;
+	cfg.version_max = n->version_max;
 	n->memory = aligned_alloc(64, eng_replica_bytes(&cfg));
 	n->session_memory = aligned_alloc(64, (eng_sessions_bytes(&cfg) + 63) & ~63ull);
 	memset(n->memory, 0, eng_replica_bytes(&cfg));
@@ -432,7 +435,9 @@ cluster_deliver(struct cluster *c, uint32_t index, bool keep)
 	int rc = eng_msg_decode(f.data, f.bytes, &m);
 	decree_assert(rc == 0);
 	cluster_step(c, f.dst,
-		&(struct eng_event){ .type = ENG_EV_RECV, .now_ns = c->now_ns, .recv.msg = &m });
+		&(struct eng_event){ .type = ENG_EV_RECV,
+			.now_ns = c->now_ns,
+			.recv = { .msg = &m, .version_max = c->nodes[f.src].version_speaks } });
 	take_reads(c, f.dst);
 	cluster_flush(c, f.dst);
 }

@@ -68,6 +68,8 @@ struct cluster_node {
 	uint32_t outstanding_count;
 	uint64_t wake_at_ns;
 	enum eng_halt halted;
+	uint8_t version_max;    /* of its program, from its next start on; 0 = the first */
+	uint8_t version_speaks; /* of this life */
 	/* what it applied in this life */
 	struct decree_slot applied;
 	struct decree_digest applied_digest; /* of all values in order */

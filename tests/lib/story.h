@@ -12,6 +12,8 @@
  *   join                         one more node with a new disk, formatted to join
  *   member N add|remove ID [Q1 Q2]   node N is asked to change the members; so is it by
  *   member N replace OLD ID
+ *   member N raise               node N is asked to raise the version of the cluster
+ *   speaks N V                   from its next start on node N runs a program that speaks versions 1 to V
  *   elect N                      jump to this node's election timeout and settle, until it leads
  *   timeout N                    this node's election timer goes off now
  *   clock +MS                    the clock moves on, no timer is looked at

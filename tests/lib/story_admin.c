@@ -25,6 +25,7 @@ static const struct {
 	{ "add", ENG_MEMBER_ADD },
 	{ "remove", ENG_MEMBER_REMOVE },
 	{ "replace", ENG_MEMBER_REPLACE },
+	{ "raise", ENG_MEMBER_RAISE },
 };
 
 static bool
@@ -33,9 +34,9 @@ member_change_of(const struct story *s, const struct words *w, struct eng_member
 	uint32_t numbers[4] = { 0 };
 	uint32_t op = 0;
 
-	while (op < 3 && strcmp(member_ops[op].name, w->at[2]) != 0)
+	while (op < 4 && strcmp(member_ops[op].name, w->at[2]) != 0)
 		op++;
-	if (op == 3)
+	if (op == 4 || (w->count == 3) != (member_ops[op].op == ENG_MEMBER_RAISE))
 		return false;
 	for (uint32_t i = 3; i < w->count; i++)
 		numbers[i - 3] = (uint32_t)strtoul(w->at[i], NULL, 10);
@@ -64,6 +65,15 @@ do_member(struct story *s, const struct words *w)
 	enum eng_member_result result = cluster_member(s->cluster, node, &change);
 	story_line(s, "%u: %s", node, eng_member_result_text(result));
 	return true;
+}
+
+static bool
+do_speaks(struct story *s, const struct words *w)
+{
+	uint16_t node = story_node_of(s, w->at[1]);
+
+	s->cluster->nodes[node].version_max = (uint8_t)strtoul(w->at[2], NULL, 10);
+	return node != 0;
 }
 
 static bool
@@ -108,7 +118,8 @@ do_corrupt(struct story *s, const struct words *w)
 
 const struct story_command story_admin_commands[] = {
 	{ "join", 1, 1, do_join },
-	{ "member", 4, 6, do_member },
+	{ "member", 3, 6, do_member },
+	{ "speaks", 3, 3, do_speaks },
 	{ "transfer", 3, 3, do_transfer },
 	{ "cut-mark", 2, 2, do_cut_mark },
 	{ "corrupt", 2, 2, do_corrupt },

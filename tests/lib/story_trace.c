@@ -150,7 +150,8 @@ static const char *
 config_text(const struct eng_membership *m)
 {
 	char *text = text_place();
-	int at = snprintf(text, STORY_TEXT_BYTES, "config");
+	int at = snprintf(
+		text, STORY_TEXT_BYTES, m->version > 1 ? "config v%u" : "config", m->version);
 
 	for (uint32_t i = 0; m->epoch > 1 && i < m->member_count; i++)
 		at += snprintf(text + at, STORY_TEXT_BYTES - (size_t)at, "%c%u%s",
@@ -467,6 +468,7 @@ halt_text(enum eng_halt why)
 	case ENG_HALT_CONSTANTS: return "other constants";
 	case ENG_HALT_DIVERGED: return "another state than a majority";
 	case ENG_HALT_NO_AGREEMENT: return "no majority has the same state";
+	case ENG_HALT_VERSION: return "the cluster is of another version";
 	}
 	return "?";
 }

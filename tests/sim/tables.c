@@ -210,6 +210,12 @@ log_trim(void *log, uint64_t lsn)
 	wal_log_ops.trim(n->wal, lsn);
 }
 
+static void
+log_raise(void *log, uint32_t version)
+{
+	wal_log_ops.raise(((struct sim_node *)log)->wal, version);
+}
+
 static bool
 log_is_idle(void *log)
 {
@@ -224,6 +230,7 @@ const struct log_ops sim_log_ops = {
 	.reap = log_reap,
 	.room = log_room,
 	.trim = log_trim,
+	.raise = log_raise,
 	.is_idle = log_is_idle,
 };
 

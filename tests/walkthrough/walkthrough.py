@@ -20,6 +20,7 @@ the host's node what it says. Things that nobody types stand in comments that no
 
     <!-- walkthrough: load -->      commands flow in from the client from here to the end, and none may be lost
     <!-- walkthrough: n3 dies -->   with its disk
+    <!-- walkthrough: n4 is named -->   in the files of n1 to n3, as one that joins; they read it when they start next
 """
 
 import json
@@ -34,6 +35,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.environ.get("DECREE_BIN", TOP + "/build/apps")
+NEXT = os.environ.get("DECREE_NEXT", TOP + "/build/tests/next")
 DOCUMENT = TOP + "/docs/operating.md"
 HOSTS = ("n1", "n2", "n3", "n4", "n5", "client")
 WAIT_S = 60
@@ -41,7 +43,7 @@ CLUSTER_ID = "5a1f0c77d2e94b31"
 MARK = "--- end of command"
 
 # A shown answer of these may be that of a later moment.
-QUESTION = re.compile(r"decree (status|read|log|member -c \S+ list)|journalctl ")
+QUESTION = re.compile(r"decree (status|read|log|member -c \S+ list|upgrade -c \S+$)|journalctl ")
 
 
 class Failed(Exception):
@@ -226,6 +228,10 @@ class World:
     def home(self, host):
         return f"{self.folder}/{'clienthost' if host == 'client' else 'node' + host[1:]}"
 
+    def programs(self, host):
+        """What is installed there: a link to the programs of this build, or of the next one."""
+        return f"{self.work}/programs-{host}"
+
     def write_configuration(self, host):
         text = f"[cluster]\nid = {CLUSTER_ID}\nkey_file = cluster.key\nclient_key_file = client.key\n"
         for n in 1, 2, 3:
@@ -245,11 +251,16 @@ class World:
             file.write(SCP)
         with open(tools + "/journalctl", "w", encoding="utf-8") as file:
             file.write(JOURNALCTL)
+        with open(tools + "/apt-get", "w", encoding="utf-8") as file:
+            file.write(APT_GET)
         os.chmod(tools + "/scp", 0o755)
         os.chmod(tools + "/journalctl", 0o755)
+        os.chmod(tools + "/apt-get", 0o755)
         for host in HOSTS:
             self.furnish(host)
-            environment = dict(os.environ, PATH=f"{tools}:{BIN}:{os.environ['PATH']}", HOSTS_FOLDER=self.folder)
+            os.symlink(BIN, self.programs(host))
+            environment = dict(os.environ, PATH=f"{tools}:{self.programs(host)}:{os.environ['PATH']}",
+                HOSTS_FOLDER=self.folder, OLD=BIN, NEXT=NEXT, PROGRAMS=self.programs(host))
             self.shells[host] = Shell(host, self.home(host), environment)
         for n in "123":
             if cluster("start", n).returncode != 0:
@@ -294,12 +305,17 @@ class World:
             self.stop(n)
         if word == "stop":
             return 0, []
-        done = cluster("start", n, capture_output=True, text=True, check=False)
+        done = cluster("start", n, capture_output=True, text=True, check=False,
+            env=dict(os.environ, DECREE_BIN=self.programs(host)))
         return done.returncode, (done.stdout + done.stderr).splitlines()
 
     def happen(self, what):
         if what == "load":
             self.load = Load(self)
+        elif what == "n4 is named":
+            for host in ("n1", "n2", "n3"):
+                with open(self.home(host) + "/decree.ini", "a", encoding="utf-8") as file:
+                    file.write("\n[node 4]\nip = 10.77.0.4\njoins = yes\n")
         elif re.fullmatch(r"n\d dies", what):
             cluster("kill", what[1])
             subprocess.run(["rm", "-r", self.home(what[:2]) + "/data"], check=True)
@@ -326,6 +342,15 @@ for name in "$@"; do
 	esac
 done
 exec cp "${names[@]}"
+"""
+
+# Of decree there are two versions: this build, and the next one (tests/next).
+APT_GET = """#!/bin/bash
+case "${*: -1}" in
+decree=0.1.0) ln -sfn "$OLD" "$PROGRAMS" ;;
+decree=0.2.0) ln -sfn "$NEXT" "$PROGRAMS" ;;
+*) echo "apt-get: there is no $*" >&2 && exit 100 ;;
+esac
 """
 
 # What the host's node has said since its last start.

@@ -166,6 +166,7 @@ add_hello(void)
 	store_u64(s->payload + 32, 5);
 	s->payload[56] = 3;
 	store_u16(s->payload + 58, 20);
+	s->payload[60] = s->payload[61] = 1;
 	s->bytes = 64 + 20;
 }
 
@@ -214,6 +215,7 @@ wrap(const struct sample *s, uint32_t datagram_bytes, uint8_t *frame)
 	};
 	struct frame_header header = {
 		.kind = s->kind,
+		.version = 1,
 		.source_node = s->source,
 		.target_node = s->target,
 		.payload_bytes = (uint16_t)s->bytes,

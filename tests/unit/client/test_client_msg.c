@@ -220,6 +220,9 @@ some_status(void)
 		.log_damaged = 79,
 		.log_rewritten = 80,
 		.log_scrub_count = 81,
+		.version = 4,
+		.version_min = 3,
+		.version_max = 255,
 		.session_count = 13,
 		.epoch = 70000,
 		.is_changing = true,
@@ -282,6 +285,9 @@ test_a_status_comes_back_whole(void **state)
 	assert_int_equal(got->log_damaged, 79);
 	assert_int_equal(got->log_rewritten, 80);
 	assert_int_equal(got->log_scrub_count, 81);
+	assert_int_equal(got->version, 4);
+	assert_int_equal(got->version_min, 3);
+	assert_int_equal(got->version_max, 255);
 	assert_int_equal(got->epoch, 70000);
 	assert_true(got->is_changing);
 	assert_int_equal(got->q1, 3);
@@ -328,8 +334,8 @@ test_a_malformed_status_is_refused(void **state)
 		uint32_t at;
 		uint8_t value;
 	} wrong[] = { { 22, DECREE_MEMBER_COUNT_MAX + 1 }, { 22, 1 }, { 22, 3 }, { 25, 3 },
-		{ 26, 2 }, { 27, 1 }, { 280 + 2 * 24 + 2, 0 }, { 280 + 2 * 24 + 2, 3 },
-		{ 280 + 2 * 24 + 7, 1 } };
+		{ 26, 2 }, { 274, 1 }, { 288 + 2 * 24 + 2, 0 }, { 288 + 2 * 24 + 2, 3 },
+		{ 288 + 2 * 24 + 7, 1 } };
 	struct client_msg m = { .type = CLIENT_MSG_STATUS_REPLY, .node_id = 3 };
 	uint32_t bytes;
 

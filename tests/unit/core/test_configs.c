@@ -15,6 +15,7 @@ cluster_of(uint32_t voters)
 {
 	struct eng_membership m = {
 		.epoch = 1,
+		.version = 1,
 		.q1 = voters / 2 + 1,
 		.q2 = voters / 2 + 1,
 		.alpha = 4,
@@ -238,6 +239,34 @@ test_formers_survive_the_wire_but_no_change(void **state)
 		eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
 }
 
+/* The version of the cluster goes along with every change, never falls, and there is none without one. */
+static void
+test_a_version_is_only_raised(void **state)
+{
+	struct eng_membership m = cluster_of(3), back, with;
+	struct eng_member_change change = { .op = ENG_MEMBER_RAISE, .version = 2 };
+	uint8_t bytes[ENG_CONFIG_BYTES_MAX];
+
+	(void)state;
+	assert_int_equal(eng_membership_change(&m, &change, &with), ENG_MEMBER_OK);
+	assert_int_equal(with.epoch, m.epoch + 1);
+	assert_int_equal(with.version, 2);
+	assert_int_equal(with.member_count, 3);
+	assert_int_equal(with.q1, m.q1);
+	uint32_t count = eng_membership_encode(&with, bytes);
+	assert_int_equal(eng_membership_decode(bytes, count, &back), 0);
+	assert_memory_equal(&with, &back, sizeof(back));
+	assert_int_equal(eng_membership_change(&with, &change, &back), ENG_MEMBER_DONE);
+	change.version = 1;
+	assert_int_equal(eng_membership_change(&with, &change, &back), ENG_MEMBER_DONE);
+	change = (struct eng_member_change){ .op = ENG_MEMBER_REMOVE, .member = { .node_id = 2 } };
+	assert_int_equal(eng_membership_change(&with, &change, &back), ENG_MEMBER_OK);
+	assert_int_equal(back.version, 2);
+	with.version = 0;
+	count = eng_membership_encode(&with, bytes);
+	assert_int_equal(eng_membership_decode(bytes, count, &back), -EBADMSG);
+}
+
 /* Formers have ids, are no more than members can be, and are remembered by a cluster of one node only. */
 static void
 test_impossible_formers_are_not_decoded(void **state)
@@ -251,7 +280,7 @@ test_impossible_formers_are_not_decoded(void **state)
 	m.former[0] = 2;
 	uint32_t count = eng_membership_encode(&m, bytes);
 	assert_int_equal(eng_membership_decode(bytes, count, &back), 0);
-	store_u16(bytes + 38, ENG_MEMBER_COUNT_MAX + 1);
+	bytes[38] = ENG_MEMBER_COUNT_MAX + 1;
 	for (uint32_t i = 1; i <= ENG_MEMBER_COUNT_MAX; i++)
 		store_u16(bytes + count + (i - 1) * ENG_CONFIG_FORMER_BYTES, (uint16_t)(2 + i));
 	count += ENG_MEMBER_COUNT_MAX * ENG_CONFIG_FORMER_BYTES;
@@ -408,7 +437,7 @@ test_what_governs_follows_from_the_log_alone(void **state)
 int
 main(void)
 {
-	struct CMUnitTest tests[ROW_COUNT + 14] = { { 0 } };
+	struct CMUnitTest tests[ROW_COUNT + 15] = { { 0 } };
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < ROW_COUNT; i++)
@@ -425,6 +454,7 @@ main(void)
 		cmocka_unit_test(test_too_few_and_too_many_voters_are_not_decoded),
 		cmocka_unit_test(test_an_id_or_a_disk_twice_is_not_decoded),
 		cmocka_unit_test(test_formers_survive_the_wire_but_no_change),
+		cmocka_unit_test(test_a_version_is_only_raised),
 		cmocka_unit_test(test_impossible_formers_are_not_decoded),
 		cmocka_unit_test(test_a_replacement_is_known_when_it_is_asked_for_again),
 		cmocka_unit_test(test_restored_configurations_govern_as_decided_ones),

@@ -52,10 +52,10 @@ static const struct set {
 	uint32_t first;
 	uint32_t after;
 } sets[] = {
-	{ "halts", halt_name, ENG_HALT_NONE, ENG_HALT_NO_AGREEMENT + 1 },
+	{ "halts", halt_name, ENG_HALT_NONE, ENG_HALT_VERSION + 1 },
 	{ "answers to a command", submit_name, ENG_SUBMIT_OK, ENG_SUBMIT_EVICTED + 1 },
 	{ "answers to a transfer", transfer_name, ENG_TRANSFER_OK, ENG_TRANSFER_BUSY + 1 },
-	{ "answers to a change", member_name, ENG_MEMBER_OK, ENG_MEMBER_NO_QUORUM + 1 },
+	{ "answers to a change", member_name, ENG_MEMBER_OK, ENG_MEMBER_UNHEARD + 1 },
 	{ "refusals", failure_name, ENG_FAIL_BALLOT, ENG_FAIL_TWIN + 1 },
 	{ "messages", message_name, ENG_MSG_PREVOTE, ENG_MSG_HELLO_REPLY + 1 },
 };

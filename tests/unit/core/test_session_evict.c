@@ -205,9 +205,13 @@ static void
 apply_config(struct table *t, uint32_t epoch, uint16_t member)
 {
 	uint8_t value[SLOT_BYTES];
-	struct eng_membership m = {
-		.epoch = epoch, .q1 = 1, .q2 = 1, .alpha = 3, .id_last = 7, .member_count = 1
-	};
+	struct eng_membership m = { .epoch = epoch,
+		.version = 1,
+		.q1 = 1,
+		.q2 = 1,
+		.alpha = 3,
+		.id_last = 7,
+		.member_count = 1 };
 
 	m.members[0] = (struct eng_member){ .node_id = member, .disk = member, .role = ENG_VOTER };
 	table_apply_value(t, value, eng_value_config(value, &m));

@@ -120,7 +120,9 @@ static struct table *
 table_new(uint64_t seed, uint32_t steps)
 {
 	struct table *t = calloc(1, sizeof(*t));
-	struct eng_membership m = { .epoch = 1, .q1 = 1, .q2 = 1, .id_last = 1, .member_count = 1 };
+	struct eng_membership m = {
+		.epoch = 1, .version = 1, .q1 = 1, .q2 = 1, .id_last = 1, .member_count = 1
+	};
 	uint8_t value[SLOT_BYTES];
 
 	m.members[0] = (struct eng_member){ .node_id = 1, .disk = 1, .role = ENG_VOTER };
@@ -249,7 +251,9 @@ static void
 test_the_configurations_come_along(void **state)
 {
 	struct table *t = table_new(1, 3);
-	struct eng_membership m = { .q1 = 1, .q2 = 1, .alpha = 3, .member_count = 1, .id_last = 1 };
+	struct eng_membership m = {
+		.version = 1, .q1 = 1, .q2 = 1, .alpha = 3, .member_count = 1, .id_last = 1
+	};
 	struct eng_snapshot facts;
 	uint8_t value[SLOT_BYTES];
 

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #define SEPARATOR      "----\n"
-#define FILE_MAX       200
+#define FILE_MAX       300
 #define FILE_BYTES     (1u << 20)
 #define LINE_COUNT_MAX 4000
 

@@ -55,6 +55,7 @@ make_config(uint8_t *value)
 {
 	struct eng_membership m = {
 		.epoch = 1,
+		.version = 1,
 		.q1 = 2,
 		.q2 = 2,
 		.slot_bytes = 1400,

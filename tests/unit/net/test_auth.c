@@ -34,6 +34,7 @@ known_answer(struct auth *auth, const char *payload, uint64_t counter, const uin
 {
 	static const uint8_t raw[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 	struct frame_header h = { .kind = FRAME_DATA,
+		.version = 1,
 		.source_node = 1,
 		.target_node = 2,
 		.source_shard = 3,
@@ -93,8 +94,8 @@ test_two_ends_understand_each_other_in_both_directions(void **state)
 	struct session one, two;
 	struct frame_header h;
 
-	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(*state, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1);
+	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2, 1);
+	session_start(*state, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1, 1);
 	session_seal(*state, &one, &ends_1_to_2, 0, frame, 64);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(*state, &two, &h, frame), NET_DROP_NONE);
@@ -102,6 +103,24 @@ test_two_ends_understand_each_other_in_both_directions(void **state)
 	session_seal(*state, &two, &ends_2_to_1, 0, frame, 64);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(*state, &one, &h, frame), NET_DROP_NONE);
+}
+
+/* What the two ends agreed on is in each frame, so a frame of another version is never read as one of this. */
+static void
+test_a_frame_of_another_version_is_refused(void **state)
+{
+	uint8_t frame[FRAME_HEADER_BYTES + 64] = { 0 };
+	struct session one, two;
+	struct frame_header h;
+
+	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2, 2);
+	session_start(*state, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1, 1);
+	session_seal(*state, &one, &ends_1_to_2, 0, frame, 64);
+	decode(frame, sizeof(frame), &h);
+	assert_int_equal(h.version, 2);
+	assert_int_equal(session_open(*state, &two, &h, frame), NET_DROP_VERSION);
+	two.version = 2;
+	assert_int_equal(session_open(*state, &two, &h, frame), NET_DROP_NONE);
 }
 
 /* A frame thrown back at its sender must not pass for the peer's. */
@@ -112,7 +131,7 @@ test_reflected_frame_is_refused(void **state)
 	struct session one;
 	struct frame_header h;
 
-	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
+	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2, 1);
 	session_seal(*state, &one, &ends_1_to_2, 0, frame, 64);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(*state, &one, &h, frame), NET_DROP_TAG);
@@ -124,8 +143,8 @@ test_no_flipped_bit_is_accepted(void **state)
 	uint8_t frame[FRAME_HEADER_BYTES + 40] = { 0 };
 	struct session one, two;
 
-	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(*state, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1);
+	session_start(*state, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2, 1);
+	session_start(*state, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1, 1);
 	session_seal(*state, &one, &ends_1_to_2, 0, frame, 40);
 	for (uint32_t bit = 0; bit < 8 * sizeof(frame); bit++) {
 		struct frame_header h;
@@ -172,8 +191,8 @@ test_key_depends_on(void **state)
 	struct auth auth;
 
 	assert_int_equal(auth_init(&auth, NET_AUTH_GMAC), 0);
-	session_start(&auth, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(&auth, &other, other_secret, other_secret, &d->ends, local, remote);
+	session_start(&auth, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2, 1);
+	session_start(&auth, &other, other_secret, other_secret, &d->ends, local, remote, 1);
 	session_seal(&auth, &one, &ends_1_to_2, 0, frame, 8);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(&auth, &other, &h, frame), NET_DROP_TAG);
@@ -192,12 +211,12 @@ test_none_keeps_out_frames_of_an_earlier_session(void **state)
 
 	(void)state;
 	assert_int_equal(auth_init(&none, NET_AUTH_NONE), 0);
-	session_start(&none, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2);
-	session_start(&none, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1);
+	session_start(&none, &one, secret, secret, &ends_1_to_2, nonce_1, nonce_2, 1);
+	session_start(&none, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1, 1);
 	session_seal(&none, &one, &ends_1_to_2, 0, frame, 8);
 	decode(frame, sizeof(frame), &h);
 	assert_int_equal(session_open(&none, &two, &h, frame), NET_DROP_NONE);
-	session_start(&none, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1_reborn);
+	session_start(&none, &two, secret, secret, &ends_2_to_1, nonce_2, nonce_1_reborn, 1);
 	assert_int_equal(session_open(&none, &two, &h, frame), NET_DROP_TAG);
 }
 
@@ -214,6 +233,7 @@ main(void)
 		cmocka_unit_test(test_tag_is_aes_128_gmac_over_header_and_payload),
 		cmocka_unit_test(test_derivation_is_keyed_blake2b),
 		cmocka_unit_test(test_two_ends_understand_each_other_in_both_directions),
+		cmocka_unit_test(test_a_frame_of_another_version_is_refused),
 		cmocka_unit_test(test_reflected_frame_is_refused),
 		cmocka_unit_test(test_no_flipped_bit_is_accepted),
 		cmocka_unit_test(test_none_keeps_out_frames_of_an_earlier_session),

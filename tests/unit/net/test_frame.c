@@ -6,6 +6,7 @@
 
 static const struct frame_header sample = {
 	.kind = FRAME_DATA,
+	.version = 1,
 	.source_node = 0x0102,
 	.target_node = 0x0304,
 	.source_shard = 5,
@@ -69,6 +70,24 @@ test_every_other_length_is_refused(void **state)
 	}
 }
 
+/* What every version must be able to read, so that it can say what it speaks. */
+static void
+test_a_hello_is_of_the_first_version_for_ever(void **state)
+{
+	struct frame_header hello = sample;
+	uint8_t bytes[FRAME_HEADER_BYTES + 3] = { 0 };
+	struct frame_header h;
+
+	(void)state;
+	hello.kind = FRAME_HELLO;
+	hello.version = 7;
+	frame_encode(&hello, bytes);
+	assert_int_equal(bytes[2], 1);
+	assert_int_equal(frame_decode(bytes, sizeof(bytes), &h), NET_DROP_NONE);
+	bytes[2] = 2;
+	assert_int_equal(frame_decode(bytes, sizeof(bytes), &h), NET_DROP_FRAME_MALFORMED);
+}
+
 static void
 test_unknown_magic_version_and_kind_are_refused(void **state)
 {
@@ -78,7 +97,7 @@ test_unknown_magic_version_and_kind_are_refused(void **state)
 		struct frame_header h;
 
 		frame_encode(&sample, bytes);
-		bytes[i] ^= 0x40;
+		bytes[i] ^= i == 2 ? 1 : 0x40; /* no version is 0 */
 		assert_int_equal(frame_decode(bytes, sizeof(bytes), &h), NET_DROP_FRAME_MALFORMED);
 	}
 }
@@ -167,6 +186,7 @@ main(void)
 		cmocka_unit_test(test_header_bytes_are_the_documented_ones),
 		cmocka_unit_test(test_decoding_gives_back_what_was_encoded),
 		cmocka_unit_test(test_every_other_length_is_refused),
+		cmocka_unit_test(test_a_hello_is_of_the_first_version_for_ever),
 		cmocka_unit_test(test_unknown_magic_version_and_kind_are_refused),
 		cmocka_unit_test(test_frames_between_two_clients_are_refused),
 		cmocka_unit_test(test_window_takes_each_counter_once_in_any_order),

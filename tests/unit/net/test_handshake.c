@@ -488,12 +488,128 @@ test_hello_of_every_other_length_is_malformed(void **state)
 
 	(void)state;
 	payload[58] = 9; /* identity bytes */
+	payload[60] = payload[61] = 1;
 	for (uint32_t i = 0; i <= sizeof(payload); i++)
 		assert_int_equal(hello_decode(payload, i, &h),
 			i == HELLO_FIXED_BYTES + 9 ? NET_DROP_NONE : NET_DROP_HELLO_MALFORMED);
 }
 
+static void
+test_hello_without_sound_versions_is_malformed(void **state)
+{
+	uint8_t payload[HELLO_FIXED_BYTES] = { 0 };
+	struct hello h;
+
+	(void)state;
+	for (uint32_t min = 0; min < 256; min++)
+		for (uint32_t max = 0; max < 256; max++) {
+			payload[60] = (uint8_t)min;
+			payload[61] = (uint8_t)max;
+			assert_int_equal(hello_decode(payload, sizeof(payload), &h),
+				min >= 1 && min <= max ? NET_DROP_NONE : NET_DROP_HELLO_MALFORMED);
+		}
+}
+
+static const struct pair {
+	const char *name;
+	struct versions a, b;
+	uint8_t common; /* 0: they do not meet */
+} pairs[] = {
+	{ "equal programs talk at their highest version", { 1, 3 }, { 1, 3 }, 3 },
+	{ "a newer program talks as the older one can", { 1, 2 }, { 1, 3 }, 2 },
+	{ "and the other way round", { 1, 3 }, { 1, 2 }, 2 },
+	{ "the only common version is both ends' edge", { 1, 2 }, { 2, 3 }, 2 },
+	{ "a program that is too old is refused", { 1, 1 }, { 2, 3 }, 0 },
+	{ "a program that is too new is refused", { 3, 4 }, { 1, 2 }, 0 },
+	{ "one far version is not two near ones", { 255, 255 }, { 1, 254 }, 0 },
+};
+
+/* Whoever they are, both ends come to the same version, or both know why there is none. */
+static void
+test_versions(void **state)
+{
+	const struct pair *row = *state;
+	struct fixture *f;
+
+	assert_int_equal(setup((void **)&f), 0);
+	f->a.handshake.config.versions = row->a;
+	f->b.handshake.config.versions = row->b;
+	for (int i = 0; i < 3; i++) {
+		establish(f);
+		poll(f, &f->b);
+		settle(f);
+	}
+	assert_int_equal(f->a.handshake.is_established, row->common != 0);
+	assert_int_equal(f->b.handshake.is_established, row->common != 0);
+	if (row->common == 0) {
+		assert_int_equal(f->a.handshake.refusal, NET_DROP_HELLO_VERSION);
+		assert_int_equal(f->b.handshake.refusal, NET_DROP_HELLO_VERSION);
+	} else {
+		assert_int_equal(f->a.handshake.session.version, row->common);
+		assert_true(talks(f, &f->a, &f->b));
+		assert_true(talks(f, &f->b, &f->a));
+	}
+	assert_int_equal(f->a.handshake.peer_versions.min, row->b.min);
+	assert_int_equal(f->a.handshake.peer_versions.max, row->b.max);
+	assert_int_equal(f->b.handshake.peer_versions.max, row->a.max);
+	assert_int_equal(teardown((void **)&f), 0);
+}
+
+/* A node comes back with the newer program, and then with the older one again. */
+static void
+test_each_session_is_negotiated_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	f->a.handshake.config.versions = (struct versions){ 1, 2 };
+	establish(f);
+	assert_int_equal(f->a.handshake.session.version, 1);
+	start(f, &f->b, 10, 0xbb);
+	f->b.handshake.config.versions = (struct versions){ 1, 2 };
+	f->now_ns += 100 * MS;
+	poll(f, &f->b);
+	settle(f);
+	assert_int_equal(f->a.handshake.session.version, 2);
+	assert_int_equal(f->a.handshake.peer_version_max, 2);
+	assert_true(talks(f, &f->a, &f->b));
+	start(f, &f->b, 11, 0xbc);
+	f->now_ns += 100 * MS;
+	poll(f, &f->b);
+	settle(f);
+	assert_int_equal(f->a.handshake.session.version, 1);
+	assert_true(talks(f, &f->a, &f->b));
+}
+
+/* What the cluster has left behind is required of newcomers, not of whoever is there. */
+static void
+test_what_is_required_counts_from_the_next_session_on(void **state)
+{
+	struct fixture *f = *state;
+
+	f->a.handshake.config.versions = (struct versions){ 1, 2 };
+	establish(f);
+	handshake_require(&f->a.handshake, 2);
+	handshake_require(&f->a.handshake, 1); /* never less */
+	assert_true(talks(f, &f->a, &f->b));
+	start(f, &f->b, 10, 0xbb);
+	f->now_ns += 100 * MS;
+	poll(f, &f->b);
+	settle(f); /* what it hears it refuses; what it says next is refused */
+	f->now_ns += 100 * MS;
+	poll(f, &f->b);
+	settle(f);
+	assert_int_equal(f->b.handshake.refusal, NET_DROP_HELLO_VERSION);
+	assert_int_equal(f->a.handshake.refusal, NET_DROP_HELLO_VERSION);
+	assert_int_equal(f->a.handshake.refused_count, 1);
+	assert_false(f->b.handshake.is_established);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ROW(i)                                                                                     \
+	{                                                                                          \
+		.name = pairs[i].name, .test_func = test_versions,                                 \
+		.initial_state = (void *)&pairs[i],                                                \
+	}
 
 int
 main(void)
@@ -516,6 +632,16 @@ main(void)
 		TEST(test_unequal_authentication_modes_do_not_meet),
 		TEST(test_no_damaged_hello_is_believed),
 		TEST(test_hello_of_every_other_length_is_malformed),
+		TEST(test_hello_without_sound_versions_is_malformed),
+		TEST(test_each_session_is_negotiated_anew),
+		TEST(test_what_is_required_counts_from_the_next_session_on),
+		ROW(0),
+		ROW(1),
+		ROW(2),
+		ROW(3),
+		ROW(4),
+		ROW(5),
+		ROW(6),
 	};
 
 	struct CMUnitTest rows[sizeof(rotation) / sizeof(rotation[0])];

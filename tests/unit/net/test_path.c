@@ -234,7 +234,8 @@ static const struct foreign foreigners[] = {
 	{ "other UDP port", 36, 0x01, NET_DROP_FOREIGN },
 	{ "UDP port of another shard", 37, 0x01, NET_DROP_SHARD },
 	{ "other magic", 42, 0x01, NET_DROP_FRAME_MALFORMED },
-	{ "other version", 44, 0x02, NET_DROP_FRAME_MALFORMED },
+	{ "no version", 44, 0x01, NET_DROP_FRAME_MALFORMED },
+	{ "other version", 44, 0x02, NET_DROP_TAG },
 	{ "other kind", 45, 0x04, NET_DROP_FRAME_MALFORMED },
 	{ "unknown peer", 46, 0x08, NET_DROP_PEER_UNKNOWN },
 	{ "other node", 48, 0x08, NET_DROP_NODE },
@@ -274,6 +275,7 @@ test_frame_of_another_shard_is_handed_over(void **state)
 {
 	struct fixture *f = *state;
 	struct frame_header h = { .kind = FRAME_DATA,
+		.version = 1,
 		.source_node = 1,
 		.target_node = 2,
 		.source_shard = 1,
@@ -654,7 +656,7 @@ main(void)
 		TEST(test_client_drops_frames_that_are_not_its_nodes),
 	};
 	const struct CMUnitTest rows[] = { ROW(0), ROW(1), ROW(2), ROW(3), ROW(4), ROW(5), ROW(6),
-		ROW(7), ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14) };
+		ROW(7), ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14), ROW(15) };
 
 	static_assert(sizeof(rows) / sizeof(rows[0]) == sizeof(foreigners) / sizeof(foreigners[0]),
 		"every row is a test");

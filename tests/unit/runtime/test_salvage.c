@@ -161,7 +161,7 @@ static void
 put_config(struct fixture *f, uint64_t slot, uint32_t epoch, uint16_t id_last, uint64_t stamp_ns)
 {
 	struct eng_membership m = {
-		.epoch = epoch, .q1 = 2, .q2 = 2, .alpha = 16, .id_last = id_last
+		.epoch = epoch, .version = 1, .q1 = 2, .q2 = 2, .alpha = 16, .id_last = id_last
 	};
 	uint8_t value[VALUE_BYTES];
 

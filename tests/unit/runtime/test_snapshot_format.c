@@ -36,9 +36,12 @@ example(void)
 
 	for (uint32_t i = 0; i < 2; i++) {
 		s.configs[i].slot.n = 1 + i * 70;
-		s.configs[i].members = (struct eng_membership){
-			.epoch = 1 + i, .q1 = 1, .q2 = 1, .id_last = 1, .member_count = 1
-		};
+		s.configs[i].members = (struct eng_membership){ .epoch = 1 + i,
+			.version = 1,
+			.q1 = 1,
+			.q2 = 1,
+			.id_last = 1,
+			.member_count = 1 };
 		s.configs[i].members.members[0] =
 			(struct eng_member){ .node_id = 1, .disk = 7, .role = ENG_VOTER };
 	}

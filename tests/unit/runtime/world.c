@@ -51,7 +51,10 @@ net_recv(void *ctx, uint64_t now_ns, struct net_frame *ret, uint32_t count_max)
 		net->first = f->next;
 		if (net->first == NULL)
 			net->last = &net->first;
-		ret[count++] = (struct net_frame){ f->payload, f->bytes, f->peer, f };
+		ret[count++] = (struct net_frame){ .payload = f->payload,
+			.payload_bytes = f->bytes,
+			.peer = f->peer,
+			.handle = f };
 	}
 	return count;
 }

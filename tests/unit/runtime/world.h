@@ -48,6 +48,7 @@ struct world_log {
 	uint64_t durable;
 	uint64_t reported;
 	uint64_t meta_asked, meta_durable, meta_reported;
+	uint32_t version; /* raised to; 0 = never */
 	uint8_t meta[LOG_META_BYTES_MAX];
 	uint8_t meta_durable_blob[LOG_META_BYTES_MAX];
 	uint32_t meta_bytes;

@@ -166,6 +166,14 @@ log_trim(void *ctx, uint64_t lsn)
 	log->trimmed_lsn = lsn;
 }
 
+static void
+log_raise(void *ctx, uint32_t version)
+{
+	struct world_log *log = ctx;
+
+	log->version = version;
+}
+
 static bool
 log_is_idle(void *ctx)
 {
@@ -182,5 +190,6 @@ const struct log_ops world_log_ops = {
 	log_reap,
 	log_room,
 	log_trim,
+	log_raise,
 	log_is_idle,
 };

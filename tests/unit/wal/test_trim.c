@@ -524,8 +524,8 @@ test_a_copy_of_a_newer_version_is_not_passed_over(void **state)
 	for (uint64_t where = 0; where < 6; where++) {
 		assert_int_equal(open_copy(t, make_newer, where), -EPROTONOSUPPORT);
 		assert_non_null(strstr(t->f.error, names[where / 2]));
-		assert_non_null(strstr(
-			t->f.error, "version 2 of the format, and this program knows version 1"));
+		assert_non_null(
+			strstr(t->f.error, "by version 2, and this program reads versions 1 to 1"));
 	}
 	end(t);
 }
