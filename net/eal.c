@@ -8,6 +8,8 @@
  *  - A socket that a killed memif server left behind would keep the new one from listening. */
 #include "net/net.h"
 
+#include "net/device.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -43,21 +45,6 @@ static void __attribute__((format(printf, 2, 3))) add(struct writer *w, const ch
 	w->used += (size_t)bytes + 1;
 }
 
-/* "0000:3b:00.0" or "3b:00.0", perhaps with device arguments behind a comma. */
-static bool
-is_pci(const char *device)
-{
-	unsigned domain, bus, slot, function;
-	int end = 0;
-
-	if (sscanf(device, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4) {
-		end = 0;
-		if (sscanf(device, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3)
-			return false;
-	}
-	return end > 0 && (device[end] == '\0' || device[end] == ',');
-}
-
 static bool
 is_vdev(const char *device)
 {
@@ -66,9 +53,9 @@ is_vdev(const char *device)
 }
 
 static uint64_t
-free_hugepages_mib(void)
+read_count(const char *path)
 {
-	FILE *file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	FILE *file = fopen(path, "re");
 	unsigned long long count = 0;
 
 	if (file == NULL)
@@ -76,7 +63,14 @@ free_hugepages_mib(void)
 	if (fscanf(file, "%llu", &count) != 1)
 		count = 0;
 	fclose(file);
-	return count * 2;
+	return count;
+}
+
+static uint64_t
+free_hugepages_mib(void)
+{
+	return 2 * read_count("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") +
+	       1024 * read_count("/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
 }
 
 /* @param ret_path  [108] @return true if the device is a memif server with a socket in the file system */
@@ -144,6 +138,16 @@ add_memory(struct writer *w, const struct net_eal_config *config)
 		mib, (unsigned long long)free_mib, mib / 2 + 64);
 }
 
+static int
+refuse_pages(const char *device, char *ret_error)
+{
+	snprintf(ret_error, DECREE_ERROR_BYTES,
+		"port \"%.150s\": it needs huge pages, and too few are free: 'decree-hugepages "
+		"reserve 320M'",
+		device);
+	return -ENOMEM;
+}
+
 int
 net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args, char *ret_error)
 {
@@ -165,8 +169,10 @@ net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args,
 	for (uint32_t i = 0; i < config->device_count; i++) {
 		const char *device = config->devices[i] != NULL ? config->devices[i] : "";
 
-		if (is_pci(device)) {
+		if (device_is_pci(device)) {
 			has_pci = true;
+			if (!ret_args->has_hugepages)
+				return refuse_pages(device, ret_error);
 			add(&w, "-a");
 			add(&w, "%s", device);
 		} else if (is_vdev(device)) {

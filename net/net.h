@@ -196,6 +196,16 @@ const char *net_describe(const struct net_node *node);
 
 #define NET_EAL_ARG_COUNT_MAX 64
 
+/**
+ * Is what a port names there, and ours to have? Before EAL looks, which tells in lines of its own what it does not find.
+ *
+ * @param device     a PCI address, or a virtual device; what is neither is left to net_eal_args()
+ * @param mtu        that an interface of the kernel's must have at least
+ * @retval -ENODEV   there is no such device or interface, or the kernel has it
+ * @retval -EMSGSIZE the interface's MTU is smaller
+ */
+int net_device_check(const char *device, uint32_t mtu, char *ret_error);
+
 struct net_eal_config {
 	const char *program;
 	const char *const *devices; /* as net_port_config.device */
@@ -223,6 +233,7 @@ struct net_eal_args {
  * @param ret_args   caller's; must stay while EAL runs, since EAL keeps argv[0]
  * @param ret_error  [DECREE_ERROR_BYTES] on failure
  * @retval -EINVAL   a device string is neither a PCI address nor a vdev
+ * @retval -ENOMEM   a physical port, and too few huge pages are free
  * @retval -E2BIG    too many or too long
  */
 int

@@ -100,6 +100,18 @@ fail(const struct port *port, const char *what, int rc, char *ret_error)
 	return rc;
 }
 
+/* Packets of full size would be lost in silence, and with them every slot that is full. */
+static int
+refuse_mtu(const struct port *port, uint32_t wanted, uint32_t possible, char *ret_error)
+{
+	snprintf(ret_error, DECREE_ERROR_BYTES,
+		"port \"%.256s\": its driver takes packets of %u bytes at most, and 'mtu' says %u: "
+		"lower 'mtu', and "
+		"'slot_bytes' with it",
+		port->device, possible, wanted);
+	return -EINVAL;
+}
+
 static uint16_t
 min_u16(uint32_t a, uint32_t b)
 {
@@ -144,6 +156,8 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 	if (port->queue_count == 0)
 		return fail(port, "finding a queue", -ENODEV, ret_error);
 
+	if (node->mtu > RTE_ETHER_MTU && info.max_rx_pktlen < node->mtu + 14u)
+		return refuse_mtu(port, node->mtu, info.max_rx_pktlen - 14u, ret_error);
 	if (node->mtu > RTE_ETHER_MTU && info.max_mtu >= node->mtu)
 		conf.rxmode.mtu = node->mtu;
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_UDP_CKSUM;

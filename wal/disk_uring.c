@@ -149,6 +149,16 @@ ring_open(struct disk_uring *d, const char *path, char *error)
 	return 0;
 }
 
+static const char *
+open_remedy(int error)
+{
+	return error == EACCES ? "it is another user's: start the node as that user, or give this "
+				 "one all of it "
+				 "(chown -R)"
+			       : "is this the right path? If it is, 'decree format' makes what a "
+				 "node needs";
+}
+
 int
 disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_disk,
 	char error[DECREE_ERROR_BYTES])
@@ -169,9 +179,7 @@ disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_dis
 	if (rc == 0) {
 		d->dir_fd = open(cfg->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (d->dir_fd < 0)
-			rc = fail(error, -errno, cfg->path, "",
-				"is this the right path? If it is, 'decree format' makes what a "
-				"node needs");
+			rc = fail(error, -errno, cfg->path, "", open_remedy(errno));
 	}
 	if (rc == 0)
 		rc = files_open(d, cfg, error);

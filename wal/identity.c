@@ -296,11 +296,10 @@ wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *form
 	free(page);
 	if (rc != 0)
 		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"cannot make a log of %llu bytes and its %llu bytes of identifiers: %s; "
-			"free some "
-			"space or choose a smaller log_bytes, remove the unfinished files, and "
-			"format again",
-			(unsigned long long)geometry.log_bytes,
-			(unsigned long long)geometry.identifiers_bytes, strerror(-rc));
+			"cannot make a log of %llu MiB with %llu MiB of identifiers: %s; free some "
+			"space, or "
+			"choose a smaller log_bytes, and format again",
+			(unsigned long long)(geometry.log_bytes >> 20),
+			(unsigned long long)(geometry.identifiers_bytes >> 20), strerror(-rc));
 	return rc;
 }

@@ -35,7 +35,8 @@ is_dpdk_driver(const char *name)
 	return false;
 }
 
-/* Another NUMA node's memory and CPUs cost each frame a trip between the sockets. -1: the firmware does not say. */
+/* Another NUMA node's memory and CPUs cost each frame a trip between the sockets. A node would run, and nobody would know why it is
+ * slow: whoever names CPUs means better ones. -1: the firmware does not say. */
 static void
 check_numa(struct check *c, const char *address)
 {
@@ -55,7 +56,7 @@ check_numa(struct check *c, const char *address)
 				"/sys/devices/system/node/node%ld/cpulist", node);
 			(void)snprintf(remedy, sizeof(remedy), "Name some of %s in 'cpus'",
 				list); /* fits */
-			report(c, VERDICT_NOTE, "numa", remedy,
+			report(c, VERDICT_FATAL, "numa", remedy,
 				"%s is on NUMA node %ld, and CPU %u of 'cpus' is not", address,
 				node, c->setup->cpus[i]);
 			return;
@@ -65,7 +66,7 @@ check_numa(struct check *c, const char *address)
 
 		(void)snprintf(remedy, sizeof(remedy), "decree-hugepages reserve 320M %ld",
 			node); /* fits */
-		report(c, VERDICT_NOTE, "numa", remedy,
+		report(c, VERDICT_FATAL, "numa", remedy,
 			"%s is on NUMA node %ld, where %ld huge pages are free: its buffers would "
 			"be on another",
 			address, node, free);

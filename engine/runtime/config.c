@@ -186,7 +186,8 @@ fail_unknown_key(struct parser *p, const char *name)
 		fail(p, -EINVAL, "%s has no key '%.50s'; did you mean '%s'?", section_name(p), name,
 			nearest);
 	else
-		fail(p, -EINVAL, "%s has no key '%.50s'; docs/operating.md lists them all",
+		fail(p, -EINVAL,
+			"%s has no key '%.50s', or no longer: 'man decree.conf' lists them all",
 			section_name(p), name);
 }
 

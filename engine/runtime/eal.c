@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings. The first 64 MiB hold EAL's own. */
+/* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings; what an MTU has above 1,500 is in each of them. The first 64 MiB hold
+ * EAL's own. */
 #define EAL_MIB_FIRST 64
 #define EAL_MIB_NEXT  32
 
@@ -42,6 +43,26 @@ lcores_text(const cpu_set_t *cpus, char *text, size_t bytes)
 	snprintf(text + used, bytes - used, ")");
 }
 
+/* EAL makes one for each process, for its sockets, and leaves it behind. */
+static char runtime_folder[512];
+
+static void
+remove_runtime_folder(void)
+{
+	if (runtime_folder[0] != '\0')
+		(void)rmdir(runtime_folder); /* not empty: somebody uses it */
+}
+
+int
+eal_check_devices(const struct config *c, char *ret_error)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < c->port_count && rc == 0; i++)
+		rc = net_device_check(c->ports[i].device, c->mtu, ret_error);
+	return rc;
+}
+
 int
 eal_start(struct decree_node *node, char *ret_error)
 {
@@ -54,7 +75,10 @@ eal_start(struct decree_node *node, char *ret_error)
 		.devices = devices,
 		.device_count = c->port_count,
 		.lcores = lcores,
-		.memory_mib = EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT,
+		.memory_mib =
+			EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT +
+			c->shard_count *
+				((NET_MBUF_COUNT_DEFAULT * (c->mtu - NET_MTU_DEFAULT) >> 20) + 1),
 		.extra = extra,
 		.extra_count = c->eal_arg_count,
 	};
@@ -76,7 +100,12 @@ eal_start(struct decree_node *node, char *ret_error)
 		return rc;
 	if (node->eal_args->notice[0] != '\0')
 		node_log(node, NOTE_NETWORK, "%s", node->eal_args->notice);
-	if (rte_eal_init(node->eal_args->argc, node->eal_args->argv) < 0) {
+	/* Before EAL's own, so that it runs after: then the folder is empty. Without it the folder stays, which does no harm. */
+	(void)atexit(remove_runtime_folder);
+	rc = rte_eal_init(node->eal_args->argc, node->eal_args->argv);
+	(void)snprintf(runtime_folder, sizeof(runtime_folder), "%s",
+		rte_eal_get_runtime_dir()); /* cut: stays */
+	if (rc < 0) {
 		if (rte_errno == EALREADY)
 			return refuse(-EALREADY, ret_error,
 				"DPDK's EAL was started in this process before, and that works "
@@ -97,14 +126,8 @@ eal_start(struct decree_node *node, char *ret_error)
 void
 eal_stop(struct decree_node *node)
 {
-	char folder[512];
-
-	if (node->eal_args == NULL)
-		return;
-	(void)snprintf(folder, sizeof(folder), "%s", rte_eal_get_runtime_dir()); /* cut: stays */
 	if (node->owns_eal)
 		rte_eal_cleanup();
-	(void)rmdir(folder); /* EAL makes it for its sockets, one for each process, and leaves it */
 	free(node->eal_args);
 	node->eal_args = NULL;
 	node->owns_eal = false;

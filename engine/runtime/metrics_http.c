@@ -345,7 +345,8 @@ metrics_server_open(struct decree_node *node, char *ret_error)
 	rc = metrics_listen(where);
 	if (rc < 0) {
 		snprintf(ret_error, DECREE_ERROR_BYTES, "[metrics] listen = %s: %s", where,
-			rc == -EADDRINUSE ? "this port is in use: choose another one"
+			rc == -EADDRINUSE ? "this port is in use: name another one, or end what "
+					    "uses it ('ss -ltnp' shows that)"
 			: rc == -EINVAL   ? "not an address of numbers, such as 127.0.0.1:9464"
 					  : strerror(-rc));
 		return rc;

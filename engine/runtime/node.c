@@ -116,8 +116,10 @@ load_config(struct decree_node *node, char *ret_error)
 			node->config.path, node->config.group_count, o->group_count);
 		return -EINVAL;
 	}
+	if (!o->eal_is_initialised)
+		rc = eal_check_devices(&node->config, ret_error);
 	/* The network reads them again: here it is to know, before anything is opened, that it will. */
-	if (node->config.port_count > 0)
+	if (rc == 0 && node->config.port_count > 0)
 		rc = node_read_keys(&node->config, &net, ret_error);
 	node_forget_keys(&net);
 	if (rc == 0 && node->config.lease_ns != 0)

@@ -230,6 +230,8 @@ int recover_shards(struct decree_node *node, char *ret_error);
 void recover_undo(struct decree_node *node);
 
 /* eal.c */
+/** Before anything is opened: is what the ports name there, and to be had? */
+int eal_check_devices(const struct config *c, char *ret_error);
 /** Start EAL for this node alone. */
 int eal_start(struct decree_node *node, char *ret_error);
 /** End what eal_start() has started, or has begun to. */

@@ -22,7 +22,14 @@
 static int
 complain(const char *address, int rc, const char *why, char *ret_error)
 {
-	snprintf(ret_error, DECREE_ERROR_BYTES, "queue: cannot listen on %s: %s", address, why);
+	const char *remedy =
+		rc == -EADDRINUSE
+			? ": name another port, or end what uses it ('ss -ltnp' shows that)"
+		: rc == -EADDRNOTAVAIL ? ": name an address of this host ('ip address' lists them)"
+				       : "";
+
+	snprintf(ret_error, DECREE_ERROR_BYTES, "queue: cannot listen on %s: %s%s", address, why,
+		remedy);
 	return rc;
 }
 

@@ -120,10 +120,10 @@ looks 1 'ok    hugepages   not wanted' local.hugepages=no local.port=net_af_pack
 
 # The NIC, far from its CPUs or its memory
 mv "$root/sys/devices/system/node/node1/cpu0" "$root/sys/devices/system/node/node0/"
-looks 1 "note  numa|CPU 0 of 'cpus' is not|Name some of 0-1"
+looks 1 "BAD   numa|CPU 0 of 'cpus' is not|Name some of 0-1"
 mv "$root/sys/devices/system/node/node0/cpu0" "$root/sys/devices/system/node/node1/"
 put 0 "$root/sys/devices/system/node/node1/$pages/free_hugepages"
-looks 1 'note  numa|0 huge pages are free|decree-hugepages reserve 320M 1'
+looks 1 'BAD   numa|0 huge pages are free|decree-hugepages reserve 320M 1'
 bound_to ice
 looks 1 'BAD   port        0000:3b:00.0 is bound to ice|decree-bind-nic 0000:3b:00.0'
 rm "$nic/driver"

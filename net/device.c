@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/device.h"
+
+#include "net/net.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int __attribute__((format(printf, 4, 5)))
+refuse(int rc, const char *device, char *ret_error, const char *format, ...)
+{
+	int used = snprintf(ret_error, DECREE_ERROR_BYTES, "port \"%.150s\": ", device);
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(ret_error + used, (size_t)(DECREE_ERROR_BYTES - used), format, list);
+	va_end(list);
+	return rc;
+}
+
+bool
+device_is_pci(const char *device)
+{
+	unsigned domain, bus, slot, function;
+	int end = 0;
+
+	if (sscanf(device, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &end) != 4) {
+		end = 0;
+		if (sscanf(device, "%2x:%2x.%1x%n", &bus, &slot, &function, &end) != 3)
+			return false;
+	}
+	return end > 0 && (device[end] == '\0' || device[end] == ',');
+}
+
+static bool
+is_for_dpdk(const char *driver)
+{
+	/* The last three share their devices with the kernel. */
+	static const char *const drivers[] = { "vfio-pci", "uio_pci_generic", "igb_uio",
+		"mlx5_core", "mlx4_core", "mana" };
+
+	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+		if (strcmp(driver, drivers[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+check_pci(const char *device, char *ret_error)
+{
+	char address[32], path[128], target[256];
+	size_t bytes = strcspn(device, ",");
+	const char *driver = "no driver", *slash;
+	ssize_t length;
+
+	/* Addresses are short: all of these fit. */
+	snprintf(address, sizeof(address), "%s%.*s", bytes < 12 ? "0000:" : "", (int)bytes, device);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", address);
+	if (access(path, F_OK) != 0)
+		return refuse(-ENODEV, device, ret_error,
+			"there is no such PCI device: 'decree-bind-nic' lists the NICs");
+	strcat(path, "/driver");
+	length = readlink(path, target, sizeof(target) - 1);
+	if (length > 0) {
+		target[length] = '\0';
+		slash = strrchr(target, '/');
+		driver = slash != NULL ? slash + 1 : target;
+	}
+	if (!is_for_dpdk(driver))
+		return refuse(-ENODEV, device, ret_error,
+			"it is bound to %s: give it to DPDK with 'decree-bind-nic %s'", driver,
+			address);
+	return 0;
+}
+
+static uint32_t
+mtu_of(const char *interface)
+{
+	struct ifreq request = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint32_t mtu = UINT32_MAX; /* not known: the peers' silence will tell */
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	if (fd >= 0 && ioctl(fd, SIOCGIFMTU, &request) == 0)
+		mtu = (uint32_t)request.ifr_mtu;
+	if (fd >= 0)
+		close(fd);
+	return mtu;
+}
+
+/* Ports on an interface of the kernel's. net_tap makes its own. */
+static int
+check_interface(const char *device, uint32_t mtu, char *ret_error)
+{
+	const char *name = strstr(device, "iface=");
+	char interface[IF_NAMESIZE];
+	size_t bytes;
+
+	if (name == NULL || strncmp(device, "net_tap", 7) == 0)
+		return 0;
+	name += strlen("iface=");
+	bytes = strcspn(name, ",");
+	if (bytes < sizeof(interface)) {
+		memcpy(interface, name, bytes);
+		interface[bytes] = '\0';
+	}
+	if (bytes >= sizeof(interface) || if_nametoindex(interface) == 0)
+		return refuse(-ENODEV, device, ret_error,
+			"there is no interface %.*s: 'ip link' lists them", (int)bytes, name);
+	if (mtu_of(interface) < mtu)
+		return refuse(-EMSGSIZE, device, ret_error,
+			"interface %s has an MTU of %u, and 'mtu' says %u: 'ip link set dev %s mtu %u'",
+			interface, mtu_of(interface), mtu, interface, mtu);
+	return 0;
+}
+
+int
+net_device_check(const char *device, uint32_t mtu, char *ret_error)
+{
+	return device_is_pci(device) ? check_pci(device, ret_error)
+				     : check_interface(device, mtu, ret_error);
+}
