@@ -15,8 +15,9 @@
 
 struct floor_plan {
 	const char *dir;
-	uint32_t node_count;  /* 1 .. FLOOR_NODE_COUNT_MAX */
-	uint32_t block_bytes; /* multiple of 512; 0: nothing is written, a frame is echoed at once */
+	uint32_t node_count; /* 1 .. FLOOR_NODE_COUNT_MAX */
+	uint32_t
+		block_bytes; /* multiple of 512; 0: nothing is written, a frame is echoed at once */
 	double seconds;
 };
 

@@ -10,8 +10,10 @@
 #define ROUND_TRIP_NODE_COUNT 2
 
 static const char about[] =
-	"What a commit cannot be faster than on this host, without a line of the engine: the raw round trip of a "
-	"frame, a majority's echo, a durable write beside as many others as there are nodes, and all of it: a "
+	"What a commit cannot be faster than on this host, without a line of the engine: the raw "
+	"round trip of a "
+	"frame, a majority's echo, a durable write beside as many others as there are nodes, and "
+	"all of it: a "
 	"leader and its followers exchange a frame, write a block durably and answer.";
 
 static void

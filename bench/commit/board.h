@@ -20,10 +20,10 @@
 
 /* One group under load; written by the process that loads it. */
 struct board_group {
-	struct histogram latency;  /* until the completion */
-	struct histogram lag;      /* open loop: from when a command was due until the node had it */
-	uint64_t done_count;       /* completions between from_ns and until_ns */
-	uint64_t unsent_count;     /* due, but too many had no answer */
+	struct histogram latency; /* until the completion */
+	struct histogram lag;     /* open loop: from when a command was due until the node had it */
+	uint64_t done_count;      /* completions between from_ns and until_ns */
+	uint64_t unsent_count;    /* due, but too many had no answer */
 	uint64_t unanswered_count; /* sent, and no answer until long after */
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/commit/header.h"
 
-#include "build.h"
 #include "bench/commit/json.h"
+#include "build.h"
 #include "decree/setup.h"
 
 #include <stdlib.h>
@@ -12,6 +12,12 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+
+#ifdef __OPTIMIZE__
+#define IS_OPTIMISED true
+#else
+#define IS_OPTIMISED false
+#endif
 
 /* ------------------------------------------------------------------------------ files of the kernel */
 
@@ -188,7 +194,9 @@ header_read(struct header *h, const char *dir)
 bool
 header_is_release(void)
 {
-	return strcmp(BUILD_TYPE, "release") == 0;
+	/* "plain" is a package's, which brings its own options. Behind a comma is what looks on: a sanitizer, say. */
+	return IS_OPTIMISED &&
+	       (strcmp(BUILD_TYPE, "release") == 0 || strcmp(BUILD_TYPE, "plain") == 0);
 }
 
 static const char *
@@ -210,8 +218,8 @@ or_none(const char *text)
 void
 header_print(const struct header *h, FILE *to)
 {
-	fprintf(to, "program     decree bench %s, commit %s, %s build, compiler %s\n", decree_version(),
-		BUILD_COMMIT, BUILD_TYPE, __VERSION__);
+	fprintf(to, "program     decree bench %s, commit %s, %s build, compiler %s\n",
+		decree_version(), BUILD_COMMIT, BUILD_TYPE, __VERSION__);
 	fprintf(to, "host        %s, %u CPUs, %u thread%s per core%s\n",
 		h->cpu[0] == '\0' ? "unknown CPU" : h->cpu, h->cpu_count, h->threads_per_core,
 		h->threads_per_core == 1 ? "" : "s", h->is_virtual ? ", VIRTUAL" : "");
@@ -222,9 +230,8 @@ header_print(const struct header *h, FILE *to)
 		(unsigned long long)h->huge_page_count,
 		(unsigned long long)h->huge_page_bytes >> 10);
 	fprintf(to, "disk        %s%s%s, %s; %s (%s)\n",
-		h->device[0] == '\0' ? "unknown device" : h->device,
-		h->model[0] == '\0' ? "" : " ", h->model, cost_of(h), or_none(h->filesystem),
-		h->mount_options);
+		h->device[0] == '\0' ? "unknown device" : h->device, h->model[0] == '\0' ? "" : " ",
+		h->model, cost_of(h), or_none(h->filesystem), h->mount_options);
 }
 
 void

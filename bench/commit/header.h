@@ -22,8 +22,9 @@ struct header {
 	char isolated[HEADER_WORD_BYTES], nohz_full[HEADER_WORD_BYTES]; /* CPUs; "" none */
 	uint64_t huge_page_count, huge_page_bytes;
 	char filesystem[32], mount_options[HEADER_WORD_BYTES];
-	char device[32], model[HEADER_WORD_BYTES]; /* "": not known to the kernel, as below overlayfs */
-	char write_cache[32];                      /* "write back", "write through", "" unknown */
+	char device[32],
+		model[HEADER_WORD_BYTES]; /* "": not known to the kernel, as below overlayfs */
+	char write_cache[32];             /* "write back", "write through", "" unknown */
 	bool has_fua;
 };
 

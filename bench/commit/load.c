@@ -8,9 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DRAIN_NS UINT64_C(20000000000) /* for answers, when all has been sent: disks of busy hosts stall for seconds */
-#define BURST    256
-#define SOON_NS  UINT64_C(200000) /* longer than a sleep of wait_a_little() lasts */
+#define DRAIN_NS                                                                                   \
+	UINT64_C(                                                                                  \
+		20000000000) /* for answers, when all has been sent: disks of busy hosts stall for seconds */
+#define BURST   256
+#define SOON_NS UINT64_C(200000) /* longer than a sleep of wait_a_little() lasts */
 
 static uint8_t body[PLAN_BYTES_MAX];
 

@@ -20,7 +20,8 @@ struct load {
 	uint16_t group_count;
 
 	/* Of the order under way. */
-	uint64_t begun_ns, due_count; /* open loop: commands were due since then, so many were taken */
+	uint64_t begun_ns,
+		due_count; /* open loop: commands were due since then, so many were taken */
 	uint32_t free_count, in_flight;
 	uint64_t started_ns[PLAN_IN_FLIGHT_MAX]; /* when it was due, or sent in a closed loop */
 	uint32_t free[PLAN_IN_FLIGHT_MAX];

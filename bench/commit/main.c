@@ -44,12 +44,13 @@ measure_floor(struct bench *b, enum floor_kind kind, uint32_t node_count, uint32
 		.dir = b->plan.dir,
 		.node_count = node_count,
 		.block_bytes = block_bytes,
-		.seconds = b->plan.seconds < FLOOR_SECONDS_MAX ? b->plan.seconds : FLOOR_SECONDS_MAX,
+		.seconds =
+			b->plan.seconds < FLOOR_SECONDS_MAX ? b->plan.seconds : FLOOR_SECONDS_MAX,
 	};
 	int rc;
 
 	if (f == NULL || f->rounds[round].of[NUMBER_MAX] > 0)
-		return 0; /* no place, or another point has the same */
+		return 0;   /* no place, or another point has the same */
 	(void)fflush(NULL); /* or a child would print it again */
 	rc = kind == FLOOR_APPEND ? floor_append(&plan, &times) : floor_commit(&plan, &times);
 	if (rc != 0)
@@ -90,9 +91,9 @@ measure_point(struct bench *b, uint32_t point, uint32_t round)
 	if (rc != 0)
 		return rc;
 	results_add(&b->results, point, round, &result);
-	return b->plan.does_kill ? results_add_kill(&b->results, point, round, b->run.board,
-					   result.killed_ns)
-				 : 0;
+	return b->plan.does_kill
+		       ? results_add_kill(&b->results, point, round, b->run.board, result.killed_ns)
+		       : 0;
 }
 
 /* A cluster whose leader was killed is nothing to measure on any more. */

@@ -80,8 +80,8 @@ tell_leads(struct process *p)
 	for (uint16_t i = 0; i < p->task->group_count; i++) {
 		struct decree_group_status status;
 
-		if (decree_group_status(p->node, i, &status) == 0 &&
-			status.role == DECREE_LEADER && status.ready)
+		if (decree_group_status(p->node, i, &status) == 0 && status.role == DECREE_LEADER &&
+			status.ready)
 			leads |= 1u << i;
 	}
 	atomic_store(&p->place->leads, leads);

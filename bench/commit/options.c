@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RATE_MAX      100000000
-#define RATE          1000
+#define RATE_MAX       100000000
+#define RATE           1000
 #define OPEN_IN_FLIGHT 4096
 
 /* A list as it was given: numbers, or which of the words. */
@@ -109,8 +109,8 @@ take_list(const struct option_row *row, const char *text)
 		uint64_t value;
 
 		if (list->count == PLAN_LIST_COUNT_MAX) {
-			(void)complain_usage("--%s: more than %u values", row->name,
-				PLAN_LIST_COUNT_MAX);
+			(void)complain_usage(
+				"--%s: more than %u values", row->name, PLAN_LIST_COUNT_MAX);
 			return false;
 		}
 		if (!read_value(row, entry, &value)) {
@@ -170,8 +170,8 @@ add_loads(struct options *o, const struct plan_shape *shape)
 			uint32_t limit = o->is_closed ? pace->values[k] : o->in_flights.values[0];
 
 			if (plan->point_count == PLAN_POINT_COUNT_MAX) {
-				(void)complain_usage("more than %u combinations",
-					PLAN_POINT_COUNT_MAX);
+				(void)complain_usage(
+					"more than %u combinations", PLAN_POINT_COUNT_MAX);
 				return false;
 			}
 			if (limit < shape->shard_count) {
@@ -256,11 +256,13 @@ check(struct options *o)
 	if (o->in_flights.count == 0)
 		o->in_flights = (struct list){ { o->is_closed ? 1 : OPEN_IN_FLIGHT }, 1 };
 	else if (o->in_flights.count > 1 && !o->is_closed)
-		return complain_usage("--in-flight is a list with --closed only: an open loop has one limit");
+		return complain_usage(
+			"--in-flight is a list with --closed only: an open loop has one limit");
 	if (plan->seconds <= 0)
 		return complain_usage("--seconds 0 measures nothing");
 	if (plan->does_kill && o->is_closed)
-		return complain_usage("--kill-leader wants an open loop: a closed one waits with the cluster");
+		return complain_usage(
+			"--kill-leader wants an open loop: a closed one waits with the cluster");
 	for (uint32_t i = 0; plan->does_kill && i < o->nodes.count; i++)
 		if (o->nodes.values[i] < 3)
 			return complain_usage("--kill-leader needs 3 nodes or more");
@@ -268,18 +270,22 @@ check(struct options *o)
 		if (o->shards.values[i] > 1)
 			return complain_usage("--kill-leader goes with one shard");
 	if (plan->does_kill && plan->config != NULL)
-		return complain_usage("--kill-leader goes with nodes of this program: not with --config");
+		return complain_usage(
+			"--kill-leader goes with nodes of this program: not with --config");
 	if (plan->log_bytes < 4u << 20)
 		return complain_usage("--log-bytes: 4 MiB or more are needed");
 	return OPTIONS_GO_ON;
 }
 
 static const char about[] =
-	"How long a commit takes, and how many there are: a cluster of processes on this host, joined by memif, under a "
+	"How long a commit takes, and how many there are: a cluster of processes on this host, "
+	"joined by memif, under a "
 	"load from inside the leader's process. Each option with a LIST is swept.\n"
-	"By default the loop is open: commands are due at a fixed rate, and a latency begins when its command was due. The "
+	"By default the loop is open: commands are due at a fixed rate, and a latency begins when "
+	"its command was due. The "
 	"floors, what a commit cannot be faster than here, are measured in turns with it.\n"
-	"'decree bench floor' measures the floors alone; 'decree bench-plot' draws what --json wrote.";
+	"'decree bench floor' measures the floors alone; 'decree bench-plot' draws what --json "
+	"wrote.";
 
 int
 bench_options_take(int argc, char **argv, struct plan *plan, struct bench_outputs *outputs)
@@ -323,13 +329,12 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			.number32 = &plan->round_count, .min = 1, .max = PLAN_ROUND_COUNT_MAX },
 		{ "seconds", 0, "S", "measure each load so long (2)", .take = take_seconds,
 			.context = &plan->seconds },
-		{ "warm-up", 0, "S", "run a load before it is measured (0.5)",
-			.take = take_seconds, .context = &plan->warm_up_s },
+		{ "warm-up", 0, "S", "run a load before it is measured (0.5)", .take = take_seconds,
+			.context = &plan->warm_up_s },
 		{ "settle", 0, "S",
 			"longer on a new cluster, whose logs are pre-written meanwhile (2)",
 			.take = take_seconds, .context = &plan->settle_s },
-		{ "kill-leader", 0, NULL,
-			"kill the leader in the middle; a follower has the load",
+		{ "kill-leader", 0, NULL, "kill the leader in the middle; a follower has the load",
 			.flag = &plan->does_kill },
 		{ "no-floor", 0, NULL, "leave the floors out", .flag = &o.has_no_floor },
 		{ "config", 'c', "FILE",

@@ -13,6 +13,7 @@ struct bench_outputs {
 };
 
 /** @return OPTIONS_GO_ON, or the exit status */
-int bench_options_take(int argc, char **argv, struct plan *ret_plan, struct bench_outputs *ret_outputs);
+int
+bench_options_take(int argc, char **argv, struct plan *ret_plan, struct bench_outputs *ret_outputs);
 
 #endif

@@ -57,7 +57,8 @@ struct plan {
 	uint64_t log_bytes;
 	uint64_t state_bytes; /* of the state machine */
 	const char *dir;
-	const char *config; /* the configuration of a node of a cluster that is not of this program; NULL: none */
+	const char *
+		config; /* the configuration of a node of a cluster that is not of this program; NULL: none */
 	const char *settings[PLAN_SETTING_COUNT_MAX];
 	uint32_t setting_count;
 	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */

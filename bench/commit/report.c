@@ -50,13 +50,15 @@ report_header(const struct results *r)
 	header_print(&r->header, stdout);
 	for (uint32_t i = 0; i < p->point_count; i++)
 		is_durable &= p->points[i].shape.mode == PLAN_DURABLE;
-	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s more on a new "
+	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s more on "
+	       "a new "
 	       "cluster; %llu MiB of log\n",
 		p->round_count, p->round_count == 1 ? "" : "s", p->seconds, p->warm_up_s,
 		p->settle_s, (unsigned long long)p->log_bytes >> 20);
 	printf("load        from a thread inside the process of the node that leads\n");
 	if (!is_durable)
-		printf("log         NOT DURABLE where it is not `durable`: a power cut loses what was "
+		printf("log         NOT DURABLE where it is not `durable`: a power cut loses what "
+		       "was "
 		       "answered\n");
 	if (!header_is_release())
 		printf("build       NOT A RELEASE BUILD: figures are worth nothing\n");
@@ -144,7 +146,8 @@ print_distribution(const struct results *r, const struct result_point *p)
 		{ 99.99, NUMBER_P9999, NUMBER_COUNT },
 	};
 
-	printf("\nLatency distribution:  (all rounds together; then median, lowest and highest of the "
+	printf("\nLatency distribution:  (all rounds together; then median, lowest and highest of "
+	       "the "
 	       "rounds, median of their ratios to the floor)\n");
 	for (size_t i = 0, k = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
 		if (!histogram_has(&p->all, percents[i]))
@@ -198,7 +201,8 @@ print_stages(const struct results *r, const struct result_point *p)
 		[WATCH_APPLY] = "the state machine",
 	};
 
-	printf("\nStages:               mean us  p50 up to  p99 up to   (bounds of the node's own histograms)\n");
+	printf("\nStages:               mean us  p50 up to  p99 up to   (bounds of the node's own "
+	       "histograms)\n");
 	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++)
 		print_stage(r, watch_stage_word((enum watch_stage_kind)i), p->stages[i], abouts[i]);
 	if (p->point.shape.node_count > 1)
@@ -273,7 +277,8 @@ print_one(const struct results *r, const struct result_point *p)
 static void
 print_rule(void)
 {
-	printf("---------------------------------------------------------------------------------------"
+	printf("-----------------------------------------------------------------------------------"
+	       "----"
 	       "-----------------------------------------------------------\n");
 }
 
@@ -327,7 +332,8 @@ print_sweep(const struct results *r)
 			printf("\n");
 			print_rule();
 			printf("  # #bytes        rate in-flight   commits/s t_min[us]   p50[us]   "
-			       "p90[us]   p99[us] p99.9[us] p99.99[us] t_max[us] p50:floor p99:floor  "
+			       "p90[us]   p99[us] p99.9[us] p99.99[us] t_max[us] p50:floor "
+			       "p99:floor  "
 			       "lag p99   unsent\n");
 		}
 		print_row(r, &r->points[i], i);
@@ -346,8 +352,8 @@ print_kills(const struct results *r, const struct result_point *p)
 		gaps[i] = p->kills[i].gap_us / 1e3;
 		slowest[i] = p->rounds[i].of[NUMBER_MAX] / 1e3;
 	}
-	printf("\nLeader killed %u time%s, load at a follower; every command was answered.\n", r->round_count,
-		r->round_count == 1 ? "" : "s");
+	printf("\nLeader killed %u time%s, load at a follower; every command was answered.\n",
+		r->round_count, r->round_count == 1 ? "" : "s");
 	printf("  without an answer: median %.1f ms", results_median_of(gaps, r->round_count));
 	printf(", longest %.1f ms\n", gaps[r->round_count - 1]);
 	printf("  slowest command:   median %.1f ms", results_median_of(slowest, r->round_count));
@@ -361,7 +367,8 @@ print_floors(const struct results *r)
 		printf("\nNo floor was measured.\n");
 		return;
 	}
-	printf("\nFloors, measured in turns with the above, us:  p50, p99 [lowest .. highest p50 of the "
+	printf("\nFloors, measured in turns with the above, us:  p50, p99 [lowest .. highest p50 "
+	       "of the "
 	       "rounds]\n");
 	for (uint32_t i = 0; i < r->floor_count; i++) {
 		const struct result_floor *f = &r->floors[i];
@@ -380,7 +387,8 @@ print_floors(const struct results *r)
 		print_us(results_max(r, f->rounds, NUMBER_P50), 0);
 		printf("]\n");
 	}
-	printf("floor: a leader and its followers exchange a frame, write a block durably and answer; "
+	printf("floor: a leader and its followers exchange a frame, write a block durably and "
+	       "answer; "
 	       "complete on a majority.\nappend: as many writers that wait for nobody. round trip, "
 	       "majority echo: frames alone. All over memif.\n");
 }

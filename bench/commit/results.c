@@ -33,7 +33,8 @@ floor_word(const struct result_floor *f)
 int
 results_open(struct results *r, const struct plan *plan)
 {
-	*r = (struct results){ .plan = plan, .transport = plan->config == NULL ? "memif" : "as configured" };
+	*r = (struct results){ .plan = plan,
+		.transport = plan->config == NULL ? "memif" : "as configured" };
 	r->points = calloc(plan->point_count, sizeof(*r->points));
 	if (r->points == NULL)
 		return -ENOMEM;
@@ -178,8 +179,8 @@ results_compare(struct results *r, uint32_t round)
 {
 	for (uint32_t i = 0; i < r->plan->point_count; i++) {
 		struct result_point *p = &r->points[i];
-		const struct result_floor *f = find_floor(r, FLOOR_COMMIT,
-			p->point.shape.node_count, results_block_bytes(&p->point));
+		const struct result_floor *f = find_floor(
+			r, FLOOR_COMMIT, p->point.shape.node_count, results_block_bytes(&p->point));
 		struct numbers *n = &p->rounds[round];
 
 		for (uint32_t k = 0; f != NULL && k <= NUMBER_P999 - NUMBER_P50; k++) {
@@ -232,7 +233,8 @@ results_median_of(double *values, uint32_t count)
 
 /* The longest time without an answer. */
 static void
-find_gap(struct result_kill *k, const struct board_sample *samples, uint32_t count, double killed_us)
+find_gap(
+	struct result_kill *k, const struct board_sample *samples, uint32_t count, double killed_us)
 {
 	for (uint32_t i = 1; i < count; i++) {
 		double before = (double)samples[i - 1].due_us + samples[i - 1].latency_us;

@@ -54,7 +54,7 @@ enum number {
 #define X(name, key) NUMBER_##name,
 	NUMBER_TABLE(X)
 #undef X
-		NUMBER_COUNT
+	NUMBER_COUNT
 };
 
 struct numbers {
@@ -69,21 +69,21 @@ enum floor_kind {
 
 struct result_floor {
 	enum floor_kind kind;
-	uint32_t node_count, block_bytes; /* 0: nothing is written */
+	uint32_t node_count, block_bytes;            /* 0: nothing is written */
 	struct numbers rounds[PLAN_ROUND_COUNT_MAX]; /* MIN .. MAX */
 	struct histogram all;
 };
 
 /* A leader was killed in the middle. Moments are since the kill. */
 struct result_kill {
-	double gap_us;          /* from the last answer before the next one to that */
-	double next_us;         /* the first answer behind the gap */
-	uint32_t bin_count;     /* of RESULTS_BIN_NS; the first begins at first_us */
+	double gap_us;      /* from the last answer before the next one to that */
+	double next_us;     /* the first answer behind the gap */
+	uint32_t bin_count; /* of RESULTS_BIN_NS; the first begins at first_us */
 	double first_us;
 	struct result_bin {
 		uint32_t due_count, done_count;
 		double p50_us, max_us; /* of those that were due then */
-	} *bins;
+	} * bins;
 };
 
 struct result_point {
@@ -92,8 +92,7 @@ struct result_point {
 	/* Means and quantiles of the stages, in the same order as enum watch_stage_kind. */
 	struct result_stage {
 		double mean_us, p50_us, p99_us;
-	} stages[WATCH_STAGE_COUNT][PLAN_ROUND_COUNT_MAX],
-		follower_durable[PLAN_ROUND_COUNT_MAX];
+	} stages[WATCH_STAGE_COUNT][PLAN_ROUND_COUNT_MAX], follower_durable[PLAN_ROUND_COUNT_MAX];
 	bool is_device_exact;
 	struct histogram all; /* latencies of all rounds */
 	struct result_kill kills[PLAN_ROUND_COUNT_MAX];
@@ -103,7 +102,7 @@ struct results {
 	struct header header;
 	const struct plan *plan;
 	const char *transport;
-	uint32_t round_count; /* that were finished */
+	uint32_t round_count;        /* that were finished */
 	struct result_point *points; /* [plan->point_count] */
 	struct result_floor floors[RESULTS_FLOOR_COUNT_MAX];
 	uint32_t floor_count;
@@ -120,8 +119,8 @@ int results_add_kill(struct results *r, uint32_t point, uint32_t round, const st
 	uint64_t killed_ns);
 
 /** Where a floor's figures go. @return NULL: there are too many */
-struct result_floor *results_floor(
-	struct results *r, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes);
+struct result_floor *
+results_floor(struct results *r, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes);
 void results_add_floor(struct result_floor *f, uint32_t round, const struct histogram *times);
 
 /** A block that this point's floor writes; 0: none. */

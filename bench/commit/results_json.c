@@ -110,7 +110,10 @@ write_kills(FILE *to, const struct results *r, const struct result_point *p)
 	for (uint32_t i = 0; i < r->round_count; i++) {
 		const struct result_kill *k = &p->kills[i];
 
-		fprintf(to, "%s\n   {\"gap_us\":%.7g,\"next_us\":%.7g,\"bin_us\":%llu,\"first_us\":%.7g,\"bins\":[",
+		fprintf(to,
+			"%s\n   "
+			"{\"gap_us\":%.7g,\"next_us\":%.7g,\"bin_us\":%llu,\"first_us\":%.7g,"
+			"\"bins\":[",
 			i == 0 ? "" : ",", k->gap_us, k->next_us,
 			(unsigned long long)(RESULTS_BIN_NS / 1000), k->first_us);
 		for (uint32_t b = 0; b < k->bin_count; b++) {

@@ -28,7 +28,7 @@
 #define STOP_NS     UINT64_C(20000000000)
 #define PAUSE_NS    5000000
 /* Nodes are asked before the measurement begins and after it has ended: to answer takes CPU. */
-#define WATCH_NS    UINT64_C(100000000)
+#define WATCH_NS UINT64_C(100000000)
 
 /* ------------------------------------------------------------------------------ processes */
 
@@ -336,8 +336,8 @@ add_watch(struct watch *to, const struct watch *from)
 }
 
 static void
-compare_moments(const struct run *r, const struct moment *a, const struct moment *b,
-	struct run_result *ret)
+compare_moments(
+	const struct run *r, const struct moment *a, const struct moment *b, struct run_result *ret)
 {
 	uint32_t leader = r->board->owners[0];
 

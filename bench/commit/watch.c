@@ -74,7 +74,8 @@ static void
 on_bucket(struct watch_stage *s, const char *labels, double value)
 {
 	const char *le = strstr(labels, "le=\"");
-	double bound_us = le == NULL ? 0 : strtod(le + 4, NULL) * 1e6; /* "+Inf" is a number to strtod() */
+	double bound_us =
+		le == NULL ? 0 : strtod(le + 4, NULL) * 1e6; /* "+Inf" is a number to strtod() */
 	uint32_t i = 0;
 
 	while (i < s->bound_count && s->bounds_us[i] != bound_us)
@@ -145,8 +146,8 @@ watch_read(uint16_t port, struct watch *ret_watch)
 /* ------------------------------------------------------------------------------ numbers */
 
 static void
-stage_between(const struct watch_stage *before, const struct watch_stage *after,
-	struct watch_stage *ret)
+stage_between(
+	const struct watch_stage *before, const struct watch_stage *after, struct watch_stage *ret)
 {
 	*ret = *after;
 	ret->sum_us -= before->sum_us;

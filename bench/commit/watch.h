@@ -16,8 +16,8 @@
 /* One stage: a histogram as Prometheus has it, summed over the shards. */
 struct watch_stage {
 	uint32_t bound_count;
-	double bounds_us[WATCH_BOUND_COUNT_MAX];  /* the last is infinite */
-	double below[WATCH_BOUND_COUNT_MAX];      /* counts up to each bound */
+	double bounds_us[WATCH_BOUND_COUNT_MAX]; /* the last is infinite */
+	double below[WATCH_BOUND_COUNT_MAX];     /* counts up to each bound */
 	double sum_us, count;
 };
 
