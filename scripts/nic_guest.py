@@ -143,6 +143,9 @@ class Guest:
     def write(self, path, text):
         self.run(f"cat >{path} <<'@end@'\n{text}@end@")
 
+    def is_there(self):
+        return self.line is not None and self.process.poll() is None
+
     def kill(self):
         """As if somebody had pulled the plug."""
         if self.process is not None:
@@ -150,3 +153,4 @@ class Guest:
             self.process.wait()
         if self.line is not None:
             self.line.close()
+            self.line = None

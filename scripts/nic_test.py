@@ -21,7 +21,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import traceback
 
@@ -152,8 +151,9 @@ class Cluster:
         lines = [f"node {node}, group {group}: {row['role']}, applied {row['applied']} of {row['chosen']}, peers {row['peers']}"
                  for (node, group), row in self.status().items()]
         for node, guest in self.guests.items():
-            with contextlib.suppress(Failed, OSError):
-                lines.append(f"node {node} says:\n{guest.ask(f'journalctl -n 15 --no-pager -o cat -u {UNIT}', 20)[1]}")
+            if guest.is_there():
+                with contextlib.suppress(Failed):
+                    lines.append(f"node {node} says:\n{guest.ask(f'journalctl -n 15 --no-pager -o cat -u {UNIT}', 20)[1]}")
         return "\n".join(lines)
 
     def down(self):
@@ -304,6 +304,8 @@ def parse(argv):
     parser.add_argument("cases", nargs="*", metavar="CASE")
     parser.add_argument("--file", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path)
+    parser.add_argument("--work", type=pathlib.Path, help=argparse.SUPPRESS)  # for what is not kept
+    parser.add_argument("--package", type=pathlib.Path)
     parser.add_argument("--commands", action="store_true")
     parser.add_argument("--readme", type=pathlib.Path, default=README, help=argparse.SUPPRESS)
     parser.add_argument("--parse", action="store_true", help=argparse.SUPPRESS)  # only find out if this makes sense
@@ -315,8 +317,9 @@ def parse(argv):
     for name in names:
         if name not in known:
             parser.error(f"there is no case '{name}'; there are {', '.join(known)}, and all")
-    if options.file and not options.file.is_file():
-        parser.error(f"there is no file '{options.file}'")
+    for path in filter(None, (options.file, options.package)):
+        if not path.is_file():
+            parser.error(f"there is no file '{path}'")
     options.cases = [known[name] for name in names]
     return options
 
@@ -342,7 +345,8 @@ def print_commands(readme):
 def run_cases(options, folder):
     text = Text(options.file or few_lines(folder))
     say("making the guests' image")
-    command(str(ROOT / "tests/nic/image"), str(ROOT / "build"), str(folder / "image"))
+    package = [str(options.package)] if options.package else []
+    command(str(ROOT / "tests/nic/image"), str(ROOT / "build"), str(folder / "image"), *package)
     results = []
     for case in options.cases:
         results.append(run_case(case, folder / "image", text, folder / case.name))
@@ -352,13 +356,12 @@ def run_cases(options, folder):
 
 def main(argv):
     options = parse(argv)
-    folder = None
     if options.parse:
         return 0
     try:
         if options.commands:
             return print_commands(options.readme)
-        folder = options.keep or pathlib.Path(tempfile.mkdtemp(prefix="decree-nic-", dir="/var/tmp"))
+        folder = options.keep or options.work
         folder.mkdir(exist_ok=True)
         return run_cases(options, folder)
     except Failed as reason:
@@ -366,11 +369,9 @@ def main(argv):
     except Exception:  # whatever it is, it is told
         traceback.print_exc()
         print("nic-test: an error of the test's own, above", file=sys.stderr)
-    finally:
-        if folder and not options.keep:
-            shutil.rmtree(folder)
     return EXIT_NO_RESULT
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    verdict = main(sys.argv[1:])
+    sys.exit(10 + verdict if verdict and "--work" in sys.argv else verdict)

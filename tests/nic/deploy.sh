@@ -15,6 +15,8 @@ expect 0 'apt install ./decree_|decree-hugepages reserve|decree-bind-nic 0000:00
 expect 2 "there is no case 'nosuch'|e1000e, vmxnet3, virtio, rss, and all|!building|!installing" "$nic_test" nosuch
 expect 2 "there is no file 'nowhere'|!building|!installing" "$nic_test" --file nowhere
 
+expect 2 "there is no file 'nowhere.deb'|!building" "$nic_test" --package nowhere.deb rss
+
 # readme EDIT STATUS WORDS: an edited section is noticed.
 readme() {
 	sed "$1" "$source/README.md" >README.md
