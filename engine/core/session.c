@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/core/session_private.h"
+#include "engine/core/session_digest.h"
 
 #include "base/assert.h"
 #include "base/digest.h"

@@ -12,7 +12,7 @@
  * A command without an answer shows in `last`. Sums of such terms differ when any term does, except by an
  * accident of about 2^-64; nobody chooses these terms in order to deceive.
  */
-#include "engine/core/session_private.h"
+#include "engine/core/session_digest.h"
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -20,20 +20,6 @@
 #include "base/version.h"
 
 #include <string.h>
-
-static void
-sum_add(struct decree_digest *sum, struct decree_digest term)
-{
-	sum->lo += term.lo;
-	sum->hi += term.hi + (sum->lo < term.lo);
-}
-
-static void
-sum_take(struct decree_digest *sum, struct decree_digest term)
-{
-	sum->hi -= term.hi + (sum->lo < term.lo);
-	sum->lo -= term.lo;
-}
 
 static struct decree_digest
 row_key(const struct row *w)
@@ -43,19 +29,6 @@ row_key(const struct row *w)
 	store_u64(bytes, w->session.n);
 	memcpy(bytes + 8, w->token, DECREE_UUID_BYTES);
 	return base_digest(bytes, sizeof(bytes));
-}
-
-/* One product, as in the hash NH (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, 1999, section 4): its factors are what
- * is said plus a part of the key, here another one for each seq. */
-static struct decree_digest
-reply_term(const struct row *w, uint64_t seq, const struct reply *reply)
-{
-	uint64_t rest = (uint64_t)reply->digest << 32 | reply->status;
-	__uint128_t product =
-		(__uint128_t)(reply->result + w->key.lo + seq * 0xa0761d6478bd642full) *
-		(rest + w->key.hi + seq * 0xe7037ed1a0b428dbull);
-
-	return (struct decree_digest){ (uint64_t)product, (uint64_t)(product >> 64) };
 }
 
 /* A row with its kept replies. */
@@ -92,22 +65,6 @@ digest_add_row(struct eng_sessions *s, uint32_t row)
 {
 	s->rows[row].key = row_key(&s->rows[row]);
 	sum_add(&s->sum, s->rows[row].key);
-}
-
-void
-digest_execute(struct eng_sessions *s, uint32_t row, const struct reply *old)
-{
-	const struct row *w = &s->rows[row];
-
-	if (old->state == REPLY_DONE)
-		sum_take(&s->sum, reply_term(w, w->last + 1 - s->window, old));
-	sum_add(&s->sum, w->key);
-}
-
-void
-digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const struct reply *reply)
-{
-	sum_add(&s->sum, reply_term(&s->rows[row], seq, reply));
 }
 
 /* ---- the whole ---- */

@@ -61,15 +61,11 @@ int32_t session_acquire_row(struct eng_sessions *s);
 /** Sessions of a node's earlier gateways are its no more. @return false if this one is itself an earlier one */
 bool session_gateway_begin(struct eng_sessions *s, const struct eng_registration *g);
 
-/* ---- session_digest.c: each before or after the change that it speaks of ---- */
+/* ---- session_digest.c, and session_digest.h: each before or after the change that it speaks of ---- */
 /** Before: a row is given back. */
 void digest_drop_row(struct eng_sessions *s, uint32_t row);
 /** After: a row was registered. */
 void digest_add_row(struct eng_sessions *s, uint32_t row);
-/** Before: `last` goes up by one, and the next command takes the place of @p old. */
-void digest_execute(struct eng_sessions *s, uint32_t row, const struct reply *old);
-/** After: the answer is in its place. */
-void digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const struct reply *reply);
 /** After: the table was filled from a snapshot. */
 void digest_restore(struct eng_sessions *s);
 

@@ -97,21 +97,6 @@ eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_val
 	return -EBADMSG;
 }
 
-bool
-eng_value_next(struct eng_value *v, struct eng_command *ret_command)
-{
-	if (v->kind != ENG_VALUE_BATCH || v->next == v->end)
-		return false;
-	*ret_command = (struct eng_command){
-		.session = { load_u64(v->next) },
-		.seq = load_u64(v->next + 8),
-		.bytes = load_u16(v->next + 16),
-		.body = v->next + ENG_COMMAND_HEADER_BYTES,
-	};
-	v->next = ret_command->body + ret_command->bytes;
-	return true;
-}
-
 uint64_t
 eng_value_stamp(const uint8_t *bytes)
 {
@@ -124,22 +109,6 @@ eng_value_begin(uint8_t *value, enum eng_value_kind kind)
 	memset(value, 0, ENG_VALUE_HEADER_BYTES);
 	value[0] = (uint8_t)kind;
 	return ENG_VALUE_HEADER_BYTES;
-}
-
-uint32_t
-eng_value_add(
-	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command)
-{
-	uint8_t *at = value + bytes;
-
-	if (bytes + ENG_COMMAND_HEADER_BYTES + command->bytes > slot_bytes)
-		return 0;
-	store_u64(at, command->session.n);
-	store_u64(at + 8, command->seq);
-	store_u16(at + 16, (uint16_t)command->bytes);
-	memcpy(at + ENG_COMMAND_HEADER_BYTES, command->body, command->bytes);
-	store_u16(value + 2, (uint16_t)(load_u16(value + 2) + 1));
-	return bytes + ENG_COMMAND_HEADER_BYTES + command->bytes;
 }
 
 uint32_t
@@ -186,15 +155,4 @@ void
 eng_value_set_stamp(uint8_t *value, uint64_t stamp_ns)
 {
 	store_u64(value + 8, stamp_ns);
-}
-
-uint32_t
-eng_value_part_count(uint32_t bytes, uint32_t slot_bytes)
-{
-	uint32_t per_part = slot_bytes - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
-
-	decree_assert(slot_bytes > ENG_VALUE_HEADER_BYTES + ENG_FRAGMENT_HEADER_BYTES);
-	if (bytes + ENG_VALUE_HEADER_BYTES + ENG_COMMAND_HEADER_BYTES <= slot_bytes)
-		return 1;
-	return (bytes + per_part - 1) / per_part;
 }

@@ -46,6 +46,8 @@
 #ifndef ENG_VALUE_H
 #define ENG_VALUE_H
 
+#include "base/assert.h"
+#include "base/bytes.h"
 #include "engine/core/configs.h"
 #include "engine/core/core.h"
 
@@ -97,7 +99,20 @@ struct eng_value {
 int eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value);
 
 /** Commands of a batch, in order. @return false after the last one */
-bool eng_value_next(struct eng_value *v, struct eng_command *ret_command);
+static inline bool
+eng_value_next(struct eng_value *v, struct eng_command *ret_command)
+{
+	if (v->kind != ENG_VALUE_BATCH || v->next == v->end)
+		return false;
+	*ret_command = (struct eng_command){
+		.session = { load_u64(v->next) },
+		.seq = load_u64(v->next + 8),
+		.bytes = load_u16(v->next + 16),
+		.body = v->next + ENG_COMMAND_HEADER_BYTES,
+	};
+	v->next = ret_command->body + ret_command->bytes;
+	return true;
+}
 
 /** Cluster time of a value without looking at the rest. */
 uint64_t eng_value_stamp(const uint8_t *bytes);
@@ -105,14 +120,37 @@ uint64_t eng_value_stamp(const uint8_t *bytes);
 /* Writers. Each returns the value's size so far; `value` has room for slot_bytes. */
 uint32_t eng_value_begin(uint8_t *value, enum eng_value_kind kind);
 /** @return the new size, or 0 if the command does not fit @p slot_bytes */
-uint32_t eng_value_add(
-	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command);
+static inline uint32_t
+eng_value_add(
+	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command)
+{
+	uint8_t *at = value + bytes;
+
+	if (bytes + ENG_COMMAND_HEADER_BYTES + command->bytes > slot_bytes)
+		return 0;
+	store_u64(at, command->session.n);
+	store_u64(at + 8, command->seq);
+	store_u16(at + 16, (uint16_t)command->bytes);
+	memcpy(at + ENG_COMMAND_HEADER_BYTES, command->body, command->bytes);
+	store_u16(value + 2, (uint16_t)(load_u16(value + 2) + 1));
+	return bytes + ENG_COMMAND_HEADER_BYTES + command->bytes;
+}
+
 uint32_t eng_value_fragment(uint8_t *value, const struct eng_fragment *fragment);
 uint32_t eng_value_config(uint8_t *value, const struct eng_membership *m);
 uint32_t eng_value_mark(uint8_t *value, const struct eng_mark *mark);
 void eng_value_set_stamp(uint8_t *value, uint64_t stamp_ns);
 
 /** Parts that a command of @p bytes needs; 1 = it fits a batch. */
-uint32_t eng_value_part_count(uint32_t bytes, uint32_t slot_bytes);
+static inline uint32_t
+eng_value_part_count(uint32_t bytes, uint32_t slot_bytes)
+{
+	uint32_t per_part = slot_bytes - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
+
+	decree_assert(slot_bytes > ENG_VALUE_HEADER_BYTES + ENG_FRAGMENT_HEADER_BYTES);
+	if (bytes + ENG_VALUE_HEADER_BYTES + ENG_COMMAND_HEADER_BYTES <= slot_bytes)
+		return 1;
+	return (bytes + per_part - 1) / per_part;
+}
 
 #endif
