@@ -41,7 +41,6 @@ static const struct sockaddr_un journal = {
 };
 static int journal_fd = -1; /* standard error is no stream of the journal's */
 static _Atomic uint64_t lost;
-static struct base_lines standard_error = { .fd = STDERR_FILENO };
 static uint16_t node_id; /* 0: not known yet */
 static uint64_t cluster_id;
 
@@ -144,7 +143,7 @@ put(const struct decree_log_line *line, const char *plain)
 	if (rc == -EAGAIN)
 		atomic_fetch_add(&lost, 1);
 	else if (rc != 0)
-		(void)base_line_put(&standard_error, plain); /* it counts */
+		(void)base_line_put(&base_standard_error, plain); /* it counts */
 }
 
 void

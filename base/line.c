@@ -21,6 +21,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+struct base_lines base_standard_error = { .fd = STDERR_FILENO };
+
 static bool
 has_room(int fd)
 {

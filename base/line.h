@@ -23,6 +23,9 @@ struct base_lines {
 	_Atomic uint64_t lost; /* since the last that was written */
 };
 
+/** Of everybody in the process, so that what was lost is counted once. */
+extern struct base_lines base_standard_error;
+
 /** @param text  without a newline; what is beyond BASE_LINE_BYTES_MAX is cut. @return false: it was lost */
 bool base_line_put(struct base_lines *to, const char *text);
 

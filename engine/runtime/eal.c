@@ -9,9 +9,12 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/line.h"
+
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -63,6 +66,33 @@ eal_check_devices(const struct config *c, char *ret_error)
 	return rc;
 }
 
+/* What DPDK logs, from any thread and long after the start: nobody may wait for who reads it. */
+static ssize_t
+write_dpdk_line(void *cookie, const char *bytes, size_t count)
+{
+	char line[BASE_LINE_BYTES_MAX];
+	size_t used = count;
+
+	(void)cookie;
+	while (used > 0 && bytes[used - 1] == '\n')
+		used--;
+	snprintf(line, sizeof(line), "%.*s", (int)used, bytes); /* a longer one is cut */
+	if (used > 0)
+		(void)base_line_put(&base_standard_error, line); /* it counts */
+	return (ssize_t)count;
+}
+
+/* EAL's own way is to write to standard error and to syslog, which are often the same in the end, and to wait for both. */
+static void
+take_dpdk_lines(void)
+{
+	const cookie_io_functions_t functions = { .write = write_dpdk_line };
+	FILE *stream = fopencookie(NULL, "w", functions);
+
+	if (stream != NULL)
+		(void)rte_openlog_stream(stream); /* for the life of the process, as EAL */
+}
+
 int
 eal_start(struct decree_node *node, char *ret_error)
 {
@@ -102,6 +132,7 @@ eal_start(struct decree_node *node, char *ret_error)
 		node_log(node, NOTE_NETWORK, "%s", node->eal_args->notice);
 	/* Before EAL's own, so that it runs after: then the folder is empty. Without it the folder stays, which does no harm. */
 	(void)atexit(remove_runtime_folder);
+	take_dpdk_lines();
 	rc = rte_eal_init(node->eal_args->argc, node->eal_args->argv);
 	(void)snprintf(runtime_folder, sizeof(runtime_folder), "%s",
 		rte_eal_get_runtime_dir()); /* cut: stays */

@@ -13,9 +13,6 @@
 #define LINES_PER_SECOND 10
 #define SECOND_NS        1000000000ull
 
-/* Of all nodes of the process. */
-static struct base_lines standard_error = { .fd = 2 };
-
 static void
 write_line(struct decree_node *node, enum note note, int32_t group, const char *text)
 {
@@ -32,7 +29,7 @@ write_line(struct decree_node *node, enum note note, int32_t group, const char *
 	} else {
 		snprintf(plain, sizeof(plain), "decree[%u] %s: %s", node->config.node_id,
 			levels[line.level & 7], text);
-		(void)base_line_put(&standard_error, plain); /* it counts */
+		(void)base_line_put(&base_standard_error, plain); /* it counts */
 	}
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""decreed's lines: with fields where the journal listens, plain elsewhere; and a reader that has stopped reading stops nothing.
+"""decreed's lines: with fields where the journal listens, plain elsewhere, DPDK's among them; and a reader that has stopped reading stops nothing.
 
     journal.py DECREED SOURCE_ROOT
 """
@@ -227,12 +227,60 @@ def test_deaf_reader(decreed, folder):
         ends(process)
 
 
+CONFIG = """[cluster]
+id = 1
+auth = none
+[node 1]
+ip = 127.0.0.1
+[local]
+node = 1
+data_dir = {folder}/data
+log_bytes = 64M
+segment_bytes = 16M
+port = net_null0
+eal_arg = --log-level=lib.*:debug
+"""
+
+
+def start_with_port(decreed, config, stderr):
+    ours, theirs = os.pipe()
+    with subprocess.Popen([decreed, "--machine", "log", "-c", str(config), "--ready-fd", str(theirs)], stderr=stderr,
+                          pass_fds=[theirs]) as process:
+        os.close(theirs)
+        try:
+            check(select.select([ours], [], [], DEADLINE_S)[0], "it waits for somebody to read DPDK's lines")
+            check(os.read(ours, 100) == b"READY=1\n", "it does not start")
+            ends(process)
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def test_dpdk_lines(decreed):
+    """What DPDK has to say is read by who reads, and waits for nobody either."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="journal-", dir=".")).resolve()
+    try:
+        config = folder / "decree.ini"
+        config.write_text(CONFIG.format(folder=folder), encoding="utf-8")
+        subprocess.run([pathlib.Path(decreed).with_name("decree"), "format", "-c", config], check=True, stdout=subprocess.DEVNULL)
+        reader, writer = os.pipe()
+        start_with_port(decreed, config, writer)
+        text = drain_pipe(reader)
+        check("EAL: " in text and "decreed: " in text, f"where is what DPDK said? {text}")
+        fill_pipe(writer)
+        start_with_port(decreed, config, writer)
+        check(set(drain_pipe(reader)) == {"."}, "a part of a line was written")
+    finally:
+        shutil.rmtree(folder)
+
+
 def main():
     decreed, root = sys.argv[1], pathlib.Path(sys.argv[2])
     folder = pathlib.Path(tempfile.mkdtemp(prefix="journal-"))
     try:
         rows = kinds(root)
         test_deaf_reader(decreed, folder)
+        test_dpdk_lines(decreed)
         if not own_run_folder():
             print("skipped: no mount namespace of one's own here")
             return SKIPPED
