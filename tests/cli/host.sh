@@ -58,10 +58,13 @@ same() {
 	}
 }
 
+program ss <<'EOF'
+[ ! -e "$DECREE_ROOT/sshd" ] || cat "$DECREE_ROOT/sshd"
+EOF
 program modprobe <<<'[ "$1" != no_such_driver ]'
 program ip <<'EOF'
 case "$*" in
-*default*) echo "default via 10.0.0.254 dev bond0 proto static" ;;
+*"table all default"*) echo "default via 10.0.0.254 dev bond0 proto static"; echo "default via 10.3.0.1 dev eth5 table 100" ;;
 *"get 10.9.9.9"*) echo "10.9.9.9 via 10.1.0.1 dev eth2 src 10.1.0.2 uid 0" ;;
 esac
 EOF
@@ -117,6 +120,19 @@ expect 0 'NUMA node 0: 0 pages' "$hugepages" reserve 0 0
 expect 0 'NUMA node 1: 0 pages' "$hugepages" reserve 0 1
 expect 0 'nothing of ours' "$hugepages"
 
+# Pages of somebody else's: never fewer, and given back is what is ours alone.
+echo 100 >"$nodes/node0/hugepages/hugepages-2048kB/nr_hugepages"
+expect 1 '100 of them are not ours (200M)|reserve 520M 0' "$hugepages" reserve 128M 0
+same 100 nr 0
+expect 0 'NUMA node 0: 200 pages' "$hugepages" reserve 400M 0
+expect 0 'NUMA node 0: 150 pages' "$hugepages" reserve 300M 0
+expect 1 '100 of them are not ours' "$hugepages" reserve 128M 0
+expect 0 'NUMA node 0: 100 pages' "$hugepages" reserve 0 0
+expect 0 'nothing of ours' "$hugepages"
+expect 0 'NUMA node 0: 102 pages' "$hugepages" reserve 203M 0 # not less than was asked for
+expect 0 'NUMA node 0: 100 pages' "$hugepages" reserve 0 0
+echo 0 >"$nodes/node0/hugepages/hugepages-2048kB/nr_hugepages"
+
 # A kernel that gives none of what it was asked for: nothing is to be left behind for the next boot.
 rm "$nodes/node0/hugepages/hugepages-2048kB/nr_hugepages"
 ln -s /dev/null "$nodes/node0/hugepages/hugepages-2048kB/nr_hugepages"
@@ -137,7 +153,15 @@ expect 1 "nothing is remembered of '0000:3b:00.0'" "$bind_nic" restore 0000:3b:0
 mv "$devices/0000:3c:00.0/iommu_group" saved
 expect 1 "behind no IOMMU|intel_iommu=on|uio_pci_generic" "$bind_nic" 0000:3c:00.0
 mv saved "$devices/0000:3c:00.0/iommu_group"
-expect 1 "ssh session|eth2" env SSH_CONNECTION="10.9.9.9 50000 10.1.0.2 22" "$bind_nic" 0000:3c:00.0
+expect 1 "an ssh session goes through it (eth2)" env SSH_CONNECTION="10.9.9.9 50000 10.1.0.2 22" "$bind_nic" 0000:3c:00.0
+expect 1 "an ssh session goes through it (eth2)" env SSH_CONNECTION="fe80::9%eth2 50000 fe80::2 22" "$bind_nic" 0000:3c:00.0
+echo '0 0 10.1.0.2:22 10.9.9.9:50000 users:(("sshd",pid=7,fd=4))' >"$DECREE_ROOT/sshd"
+expect 1 "an ssh session goes through it (eth2)" "$bind_nic" 0000:3c:00.0
+rm "$DECREE_ROOT/sshd"
+device 0000:3e:00.0 0x020000 1 ice eth5 15
+expect 1 "default route goes through it (eth5)" "$bind_nic" 0000:3e:00.0 # of another table
+expect 1 "'.*' is no PCI address" "$bind_nic" restore '.*'
+expect 1 "is no PCI address" "$bind_nic" ../../etc
 touch "$DECREE_ROOT/stuck"
 expect 1 "not bound to vfio-pci: Warning: routing table|ip address flush" "$bind_nic" 0000:3b:00.0
 rm "$DECREE_ROOT/stuck"
@@ -150,7 +174,24 @@ expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0 # once more changes not
 expect 0 "remembered: 0000:3b:00.0 is bound to vfio-pci, and was to ice" "$bind_nic"
 # A boot: the kernel's driver has it again.
 ln -sfn "$DECREE_ROOT/sys/bus/pci/drivers/ice" "$devices/0000:3b:00.0/driver"
+device 0000:77:00.0 0x020000 1 ice eth6 16
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:77:00.0
+rm -r "$devices/0000:77:00.0"
+expect 1 "no PCI device '0000:77:00.0'|0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again # one that is gone
+expect 1 "no PCI device '0000:77:00.0' any more" "$bind_nic" restore 0000:77:00.0
+sed -i /0000:77/d "$DECREE_ROOT/etc/decree/nics"
 expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+# Another driver of DPDK's is not what it had before.
+expect 0 "is bound to uio_pci_generic" "$bind_nic" 3B:00.0 uio_pci_generic
+expect 0 "remembered: 0000:3b:00.0 is bound to uio_pci_generic, and was to ice" "$bind_nic"
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0
+# A node has it open.
+mkdir -p "$DECREE_ROOT/proc/4711/fd"
+ln -s /dev/vfio/11 "$DECREE_ROOT/proc/4711/fd/9"
+expect 1 "in use by process 4711" "$bind_nic" restore 0000:3b:00.0
+expect 1 "in use by process 4711" "$bind_nic" 0000:3b:00.0 uio_pci_generic
+same vfio-pci driver 0000:3b:00.0
+rm -r "$DECREE_ROOT/proc"
 same vfio-pci driver 0000:3b:00.0
 expect 0 "has driver ice, as before" "$bind_nic" restore 0000:3b:00.0
 same ice driver 0000:3b:00.0
