@@ -100,9 +100,30 @@ check 'huge pages too few'
 node 'NIC that is not there' 1 local.port=0000:99:00.0
 node 'interface that is not there' 1 local.port=net_af_packet0,iface=nosuch0
 
+# What a start says of a NIC, on a bus that is made of files.
+also() { # STATUS WORDS: beside the rows of the table
+	expect "$1" "$2" "$decreed" --machine=log -c good.ini local.port=0000:3b:00.0
+	count=$((count - 1))
+}
+mount -t tmpfs none /sys/bus/pci/devices && mkdir /sys/bus/pci/devices/0000:3b:00.0 || exit 1
+also 1 "0000:3b:00.0\": it is bound to no driver: give it to DPDK with 'decree-bind-nic 0000:3b:00.0'|!EAL"
+ln -s ../../drivers/ice /sys/bus/pci/devices/0000:3b:00.0/driver
+also 1 "it is bound to ice: give it to DPDK with 'decree-bind-nic 0000:3b:00.0'|!EAL"
+ln -sfn ../../drivers/vfio-pci /sys/bus/pci/devices/0000:3b:00.0/driver
+echo 0 >none
+for size in 2048 1048576; do
+	pages=/sys/kernel/mm/hugepages/hugepages-${size}kB/free_hugepages
+	[ ! -e $pages ] || mount --bind none $pages || exit 1
+done
+also 1 "it needs huge pages, and too few are free: 'decree-hugepages reserve 320M'|!EAL"
+for size in 2048 1048576; do
+	umount -q /sys/kernel/mm/hugepages/hugepages-${size}kB/free_hugepages
+done
+umount /sys/bus/pci/devices
+
 # Two nodes with one id: the other one is a kernel's host with the address.
 ip address add 10.9.9.1/24 dev port1
-mkdir -m 700 data/snapshots # what a node that begins to run makes
+mkdir -p -m 700 data/snapshots # what a node that begins to run makes
 : >data/snapshots/reserve
 node 'two nodes with one id' 1
 ip address del 10.9.9.1/24 dev port1
@@ -137,7 +158,7 @@ refuses 'wrong permissions' 2 setpriv --reuid=65534 --regid=65534 --clear-groups
 
 node 'a key that is no more, or is misspelt' 2 cluster.slotbytes=1000
 refuses 'data of another node' 2 "$decreed" --machine=log -c good.ini local.node=2
-refuses 'not formatted' 2 "$decreed" --machine=log -c good.ini local.data_dir=none
+refuses 'not formatted' 2 "$decreed" --machine=log -c good.ini local.data_dir=nowhere
 
 # A small disk, first too small for the log, then full beside it.
 truncate -s 12M disk.img
