@@ -12,7 +12,9 @@
 
 #define HOME  "\033[H"
 #define CLEAR "\033[2J"
-#define REST  "\033[J" /* of the screen */
+#define REST  "\033[J"   /* of the screen */
+#define CUT   "\033[?7l" /* lines that are too long for the terminal, instead of wrapping them */
+#define WRAP  "\033[?7h"
 
 static const char about[] =
 	"Who leads, how many commands each second, how long the stages of a commit take, how full "
@@ -145,14 +147,14 @@ put_on_screen(const char *text)
 			    ? size.ws_row - 1
 			    : 23;
 
-	(void)fputs(HOME, stdout);
+	(void)fputs(CUT HOME, stdout);
 	while (lines-- > 0 && *text != '\0') {
 		int bytes = (int)(strchrnul(text, '\n') - text);
 
 		(void)printf("%.*s\033[K\n", bytes, text);
 		text += bytes + (text[bytes] != '\0');
 	}
-	(void)fputs(REST, stdout);
+	(void)fputs(REST WRAP, stdout);
 	(void)fflush(stdout);
 }
 

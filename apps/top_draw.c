@@ -6,7 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#define BAR_CELLS 10
+#define BAR_CELLS        10
+#define LEADERLESS_SHOWN 12 /* groups, so that the line has 80 columns at most */
 
 struct pen {
 	FILE *to;
@@ -137,6 +138,30 @@ draw_history(const struct pen *p, const struct top_view *v)
 	(void)fprintf(p->to, "%s\n", p->plain);
 }
 
+/* What matters most: groups that take no commands. Nothing is said while nobody answers at all. */
+static void
+draw_leaderless(const struct pen *p, const struct top_view *v)
+{
+	bool is_led = false, has_any = false;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < v->row_count; i++) {
+		const struct top_row *r = &v->rows[i];
+
+		has_any |= r->has_answered;
+		is_led |=
+			r->has_answered && value(r, "decree_role") == 2 && is_on(r, "decree_ready");
+		if (i + 1 < v->row_count && v->rows[i + 1].group == r->group)
+			continue;
+		if (has_any && !is_led && count++ == 0)
+			(void)fprintf(p->to, "   %sNOBODY LEADS GROUP", p->bad);
+		if (has_any && !is_led && count <= LEADERLESS_SHOWN)
+			(void)fprintf(p->to, " %u", r->group);
+		is_led = has_any = false;
+	}
+	(void)fprintf(p->to, "%s%s", count > LEADERLESS_SHOWN ? " ..." : "", p->plain);
+}
+
 static void
 draw_head(const struct pen *p, const struct top_view *v)
 {
@@ -153,7 +178,9 @@ draw_head(const struct pen *p, const struct top_view *v)
 		p->bold, p->plain, v->name, v->name[0] != '\0' ? " " : "", v->cluster_id,
 		up == v->node_count ? p->good : p->bad, up, v->node_count, p->plain, clock);
 	(void)fprintf(
-		p->to, "%s%s%s commands/s\n", p->bold, short_number(top_rate(v), rate), p->plain);
+		p->to, "%s%s%s commands/s", p->bold, short_number(top_rate(v), rate), p->plain);
+	draw_leaderless(p, v);
+	(void)fputs("\n", p->to);
 	draw_history(p, v);
 }
 

@@ -115,7 +115,8 @@ check_interface(const char *device, uint32_t mtu, char *ret_error)
 			"there is no interface %.*s: 'ip link' lists them", (int)bytes, name);
 	if (mtu_of(interface) < mtu)
 		return refuse(-EMSGSIZE, device, ret_error,
-			"interface %s has an MTU of %u, and 'mtu' says %u: 'ip link set dev %s mtu %u'",
+			"interface %s has an MTU of %u, and 'mtu' says %u: 'ip link set dev %s mtu "
+			"%u'",
 			interface, mtu_of(interface), mtu, interface, mtu);
 	return 0;
 }

@@ -62,6 +62,7 @@ decree top -c "$client_ini" --once >"$work/top" || fail "decree top failed"
 cat "$work/top"
 [ "$(wc -L <"$work/top")" -le 80 ] || fail "it is wider than 80 columns"
 grep -q '3 of 3 nodes' "$work/top" || fail "it does not see three nodes"
+! grep -q 'NOBODY LEADS' "$work/top" || fail "it does not see who leads"
 [ "$(grep -c ' leader ' "$work/top")" -eq 1 ] || fail "it does not see one leader"
 decree top -c "$client_ini" --json | jq -es --slurpfile status <(rows) 'length == 3
 	and all(.[]; .answers and (.peers | length) == 2 and .metrics["decree_log_full"] == 0)
@@ -83,4 +84,12 @@ kill "$taker"
 wait "$taker" 2>/dev/null
 cluster start 3 metrics.listen=127.0.0.1:0 || fail "node 3 did not come back"
 cluster logs 3 | tail -n 20 | grep -q 'metrics at http://127.0.0.1:[1-9]' || fail "no word of where the metrics are"
+note "decree top says that nobody leads"
+nobody_leads() {
+	decree top -c "$client_ini" --once >"$work/top" && grep -q 'NOBODY LEADS GROUP 0' "$work/top"
+}
+cluster kill 1
+cluster kill 2
+wait_until "decree top said so" nobody_leads
+grep -q '1 of 3 nodes' "$work/top" && [ "$(grep -c 'no answer' "$work/top")" -eq 2 ] || fail "it says: $(cat "$work/top")"
 note done
