@@ -26,6 +26,14 @@ queue_restore_begin(struct queue_machine *m)
 	return 0;
 }
 
+/* Magics of all formats are alike but for the digit at the end. */
+static bool
+is_of_another_version(const uint8_t *bytes)
+{
+	return queue_load_u64(bytes) != SNAPSHOT_MAGIC &&
+	       queue_load_u64(bytes) << 8 == SNAPSHOT_MAGIC << 8;
+}
+
 static bool
 restore_header(struct queue_machine *m, const uint8_t *bytes)
 {
@@ -287,6 +295,8 @@ queue_restore_next(struct queue_machine *m, const struct decree_chunk *chunk)
 	if (!r->is_on || chunk->index != r->chunk_index || chunk->count > DECREE_CHUNK_BYTES_MAX)
 		return -EBADMSG;
 	if (r->chunk_index++ == 0) {
+		if (chunk->count >= 8 && is_of_another_version(bytes))
+			return -EPROTONOSUPPORT;
 		if (chunk->count < HEADER_WORDS * 8 || !restore_header(m, bytes))
 			return -EBADMSG;
 		at = HEADER_WORDS * 8;

@@ -70,7 +70,7 @@ restore_feed(struct shard *s, struct shard_group *g, const uint8_t *bytes, uint3
 		default: return found;
 		}
 	}
-	return -EBADMSG;
+	return rc == -EPROTONOSUPPORT ? rc : -EBADMSG;
 }
 
 /* ------------------------------------------------------------------------------ at the start */
@@ -100,6 +100,20 @@ start_refuse(struct shard *s, const struct shard_group *g, struct decree_slot sl
 	return -EBADMSG;
 }
 
+static void
+other_version(const struct shard *s, char ret_why[DECREE_ERROR_BYTES])
+{
+	if (version_is_known(s->snap_reader.version))
+		(void)snprintf(ret_why, DECREE_ERROR_BYTES,
+			"another version of the state machine made it: install the program that "
+			"the "
+			"other nodes run");
+	else
+		(void)snprintf(ret_why, DECREE_ERROR_BYTES,
+			"it was written by version %u, and this program reads versions %u to %u",
+			s->snap_reader.version, base_versions.min, base_versions.max);
+}
+
 int
 restore_at_start(struct shard *s, struct shard_group *g)
 {
@@ -123,9 +137,7 @@ restore_at_start(struct shard *s, struct shard_group *g)
 			start_feed, &load, &info, why);
 	FAILPOINT("runtime.start.snapshot_restored");
 	if (load.last == -EPROTONOSUPPORT)
-		(void)snprintf(why, sizeof(why),
-			"it was written by version %u, and this program reads versions %u to %u",
-			s->snap_reader.version, base_versions.min, base_versions.max);
+		other_version(s, why);
 	if (rc != 0 || load.last != 1 || s->snap_reader.facts.slot.n != now.snapshot.n)
 		return start_refuse(s, g, now.snapshot, why);
 	g->snap.kept = (struct snapshot_kept){

@@ -153,6 +153,23 @@ test_another_arena_is_refused(void **state)
 	qf_destroy(g);
 }
 
+/* It is not damage, and the operator can do something about it. */
+static void
+test_another_version_is_told_from_damage(void **state)
+{
+	struct queue_fixture *f = qf_create(QUEUE_BYTES_MIN);
+	struct qf_snapshot s = { 0 };
+
+	(void)state;
+	qf_snapshot_take(f, &s);
+	s.chunks[0].bytes[7] = '2';
+	assert_int_equal(qf_snapshot_restore(f, &s), -EPROTONOSUPPORT);
+	s.chunks[0].bytes[6] ^= 1;
+	assert_int_equal(qf_snapshot_restore(f, &s), -EBADMSG);
+	qf_snapshot_free(&s);
+	qf_destroy(f);
+}
+
 static void
 do_there(struct queue_fixture *f, enum queue_op op, uint64_t connection, const char *tube)
 {
@@ -322,6 +339,7 @@ main(void)
 		cmocka_unit_test(test_jobs_that_come_and_go_meanwhile),
 		cmocka_unit_test(test_a_walk_without_room_for_images_fails),
 		cmocka_unit_test(test_another_arena_is_refused),
+		cmocka_unit_test(test_another_version_is_told_from_damage),
 		cmocka_unit_test(test_damaged_chunks_do_no_harm),
 		cmocka_unit_test(test_impossible_gateways_are_refused),
 		cmocka_unit_test(test_a_restore_ends_a_walk),
