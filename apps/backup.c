@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static const char about_backup[] =
@@ -30,18 +31,29 @@ struct backup_options {
 };
 
 static void
-print_backup(const struct decree_backup *b)
+print_time(uint64_t unix_s, char ret_text[32])
 {
-	char when[32] = "";
-	time_t taken = (time_t)b->taken_unix_s;
+	time_t time = (time_t)unix_s;
 	struct tm utc;
 
-	if (gmtime_r(&taken, &utc) != NULL)
-		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &utc);
+	(void)strcpy(ret_text, "an unknown time");
+	if (unix_s != 0 && gmtime_r(&time, &utc) != NULL)
+		(void)strftime(ret_text, 32, "%Y-%m-%d %H:%M:%S UTC", &utc);
+}
+
+static void
+print_backup(const struct decree_backup *b)
+{
+	char when[32];
+
+	print_time(b->taken_unix_s, when);
 	(void)printf("backup of cluster %" PRIx64 ", from node %u, %s, %" PRIu64 " bytes\n",
 		b->cluster_id, b->node_id, when, b->bytes);
-	for (uint32_t i = 0; i < b->group_count; i++)
-		(void)printf("group %u: everything up to slot %" PRIu64 "\n", i, b->slots[i].n);
+	for (uint32_t i = 0; i < b->group_count; i++) {
+		print_time(b->snapshot_unix_s[i], when);
+		(void)printf("group %u: everything up to slot %" PRIu64 ", a snapshot of %s\n", i,
+			b->slots[i].n, when);
+	}
 }
 
 static int

@@ -4,6 +4,7 @@
 #include "wal/device.h"
 #include "wal/disk_memory.h"
 #include "wal/disk_uring.h"
+#include "wal/internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,6 +128,47 @@ wal_directory_open(const char *path, const struct wal_config *given, uint64_t me
 	if (cfg.mode == DECREE_LOG_MEMORY)
 		return memory_open(&cfg, memory_log_bytes, ret_wal, error);
 	return wal_open(&cfg, ret_wal, error);
+}
+
+/* The page is written once, by format: whoever has the log open leaves it alone. */
+static int
+identity_read(int fd, uint8_t *ret_blob, uint32_t *ret_bytes)
+{
+	uint8_t page[PAGE_BYTES_MAX];
+
+	for (int copy = 0; copy < 2; copy++) {
+		struct wal_geometry geometry;
+		struct page_header header;
+		const uint8_t *blob;
+
+		if (pread(fd, page, page_identity.bytes, (off_t)page_identity.offset_bytes[copy]) ==
+				page_identity.bytes &&
+			page_check(page, &page_identity, NULL, &header) == PAGE_VALID &&
+			wal_identity_decode(page, header.body_bytes, &geometry, &blob, ret_bytes) ==
+				0) {
+			memcpy(ret_blob, blob, *ret_bytes);
+			return 0;
+		}
+	}
+	return -EBADMSG;
+}
+
+int
+wal_directory_identity(const char *path, uint8_t *ret_blob, uint32_t *ret_bytes,
+	char ret_error[DECREE_ERROR_BYTES])
+{
+	char file[4096];
+	int rc, fd = -1;
+
+	if (snprintf(file, sizeof(file), "%s/identity", path) < (int)sizeof(file))
+		fd = open(file, O_RDONLY | O_CLOEXEC);
+	rc = fd >= 0 ? identity_read(fd, ret_blob, ret_bytes) : -errno;
+	if (fd >= 0)
+		close(fd);
+	if (rc != 0)
+		snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s/identity: %s", path,
+			rc == -EBADMSG ? "this is no log of this program's" : strerror(-rc));
+	return rc;
 }
 
 static int

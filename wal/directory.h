@@ -28,6 +28,14 @@ int wal_directory_format(
 int wal_directory_open(const char *path, const struct wal_config *cfg, uint64_t memory_log_bytes,
 	struct wal **ret_wal, char ret_error[DECREE_ERROR_BYTES]);
 
+/**
+ * What this log was given when it was formatted, whether a process uses it or not.
+ * @param ret_blob  [WAL_IDENTITY_BLOB_BYTES_MAX]
+ * @retval -ENOENT   no log  @retval -EBADMSG  neither copy is whole, or of a version that is not known here
+ */
+int wal_directory_identity(const char *path, uint8_t *ret_blob, uint32_t *ret_bytes,
+	char ret_error[DECREE_ERROR_BYTES]);
+
 /** Does a process use the log in this directory? Not certain: it may begin or end at any moment. */
 bool wal_directory_is_used(const char *path);
 

@@ -5,7 +5,7 @@
  *   1. FILE.new is begun, with room for the header
  *   2. for each group the file with the highest slot is read in parts, verified piece by piece, taken apart as a restore
  *      would, and written behind what is there
- *   3. the header, sync, rename to FILE: there is a whole one or none
+ *   3. the header, sync, rename to FILE: there is a whole one or none, and what is there already stays
  *
  * A running node may finish another snapshot meanwhile and write over the one that is being read. Its digests show
  * that, and the newer one is read instead. The node is not asked for anything and not held up: it shares its disk, so the reading
@@ -14,7 +14,9 @@
 #include "engine/runtime/backup.h"
 
 #include "engine/runtime/data_dir.h"
+#include "engine/runtime/data_paths.h"
 #include "engine/runtime/snap_private.h"
+#include "wal/directory.h"
 
 #include <fcntl.h>
 #include <stdarg.h>
@@ -98,9 +100,13 @@ finish(struct backing *b)
 	backup_header_encode(&b->header, header);
 	rc = put(b, header, sizeof(header), 0);
 	/* An attempt that was given up may have written more than the one that came after it. */
-	if (rc == 0 && (ftruncate(b->fd, (off_t)b->at) != 0 || fsync(b->fd) != 0 ||
-			       rename(b->building, b->path) != 0))
-		rc = refuse(b, -errno, "%.300s: %s", b->building, strerror(errno));
+	if (rc == 0 &&
+		(ftruncate(b->fd, (off_t)b->at) != 0 || fsync(b->fd) != 0 ||
+			renameat2(AT_FDCWD, b->building, AT_FDCWD, b->path, RENAME_NOREPLACE) != 0))
+		rc = errno == EEXIST
+			     ? refuse(b, -EEXIST,
+				       "%.300s exists now, and is kept: name another file", b->path)
+			     : refuse(b, -errno, "%.300s: %s", b->building, strerror(errno));
 	(void)snprintf(folder, sizeof(folder), "%s", b->path);
 	slash = strrchr(folder, '/');
 	if (slash != NULL)
@@ -154,6 +160,7 @@ copy_snapshot(struct backing *b, uint16_t group, struct decree_slot slot)
 	if (rc == 0) {
 		b->header.slots[group] = slot.n;
 		b->header.bytes[group] = offset;
+		b->header.snapshot_unix_s[group] = done.committed_unix_s;
 		b->at += offset;
 	}
 	return rc;
@@ -210,22 +217,43 @@ copy_all(struct backing *b)
 	store.directory = directory;
 	if (rc == 0)
 		rc = snap_store_open(&store, &b->from);
-	for (uint16_t i = 0; rc == 0 && i < b->config.group_count; i++)
+	for (uint16_t i = 0; rc == 0 && i < b->header.identity.group_count; i++)
 		rc = copy_group(b, directory, i);
 	snap_store_close(b->from);
 	snap_directory_close(directory);
 	return rc;
 }
 
+/* How many groups there are, and all that a restore will compare, is what the node was formatted with: its file may
+ * have been changed since, and not read yet. */
+static int
+find_identity(struct backing *b)
+{
+	uint8_t blob[WAL_IDENTITY_BLOB_BYTES_MAX];
+	char path[DATA_PATH_BYTES];
+	uint32_t bytes;
+	int rc;
+
+	data_shard_path(b->config.data_dir, 0, path);
+	rc = wal_directory_identity(path, blob, &bytes, b->ret_error);
+	if (rc != 0)
+		return rc;
+	if (identity_decode(blob, bytes, &b->header.identity) != 0)
+		return refuse(b, -EBADMSG, "%.300s: it was not made by 'decree format'", path);
+	rc = identity_check(&b->header.identity, &b->config, 0, path, b->ret_error);
+	b->header.identity.disk = (struct decree_uuid){ { 0 } };
+	return rc;
+}
+
 static int
 make(struct backing *b)
 {
-	const struct decree_uuid no_disk = { { 0 } };
-	int rc = begin(b);
+	int rc = find_identity(b);
 
+	if (rc == 0)
+		rc = begin(b);
 	if (rc != 0)
 		return rc;
-	b->header.identity = identity_of_config(&b->config, 0, &no_disk);
 	b->at = BACKUP_HEADER_BYTES;
 	rc = copy_all(b);
 	if (rc == 0)

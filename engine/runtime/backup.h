@@ -11,7 +11,8 @@
  *     16     8  when it was taken, seconds since 1970
  *     24    96  the node's identity (identity.h), shard 0, without a disk: cluster id, node id, constants
  *    120    16  per group, 64 of them: slot of its snapshot 8, bytes of it 8; zeros behind the last group
- *   1144   888  zero
+ *   1144     8  per group, 64 of them: when its snapshot was finished, seconds since 1970; 0 = not known
+ *   1656   376  zero
  *   2032    16  digest of bytes 0 .. 2,031 (XXH3-128, low half first)
  *   2048        the snapshots (docs/snapshot-format.md), group 0 first, one directly behind the other
  *
@@ -37,6 +38,7 @@ struct backup_header {
 	struct identity identity;
 	uint64_t slots[DECREE_GROUP_COUNT_MAX]; /* [identity.group_count] */
 	uint64_t bytes[DECREE_GROUP_COUNT_MAX];
+	uint64_t snapshot_unix_s[DECREE_GROUP_COUNT_MAX];
 };
 
 void

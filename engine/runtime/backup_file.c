@@ -18,11 +18,12 @@
 #define IDENTITY_AT 24u
 #define GROUPS_AT   (IDENTITY_AT + IDENTITY_BYTES)
 #define GROUP_BYTES 16u
+#define TIMES_AT    (GROUPS_AT + DECREE_GROUP_COUNT_MAX * GROUP_BYTES)
 #define DIGEST_AT   (BACKUP_HEADER_BYTES - 16u)
 #define PART_BYTES  65536u
 #define BYTES_MAX   (1ull << 60) /* sums of these do not overflow */
 
-static_assert(GROUPS_AT + DECREE_GROUP_COUNT_MAX * GROUP_BYTES <= DIGEST_AT, "it fits the header");
+static_assert(TIMES_AT + DECREE_GROUP_COUNT_MAX * 8 <= DIGEST_AT, "it fits the header");
 
 static const uint8_t magic[8] = { 'd', 'e', 'c', 'r', 'b', 'a', 'c', 'k' };
 
@@ -50,6 +51,7 @@ backup_header_encode(const struct backup_header *h, uint8_t ret[BACKUP_HEADER_BY
 	for (uint32_t i = 0; i < h->identity.group_count; i++) {
 		store_u64(ret + GROUPS_AT + i * GROUP_BYTES, h->slots[i]);
 		store_u64(ret + GROUPS_AT + i * GROUP_BYTES + 8, h->bytes[i]);
+		store_u64(ret + TIMES_AT + i * 8, h->snapshot_unix_s[i]);
 	}
 	digest = base_digest(ret, DIGEST_AT);
 	store_u64(ret + DIGEST_AT, digest.lo);
@@ -75,6 +77,7 @@ backup_header_decode(const uint8_t bytes[BACKUP_HEADER_BYTES], struct backup_hea
 	for (uint32_t i = 0; i < h.identity.group_count; i++) {
 		h.slots[i] = load_u64(bytes + GROUPS_AT + i * GROUP_BYTES);
 		h.bytes[i] = load_u64(bytes + GROUPS_AT + i * GROUP_BYTES + 8);
+		h.snapshot_unix_s[i] = load_u64(bytes + TIMES_AT + i * 8);
 		if (h.slots[i] == 0 || h.bytes[i] == 0 ||
 			h.bytes[i] > BYTES_MAX / DECREE_GROUP_COUNT_MAX)
 			return -EBADMSG;
@@ -191,8 +194,10 @@ backup_describe(const struct backup_header *h, struct decree_backup *ret)
 	ret->taken_unix_s = h->taken_unix_s;
 	ret->bytes = total_bytes(h);
 	ret->group_count = h->identity.group_count;
-	for (uint32_t i = 0; i < h->identity.group_count; i++)
+	for (uint32_t i = 0; i < h->identity.group_count; i++) {
 		ret->slots[i] = (struct decree_slot){ h->slots[i] };
+		ret->snapshot_unix_s[i] = h->snapshot_unix_s[i];
+	}
 }
 
 void

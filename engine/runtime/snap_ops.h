@@ -48,8 +48,9 @@ struct snap_completion {
 	const char *
 		text; /* FAILED: one sentence for the operator that says what to do; valid until the next reap() */
 	uint64_t bytes; /* COMMITTED: of the whole snapshot; READ: the same, on success */
-	uint64_t committed_unix_s; /* COMMITTED: wall clock, for status only */
-	uint64_t token;            /* READ: the caller's */
+	uint64_t
+		committed_unix_s; /* COMMITTED, and READ where the store knows: wall clock, to be shown only */
+	uint64_t token; /* READ: the caller's */
 	const uint8_t *
 		data; /* READ: [count], verified against the checksums of the file; valid until the next reap() */
 	uint32_t count; /* READ: what was asked for, or less at the end of the snapshot */

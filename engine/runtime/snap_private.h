@@ -150,6 +150,7 @@ struct snap_read_slot {
 	uint64_t token;
 	int rc;
 	uint64_t total_bytes;
+	uint64_t committed_unix_s;
 	uint8_t *bytes; /* [SNAP_READ_BYTES_MAX] */
 };
 

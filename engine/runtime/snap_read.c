@@ -171,6 +171,7 @@ read_part(struct snap_store *s, struct snap_read_slot *r)
 	if (rc != 0)
 		return rc;
 	r->total_bytes = f->page.bytes;
+	r->committed_unix_s = f->page.committed_unix_s;
 	if (r->offset_bytes >= f->page.bytes)
 		return -EINVAL;
 	if (r->count > f->page.bytes - r->offset_bytes)

@@ -213,6 +213,7 @@ reap_read(struct snap_read_slot *r)
 		.slot = r->slot,
 		.rc = r->rc,
 		.bytes = r->total_bytes,
+		.committed_unix_s = r->committed_unix_s,
 		.token = r->token,
 		.data = r->bytes,
 		.count = r->rc == 0 ? r->count : 0,

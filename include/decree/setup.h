@@ -137,6 +137,8 @@ struct decree_backup {
 	struct decree_slot
 		slots[DECREE_GROUP_COUNT_MAX]; /* the state of each group is that after this slot */
 	uint64_t disk; /* decree_restore(): of the new directory, as decree_format() says it */
+	/* When each group's snapshot was finished, by the clock of the node; 0 = not known. What came later is not in it. */
+	uint64_t snapshot_unix_s[DECREE_GROUP_COUNT_MAX];
 };
 
 /**
