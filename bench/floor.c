@@ -16,6 +16,7 @@
 #include "bench/wait.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -95,6 +96,20 @@ disk_step(struct disk *d)
 	return is_busy;
 }
 
+/* Where a node's shard is, behind EAL, which has an opinion of its own. */
+static void
+pin(const struct floor *f, uint32_t place)
+{
+	cpu_set_t set;
+
+	if (!f->plan.is_pinned)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET(f->plan.cpus[place], &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0)
+		memif_die("a CPU is not there");
+}
+
 /* ------------------------------------------------------------------------------ a commit */
 
 static void
@@ -106,6 +121,7 @@ run_follower(struct floor *f, uint32_t place)
 
 	disk_open(&d, f, place);
 	memif_open(&m, "floor", -1, f->folder, (int)place, 1, false);
+	pin(f, place);
 	for (;;) {
 		bool is_busy = memif_poll(&m, 0, &d.wanted) > 0;
 
@@ -165,6 +181,7 @@ run_leader(struct floor *f)
 	disk_open(&d, f, 0);
 	if (f->plan.node_count > 1)
 		memif_open(&m, "floor", -1, f->folder, 1, (uint16_t)(f->plan.node_count - 1), true);
+	pin(f, 0);
 	while (sequence < WARM_UP_COUNT)
 		(void)commit(f, &m, &d, answers, ++sequence);
 	until = now_ns() + (uint64_t)(f->plan.seconds * 1e9);
@@ -183,6 +200,7 @@ run_writer(struct floor *f, uint32_t place)
 	struct disk d;
 
 	disk_open(&d, f, place);
+	pin(f, place);
 	atomic_fetch_add(&f->arrived, 1);
 	while (atomic_load(&f->arrived) < f->plan.node_count)
 		usleep(500);

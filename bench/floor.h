@@ -19,6 +19,8 @@ struct floor_plan {
 	uint32_t
 		block_bytes; /* multiple of 512; 0: nothing is written, a frame is echoed at once */
 	double seconds;
+	uint16_t cpus[FLOOR_NODE_COUNT_MAX]; /* of each process */
+	bool is_pinned;                      /* else they run on any */
 };
 
 /**

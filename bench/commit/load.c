@@ -16,6 +16,13 @@
 
 static uint8_t body[PLAN_BYTES_MAX];
 
+/* Of one order, over all loads of this thread. */
+struct pace {
+	uint64_t now_ns, heard_ns; /* when there was an answer last, or nothing to wait for */
+	bool is_waiting;           /* for an answer */
+	bool is_due_soon;          /* a command: no time to sleep */
+};
+
 void
 load_die(struct board_node *node, const char *what)
 {
@@ -73,7 +80,7 @@ send_one(struct load *l, uint64_t started_ns)
 	return true;
 }
 
-/* @return true if a command was sent, or is due so soon that this thread must not sleep */
+/* @return true if a command was sent */
 static bool
 send_due(struct load *l, uint64_t now)
 {
@@ -83,9 +90,7 @@ send_due(struct load *l, uint64_t now)
 	for (;;) {
 		uint64_t due = due_ns(l, l->due_count);
 
-		if (due > now)
-			return has_sent || due - now < SOON_NS;
-		if (due >= l->board->until_ns || !send_one(l, due))
+		if (due > now || due >= l->board->until_ns || !send_one(l, due))
 			return has_sent;
 		has_sent = true;
 		l->due_count++;
@@ -182,32 +187,48 @@ end(struct load *l)
 		g->unsent_count += is_measured(l, due_ns(l, l->due_count++));
 }
 
+static bool
+is_due_soon(const struct load *l, uint64_t now)
+{
+	return l->board->load.rate > 0 && due_ns(l, l->due_count) < now + SOON_NS;
+}
+
+/* One turn. @return true if there was anything to do */
+static bool
+turn(struct load *const *loads, uint32_t count, struct pace *p)
+{
+	bool was_waiting = p->is_waiting, has_sent = false, has_answer = false;
+
+	p->is_waiting = p->is_due_soon = false;
+	for (uint32_t i = 0; i < count; i++) {
+		has_sent |= send_more(loads[i], p->now_ns);
+		has_answer |= take_answers(loads[i]) > 0;
+		p->is_waiting |= loads[i]->free_count < loads[i]->in_flight;
+		p->is_due_soon |= is_due_soon(loads[i], p->now_ns);
+	}
+	/* What is sent into a cluster that does not answer is no reason to keep everybody else from the CPU. */
+	if (has_answer || (has_sent && !was_waiting))
+		p->heard_ns = p->now_ns;
+	return has_sent || has_answer;
+}
+
 void
 load_run(struct load *const *loads, uint32_t count)
 {
 	const struct board *b = loads[0]->board;
-	uint64_t now = now_ns(), busy_ns = now;
-	bool is_waiting = true;
+	struct pace p = { .now_ns = now_ns(), .is_waiting = true };
 
 	for (uint32_t i = 0; i < count; i++)
-		begin(loads[i], now);
-	while (now < b->until_ns || (is_waiting && now < b->until_ns + DRAIN_NS)) {
-		bool is_busy = false;
-
-		is_waiting = false;
-		for (uint32_t i = 0; i < count; i++) {
-			is_busy |= send_more(loads[i], now);
-			is_busy |= take_answers(loads[i]) > 0;
-			is_waiting |= loads[i]->free_count < loads[i]->in_flight;
-		}
-		if (is_busy)
-			busy_ns = now;
-		else
-			wait_a_little(now - busy_ns);
-		now = now_ns();
+		begin(loads[i], p.now_ns);
+	while (p.now_ns < b->until_ns || (p.is_waiting && p.now_ns < b->until_ns + DRAIN_NS)) {
+		if (!turn(loads, count, &p))
+			wait_a_little(p.is_due_soon   ? 0
+				      : !p.is_waiting ? WAIT_YIELD_NS
+						      : p.now_ns - p.heard_ns);
+		p.now_ns = now_ns();
 	}
 	for (uint32_t i = 0; i < count; i++)
 		end(loads[i]);
-	if (is_waiting)
+	if (p.is_waiting)
 		load_die(loads[0]->node, "commands had no answer within 20 s");
 }

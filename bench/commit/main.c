@@ -35,8 +35,8 @@ struct bench {
 /* ------------------------------------------------------------------------------ floors */
 
 static int
-measure_floor(struct bench *b, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes,
-	uint32_t round)
+measure_floor(struct bench *b, uint32_t point, enum floor_kind kind, uint32_t node_count,
+	uint32_t block_bytes, uint32_t round)
 {
 	static struct histogram times;
 	struct result_floor *f = results_floor(&b->results, kind, node_count, block_bytes);
@@ -47,8 +47,12 @@ measure_floor(struct bench *b, enum floor_kind kind, uint32_t node_count, uint32
 		.seconds =
 			b->plan.seconds < FLOOR_SECONDS_MAX ? b->plan.seconds : FLOOR_SECONDS_MAX,
 	};
+	const struct plan_shape *shape = &b->plan.points[point].shape;
 	int rc;
 
+	plan.is_pinned = b->plan.cpu_count >= node_count * shape->shard_count;
+	for (uint32_t i = 0; plan.is_pinned && i < node_count; i++)
+		plan.cpus[i] = b->plan.cpus[i * shape->shard_count];
 	if (f == NULL || f->rounds[round].of[NUMBER_MAX] > 0)
 		return 0;   /* no place, or another point has the same */
 	(void)fflush(NULL); /* or a child would print it again */
@@ -71,12 +75,12 @@ measure_floors(struct bench *b, uint32_t first, uint32_t after, uint32_t round)
 
 		if (bytes == 0 && node_count == 1)
 			continue; /* nothing is sent and nothing is written */
-		rc = measure_floor(b, FLOOR_COMMIT, node_count, bytes, round);
+		rc = measure_floor(b, i, FLOOR_COMMIT, node_count, bytes, round);
 		if (rc == 0 && bytes > 0)
-			rc = measure_floor(b, FLOOR_APPEND, node_count, bytes, round);
+			rc = measure_floor(b, i, FLOOR_APPEND, node_count, bytes, round);
 	}
 	if (rc == 0 && node_count > 1)
-		rc = measure_floor(b, FLOOR_ROUND_TRIP, ROUND_TRIP_NODES, 0, round);
+		rc = measure_floor(b, first, FLOOR_ROUND_TRIP, ROUND_TRIP_NODES, 0, round);
 	return rc;
 }
 

@@ -5,6 +5,7 @@
 #include "bench/machine.h"
 #include "decree/node.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -54,6 +55,20 @@ open_node(struct process *p)
 		load_die(p->place, error);
 	if (decree_start(p->node) != 0)
 		load_die(p->place, "the node does not start");
+}
+
+/* This thread, which will be the load's, goes elsewhere, if there is any other CPU. */
+static void
+leave_shards(const struct node_task *task)
+{
+	cpu_set_t set;
+
+	if (task->cpu_count == 0 || sched_getaffinity(0, sizeof(set), &set) != 0)
+		return;
+	for (uint32_t i = 0; i < task->cpu_count; i++)
+		CPU_CLR(task->cpus[i], &set);
+	if (CPU_COUNT(&set) > 0)
+		(void)sched_setaffinity(0, sizeof(set), &set); /* it was allowed all of them */
 }
 
 static uint64_t
@@ -157,6 +172,7 @@ node_run(const struct node_task *task)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	p = (struct process){ .task = task, .place = &task->board->nodes[task->index] };
 	open_node(&p);
+	leave_shards(task);
 	serve(&p);
 	for (uint32_t i = 0; i < task->group_count; i++)
 		if (p.loads[i] != NULL)

@@ -16,6 +16,8 @@ struct node_task {
 	uint32_t setting_count;
 	uint32_t group_count;
 	uint64_t state_bytes;
+	const uint16_t *cpus; /* [cpu_count] of all shards of all nodes: the load keeps off them */
+	uint32_t cpu_count;
 	bool is_verbose;
 };
 

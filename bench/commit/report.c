@@ -296,7 +296,10 @@ print_row(const struct results *r, const struct result_point *p, uint32_t index)
 {
 	double ratio50 = results_median(r, p->rounds, NUMBER_RATIO_P50);
 	double ratio99 = results_median(r, p->rounds, NUMBER_RATIO_P99);
+	double spread =
+		results_max(r, p->rounds, NUMBER_P50) - results_min(r, p->rounds, NUMBER_P50);
 
+	spread *= 100 / results_median(r, p->rounds, NUMBER_P50);
 	printf("%3u %6u ", index + 1, p->point.load.bytes);
 	if (p->point.load.rate > 0)
 		printf("%9u/s", p->point.load.rate);
@@ -310,6 +313,7 @@ print_row(const struct results *r, const struct result_point *p, uint32_t index)
 	print_us(percentile_us(r, p, NUMBER_P999, 99.9), 10);
 	print_us(percentile_us(r, p, NUMBER_P9999, 99.99), 10);
 	print_us(results_max(r, p->rounds, NUMBER_MAX), 10);
+	printf(isnan(spread) ? "        -" : "   %5.0f%%", spread);
 	printf(isnan(ratio50) ? "        -" : "   %6.2f", ratio50);
 	printf(isnan(ratio99) ? "        -" : "   %6.2f", ratio99);
 	if (p->point.load.rate > 0) {
@@ -332,13 +336,20 @@ print_sweep(const struct results *r)
 			printf("\n");
 			print_rule();
 			printf("  # #bytes        rate in-flight   commits/s t_min[us]   p50[us]   "
-			       "p90[us]   p99[us] p99.9[us] p99.99[us] t_max[us] p50:floor "
+			       "p90[us]   p99[us] p99.9[us] p99.99[us] t_max[us]   spread "
+			       "p50:floor "
 			       "p99:floor  "
 			       "lag p99   unsent\n");
 		}
 		print_row(r, &r->points[i], i);
 	}
 	print_rule();
+	printf("Medians of %u round%s; spread: from the lowest p50 of a round to the highest, of "
+	       "the "
+	       "median. A percentile that is\ntoo rare for one round is of all rounds together. "
+	       ":floor are "
+	       "medians of the rounds' ratios.\n",
+		r->round_count, r->round_count == 1 ? "" : "s");
 }
 
 /* ------------------------------------------------------------------------------ all */

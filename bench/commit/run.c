@@ -45,6 +45,8 @@ start_node(struct run *r, uint32_t index, const char *config)
 		.setting_count = r->plan->setting_count,
 		.group_count = r->group_count,
 		.state_bytes = r->plan->state_bytes,
+		.cpus = r->plan->cpus,
+		.cpu_count = r->plan->cpu_count,
 		.is_verbose = r->plan->is_verbose,
 	};
 
