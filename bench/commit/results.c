@@ -231,7 +231,7 @@ results_median_of(double *values, uint32_t count)
 	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
-/* The longest time without an answer. */
+/* The longest time without an answer that ended after the kill. */
 static void
 find_gap(
 	struct result_kill *k, const struct board_sample *samples, uint32_t count, double killed_us)
@@ -240,7 +240,7 @@ find_gap(
 		double before = (double)samples[i - 1].due_us + samples[i - 1].latency_us;
 		double next = (double)samples[i].due_us + samples[i].latency_us;
 
-		if (next - before <= k->gap_us)
+		if (next < killed_us || next - before <= k->gap_us)
 			continue;
 		k->gap_us = next - before;
 		k->next_us = next - killed_us;
