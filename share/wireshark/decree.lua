@@ -230,6 +230,10 @@ field("uint64", "number", "Number in the session")
 field("uint32", "part", "Fragment")
 field("uint32", "part_count", "Fragments")
 field("uint32", "total_bytes", "Bytes of the command")
+field("uint8", "config.q1", "Quorum of elections")
+field("uint8", "config.q2", "Quorum of commands")
+field("uint16", "config.members", "Members")
+field("uint8", "config.version", "Version of the cluster")
 field("uint32", "mark_flags", "Flags of the mark", base.HEX)
 
 field("uint16", "leader", "Leader")
@@ -370,6 +374,16 @@ local function read_fragment(r, tree)
 	return "fragment " .. part .. " of " .. count .. ", session " .. tostring(session)
 end
 
+local function read_config(r, tree)
+	local epoch = r:number(tree, "epoch", 4)
+	local q1, q2 = r:number(tree, "config.q1", 1), r:number(tree, "config.q2", 1)
+	local members = r:number(tree, "config.members", 2)
+	r:bytes(tree, "data", 31)
+	r:number(tree, "config.version", 1)
+	r:data(tree, "data", r:left())
+	return "configuration epoch " .. epoch .. ", " .. members .. " members, q1 " .. q1 .. ", q2 " .. q2
+end
+
 local function read_mark(r, tree)
 	local flags = r:number(tree, "mark_flags", 4)
 	r:zeros(tree, 4)
@@ -402,8 +416,7 @@ local function read_value(whole, tree, bytes, seen)
 	elseif kind == 3 then
 		seen.value = read_fragment(r, value)
 	elseif kind == 4 then
-		seen.value = "configuration epoch " .. r:number(value, "epoch", 4)
-		r:data(value, "data", r:left())
+		seen.value = read_config(r, value)
 	elseif kind == 5 then
 		seen.value = read_mark(r, value)
 	elseif value_kinds[kind] == nil then

@@ -48,8 +48,10 @@ add(enum frame_kind kind, uint16_t source, uint16_t target)
 
 /* ------------------------------------------------------------------------------ samples */
 
-static uint8_t values[3][512];
-static uint32_t value_bytes[3];
+#define VALUE_COUNT 4
+
+static uint8_t values[VALUE_COUNT][512];
+static uint32_t value_bytes[VALUE_COUNT];
 
 static void
 make_values(void)
@@ -67,6 +69,13 @@ make_values(void)
 		.command_bytes = 40,
 		.bytes = body,
 		.count = 16 };
+	const struct eng_membership membership = { .epoch = 2,
+		.version = 1,
+		.q1 = 2,
+		.q2 = 1,
+		.member_count = 2,
+		.members = { { .node_id = 1, .role = ENG_VOTER, .disk = 5 },
+			{ .node_id = 2, .role = ENG_VOTER, .disk = 6 } } };
 	const struct eng_mark mark = { .is_cut = true, .anchor = { 12 } };
 
 	value_bytes[0] = eng_value_begin(values[0], ENG_VALUE_BATCH);
@@ -74,7 +83,8 @@ make_values(void)
 		value_bytes[0] = eng_value_add(values[0], value_bytes[0], 512, &commands[i]);
 	value_bytes[1] = eng_value_fragment(values[1], &fragment);
 	value_bytes[2] = eng_value_mark(values[2], &mark);
-	for (int i = 0; i < 3; i++)
+	value_bytes[3] = eng_value_config(values[3], &membership);
+	for (int i = 0; i < VALUE_COUNT; i++)
 		eng_value_set_stamp(values[i], 1000000007);
 }
 
@@ -119,7 +129,7 @@ add_messages(void)
 		if (!eng_msg_is_known(type))
 			continue;
 		m = msg_example(type);
-		for (int i = 0; i < (type == ENG_MSG_ACCEPT ? 3 : 1); i++) {
+		for (int i = 0; i < (type == ENG_MSG_ACCEPT ? VALUE_COUNT : 1); i++) {
 			if (type == ENG_MSG_ACCEPT) {
 				m.accept.value = values[i];
 				m.accept.bytes = value_bytes[i];
