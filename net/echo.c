@@ -25,8 +25,6 @@ echo_decode(const uint8_t *frame, uint32_t frame_bytes, struct echo *ret_echo)
 	if ((icmp[0] != TYPE_ECHO && icmp[0] != TYPE_ECHO_ANSWER) || icmp[1] != 0 ||
 		(frame[6] & 1) != 0) /* nobody lives at a group address */
 		return NET_DROP_FOREIGN;
-	if (ether_fold(ether_sum(icmp, ip.packet_bytes - ip.header_bytes, 0)) != 0)
-		return NET_DROP_IP_CHECKSUM;
 
 	*ret_echo = (struct echo){
 		.is_request = icmp[0] == TYPE_ECHO,
@@ -38,6 +36,13 @@ echo_decode(const uint8_t *frame, uint32_t frame_bytes, struct echo *ret_echo)
 	if (ip.packet_bytes >= ip.header_bytes + ICMP_BYTES + ECHO_NONCE_BYTES)
 		memcpy(&ret_echo->nonce, frame + ECHO_HEADER_BYTES, ECHO_NONCE_BYTES);
 	return NET_DROP_NONE;
+}
+
+bool
+echo_is_intact(const uint8_t *frame, const struct echo *e)
+{
+	return ether_fold(ether_sum(
+		       frame + ICMP_OFFSET, e->packet_bytes - (ICMP_OFFSET - IP_OFFSET), 0)) == 0;
 }
 
 static void

@@ -26,8 +26,12 @@ struct echo {
 	uint64_t nonce;        /* 0: too short for one */
 };
 
-/** @retval NET_DROP_NONE, or what is wrong with it; NET_DROP_FOREIGN: it is no echo */
+/** Cheap: what comes back is not looked at.
+ * @retval NET_DROP_NONE, or what is wrong with it; NET_DROP_FOREIGN: it is no echo */
 enum net_drop echo_decode(const uint8_t *frame, uint32_t frame_bytes, struct echo *ret_echo);
+
+/** Is the checksum right? Reads all of it. */
+bool echo_is_intact(const uint8_t *frame, const struct echo *e);
 
 /** Turn a request that was decoded into its answer, in place. @param mac  [6] of the port that answers */
 void echo_answer(uint8_t *frame, const uint8_t *mac);

@@ -11,7 +11,8 @@
 #include <string.h>
 
 static enum net_drop
-answer(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, struct path_received *r)
+answer(struct path *p, uint64_t now_ns, uint16_t port, const struct echo *e, uint8_t *frame,
+	struct path_received *r)
 {
 	if (now_ns >= p->echo_window_ns) {
 		p->echo_window_ns = now_ns + PATH_ECHO_WINDOW_NS;
@@ -20,6 +21,9 @@ answer(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, struct pa
 	if (p->client_count_max != UINT32_MAX || p->echo_count >= PATH_ECHO_BURST)
 		return NET_DROP_ECHO_RATE;
 	p->echo_count++;
+	if (!echo_is_intact(
+		    frame, e)) /* only now: a flood costs no more than a look at its headers */
+		return NET_DROP_IP_CHECKSUM;
 	echo_answer(frame, p->ports[port].mac);
 	r->verdict = PATH_RETURN;
 	return NET_DROP_NONE;
@@ -49,8 +53,8 @@ path_on_echo(struct path *p, uint64_t now_ns, uint16_t port, uint8_t *frame, uin
 	if (e.target_ipv4 != p->ports[port].ipv4)
 		return NET_DROP_FOREIGN;
 	if (e.is_request)
-		return answer(p, now_ns, port, frame, r);
-	if (e.nonce != p->neighbours->echo_nonce)
+		return answer(p, now_ns, port, &e, frame, r);
+	if (e.nonce != p->neighbours->echo_nonce || !echo_is_intact(frame, &e))
 		return NET_DROP_FOREIGN; /* to somebody's ping from this address */
 	note_answer(p, port, &e);
 	r->verdict = PATH_TAKEN;

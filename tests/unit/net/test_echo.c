@@ -158,6 +158,7 @@ test_every_size_of_ping_is_answered(void **state)
 		path_begin(&f->nodes[0].path, UINT32_MAX);
 		assert_int_equal(give(f, frame, bytes), PATH_RETURN);
 		assert_int_equal(echo_decode(frame, bytes, &e), NET_DROP_NONE);
+		assert_true(echo_is_intact(frame, &e));
 		assert_false(e.is_request);
 		assert_int_equal(e.source_ipv4, 0x0a000001u);
 		assert_int_equal(e.target_ipv4, STRANGER);
