@@ -86,7 +86,8 @@ start(const struct daemon *d, struct decree_node *node)
 	rc = decree_start(node);
 	if (rc != 0)
 		return complain("cannot start the node: %s", strerror(-rc));
-	if (d->queue != NULL && queue_gateway_start(d->queue->gateway, node, error) != 0)
+	if (d->queue != NULL &&
+		queue_gateway_start(d->queue->gateway, node, d->queue->machine, error) != 0)
 		return complain("%s", error);
 	if (d->options.is_sandboxed && sandbox_filter(error) != 0)
 		return complain("%s", error);

@@ -71,9 +71,13 @@ void queue_gateway_on_restored(void *gateway);
 /** For decree_options.on_applied: wakes the gateway if it sleeps and there is something for it. */
 void queue_gateway_on_applied(void *gateway);
 
-/** Start the thread, which opens its proposer. @param node  started, lent until queue_gateway_stop() */
+/**
+ * Start the thread, which opens its proposer.
+ * @param node     started, lent until queue_gateway_stop()
+ * @param machine  of that node, lent as long: a put that it has no room for is refused before it is proposed
+ */
 int queue_gateway_start(struct queue_gateway *gateway, struct decree_node *node,
-	char ret_error[DECREE_ERROR_BYTES]);
+	const struct queue_machine *machine, char ret_error[DECREE_ERROR_BYTES]);
 
 /** Puts are answered DRAINING from now on. Any thread, also in a signal handler. */
 void queue_gateway_drain(struct queue_gateway *gateway);

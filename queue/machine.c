@@ -66,6 +66,8 @@ machine_reset(struct queue_machine *m, bool is_bare)
 	cells_reset(m);
 	if (!is_bare)
 		m->fallback = tube_get(m, "default", 7);
+	atomic_store_explicit(
+		&m->job_room, UINT32_MAX, memory_order_relaxed); /* until it is known */
 }
 
 int64_t
@@ -89,6 +91,22 @@ queue_machine_body(
 /* ------------------------------------------------------------------------------ the table */
 
 static void
+publish_room(struct queue_machine *m)
+{
+	uint64_t capacity = m->globals.capacity[FOR_JOBS];
+	uint64_t room = m->used < capacity ? capacity - m->used : 0;
+
+	atomic_store_explicit(&m->job_room, (uint32_t)room, memory_order_relaxed);
+}
+
+bool
+queue_machine_had_room(const struct queue_machine *m, uint32_t body_bytes)
+{
+	return payload_cells(KIND_JOB, body_bytes) <=
+	       atomic_load_explicit(&m->job_room, memory_order_relaxed);
+}
+
+static void
 machine_apply(void *machine, const struct decree_command *commands, uint32_t count,
 	uint64_t cluster_ns, struct decree_sink *sink)
 {
@@ -100,6 +118,7 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 		execute(m, &commands[i]);
 	walk_tidy(m);
 	m->sink = NULL;
+	publish_room(m);
 	queue_assert(m->used <= m->globals.capacity[FOR_GATEWAYS]);
 	queue_assert(m->retired <= m->retired_max);
 }

@@ -73,4 +73,10 @@ void queue_machine_destroy(struct queue_machine *m);
 int64_t queue_machine_body(
 	struct queue_machine *m, uint64_t id, uint32_t offset, void *ret_part, uint32_t capacity);
 
+/**
+ * Whether a job with such a body would have fitted after the last slot that was applied here. Nothing hangs on it: a put
+ * that is proposed is answered by the state that it meets. Any thread, at any time.
+ */
+bool queue_machine_had_room(const struct queue_machine *m, uint32_t body_bytes);
+
 #endif

@@ -21,6 +21,7 @@
 #include "queue/machine.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -245,7 +246,9 @@ struct queue_machine {
 	uint32_t cell_fresh; /* from here on never used */
 	uint32_t cell_free;  /* chains of them */
 	uint32_t used;       /* by objects; Invariant: used <= globals.capacity[FOR_GATEWAYS] */
-	uint32_t retired;    /* by images and what they keep; Invariant: retired <= retired_max */
+	_Atomic uint32_t
+		job_room; /* relaxed: cells that were left for jobs, for threads that cannot look */
+	uint32_t retired; /* by images and what they keep; Invariant: retired <= retired_max */
 	uint32_t retired_max;
 
 	uint32_t *by_number; /* [number_mask + 1] */

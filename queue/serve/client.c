@@ -191,6 +191,11 @@ begin_put(struct client *c, const struct queue_request *q)
 		queue_parser_skip_body(&c->parser, QUEUE_REPLY_DRAINING);
 		return;
 	}
+	/* What this client has asked for before may make room: then the log decides. */
+	if (c->request_count == 0 && !queue_machine_had_room(c->g->machine, q->bytes)) {
+		queue_parser_skip_body(&c->parser, QUEUE_REPLY_OUT_OF_MEMORY);
+		return;
+	}
 	c->filling = request_create(c, q);
 	if (c->filling == NULL)
 		queue_parser_skip_body(&c->parser, QUEUE_REPLY_OUT_OF_MEMORY);

@@ -213,13 +213,14 @@ queue_gateway_create(const struct queue_gateway_options *options,
 }
 
 int
-queue_gateway_start(
-	struct queue_gateway *g, struct decree_node *node, char ret_error[DECREE_ERROR_BYTES])
+queue_gateway_start(struct queue_gateway *g, struct decree_node *node,
+	const struct queue_machine *machine, char ret_error[DECREE_ERROR_BYTES])
 {
 	sigset_t all, before;
 	int rc;
 
 	g->node = node;
+	g->machine = machine;
 	/* The program's signals are its own threads'; and a client that is gone must not end us with SIGPIPE. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -141,6 +141,7 @@ enum gateway_phase {
 struct queue_gateway {
 	struct queue_gateway_options options;
 	struct decree_node *node;
+	const struct queue_machine *machine; /* the shard's: only to ask whether it had room */
 	pthread_t thread;
 	bool has_thread;
 

@@ -134,7 +134,7 @@ gf_start(struct gateway_fixture *f)
 	assert_int_equal(queue_machine_create(&config, &f->machine), 0);
 	assert_int_equal(decree_open(&options, &f->node, f->error), 0);
 	assert_int_equal(decree_start(f->node), 0);
-	assert_int_equal(queue_gateway_start(f->gateway, f->node, f->error), 0);
+	assert_int_equal(queue_gateway_start(f->gateway, f->node, f->machine, f->error), 0);
 }
 
 void

@@ -152,6 +152,59 @@ test_many_are_kicked(void **state)
 	close(fd);
 }
 
+static uint64_t
+chosen(const struct gateway_fixture *f)
+{
+	struct decree_group_status status;
+
+	assert_int_equal(decree_group_status(f->node, 0, &status), 0);
+	return status.chosen.n;
+}
+
+static void
+say_put_of(int fd, uint32_t bytes)
+{
+	static char body[65535 + 2];
+
+	memcpy(body + bytes, "\r\n", 2);
+	gf_say(fd, "put 0 0 100 65535\r\n");
+	gf_say_bytes(fd, body, bytes + 2);
+}
+
+/* A body of this size is a train of 50 slots, if it is proposed. */
+static void
+test_a_full_queue_proposes_no_more_bodies(void **state)
+{
+	struct gateway_fixture *f = *state;
+	int fd = gf_client(f);
+	uint64_t before;
+	char head[64];
+	int count = 0;
+
+	while (queue_machine_had_room(f->machine, 65535)) {
+		say_put_of(fd, 65535);
+		snprintf(head, sizeof(head), "INSERTED %d\r\n", ++count);
+		gf_hear(fd, head);
+	}
+	before = chosen(f);
+	for (int i = 0; i < 40; i++) {
+		say_put_of(fd, 65535);
+		gf_hear(fd, "OUT_OF_MEMORY\r\n");
+	}
+	assert_in_range(chosen(f) - before, 0, 40 * 50 / 4); /* its statistics go on */
+	/* What makes room is awaited, also where it was asked for at once. */
+	gf_say(fd, "delete 1\r\n");
+	say_put_of(fd, 65535);
+	gf_hear(fd, "DELETED\r\n");
+	snprintf(head, sizeof(head), "INSERTED %d\r\n", count + 1);
+	gf_hear(fd, head);
+	gf_ask(fd, "delete 2\r\n", "DELETED\r\n");
+	say_put_of(fd, 65535);
+	snprintf(head, sizeof(head), "INSERTED %d\r\n", count + 2);
+	gf_hear(fd, head);
+	close(fd);
+}
+
 static void
 test_large_bodies(void **state)
 {
@@ -196,6 +249,7 @@ main(void)
 		TEST(test_a_job_that_is_told_before_an_earlier_answer),
 		TEST(test_more_than_may_wait),
 		TEST(test_many_are_kicked),
+		TEST(test_a_full_queue_proposes_no_more_bodies),
 		TEST(test_large_bodies),
 	};
 
