@@ -20,7 +20,7 @@ MACHINE = ("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,la57=off", "-m", 
            "-M", "q35,kernel-irqchip=split,hpet=off", "-device", "intel-iommu,intremap=on,caching-mode=on,device-iotlb=on")
 # The kernel would try the timer against the TSC at boot, and panic where emulation stood still just then. The second line spares a
 # quarter of what a boot costs.
-KERNEL_ARGUMENTS = ("console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable intel_iommu=on iommu=pt root=/dev/nvme0n1 rw"
+KERNEL_ARGUMENTS = ("console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable root=/dev/nvme0n1 rw"
                     " mitigations=off nokaslr audit=0 apparmor=0 nowatchdog rcupdate.rcu_expedited=1 cryptomgr.notests"
                     " random.trust_cpu=on")
 NUDGE_S = 0.1

@@ -10,8 +10,8 @@ source=$(realpath "$1")
 . "$(dirname "$0")/../cli/expect.sh"
 nic_test=$source/scripts/nic-test
 
-expect 0 'apt install ./decree_|decree-hugepages reserve|decree-bind-nic 0000:00:08.0|decree format -c /etc/decree/node.conf --new-keys|decree check|systemctl enable --now decreed@node|!sudo' \
-	"$nic_test" --commands
+words='apt install ./decree_|decree-hugepages reserve|decree-bind-nic 0000:00:08.0|decree format|--new-keys|decree check'
+expect 0 "$words|systemctl enable --now decreed@node|!sudo" "$nic_test" --commands
 expect 2 "there is no case 'nosuch'|e1000e, vmxnet3, virtio, rss, and all|!building|!installing" "$nic_test" nosuch
 expect 2 "there is no file 'nowhere'|!building|!installing" "$nic_test" --file nowhere
 
