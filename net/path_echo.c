@@ -72,6 +72,8 @@ judge(struct path *p, uint32_t index)
 	if (answered & PATH_ECHO_FULL) {
 		peer->reach = NET_REACH_FULL;
 		peer->narrow_count = 0;
+	} else if (p->is_probe && peer->reach == NET_REACH_FULL) {
+		return; /* once is proof */
 	} else if (answered & PATH_ECHO_SMALL) {
 		if (peer->narrow_count < PATH_ECHO_NARROW_ROUNDS)
 			peer->narrow_count++;

@@ -8,8 +8,9 @@
 #include <rte_log.h>
 #include <time.h>
 
-#define PROBE_NS 1500000000ull
-#define PAUSE_NS 200000 /* between looks: the CPU may be somebody else's */
+#define PROBE_NS     1500000000ull /* whoever has not answered ARP by then is not there */
+#define PROBE_NS_MAX 5000000000ull /* who has may be busy, and answers echoes last */
+#define PAUSE_NS     200000        /* between looks: the CPU may be somebody else's */
 
 static void
 fill(const struct config *c, struct net_config *net, struct net_port_config *ports,
@@ -65,11 +66,11 @@ turn(struct net_node *net)
 	(void)nanosleep(&pause, NULL); /* cut short: looks again sooner */
 }
 
-/* @return true: it is known of every peer */
-static bool
+/* @return how long it is worth to look, all in all */
+static uint64_t
 look(const struct decree_node *node, struct probe *ret)
 {
-	bool are_all_known = true;
+	uint64_t worth_ns = PROBE_NS / 2; /* not less: who has our address may be slow */
 
 	for (uint32_t i = 0; i + 1 < node->config.node_count; i++) {
 		struct net_peer_status s;
@@ -77,10 +78,13 @@ look(const struct decree_node *node, struct probe *ret)
 		net_peer_status(node->net, 0, i, &s);
 		ret->reach[i] = s.reach;
 		ret->has_address[i] = s.has_address;
-		are_all_known = are_all_known && s.reach == NET_REACH_FULL;
+		if (s.has_address && s.reach == NET_REACH_UNKNOWN)
+			worth_ns = PROBE_NS_MAX;
+		else if (s.reach != NET_REACH_FULL && worth_ns < PROBE_NS)
+			worth_ns = PROBE_NS;
 	}
 	ret->is_address_taken = net_address_taken(node->net, ret->taken_by);
-	return are_all_known;
+	return worth_ns;
 }
 
 int
@@ -88,7 +92,7 @@ probe_run(struct decree_node *node, struct probe *ret_probe, char *ret_error)
 {
 	struct net_port_config ports[CONFIG_PORT_COUNT_MAX];
 	struct net_peer_config peers[DECREE_NODE_COUNT_MAX];
-	uint64_t began_ns = node_now_ns();
+	uint64_t began_ns, worth_ns = PROBE_NS;
 	struct net_config net;
 	int rc;
 
@@ -97,11 +101,10 @@ probe_run(struct decree_node *node, struct probe *ret_probe, char *ret_error)
 	fill(&node->config, &net, ports, peers);
 	if (rc == 0)
 		rc = net_open(&net, &node->net, ret_error);
-	/* Not at once, also if all have answered: who has our address may be slow. */
-	while (rc == 0 && node_now_ns() < began_ns + PROBE_NS) {
+	began_ns = node_now_ns();
+	while (rc == 0 && node_now_ns() < began_ns + worth_ns) {
 		turn(node->net);
-		if (look(node, ret_probe) && node_now_ns() > began_ns + PROBE_NS / 2)
-			break;
+		worth_ns = look(node, ret_probe);
 	}
 	net_close(node->net);
 	node->net = NULL;

@@ -247,7 +247,7 @@ struct decree_preflight {
  *
  * @retval 0  looked at; how good it is the findings say
  * @retval -errno  the configuration cannot be read
- * Blocks: for 2 s at most. To be called once in a process: it starts EAL, and ends it.
+ * Blocks: for 2 s, for 6 s if a node is there and does not answer. To be called once in a process: it starts EAL, and ends it.
  */
 DECREE_API
 int decree_preflight(const struct decree_preflight *preflight, char ret_error[DECREE_ERROR_BYTES]);
