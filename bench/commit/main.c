@@ -222,21 +222,26 @@ write_files(const struct bench *b)
 static int
 run(struct bench *b)
 {
-	int status = EXIT_FAILURE, rc;
+	if (measure_all(b) != 0)
+		return EXIT_FAILURE;
+	report_print(&b->results);
+	return write_files(b);
+}
 
-	report_header(&b->results);
-	rc = b->plan.config == NULL ? measure_all(b) : measure_joined(b);
+/* To be interrupted is how a node that serves ends; whoever measures then has nothing to tell. */
+static int
+run_as_node(struct bench *b)
+{
+	int status = EXIT_SUCCESS, rc = measure_joined(b);
+
 	if (rc == 0) {
 		report_print(&b->results);
 		status = write_files(b);
-	}
-	if (b->plan.config == NULL)
-		return status;
-	if (rc == 0)
 		rc = run_serve(&b->run);
+	}
 	if (rc == 0 || rc == -EINTR)
 		rc = run_stop(&b->run);
-	return rc == 0 && b->results.round_count == 0 ? EXIT_SUCCESS : status;
+	return rc == 0 ? status : EXIT_FAILURE;
 }
 
 int
@@ -265,10 +270,12 @@ main(int argc, char **argv)
 	b.plan.dir = dir;
 	if (run_open(&b.run, &b.plan) != 0)
 		return EXIT_FAILURE;
-	if (results_open(&b.results, &b.plan) == 0)
-		status = run(&b);
-	else
+	if (results_open(&b.results, &b.plan) == 0) {
+		report_header(&b.results);
+		status = b.plan.config == NULL ? run(&b) : run_as_node(&b);
+	} else {
 		status = complain("no memory for results");
+	}
 	run_close(&b.run);
 	results_close(&b.results);
 	return status;
