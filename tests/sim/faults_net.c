@@ -70,6 +70,7 @@ frame_copy(struct sim *sim, const struct sim_frame *f)
 	if (copy == NULL)
 		return NULL;
 	copy->src = f->src;
+	copy->version_max = f->version_max;
 	copy->dst = f->dst;
 	copy->bytes = f->bytes;
 	memcpy(copy->data, f->data, f->bytes);
@@ -88,6 +89,7 @@ frame_record(struct sim *sim, const struct sim_frame *f)
 		return;
 	struct sim_frame *to = &sim->recorded[place];
 	to->src = f->src;
+	to->version_max = f->version_max;
 	to->dst = f->dst;
 	to->bytes = f->bytes;
 	memcpy(to->data, f->data, f->bytes);

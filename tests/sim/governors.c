@@ -112,6 +112,8 @@ decide(struct sim *sim, uint64_t slot, const struct eng_membership *m)
 {
 	struct sim_governors *g = &sim->oracle.governors;
 
+	sim_check(sim, m->epoch == 1 || m->version >= g->configs.now.m.version,
+		"the cluster's version falls from %u to %u", g->configs.now.m.version, m->version);
 	if (!eng_configs_decide(&g->configs, (struct decree_slot){ slot }, m) || m->epoch == 1)
 		return;
 	sim_check(sim, g->count < SIM_GOVERNOR_COUNT, "the run outgrew the oracle");

@@ -70,6 +70,8 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->fired_idle += sim->count.fired_idle;
 	t->lost_nodes += sim->count.lost_nodes;
 	t->transfers += sim->count.transfers;
+	t->raises += sim->count.raises;
+	t->too_old += sim->count.too_old;
 	t->changes_refused += sim->count.changes_refused;
 	for (int i = 0; i < 3; i++)
 		t->changes[i] += sim->count.changes[i];
@@ -117,6 +119,8 @@ totals_add(struct totals *t, const struct totals *other)
 	t->fired_idle += other->fired_idle;
 	t->lost_nodes += other->lost_nodes;
 	t->transfers += other->transfers;
+	t->raises += other->raises;
+	t->too_old += other->too_old;
 	t->changes_refused += other->changes_refused;
 	for (int i = 0; i < 3; i++)
 		t->changes[i] += other->changes[i];
@@ -169,8 +173,10 @@ totals_print(const struct totals *t)
 		t->damaged, t->nameless, t->rewritten, t->refused_starts, t->rolled_back, t->twins,
 		t->fenced, t->forgetful, t->lost_nodes, t->filled, t->emptied);
 	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused; %lu leaders "
-	       "chosen by hand\n",
-		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers);
+	       "chosen by hand, %lu clusters raised to another version, %lu programs too old for "
+	       "it\n",
+		t->changes[0], t->changes[1], t->changes[2], t->changes_refused, t->transfers,
+		t->raises, t->too_old);
 	printf("time: %lu timers went off, %lu of them with no command about\n", t->fired,
 		t->fired_idle);
 	if (t->queues > 0)

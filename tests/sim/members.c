@@ -16,7 +16,7 @@ is_open(const struct sim *sim, const struct sim_request *r)
 	const struct eng_membership *m = governors_newest(sim);
 	const struct eng_member *member = eng_member_find(m, r->node);
 
-	if (r->op == DECREE_ADMIN_TRANSFER)
+	if (r->op == DECREE_ADMIN_TRANSFER || r->op == DECREE_ADMIN_RAISE)
 		return false;
 	if (r->op == DECREE_ADMIN_MEMBER_REMOVE)
 		return member != NULL;
@@ -253,6 +253,11 @@ fault_transfer_strike(struct sim *sim)
 	if (!may_want(sim))
 		return;
 	wish.node = any_member(sim);
+	if (wish.node % 3 == sim->options.seed % 3) { /* not drawn, see program_of() */
+		sim->admin.has_raised = true;
+		operator_wants(sim, &(struct sim_request){ .op = DECREE_ADMIN_RAISE });
+		return;
+	}
 	sim->admin.has_transferred = true;
 	operator_wants(sim, &wish);
 }

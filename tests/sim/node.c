@@ -75,6 +75,8 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.disk_stall_ns = sim->election_ns * 5 / 2,
 		.lease_ns = sim->reads.lease_ns,
 		.max_drift_ppm = sim->reads.max_drift_ppm,
+		.version_min = 1,
+		.version_max = n->version_max,
 	};
 
 	if (n->joins) {
@@ -87,11 +89,26 @@ group_config(struct sim *sim, const struct sim_node *n)
 	return cfg;
 }
 
+/* Which program the operator has put there before this start: the new one or the old one, back and forth, until a raise is
+ * asked for. One founder has the old one, so that the cluster begins with its version. Not drawn: what else a seed leads to
+ * does not depend on it. */
+static uint8_t
+program_of(const struct sim *sim, const struct sim_node *n)
+{
+	uint64_t z = (sim->options.seed * 31 + n->id) * 31 + n->boot_count;
+
+	if (governors_newest(sim)->epoch == 0 && n->id == 1)
+		return 1;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	return sim->admin.has_raised || (z >> 40 & 1) != 0 ? 2 : 1;
+}
+
 static void
 shard_build(struct sim *sim, struct sim_node *n)
 {
 	void *machines[1] = { n };
 
+	n->version_max = program_of(sim, n);
 	n->group = group_config(sim, n);
 	struct shard_config cfg = {
 		.net_ops = &sim_net_ops,
@@ -403,6 +420,12 @@ node_stopped(struct sim *sim, struct sim_node *n)
 	}
 	if (why == SHARD_STOPPED_HALT && ends_rightly(sim, n))
 		return;
+	if (halt == ENG_HALT_VERSION && n->version_max < governors_newest(sim)->version) {
+		sim_trace(sim, "node %u: ends, its program is too old", n->id);
+		sim->count.too_old++;
+		fault_crash_now(sim, n->place);
+		return;
+	}
 	sim_check(sim,
 		why == SHARD_STOPPED_HALT &&
 			(is_found_out(n, halt) || sim_twin_ends_rightly(sim, n, halt)),

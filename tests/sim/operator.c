@@ -16,6 +16,7 @@ name_of(uint32_t op)
 	return op == DECREE_ADMIN_TRANSFER        ? "hand over to"
 	       : op == DECREE_ADMIN_MEMBER_ADD    ? "add"
 	       : op == DECREE_ADMIN_MEMBER_REMOVE ? "remove"
+	       : op == DECREE_ADMIN_RAISE         ? "raise the version for"
 						  : "replace";
 }
 
@@ -79,7 +80,8 @@ give_up(struct sim *sim)
 void
 operator_calms_down(struct sim *sim)
 {
-	if (sim->admin.is_busy && sim->admin.wish.op == DECREE_ADMIN_TRANSFER)
+	if (sim->admin.is_busy && (sim->admin.wish.op == DECREE_ADMIN_TRANSFER ||
+					  sim->admin.wish.op == DECREE_ADMIN_RAISE))
 		give_up(sim);
 }
 
@@ -149,6 +151,8 @@ on_done(struct sim *sim)
 
 	if (o->wish.op == DECREE_ADMIN_TRANSFER)
 		sim->count.transfers++;
+	else if (o->wish.op == DECREE_ADMIN_RAISE)
+		sim->count.raises += governors_newest(sim)->version > 1;
 	else
 		check_done(sim, &o->wish);
 	sim_trace(sim, "operator: that is done");

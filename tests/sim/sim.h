@@ -78,6 +78,7 @@ struct sim_operator {
 	uint16_t lost;        /* its disk is lost, and it is still a member; 0 = none */
 	uint32_t patience;    /* asks so often */
 	bool has_transferred; /* asked for another leader, ever */
+	bool has_raised; /* asked for a raise, ever: whoever starts from then on has the new program */
 	struct sim_request asked[SIM_ASKED_COUNT]; /* everything, ever */
 	uint32_t asked_count;
 };
@@ -88,8 +89,9 @@ struct sim_frame {
 	uint64_t number; /* breaks ties: equal times keep their order */
 	uint16_t src;
 	uint16_t dst;
-	uint16_t holder; /* node whose loop has it; 0: in flight or free */
-	uint16_t next;   /* of the list of free ones */
+	uint8_t version_max; /* of the sender's program, as its session would say */
+	uint16_t holder;     /* node whose loop has it; 0: in flight or free */
+	uint16_t next;       /* of the list of free ones */
 	uint32_t bytes;
 	uint8_t data[SIM_FRAME_BYTES];
 };
@@ -175,9 +177,10 @@ struct sim_node {
 	uint16_t id;
 	uint16_t place; /* in sim->nodes: its id, or SIM_TWIN */
 	bool is_up;
-	bool is_lost;  /* gone for good: its disk, or it was removed and has ended (12.5, 12.4) */
-	bool joins;    /* is no founder */
-	bool is_wiped; /* runs under an id whose disk is lost: must count for nothing */
+	bool is_lost; /* gone for good: its disk, or it was removed and has ended (12.5, 12.4) */
+	bool joins;   /* is no founder */
+	uint8_t version_max; /* of the program of its present life, 1 or 2 (protocol 16) */
+	bool is_wiped;       /* runs under an id whose disk is lost: must count for nothing */
 	bool is_disowned; /* its disk is older than its word: what it says counts for nothing (11.9) */
 	bool is_full;     /* its log takes no more commands */
 	uint64_t
@@ -286,7 +289,7 @@ struct sim_count {
 	uint64_t fired_idle;  /* ... and those in a slot that nobody's command brought */
 	uint64_t lost_nodes;
 	uint64_t changes[3]; /* of the members, done: add, remove, replace */
-	uint64_t changes_refused, transfers;
+	uint64_t changes_refused, transfers, raises, too_old;
 };
 
 /* What a node's disk was like some time ago. */

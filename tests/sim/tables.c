@@ -21,6 +21,7 @@ net_recv(void *net, uint64_t now_ns, struct net_frame *ret_frames, uint32_t coun
 			.payload = f->data,
 			.payload_bytes = f->bytes,
 			.peer = { .node_id = f->src },
+			.version_max = f->version_max,
 			.handle = f,
 		};
 		f->holder = n->place;
@@ -80,6 +81,7 @@ net_send(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count)
 
 		fault_crash_point(n, point_of(sim_frame_types(f->data, frames[i].payload_bytes)));
 		f->src = n->id;
+		f->version_max = n->version_max;
 		f->dst = frames[i].peer.node_id;
 		f->bytes = frames[i].payload_bytes;
 		f->holder = 0;

@@ -237,6 +237,7 @@ deliver_copy(struct sim *sim, struct sim_node *n, const struct sim_frame *f)
 	if (copy == NULL)
 		return;
 	copy->src = f->src;
+	copy->version_max = f->version_max;
 	copy->dst = f->dst;
 	copy->bytes = f->bytes;
 	memcpy(copy->data, f->data, f->bytes);
