@@ -11,21 +11,6 @@ lead=$(await_leader)
 victim=$(set -- $(followers) && echo "$1")
 home=$DECREE_CLUSTER_DIR/node$victim
 cluster kill "$victim"
-ballot=$(field "$lead" ballot)
-dropped=$(field "$lead" frames_dropped)
-
-drops_grew() {
-	[ "$(field "$lead" frames_dropped)" -gt "$dropped" ]
-}
-
-note "node $victim with another key"
-tr 0-9a-f 1-9a-f0 <"$DECREE_CLUSTER_DIR/cluster.key" >"$work/wrong.key"
-chmod 600 "$work/wrong.key"
-cluster start "$victim" "cluster.key_file=$work/wrong.key" || fail "node $victim does not start"
-wait_until "its frames were dropped" drops_grew
-acks_grow 300
-[ "$(field "$victim" role)" != leader ] || fail "a node with a wrong key leads"
-cluster kill "$victim"
 
 note "what the others answer, before node $victim runs"
 finds() { # PATTERN: in what decree check says of the network on node $victim's host; a busy node answers echoes last
@@ -45,6 +30,23 @@ cluster heal
 cluster exec ip address add "10.77.0.$victim/24" dev eth0
 finds "BAD   network     another host (.*) has the address of this node. Stop the other"
 cluster exec ip address del "10.77.0.$victim/24" dev eth0
+
+lead=$(await_leader)
+ballot=$(field "$lead" ballot)
+dropped=$(field "$lead" frames_dropped)
+
+drops_grew() {
+	[ "$(field "$lead" frames_dropped)" -gt "$dropped" ]
+}
+
+note "node $victim with another key"
+tr 0-9a-f 1-9a-f0 <"$DECREE_CLUSTER_DIR/cluster.key" >"$work/wrong.key"
+chmod 600 "$work/wrong.key"
+cluster start "$victim" "cluster.key_file=$work/wrong.key" || fail "node $victim does not start"
+wait_until "its frames were dropped" drops_grew
+acks_grow 300
+[ "$(field "$victim" role)" != leader ] || fail "a node with a wrong key leads"
+cluster kill "$victim"
 
 note "key file missing, and readable by everybody"
 cp "$work/wrong.key" "$work/open.key"
