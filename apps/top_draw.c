@@ -43,21 +43,29 @@ is_on(const struct top_row *r, const char *name)
 	return now != 0 && now != DECREE_METRIC_ABSENT;
 }
 
-/* The nodes execute the same commands: the fastest is the one that is not behind. */
+/* The nodes execute the same commands: the leader tells how many there are, since a node that catches up executes more at a
+ * time. While nobody leads, the fastest is the one that is not behind. */
 uint64_t
 top_rate(const struct top_view *v)
 {
 	uint64_t sum = 0, best = 0;
+	bool is_led = false;
 
 	for (uint32_t i = 0; i < v->row_count; i++) {
 		const struct top_row *r = &v->rows[i];
 		uint64_t rate = r->has_answered ? value(r, "decree_commands_per_second") : 0;
 
-		if (rate != DECREE_METRIC_ABSENT && rate > best)
+		if (rate != DECREE_METRIC_ABSENT && r->has_answered &&
+			value(r, "decree_role") == 2) {
 			best = rate;
+			is_led = true;
+		} else if (rate != DECREE_METRIC_ABSENT && rate > best && !is_led) {
+			best = rate;
+		}
 		if (i + 1 == v->row_count || v->rows[i + 1].group != r->group) {
 			sum += best;
 			best = 0;
+			is_led = false;
 		}
 	}
 	return sum;
