@@ -4,6 +4,7 @@
 #include "apps/command.h"
 #include "apps/journal.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -171,23 +172,47 @@ remove_new(const char *path)
 	return nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT;
 }
 
-/* Data or keys without a configuration are somebody else's. */
+/* Data or keys: those of this program, those of the package's node.conf, and those of nodes under other names. */
+static bool
+is_of_node(const struct folder *f, const char *name)
+{
+	static const char *const names[] = { "data", "shard-0", "node" };
+	size_t length = strlen(name);
+	char log[sizeof(((struct dirent *)NULL)->d_name) + sizeof("/shard-0")];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	if (name[0] == '.')
+		return false; /* the folder itself */
+	if (length > 4 && strcmp(name + length - 4, ".key") == 0)
+		return true;
+	(void)snprintf(log, sizeof(log), "%s/shard-0", name); /* fits */
+	return faccessat(f->fd, log, F_OK, 0) == 0;
+}
+
+/* Data or keys without a configuration are somebody else's. Clients of a node that is down must not find a queue of its own
+ * here, under the address that they know, whose jobs are on this disk alone. */
 static bool
 is_empty(const struct folder *f)
 {
-	static const char *const names[] = { "data", "shard-0", "cluster.key", "client.key" };
+	DIR *d = opendir(f->path);
+	const struct dirent *entry;
 
-	for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (faccessat(f->fd, names[i], F_OK, 0) != 0)
-			continue;
+	if (d == NULL)
+		return fail(f->path, "cannot be read");
+	do
+		entry = readdir(d);
+	while (entry != NULL && !is_of_node(f, entry->d_name));
+	if (entry != NULL) {
 		exit_status = EXIT_USAGE;
 		(void)complain("%s/%s is there without %s: if a node with a configuration of its "
-			       "own uses it, give that one (-c FILE); else name another folder "
-			       "(-b DIR)",
-			f->path, names[i], f->file);
-		return false;
+			       "own uses it, give that one (-c FILE; systemctl start "
+			       "decreed@NAME); else name another folder (-b DIR)",
+			f->path, entry->d_name, f->file);
 	}
-	return true;
+	(void)closedir(d); /* read only */
+	return entry == NULL;
 }
 
 static bool

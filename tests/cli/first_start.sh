@@ -72,10 +72,11 @@ done
 
 # A folder with jobs is found as it is; one with somebody else's data or keys is not touched.
 starts queue 'again'
-for name in data shard-0 cluster.key client.key; do
+# So it is beside a node of a cluster, whose clients would be served by a queue of this host alone.
+for name in data shard-0 cluster.key client.key node node.key node-client.key east/shard-0; do
 	mkdir -p "other/$name"
-	expect 2 "other/$name is there without|-c FILE" "$decreed" -b other
-	[ "$(ls other)" = "$name" ] || fail "another node's folder was written to"
+	expect 2 "other/${name%/*} is there without|-c FILE|decreed@NAME" "$decreed" -b other -p 0
+	[ "$(ls other)" = "${name%/*}" ] || fail "another node's folder was written to"
 	rm -r other
 done
 
