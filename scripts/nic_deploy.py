@@ -7,7 +7,7 @@ from nic_guest import NIC_ADDRESS
 
 README = SCRIPTS.parent / "README.md"
 COMMANDS_MOST = 6
-KEYS = ("cluster.key", "client.key")
+KEYS = ("node.key", "node-client.key")
 CONFIG = "/etc/decree/node.conf"
 
 
@@ -59,7 +59,7 @@ class Deploy:
 
     @property
     def keys(self):
-        return re.search(r"^key_file = (.*)/cluster.key$", self.file, re.M)[1]
+        return re.search(rf"^key_file = (.*)/{KEYS[0]}$", self.file, re.M)[1]
 
     def node_file(self, node):
         return replaced(self.file, ("10.0.0.", "10.77.0."), ("0000:3b:00.0", NIC_ADDRESS), ("node = 1", f"node = {node}"),

@@ -136,9 +136,9 @@ class Cluster:
             self.guests[node].run(f"chown decree: {path} && chmod 600 {path}")
 
     def make_client(self, deploy, keys):
-        path = self.folder / "client.key"
+        path = self.folder / KEYS[1]
         path.touch(mode=0o600)
-        path.write_text(keys["client.key"])
+        path.write_text(keys[KEYS[1]])
         pathlib.Path(self.config).write_text(deploy.client_file(self.folder))
 
     def frames_by_queue(self, node):
