@@ -29,7 +29,15 @@ device() {
 	echo "$2" >"$devices/$1/class"
 	echo "$3" >"$devices/$1/numa_node"
 	ln -s "$DECREE_ROOT/sys/bus/pci/drivers/$4" "$devices/$1/driver"
-	[ "$5" = none ] || mkdir -p "$devices/$1/net/$5" "$DECREE_ROOT/sys/class/net/$5"
+	echo 0x8086 >"$devices/$1/vendor"
+	echo 0x1592 >"$devices/$1/device"
+	echo 0x8086 >"$devices/$1/subsystem_vendor"
+	echo 0x0002 >"$devices/$1/subsystem_device"
+	[ "$5" = none ] || {
+		mkdir -p "$devices/$1/net/$5" "$DECREE_ROOT/sys/class/net/$5"
+		echo 0 >"$DECREE_ROOT/sys/class/net/$5/addr_assign_type"
+		echo "02:00:00:00:00:0${5#eth}" >"$DECREE_ROOT/sys/class/net/$5/address"
+	}
 	ln -s "$devices/$1" "$DECREE_ROOT/sys/kernel/iommu_groups/$6/devices/$1"
 	ln -s "$DECREE_ROOT/sys/kernel/iommu_groups/$6" "$devices/$1/iommu_group"
 }
@@ -65,10 +73,11 @@ program modprobe <<<'[ "$1" != no_such_driver ]'
 program ip <<'EOF'
 case "$*" in
 *"table all default"*) echo "default via 10.0.0.254 dev bond0 proto static"; echo "default via 10.3.0.1 dev eth5 table 100" ;;
+*"link show dev eth1"*) [ ! -e "$DECREE_ROOT/permanent" ] || echo "3: eth1: <UP> link/ether 02:ff:ff:ff:ff:ff brd ff:ff:ff:ff:ff:ff permaddr 02:00:00:00:00:01" ;;
 *"get 10.9.9.9"*) echo "10.9.9.9 via 10.1.0.1 dev eth2 src 10.1.0.2 uid 0" ;;
 esac
 EOF
-program udevadm <<<'echo settled >>"$DECREE_ROOT/given"'
+program udevadm <<<'[ ! -e "$DECREE_ROOT/has_user" ] || echo settled >>"$DECREE_ROOT/given"'
 program id <<<'[ -e "$DECREE_ROOT/has_user" ]'
 program chown <<<'[ -e "$DECREE_ROOT/no_vfio" ] || echo "$*" >>"$DECREE_ROOT/given"; [ ! -e "$DECREE_ROOT/no_vfio" ]'
 # -b DRIVER ADDRESS, -u ADDRESS. As the real one, it says so with status 0 where it does not touch a NIC.
@@ -181,9 +190,71 @@ expect 1 "no PCI device '0000:77:00.0'|0000:3b:00.0 is bound to vfio-pci" "$bind
 expect 1 "no PCI device '0000:77:00.0' any more" "$bind_nic" restore 0000:77:00.0
 sed -i /0000:77/d "$DECREE_ROOT/etc/decree/nics"
 expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+
+# boot DRIVER INTERFACE: what the kernel has made of the NIC before the first unit starts; none: nothing.
+boot() {
+	rm -rf "$devices/0000:3b:00.0/net" "$devices/0000:3b:00.0/driver"
+	[ "$2" = none ] || mkdir -p "$devices/0000:3b:00.0/net/$2"
+	[ "$1" = none ] || ln -s "$DECREE_ROOT/sys/bus/pci/drivers/$1" "$devices/0000:3b:00.0/driver"
+}
+
+# left DRIVER WORDS: 'again' leaves it to that driver, says why, and what to do.
+left() {
+	expect 1 "0000:3b:00.0 is left alone: $2|bind-nic 0000:3b:00.0 vfio-pci|!is bound" "$bind_nic" again
+	[ "$1" = none ] && same '' find "$devices/0000:3b:00.0" -name driver || same "$1" driver 0000:3b:00.0
+}
+
+# Nothing says at a boot by which NIC the host is reached, and addresses change with the cards: what is bound has to be the same device.
+identity='0x8086:0x1592:0x8086:0x0002 02:00:00:00:00:01'
+same "0000:3b:00.0 vfio-pci ice $identity" cat "$DECREE_ROOT/etc/decree/nics"
+boot ice eth4
+left ice 'its MAC is 02:00:00:00:00:04, and that of the one remembered 02:00:00:00:00:01'
+boot none none
+left none 'its MAC is none, and that of the one remembered 02:00:00:00:00:01'
+boot ixgbe eth1
+left ixgbe 'it has the driver ixgbe, and had ice'
+boot ice eth1
+echo 0x0003 >"$devices/0000:3b:00.0/subsystem_device"
+left ice 'the device there is now a 0x8086:0x1592:0x8086:0x0003, and the one remembered is a 0x8086:0x1592:0x8086:0x0002'
+boot vfio-pci none
+left vfio-pci 'the device there is now'
+echo 0x0002 >"$devices/0000:3b:00.0/subsystem_device"
+expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+echo 0000:3b:00.0 vfio-pci ice >"$DECREE_ROOT/etc/decree/nics"
+boot ice eth1
+left ice 'it was remembered by an older bind-nic'
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0
+same "0000:3b:00.0 vfio-pci ice $identity" cat "$DECREE_ROOT/etc/decree/nics"
+boot ice eth1
+expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+# The MAC is the one it was made with: not a bond's, not a user's, not one drawn by lot.
+boot ice eth1
+echo 02:ff:ff:ff:ff:ff >"$DECREE_ROOT/sys/class/net/eth1/address"
+touch "$DECREE_ROOT/permanent"
+expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+boot ice eth1
+rm "$DECREE_ROOT/permanent"
+mkdir "$DECREE_ROOT/sys/class/net/eth1/bonding_slave"
+echo 02:00:00:00:00:01 >"$DECREE_ROOT/sys/class/net/eth1/bonding_slave/perm_hwaddr"
+expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+boot ice eth1
+echo 1 >"$DECREE_ROOT/sys/class/net/eth1/addr_assign_type"
+left ice 'its MAC is none'
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0
+same "0000:3b:00.0 vfio-pci ice ${identity% *} none" cat "$DECREE_ROOT/etc/decree/nics"
+boot ice eth1
+expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again # by its make, and its driver
+boot none none
+expect 0 "0000:3b:00.0 is bound to vfio-pci" "$bind_nic" again
+# As it was.
+echo 0 >"$DECREE_ROOT/sys/class/net/eth1/addr_assign_type"
+boot ice eth1
+expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0
+
 # Another driver of DPDK's is not what it had before.
 expect 0 "is bound to uio_pci_generic" "$bind_nic" 3B:00.0 uio_pci_generic
-expect 0 "remembered: 0000:3b:00.0 is bound to uio_pci_generic, and was to ice" "$bind_nic"
+expect 0 "remembered: 0000:3b:00.0 is bound to uio_pci_generic, and was to ice|!02:00" "$bind_nic"
+same "0000:3b:00.0 uio_pci_generic ice $identity" cat "$DECREE_ROOT/etc/decree/nics"
 expect 0 "is bound to vfio-pci" "$bind_nic" 0000:3b:00.0
 # A node has it open.
 mkdir -p "$DECREE_ROOT/proc/4711/fd"
@@ -211,6 +282,7 @@ decree $DECREE_ROOT/dev/vfio/12" cat "$DECREE_ROOT/given"
 rm "$DECREE_ROOT/given"
 expect 0 "0000:3c:00.0 is bound to vfio-pci" "$bind_nic" again
 same "settled
+settled
 decree $DECREE_ROOT/dev/vfio/12" cat "$DECREE_ROOT/given"
 touch "$DECREE_ROOT/no_vfio"
 expect 1 "$DECREE_ROOT/dev/vfio/12 could not be given to the user decree" "$bind_nic" again
