@@ -133,9 +133,9 @@ add_memory(struct writer *w, const struct net_eal_config *config)
 	add(w, "%u", mib);
 	snprintf(w->args->notice, sizeof(w->args->notice),
 		"%u MiB of hugepages are needed and %llu are free: running on ordinary pages, a "
-		"little "
-		"slower. To reserve them: sysctl vm.nr_hugepages=%u",
-		mib, (unsigned long long)free_mib, mib / 2 + 64);
+		"little slower. To reserve them: 'decree-hugepages reserve %uM', and more if "
+		"others have some already",
+		mib, (unsigned long long)free_mib, mib + 128);
 }
 
 static int

@@ -374,6 +374,22 @@ teardown(void **state)
 	return 0;
 }
 
+/* Not sysctl: a number of ours there would take pages from others. Nobody has these free. */
+static void
+test_too_few_huge_pages_are_to_be_reserved_beside_those_of_others(void **state)
+{
+	struct net_eal_config config = { .program = "test", .memory_mib = 1u << 30 };
+	static struct net_eal_args args;
+	char error[DECREE_ERROR_BYTES];
+
+	(void)state;
+	assert_int_equal(net_eal_args(&config, &args, error), 0);
+	assert_false(args.has_hugepages);
+	assert_non_null(strstr(args.notice, "'decree-hugepages reserve 1073741952M'"));
+	assert_non_null(strstr(args.notice, "others have some already")); /* not cut */
+	assert_null(strstr(args.notice, "sysctl"));
+}
+
 int
 main(void)
 {
@@ -386,6 +402,7 @@ main(void)
 		cmocka_unit_test(test_port_that_eal_does_not_have_is_named),
 		cmocka_unit_test(test_port_of_the_hosts_stays_the_hosts),
 		cmocka_unit_test(test_port_of_ours_leaves_the_hosts_eal),
+		cmocka_unit_test(test_too_few_huge_pages_are_to_be_reserved_beside_those_of_others),
 		cmocka_unit_test(test_payload_capacity_is_what_a_slot_counts_on),
 	};
 	static const char *const extra[] = { "--no-telemetry" };
