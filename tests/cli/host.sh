@@ -125,6 +125,20 @@ same 128 nr 0
 expect 0 'at boot: node 0: 128 pages|at boot: node 1: 16 pages' "$hugepages"
 expect 0 'NUMA node 0: 64 pages' "$hugepages" reserve 128M 0
 expect 0 'at boot: node 0: 64 pages|!128 pages|at boot: node 1: 16 pages' "$hugepages" show
+# systemd-tmpfiles does so at a boot, and at no other time.
+boot_file=$DECREE_ROOT/etc/tmpfiles.d/decree-hugepages.conf
+if command -v systemd-tmpfiles >/dev/null; then
+	echo 99 >"$nodes/node0/hugepages/hugepages-2048kB/nr_hugepages"
+	expect 0 '!ailed' systemd-tmpfiles --root="$DECREE_ROOT" --create decree-hugepages.conf
+	same 99 nr 0
+	expect 0 '!ailed' systemd-tmpfiles --root="$DECREE_ROOT" --create --boot decree-hugepages.conf
+	same 64 nr 0
+fi
+# As an older version has written it: still ours, and then the new way.
+sed -i 's/^w! /w /' "$boot_file"
+expect 0 'at boot: node 0: 64 pages' "$hugepages"
+expect 0 'NUMA node 0: 32 pages' "$hugepages" reserve 64M 0
+same 1 grep -c '^w! .*/node0/.* 32$' "$boot_file"
 expect 0 'NUMA node 0: 0 pages' "$hugepages" reserve 0 0
 expect 0 'NUMA node 1: 0 pages' "$hugepages" reserve 0 1
 expect 0 'nothing of ours' "$hugepages"
