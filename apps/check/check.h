@@ -26,6 +26,7 @@ struct check {
 	bool is_json;
 	const struct config_arguments *config; /* where `setup` came from */
 	uint32_t fatal_count;
+	bool is_raw_missing; /* a port needs CAP_NET_RAW, which we have not: set by check_ports() */
 };
 
 /** One finding. @param remedy  what to do, a sentence; NULL if there is nothing to do */

@@ -19,7 +19,7 @@ check_engine(struct check *c)
 		.struct_bytes = sizeof(preflight),
 		.root = c->root,
 		/* Ports that are not there, or files instead of ports. */
-		.has_no_network = c->fatal_count > 0 || c->root[0] != '\0',
+		.has_no_network = c->fatal_count > 0 || c->root[0] != '\0' || c->is_raw_missing,
 		.context = c,
 		.on_finding = on_finding,
 	};
@@ -31,4 +31,8 @@ check_engine(struct check *c)
 	preflight.setting_count = c->config->setting_count;
 	if (decree_preflight(&preflight, error) != 0)
 		report(c, VERDICT_FATAL, "config", NULL, "%s", error);
+	else if (c->is_raw_missing)
+		report(c, VERDICT_NOTE, "network",
+			"To ask the other nodes, run it once more as root",
+			"not looked at, for want of CAP_NET_RAW");
 }

@@ -53,8 +53,10 @@ check_memlock(struct check *c)
 		report(c, VERDICT_GOOD, "memlock", NULL, "enough locked memory is allowed");
 	else
 		report(c, VERDICT_NOTE, "memlock",
-			"Set LimitMEMLOCK=infinity in the unit file, or 'ulimit -l unlimited'",
-			"only %lu KiB may be locked, registered buffers and DMA need some %d MiB",
+			"The units that come with it set no limit; who starts a node otherwise "
+			"needs 'ulimit -l unlimited'",
+			"this check may lock %lu KiB only, and registered buffers and DMA need "
+			"some %d MiB",
 			(unsigned long)(limit.rlim_cur >> 10), NEEDED_MIB);
 }
 

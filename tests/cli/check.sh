@@ -136,6 +136,19 @@ looks 1 'note  iommu|VT-d or AMD-Vi'
 put down "$root/sys/class/net/eth7/operstate"
 looks 1 'interface eth7 is down|ip link set eth7 up' local.port=net_af_packet0,iface=eth7
 
+# Somebody who may less than the unit's node: what he cannot look at is no fault of the host's, and the remedy is not the unit's.
+local=(local.port=net_af_packet0,iface=lo local.data_dir=his/data)
+if [ "$(id -u)" -eq 0 ]; then
+	chmod 755 .
+	install -d -o 65534 his
+	apart=(unshare --net sh -c 'ip link set lo up && exec "$@"' sh)
+	expect 0 "note  port        net_af_packet0,iface=lo: interface lo is there, and opening it takes CAP_NET_RAW|decreed@.service gives it|note  network     not looked at, for want of CAP_NET_RAW. To ask the other nodes, run it once more as root|!BAD|!EAL" \
+		"${apart[@]}" setpriv --inh-caps=-net_raw --bounding-set=-net_raw "$decree" check -c good.ini "${local[@]}"
+	expect 0 "note  memlock     this check may lock 64 KiB only|The units that come with it set no limit|note  network     not looked at|!BAD" \
+		"${apart[@]}" prlimit --memlock=65536 setpriv --reuid=65534 --regid=65534 --clear-groups "$decree" check -c good.ini "${local[@]}"
+	expect 0 "ok    port        net_af_packet0,iface=lo: interface lo is there|!for want of|!BAD" "${apart[@]}" "$decree" check -c good.ini "${local[@]}"
+fi
+
 # The disk
 looks 1 'BAD   space|lower log_bytes' local.log_bytes=1048576M
 looks 1 'note  disk cache|unknown'
