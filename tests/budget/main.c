@@ -41,7 +41,7 @@ struct node {
 	void *machines[1];
 	struct shard *shard;
 	struct wire_net *net;
-	struct wal *wal;
+	struct wal *wal = NULL;
 };
 
 struct world {
@@ -98,7 +98,7 @@ open_log(uint16_t node_id)
 		.prewrite_bytes_per_second = 1ull << 40 };
 	char error[DECREE_ERROR_BYTES];
 	struct disk_memory *disk;
-	struct wal *wal;
+	struct wal *wal = NULL;
 
 	if (disk_memory_create(NULL, NULL, &disk) != 0)
 		die("no memory");
