@@ -110,6 +110,7 @@ status_of(int rc)
 	case -ENAMETOOLONG:
 	case -EXDEV:
 	case -EBADMSG:
+	case -ENOTRECOVERABLE:
 	case -ENOTSUP: return EXIT_USAGE;
 	default: return EXIT_FAILURE;
 	}

@@ -53,6 +53,7 @@ wait_for_end(const struct daemon *d, struct decree_node *node)
 {
 	const struct timespec period = { .tv_nsec = HEALTH_PERIOD_NS };
 	char error[DECREE_ERROR_BYTES];
+	int rc;
 
 	for (;;) {
 		int number = sigtimedwait(&d->signals, NULL, &period);
@@ -67,9 +68,10 @@ wait_for_end(const struct daemon *d, struct decree_node *node)
 			return EXIT_SUCCESS;
 		}
 		/* The node's log says why, too. */
-		if (decree_health(node, error) != 0) {
+		rc = decree_health(node, error);
+		if (rc != 0) {
 			service_tell_stopping(error);
-			return EXIT_FAILURE;
+			return status_of(rc);
 		}
 	}
 }

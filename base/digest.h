@@ -14,7 +14,9 @@
 /** @param data  lent for the call; may be NULL if @p bytes is 0 */
 struct decree_digest base_digest(const void *data, size_t bytes);
 
-/** 32 bits of XXH3-64, at half the cost for what is short. Of more than 240 bytes they are those of base_digest().lo, as that
+#define BASE_DIGEST_SHORT_BYTES 240
+
+/** 32 bits of XXH3-64, at half the cost for what is short. Of more than BASE_DIGEST_SHORT_BYTES they are those of base_digest().lo, as that
  * hash is made, so that a digest that came with a large command's fragments serves, too. */
 uint32_t base_digest_short(const void *data, size_t bytes);
 

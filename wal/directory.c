@@ -158,11 +158,12 @@ wal_directory_identity(const char *path, uint8_t *ret_blob, uint32_t *ret_bytes,
 	char ret_error[DECREE_ERROR_BYTES])
 {
 	char file[4096];
-	int rc, fd = -1;
+	int rc = -ENAMETOOLONG, fd = -1;
 
-	if (snprintf(file, sizeof(file), "%s/identity", path) < (int)sizeof(file))
+	if (snprintf(file, sizeof(file), "%s/identity", path) < (int)sizeof(file)) {
 		fd = open(file, O_RDONLY | O_CLOEXEC);
-	rc = fd >= 0 ? identity_read(fd, ret_blob, ret_bytes) : -errno;
+		rc = fd >= 0 ? identity_read(fd, ret_blob, ret_bytes) : -errno;
+	}
 	if (fd >= 0)
 		close(fd);
 	if (rc != 0)

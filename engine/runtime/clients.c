@@ -498,7 +498,8 @@ on_fragment(struct shard *s, struct shard_group *g, struct net_endpoint from,
 			(void)on_status(s, g, from, &c, ENG_SUBMIT_TOO_LARGE);
 		return;
 	}
-	if (f->seq <= eng_session_last(g->sessions, f->session)) {
+	if (f->seq <= eng_session_last(g->sessions, f->session) &&
+		f->total_bytes > BASE_DIGEST_SHORT_BYTES) {
 		/* Repeated pieces of what is executed must not push out the command behind it. */
 		if (f->offset_bytes == 0)
 			on_duplicate(s, g, from, f->session, f->seq, (uint32_t)f->digest.lo);

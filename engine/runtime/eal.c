@@ -175,12 +175,17 @@ pass_interrupt_thread(void)
 	struct timespec deadline;
 
 	(void)sem_init(&passed, 0, 0);
-	(void)clock_gettime(CLOCK_REALTIME, &deadline);
+	(void)clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += INTERRUPT_THREAD_S_MAX;
-	for (int i = 0; i < 2; i++)
-		if (rte_eal_alarm_set(1, on_alarm, &passed) != 0 ||
-			sem_timedwait(&passed, &deadline) != 0)
+	for (int i = 0; i < 2; i++) {
+		int rc = rte_eal_alarm_set(1, on_alarm, &passed);
+
+		if (rc != 0)
 			return;
+		do {
+			rc = sem_clockwait(&passed, CLOCK_MONOTONIC, &deadline);
+		} while (rc != 0 && errno == EINTR);
+	}
 }
 
 void

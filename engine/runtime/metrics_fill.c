@@ -124,3 +124,16 @@ metrics_look(struct decree_node *node, uint16_t group, struct decree_metrics *re
 		now_ns > written_ns ? now_ns - written_ns : 0;
 	return true;
 }
+
+bool
+metrics_of_program(struct decree_node *node, uint64_t *ret_values)
+{
+	const struct decree_options *o = &node->options;
+	bool are_there = false;
+
+	pthread_mutex_lock(&node->program_mutex);
+	if (o->read_metrics != NULL)
+		are_there = o->read_metrics(o->context, ret_values);
+	pthread_mutex_unlock(&node->program_mutex);
+	return are_there;
+}

@@ -238,7 +238,7 @@ add_programs(struct text *t, const struct view *v)
 	const struct decree_options *o = &v->node->options;
 	uint64_t values[DECREE_METRIC_COUNT_MAX] = { 0 };
 
-	if (o->read_metrics == NULL || !o->read_metrics(o->context, values))
+	if (!metrics_of_program(v->node, values))
 		return;
 	for (uint32_t i = 0; i < o->metric_count; i++) {
 		add_head(t, &o->metrics[i], i > 0 ? &o->metrics[i - 1] : NULL);

@@ -388,7 +388,6 @@ build(struct decree_node *node, char *ret_error)
 		shard_attach(node->shards[i].shard, node->shards[i].wal,
 			node->net != NULL ? (void *)net_shard(node->net, (uint16_t)i) : NULL);
 	say_what_runs(node);
-	telemetry_open(node);
 	return 0;
 }
 
@@ -413,6 +412,7 @@ decree_open(const struct decree_options *options, struct decree_node **ret_node,
 	node->process_start_ns = process_start_ns();
 	pthread_mutex_init(&node->failed_mutex, NULL);
 	pthread_mutex_init(&node->status_mutex, NULL);
+	pthread_mutex_init(&node->program_mutex, NULL);
 	rc = build(node, ret_error);
 	if (rc != 0) {
 		decree_close(node);
@@ -443,7 +443,9 @@ decree_start(struct decree_node *node)
 		rc = control_start(node);
 	if (rc == 0)
 		rc = metrics_server_start(node);
-	if (rc != 0)
+	if (rc == 0)
+		telemetry_open(node);
+	else
 		decree_stop(node);
 	return rc;
 }
@@ -467,6 +469,7 @@ void
 decree_stop(struct decree_node *node)
 {
 	decree_assert(node_is_owner(node));
+	telemetry_close(node);
 	atomic_store(&node->stop, true);
 	for (uint32_t i = 0; i < node->shard_count; i++)
 		thread_join(&node->shards[i]);
@@ -490,7 +493,6 @@ decree_close(struct decree_node *node)
 	if (node == NULL)
 		return;
 	decree_stop(node);
-	telemetry_close(node);
 	metrics_server_close(node);
 	recover_undo(node);
 	snap_thread_close(node);
@@ -500,6 +502,7 @@ decree_close(struct decree_node *node)
 		free_shard(&node->shards[i]);
 	free(node->shards);
 	pthread_mutex_destroy(&node->status_mutex);
+	pthread_mutex_destroy(&node->program_mutex);
 	pthread_mutex_destroy(&node->failed_mutex);
 	free(node);
 }

@@ -184,7 +184,8 @@ struct decree_node {
 	_Atomic int failed; /* 0, or -errno: a shard stopped by itself */
 	pthread_mutex_t failed_mutex;
 	char failed_text[DECREE_ERROR_BYTES];
-	pthread_mutex_t status_mutex; /* askers of decree_group_status(); no shard ever takes it */
+	pthread_mutex_t program_mutex; /* whoever reads the program's metrics */
+	pthread_mutex_t status_mutex;  /* askers of decree_group_status(); no shard ever takes it */
 	struct line_budget {
 		uint64_t since_ns; /* a second of it */
 		uint32_t written;

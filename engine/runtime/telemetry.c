@@ -44,14 +44,19 @@ build_name(const struct decree_metric *m, char ret_name[RTE_TEL_MAX_STRING_LEN])
 	static const char seconds[] = "_seconds";
 	const char *labels = m->labels[0] == '@' ? "" : m->labels, *at;
 	size_t bytes = strlen(m->name), used;
+	char name[RTE_TEL_MAX_STRING_LEN];
 
 	if (m->unit == DECREE_UNIT_SECONDS && ends_in(m->name, bytes, seconds))
 		bytes -= sizeof(seconds) - 1;
-	used = (size_t)snprintf(ret_name, RTE_TEL_MAX_STRING_LEN, "%.*s%s%s", (int)bytes, m->name,
+	used = (size_t)snprintf(name, sizeof(name), "%.*s%s%s", (int)bytes, m->name,
 		m->kind == DECREE_HISTOGRAM      ? "_count"
 		: m->unit == DECREE_UNIT_SECONDS ? "_ns"
 						 : "",
 		labels[0] != '\0' ? "/" : "");
+	if (used >= sizeof(name))
+		used = sizeof(name) - 1; /* a program's may be that long; it was cut */
+	for (size_t i = 0; i < used; i++)
+		ret_name[i] = is_name(name[i]) ? name[i] : '_';
 	/* key="value",key="value" becomes key/value/key/value; anything else that is no name becomes '_'. */
 	for (at = labels; *at != '\0' && used + 1 < RTE_TEL_MAX_STRING_LEN; at++) {
 		if (*at == '"')
@@ -174,17 +179,18 @@ answer_groups(const struct question *q, struct rte_tel_data *to)
 }
 
 /* What the program around the node counts. */
-static int
-add_programs(struct rte_tel_data *to, const struct decree_options *o)
+static void
+add_programs(struct rte_tel_data *to, struct decree_node *node)
 {
+	const struct decree_options *o = &node->options;
 	uint64_t values[DECREE_METRIC_COUNT_MAX] = { 0 };
 	int rc = 0;
 
-	if (o->read_metrics == NULL || !o->read_metrics(o->context, values))
-		return 0;
+	if (!metrics_of_program(node, values))
+		return;
+	/* An answer holds 256 rows: ours are there, and of these as many as fit. */
 	for (uint32_t i = 0; rc == 0 && i < o->metric_count; i++)
 		rc = add(to, &o->metrics[i], values[i]);
-	return rc;
 }
 
 static int
@@ -193,7 +199,9 @@ answer_metrics(const struct question *q, struct rte_tel_data *to)
 	int rc = answer_rows(
 		to, q, 1u << DECREE_OF_NODE | 1u << DECREE_OF_SHARD | 1u << DECREE_OF_GROUP);
 
-	return rc == 0 ? add_programs(to, &q->node->options) : rc;
+	if (rc == 0)
+		add_programs(to, q->node);
+	return rc;
 }
 
 static int

@@ -161,6 +161,13 @@ note_ready(struct node_shard *ns, uint64_t now_ns)
 		now_ns - ns->node->process_start_ns, memory_order_relaxed, memory_order_relaxed);
 }
 
+/* What another start would meet again is told from what may be over by then. */
+static int
+stop_rc(enum shard_stop why)
+{
+	return why == SHARD_STOPPED_HALT || why == SHARD_STOPPED_SNAPSHOT ? -ENOTRECOVERABLE : -EIO;
+}
+
 static void
 run(struct node_shard *ns)
 {
@@ -180,7 +187,7 @@ run(struct node_shard *ns)
 		if (did_work) {
 			ns->turn_at_ns = now_ns;
 			if (shard_stop_reason(ns->shard, text) != SHARD_RUNS) {
-				node_fail(node, -EIO, text);
+				node_fail(node, stop_rc(shard_stop_reason(ns->shard, NULL)), text);
 				return;
 			}
 			if (!is_ready)

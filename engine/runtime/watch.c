@@ -101,8 +101,14 @@ look_at_versions(struct decree_node *node, uint64_t now_ns)
 void
 watch_drops(struct decree_node *node, uint64_t now_ns)
 {
-	for (uint32_t i = 0; node->net != NULL && i < ADVICE_COUNT; i++)
+	uint8_t mac[6];
+
+	for (uint32_t i = 0; node->net != NULL && i < ADVICE_COUNT; i++) {
+		/* Then the node ends, and says that once. */
+		if (advices[i].drop == NET_DROP_ADDRESS_TAKEN && net_address_taken(node->net, mac))
+			continue;
 		look_at(node, &advices[i], &node->watches[i], now_ns);
+	}
 	if (node->net != NULL)
 		look_at_versions(node, now_ns);
 }

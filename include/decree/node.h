@@ -76,7 +76,8 @@ struct decree_options {
 	 * cannot be shown is refused by decree_open(), which says why. */
 	const struct decree_metric *metrics; /* [metric_count] lent until decree_close() */
 	uint32_t metric_count;               /* <= DECREE_METRIC_COUNT_MAX */
-	/** Write [metric_count] values. @return false: not known now. A thread of the node, not a shard's. */
+	/** Write [metric_count] values. @return false: not known now. From threads that are no
+	 * shard's, one at a time, between decree_start() and decree_stop(). */
 	bool (*read_metrics)(void *context, uint64_t *ret_values);
 
 	/** The loop of every shard has gone round since the last call: about ten times a second, and never while one of
@@ -98,7 +99,8 @@ int decree_open(const struct decree_options *options, struct decree_node **ret_n
 DECREE_API
 int decree_start(struct decree_node *node);
 
-/** @retval 0 running  @retval -errno the node has stopped by itself: @p ret_error says why. Any thread. */
+/** @retval 0 running  @retval -errno the node has stopped by itself: @p ret_error says why; -ENOTRECOVERABLE: it would stop again
+ * until somebody has done what that says. Any thread. */
 DECREE_API
 int decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES]);
 

@@ -41,7 +41,7 @@ struct node {
 	void *machines[1];
 	struct shard *shard;
 	struct wire_net *net;
-	struct wal *wal = NULL;
+	struct wal *wal;
 };
 
 struct world {

@@ -80,7 +80,7 @@ note "the lost cluster's nodes are refused"
 cluster start 1 || fail "node 1 does not start"
 cp -r --sparse=always "$DECREE_CLUSTER_DIR/node1" "$work/node1"
 sed -e 's/^node = .*/node = 4/' -e "s|data_dir = .*|data_dir = $work/node1/data|" "$home/decree.ini" >"$work/node4.ini"
-"$DECREE_BIN/decreed" --machine=log -c "$work/node4.ini" >"$work/node4.log" 2>&1 && fail "an old disk starts under the new id"
+cluster exec-on 2 timeout 30 "$DECREE_BIN/decreed" --machine=log -c "$work/node4.ini" >"$work/node4.log" 2>&1 && fail "an old disk starts under the new id"
 grep -q 'belongs to cluster' "$work/node4.log" || fail "no word of the cluster: $(cat "$work/node4.log")"
 decree member -c "$client_ini" add 2 0123456789abcdef >"$work/member" 2>&1 && fail "node 2's number is used again"
 load

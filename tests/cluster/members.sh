@@ -53,6 +53,11 @@ acks_grow 300
 wait_until "node $lost ended" has_ended "$lost"
 cluster logs "$lost" | grep -q "the cluster knows another disk\|remember more of this node" ||
 	fail "node $lost does not say why"
+# A supervisor must not try that again and again: 2 is what the units do not restart after.
+status=0
+cluster exec-on "$lost" timeout 60 "$DECREE_BIN/decreed" --machine=log -c "$DECREE_CLUSTER_DIR/node$lost/decree.ini" \
+	>"$work/again" 2>&1 || status=$?
+[ $status -eq 2 ] || fail "node $lost ended with status $status, not 2: $(cat "$work/again")"
 
 note "node 5 takes its place"
 member replace "$lost" 5 "$(disk_of 5)"

@@ -98,10 +98,18 @@ static void
 test_a_reader_that_is_gone_is_no_failure(void **state)
 {
 	struct base_lines lines = { .fd = -1 };
+	int ends[2];
 
 	(void)state;
 	assert_false(base_line_put(&lines, "to nobody"));
 	assert_int_equal(lines.lost, 1);
+	/* Nor a signal that ends the program. */
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(close(ends[0]), 0);
+	lines.fd = ends[1];
+	assert_false(base_line_put(&lines, "to nobody any more"));
+	assert_int_equal(lines.lost, 2);
+	assert_int_equal(close(ends[1]), 0);
 }
 
 /* ------------------------------------------------------------------------------ kinds */
