@@ -51,6 +51,9 @@ if command -v systemd-analyze >/dev/null; then
 	ln -s ../early-network.service units/sysinit.target.wants/
 	systemd-analyze verify --man=no units/*.service >log 2>&1 && [ ! -s log ] || fail "the units: $(cat log)"
 fi
+# The queue of one host does not start beside the node of a cluster, by the file that the package brings.
+data_dir=$(sed -n 's/^data_dir = //p' "$source/system/node.conf")
+grep -qx "AssertPathExists=!$data_dir" "$root$prefix/lib/systemd/system/decreed.service" || fail "decreed.service starts beside $data_dir"
 find "$root" -path '*/default/decreed' -exec grep -q '^DECREED_OPTIONS="-l 127.0.0.1 ' {} + || fail "the default is not loopback"
 
 # What is exported is what the headers declare, and nothing else.

@@ -5,18 +5,20 @@
 usage: walkthrough.py SECTION ...        (the headings; without one: what sections there are)
 
 The hosts n1 to n5 and `client` are network namespaces on one switch (scripts/cluster); a shell of its own runs on each, in
-a folder of its own. n1 to n3 begin as a running cluster. In the section's ```console blocks
+a folder of its own, which has a user `decree`, and an /etc/decree and a /var/lib/decree of its own like a host on which the package was
+installed. n1 to n3 begin as a running cluster. In the section's ```console blocks
 
-    n4$ decree format -c decree.ini          is given to n4's shell, and must end with status 0, or with another
-    node 4 of cluster 5a1f0c77d2e94b31: ...  one if a line is shown that begins with "decree" and a colon
+    n4$ runuser -u decree -- decree format -c ...  is given to n4's shell, and must end with status 0, or with another
+    node 4 of cluster 5a1f0c77d2e94b31: ...        one if a line is shown that begins with "decree" and a colon
     disk 5be1c0ffee123456
 
 and what is shown below it is compared, where something is shown:
   - "..." stands for anything, and as a line of its own for any lines;
   - a number of three digits or more stands for any number, unless it is all of the line, and blanks for any blanks;
   - a word of 16 hexadecimal digits stands for the one that came out here, in whatever follows, commands too.
-A command that only asks is repeated until its output is as shown. `systemctl start|stop|restart decreed` does to
-the host's node what it says. Things that nobody types stand in comments that no reader sees:
+A command that only asks is repeated until its output is as shown. `systemctl start|stop|restart decreed@node` does to
+the host's node what it says, as the user and with the capabilities of the unit; systemctl, journalctl, scp and apt-get are played, and
+take what is here and nothing else. Without root the user `decree` is played, too. Things that nobody types stand in comments that no reader sees:
 
     <!-- walkthrough: load -->      commands flow in from the client from here to the end, and none may be lost
     <!-- walkthrough: n3 dies -->   with its disk
@@ -37,10 +39,15 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 BIN = os.environ.get("DECREE_BIN", TOP + "/build/apps")
 NEXT = os.environ.get("DECREE_NEXT", TOP + "/build/tests/next")
 DOCUMENT = TOP + "/docs/operating.md"
+CONFIG = "/etc/decree/node.conf"
+KEYS = {"cluster.key": "node.key", "client.key": "node-client.key"}  # of scripts/cluster, of the package
 HOSTS = ("n1", "n2", "n3", "n4", "n5", "client")
 WAIT_S = 60
 CLUSTER_ID = "5a1f0c77d2e94b31"
 MARK = "--- end of command"
+
+USER_ID = 64738
+CAPABILITIES = ",".join(["-all", "+net_raw", "+net_admin", "+bpf", "+ipc_lock"])  # of decreed@.service
 
 # A shown answer of these may be that of a later moment.
 QUESTION = re.compile(r"decree (status|read|log|member -c \S+ list|upgrade -c \S+$)|journalctl ")
@@ -175,11 +182,11 @@ def cluster(*arguments, **options):
 class Shell:
     """The shell of one host: a line in, its output and status out."""
 
-    def __init__(self, host, folder, environment):
+    def __init__(self, host, folder, enter, environment):
         where = ["exec"] if host == "client" else ["exec-on", host[1:]]
         self.output = []
         self.has_more = threading.Condition()
-        self.process = subprocess.Popen([TOP + "/scripts/cluster", *where, "bash", "--norc"], cwd=folder,
+        self.process = subprocess.Popen([TOP + "/scripts/cluster", *where, enter, folder, "bash", "--norc"], cwd=folder,
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace", start_new_session=True)
         threading.Thread(target=self.listen, daemon=True).start()
@@ -222,6 +229,7 @@ class World:
         self.work = work
         os.environ["DECREE_CLUSTER_DIR"] = self.folder
         os.environ["PATH"] += ":/usr/sbin:/sbin"
+        self.user = USER_ID if os.getuid() == 0 else 0  # in a user namespace there is one
         self.shells = {}
         self.load = None
 
@@ -229,54 +237,96 @@ class World:
         return f"{self.folder}/{'clienthost' if host == 'client' else 'node' + host[1:]}"
 
     def programs(self, host):
-        """What is installed there: a link to the programs of this build, or of the next one."""
+        """What is installed there: the programs of this build, or of the next one."""
         return f"{self.work}/programs-{host}"
 
+    def write_script(self, name, text):
+        path = f"{self.work}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(path, 0o755)
+        return path
+
     def write_configuration(self, host):
-        text = f"[cluster]\nid = {CLUSTER_ID}\nkey_file = cluster.key\nclient_key_file = client.key\n"
+        keys = ("cluster.key", "client.key") if host == "client" else [f"/var/lib/decree/{key}" for key in KEYS.values()]
+        text = f"[cluster]\nid = {CLUSTER_ID}\nkey_file = {keys[0]}\nclient_key_file = {keys[1]}\n"
         for n in 1, 2, 3:
             text += f"\n[node {n}]\nip = 10.77.0.{n}\n"
         if host != "client":
-            text += f"\n[local]\nnode = {host[1:]}\ndata_dir = data\nlog_bytes = 128M\nport = net_af_packet0,iface=eth0\n"
-        with open(self.home(host) + "/decree.ini", "w", encoding="utf-8") as file:
+            text += f"\n[local]\nnode = {host[1:]}\ndata_dir = /var/lib/decree/node\nlog_bytes = 128M\n" \
+                "port = net_af_packet0,iface=eth0\n\n[queue]\nlisten = 127.0.0.1:11300\n"
+        with open(self.home(host) + ("/decree.ini" if host == "client" else "/etc/node.conf"), "w", encoding="utf-8") as file:
             file.write(text)
+
+    def make_root(self):
+        """What a host has of a root of its own: /etc with the user `decree`, and /var/lib."""
+        os.chmod(self.work, 0o711)  # the programs are there
+        os.makedirs(self.work + "/lib/decree")
+        subprocess.run(["cp", "-a", "/etc", self.work], stderr=subprocess.DEVNULL, check=False)  # some are root's
+        os.makedirs(self.work + "/etc/decree", exist_ok=True)
+        for name, line in ("passwd", f"decree:x:{self.user}:{self.user}::/var/lib/decree:/usr/sbin/nologin\n"), \
+                ("group", f"decree:x:{self.user}:\n"):
+            path = f"{self.work}/etc/{name}"
+            with open(path, encoding="utf-8") as file:
+                lines = [known for known in file if not known.startswith("decree:")]
+            with open(path, "w", encoding="utf-8") as file:
+                file.writelines(lines + [line])
+
+    def make_tools(self):
+        self.enter = self.write_script("enter", ENTER)
+        for name, text in ("scp", SCP), ("journalctl", JOURNALCTL), ("apt-get", APT_GET), ("systemctl", SYSTEMCTL):
+            self.write_script("bin/" + name, text)
+        if os.getuid() != 0:
+            self.write_script("bin/runuser", RUNUSER)
+        as_user = f"setpriv --reuid=decree --regid=decree --init-groups --inh-caps={CAPABILITIES} " \
+            f"--ambient-caps={CAPABILITIES} --bounding-set={CAPABILITIES} --no-new-privs" if os.getuid() == 0 else ""
+        for n in "12345":
+            self.write_script(f"service-n{n}/decreed", SERVICE.format(enter=self.enter, home=self.home("n" + n), as_user=as_user,
+                programs=self.programs("n" + n), config=CONFIG, runtime=f"{self.work}/run-n{n}"))
+            os.mkdir(f"{self.work}/run-n{n}")
+            if os.getuid() == 0:
+                os.chown(f"{self.work}/run-n{n}", self.user, self.user)
 
     def set_up(self):
         if cluster("up", "-n", "5", "--joiners", "2", "--no-start", "--log-bytes", str(128 << 20)).returncode != 0:
             raise Failed("no hosts")
-        tools = self.work + "/bin"
+        self.make_root()
+        self.make_tools()
         os.makedirs(self.home("client"))
-        os.makedirs(tools)
-        with open(tools + "/scp", "w", encoding="utf-8") as file:
-            file.write(SCP)
-        with open(tools + "/journalctl", "w", encoding="utf-8") as file:
-            file.write(JOURNALCTL)
-        with open(tools + "/apt-get", "w", encoding="utf-8") as file:
-            file.write(APT_GET)
-        os.chmod(tools + "/scp", 0o755)
-        os.chmod(tools + "/journalctl", 0o755)
-        os.chmod(tools + "/apt-get", 0o755)
         for host in HOSTS:
-            self.furnish(host)
-            os.symlink(BIN, self.programs(host))
-            environment = dict(os.environ, PATH=f"{tools}:{self.programs(host)}:{os.environ['PATH']}",
+            os.makedirs(self.programs(host))
+            environment = dict(os.environ, PATH=f"{self.work}/bin:{self.programs(host)}:{os.environ['PATH']}",
                 HOSTS_FOLDER=self.folder, OLD=BIN, NEXT=NEXT, PROGRAMS=self.programs(host))
-            self.shells[host] = Shell(host, self.home(host), environment)
+            subprocess.run([self.work + "/bin/apt-get", "install", "decree=0.1.0"], env=environment, check=True)
+            self.furnish(host, environment)
         for n in "123":
-            if cluster("start", n).returncode != 0:
+            if self.service("n" + n, "start")[0] != 0:
                 raise Failed(f"node {n} does not start")
 
-    def furnish(self, host):
-        """The folder of a founding node is as `decree format` and an operator left it; that of n4 and n5 is empty."""
+    def furnish(self, host, environment):
+        """The folders of a founding node are as `decree format` and an operator left them; those of n4 and n5 are empty."""
         home = self.home(host)
         subprocess.run(["rm", "-rf", home + "/data", home + "/decree.ini"], check=True)
+        for name in "etc", "lib":
+            os.makedirs(f"{home}/{name}")
+        self.shells[host] = Shell(host, home, self.enter, environment)
+        self.type(host, "chown root:decree /etc/decree && chmod 750 /etc/decree && "
+            "chown decree: /var/lib/decree && chmod 700 /var/lib/decree")
         if host in ("n4", "n5"):
             return
         self.write_configuration(host)
-        for key in ("client.key",) if host == "client" else ("cluster.key", "client.key"):
-            subprocess.run(["cp", "-p", f"{self.folder}/{key}", home], check=True)
-        if host != "client":
-            subprocess.run([BIN + "/decree", "format", "-c", home + "/decree.ini"], check=True, stdout=subprocess.DEVNULL)
+        if host == "client":
+            subprocess.run(["cp", "-p", f"{self.folder}/client.key", home], check=True)
+            return
+        for key, name in KEYS.items():
+            self.type(host, f"install -o decree -g decree -m 600 {self.folder}/{key} /var/lib/decree/{name}")
+        self.type(host, f"runuser -u decree -- decree format -c {CONFIG}")
+
+    def type(self, host, command):
+        status, said = self.shells[host].run(command)
+        if status != 0:
+            raise Failed(f"on {host}: {command}: {said}")
 
     def pid(self, n):
         """Of node n's process, if that very one still runs."""
@@ -306,7 +356,7 @@ class World:
         if word == "stop":
             return 0, []
         done = cluster("start", n, capture_output=True, text=True, check=False,
-            env=dict(os.environ, DECREE_BIN=self.programs(host)))
+            env=dict(os.environ, DECREE_BIN=f"{self.work}/service-{host}"))
         return done.returncode, (done.stdout + done.stderr).splitlines()
 
     def happen(self, what):
@@ -314,11 +364,11 @@ class World:
             self.load = Load(self)
         elif what == "n4 is named":
             for host in ("n1", "n2", "n3"):
-                with open(self.home(host) + "/decree.ini", "a", encoding="utf-8") as file:
+                with open(self.home(host) + "/etc/node.conf", "a", encoding="utf-8") as file:
                     file.write("\n[node 4]\nip = 10.77.0.4\njoins = yes\n")
         elif re.fullmatch(r"n\d dies", what):
             cluster("kill", what[1])
-            subprocess.run(["rm", "-r", self.home(what[:2]) + "/data"], check=True)
+            subprocess.run(["rm", "-r", self.home(what[:2]) + "/lib/node"], check=True)
         else:
             raise Failed(f"nobody knows how '{what}' happens")
 
@@ -330,16 +380,47 @@ class World:
         cluster("down")
 
 
-# Between the folders of the hosts.
+# A process gets the host's own folders, in the mount namespace that `ip netns exec` has made for it.
+ENTER = """#!/bin/bash
+home=$1
+shift
+work=$(dirname "$(realpath "$0")")
+mount --bind "$work/etc" /etc &&
+	mount --bind "$work/lib" /var/lib &&
+	mount --bind "$home/etc" /etc/decree &&
+	mount --bind "$home/lib" /var/lib/decree &&
+	exec "$@"
+"""
+
+# As decreed@node starts it. scripts/cluster names the machine, a file of its own, and where to say that it is ready.
+SERVICE = """#!/bin/bash
+machine=$1
+shift 3
+umask 077
+ulimit -l unlimited 2>/dev/null
+export RUNTIME_DIRECTORY={runtime}
+exec {enter} {home} {as_user} {programs}/decreed --sandbox -c {config} "$machine" "$@"
+"""
+
+# Between the hosts. Whoever types it owns what comes.
 SCP = """#!/bin/bash
 names=()
 for name in "$@"; do
+	host=${name%%:*} path=${name#*:}
 	case $name in
-	-*) names+=("$name") ;;
-	n[0-9]:*) names+=("$HOSTS_FOLDER/node${name:1:1}/${name#*:}") ;;
-	client:*) names+=("$HOSTS_FOLDER/clienthost/${name#*:}") ;;
-	*) names+=("$name") ;;
+	-p) name=--preserve=mode,timestamps ;;
+	n[0-9]:* | client:*)
+		home=$HOSTS_FOLDER/node${host#n}
+		[ "$host" != client ] || home=$HOSTS_FOLDER/clienthost
+		case $path in
+		/etc/decree/*) name=$home/etc/${path#/etc/decree/} ;;
+		/var/lib/decree/*) name=$home/lib/${path#/var/lib/decree/} ;;
+		/* | -* | '') echo "scp: nobody knows $name" >&2 && exit 1 ;;
+		*) name=$home/$path ;;
+		esac
+		;;
 	esac
+	names+=("$name")
 done
 exec cp "${names[@]}"
 """
@@ -347,15 +428,30 @@ exec cp "${names[@]}"
 # Of decree there are two versions: this build, and the next one (tests/next).
 APT_GET = """#!/bin/bash
 case "${*: -1}" in
-decree=0.1.0) ln -sfn "$OLD" "$PROGRAMS" ;;
-decree=0.2.0) ln -sfn "$NEXT" "$PROGRAMS" ;;
+decree=0.1.0) from=$OLD ;;
+decree=0.2.0) from=$NEXT ;;
 *) echo "apt-get: there is no $*" >&2 && exit 100 ;;
 esac
+cp --remove-destination "$from/decree" "$from/decreed" "$PROGRAMS" && chmod 755 "$PROGRAMS"/*
 """
 
 # What the host's node has said since its last start.
 JOURNALCTL = """#!/bin/bash
+[ "$*" = '-u decreed@node' ] || { echo "journalctl: nobody knows $*" >&2 && exit 1; }
 sed -n '/^-- .* start$/h;//!H;${g;p}' log
+"""
+
+# What of it is known is done by service().
+SYSTEMCTL = """#!/bin/bash
+echo "systemctl: nobody knows $*" >&2
+exit 5
+"""
+
+# In a user namespace there is one user.
+RUNUSER = """#!/bin/bash
+[ "$1 $2 $3" = '-u decree --' ] || { echo "runuser: nobody knows $*" >&2 && exit 1; }
+shift 3
+exec "$@"
 """
 
 
@@ -450,7 +546,7 @@ class Load:
 
 def carry_out(world, step, command):
     """-> status, [lines]"""
-    service = re.fullmatch(r"systemctl (start|stop|restart) decreed", command)
+    service = re.fullmatch(r"systemctl (start|stop|restart) decreed@node", command)
     return world.service(step.host, service[1]) if service else world.shells[step.host].run(command)
 
 
