@@ -7,6 +7,7 @@
  * host, stopped, afterwards. A port that is in use has an owner, or is started; whatever belongs to somebody
  * else is not even stopped. While we use a port we are its owner, so that a host that walks over all ports
  * (RTE_ETH_FOREACH_DEV) passes by. */
+#include "net/device.h"
 #include "net/node.h"
 
 #include <errno.h>
@@ -33,6 +34,29 @@ is_there(const char *device, uint16_t *ret_id)
 }
 
 static int
+refuse_missing(const struct port *port, char *ret_error)
+{
+	int rc;
+
+	if (!device_is_pci(port->device)) {
+		snprintf(ret_error, DECREE_ERROR_BYTES,
+			"port \"%.256s\" did not come up: EAL has no such device; see the driver's "
+			"message above",
+			port->device);
+		return -ENODEV;
+	}
+	rc = net_device_check(port->device, 0, ret_error);
+	if (rc != 0)
+		return rc; /* not there, or the kernel's */
+	snprintf(ret_error, DECREE_ERROR_BYTES,
+		"port \"%.256s\" did not come up: it is bound as it should be, and EAL has no "
+		"driver that takes it; 'apt install librte-meta-net' brings those of all NICs, and "
+		"'decree check' says whether one is missing. If none is, see EAL's message above",
+		port->device);
+	return -ENODEV;
+}
+
+static int
 find(struct port *port, bool is_eal_hosts, char *ret_error)
 {
 	if (is_there(port->device, &port->id)) {
@@ -44,12 +68,7 @@ find(struct port *port, bool is_eal_hosts, char *ret_error)
 	net_remove_stale_socket(port->device);
 	if (rte_dev_probe(port->device) == 0 && is_there(port->device, &port->id))
 		return 0;
-	snprintf(ret_error, DECREE_ERROR_BYTES,
-		"port \"%.256s\" did not come up: EAL has no such device. For a PCI address, bind "
-		"it to a "
-		"DPDK driver; for a virtual one, see the driver's message above",
-		port->device);
-	return -ENODEV;
+	return refuse_missing(port, ret_error);
 }
 
 int

@@ -13,6 +13,8 @@
 #include "apps/command.h"
 
 #define CHECK_LINE_BYTES 256
+#define CHECK_PMDS                                                                                 \
+	"/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0" /* DPDK's drivers, where Debian puts them */
 
 enum verdict {
 	VERDICT_GOOD,
@@ -48,6 +50,9 @@ check_exists(const struct check *c, const char *format, ...);
 /** What a link below the root points to, last part only. @return false: it is no link */
 __attribute__((format(printf, 4, 5))) bool
 check_link(const struct check *c, char *name, size_t capacity, const char *format, ...);
+
+/** Whether no driver of DPDK's that is installed drives this PCI device. @return false also where that cannot be told */
+bool check_is_driver_missing(const struct check *c, const char *address);
 
 void check_cpus(struct check *c);   /* cpus, power, clocksource */
 void check_memory(struct check *c); /* hugepages, memlock */

@@ -29,10 +29,10 @@ check_io_uring(struct check *c)
 static void
 check_pmds(struct check *c)
 {
-	if (check_exists(c, "/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0") ||
+	if (check_exists(c, CHECK_PMDS) ||
 		check_exists(c, "/usr/lib/x86_64-linux-gnu/librte_eal.so.23") ||
 		check_exists(c, "/usr/local/lib/x86_64-linux-gnu/librte_eal.so"))
-		report(c, VERDICT_GOOD, "dpdk", NULL, "its drivers are installed");
+		report(c, VERDICT_GOOD, "dpdk", NULL, "it is installed");
 	else
 		report(c, VERDICT_NOTE, "dpdk", "'apt install dpdk' brings the drivers",
 			"not found where Debian puts it");

@@ -91,7 +91,13 @@ check_pci(struct check *c, const char *address)
 	}
 	(void)check_link(c, driver, sizeof(driver), "/sys/bus/pci/devices/%s/driver",
 		address); /* it has none */
-	if (is_dpdk_driver(driver)) {
+	if (is_dpdk_driver(driver) && check_is_driver_missing(c, address)) {
+		report(c, VERDICT_FATAL, "port",
+			"'apt install librte-meta-net' brings those of all NICs; each is in a "
+			"package librte-net-*",
+			"%s is bound to %s, but no driver of DPDK's for it is installed", address,
+			driver);
+	} else if (is_dpdk_driver(driver)) {
 		report(c, VERDICT_GOOD, "port", NULL, "%s is bound to %s", address, driver);
 	} else {
 		(void)snprintf(remedy, sizeof(remedy), "Give it to DPDK with 'decree-bind-nic %s'",

@@ -95,6 +95,9 @@ mkdir root/sys/devices/system/node/node1/cpu0
 ln -sfn ../../../bus/pci/drivers/ice $nic/driver
 check 'NIC of the kernel'
 ln -sfn ../../../bus/pci/drivers/vfio-pci $nic/driver
+echo 0x8086 | tee $nic/{subsystem_,}{vendor,device} >/dev/null
+check 'NIC without a driver of DPDK'
+rm $nic/vendor
 echo 3 >root/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages
 check 'huge pages too few'
 node 'NIC that is not there' 1 local.port=0000:99:00.0

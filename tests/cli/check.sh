@@ -124,6 +124,49 @@ looks 1 "BAD   numa|CPU 0 of 'cpus' is not|Name some of 0-1"
 mv "$root/sys/devices/system/node/node0/cpu0" "$root/sys/devices/system/node/node1/"
 put 0 "$root/sys/devices/system/node/node1/$pages/free_hugepages"
 looks 1 'BAD   numa|0 huge pages are free|decree-hugepages reserve 320M 1'
+put 160 "$root/sys/devices/system/node/node1/$pages/free_hugepages"
+put 160 "$root/sys/kernel/mm/$pages/free_hugepages"
+
+# DPDK's driver for it: one of several of an object, by device or by subsystem.
+put 0x8086 "$nic/vendor" && put 0x1592 "$nic/device" && put 0x1849 "$nic/subsystem_vendor" && put 0x0002 "$nic/subsystem_device"
+pmds=$root/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0
+
+# object TEXT: what a driver says of itself.
+object() {
+	printf 'ELF\0PMD_INFO_STRING= {"name": "net_other", "pci_ids": []}\0%s\0rest' "$1" >"$pmds/librte_net_ice.so.23"
+}
+
+missing='BAD   port        0000:3b:00.0 is bound to vfio-pci, but no driver of DPDK|apt install librte-meta-net'
+looks 1 "$missing"
+object 'PMD_INFO_STRING= {"name": "net_ice", "pci_ids": [[32902, 5521, 65535, 65535], [32902, 5522, 65535, 65535]]}'
+looks 0 'ok    port        0000:3b:00.0 is bound to vfio-pci|!BAD'
+mv "$pmds/librte_net_ice.so.23" "$pmds/librte_crypto_ice.so.23"
+looks 1 "$missing"
+rm "$pmds/librte_crypto_ice.so.23"
+object 'PMD_INFO_STRING= {"name": "net_ice", "pci_ids": [[32902, 5521, 65535, 65535]]}'
+looks 1 "$missing"
+object 'PMD_INFO_STRING= {"name": "net_ice", "pci_ids": [[32902, 5522, 6217, 3]]}'
+looks 1 "$missing"
+object 'PMD_INFO_STRING= {"name": "net_ice", "pci_ids": [[32902, 5522, 6217, 2]]}'
+looks 0 'ok    port|!BAD'
+printf 'PMD_INFO_STRING= {"name": "net_ice", "pci_ids": [[32902, 5522, 65535, 65535]' >"$pmds/librte_net_ice.so.23" # cut off
+looks 1 "$missing"
+# Those that are installed here.
+if [ -e /usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0/librte_net_virtio.so.23 ]; then
+	rm "$pmds/librte_net_ice.so.23" && rmdir "$pmds" && ln -s /usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0 "$pmds"
+	looks_like() { put "0x$1" "$nic/vendor" && put "0x$2" "$nic/device"; }
+	looks_like 1af4 1041
+	looks 0 'ok    port|!BAD'
+	looks_like 1af4 ffee
+	looks 1 "$missing"
+	rm "$pmds"
+else
+	rm -r "$pmds"
+fi
+looks 0 'note  dpdk|ok    port|!BAD' # who knows where it is
+put 3 "$root/sys/kernel/mm/$pages/free_hugepages"
+put 0 "$root/sys/devices/system/node/node1/$pages/free_hugepages"
+
 bound_to ice
 looks 1 'BAD   port        0000:3b:00.0 is bound to ice|decree-bind-nic 0000:3b:00.0'
 rm "$nic/driver"

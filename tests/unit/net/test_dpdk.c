@@ -240,6 +240,23 @@ test_port_that_eal_does_not_have_is_named(void **state)
 	assert_null(node);
 }
 
+/* It is not to be bound, since it is not there. */
+static void
+test_nic_that_the_host_does_not_have_is_named(void **state)
+{
+	struct net_port_config port = { .device = "ffff:ff:1f.7" };
+	struct net_config config = {
+		.node_id = 1, .base_port = 4200, .shard_count = 1, .ports = &port, .port_count = 1
+	};
+	char error[DECREE_ERROR_BYTES] = "";
+	struct net_node *node = NULL;
+
+	(void)state;
+	assert_int_equal(net_open(&config, &node, error), -ENODEV);
+	assert_non_null(strstr(error, "ffff:ff:1f.7\": there is no such PCI device"));
+	assert_null(node);
+}
+
 /* ---- an EAL of the host program's ---- */
 
 static int
@@ -400,6 +417,7 @@ main(void)
 		cmocka_unit_test(test_dry_pool_gives_what_it_has),
 		cmocka_unit_test(test_peer_that_closes_and_opens_again_is_found_again),
 		cmocka_unit_test(test_port_that_eal_does_not_have_is_named),
+		cmocka_unit_test(test_nic_that_the_host_does_not_have_is_named),
 		cmocka_unit_test(test_port_of_the_hosts_stays_the_hosts),
 		cmocka_unit_test(test_port_of_ours_leaves_the_hosts_eal),
 		cmocka_unit_test(test_too_few_huge_pages_are_to_be_reserved_beside_those_of_others),
