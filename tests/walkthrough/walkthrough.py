@@ -17,9 +17,10 @@ and what is shown below it is compared, where something is shown:
   - a number of three digits or more stands for any number, unless it is all of the line, and blanks for any blanks;
   - a word of 16 hexadecimal digits stands for the one that came out here, in whatever follows, commands too.
 A command that only asks is repeated until its output is as shown. `systemctl start|stop|restart decreed@node` does to
-the host's node what it says, as the user and with the capabilities of the unit; systemctl, journalctl, scp and apt-get are played, and
+the host's node what it says, as the user and with the capabilities of the unit; systemctl, journalctl, scp, apt-get and nc are played, and
 take what is here and nothing else. Without root the user `decree` is played, too. Things that nobody types stand in comments that no reader sees:
 
+    <!-- walkthrough: the queue -->     is the machine of the nodes, from the beginning; else it is the log
     <!-- walkthrough: load -->      commands flow in from the client from here to the end, and none may be lost
     <!-- walkthrough: n3 dies -->   with its disk
     <!-- walkthrough: n4 is named -->   in the files of n1 to n3, as one that joins; they read it when they start next
@@ -50,7 +51,7 @@ USER_ID = 64738
 CAPABILITIES = ",".join(["-all", "+net_raw", "+net_admin", "+bpf", "+ipc_lock"])  # of decreed@.service
 
 # A shown answer of these may be that of a later moment.
-QUESTION = re.compile(r"decree (status|read|log|member -c \S+ list|upgrade -c \S+$)|journalctl ")
+QUESTION = re.compile(r"decree (status|read|tasks|log|member -c \S+ list|upgrade -c \S+$)|journalctl ")
 
 
 class Failed(Exception):
@@ -224,7 +225,8 @@ class Shell:
 class World:
     """The hosts, their folders, and the nodes on them."""
 
-    def __init__(self, work):
+    def __init__(self, work, machine):
+        self.machine = machine
         self.folder = work + "/cluster"
         self.work = work
         os.environ["DECREE_CLUSTER_DIR"] = self.folder
@@ -248,6 +250,9 @@ class World:
         os.chmod(path, 0o755)
         return path
 
+    def listen(self, host):
+        return "10.77.1." + host[1:] if self.machine == "queue" else "127.0.0.1"
+
     def write_configuration(self, host):
         keys = ("cluster.key", "client.key") if host == "client" else [f"/var/lib/decree/{key}" for key in KEYS.values()]
         text = f"[cluster]\nid = {CLUSTER_ID}\nkey_file = {keys[0]}\nclient_key_file = {keys[1]}\n"
@@ -255,7 +260,7 @@ class World:
             text += f"\n[node {n}]\nip = 10.77.0.{n}\n"
         if host != "client":
             text += f"\n[local]\nnode = {host[1:]}\ndata_dir = /var/lib/decree/node\nlog_bytes = 128M\n" \
-                "port = net_af_packet0,iface=eth0\n\n[queue]\nlisten = 127.0.0.1:11300\n"
+                f"port = net_af_packet0,iface=eth0\n\n[queue]\nlisten = {self.listen(host)}:11300\n"
         with open(self.home(host) + ("/decree.ini" if host == "client" else "/etc/node.conf"), "w", encoding="utf-8") as file:
             file.write(text)
 
@@ -275,7 +280,7 @@ class World:
 
     def make_tools(self):
         self.enter = self.write_script("enter", ENTER)
-        for name, text in ("scp", SCP), ("journalctl", JOURNALCTL), ("apt-get", APT_GET), ("systemctl", SYSTEMCTL):
+        for name, text in ("scp", SCP), ("journalctl", JOURNALCTL), ("apt-get", APT_GET), ("systemctl", SYSTEMCTL), ("nc", NC):
             self.write_script("bin/" + name, text)
         if os.getuid() != 0:
             self.write_script("bin/runuser", RUNUSER)
@@ -289,7 +294,8 @@ class World:
                 os.chown(f"{self.work}/run-n{n}", self.user, self.user)
 
     def set_up(self):
-        if cluster("up", "-n", "5", "--joiners", "2", "--no-start", "--log-bytes", str(128 << 20)).returncode != 0:
+        if cluster("up", "-n", "5", "--joiners", "2", "--no-start", "--log-bytes", str(128 << 20),
+                "--machine", self.machine).returncode != 0:
             raise Failed("no hosts")
         self.make_root()
         self.make_tools()
@@ -360,6 +366,8 @@ class World:
         return done.returncode, (done.stdout + done.stderr).splitlines()
 
     def happen(self, what):
+        if what == "the queue":
+            return  # it is the machine from the beginning: run_section()
         if what == "load":
             self.load = Load(self)
         elif what == "n4 is named":
@@ -439,6 +447,10 @@ cp --remove-destination "$from/decree" "$from/decreed" "$PROGRAMS" && chmod 755 
 JOURNALCTL = """#!/bin/bash
 [ "$*" = '-u decreed@node' ] || { echo "journalctl: nobody knows $*" >&2 && exit 1; }
 sed -n '/^-- .* start$/h;//!H;${g;p}' log
+"""
+
+NC = """#!/bin/bash
+exec 3<>"/dev/tcp/$1/$2" && cat >&3 && exec cat <&3
 """
 
 # What of it is known is done by service().
@@ -572,7 +584,7 @@ def run_section(heading, lines):
     if not steps:
         raise Failed(f"'{heading}' has no commands")
     with tempfile.TemporaryDirectory(prefix="decree-walk-", dir="/var/tmp") as work:
-        world = World(work)
+        world = World(work, "queue" if any(s.host is None and s.command == "the queue" for s in steps) else "log")
         try:
             world.set_up()
             for step in steps:
