@@ -212,6 +212,8 @@ uint32_t metrics_row_of(const char *name);
 /** May a program add these? @param ret_error  [DECREE_ERROR_BYTES] which row, and why not  @retval 0  @retval -EINVAL */
 int metrics_program_check(const struct decree_metric *rows, uint32_t count, char *ret_error);
 
+struct decree_node;
+
 /** What the program around the node counts: one asker at a time. Any thread that is no shard's.
  * @return false: it has none, or does not know it now */
 bool metrics_of_program(struct decree_node *node, uint64_t *ret_values);
