@@ -29,8 +29,8 @@ read_ids(const struct check *c, const char *address, unsigned *ret_ids)
 	char line[64];
 
 	for (uint32_t i = 0; i < ID_COUNT; i++) {
-		if (!check_read(c, line, sizeof(line), "/sys/bus/pci/devices/%s/%s", address,
-			    files[i]))
+		if (!check_read(
+			    c, line, sizeof(line), "/sys/bus/pci/devices/%s/%s", address, files[i]))
 			return false;
 		ret_ids[i] = (unsigned)strtoul(line, NULL, 16);
 	}

@@ -56,6 +56,23 @@ data_dir=$(sed -n 's/^data_dir = //p' "$source/system/node.conf")
 grep -qx "AssertPathExists=!$data_dir" "$root$prefix/lib/systemd/system/decreed.service" || fail "decreed.service starts beside $data_dir"
 find "$root" -path '*/default/decreed' -exec grep -q '^DECREED_OPTIONS="-l 127.0.0.1 ' {} + || fail "the default is not loopback"
 
+# A purge takes what is configuration, and no key; it is the package's, whose own test takes longer.
+mkdir -p purged/{etc/{default,tmpfiles.d,decree/one,systemd/system/{multi-user,other}.target.wants},var/lib/decree}
+kept=(purged/etc/default/other purged/etc/systemd/system/multi-user.target.wants/other@one.service purged/etc/decree/one/cluster.key
+	purged/etc/decree/client.key)
+touch "${kept[@]}" purged/etc/default/decreed-one purged/etc/decree/{nics,node.conf,one.conf,one/tls.pem} purged/etc/tmpfiles.d/decree-hugepages.conf
+for wants in purged/etc/systemd/system/*; do ln -s /lib/systemd/system/decreed@.service "$wants/decreed@one.service"; done
+ln -s /lib/systemd/system/decreed.service purged/etc/systemd/system/multi-user.target.wants/
+cp -a purged removed
+DPKG_ROOT=$PWD/removed sh "$source/debian/decree.postrm" remove || fail "a removal ends with $?"
+diff -r --no-dereference purged removed >log || fail "a removal is a purge: $(cat log)"
+DPKG_ROOT=$PWD/purged sh "$source/debian/decree.postrm" purge 2>log || fail "a purge ends with $?"
+[ "$(cat log)" = "decree: keys are still in /etc/decree; 'rm -r /etc/decree' deletes them for ever" ] || fail "a purge says: $(cat log)"
+[ "$(find purged ! -type d | sort)" = "$(printf '%s\n' "${kept[@]}" | sort)" ] || fail "a purge leaves: $(find purged ! -type d)"
+rm purged/etc/decree/client.key purged/etc/decree/one/cluster.key
+DPKG_ROOT=$PWD/purged sh "$source/debian/decree.postrm" purge 2>log && [ ! -s log ] && [ ! -e purged/etc/decree ] && [ ! -e purged/var/lib/decree ] ||
+	fail "a purge without keys leaves: $(find purged) $(cat log)"
+
 # What is exported is what the headers declare, and nothing else.
 nm -D --defined-only "$root$libdir/libdecree.so" | sed -nE 's/.* T ([a-z_]+)@.*/\1/p' | sort >exported
 # The declarations, each on a line of its own.

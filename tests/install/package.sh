@@ -10,7 +10,7 @@
 #   4. installs again: nothing was started, nothing is enabled; package_service.py starts what the units start, and
 #      installs a second time over it;
 #   5. builds a program with libdecree-dev and pkg-config alone;
-#   6. removes and purges: jobs are left, and the user whom they belong to, and that is all.
+#   6. removes and purges: jobs and keys are left, and the user whom they belong to, and that is all.
 #
 # All of it is in a tmpfs of namespaces of its own: nothing stays behind, however it ends, and a build has the same path each
 # time, so that ccache knows it. What comes from Debian is kept for a week in ~/.cache/decree/debian.
@@ -245,6 +245,7 @@ main() {
 	# Of the group and the user something is left, as always.
 	cp -a root/etc/passwd passwd
 	: >root/run/asked
+	mkdir -p root/etc/systemd/system/multi-user.target.wants
 	files >before
 	note "a clean Debian, with what decree depends on"
 
@@ -277,12 +278,14 @@ main() {
 /etc/decree:
 node.conf' ] || fail "a removal took configuration away"
 	[ "$(asked)" = 'stop decreed.service decreed@*.service' ] || fail "the removal did not stop what may run"
-	# As decree-hugepages and decree-bind-nic would have left them.
-	touch root/etc/tmpfiles.d/decree-hugepages.conf root/etc/decree/nics
+	# As decree-hugepages and decree-bind-nic would have left them, and 'systemctl enable', and an operator.
+	touch root/etc/tmpfiles.d/decree-hugepages.conf root/etc/decree/nics root/etc/default/decreed-one root/etc/decree/old.key
+	ln -s /lib/systemd/system/decreed.service root/etc/systemd/system/multi-user.target.wants/
+	ln -s /lib/systemd/system/decreed@.service root/etc/systemd/system/multi-user.target.wants/decreed@one.service
 	in_root dpkg --purge decree >purged 2>&1 || fail "decree was not purged: $(cat purged)"
-	grep -q "jobs, logs and keys are still in /var/lib/decree" purged || fail "the purge does not say what it left: $(cat purged)"
+	grep -q "decree: keys are still in /etc/decree" purged && grep -q "jobs, logs and keys are still in /var/lib/decree" purged || fail "the purge does not say what it left: $(cat purged)"
 	quietly "what came with the compiler did not go" in_root apt-get -y --purge autoremove gcc libc6-dev pkg-config librte-net-af-packet23
-	expect_left '(root/etc/(passwd|group|shadow|gshadow)-|root/var/lib/decree(/.*)?)'
+	expect_left '(root/etc/(passwd|group|shadow|gshadow)-|root/etc/decree(/old.key)?|root/var/lib/decree(/.*)?)'
 	[ -s root/var/lib/decree/decree.ini ] && [ -s root/var/lib/decree/node.key ] || fail "the purge took jobs or keys away"
 	note "purged: left are the user decree and $(find root/var/lib/decree -type f | wc -l) files in /var/lib/decree"
 }
