@@ -54,8 +54,12 @@ static void
 look_at(struct decree_node *node, const struct advice *a, struct node_watch *seen, uint64_t now_ns)
 {
 	uint64_t count = sum(node, a->drop);
+	uint8_t mac[6];
 
 	if (count == seen->count || now_ns < seen->quiet_until_ns)
+		return;
+	/* Then the node ends, and says that once. Asked behind the count, since the shard notes whose packet it is before it counts. */
+	if (a->drop == NET_DROP_ADDRESS_TAKEN && net_address_taken(node->net, mac))
 		return;
 	node_log(node, NOTE_DROPS, "dropped %llu %s (%s)",
 		(unsigned long long)(count - seen->count), a->text, net_drop_name(a->drop));
@@ -101,14 +105,8 @@ look_at_versions(struct decree_node *node, uint64_t now_ns)
 void
 watch_drops(struct decree_node *node, uint64_t now_ns)
 {
-	uint8_t mac[6];
-
-	for (uint32_t i = 0; node->net != NULL && i < ADVICE_COUNT; i++) {
-		/* Then the node ends, and says that once. */
-		if (advices[i].drop == NET_DROP_ADDRESS_TAKEN && net_address_taken(node->net, mac))
-			continue;
+	for (uint32_t i = 0; node->net != NULL && i < ADVICE_COUNT; i++)
 		look_at(node, &advices[i], &node->watches[i], now_ns);
-	}
 	if (node->net != NULL)
 		look_at_versions(node, now_ns);
 }
