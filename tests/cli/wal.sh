@@ -194,8 +194,9 @@ coproc "$make_log" $log 0 --hold
 read -r _ <&"${COPROC[0]}"
 expect 2 'a node runs on this log|stop the node first' "$decree" wal inspect $log
 expect 2 'a node runs on this log' "$decree" wal verify data
+holder=$COPROC_PID # bash forgets it as soon as it is over
 exec {COPROC[1]}>&-
-wait "$COPROC_PID"
+wait "$holder" || : # over already
 expect 0 'number 2|is sound' "$decree" wal verify $log
 
 # Usage
