@@ -68,6 +68,12 @@ again() {
 	cluster start "$1" || fail "node $1 does not start again"
 }
 
+# serves NODE: its gateway is attached, since only then it answers what goes through the log.
+serves() {
+	timeout 5 "$top/scripts/cluster" exec bash -c "exec 3<>/dev/tcp/10.77.1.$1/11300 &&
+		printf 'use x\\r\\n' >&3 && read -r line <&3 && [[ \$line == USING* ]]" 2>/dev/null
+}
+
 # happen WHAT NODE PEER PAUSE
 happen() {
 	note "$(printf '%4d s: %s, node %d, for %s' $((SECONDS - began)) "$1" "$2" "$4")"
@@ -119,7 +125,9 @@ began=$SECONDS
 
 # What a short run, too, has seen: a leader that dies, a gateway that is given up while it sleeps, one that is cut off.
 sleep 2
-happen kill "$(await_leader)" 0 1.5
+killed=$(await_leader)
+happen kill "$killed" 0 1.5
+wait_until "node $killed served again, by a gateway that replaced the one before" serves "$killed"
 victim
 happen stop $node 0 silence
 victim
