@@ -30,6 +30,21 @@ wal_directory_format(
 	return rc;
 }
 
+int
+wal_directory_prewrite(
+	const char *path, const struct wal_recovery *to, char error[DECREE_ERROR_BYTES])
+{
+	struct disk_uring_config disk_cfg = { .path = path, .lock_wait_ms = LOCK_WAIT_MS };
+	struct disk_uring *disk;
+	int rc = disk_uring_open(&disk_cfg, &disk, error);
+
+	if (rc != 0)
+		return rc;
+	rc = wal_prewrite(&disk_uring_ops, disk, to, error);
+	disk_uring_close(disk);
+	return rc;
+}
+
 /* @return false if the kernel does not tell */
 static bool
 boot_id_read(uint8_t ret_id[WAL_BOOT_ID_BYTES])

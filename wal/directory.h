@@ -18,6 +18,10 @@
 int wal_directory_format(
 	const char *path, const struct wal_format *format, char ret_error[DECREE_ERROR_BYTES]);
 
+/** Write over all the space of the log once, before a node is started on it; see wal_prewrite(). */
+int wal_directory_prewrite(
+	const char *path, const struct wal_recovery *to, char ret_error[DECREE_ERROR_BYTES]);
+
 /**
  * Lock the directory and open its log; see wal_open(). wal_close() unlocks it.
  *

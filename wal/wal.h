@@ -136,6 +136,17 @@ int wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *
 	char ret_error[DECREE_ERROR_BYTES]);
 
 /**
+ * Write zeros over all the space of a log that no node was started on yet, so that no append is the first write
+ * to its place. wal_open() does that for one segment, and a running log slowly for the rest.
+ *
+ * @param to  `identity` is asked as by wal_open(), `progress` told; both may be NULL
+ * @retval -EALREADY  a node was started on it: nothing was touched
+ * Thread: any. Blocks: as long as the disk takes for log_bytes + log_bytes / 8.
+ */
+int wal_prewrite(const struct disk_ops *ops, void *disk, const struct wal_recovery *to,
+	char ret_error[DECREE_ERROR_BYTES]);
+
+/**
  * Recover, repair what may be repaired, pre-write at least one segment, and be ready for appends.
  * Everything that was handed over is durable when this returns.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * decree format: <data_dir>/shard-0, shard-1, ..., one log each, under one new disk uuid; and on request
- * the key files. What exists is never touched, and a failure takes back what it made.
+ * the key files. What exists is never touched, and a failure takes back what it made. And --prewrite.
  */
 #include "decree/setup.h"
 
@@ -153,6 +153,43 @@ decree_format(const char *config_path, const char *const *settings, uint32_t set
 		if (ret_error[0] == '\0')
 			(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%.300s: %s", c.data_dir,
 				strerror(-rc));
+	}
+	return rc;
+}
+
+/* ------------------------------------------------------------------------------ pre-writing */
+
+struct prewriting {
+	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
+	void *context;
+	uint32_t shard, shard_count;
+};
+
+static void
+on_prewritten(void *context, uint64_t bytes_done, uint64_t bytes_total)
+{
+	const struct prewriting *p = context;
+
+	if (p->progress != NULL)
+		p->progress(p->context, p->shard * bytes_total + bytes_done,
+			p->shard_count * bytes_total);
+}
+
+int
+decree_prewrite(const char *config_path, const char *const *settings, uint32_t setting_count,
+	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total), void *context,
+	char ret_error[DECREE_ERROR_BYTES])
+{
+	struct prewriting p = { .progress = progress, .context = context };
+	const struct wal_recovery to = { .context = &p, .progress = on_prewritten };
+	char path[DATA_PATH_BYTES];
+	struct config c;
+	int rc = config_load(config_path, settings, setting_count, CONFIG_FOR_NODE, &c, ret_error);
+
+	p.shard_count = c.shard_count;
+	for (; rc == 0 && p.shard < p.shard_count; p.shard++) {
+		data_shard_path(c.data_dir, p.shard, path);
+		rc = wal_directory_prewrite(path, &to, ret_error);
 	}
 	return rc;
 }

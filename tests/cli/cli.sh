@@ -225,6 +225,9 @@ expect 0 'node 1 of cluster c0ffee' "$decree" format -c good.ini --new-keys
 [ "$(stat -c %a cluster.key client.key data)" = $'600\n600\n700' ] ||
 	{ echo "FAILED: modes of keys and data" && failed=1; }
 expect 1 'data: already formatted' "$decree" format -c good.ini
+expect 0 'node 1 of cluster c0ffee' "$decree" format -c good.ini --prewrite local.data_dir=whole
+expect 0 '"prewritten_bytes":4194304' "$decree" wal --json verify whole
+expect 0 '"prewritten_bytes":0' "$decree" wal --json verify data
 expect 1 'cluster.key: exists already' "$decree" format -c good.ini --new-keys local.data_dir=other
 [ ! -e other ] || { echo "FAILED: a failed format left something behind" && failed=1; }
 expect 2 'belongs to node 1|node = 2' "$decreed" --machine=log -c good.ini local.node=2
