@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file client.h
- * One connection to a server of the beanstalk protocol: requests go out, answers come in, in their order.
+ * One connection to a server: requests go out, answers come in. What differs from protocol to protocol is a table.
+ *
+ *   beanstalk.c  requests are answered in their order
+ *   amqp.c       AMQP 0-9-1, for RabbitMQ's quorum queues: a put is a publish with a confirm; a reserve takes the next of the
+ *                deliveries that the server pushes, as many as the connection may hold; a delete is an ack, which has no answer
  *
  * Threads:  one.   Errors: -1 with a line of text.   Memory: client_open() to client_close().
  */
@@ -16,9 +20,7 @@
 #define CLIENT_DEPTH 1024 /* requests without an answer; a power of two */
 
 enum client_op {
-	OP_USE,
-	OP_WATCH,
-	OP_IGNORE,
+	OP_TUBE, /* the tube is chosen; several of them may come */
 	OP_PUT,
 	OP_RESERVE,
 	OP_DELETE
@@ -28,24 +30,43 @@ struct client_answer {
 	enum client_op op;
 	uint64_t asked_ns; /* as it was given with the request */
 	uint64_t id;       /* of a put, and of a reserve */
-	const char *body;  /* of a reserve, until the next call */
+	const char
+		*body; /* of a reserve, until the next call: LOAD_BODY_BYTES_MIN of it at least */
 };
+
+/** What a connection is for. */
+struct client_use {
+	const char *tube;
+	uint32_t held_count_max; /* jobs that it reserves before it deletes one; 0: it only puts */
+};
+
+struct client;
+
+/* Each: 0 or -1 with a line of text, unless it says something else. */
+struct client_protocol {
+	int (*open)(struct client *c, const struct sockaddr_in *to, const struct client_use *use,
+		char *ret_error);
+	void (*close)(struct client *c);
+	void (*put)(struct client *c, uint64_t asked_ns, const char *body, uint32_t body_bytes,
+		uint32_t ttr_s);
+	void (*reserve)(struct client *c, uint64_t asked_ns);
+	void (*remove)(struct client *c, uint64_t asked_ns, uint64_t id);
+	int (*send)(struct client *c, char *ret_error); /* 1: some is left */
+	int (*receive)(struct client *c, char *ret_error);
+	int (*next)(struct client *c, struct client_answer *ret_answer, char *ret_error);
+};
+extern const struct client_protocol client_beanstalk;
 
 struct client {
+	const struct client_protocol *protocol;
 	int fd;
-	struct {
-		enum client_op op;
-		uint64_t asked_ns;
-	} asked[CLIENT_DEPTH];
 	uint64_t asked_count, answered_count;
-
-	char *out; /* [out_room], from out_sent to out_bytes not sent yet */
-	size_t out_bytes, out_sent, out_room;
-	char *in; /* [in_room], from in_read to in_bytes not looked at yet */
-	size_t in_bytes, in_read, in_room;
+	void *state; /* the protocol's */
 };
 
-int client_open(struct client *c, const struct sockaddr_in *to, char ret_error[LOAD_ERROR_BYTES]);
+/** The tube is asked for; whatever that brings are answers. */
+int client_open(struct client *c, const struct load_server *server, uint32_t address,
+	const struct client_use *use, char ret_error[LOAD_ERROR_BYTES]);
 void client_close(struct client *c);
 
 /** @return requests without an answer */
@@ -55,9 +76,11 @@ client_flying(const struct client *c)
 	return c->asked_count - c->answered_count;
 }
 
-/** Ask; sent by client_send(). @param body  of a put, NULL otherwise. The caller keeps below CLIENT_DEPTH */
-void client_ask(struct client *c, enum client_op op, uint64_t asked_ns, const char *body,
-	uint32_t body_bytes, const char *format, ...) __attribute__((format(printf, 6, 7)));
+/** Ask; sent by client_send() at the latest. The caller keeps below CLIENT_DEPTH. */
+void client_put(
+	struct client *c, uint64_t asked_ns, const char *body, uint32_t body_bytes, uint32_t ttr_s);
+void client_reserve(struct client *c, uint64_t asked_ns);
+void client_delete(struct client *c, uint64_t asked_ns, uint64_t id);
 
 /** Send what can be sent. @return 1: some is left, 0: all is sent, -1 */
 int client_send(struct client *c, char ret_error[LOAD_ERROR_BYTES]);

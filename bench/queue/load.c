@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/clock.h"
-#include "bench/queue/client.h"
+#include "bench/queue/amqp.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -34,6 +34,7 @@ struct run {
 	uint64_t from_ns, until_ns; /* what is answered in between counts */
 	uint64_t last_ns;           /* when anything was answered */
 	uint64_t count;
+	bool is_amqp;
 	bool is_over;          /* nothing new is begun */
 	uint64_t flying;       /* requests whose answer must still come */
 	uint64_t put, deleted; /* fan: jobs */
@@ -49,8 +50,7 @@ ask_put(struct run *r, struct client *c, uint64_t asked_ns)
 
 	snprintf(stamp, sizeof(stamp), "%016" PRIx64, asked_ns);
 	memcpy(r->body, stamp, LOAD_BODY_BYTES_MIN);
-	client_ask(c, OP_PUT, asked_ns, r->body, r->plan->body_bytes, "put 0 0 %u %u", TTR_S,
-		r->plan->body_bytes);
+	client_put(c, asked_ns, r->body, r->plan->body_bytes, TTR_S);
 	r->flying++;
 }
 
@@ -58,7 +58,7 @@ ask_put(struct run *r, struct client *c, uint64_t asked_ns)
 static void
 ask_reserve(struct run *r, struct client *c, uint64_t asked_ns)
 {
-	client_ask(c, OP_RESERVE, asked_ns, NULL, 0, "reserve");
+	client_reserve(c, asked_ns);
 	if (r->plan->kind != LOAD_FAN)
 		r->flying++;
 }
@@ -66,7 +66,7 @@ ask_reserve(struct run *r, struct client *c, uint64_t asked_ns)
 static void
 ask_delete(struct run *r, struct client *c, uint64_t asked_ns, uint64_t id)
 {
-	client_ask(c, OP_DELETE, asked_ns, NULL, 0, "delete %" PRIu64, id);
+	client_delete(c, asked_ns, id);
 	r->flying++;
 }
 
@@ -198,8 +198,6 @@ flush(struct run *r, uint32_t i)
 {
 	int some;
 
-	if (r->clients[i].out_bytes == 0)
-		return 0;
 	some = client_send(&r->clients[i], r->error);
 	if (some > 0)
 		return watch_for(r, i, EPOLLIN | EPOLLOUT);
@@ -256,19 +254,28 @@ turn(struct run *r, int wait_ms,
 	return 0;
 }
 
+static uint32_t
+holds_at_most(const struct load_plan *p, uint32_t connection)
+{
+	if (p->kind == LOAD_CYCLE)
+		return p->depth;
+	return p->kind == LOAD_FAN && connection > 0 ? 1 : 0;
+}
+
 static int
 open_one(struct run *r, const struct load_server *s, uint32_t i)
 {
 	struct epoll_event e = { .events = EPOLLIN, .data.u32 = i };
 	struct client *c = &r->clients[i];
+	const struct client_use use = {
+		.tube = r->tube,
+		.held_count_max = holds_at_most(r->plan, i),
+	};
 
-	if (client_open(c, &s->addresses[i % s->address_count], r->error) != 0)
+	if (client_open(c, s, i % s->address_count, &use, r->error) != 0)
 		return -1;
 	r->open_count++;
-	client_ask(c, OP_USE, 0, NULL, 0, "use %s", r->tube);
-	client_ask(c, OP_WATCH, 0, NULL, 0, "watch %s", r->tube);
-	client_ask(c, OP_IGNORE, 0, NULL, 0, "ignore default");
-	r->flying += 3;
+	r->flying += client_flying(c);
 	return epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, c->fd, &e);
 }
 
@@ -343,7 +350,8 @@ measure(struct run *r)
 	}
 	r->result->per_s = (double)r->count * 1e9 / (double)r->plan->run_ns;
 	r->is_over = true;
-	return settle(r, on_answer);
+	/* What was pushed to a connection that begins nothing more would be waited for in vain. */
+	return r->is_amqp && r->plan->kind != LOAD_PUT ? 0 : settle(r, on_answer);
 }
 
 int
@@ -354,12 +362,20 @@ load_run(const struct load_server *server, const struct load_plan *plan, const c
 	int rc;
 
 	memset(ret_result, 0, sizeof(*ret_result));
-	r = (struct run){ .plan = plan, .tube = tube, .result = ret_result, .error = ret_error };
+	r = (struct run){
+		.plan = plan,
+		.tube = tube,
+		.result = ret_result,
+		.error = ret_error,
+		.is_amqp = server->is_amqp,
+	};
 	snprintf(ret_error, LOAD_ERROR_BYTES, "epoll: %s", strerror(errno));
 	rc = open_all(&r, server, plan->connection_count);
 	if (rc == 0)
 		rc = measure(&r);
 	close_all(&r);
+	if (rc == 0 && server->is_amqp)
+		rc = amqp_forget(server, tube, ret_error);
 	return rc;
 }
 

@@ -14,6 +14,10 @@
  * (put and cycle) puts are due at a fixed rate, whether there are answers or not, and a latency begins when its put was due. How
  * late it was sent is told as well: what is late by much says more of this program, or of its CPU, than of the server.
  *
+ * RabbitMQ (amqp.c) has counterparts of most of it. Its deletes are acks, which it does not answer: a cycle ends when its ack is on the
+ * way. A job is pushed to a connection that may hold one more, whether that has a use for it or not; so nothing waits for the last cycles
+ * of a run, which may have been given to a connection that begins no more, and there is no open loop of cycles.
+ *
  * Every run has a tube and connections of its own. What put leaves there stays: to delete it takes a server that syncs each
  * delete longer than the run.
  */
@@ -23,6 +27,7 @@
 #include "apps/histogram.h"
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LOAD_ADDRESS_COUNT_MAX    8
@@ -36,6 +41,7 @@ struct load_server {
 	char name[64];
 	struct sockaddr_in addresses[LOAD_ADDRESS_COUNT_MAX]; /* connections take them in turns */
 	uint32_t address_count;
+	bool is_amqp;
 };
 
 enum load_kind {

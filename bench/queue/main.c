@@ -137,7 +137,7 @@ take_address(const char *text, size_t length, struct sockaddr_in *ret)
 	       inet_pton(AF_INET, copy, &ret->sin_addr) == 1;
 }
 
-/* NAME=ADDR:PORT,ADDR:PORT,... */
+/* NAME=[amqp:]ADDR:PORT,ADDR:PORT,... */
 static bool
 take_server(struct results *r, const char *text)
 {
@@ -148,6 +148,8 @@ take_server(struct results *r, const char *text)
 		(size_t)(at - text) >= sizeof(s->name))
 		return false;
 	memcpy(s->name, text, (size_t)(at - text));
+	s->is_amqp = strncmp(at + 1, "amqp:", 5) == 0;
+	at += s->is_amqp ? 5 : 0;
 	while (at != NULL && s->address_count < LOAD_ADDRESS_COUNT_MAX) {
 		size_t length = strcspn(++at, ",");
 
@@ -239,6 +241,23 @@ take_loads(const struct options *o)
 	return true;
 }
 
+/* What has no counterpart with RabbitMQ. */
+static bool
+amqp_is_able(const struct options *o)
+{
+	const struct results *r = o->results;
+	bool has_amqp = false, has_open_cycle = false;
+
+	for (uint32_t i = 0; i < r->server_count; i++)
+		has_amqp |= r->servers[i].is_amqp;
+	for (uint32_t i = 0; i < r->plan_count; i++)
+		has_open_cycle |= r->plans[i].kind == LOAD_CYCLE && r->plans[i].rate > 0;
+	if (!has_amqp || (!has_open_cycle && o->backlog == 0))
+		return true;
+	(void)complain_usage("amqp: there is neither cycle:N@RATE nor --backlog");
+	return false;
+}
+
 static bool
 take_against(struct results *r, const char *name)
 {
@@ -272,7 +291,8 @@ static const char about[] =
 	"delete by each connection, cycle:N:DEPTH, the same with DEPTH of them under way on each, "
 	"pipelined, put:N@RATE or cycle:N@RATE, the same at a fixed rate, or fan:N, one "
 	"producer and N - 1 workers.\nNAME=ADDRESS:PORT[,ADDRESS:PORT...] is a server; its "
-	"connections take its addresses in turns.";
+	"connections take its addresses in turns. NAME=amqp:ADDRESS:PORT[,...] is RabbitMQ, with "
+	"quorum queues.";
 
 /* @return OPTIONS_GO_ON, or the exit status */
 static int
@@ -310,7 +330,8 @@ take_arguments(struct options *o, int argc, char **argv)
 			return complain_usage("%s: expected NAME=ADDRESS:PORT[,ADDRESS:PORT...], "
 					      "at most %u of them",
 				argv[i], SERVER_COUNT_MAX);
-	return take_against(r, o->against) && take_loads(o) ? OPTIONS_GO_ON : EXIT_USAGE;
+	return take_against(r, o->against) && take_loads(o) && amqp_is_able(o) ? OPTIONS_GO_ON
+									       : EXIT_USAGE;
 }
 
 int

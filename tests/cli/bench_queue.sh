@@ -29,6 +29,10 @@ for load in put put: put:0 pull:1 put:1x put:1@ put:1@0 put:-1 put:1:2 fan:3@5 f
 	expect 2 "--loads: $load: expected" "$queue" --loads "$load" a=127.0.0.1:1
 done
 expect 2 '--against b: no server' "$queue" --against b a=127.0.0.1:1
+expect 2 'amqp: there is neither cycle:N@RATE nor --backlog' "$queue" --backlog 1 a=amqp:127.0.0.1:1
+expect 2 'amqp: there is neither cycle:N@RATE nor --backlog' "$queue" --loads put:1,cycle:1@5 b=127.0.0.1:1 a=amqp:127.0.0.1:1
+expect 2 'a=amqp:: expected' "$queue" a=amqp:
+expect 1 'a, put:1: ' "$queue" --loads put:1 a=amqp:127.0.0.1:1
 expect 2 '--body 15' "$queue" --body 15 a=127.0.0.1:1
 expect 2 '--seconds 0: expected' "$queue" --seconds 0 a=127.0.0.1:1
 expect 1 'a, put:1: cannot connect to 127.0.0.1:1: Connection refused' "$queue" --loads put:1 a=127.0.0.1:1
