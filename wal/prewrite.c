@@ -27,8 +27,7 @@ tell(struct filling *f)
 
 	f->told_bytes = f->done_bytes;
 	if (f->to->progress != NULL)
-		f->to->progress(
-			f->to->context, f->done_bytes, g->log_bytes + g->identifiers_bytes);
+		f->to->progress(f->to->context, f->done_bytes, g->log_bytes + g->identifiers_bytes);
 }
 
 static int
@@ -74,7 +73,8 @@ look(struct filling *f, char *error)
 	if (rc != 0 || f->w.session.number == 0)
 		return rc;
 	snprintf(error, DECREE_ERROR_BYTES,
-		"a node has been started on this log: what is not written yet it writes itself, while it "
+		"a node has been started on this log: what is not written yet it writes itself, "
+		"while it "
 		"runs");
 	return -EALREADY;
 }

@@ -336,6 +336,52 @@ test_another_answer_is_another_digest(void **state)
 	}
 }
 
+static void
+apply_version(struct table *t, uint32_t version)
+{
+	struct eng_membership m = {
+		.epoch = 1,
+		.version = 1,
+		.q1 = 1,
+		.q2 = 1,
+		.alpha = 3,
+		.id_last = 1,
+		.member_count = 1,
+		.members[0] = { .node_id = 1, .disk = 1, .role = ENG_VOTER },
+	};
+	uint8_t value[SLOT_BYTES];
+
+	memset(t->memory, 0, t->memory_bytes);
+	t->s = eng_sessions_init(t->memory, &t->cfg);
+	t->slot = 0;
+	table_apply_value(t, value, eng_value_config(value, &m));
+	m.epoch = 2;
+	m.version = version;
+	table_apply_value(t, value, eng_value_config(value, &m));
+}
+
+/* From the slot on from which it governs: nodes that do not agree on that slot are found out (16). */
+static void
+test_another_version_is_another_digest(void **state)
+{
+	struct decree_digest digests[2][4];
+	struct table *t = *state;
+
+	for (uint32_t version = 1; version <= 2; version++) {
+		apply_version(t, version);
+		for (uint32_t i = 0; i < 4; i++) {
+			uint8_t noop[ENG_VALUE_HEADER_BYTES];
+
+			digests[version - 1][i] =
+				eng_state_digest(t->s, (struct decree_digest){ 0, 0 });
+			table_apply_value(t, noop, eng_value_begin(noop, ENG_VALUE_NOOP));
+		}
+	}
+	assert_true(digest_eq(digests[0][0], digests[1][0]));
+	assert_true(digest_eq(digests[0][1], digests[1][1]));
+	assert_false(digest_eq(digests[0][2], digests[1][2]));
+}
+
 int
 main(void)
 {
@@ -379,6 +425,8 @@ main(void)
 			test_the_digest_is_that_of_the_table, table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_another_answer_is_another_digest, table_setup, table_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_another_version_is_another_digest, table_setup, table_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,7 @@ net_recv(void *ctx, uint64_t now_ns, struct net_frame *ret, uint32_t count_max)
 		ret[count++] = (struct net_frame){ .payload = f->payload,
 			.payload_bytes = f->bytes,
 			.peer = f->peer,
+			.version_max = f->peer.node_id != 0 ? net->world->version_max : 0,
 			.handle = f };
 	}
 	return count;
@@ -138,8 +139,22 @@ net_tick(void *ctx, uint64_t now_ns)
 	(void)now_ns;
 }
 
-static const struct net_ops net_world_ops = { net_recv, net_release, net_alloc, net_send,
-	net_tick };
+static void
+net_require(void *ctx, uint8_t version)
+{
+	struct world_net *net = ctx;
+
+	net->version_required = version;
+}
+
+static const struct net_ops net_world_ops = {
+	.recv = net_recv,
+	.release = net_release,
+	.alloc = net_alloc,
+	.send = net_send,
+	.tick = net_tick,
+	.require = net_require,
+};
 
 void
 world_deliver(struct world *w, struct world_node *to, struct net_endpoint from, const void *bytes,

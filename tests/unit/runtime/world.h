@@ -78,7 +78,8 @@ struct world_net {
 	uint16_t node_id;
 	struct world_frame *first, **last; /* frames that have arrived */
 	uint64_t sent;
-	uint32_t no_frames; /* alloc() gives none */
+	uint32_t no_frames;       /* alloc() gives none */
+	uint8_t version_required; /* the lowest that sessions may have; 0 = any */
 };
 
 /* A frame that went to a client. */
@@ -154,6 +155,7 @@ struct world {
 	bool cut[WORLD_NODE_COUNT_MAX + 1][WORLD_NODE_COUNT_MAX + 1]; /* [from][to] */
 	/* @return true to lose the frame */
 	bool (*lose)(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload);
+	uint8_t version_max; /* that frames say their sender speaks; 0 = they do not */
 	uint32_t lost;
 	struct world_client_frame *client_frames; /* [WORLD_CLIENT_FRAMES] */
 	uint32_t client_frame_count;
