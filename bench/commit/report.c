@@ -175,42 +175,6 @@ print_distribution(const struct results *r, const struct result_point *p)
 }
 
 static void
-print_stage(const struct results *r, const char *word, const struct result_stage *rounds,
-	const char *about)
-{
-	double mean[PLAN_ROUND_COUNT_MAX], p50[PLAN_ROUND_COUNT_MAX], p99[PLAN_ROUND_COUNT_MAX];
-
-	for (uint32_t i = 0; i < r->round_count; i++) {
-		mean[i] = rounds[i].mean_us;
-		p50[i] = rounds[i].p50_us;
-		p99[i] = rounds[i].p99_us;
-	}
-	printf("  %-17s", word);
-	print_us(results_median_of(mean, r->round_count), 9);
-	print_us(results_median_of(p50, r->round_count), 10);
-	print_us(results_median_of(p99, r->round_count), 10);
-	printf("   %s\n", about);
-}
-
-static void
-print_stages(const struct results *r, const struct result_point *p)
-{
-	static const char *const abouts[WATCH_STAGE_COUNT] = {
-		[WATCH_DURABLE] = "from the append until the leader's own disk has it",
-		[WATCH_CHOSEN] = "from the append until a quorum's disks have it",
-		[WATCH_APPLY] = "the state machine",
-	};
-
-	printf("\nStages:               mean us  p50 up to  p99 up to   (bounds of the node's own "
-	       "histograms)\n");
-	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++)
-		print_stage(r, watch_stage_word((enum watch_stage_kind)i), p->stages[i], abouts[i]);
-	if (p->point.shape.node_count > 1)
-		print_stage(r, "follower durable", p->follower_durable,
-			"the same of the followers' disks");
-}
-
-static void
 print_costs(const struct results *r, const struct result_point *p)
 {
 	static const struct {
@@ -268,7 +232,7 @@ print_one(const struct results *r, const struct result_point *p)
 	print_bars(h);
 	print_distribution(r, p);
 	if (!r->plan->does_kill)
-		print_stages(r, p);
+		report_stages(r, p);
 	print_costs(r, p);
 }
 

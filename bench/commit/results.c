@@ -124,9 +124,10 @@ results_add(struct results *r, uint32_t point, uint32_t round, const struct run_
 	}
 	add_per_commit(n, run);
 	p->is_device_exact = run->is_device_exact;
-	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++)
+	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++) {
 		p->stages[i][round] = stage_of(&run->leader.stages[i]);
-	p->follower_durable[round] = stage_of(&run->followers.stages[WATCH_DURABLE]);
+		p->follower_stages[i][round] = stage_of(&run->followers.stages[i]);
+	}
 }
 
 /* ------------------------------------------------------------------------------ floors */

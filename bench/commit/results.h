@@ -92,7 +92,8 @@ struct result_point {
 	/* Means and quantiles of the stages, in the same order as enum watch_stage_kind. */
 	struct result_stage {
 		double mean_us, p50_us, p99_us;
-	} stages[WATCH_STAGE_COUNT][PLAN_ROUND_COUNT_MAX], follower_durable[PLAN_ROUND_COUNT_MAX];
+	} stages[WATCH_STAGE_COUNT][PLAN_ROUND_COUNT_MAX];
+	struct result_stage follower_stages[WATCH_STAGE_COUNT][PLAN_ROUND_COUNT_MAX];
 	bool is_device_exact;
 	struct histogram all; /* latencies of all rounds */
 	struct result_kill kills[PLAN_ROUND_COUNT_MAX];
@@ -136,6 +137,9 @@ double results_median(const struct results *r, const struct numbers *rounds, enu
 double results_min(const struct results *r, const struct numbers *rounds, enum number n);
 double results_max(const struct results *r, const struct numbers *rounds, enum number n);
 
+/** Mean of a stage in us: the rounds' median. NAN if it is that in one of them */
+double results_stage_us(const struct results *r, const struct result_stage *rounds);
+
 /** Median of [count] values, which get another order; NAN if one of them is. */
 double results_median_of(double *values, uint32_t count);
 
@@ -148,6 +152,7 @@ const char *floor_word(const struct result_floor *f);
 void report_header(const struct results *r);
 void report_round(const struct results *r, uint32_t round);
 void report_print(const struct results *r);
+void report_stages(const struct results *r, const struct result_point *p);
 
 /** Files. @retval 0  @return -errno */
 int results_write_json(const struct results *r, const char *path);

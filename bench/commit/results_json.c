@@ -99,8 +99,16 @@ write_stages(FILE *to, const struct results *r, const struct result_point *p)
 		write_stage(to, r, watch_stage_word((enum watch_stage_kind)i), p->stages[i]);
 		fprintf(to, ",");
 	}
-	write_stage(to, r, "follower_durable", p->follower_durable);
-	fprintf(to, "}");
+	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++) {
+		char word[32];
+
+		if (i == WATCH_CHOSEN)
+			continue; /* a leader's */
+		snprintf(word, sizeof(word), "follower_%s",
+			watch_stage_word((enum watch_stage_kind)i));
+		write_stage(to, r, word, p->follower_stages[i]);
+		fprintf(to, i + 1 < WATCH_STAGE_COUNT ? "," : "}");
+	}
 }
 
 static void

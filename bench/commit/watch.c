@@ -17,9 +17,14 @@
 static const struct {
 	const char *word, *name, *label;
 } stages[WATCH_STAGE_COUNT] = {
+	[WATCH_RX] = { "rx", "decree_stage_seconds", "stage=\"rx\"" },
+	[WATCH_DECODE] = { "decode", "decree_stage_seconds", "stage=\"decode\"" },
+	[WATCH_STEP] = { "step", "decree_stage_seconds", "stage=\"step\"" },
+	[WATCH_SUBMIT] = { "submit", "decree_stage_seconds", "stage=\"submit\"" },
 	[WATCH_DURABLE] = { "durable", "decree_stage_seconds", "stage=\"durable\"" },
 	[WATCH_CHOSEN] = { "chosen", "decree_stage_seconds", "stage=\"chosen\"" },
 	[WATCH_APPLY] = { "apply", "decree_stage_seconds", "stage=\"apply\"" },
+	[WATCH_TX] = { "tx", "decree_stage_seconds", "stage=\"tx\"" },
 };
 
 const char *

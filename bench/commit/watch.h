@@ -22,9 +22,14 @@ struct watch_stage {
 };
 
 enum watch_stage_kind {
-	WATCH_DURABLE = 0,
+	WATCH_RX = 0,
+	WATCH_DECODE,
+	WATCH_STEP,
+	WATCH_SUBMIT,
+	WATCH_DURABLE,
 	WATCH_CHOSEN,
 	WATCH_APPLY,
+	WATCH_TX,
 	WATCH_STAGE_COUNT,
 };
 

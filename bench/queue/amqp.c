@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/time.h>
 
-#define CHANNEL	    1
+#define CHANNEL     1
 #define FRAME_BYTES 131072
 
 struct message {
@@ -86,8 +86,8 @@ log_in(struct amqp *a, const struct sockaddr_in *to, char *ret_error)
 	status = amqp_socket_open(socket, where, ntohs(to->sin_port));
 	if (status != AMQP_STATUS_OK)
 		return fail(ret_error, "cannot connect", status);
-	reply = amqp_login(a->state, "/", 0, FRAME_BYTES, 0, AMQP_SASL_METHOD_PLAIN, "guest",
-		"guest");
+	reply = amqp_login(
+		a->state, "/", 0, FRAME_BYTES, 0, AMQP_SASL_METHOD_PLAIN, "guest", "guest");
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
 		return fail_reply(ret_error, "login", reply);
 	amqp_channel_open(a->state, CHANNEL);
@@ -129,8 +129,7 @@ consume(struct amqp *a, uint32_t held_count_max, char *ret_error)
 	reply = amqp_get_rpc_reply(a->state);
 	if (reply.reply_type != AMQP_RESPONSE_NORMAL)
 		return fail_reply(ret_error, "basic.qos", reply);
-	amqp_basic_consume(
-		a->state, CHANNEL, a->tube, amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+	amqp_basic_consume(a->state, CHANNEL, a->tube, amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
 	reply = amqp_get_rpc_reply(a->state);
 	return reply.reply_type == AMQP_RESPONSE_NORMAL
 		       ? 0
@@ -193,8 +192,8 @@ push_answer(struct amqp *a, struct client_answer answer, const char *stamp)
 }
 
 static void
-amqp_client_put(struct client *c, uint64_t asked_ns, const char *body, uint32_t body_bytes,
-	uint32_t ttr_s)
+amqp_client_put(
+	struct client *c, uint64_t asked_ns, const char *body, uint32_t body_bytes, uint32_t ttr_s)
 {
 	const amqp_basic_properties_t durable = {
 		._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
@@ -324,9 +323,7 @@ on_frame(struct amqp *a, const amqp_frame_t *frame, char *ret_error)
 {
 	switch (frame->frame_type) {
 	case AMQP_FRAME_METHOD: return on_method(a, &frame->payload.method, ret_error);
-	case AMQP_FRAME_HEADER:
-		a->coming_bytes = frame->payload.properties.body_size;
-		return 0;
+	case AMQP_FRAME_HEADER: a->coming_bytes = frame->payload.properties.body_size; return 0;
 	case AMQP_FRAME_BODY: on_body(a, frame->payload.body_fragment); return 0;
 	default: return 0;
 	}
@@ -370,7 +367,9 @@ amqp_forget(const struct load_server *server, const char *tube, char *ret_error)
 	a = c.state;
 	amqp_queue_delete(a->state, CHANNEL, a->tube, 0, 0);
 	reply = amqp_get_rpc_reply(a->state);
-	rc = reply.reply_type == AMQP_RESPONSE_NORMAL ? 0 : fail_reply(ret_error, "queue.delete", reply);
+	rc = reply.reply_type == AMQP_RESPONSE_NORMAL
+		     ? 0
+		     : fail_reply(ret_error, "queue.delete", reply);
 	client_close(&c);
 	return rc;
 }

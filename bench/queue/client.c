@@ -26,8 +26,8 @@ client_close(struct client *c)
 }
 
 void
-client_put(struct client *c, uint64_t asked_ns, const char *body, uint32_t body_bytes,
-	uint32_t ttr_s)
+client_put(
+	struct client *c, uint64_t asked_ns, const char *body, uint32_t body_bytes, uint32_t ttr_s)
 {
 	c->protocol->put(c, asked_ns, body, body_bytes, ttr_s);
 }

@@ -125,7 +125,7 @@ apply(struct shard *s, struct shard_group *g, struct decree_slot first, struct d
 	BASE_PROBE3(slots_chosen, g->config.group, first.n, after.n);
 	apply_range(s, g, first, after);
 	BASE_PROBE3(slots_applied, g->config.group, first.n, after.n);
-	stages_on_applied(s, chosen_ns);
+	stages_on_applied(s, g, chosen_ns);
 }
 
 void

@@ -171,13 +171,26 @@
 	X(GROUP, GAUGE, NONE, "decree_cluster_version", "", s->status.version,                     \
 		"Of which version the cluster is; 0 not known yet.")                               \
 	X(GROUP, GAUGE, NONE, "decree_program_version", "", s->status.version_max,                 \
-		"The highest version that the node's program speaks.")
+		"The highest version that the node's program speaks.")                             \
+	X(SHARD, HISTOGRAM, SECONDS, "decree_stage_seconds", "stage=\"rx\"",                       \
+		stage_count(&s->stages->rx), METRIC_STAGE_HELP)                                    \
+	X(SHARD, HISTOGRAM, SECONDS, "decree_stage_seconds", "stage=\"decode\"",                   \
+		stage_count(&s->stages->decode), METRIC_STAGE_HELP)                                \
+	X(SHARD, HISTOGRAM, SECONDS, "decree_stage_seconds", "stage=\"step\"",                     \
+		stage_count(&s->stages->step), METRIC_STAGE_HELP)                                  \
+	X(SHARD, HISTOGRAM, SECONDS, "decree_stage_seconds", "stage=\"submit\"",                   \
+		stage_count(&s->stages->submit), METRIC_STAGE_HELP)                                \
+	X(SHARD, HISTOGRAM, SECONDS, "decree_stage_seconds", "stage=\"tx\"",                       \
+		stage_count(&s->stages->tx), METRIC_STAGE_HELP)
 
 #define METRIC_DROP_HELP                                                                           \
 	"Frames that the network turned away, by reason; operating.md says what to look at."
 #define METRIC_STAGE_HELP                                                                          \
-	"Time of each stage of a commit: a batch of records until it is durable here; a leader's " \
-	"slot from then until a quorum has it; a run of chosen slots while it is applied."
+	"Time of each stage of a commit: rx a wait for the loop, decode a burst of frames, step "  \
+	"the "                                                                                     \
+	"core, submit the log's write; durable a batch of records until the disk has it, chosen "  \
+	"a "                                                                                       \
+	"leader's slot until a quorum has it; apply the state machine, tx answers and votes."
 #define METRIC_RECENT_HELP "Of the second before: the time that this share of them did not exceed."
 #define METRIC_INFO        "@info" /* labels that are known at run time only */
 

@@ -163,14 +163,6 @@ add_histogram(struct text *t, const struct view *v, const struct decree_metric *
 
 /* ------------------------------------------------------------------------------ rows */
 
-static const struct stage_histogram *
-histogram_of(const struct node_shard *ns, const struct decree_metric *m)
-{
-	return strstr(m->labels, "durable") != NULL  ? &ns->stages.durable
-	       : strstr(m->labels, "chosen") != NULL ? &ns->stages.chosen
-						     : &ns->stages.apply;
-}
-
 static void
 add_peers(struct text *t, const struct view *v, const struct decree_metric *m, uint16_t group,
 	uint32_t row)
@@ -202,7 +194,7 @@ add_row(struct text *t, const struct view *v, const struct decree_metric *m, uin
 		if (m->scope == DECREE_OF_PEER)
 			add_peers(t, v, m, group, index - METRIC_COUNT);
 		else if (m->kind == DECREE_HISTOGRAM)
-			add_histogram(t, v, m, group, histogram_of(ns, m));
+			add_histogram(t, v, m, group, stage_of_labels(&ns->stages, m->labels));
 		else
 			add_line(t, v, m, group, v->groups[group].values[index]);
 	}
@@ -219,16 +211,37 @@ add_head(struct text *t, const struct decree_metric *m, const struct decree_metr
 	add(t, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kinds[m->kind]);
 }
 
+static bool
+is_first_of_name(uint32_t index)
+{
+	const char *name = decree_metric_at(index)->name;
+
+	for (uint32_t i = 0; i < index; i++)
+		if (strcmp(decree_metric_at(i)->name, name) == 0)
+			return false;
+	return true;
+}
+
+/* All rows of one name stand together, though one that came later is behind others in the table. */
+static void
+add_family(struct text *t, const struct view *v, uint32_t first)
+{
+	const struct decree_metric *head = decree_metric_at(first), *m;
+
+	add_head(t, head, NULL);
+	for (uint32_t i = first; (m = decree_metric_at(i)) != NULL; i++)
+		if (strcmp(m->name, head->name) == 0)
+			add_row(t, v, m, i);
+}
+
 static void
 add_own(struct text *t, const struct view *v)
 {
-	const struct decree_metric *before = NULL, *m;
+	const struct decree_metric *m;
 
-	for (uint32_t i = 0; (m = decree_metric_at(i)) != NULL; i++) {
-		add_head(t, m, before);
-		add_row(t, v, m, i);
-		before = m;
-	}
+	for (uint32_t i = 0; (m = decree_metric_at(i)) != NULL; i++)
+		if (is_first_of_name(i))
+			add_family(t, v, i);
 }
 
 /* What the program around the node counts. */

@@ -193,11 +193,13 @@ is_core_message(const struct net_frame *frame)
 
 /* Replicas first: a flood of commands must not delay a vote or a heartbeat. */
 static uint32_t
-receive_burst(struct shard *s)
+receive_burst(struct shard *s, uint64_t stage_from_ns)
 {
 	struct net_frame frames[NET_BURST];
 	uint32_t count = s->config.net_ops->recv(s->net, s->now_ns, frames, NET_BURST);
 
+	if (count > 0)
+		stages_on_received(s, stage_from_ns);
 	/* What a heartbeat grants counts from its receipt, and that is now: this thread may have stood still
 	 * between the beginning of the turn and this line (8.3). */
 	if (s->has_leases && count > 0)
@@ -221,7 +223,8 @@ receive(struct shard *s)
 
 		if (!room_for_burst(s) && !room_is_patience_over(s))
 			return;
-		count = receive_burst(s);
+		/* Nothing that takes time lies between a turn's begin and its first burst. */
+		count = receive_burst(s, i == 0 ? s->stage_turn.begun_ns : stages_on_receive(s));
 		s->did_work = s->did_work || count > 0;
 		if (count < NET_BURST || s->stop != SHARD_RUNS)
 			return;
@@ -328,6 +331,21 @@ run_gateways(struct shard *s)
 			gateway_run(s, &s->gateways[i]);
 }
 
+static void
+flush_gateways(struct shard *s)
+{
+	bool has_told = false;
+
+	for (uint32_t i = 0; i < s->gateway_after; i++) {
+		if (s->gateways[i].group == NULL)
+			continue;
+		has_told = has_told || s->gateways[i].completion_count > 0;
+		gateway_flush(&s->gateways[i]);
+	}
+	if (has_told)
+		stages_on_told(s);
+}
+
 bool
 shard_turn(struct shard *s, uint64_t now_ns)
 {
@@ -336,6 +354,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	s->now_ns = now_ns;
 	s->did_work = false;
 	s->counters.turns++;
+	stages_on_turn(s);
 	room_look(s);
 	if (s->is_booting)
 		return turn_boot(s);
@@ -356,15 +375,15 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	flush(s);
 	query_answer(s);
 	clients_flush(s);
-	for (uint32_t i = 0; i < s->gateway_after; i++)
-		if (s->gateways[i].group != NULL)
-			gateway_flush(&s->gateways[i]);
+	flush_gateways(s);
 	if (s->stop != SHARD_RUNS)
 		return true;
 	bundles_flush(s);
 	out_flush(s);
+	stages_on_told(s);
 	reads_kick(s);
 	s->config.log_ops->submit(s->log, now_ns);
+	stages_on_submitted(s);
 	s->counters.turns_busy += s->did_work;
 	return s->did_work;
 }

@@ -101,6 +101,19 @@ struct stage_marks {
 	} slots[STAGE_SLOT_COUNT];
 };
 
+/* Where the time of a turn goes. Each moment ends what came before it, so nothing is counted twice. */
+struct stage_turn {
+	uint64_t before_ns; /* begin of the turn before */
+	uint64_t begun_ns;
+	uint64_t
+		apart_ns; /* of this turn so far: decode and apply, which are no part of step or submit */
+	uint64_t step_ns;         /* until the last append of this turn */
+	uint64_t appended_ns;     /* moment of that; 0: nothing was appended */
+	uint64_t submit_apart_ns; /* apart_ns then */
+	uint64_t
+		decided_ns; /* applied by a leader, or durable at a follower; 0: nothing waits to be told */
+};
+
 struct pending_register {
 	uint8_t token[DECREE_UUID_BYTES];
 	struct net_endpoint from; /* node_id 0, generation 0: empty */
@@ -314,6 +327,7 @@ struct shard {
 	char stop_text[DECREE_ERROR_BYTES];
 	uint64_t net_tick_at_ns;
 	uint64_t now_ns;
+	struct stage_turn stage_turn;
 	bool did_work; /* in this turn */
 
 	/* Log */
@@ -568,6 +582,13 @@ min_u32(uint32_t a, uint32_t b)
 }
 
 /* stage_marks.c */
+void stages_on_turn(struct shard *s);
+/** @return the moment, for stages_on_received() */
+uint64_t stages_on_receive(struct shard *s);
+void stages_on_received(struct shard *s, uint64_t from_ns);
+/* The answers to this process, or the frames, of this turn are on their way. */
+void stages_on_told(struct shard *s);
+void stages_on_submitted(struct shard *s);
 void stages_on_append(
 	struct shard *s, struct shard_group *g, const struct eng_persist *run, uint32_t count);
 /* Forgets the slots of an earlier leadership. */
@@ -576,6 +597,6 @@ void stages_on_durable(struct shard *s, struct shard_group *g);
 /** @return the moment, for stages_on_applied() */
 uint64_t stages_on_chosen(
 	struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after);
-void stages_on_applied(struct shard *s, uint64_t chosen_ns);
+void stages_on_applied(struct shard *s, const struct shard_group *g, uint64_t chosen_ns);
 
 #endif

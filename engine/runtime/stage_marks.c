@@ -8,6 +8,70 @@
 #include "engine/runtime/shard_private.h"
 #include "engine/runtime/stages.h"
 
+/* ------------------------------------------------------------------------------ a turn */
+
+void
+stages_on_turn(struct shard *s)
+{
+	struct stage_turn *t = &s->stage_turn;
+
+	if (s->config.stages == NULL)
+		return;
+	t->before_ns = t->begun_ns;
+	t->begun_ns = s->config.stamp_ns();
+	t->apart_ns = t->appended_ns = t->decided_ns = 0;
+}
+
+uint64_t
+stages_on_receive(struct shard *s)
+{
+	return s->config.stages == NULL ? 0 : s->config.stamp_ns();
+}
+
+void
+stages_on_received(struct shard *s, uint64_t from_ns)
+{
+	uint64_t now_ns;
+
+	if (s->config.stages == NULL)
+		return;
+	now_ns = s->config.stamp_ns();
+	s->stage_turn.apart_ns += now_ns - from_ns;
+	stage_note(&s->config.stages->decode, from_ns, now_ns);
+}
+
+void
+stages_on_told(struct shard *s)
+{
+	if (s->stage_turn.decided_ns == 0)
+		return;
+	stage_note(&s->config.stages->tx, s->stage_turn.decided_ns, s->config.stamp_ns());
+	s->stage_turn.decided_ns = 0;
+}
+
+void
+stages_on_submitted(struct shard *s)
+{
+	const struct stage_turn *t = &s->stage_turn;
+
+	if (t->appended_ns == 0)
+		return;
+	stage_note(&s->config.stages->rx, t->before_ns, t->begun_ns);
+	stage_note(&s->config.stages->step, 0, t->step_ns);
+	stage_note(&s->config.stages->submit, t->appended_ns + t->apart_ns - t->submit_apart_ns,
+		s->config.stamp_ns());
+}
+
+static void
+turn_on_append(struct stage_turn *t, uint64_t now_ns)
+{
+	t->appended_ns = now_ns;
+	t->submit_apart_ns = t->apart_ns;
+	t->step_ns = now_ns - t->begun_ns - t->apart_ns;
+}
+
+/* ------------------------------------------------------------------------------ records and slots */
+
 void
 stages_on_append(
 	struct shard *s, struct shard_group *g, const struct eng_persist *run, uint32_t count)
@@ -18,6 +82,7 @@ stages_on_append(
 	if (s->config.stages == NULL)
 		return;
 	now_ns = s->config.stamp_ns();
+	turn_on_append(&s->stage_turn, now_ns);
 	if (marks->run_after - marks->run_first < STAGE_RUN_COUNT) {
 		uint64_t at = marks->run_after++ % STAGE_RUN_COUNT;
 
@@ -51,6 +116,8 @@ stages_on_durable(struct shard *s, struct shard_group *g)
 	if (s->config.stages == NULL)
 		return;
 	now_ns = s->config.stamp_ns();
+	if (g->status.role != DECREE_LEADER)
+		s->stage_turn.decided_ns = now_ns; /* the vote is to be told */
 	for (; marks->run_first < marks->run_after; marks->run_first++) {
 		uint64_t at = marks->run_first % STAGE_RUN_COUNT;
 
@@ -80,8 +147,15 @@ stages_on_chosen(
 }
 
 void
-stages_on_applied(struct shard *s, uint64_t chosen_ns)
+stages_on_applied(struct shard *s, const struct shard_group *g, uint64_t chosen_ns)
 {
-	if (s->config.stages != NULL)
-		stage_note(&s->config.stages->apply, chosen_ns, s->config.stamp_ns());
+	uint64_t now_ns;
+
+	if (s->config.stages == NULL)
+		return;
+	now_ns = s->config.stamp_ns();
+	s->stage_turn.apart_ns += now_ns - chosen_ns;
+	if (g->status.role == DECREE_LEADER)
+		s->stage_turn.decided_ns = now_ns; /* the answers are to be told */
+	stage_note(&s->config.stages->apply, chosen_ns, now_ns);
 }

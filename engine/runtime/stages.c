@@ -1,6 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/runtime/stages.h"
 
+#include "base/assert.h"
+
+#include <stddef.h>
+#include <string.h>
+
+const struct stage_histogram *
+stage_of_labels(const struct shard_stages *stages, const char *labels)
+{
+	static const struct {
+		const char *label;
+		size_t offset;
+	} all[] = {
+#define X(name) { "stage=\"" #name "\"", offsetof(struct shard_stages, name) },
+		STAGE_TABLE(X)
+#undef X
+	};
+	size_t i = 0;
+
+	while (strcmp(all[i].label, labels) != 0)
+		decree_assert(++i < sizeof(all) / sizeof(all[0]));
+	return (const void *)((const char *)stages + all[i].offset);
+}
+
 uint64_t
 stage_read(const struct stage_histogram *h, uint64_t *ret_buckets)
 {

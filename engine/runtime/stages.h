@@ -26,10 +26,33 @@ struct stage_histogram {
 	_Atomic uint64_t buckets[STAGE_BUCKET_COUNT];
 };
 
+/* X(name): the field, and the label `stage` of the metrics.
+ *
+ *   rx       a turn that appended records: since the turn before, the longest that what it took up has waited here
+ *   decode   a burst of frames: read from the port, authenticated, taken apart
+ *   step     the same turn: without decode and apply, until its last record is in the log's buffer
+ *   submit   the same turn: from there until the kernel has the write; frames leave first
+ *   durable  a step's records: appended until durable
+ *   chosen   a slot on its leader: appended until a quorum has it
+ *   apply    a run of slots: while it is applied
+ *   tx       a turn: from the last thing that was applied by a leader, or became durable at a follower, until the answers
+ *            and votes are handed over
+ *
+ * No two of rx, decode, step, apply and tx overlap; submit is the begin of durable and of chosen. */
+#define STAGE_TABLE(X)                                                                             \
+	X(rx)                                                                                      \
+	X(decode)                                                                                  \
+	X(step)                                                                                    \
+	X(submit)                                                                                  \
+	X(durable)                                                                                 \
+	X(chosen)                                                                                  \
+	X(apply)                                                                                   \
+	X(tx)
+
 struct shard_stages {
-	struct stage_histogram durable; /* a step's records: appended until durable */
-	struct stage_histogram chosen;  /* a slot on its leader: appended until a quorum has it */
-	struct stage_histogram apply;   /* a run of slots: while it is applied */
+#define X(name) struct stage_histogram name;
+	STAGE_TABLE(X)
+#undef X
 };
 
 static inline void
@@ -80,6 +103,10 @@ stage_note(struct stage_histogram *h, uint64_t from_ns, uint64_t to_ns)
 	stage_add(&h->buckets[stage_bucket(ns)], 1);
 	stage_add(&h->sum_ns, ns);
 }
+
+/** @param labels  stage="..." of one that there is */
+const struct stage_histogram *
+stage_of_labels(const struct shard_stages *stages, const char *labels);
 
 /** How many were counted. Any thread. */
 uint64_t stage_count(const struct stage_histogram *h);

@@ -52,7 +52,8 @@ struct decree_metric {
 /* In place of a value that an older node does not know of, or that had no place in its frame. */
 #define DECREE_METRIC_ABSENT (UINT64_MAX - 1)
 
-/** Rows of one name stand together; those of DECREE_OF_PEER come last. @return NULL: no more */
+/** A row that a later version has added stands behind those that there were, also if its name was there; those of DECREE_OF_PEER come
+ * last. @return NULL: no more */
 DECREE_API
 const struct decree_metric *decree_metric_at(uint32_t index);
 

@@ -44,7 +44,7 @@ expect 2 '--bytes 1000: expected a multiple of 512' "$bench" floor --bytes 1000
 
 # One load, durable, as an open loop: etcd's layout, the header, stages, floors, files; nothing stays behind.
 
-expect 0 'program     decree bench|disk        |governor|log durable|open loop, 300 commands/s due|Summary:|Commits/sec:|Sent late by|Latency distribution:|durable  |floor         3 processes, blocks of   4096|append        3 proc|round trip    2 proc|round 2: p50|!NOT DURABLE' \
+expect 0 'program     decree bench|disk        |governor|log durable|open loop, 300 commands/s due|Summary:|Commits/sec:|Sent late by|Latency distribution:|Stages: |  stages add up to| of the leader|floor         3 processes, blocks of   4096|append        3 proc|round trip    2 proc|round 2: p50|!NOT DURABLE' \
 	"${run[@]}" --rate 300 --json one.json --hgrm one.hgrm
 expect 0 '["decree-bench 1",1,2,"decree","open",300,true,"memif","gmac"]' \
 	jq -c '.points[0] as $p | [.format, (.points | length), ($p.rounds | length), $p.system, $p.setting.loop, $p.setting.rate, $p.setting.durable,
@@ -55,7 +55,8 @@ expect 0 'true' jq -c '.points[0] | .all as $a | .median as $m | (.rounds | map(
 	and $m.min_us > 0 and $m.min_us <= $m.mean_us and $m.mean_us <= $m.max_us and .min.mean_us <= $m.mean_us and $m.mean_us <= .max.mean_us
 	and $m.lag_max_us >= 0' one.json
 expect 0 'true' jq -c '.points[0] as $p | [range(2) | $p.rounds[.] | select(.p50_us) | (.p50_over_floor * .floor_p50_us / .p50_us - 1 | fabs) < 1e-4] | all' one.json
-expect 0 '["apply","chosen","durable","follower_durable"]' jq -c '.points[0].stages | keys' one.json
+expect 0 '["apply","chosen","decode","durable","follower_apply","follower_decode","follower_durable","follower_rx","follower_step","follower_submit","follower_tx","rx","step","submit","tx"]' \
+	jq -c '.points[0].stages | keys' one.json
 expect 0 '["append","floor","round trip"]' jq -c '[.floors[].kind] | sort' one.json
 expect 0 'true' jq -c '[.points[0].all.curve, .floors[0].all.curve | length > 10 and (. == sort) and (map(.[1]) | . == sort)] | all' one.json
 expect 0 '["commit","cpu","cpu_count","device","fua","governor","kernel"]' \
@@ -75,7 +76,7 @@ expect 0 'NOT DURABLE|1 node, 2 shards, no network|3 nodes, 2 shards, memif, aut
 expect 0 '[8,2,4,4,true]' jq -c '[(.points | length), ([.points[].setting | [.nodes, .shards]] | unique | length),
 	([.points[] | select(.setting.bytes == 65536)] | length), ([.points[] | select(.setting.in_flight == 100)] | length),
 	([.points[] | .setting.durable == false and .setting.loop == "closed" and .rounds[0].lag_p99_us == null] | all)]' sweep.json
-expect 0 'true' jq -c '[.points[] | select(.all.count > 100) | .stages.chosen.mean_us > 0 and .stages.apply.mean_us > 0 and .median.leader_log_bytes_per_commit > 0
+expect 0 'true' jq -c '[.points[] | select(.all.count > 100) | .stages.step.mean_us > 0 and .stages.submit.mean_us > 0 and .stages.tx.mean_us > 0 and .stages.chosen.mean_us > 0 and .stages.apply.mean_us > 0 and .median.leader_log_bytes_per_commit > 0
 	and .median.cpu_us_per_commit > 0 and .rounds[0].p50_us <= .rounds[0].max_us] | any' sweep.json # who leads may change meanwhile
 expect 0 'true' jq -c '[.points[] | (.median.floor_p50_us != null) == (.setting.nodes == 3)] | all' sweep.json
 expect 0 '8' bash -c 'ls sweep-*.hgrm | wc -l'
