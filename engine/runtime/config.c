@@ -92,7 +92,7 @@ config_defaults(struct config *c, const char *path)
 		.control_cpu = -1,
 		.idle = DECREE_IDLE_AUTO,
 		.snapshot_rate_mb = 150,
-		.scrub_rate_mb = 0,
+		.scrub_rate_mb = 1,
 		.queue_bytes = 1ull << 30,
 		.job_bytes_max = 65535,
 	};

@@ -56,7 +56,7 @@ test_defaults_fill_a_short_file(void **state)
 	assert_int_equal(c.control_cpu, -1);
 	assert_string_equal(c.snapshot_dir, "");
 	assert_int_equal(c.snapshot_rate_mb, 150);
-	assert_int_equal(c.scrub_rate_mb, 0);
+	assert_int_equal(c.scrub_rate_mb, 1);
 	assert_int_equal(c.snapshot_interval_slots, 0);
 	assert_int_equal(c.node_id, 2);
 	assert_int_equal(c.port_count, 1);
