@@ -2,12 +2,16 @@
 #define XXH_INLINE_ALL
 #include "base/digest.h"
 
+#include "base/digest_wide.h"
+
 #include <assert.h>
 #include <xxhash.h>
 
 struct decree_digest
 base_digest(const void *data, size_t bytes)
 {
+	if (bytes > BASE_DIGEST_SHORT_BYTES && digest_has_wide())
+		return digest_wide(data, bytes);
 	XXH128_hash_t h = XXH3_128bits(data, bytes);
 
 	return (struct decree_digest){ .lo = h.low64, .hi = h.high64 };

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* For CPUs where the compiler's own choice of instructions is the best there is. */
+#include "base/digest_wide.h"
+
+#include "base/assert.h"
+
+bool
+digest_has_wide(void)
+{
+	return false;
+}
+
+struct decree_digest
+digest_wide(const void *data, size_t bytes)
+{
+	(void)data;
+	(void)bytes;
+	decree_assert(false);
+	return (struct decree_digest){ 0 };
+}
