@@ -211,6 +211,41 @@ was_session(const struct eng_sessions *s, struct decree_session session)
 	return session.n >> 16 != 0 && session.n >> 16 <= s->applied.n;
 }
 
+/* The next command of a row. Its reply takes the place of one that is not kept any more. */
+static inline void
+execute(struct eng_sessions *s, struct row *w, uint64_t seq, uint32_t digest, struct reply *reply)
+{
+	digest_execute(s, w, seq, reply);
+	w->pending += 1u - (reply->state == REPLY_PENDING);
+	*reply = (struct reply){ .digest = digest, .state = REPLY_PENDING };
+}
+
+static void
+execute_until(const struct eng_sessions *s, struct row *w, uint64_t last)
+{
+	w->used = s->applied.n;
+	w->last = last;
+	if (w->admitted < last)
+		w->admitted = last;
+}
+
+/* Of the row that executed just now, as many as follow in the batch without a gap. @return how many */
+static uint32_t
+execute_run(struct eng_sessions *s, struct eng_value *v)
+{
+	struct row *w = &s->rows[s->row_ahead];
+	uint64_t seq = w->last + 1;
+	struct eng_command c;
+
+	for (; eng_value_next_of(v, w->session, seq, &c); seq++)
+		execute(s, w, seq, base_digest_short(c.body, c.bytes),
+			reply_of(s, (int32_t)s->row_ahead, seq));
+	uint32_t count = (uint32_t)(seq - 1 - w->last);
+	if (count > 0)
+		execute_until(s, w, seq - 1);
+	return count;
+}
+
 /* protocol 7.5: execute iff seq == last + 1. */
 static void
 apply_request(struct eng_sessions *s, struct eng_applied *a)
@@ -230,13 +265,9 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 	struct reply *reply = reply_of(s, row, a->seq);
 	if (a->seq == w->last + 1) {
 		session_touch(s, (uint32_t)row);
-		digest_execute(s, (uint32_t)row, reply);
-		w->pending += 1u - (reply->state == REPLY_PENDING);
-		w->used = s->applied.n;
-		w->last = a->seq;
-		if (w->admitted < w->last)
-			w->admitted = w->last;
-		*reply = (struct reply){ .digest = digest, .state = REPLY_PENDING };
+		digest_go_ahead(s, (uint32_t)row);
+		execute(s, w, a->seq, digest, reply);
+		execute_until(s, w, a->seq);
 		a->verdict = ENG_EXECUTE;
 		return;
 	}
@@ -262,6 +293,7 @@ apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t inde
 		.seq = c->seq,
 		.body = c->body,
 		.bytes = c->bytes,
+		.count = 1,
 		.index = index,
 	};
 	if (c->session.n == 0)
@@ -307,14 +339,13 @@ apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng
 
 uint32_t
 eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
-	uint32_t bytes, struct eng_applied *ret_commands, uint64_t *ret_cluster_ns)
+	uint32_t bytes, struct eng_applied *ret_runs, uint64_t *ret_cluster_ns)
 {
 	struct eng_value v;
 	struct eng_command c;
-	uint32_t count = 0;
-	int rc = eng_value_decode(value, bytes, &v);
+	uint32_t index = 0, count = 0;
 
-	decree_assert(rc == 0); /* checked before it was accepted */
+	eng_value_reopen(value, bytes, &v); /* checked before it was accepted */
 	decree_assert(slot.n == s->applied.n + 1);
 	s->applied = slot;
 	(void)eng_configs_advance(&s->configs, slot);
@@ -327,17 +358,39 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 			return 0;
 		c = (struct eng_command){ v.fragment.session, v.fragment.seq, s->body,
 			s->train.bytes };
-		apply_command(s, &c, 0, &ret_commands[0]);
+		apply_command(s, &c, 0, &ret_runs[0]);
 		return 1;
 	}
 	s->train.part_next = 0;
 	if (v.kind == ENG_VALUE_CONFIG)
 		(void)eng_configs_decide(&s->configs, slot, &v.membership); /* or it is void */
 	while (eng_value_next(&v, &c)) {
-		apply_command(s, &c, count, &ret_commands[count]);
-		count++;
+		struct eng_applied *a = &ret_runs[count++];
+
+		apply_command(s, &c, index, a);
+		if (a->verdict == ENG_EXECUTE)
+			a->count += execute_run(s, &v);
+		index += a->count;
 	}
 	return count;
+}
+
+void
+eng_session_answer_row(
+	struct eng_sessions *s, uint32_t row, uint64_t seq, uint16_t status, uint64_t result)
+{
+	struct row *w = &s->rows[row];
+
+	if (seq == 0 || seq > w->last || w->last - seq >= s->window)
+		return; /* parked for so long that nobody can ask for it any more */
+	struct reply *reply = reply_of(s, (int32_t)row, seq);
+	decree_assert(reply->state == REPLY_PENDING);
+	session_touch(s, row);
+	reply->state = REPLY_DONE;
+	reply->status = status;
+	reply->result = result;
+	w->pending--;
+	digest_answer(s, w, seq, reply);
 }
 
 void
@@ -346,16 +399,8 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 {
 	int32_t row = row_near(s, session);
 
-	if (row < 0 || seq == 0 || seq > s->rows[row].last || s->rows[row].last - seq >= s->window)
-		return; /* parked for so long that nobody can ask for it any more */
-	struct reply *reply = reply_of(s, row, seq);
-	decree_assert(reply->state == REPLY_PENDING);
-	session_touch(s, (uint32_t)row);
-	reply->state = REPLY_DONE;
-	reply->status = status;
-	reply->result = result;
-	s->rows[row].pending--;
-	digest_answer(s, (uint32_t)row, seq, reply);
+	if (row >= 0)
+		eng_session_answer_row(s, (uint32_t)row, seq, status, result);
 }
 
 enum eng_verdict

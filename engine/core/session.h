@@ -19,7 +19,7 @@
 #ifndef ENG_SESSION_H
 #define ENG_SESSION_H
 
-#include "engine/core/core.h"
+#include "engine/core/value.h"
 
 enum eng_verdict {
 	ENG_EXECUTE = 1,    /* hand it to the state machine, then eng_session_answer() */
@@ -34,6 +34,8 @@ enum eng_verdict {
 	ENG_EVICTED = 10,   /* the session gave way to another one; nothing happened */
 };
 
+/* One command, or a run of them: EXECUTE, of one session, seq by seq, behind each other in the slot. What is said of the
+ * command is then said of the first one, and eng_applied_next() goes through the others. */
 struct eng_applied {
 	enum eng_verdict verdict;
 	struct decree_session session;
@@ -41,11 +43,28 @@ struct eng_applied {
 	const uint8_t
 		*body; /* lent until the next eng_sessions_apply(); REGISTERED: the 16-byte token */
 	uint32_t bytes;
+	uint32_t count;  /* of the run; 1 unless EXECUTE */
 	uint32_t index;  /* of the command in its slot */
 	uint16_t status; /* REPLAYED: the stored answer */
 	uint64_t result;
 	bool has_new_row; /* REGISTERED: the row was another session's until now, or nobody's */
 };
+
+/** The next command of a run takes the place of the one before it. @return false if there is none */
+static inline bool
+eng_applied_next(struct eng_applied *a)
+{
+	const uint8_t *at = a->body + a->bytes;
+
+	if (a->count == 1)
+		return false;
+	a->count--;
+	a->seq++;
+	a->index++;
+	a->bytes = eng_command_bytes(at);
+	a->body = at + ENG_COMMAND_HEADER_BYTES;
+	return true;
+}
 
 #define ENG_REGISTRATION_CLIENT_BYTES  16u
 #define ENG_REGISTRATION_GATEWAY_BYTES 32u
@@ -80,16 +99,19 @@ uint32_t eng_commands_per_slot_max(const struct eng_config *config);
 
 /**
  * Take the next chosen slot. Slots come in order, each once.
- * @param ret_commands    [eng_commands_per_slot_max()] verdicts in order
+ * @param ret_runs        [eng_commands_per_slot_max()] verdicts in order
  * @param ret_cluster_ns  cluster time of the slot
- * @return commands written, 0 for a no-op, a configuration or an inner fragment
+ * @return runs written, 0 for a no-op, a configuration or an inner fragment
  */
 uint32_t eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
-	uint32_t bytes, struct eng_applied *ret_commands, uint64_t *ret_cluster_ns);
+	uint32_t bytes, struct eng_applied *ret_runs, uint64_t *ret_cluster_ns);
 
 /** Store the state machine's answer to an executed command, at once or later (a parked one). */
 void eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result);
+/** The same, for a session whose row is known: eng_session_row(), before any registration. */
+void eng_session_answer_row(
+	struct eng_sessions *s, uint32_t row, uint64_t seq, uint16_t status, uint64_t result);
 
 /** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION, EVICTED; GAP if it is not
  * executed yet. @param body_digest  base_digest_short() of the whole body */
@@ -128,7 +150,8 @@ uint32_t eng_session_count(const struct eng_sessions *s);
 /** Sessions that gave way to others, since the first slot or the snapshot that this table began with. */
 uint64_t eng_session_evicted_count(const struct eng_sessions *s);
 
-/** Digest of the whole table, kept up to date command by command: O(1). */
+/** Digest of the whole table. What the session that executed last has changed since another one did is added now: at
+ * most session_window replies. */
 struct decree_digest eng_sessions_digest(const struct eng_sessions *s);
 
 /** The same, computed anew from every row and reply; for tests. */

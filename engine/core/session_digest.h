@@ -35,22 +35,20 @@ reply_term(const struct row *w, uint64_t seq, const struct reply *reply)
 	return (struct decree_digest){ (uint64_t)product, (uint64_t)(product >> 64) };
 }
 
-/* Before `last` goes up by one, and the next command takes the place of @p old. */
+/* Before the command @p seq takes the place of @p old. */
 static inline void
-digest_execute(struct eng_sessions *s, uint32_t row, const struct reply *old)
+digest_execute(struct eng_sessions *s, const struct row *w, uint64_t seq, const struct reply *old)
 {
-	const struct row *w = &s->rows[row];
-
-	if (old->state == REPLY_DONE)
-		sum_take(&s->sum, reply_term(w, w->last + 1 - s->window, old));
-	sum_add(&s->sum, w->key);
+	if (old->state == REPLY_DONE && seq - s->window <= w->summed)
+		sum_take(&s->sum, reply_term(w, seq - s->window, old));
 }
 
 /* After the answer has come into its place. */
 static inline void
-digest_answer(struct eng_sessions *s, uint32_t row, uint64_t seq, const struct reply *reply)
+digest_answer(struct eng_sessions *s, const struct row *w, uint64_t seq, const struct reply *reply)
 {
-	sum_add(&s->sum, reply_term(&s->rows[row], seq, reply));
+	if (seq <= w->summed)
+		sum_add(&s->sum, reply_term(w, seq, reply));
 }
 
 #endif

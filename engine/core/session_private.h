@@ -31,6 +31,7 @@ struct row {
 	uint64_t admitted; /* leader's hint: last seq on its way, >= last */
 	uint8_t token[DECREE_UUID_BYTES];
 	struct decree_digest key; /* of session and token, for the table's digest */
+	uint64_t summed;          /* seq up to which that digest has this row; <= last */
 	uint64_t used;            /* slot of its registration or of its newest executed command */
 	uint32_t pending;         /* replies in the ring that wait for their answer */
 	uint16_t node_id;         /* a live gateway's: of its node; else 0 */
@@ -64,6 +65,8 @@ bool session_gateway_begin(struct eng_sessions *s, const struct eng_registration
 /* ---- session_digest.c, and session_digest.h: each before or after the change that it speaks of ---- */
 /** Before: a row is given back. */
 void digest_drop_row(struct eng_sessions *s, uint32_t row);
+/** Before: a command of this row is executed, and another row may be ahead. */
+void digest_go_ahead(struct eng_sessions *s, uint32_t row);
 /** After: a row was registered. */
 void digest_add_row(struct eng_sessions *s, uint32_t row);
 /** After: the table was filled from a snapshot. */
@@ -72,6 +75,7 @@ void digest_restore(struct eng_sessions *s);
 struct eng_sessions {
 	uint32_t row_count;  /* rows in use; one that is given back goes to another at once */
 	uint32_t row_recent; /* where a session was found last: looked at first */
+	uint32_t row_ahead;  /* the only row that may have executed more than it has `summed` */
 	uint32_t idle_slots;
 	uint64_t evicted_count;
 	uint32_t row_count_max;
@@ -85,7 +89,7 @@ struct eng_sessions {
 	struct reply *replies;      /* [row_count_max][window] */
 	uint16_t *buckets;          /* [bucket_mask + 1] row + 1, open addressing; 0 = free */
 	uint8_t *body;              /* [command_bytes_max] of the open train */
-	struct decree_digest sum;   /* session_digest.c: of all rows' and replies' terms */
+	struct decree_digest sum; /* session_digest.c: of rows' and replies' terms up to `summed` */
 
 	/* The configurations that are in force and to come, as of `applied` (12.1). */
 	struct eng_configs configs;

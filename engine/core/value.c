@@ -74,19 +74,38 @@ decode_mark(struct eng_value *v)
 	return 0;
 }
 
-int
-eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value)
+/* Filled in place: a membership is too large to be cleared for each batch. */
+static void
+decode_header(const uint8_t *bytes, uint32_t count, struct eng_value *v)
 {
-	struct eng_value *v =
-		ret_value; /* filled in place: a membership is too large to be cleared for each batch */
-
-	if (count < ENG_VALUE_HEADER_BYTES || bytes[1] != 0 || load_u32(bytes + 4) != 0)
-		return -EBADMSG;
 	v->kind = bytes[0];
 	v->count = load_u16(bytes + 2);
 	v->stamp_ns = load_u64(bytes + 8);
 	v->next = bytes + ENG_VALUE_HEADER_BYTES;
 	v->end = bytes + count;
+}
+
+void
+eng_value_reopen(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value)
+{
+	if (bytes[0] != ENG_VALUE_BATCH) {
+		int rc = eng_value_decode(bytes, count, ret_value);
+
+		decree_assert(rc == 0);
+		return;
+	}
+	decode_header(bytes, count, ret_value);
+	decree_assert(ret_value->next < ret_value->end);
+}
+
+int
+eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value)
+{
+	struct eng_value *v = ret_value;
+
+	if (count < ENG_VALUE_HEADER_BYTES || bytes[1] != 0 || load_u32(bytes + 4) != 0)
+		return -EBADMSG;
+	decode_header(bytes, count, v);
 	switch (v->kind) {
 	case ENG_VALUE_NOOP: return v->count == 0 && v->next == v->end ? 0 : -EBADMSG;
 	case ENG_VALUE_BATCH: return decode_batch(v);

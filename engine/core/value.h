@@ -94,9 +94,19 @@ struct eng_value {
 	const uint8_t *end;
 };
 
+/** A value that was checked before: a batch's commands are not looked at once more. */
+void eng_value_reopen(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value);
+
 /** Check the whole value. Of the fields that belong to a kind only those of its own are set.
  * @retval -EBADMSG it is not a value, and @p ret_value is not to be looked at */
 int eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value);
+
+/** Bytes of the body of the command of a batch that begins at @p at. */
+static inline uint32_t
+eng_command_bytes(const uint8_t *at)
+{
+	return load_u16(at + 16);
+}
 
 /** Commands of a batch, in order. @return false after the last one */
 static inline bool
@@ -107,11 +117,21 @@ eng_value_next(struct eng_value *v, struct eng_command *ret_command)
 	*ret_command = (struct eng_command){
 		.session = { load_u64(v->next) },
 		.seq = load_u64(v->next + 8),
-		.bytes = load_u16(v->next + 16),
+		.bytes = eng_command_bytes(v->next),
 		.body = v->next + ENG_COMMAND_HEADER_BYTES,
 	};
 	v->next = ret_command->body + ret_command->bytes;
 	return true;
+}
+
+/** The next command of a batch if it is this one. @return false if it is another one, or there is none */
+static inline bool
+eng_value_next_of(struct eng_value *v, struct decree_session session, uint64_t seq,
+	struct eng_command *ret_command)
+{
+	if (v->next == v->end || load_u64(v->next) != session.n || load_u64(v->next + 8) != seq)
+		return false;
+	return eng_value_next(v, ret_command);
 }
 
 /** Cluster time of a value without looking at the rest. */

@@ -17,18 +17,11 @@
 struct decree_sink {
 	struct shard *shard;
 	struct shard_group *group;
-	/* Commands come in runs of one session: its owner is looked up once per run. */
-	struct decree_session session;
+	/* Commands come in runs of one session: its row and owner are looked up once per run. */
+	struct decree_session session; /* 0: none yet */
+	int32_t row;                   /* -1: it has none */
 	struct owner owner;
 };
-
-static struct owner
-owner_of(const struct shard_group *g, struct decree_session session)
-{
-	int32_t row = eng_session_row(g->sessions, session);
-
-	return row < 0 ? (struct owner){ .kind = OWNER_NONE } : g->owners[row];
-}
 
 static void
 sink_look_up(struct decree_sink *sink, struct decree_session session)
@@ -36,7 +29,9 @@ sink_look_up(struct decree_sink *sink, struct decree_session session)
 	if (sink->session.n == session.n)
 		return;
 	sink->session = session;
-	sink->owner = owner_of(sink->group, session);
+	sink->row = eng_session_row(sink->group->sessions, session);
+	sink->owner = sink->row < 0 ? (struct owner){ .kind = OWNER_NONE }
+				    : sink->group->owners[sink->row];
 }
 
 void
@@ -45,8 +40,10 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 {
 	struct shard *s = sink->shard;
 
-	eng_session_answer(sink->group->sessions, session, seq, status, result);
 	sink_look_up(sink, session);
+	if (sink->row < 0)
+		return;
+	eng_session_answer_row(sink->group->sessions, (uint32_t)sink->row, seq, status, result);
 	if (sink->owner.kind == OWNER_GATEWAY)
 		gateway_on_answer(s, &s->gateways[sink->owner.index], seq, status, result);
 	else if (sink->owner.kind == OWNER_CLIENT)
@@ -100,7 +97,7 @@ forget_owner(struct shard_group *g, struct decree_session session)
 	g->owners[eng_session_row(g->sessions, session)] = (struct owner){ .kind = OWNER_NONE };
 }
 
-/* @return true if it executes */
+/* @return true if they execute */
 static bool
 sort_out(struct decree_sink *sink, struct decree_slot slot, const struct eng_applied *a)
 {
@@ -139,24 +136,14 @@ run_machine(struct decree_sink *sink, const struct decree_command *commands, uin
 	sink->group->applied_count += count;
 }
 
-/* @return the kind of its value */
-static enum eng_value_kind
-apply_slot(struct decree_sink *sink, struct decree_slot slot)
+/* The commands of a run, as the machine wants them. @return how many */
+static uint32_t
+spread_out(struct eng_applied *a, struct decree_slot slot, struct decree_command *ret_commands)
 {
-	struct shard *s = sink->shard;
-	struct shard_group *g = sink->group;
-	uint32_t bytes, count, execute_count = 0;
-	uint64_t cluster_ns;
-	const uint8_t *value = eng_value(g->replica, slot, &bytes);
+	uint32_t count = 0;
 
-	decree_assert(slot.n == g->applied.n + 1);
-	count = eng_sessions_apply(g->sessions, slot, value, bytes, s->applied, &cluster_ns);
-	for (uint32_t i = 0; i < count; i++) {
-		const struct eng_applied *a = &s->applied[i];
-
-		if (!sort_out(sink, slot, a))
-			continue;
-		s->commands[execute_count++] = (struct decree_command){
+	do {
+		ret_commands[count++] = (struct decree_command){
 			.slot = slot,
 			.index = a->index,
 			.session = a->session,
@@ -164,9 +151,28 @@ apply_slot(struct decree_sink *sink, struct decree_slot slot)
 			.body = a->body,
 			.bytes = a->bytes,
 		};
-	}
+	} while (eng_applied_next(a));
+	return count;
+}
+
+/* @return the kind of its value */
+static enum eng_value_kind
+apply_slot(struct decree_sink *sink, struct decree_slot slot)
+{
+	struct shard *s = sink->shard;
+	struct shard_group *g = sink->group;
+	uint32_t bytes, run_count, execute_count = 0;
+	uint64_t cluster_ns;
+	const uint8_t *value = eng_value(g->replica, slot, &bytes);
+
+	decree_assert(slot.n == g->applied.n + 1);
+	run_count = eng_sessions_apply(g->sessions, slot, value, bytes, s->applied, &cluster_ns);
+	for (uint32_t i = 0; i < run_count; i++)
+		if (sort_out(sink, slot, &s->applied[i]))
+			execute_count +=
+				spread_out(&s->applied[i], slot, &s->commands[execute_count]);
 	/* The last part of a train that was broken: listed in the log, executed by nobody. */
-	if (count == 0 && bytes > 0 && value[0] == ENG_VALUE_FRAGMENT)
+	if (run_count == 0 && bytes > 0 && value[0] == ENG_VALUE_FRAGMENT)
 		note_skip(g, slot, 0);
 	run_machine(sink, s->commands, execute_count, cluster_ns);
 	FAILPOINT("runtime.apply.executed");
@@ -199,7 +205,7 @@ void
 apply_range(
 	struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after)
 {
-	struct decree_sink sink = { .shard = s, .group = g };
+	struct decree_sink sink = { .shard = s, .group = g, .row = -1 };
 
 	for (struct decree_slot slot = first; slot.n < after.n && s->stop == SHARD_RUNS; slot.n++)
 		if (apply_slot(&sink, slot) == ENG_VALUE_MARK)

@@ -186,14 +186,21 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 	}
 }
 
-/* Session numbers are no secrets: a client may have used ours. What was executed must be what we gave. */
+/* Session numbers are no secrets: a client may have used ours. What was executed must be what we gave, all the run. */
 static bool
-is_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *a)
+is_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *run)
 {
-	const struct gateway_entry *entry = entry_of(s, gw, a->seq);
+	struct eng_applied a = *run;
 
-	return a->seq == gw->executed + 1 && a->seq <= gw->popped && entry->bytes == a->bytes &&
-	       memcmp(entry->body, a->body, a->bytes) == 0;
+	if (a.seq != gw->executed + 1 || a.seq + a.count - 1 > gw->popped)
+		return false;
+	do {
+		const struct gateway_entry *entry = entry_of(s, gw, a.seq);
+
+		if (entry->bytes != a.bytes || memcmp(entry->body, a.body, a.bytes) != 0)
+			return false;
+	} while (eng_applied_next(&a));
+	return true;
 }
 
 void
@@ -210,10 +217,10 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 			refuse_all(s, gw);
 			return;
 		}
-		gw->executed = a->seq;
+		gw->executed = a->seq + a->count - 1;
 		if (gw->sent < gw->executed)
 			gw->sent = gw->executed; /* given before a rewind, and it made it */
-		consume(gw, entry_of(s, gw, a->seq));
+		consume(gw, entry_of(s, gw, gw->executed));
 		gw->busy_count = 0;
 		gw->retry_ns = RETRY_NS_MIN;
 		gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;

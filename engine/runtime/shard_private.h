@@ -387,7 +387,7 @@ struct shard {
 
 	/* Scratch */
 	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
-	struct eng_applied *applied;     /* [commands_per_slot_max] */
+	struct eng_applied *applied;     /* [commands_per_slot_max] runs */
 	struct decree_command *commands; /* [commands_per_slot_max] */
 	struct eng_command submit[CLIENT_BURST_MAX];
 	enum eng_submit_status submit_status[CLIENT_BURST_MAX];

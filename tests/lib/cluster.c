@@ -271,6 +271,19 @@ deadline_has_come(struct cluster *c, uint16_t node)
 }
 
 static void
+on_command(struct cluster *c, uint16_t node, struct decree_slot slot, const struct eng_applied *a)
+{
+	struct cluster_node *n = &c->nodes[node];
+
+	if (a->verdict == ENG_EXECUTE) {
+		n->executed++;
+		eng_session_answer(n->sessions, a->session, a->seq, 0, slot.n << 16 | a->index);
+	}
+	if (c->on_command != NULL)
+		c->on_command(c, node, slot, a);
+}
+
+static void
 apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 {
 	struct cluster_node *n = &c->nodes[node];
@@ -286,15 +299,10 @@ apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 	if (c->on_apply != NULL)
 		c->on_apply(c, node, slot, value, bytes);
 	uint32_t count = eng_sessions_apply(n->sessions, slot, value, bytes, applied, &cluster_ns);
-	for (uint32_t i = 0; i < count; i++) {
-		if (applied[i].verdict == ENG_EXECUTE) {
-			n->executed++;
-			eng_session_answer(n->sessions, applied[i].session, applied[i].seq, 0,
-				slot.n << 16 | applied[i].index);
-		}
-		if (c->on_command != NULL)
-			c->on_command(c, node, slot, &applied[i]);
-	}
+	for (uint32_t i = 0; i < count; i++)
+		do
+			on_command(c, node, slot, &applied[i]);
+		while (eng_applied_next(&applied[i]));
 	if (cluster_ns >= n->deadline_ns)
 		deadline_has_come(c, node);
 	if (bytes > 0 && value[0] == ENG_VALUE_MARK)

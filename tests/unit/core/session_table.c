@@ -43,10 +43,16 @@ table_teardown(void **state)
 void
 table_apply_value(struct table *t, const uint8_t *value, uint32_t bytes)
 {
+	struct eng_applied runs[64];
 	uint64_t cluster_ns;
+	uint32_t run_count = eng_sessions_apply(
+		t->s, (struct decree_slot){ ++t->slot }, value, bytes, runs, &cluster_ns);
 
-	t->count = eng_sessions_apply(
-		t->s, (struct decree_slot){ ++t->slot }, value, bytes, t->applied, &cluster_ns);
+	t->count = 0;
+	for (uint32_t i = 0; i < run_count; i++)
+		do
+			t->applied[t->count++] = runs[i];
+		while (eng_applied_next(&runs[i]));
 }
 
 enum eng_verdict

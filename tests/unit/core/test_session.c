@@ -315,6 +315,84 @@ test_the_digest_is_that_of_the_table(void **state)
 	}
 }
 
+/* Any command after any other: the next ones of their sessions mostly, repeats, gaps, of nobody. */
+static struct eng_command
+draw_command(struct table *t, const struct decree_session *sessions, uint64_t *random,
+	uint64_t ahead[SESSIONS])
+{
+	static const char bodies[] = "same other";
+
+	*random = *random * 6364136223846793005ull + 1442695040888963407ull;
+	uint32_t who = (*random >> 62) == 0 ? (uint32_t)(*random >> 58 & (SESSIONS - 1)) : 0;
+	uint32_t kind = *random >> 50 & 15;
+	uint64_t next = eng_session_last(t->s, sessions[who]) + ahead[who] + 1;
+	uint64_t seq = kind == 0 ? next + 1 : kind == 1 ? next - 1 : kind == 2 ? 1 : next;
+
+	ahead[who] += seq == next;
+	return (struct eng_command){ .session = sessions[who],
+		.seq = seq,
+		.body = (const uint8_t *)bodies + (kind == 3 ? 5 : 0),
+		.bytes = 4 };
+}
+
+static void
+apply_batch(struct table *t, const struct eng_command *commands, uint32_t count,
+	uint8_t value[SLOT_BYTES])
+{
+	uint32_t size = eng_value_begin(value, ENG_VALUE_BATCH);
+
+	for (uint32_t i = 0; i < count; i++)
+		size = eng_value_add(value, size, SLOT_BYTES, &commands[i]);
+	assert_int_not_equal(size, 0);
+	table_apply_value(t, value, size);
+	assert_int_equal(t->count, count);
+}
+
+/* Runs of one session are executed at once, and nobody can tell (7.5). */
+static void
+test_a_batch_does_what_its_commands_do_one_by_one(void **state)
+{
+	struct table *t = *state, *alone;
+	struct decree_session sessions[SESSIONS];
+	uint64_t random = 11;
+
+	table_setup((void **)&alone);
+	for (uint32_t i = 0; i < SESSIONS; i++) {
+		sessions[i] = table_open(t, (char)('a' + i));
+		assert_int_equal(table_open(alone, (char)('a' + i)).n, sessions[i].n);
+	}
+	for (uint32_t round = 0; round < 2000; round++) {
+		uint64_t ahead[SESSIONS] = { 0 };
+		struct eng_command commands[8];
+		enum eng_verdict verdicts[8];
+		uint8_t value[SLOT_BYTES], one[SLOT_BYTES];
+
+		for (uint32_t i = 0; i < 8; i++)
+			commands[i] = draw_command(t, sessions, &random, ahead);
+		apply_batch(t, commands, 8, value);
+		for (uint32_t i = 0; i < 8; i++) {
+			const struct eng_applied *a = &t->applied[i];
+
+			verdicts[i] = a->verdict;
+			assert_int_equal(a->index, i);
+			assert_int_equal(a->seq, commands[i].seq);
+			assert_memory_equal(a->body, commands[i].body, commands[i].bytes);
+			apply_batch(alone, &commands[i], 1, one);
+			assert_int_equal(alone->applied[0].verdict, verdicts[i]);
+		}
+		for (uint32_t i = 0; i < 8; i++)
+			if (verdicts[i] == ENG_EXECUTE && (random >> (20 + i) & 1) != 0) {
+				eng_session_answer(
+					t->s, commands[i].session, commands[i].seq, 1, round);
+				eng_session_answer(
+					alone->s, commands[i].session, commands[i].seq, 1, round);
+			}
+		assert_true(digest_eq(eng_sessions_digest(t->s), eng_sessions_digest(alone->s)));
+		assert_true(digest_eq(eng_sessions_digest(t->s), eng_sessions_digest_anew(t->s)));
+	}
+	table_teardown((void **)&alone);
+}
+
 /* One answer that differs is enough. */
 static void
 test_another_answer_is_another_digest(void **state)
@@ -421,6 +499,8 @@ main(void)
 			table_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_cluster_time_never_goes_backwards, table_setup, table_teardown),
+		cmocka_unit_test_setup_teardown(test_a_batch_does_what_its_commands_do_one_by_one,
+			table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_the_digest_is_that_of_the_table, table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(

@@ -26,7 +26,7 @@ struct table {
 	struct decree_session sessions[SESSIONS];
 	uint64_t last[SESSIONS]; /* executed */
 	uint64_t answered[SESSIONS];
-	uint32_t count;
+	uint32_t count; /* of runs */
 	struct eng_applied applied[64];
 };
 
