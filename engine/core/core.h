@@ -100,6 +100,8 @@ struct eng_config {
 	uint32_t digest_slots; /* states are compared this often, 0 = never; a cluster constant */
 	uint64_t heartbeat_ns;
 	bool heartbeat_on_grid; /* at multiples of heartbeat_ns, so that all groups of a node send at once */
+	uint64_t
+		announce_ns; /* a leader keeps a commit index to itself for so long, for the next Accept to carry it */
 	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
 	uint64_t disk_stall_ns; /* oldest write not durable for longer: hand leadership over */
 	uint64_t
@@ -266,6 +268,7 @@ struct eng_event {
 		} trim;
 		struct {
 			bool log_is_idle; /* a record appended now would be written at once */
+			bool peers_wait;  /* for what is chosen: a commit index is not kept */
 			uint64_t log_space_slots; /* records that still fit the log */
 			/* Leader: cluster time at which the state machine, with everything applied that
 			 * this core has called chosen, wants to be called; UINT64_MAX = never */

@@ -175,6 +175,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->inherit_ns = NEVER;
 	r->inherit_until_ns = r->now_ns + r->cfg.election_ns;
 	r->announced = r->chosen;
+	r->announce_ns = NEVER;
 	r->batch_bytes = 0;
 	r->train.part_count = 0;
 	r->transfer.to = 0;
@@ -204,6 +205,34 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 
 /* ---- turns and time ---- */
 
+void
+leader_announce_soon(struct eng_replica *r)
+{
+	if (r->announced.n < r->chosen.n)
+		r->announce_ns = r->now_ns;
+}
+
+/* Where one command follows an answer to another, a Success for each would cost as many frames as the Accepts, which carry
+ * the same (7.1); so it is sent only if no Accept comes soon. */
+static void
+announce(struct eng_replica *r, struct eng_effects *fx)
+{
+	if (r->announced.n == r->chosen.n || is_alone(r)) {
+		r->announce_ns = NEVER;
+		return;
+	}
+	if (r->announce_ns == NEVER)
+		r->announce_ns = r->now_ns + r->cfg.announce_ns;
+	if (r->now_ns < r->announce_ns)
+		return;
+	struct eng_msg *m = message_add(r, ENG_MSG_SUCCESS, 0, fx);
+	m->ballot = r->ballot;
+	m->success.start = r->start;
+	m->success.commit = r->chosen;
+	r->announced = r->chosen;
+	r->announce_ns = NEVER;
+}
+
 /*
  * The end of a turn. A batch is whatever arrived while the previous write was under way: it is sealed when
  * a write of it would start at once, and never waits for a timer (6.6).
@@ -222,13 +251,7 @@ leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
 		audit_flush(r, fx);
 	due_flush(r, fx);
 	transfer_continue(r, fx);
-	if (r->announced.n < r->chosen.n && !is_alone(r)) {
-		struct eng_msg *m = message_add(r, ENG_MSG_SUCCESS, 0, fx);
-		m->ballot = r->ballot;
-		m->success.start = r->start;
-		m->success.commit = r->chosen;
-		r->announced = r->chosen;
-	}
+	announce(r, fx);
 }
 
 void
@@ -377,6 +400,8 @@ leader_wake_at(const struct eng_replica *r)
 
 	if (r->role != DECREE_LEADER)
 		return NEVER;
+	if (r->announce_ns < at)
+		at = r->announce_ns;
 	if (r->retransmit_ns < at)
 		at = r->retransmit_ns;
 	if (r->reprepare_ns < at)

@@ -66,6 +66,7 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 	r->query_ns = NEVER;
 	r->election_ns = NEVER;
 	r->reprepare_ns = NEVER;
+	r->announce_ns = NEVER;
 	r->damage.repair_ns = NEVER;
 	r->rewrites.ask_ns = NEVER;
 	r->inherit_ns = NEVER;
@@ -421,6 +422,8 @@ on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	r->deadline_ns = ev->flush.deadline_ns;
 	damage_write(r, fx);
 	rewrite_flush(r, fx);
+	if (ev->flush.peers_wait)
+		leader_announce_soon(r);
 	leader_flush(r, ev->flush.log_is_idle, fx);
 	acceptor_flush(r, fx);
 	readindex_flush(r, fx);

@@ -274,6 +274,8 @@ void leader_begin(struct eng_replica *r, struct eng_effects *fx);
 void leader_check_ready(struct eng_replica *r, struct eng_effects *fx);
 void leader_tick(struct eng_replica *r, struct eng_effects *fx);
 void heartbeat_send(struct eng_replica *r, struct eng_effects *fx);
+/** Somebody waits for what is chosen: the next flush tells it. */
+void leader_announce_soon(struct eng_replica *r);
 void leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx);
 void on_heartbeat_echo(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 /** A value for an inherited slot arrived: propose it if it is the one that phase 1 chose. */

@@ -318,6 +318,7 @@ struct eng_replica { /* owner: the shard that runs it */
 	bool admit_reset;             /* forget the session hints before the next SUBMIT */
 	bool bootstrapping;           /* slot 1 needs every member (12.0) */
 	struct decree_slot announced; /* commit index that the followers were told */
+	uint64_t announce_ns;         /* tell them of a higher one then; NEVER = there is none */
 	uint64_t heartbeat_ns;        /* next one due */
 	uint64_t heartbeat_seq;
 	uint64_t heartbeat_sent_ns[HEARTBEAT_HISTORY];

@@ -330,6 +330,8 @@ submit_and_answer(struct shard *s, struct shard_group *g, struct net_endpoint fr
 			own_session(g, s->submit[i].session, from);
 		last = s->submit[i].session;
 	}
+	if (from.node_id != 0)
+		g->peers_wait_until_ns = s->now_ns + PEERS_WAIT_NS;
 	s->counters.client_commands += count;
 	shard_submit(s, g, count);
 	for (uint32_t i = 0; i < count && s->stop == SHARD_RUNS; i++)

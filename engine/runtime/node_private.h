@@ -109,11 +109,13 @@ struct node_shard {
 	uint32_t nameless_count; /* holes in it of which nothing is known */
 
 	pthread_t thread;
-	bool has_thread;         /* to be joined */
-	_Atomic bool is_running; /* release when the thread is done with `shard` */
-	uint64_t turn_at_ns;     /* of the turn before, for the sleep strategy */
-	_Atomic uint64_t turns;  /* relaxed: only that it moves tells anything */
-	uint64_t turns_seen;     /* control thread: of the last pulse */
+	bool has_thread;          /* to be joined */
+	_Atomic bool is_running;  /* release when the thread is done with `shard` */
+	uint64_t turn_at_ns;      /* of the turn before, for the sleep strategy */
+	uint32_t vain_look_score; /* how seldom a turn behind one that did something finds more */
+	uint32_t look_skip_count;
+	_Atomic uint64_t turns; /* relaxed: only that it moves tells anything */
+	uint64_t turns_seen;    /* control thread: of the last pulse */
 
 	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
 

@@ -99,6 +99,7 @@ fill_group(const struct decree_node *node, uint16_t group, struct eng_config *e)
 		.digest_slots = c->digest_slots,
 		.heartbeat_ns = c->heartbeat_ns,
 		.heartbeat_on_grid = true,
+		.announce_ns = SHARD_ANNOUNCE_NS,
 		.election_ns = c->election_ns,
 		.disk_stall_ns = c->disk_stall_ns,
 		.lease_ns = c->lease_ns,

@@ -7,7 +7,8 @@
  *   3. reap the log: what became durable lets the core speak
  *   4. damage that the log has found; snapshots: write a little, fetch a little; tick the groups that are due
  *   5. flush each group: it packs what is waiting into slots, acknowledges what is durable
- *   6. send the frames of this turn, then hand the log its records with one system call
+ *   6. send the frames of this turn, then hand the log its records with one system call; where they are durable at once,
+ *      do 5 and 6 again
  *
  * Frames leave before the log's system call: the peers work while the kernel takes our write.
  *
@@ -290,7 +291,9 @@ flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 	struct eng_event event = {
 		.type = ENG_EV_FLUSH,
 		.now_ns = s->now_ns,
-		.flush = { .log_is_idle = is_idle, .log_space_slots = room_space_slots(s, g) },
+		.flush = { .log_is_idle = is_idle,
+			.log_space_slots = room_space_slots(s, g),
+			.peers_wait = s->now_ns < g->peers_wait_until_ns },
 	};
 
 	if (!g->is_dirty && (g->was_log_idle || !is_idle))
@@ -346,6 +349,35 @@ flush_gateways(struct shard *s)
 		stages_on_told(s);
 }
 
+/* What the turn has led to goes where it belongs. */
+static void
+finish(struct shard *s)
+{
+	flush(s);
+	query_answer(s);
+	clients_flush(s);
+	flush_gateways(s);
+	if (s->stop != SHARD_RUNS)
+		return;
+	bundles_flush(s);
+	out_flush(s);
+	stages_on_told(s);
+	reads_kick(s);
+	s->config.log_ops->submit(s->log, s->now_ns);
+}
+
+/* A log in memory is durable once it was submitted: a follower then answers in the turn in which it was asked. */
+static bool
+has_news_of_log(struct shard *s)
+{
+	uint64_t durable_lsn = s->durable_lsn;
+
+	if (s->stop != SHARD_RUNS || durable_lsn == s->appended_lsn)
+		return false;
+	reap(s);
+	return s->stop == SHARD_RUNS && s->durable_lsn > durable_lsn;
+}
+
 bool
 shard_turn(struct shard *s, uint64_t now_ns)
 {
@@ -372,18 +404,10 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	tick(s);
 	room_hand_over(s);
 	query_ask(s);
-	flush(s);
-	query_answer(s);
-	clients_flush(s);
-	flush_gateways(s);
-	if (s->stop != SHARD_RUNS)
-		return true;
-	bundles_flush(s);
-	out_flush(s);
-	stages_on_told(s);
-	reads_kick(s);
-	s->config.log_ops->submit(s->log, now_ns);
+	finish(s);
 	stages_on_submitted(s);
+	if (has_news_of_log(s))
+		finish(s);
 	s->counters.turns_busy += s->did_work;
 	return s->did_work;
 }

@@ -33,6 +33,9 @@
 #define SHARD_GATEWAY_COUNT_MAX 16
 #define SHARD_NET_TICK_NS       (5 * 1000 * 1000ull)
 
+/* A program in a closed loop has its next command here within a few microseconds of the answer; nobody notices the rest. */
+#define SHARD_ANNOUNCE_NS 20000ull
+
 struct shard_config {
 	const struct net_ops *net_ops;
 	uint32_t frame_bytes; /* capacity of a frame's payload */

@@ -62,6 +62,7 @@
 #define RETRY_NS_MIN     (5 * 1000 * 1000ull)
 #define RETRY_NS_MAX     (200 * 1000 * 1000ull)
 #define BUSY_RETRY_US    1000
+#define PEERS_WAIT_NS    (100 * 1000 * 1000ull) /* since a peer has passed on a command */
 #define CLIENT_BURST_MAX 512 /* commands in one frame of 9,000 bytes: (9000 - 8) / 20 */
 
 /* Who waits for the answers of one session. */
@@ -172,13 +173,14 @@ struct shard_group {
 	struct decree_slot applied;
 	uint64_t applied_count;
 	uint64_t wake_at_ns;
-	uint64_t deadline_ns; /* the machine's, as it was last asked while this node led */
-	bool is_deadline_old; /* something was applied since */
-	bool is_damaged;      /* the operator was told of damage that is not repaired yet */
-	bool is_dirty;        /* stepped since the last FLUSH */
-	bool was_log_idle;    /* as told by the last FLUSH */
-	bool has_handed_over; /* led, though it should not */
-	uint16_t handed_to;   /* node_id that was asked last to take over; 0 = none yet */
+	uint64_t deadline_ns;         /* the machine's, as it was last asked while this node led */
+	bool is_deadline_old;         /* something was applied since */
+	bool is_damaged;              /* the operator was told of damage that is not repaired yet */
+	bool is_dirty;                /* stepped since the last FLUSH */
+	bool was_log_idle;            /* as told by the last FLUSH */
+	uint64_t peers_wait_until_ns; /* their proposers wait for what is chosen */
+	bool has_handed_over;         /* led, though it should not */
+	uint16_t handed_to;           /* node_id that was asked last to take over; 0 = none yet */
 	struct decree_ballot handed_ballot; /* ours when it was */
 	uint64_t handed_ns;
 	struct persist_ring persists;

@@ -17,6 +17,11 @@
  * on every empty turn gives 4 us round trips where pausing first gives milliseconds. But it must not yield for ever: with
  * twenty other busy threads on two CPUs, durable writes of a shard that did took up to 25 seconds, since the kernel's
  * worker that ends them got no CPU; none took one second with sleep.
+ *
+ * After a turn that did something the loop looks again at once, since under load there is more to do. With one command in
+ * flight there hardly ever is (0 to 16 % of looks, 35 % and more with 64 in flight), and the one whose turn it is waits
+ * for that look: where fewer than a quarter of them find anything, the CPU is given away right behind the work, and one look
+ * in sixteen tells whether that has changed.
  */
 #include "engine/runtime/node_private.h"
 
@@ -31,6 +36,11 @@
 #define SLEEP_SHARE    16    /* of the time that it has been idle */
 #define SLEEP_NS_MIN   20000 /* under this, timers cost more than they save */
 #define SLEEP_NS_MAX   500000
+
+#define LOOK_SCORE_MAX 64
+#define LOOK_SCORE     32 /* from here on the CPU is given away */
+#define LOOK_PRICE     3  /* one that finds something takes away what so many in vain have added */
+#define LOOK_TRY       16
 
 /* ------------------------------------------------------------------------------ idle */
 
@@ -133,6 +143,28 @@ idle(struct node_shard *ns, uint64_t now_ns)
 	}
 }
 
+/* Behind a turn that did something. @return true if the CPU was given away */
+static bool
+give_way(struct node_shard *ns)
+{
+	if (ns->node->idle == DECREE_IDLE_SPIN || ns->vain_look_score < LOOK_SCORE ||
+		++ns->look_skip_count % LOOK_TRY == 0)
+		return false;
+	sched_yield();
+	return true;
+}
+
+/* A turn right behind one that did something. */
+static void
+note_look(struct node_shard *ns, bool did_work)
+{
+	if (!did_work && ns->vain_look_score < LOOK_SCORE_MAX)
+		ns->vain_look_score++;
+	else if (did_work)
+		ns->vain_look_score -=
+			ns->vain_look_score < LOOK_PRICE ? ns->vain_look_score : LOOK_PRICE;
+}
+
 /* ------------------------------------------------------------------------------ thread */
 
 static void
@@ -173,7 +205,7 @@ run(struct node_shard *ns)
 {
 	struct decree_node *node = ns->node;
 	uint64_t turns = 0;
-	bool is_ready = false;
+	bool is_ready = false, is_look = false;
 
 	while (!atomic_load_explicit(&node->stop, memory_order_relaxed)) {
 		uint64_t now_ns = node_now_ns();
@@ -184,6 +216,9 @@ run(struct node_shard *ns)
 		proposer_serve(ns);
 		answer_question(ns);
 		metrics_publish(ns, now_ns);
+		if (is_look)
+			note_look(ns, did_work);
+		is_look = false;
 		if (did_work) {
 			ns->turn_at_ns = now_ns;
 			if (shard_stop_reason(ns->shard, text) != SHARD_RUNS) {
@@ -193,6 +228,7 @@ run(struct node_shard *ns)
 			if (!is_ready)
 				note_ready(ns, now_ns);
 			is_ready = shard_has_started(ns->shard);
+			is_look = !give_way(ns);
 			continue;
 		}
 		idle(ns, now_ns);

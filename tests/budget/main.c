@@ -147,6 +147,7 @@ configure(struct node *n, uint16_t node_id)
 		.digest_slots = 4096,
 		.heartbeat_ns = 20000000,
 		.heartbeat_on_grid = true,
+		.announce_ns = SHARD_ANNOUNCE_NS,
 		.election_ns = 200000000,
 		.disk_stall_ns = 1000000000 };
 	for (uint16_t i = 0; i < WIRE_NODE_COUNT; i++)

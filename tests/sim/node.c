@@ -71,6 +71,7 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.digest_slots = 64,
 		.heartbeat_ns = sim->election_ns / 10,
 		.heartbeat_on_grid = true,
+		.announce_ns = SHARD_ANNOUNCE_NS,
 		.election_ns = sim->election_ns,
 		.disk_stall_ns = sim->election_ns * 5 / 2,
 		.lease_ns = sim->reads.lease_ns,

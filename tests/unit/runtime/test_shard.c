@@ -413,6 +413,89 @@ test_a_node_whose_state_differs_stops(void **state)
 	world_mailbox_free(m);
 }
 
+/* A disk that is memory has the record when it was told of it: nobody waits for another turn. */
+static void
+test_a_record_that_is_durable_at_once_is_acknowledged_in_the_turn_that_brought_it(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader = world_elect(w), *follower = world_follower(w);
+	struct world_mailbox *mail = world_mailbox_new();
+
+	assert_int_equal(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail), 0);
+	world_run(w, 50000000);
+	memset(sent_by_type, 0, sizeof(sent_by_type));
+	w->lose = count_types;
+	world_propose(mail, 64);
+	(void)shard_turn(leader->shard, w->now_ns);
+	assert_int_equal(sent_by_type[ENG_MSG_ACCEPT], 2);
+	(void)shard_turn(follower->shard, w->now_ns);
+	assert_int_equal(sent_by_type[ENG_MSG_ACCEPTED], 1);
+	(void)shard_turn(leader->shard, w->now_ns);
+	assert_int_equal(mail->completed, 1);
+	world_mailbox_free(mail);
+}
+
+#define ANNOUNCE_NS 10000000
+
+static void
+keep_what_is_chosen(struct world_node *n)
+{
+	n->eng.announce_ns = n->groups[0].announce_ns = ANNOUNCE_NS;
+}
+
+static int
+setup_keeping(void **state)
+{
+	world_tune = keep_what_is_chosen;
+	*state = world_new(3);
+	world_tune = NULL;
+	return 0;
+}
+
+/* protocol 7: where the next Accept comes soon, it says what a Success would have said. */
+static void
+test_an_accept_that_comes_soon_saves_a_success(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader = world_elect(w), *follower = world_follower(w);
+	struct world_mailbox *mail = world_mailbox_new();
+
+	assert_int_equal(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail), 0);
+	world_run(w, 50000000);
+	memset(sent_by_type, 0, sizeof(sent_by_type));
+	w->lose = count_types;
+	for (uint32_t i = 1; i <= 20; i++) {
+		world_propose(mail, 8);
+		world_run(w, ANNOUNCE_NS / 2);
+		assert_int_equal(mail->completed, i);
+		assert_true(follower->machine.count >= i - 1);
+	}
+	assert_int_equal(sent_by_type[ENG_MSG_SUCCESS], 0);
+	world_run(w, ANNOUNCE_NS);
+	assert_int_equal(sent_by_type[ENG_MSG_SUCCESS], 2);
+	assert_int_equal(follower->machine.count, 20);
+	world_mailbox_free(mail);
+}
+
+/* A proposer beside a follower has its answer when that follower applies. */
+static void
+test_what_a_followers_proposer_waits_for_is_not_kept(void **state)
+{
+	struct world *w = *state;
+	struct world_node *follower = (world_elect(w), world_follower(w));
+	struct world_mailbox *mail = world_mailbox_new();
+
+	assert_int_equal(
+		shard_gateway_open(follower->shard, 0, token, &world_mailbox_ops, mail), 0);
+	world_run(w, 50000000);
+	for (uint32_t i = 1; i <= 20; i++) {
+		world_propose(mail, 8);
+		world_run(w, ANNOUNCE_NS / 4);
+		assert_int_equal(mail->completed, i);
+	}
+	world_mailbox_free(mail);
+}
+
 int
 main(void)
 {
@@ -434,6 +517,12 @@ main(void)
 		T(test_a_node_that_was_away_for_long_catches_up_from_a_peers_log),
 		T(test_a_hard_state_blob_of_another_shape_is_refused),
 		T(test_a_node_whose_state_differs_stops),
+		T(test_a_record_that_is_durable_at_once_is_acknowledged_in_the_turn_that_brought_it),
+		cmocka_unit_test_setup_teardown(
+			test_an_accept_that_comes_soon_saves_a_success, setup_keeping, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_a_followers_proposer_waits_for_is_not_kept, setup_keeping,
+			teardown),
 	};
 
 	return cmocka_run_group_tests_name("shard", tests, NULL, NULL);
