@@ -16,6 +16,9 @@
 
 #include <stdatomic.h>
 
+/* Nodes, and one that does nothing but load them. */
+#define BOARD_PROCESS_COUNT_MAX (PLAN_NODE_COUNT_MAX + 1)
+
 #define BOARD_SAMPLE_COUNT_MAX (1u << 22) /* untouched pages cost nothing */
 
 /* One group under load; written by the process that loads it. */
@@ -52,7 +55,7 @@ struct board {
 	_Atomic bool is_electing; /* nodes say what they lead */
 	_Atomic bool is_over;
 
-	struct board_node nodes[PLAN_NODE_COUNT_MAX];
+	struct board_node nodes[BOARD_PROCESS_COUNT_MAX];
 	struct board_group groups[PLAN_SHARD_COUNT_MAX];
 	uint32_t sample_count;
 	struct board_sample samples[BOARD_SAMPLE_COUNT_MAX];

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/commit/cluster.h"
 
+#include "bench/ports.h"
 #include "decree/setup.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +76,8 @@ write_config(const struct bench_cluster *c, uint32_t node_id, char *ret_error)
 		return fail(ret_error, "cannot write", path);
 	fprintf(file, "[cluster]\nid = dec0de\nauth = %s\nkey_file = cluster.key\nshards = %u\n",
 		c->shape.has_auth ? "gmac" : "none", c->shape.shard_count);
+	if (c->has_clients)
+		fprintf(file, "client_key_file = client.key\n");
 	fprintf(file, "session_window = %u\n", session_window(c));
 	for (uint32_t i = 1; i <= c->shape.node_count; i++)
 		fprintf(file, "[node %u]\nip = 10.77.0.%u\n", i, i);
@@ -92,6 +93,8 @@ write_config(const struct bench_cluster *c, uint32_t node_id, char *ret_error)
 	for (uint32_t i = 1; i <= c->shape.node_count; i++)
 		if (i != node_id)
 			write_link(file, c, node_id, i);
+	if (c->has_clients)
+		fprintf(file, "port = net_af_packet0,iface=n%u\n", node_id);
 	if (fclose(file) != 0)
 		return fail(ret_error, "cannot write", path);
 	return 0;
@@ -110,40 +113,18 @@ bench_cluster_remove(const struct bench_cluster *c)
 	(void)nftw(c->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* a leftover harms nobody */
 }
 
-/* Ports that nobody has now; all are held until all are found. */
-static int
-choose_ports(struct bench_cluster *c)
-{
-	int fds[PLAN_NODE_COUNT_MAX], rc = 0;
-	uint32_t count = 0;
-
-	for (; rc == 0 && count < c->shape.node_count; count++) {
-		struct sockaddr_in at = { .sin_family = AF_INET,
-			.sin_addr = { htonl(INADDR_LOOPBACK) } };
-		socklen_t bytes = sizeof(at);
-
-		fds[count] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (fds[count] < 0 || bind(fds[count], (struct sockaddr *)&at, bytes) != 0 ||
-			getsockname(fds[count], (struct sockaddr *)&at, &bytes) != 0)
-			rc = -errno;
-		c->metrics_ports[count] = ntohs(at.sin_port);
-	}
-	while (count-- > 0)
-		if (fds[count] >= 0)
-			(void)close(fds[count]); /* nothing was sent */
-	return rc;
-}
-
 int
 bench_cluster_format(struct bench_cluster *c, char *ret_error)
 {
 	char path[512];
-	int rc = choose_ports(c);
+	int rc = ports_choose(c->metrics_ports, c->shape.node_count);
 
 	if (rc != 0)
 		snprintf(ret_error, DECREE_ERROR_BYTES, "no port for metrics: %s", strerror(-rc));
 	snprintf(path, sizeof(path), "%.255s/cluster.key", c->folder);
 	(void)unlink(path); /* may not be there yet */
+	snprintf(path, sizeof(path), "%.255s/client.key", c->folder);
+	(void)unlink(path);
 	for (uint32_t i = 1; rc == 0 && i <= c->shape.node_count; i++) {
 		snprintf(path, sizeof(path), "%.255s/data-%u", c->folder, i);
 		(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); /* may not be there yet */

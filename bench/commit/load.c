@@ -12,7 +12,8 @@
 	UINT64_C(                                                                                  \
 		20000000000) /* for answers, when all has been sent: disks of busy hosts stall for seconds */
 #define BURST   256
-#define SOON_NS UINT64_C(200000) /* longer than a sleep of wait_a_little() lasts */
+#define SOON_NS UINT64_C(200000)   /* longer than a sleep of wait_a_little() lasts */
+#define NAP_NS  UINT64_C(10000000) /* of a target that sleeps itself, while no command is due */
 
 static uint8_t body[PLAN_BYTES_MAX];
 
@@ -32,19 +33,35 @@ load_die(struct board_node *node, const char *what)
 	_exit(EXIT_FAILURE); /* not what the program has not printed yet */
 }
 
+/* ------------------------------------------------------------------------------ a node of this process */
+
+static int
+propose(void *context, const void *command, uint32_t bytes, void *cookie)
+{
+	return decree_propose(context, command, bytes, cookie);
+}
+
+static uint32_t
+poll_completions(void *context, struct decree_completion *ret_done, uint32_t count_max)
+{
+	return decree_poll(context, ret_done, count_max);
+}
+
 void
 load_open(struct load *l, struct decree_node *node)
 {
+	struct decree_proposer *proposer;
 	char error[DECREE_ERROR_BYTES];
 
-	if (decree_proposer_open(node, l->group, &l->proposer, error) != 0)
+	if (decree_proposer_open(node, l->group, &proposer, error) != 0)
 		load_die(l->node, error);
+	l->target = (struct load_target){ proposer, propose, poll_completions, NULL };
 }
 
 void
 load_close(struct load *l)
 {
-	decree_proposer_close(l->proposer);
+	decree_proposer_close(l->target.context);
 }
 
 /* ------------------------------------------------------------------------------ sending */
@@ -74,7 +91,8 @@ send_one(struct load *l, uint64_t started_ns)
 		return false;
 	place = l->free[l->free_count - 1];
 	l->started_ns[place] = started_ns;
-	if (decree_propose(l->proposer, body, l->board->load.bytes, (void *)(uintptr_t)place) != 0)
+	if (l->target.propose(
+		    l->target.context, body, l->board->load.bytes, (void *)(uintptr_t)place) != 0)
 		return false;
 	l->free_count--;
 	return true;
@@ -145,7 +163,7 @@ static uint32_t
 take_answers(struct load *l)
 {
 	struct decree_completion done[BURST];
-	uint32_t count = decree_poll(l->proposer, done, BURST);
+	uint32_t count = l->target.poll(l->target.context, done, BURST);
 	uint64_t now = count > 0 ? now_ns() : 0;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -212,6 +230,20 @@ turn(struct load *const *loads, uint32_t count, struct pace *p)
 	return has_sent || has_answer;
 }
 
+static void
+wait_for_more(struct load *const *loads, const struct pace *p)
+{
+	const struct load_target *target = &loads[0]->target;
+
+	if (target->wait == NULL)
+		wait_a_little(p->is_due_soon   ? 0
+			      : !p->is_waiting ? WAIT_YIELD_NS
+					       : p->now_ns - p->heard_ns);
+	else if (!p->is_due_soon)
+		target->wait(
+			target->context, loads[0]->board->load.rate > 0 ? SOON_NS / 2 : NAP_NS);
+}
+
 void
 load_run(struct load *const *loads, uint32_t count)
 {
@@ -222,9 +254,7 @@ load_run(struct load *const *loads, uint32_t count)
 		begin(loads[i], p.now_ns);
 	while (p.now_ns < b->until_ns || (p.is_waiting && p.now_ns < b->until_ns + DRAIN_NS)) {
 		if (!turn(loads, count, &p))
-			wait_a_little(p.is_due_soon   ? 0
-				      : !p.is_waiting ? WAIT_YIELD_NS
-						      : p.now_ns - p.heard_ns);
+			wait_for_more(loads, &p);
 		p.now_ns = now_ns();
 	}
 	for (uint32_t i = 0; i < count; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file load.h
- * A load on one group, from a thread of the process that the node is in.
+ * A load on one group, from a thread of the process that the node is in; or on whatever else takes commands and answers them.
  *
  * Threads:  the one that opened it.
  * Errors:   load_die() ends the process, after it has said why on the board.
@@ -12,10 +12,24 @@
 #include "bench/commit/board.h"
 #include "decree/node.h"
 
+/* Where commands go. */
+struct load_target {
+	void *context;
+
+	/** As decree_propose(): 0, or it cannot be taken now. */
+	int (*propose)(void *context, const void *body, uint32_t bytes, void *cookie);
+
+	/** As decree_poll(). */
+	uint32_t (*poll)(void *context, struct decree_completion *ret_done, uint32_t count_max);
+
+	/** Sleep until there may be an answer, or for so long. NULL: give way as wait_a_little() does. */
+	void (*wait)(void *context, uint64_t timeout_ns);
+};
+
 struct load {
 	struct board *board;
 	struct board_node *node; /* where failures are told */
-	struct decree_proposer *proposer;
+	struct load_target target;
 	uint16_t group, place; /* this one's, among those of the whole cluster that are loaded */
 	uint16_t group_count;
 
@@ -27,10 +41,11 @@ struct load {
 	uint32_t free[PLAN_IN_FLIGHT_MAX];
 };
 
+/** Let commands go to a node of this process. For another target it is written into the struct, and nothing is opened. */
 void load_open(struct load *l, struct decree_node *node);
 void load_close(struct load *l);
 
-/** Run the board's order on all of these in turn, until it is over and answered. */
+/** Run the board's order on all of these in turn, until it is over and answered. A target that sleeps itself is alone. */
 void load_run(struct load *const *loads, uint32_t count);
 
 /** Write what is wrong onto the board, and end the process. */

@@ -31,6 +31,8 @@ struct plan_shape {
 	enum plan_mode mode;
 	bool has_auth;
 	bool has_snapshots; /* one is always being written */
+	const char *system,
+		*transport; /* another one than decree in memif's processes; NULL: that */
 };
 
 /* A load; one after the other on the same cluster. */
@@ -81,7 +83,7 @@ plan_is_same_shape(const struct plan_shape *a, const struct plan_shape *b)
 {
 	return a->node_count == b->node_count && a->shard_count == b->shard_count &&
 	       a->mode == b->mode && a->has_auth == b->has_auth &&
-	       a->has_snapshots == b->has_snapshots;
+	       a->has_snapshots == b->has_snapshots && a->system == b->system;
 }
 
 #endif

@@ -91,6 +91,8 @@ add_per_commit(struct numbers *n, const struct run_result *run)
 	double commits = run->done_count > 0 ? (double)run->done_count : NAN;
 
 	n->of[NUMBER_CPU] = run->cpu_us / commits;
+	if (run->load_cpu_us > 0)
+		n->of[NUMBER_SERVER_CPU] = (run->cpu_us - run->load_cpu_us) / commits;
 	n->of[NUMBER_MEMORY] = (double)(run->memory_bytes >> 20);
 	n->of[NUMBER_SNAPSHOTS] = run->snapshot_count;
 	if (run->is_device_counted) {

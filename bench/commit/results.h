@@ -33,6 +33,7 @@
 	X(UNSENT, "unsent")                                                                        \
 	X(UNANSWERED, "unanswered")                                                                \
 	X(CPU, "cpu_us_per_commit")                                                                \
+	X(SERVER_CPU, "server_cpu_us_per_commit")                                                  \
 	X(WRITES, "device_writes_per_commit")                                                      \
 	X(FLUSHES, "device_flushes_per_commit")                                                    \
 	X(DEVICE_BYTES, "device_bytes_per_commit")                                                 \

@@ -9,8 +9,8 @@
 
 #include "bench/clock.h"
 #include "bench/commit/node.h"
+#include "bench/ports.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,6 +61,26 @@ start_node(struct run *r, uint32_t index, const char *config)
 	}
 }
 
+int
+run_fork(struct run *r, run_body *body, void *context)
+{
+	uint32_t index = r->process_count;
+	pid_t pid;
+
+	(void)fflush(NULL); /* or a child would print it again */
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		(void)signal(SIGINT, SIG_IGN); /* it ends with this one */
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		body(context, r->board, index);
+		_exit(EXIT_SUCCESS);
+	}
+	r->pids[r->process_count++] = pid;
+	return 0;
+}
+
 /* What a node has said before it ended. */
 static void
 tell_failure(const struct run *r, uint32_t index, int status)
@@ -82,7 +102,7 @@ look_at_nodes(struct run *r)
 {
 	int status;
 
-	for (uint32_t i = 0; i < r->node_count; i++) {
+	for (uint32_t i = 0; i < r->process_count; i++) {
 		if (r->pids[i] <= 0 || waitpid(r->pids[i], &status, WNOHANG) == 0)
 			continue;
 		r->pids[i] = 0;
@@ -117,10 +137,10 @@ sleep_until(struct run *r, uint64_t at_ns)
 	return rc;
 }
 
-static void
-kill_nodes(struct run *r)
+void
+run_end(struct run *r)
 {
-	for (uint32_t i = 0; i < r->node_count; i++) {
+	for (uint32_t i = 0; i < r->process_count; i++) {
 		if (r->pids[i] <= 0)
 			continue;
 		(void)kill(r->pids[i], SIGKILL);
@@ -154,29 +174,32 @@ run_stop(struct run *r)
 	int rc = 0;
 
 	atomic_store(&r->board->is_over, true);
-	while (ended < r->node_count && now_ns() < until) {
-		for (ended = 0; ended < r->node_count && has_ended(r, ended, &rc);)
+	while (ended < r->process_count && now_ns() < until) {
+		for (ended = 0; ended < r->process_count && has_ended(r, ended, &rc);)
 			ended++;
 		(void)usleep(2000);
 	}
-	if (ended < r->node_count) {
+	if (ended < r->process_count) {
 		fprintf(stderr, "decree bench: node %u does not stop\n", ended + 1);
 		rc = -EIO;
 	}
-	kill_nodes(r);
+	run_end(r);
 	return rc;
 }
 
 /* ------------------------------------------------------------------------------ leaders */
 
-/* @return true if each group is led by one node that takes its commands, which is its owner then */
+/* @return true if each group is led by one node that takes its commands, which is its owner then; a process that does
+ * nothing but load owns them all, once it is ready */
 static bool
 find_owners(struct run *r)
 {
+	uint32_t first = r->process_count > r->node_count ? r->node_count : 0;
+
 	for (uint32_t group = 0; group < r->group_count; group++) {
 		uint32_t leaders = 0;
 
-		for (uint32_t i = 0; i < r->node_count; i++) {
+		for (uint32_t i = first; i < r->process_count; i++) {
 			if ((atomic_load(&r->board->nodes[i].leads) & 1u << group) == 0)
 				continue;
 			r->board->owners[group] = i;
@@ -216,16 +239,36 @@ clear_board(struct run *r)
 	r->is_fresh = true;
 }
 
+void
+run_begin(struct run *r, uint32_t node_count)
+{
+	r->node_count = node_count;
+	r->group_count = 1;
+	r->process_count = 0;
+	memset(r->pids, 0, sizeof(r->pids));
+	memset(r->metrics_ports, 0, sizeof(r->metrics_ports));
+	clear_board(r);
+}
+
 int
-run_start(struct run *r, const struct plan_shape *shape)
+run_await(struct run *r)
+{
+	int rc = await_leaders(r, ELECTION_NS);
+
+	if (rc != 0)
+		run_end(r);
+	return rc;
+}
+
+int
+run_start_nodes(struct run *r, const struct plan_shape *shape)
 {
 	char error[DECREE_ERROR_BYTES], config[512];
 	int rc;
 
+	run_begin(r, shape->node_count);
 	r->cluster.shape = *shape;
-	r->node_count = shape->node_count;
 	r->group_count = shape->shard_count;
-	clear_board(r);
 	rc = bench_cluster_format(&r->cluster, error);
 	if (rc != 0) {
 		fprintf(stderr, "decree bench: %s\n", error);
@@ -238,38 +281,29 @@ run_start(struct run *r, const struct plan_shape *shape)
 		if (r->pids[i] < 0)
 			rc = -errno;
 	}
-	if (rc == 0)
-		rc = await_leaders(r, ELECTION_NS);
+	r->process_count = r->node_count;
 	if (rc != 0)
-		kill_nodes(r);
+		run_end(r);
 	return rc;
 }
 
-/* A port that nobody has now. */
-static int
-free_port(uint16_t *ret_port)
+int
+run_start(struct run *r, const struct plan_shape *shape)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-	socklen_t bytes = sizeof(at);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), rc = 0;
+	int rc = run_start_nodes(r, shape);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, bytes) != 0 ||
-		getsockname(fd, (struct sockaddr *)&at, &bytes) != 0)
-		rc = -errno;
-	*ret_port = ntohs(at.sin_port);
-	if (fd >= 0)
-		(void)close(fd); /* nothing was sent */
-	return rc;
+	return rc == 0 ? run_await(r) : rc;
 }
 
 int
 run_join(struct run *r)
 {
-	int rc = free_port(&r->metrics_ports[0]);
+	int rc;
 
-	r->node_count = 1;
+	run_begin(r, 1);
 	r->group_count = r->plan->points[0].shape.shard_count;
-	clear_board(r);
+	r->process_count = 1;
+	rc = ports_choose(r->metrics_ports, 1);
 	if (rc == 0)
 		start_node(r, 0, r->plan->config);
 	if (r->pids[0] < 0)
@@ -289,7 +323,7 @@ run_serve(struct run *r)
 
 /* What is read at both ends of a measurement. */
 struct moment {
-	uint64_t cpu_ns;
+	uint64_t cpu_ns, load_cpu_ns;
 	bool is_counted, is_watched;
 	struct counters device;
 	struct watch watches[PLAN_NODE_COUNT_MAX];
@@ -306,9 +340,11 @@ cpu_ns_of(pid_t pid)
 static void
 count(struct run *r, struct moment *m)
 {
-	m->cpu_ns = 0;
-	for (uint32_t i = 0; i < r->node_count; i++)
+	m->cpu_ns = m->load_cpu_ns = 0;
+	for (uint32_t i = 0; i < r->process_count; i++)
 		m->cpu_ns += cpu_ns_of(r->pids[i]);
+	if (r->process_count > r->node_count)
+		m->load_cpu_ns = cpu_ns_of(r->pids[r->node_count]);
 	m->is_counted = r->has_device && counters_read(&r->device, &m->device) == 0;
 }
 
@@ -317,7 +353,8 @@ watch(struct run *r, struct moment *m)
 {
 	m->is_watched = true;
 	for (uint32_t i = 0; i < r->node_count; i++)
-		if (r->pids[i] > 0 && watch_read(r->metrics_ports[i], &m->watches[i]) != 0)
+		if (r->metrics_ports[i] == 0 ||
+			(r->pids[i] > 0 && watch_read(r->metrics_ports[i], &m->watches[i]) != 0))
 			m->is_watched = false;
 }
 
@@ -345,6 +382,7 @@ compare_moments(
 
 	ret->seconds = (double)(r->board->until_ns - r->board->from_ns) / 1e9;
 	ret->cpu_us = (double)(b->cpu_ns - a->cpu_ns) / 1e3;
+	ret->load_cpu_us = (double)(b->load_cpu_ns - a->load_cpu_ns) / 1e3;
 	ret->is_device_counted = a->is_counted && b->is_counted;
 	ret->is_device_exact = r->device.is_exact;
 	if (ret->is_device_counted)
@@ -458,7 +496,7 @@ run_measure(struct run *r, const struct plan_load *load, bool kill, struct run_r
 	if (rc == 0)
 		rc = await_owners(r, order);
 	if (rc != 0) {
-		kill_nodes(r);
+		run_end(r);
 		return rc;
 	}
 	compare_moments(r, &before, &after, ret);
@@ -517,7 +555,7 @@ run_close(struct run *r)
 {
 	if (r == NULL || r->board == NULL)
 		return;
-	kill_nodes(r);
+	run_end(r);
 	counters_close(&r->device);
 	bench_cluster_remove(&r->cluster);
 	(void)munmap(r->board, sizeof(*r->board));

@@ -23,9 +23,11 @@ struct run {
 	struct counter_source device;
 	bool has_device;
 	uint32_t node_count, group_count;
-	pid_t pids[PLAN_NODE_COUNT_MAX]; /* 0: it does not run */
-	uint16_t metrics_ports[PLAN_NODE_COUNT_MAX];
-	bool is_fresh; /* nothing was measured on this cluster yet */
+	uint32_t
+		process_count; /* the nodes; and behind them one that loads them, where they do not do it themselves */
+	pid_t pids[BOARD_PROCESS_COUNT_MAX];         /* 0: it does not run */
+	uint16_t metrics_ports[PLAN_NODE_COUNT_MAX]; /* 0: none */
+	bool is_fresh;                               /* nothing was measured on this cluster yet */
 };
 
 /* One measurement. Latencies, and what else nodes say of a load, are on the board until the next one. */
@@ -33,7 +35,8 @@ struct run_result {
 	struct histogram latency, lag;
 	uint64_t done_count, unsent_count, unanswered_count;
 	double seconds;
-	double cpu_us; /* of all processes, the load's threads as well */
+	double cpu_us;      /* of all processes, the load's threads as well */
+	double load_cpu_us; /* of the process that does nothing but load; 0: there is none */
 	bool is_device_counted, is_device_exact;
 	struct counters device;
 	bool is_watched;
@@ -51,6 +54,23 @@ void run_close(struct run *r);
 
 /** Start a new cluster of this shape, and wait until all of its groups are led. */
 int run_start(struct run *r, const struct plan_shape *shape);
+
+/** The same without to wait; and wait. Between the two, a process may come that loads the nodes: see run_fork(). */
+int run_start_nodes(struct run *r, const struct plan_shape *shape);
+int run_await(struct run *r);
+
+/** Forget the last cluster, for one of another system: processes of run_fork(), the nodes first, and then run_await(). */
+void run_begin(struct run *r, uint32_t node_count);
+
+/* What a process does. It tells on its place of the board that it leads, and carries out orders, as node.c does; or it becomes
+ * somebody else's program, which knows of no board and is ended by run_end(). */
+typedef void run_body(void *context, struct board *board, uint32_t index);
+
+/** One more process. It ends with this one. */
+int run_fork(struct run *r, run_body *body, void *context);
+
+/** Kill what runs. */
+void run_end(struct run *r);
 
 /** Start the one node of the plan's configuration, and wait until it leads all groups, for ever.
  * @retval -EINTR  somebody has interrupted; the node runs until run_stop() */
