@@ -31,8 +31,8 @@ struct plan_shape {
 	enum plan_mode mode;
 	bool has_auth;
 	bool has_snapshots; /* one is always being written */
-	const char *system,
-		*transport; /* another one than decree in memif's processes; NULL: that */
+	/* Another one than decree in processes that memif joins; NULL: that. */
+	const char *system, *version, *transport;
 };
 
 /* A load; one after the other on the same cluster. */

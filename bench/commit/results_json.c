@@ -146,12 +146,15 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 	fprintf(to,
 		" {\"system\":\"%s\",\"setting\":{\"loop\":\"%s\",\"rate\":%u,\"in_flight\":%u,"
 		"\"bytes\":%u,\"nodes\":%u,\"shards\":%u,\"mode\":\"%s\",\"durable\":%s,"
-		"\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s},\n  ",
+		"\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s",
 		s->system == NULL ? "decree" : s->system, l->rate > 0 ? "open" : "closed", l->rate,
 		l->in_flight, l->bytes, s->node_count, s->shard_count, plan_mode_word(s->mode),
 		s->mode == PLAN_DURABLE ? "true" : "false",
 		s->transport == NULL ? r->transport : s->transport, s->has_auth ? "gmac" : "none",
 		s->has_snapshots ? "true" : "false");
+	if (s->version != NULL)
+		fprintf(to, ",\"version\":\"%s\"", s->version);
+	fprintf(to, "},\n  ");
 	write_rounds(to, r, p->rounds);
 	fprintf(to, ",\n  \"device_writes_exact\":%s,\n  ", p->is_device_exact ? "true" : "false");
 	write_stages(to, r, p);

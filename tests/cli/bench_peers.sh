@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# decree beside other systems: each that is there is started, loaded and ended, and the table and the file have it. What it
+# measures here is worth nothing, and is not looked at.
+#
+#   bench_peers.sh PEERS RUN
+set -u
+
+peers=$(realpath "$1")
+run=$(realpath "$2")
+. "$(dirname "$0")/expect.sh"
+mkdir disk
+expect_seconds=150 # a JVM on a busy host takes its time
+export DECREE_BUILD
+DECREE_BUILD=$(dirname "$(dirname "$peers")")
+
+expect 0 'usage: peers [OPTION ...]|--systems LIST|--in-flight LIST' "$peers" --help
+expect 2 "--systems: what is 'paxos'?" "$peers" --systems decree,paxos
+expect 2 '--in-flight: expected numbers from 1 to 16384' "$peers" --in-flight 1,,2
+expect 2 '--seconds 0 measures nothing' "$peers" --seconds 0
+expect 1 '--dir nowhere: No such file' "$peers" --dir nowhere
+
+expect 0 'program     decree bench|CLOSED LOOP|round 1: decree |One in flight, 40 bytes:|The most that each does, 40 bytes:|-- embedded|Medians of 1 round' \
+	"$run" --no-install --dir disk --rounds 1 --seconds 0.2 --warm-up 0.1 --settle 0 --in-flight 1,20,40 --bytes 40 --connections 3 \
+	--log-bytes 16777216 --json peers.json
+expect 0 '!disk/' find disk -mindepth 1
+
+# On a busy host one of these short loads may end without an answer, all of a system's do not. Whoever was not skipped has its three loads in the file, all answered, with what they took.
+systems=$(jq '[.points[].system] | unique | length' peers.json)
+expect 0 "[\"decree-bench 1\",$((3 * systems)),true]" jq -c '[.format, (.points | length), ([.points[] | (.rounds | length) == 1
+	and .setting.nodes == 3 and .setting.durable and .setting.version != "" and .setting.bytes == 40] | all)]' peers.json
+expect 0 'true' jq -c '.points | group_by(.system) | map(map(.all.count) | add > 0) | all' peers.json
+expect 0 'true' jq -c '[.points[] | select(.all.count > 0) | .median.commits_per_s > 0 and .median.cpu_us_per_commit > 0 and .median.max_us >= .median.min_us] | all' peers.json
+expect 0 '[[1,20,40]]' jq -c '[.points | group_by(.system)[] | [.[].setting.in_flight] | sort] | unique' peers.json
+# The load is a process of its own, or it is not: then the servers' share is known.
+expect 0 'true' jq -c '[.points[] | select(.all.count > 0) | (.median.server_cpu_us_per_commit != null) == (.system != "decree" and .system != "libraft")] | all' peers.json
+
+# All of them in one picture.
+if command -v gnuplot >/dev/null; then
+	expect 0 'percentiles.svg|knee.svg' "$DECREE_BUILD/bench/decree-bench-plot" peers.json plots
+	for system in $(jq -r '[.points[].system] | unique | .[] | split(",")[0]' peers.json); do
+		expect 0 "$system" cat plots/knee.svg
+	done
+fi
+
+echo "$count cases, $systems systems"
+exit $failed
