@@ -32,7 +32,12 @@ client_find(struct queue_gateway *g, uint64_t number)
 struct evbuffer *
 client_output(struct client *c)
 {
-	return c->tls != NULL ? c->tls->output : bufferevent_get_output(c->bev);
+	if (c->tls != NULL)
+		return c->tls->output; /* tls_push() takes it from there */
+	if (!c->is_unflushed)
+		TAILQ_INSERT_TAIL(&c->g->unflushed, c, in_unflushed);
+	c->is_unflushed = true;
+	return bufferevent_get_output(c->bev);
 }
 
 /* What it has said, as far as it may wait here. */
@@ -76,6 +81,54 @@ client_block(struct client *c, enum blocked why)
 	c->g->is_full[why] = true;
 }
 
+/* ------------------------------------------------------------------------------ its replies, sent */
+
+static void
+note_flushed(struct client *c)
+{
+	if (c->is_unflushed)
+		TAILQ_REMOVE(&c->g->unflushed, c, in_unflushed);
+	c->is_unflushed = false;
+}
+
+/* Replies of one turn go in one write, here: libevent would write them no sooner than its next turn, with two more system calls, to
+ * hear that the socket takes something and to hear it no more. It gets what the socket does not take now, and
+ * keeps whatever comes until all of that is gone.
+ * @return false: its socket has failed */
+static bool
+flush(struct client *c)
+{
+	struct evbuffer *output = bufferevent_get_output(c->bev);
+	int sent;
+
+	note_flushed(c);
+	if (evbuffer_get_length(output) == 0 || (bufferevent_get_enabled(c->bev) & EV_WRITE))
+		return true;
+	evbuffer_unfreeze(output, 1); /* libevent lets nobody but itself take something out */
+	sent = evbuffer_write(output, bufferevent_getfd(c->bev));
+	if (sent < 0 && errno != EAGAIN && errno != EINTR)
+		return false;
+	evbuffer_freeze(output, 1);
+	if (evbuffer_get_length(output) > 0)
+		bufferevent_enable(c->bev, EV_WRITE);
+	return true;
+}
+
+void
+client_flush_all(struct queue_gateway *g)
+{
+	struct client *c;
+
+	while ((c = TAILQ_FIRST(&g->unflushed)) != NULL) {
+		bool was_full = unsent_bytes(c) >= OUTPUT_BYTES_MAX;
+
+		if (!flush(c))
+			client_drop(c);
+		else if (was_full && unsent_bytes(c) < OUTPUT_BYTES_MAX)
+			client_run(c);
+	}
+}
+
 /* ------------------------------------------------------------------------------ the end */
 
 static void
@@ -97,6 +150,7 @@ forget_requests(struct client *c)
 static void
 close_socket(struct client *c)
 {
+	note_flushed(c);
 	if (c->tls != NULL)
 		tls_end(c);
 	bufferevent_free(c->bev);
@@ -281,7 +335,7 @@ end(struct client *c)
 {
 	const struct timeval patience = { .tv_sec = SEND_TIMEOUT_S };
 
-	if (c->has_failed || unsent_bytes(c) == 0) {
+	if (c->has_failed || (c->is_unflushed && !flush(c)) || unsent_bytes(c) == 0) {
 		client_drop(c);
 		return;
 	}
@@ -342,8 +396,11 @@ on_readable(struct bufferevent *bev, void *context)
 static void
 on_written(struct bufferevent *bev, void *context)
 {
-	(void)bev;
-	client_run(context);
+	struct client *c = context;
+
+	if (c->tls == NULL && evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+		bufferevent_disable(bev, EV_WRITE); /* what comes now is ours again: flush() */
+	client_run(c);
 }
 
 static void
@@ -386,6 +443,8 @@ client_accept(struct queue_gateway *g, evutil_socket_t fd, bool is_tls)
 	g->clients[place] = c;
 	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);
 	bufferevent_setwatermark(c->bev, EV_WRITE, OUTPUT_BYTES_LOW, 0);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+	bufferevent_enable(c->bev, is_tls ? EV_READ | EV_WRITE : EV_READ);
+	if (!is_tls)
+		bufferevent_disable(c->bev, EV_WRITE); /* see flush() */
 	return true;
 }

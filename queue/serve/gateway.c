@@ -145,6 +145,7 @@ init(struct queue_gateway *g)
 	for (int i = 0; i < BLOCKED_COUNT; i++)
 		TAILQ_INIT(&g->blocked[i]);
 	TAILQ_INIT(&g->expecting);
+	TAILQ_INIT(&g->unflushed);
 	TAILQ_INIT(&g->handshakes);
 	for (uint32_t i = 0; i < CLIENT_COUNT_MAX; i++)
 		g->free_places[g->free_count++] = CLIENT_COUNT_MAX - 1 - i;

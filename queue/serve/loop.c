@@ -4,7 +4,7 @@
  *
  * It sleeps until a socket is ready or the shard's thread wakes it: with a job for a worker that waits, and, while commands
  * are in flight, whenever something was executed. It would answer no sooner if it polled, and where CPUs are few its polling takes
- * them from those who could execute something. A wake-up that is missed by a hair costs a nap of a millisecond. Reads are
+ * them from those who could execute something. Replies are sent at the end of each turn, one write for each client. A wake-up that is missed by a hair costs a nap of a millisecond. Reads are
  * answered without anything being executed, so while some are under way it polls for two milliseconds, then naps.
  */
 #include "queue/serve/private.h"
@@ -16,8 +16,11 @@
 #include <unistd.h>
 
 #define COMPLETION_COUNT 64
-#define POLL_NS          2000000ull    /* so long after the last progress */
-#define FAREWELL_NS      1000000000ull /* at the end, for connections to close */
+#define POLL_NS          2000000ull /* so long after the last progress */
+/* With fewer commands in flight it gives way after a turn that did something: what is missing comes sooner than a wake-up. With more, giving
+ * way after each turn makes turns of one or two answers each, and the change of threads costs more than they do. */
+#define FEW_COUNT   16
+#define FAREWELL_NS 1000000000ull /* at the end, for connections to close */
 
 static const struct timeval tick = { .tv_usec = 100000 };
 static const struct timeval nap = { .tv_usec = 1000 };
@@ -104,6 +107,7 @@ turn(struct queue_gateway *g)
 	stats_tend(g);
 	listen_tend(g);
 	tls_tend(g);
+	client_flush_all(g);
 	return did;
 }
 
@@ -208,7 +212,8 @@ gateway_loop(void *context)
 
 		if (g->has_handshake_waiting || (!is_idle && (has_progress || is_polling))) {
 			event_base_loop(g->base, EVLOOP_NONBLOCK);
-			sched_yield();
+			if (g->flying < FEW_COUNT)
+				sched_yield();
 		} else if (fall_asleep(g) || is_idle) {
 			read_clock(g); /* what is asked now is asked since now */
 			has_progress = true;

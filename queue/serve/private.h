@@ -110,6 +110,7 @@ struct client {
 	bool is_reading;    /* it was asked */
 	bool is_expecting;  /* its job's body should be in the handover */
 	bool has_close_due; /* CLOSE could not be proposed yet */
+	bool is_unflushed;  /* it has replies that nobody has tried to send */
 	uint32_t flying;    /* commands without a completion, of whatever kind */
 
 	struct request *first, *last;
@@ -120,6 +121,7 @@ struct client {
 	enum blocked blocked;
 	TAILQ_ENTRY(client) in_blocked;
 	TAILQ_ENTRY(client) in_expecting;
+	TAILQ_ENTRY(client) in_unflushed;
 };
 TAILQ_HEAD(client_list, client);
 TAILQ_HEAD(tls_list, tls_stream);
@@ -200,6 +202,7 @@ struct queue_gateway {
 	struct client_list blocked[BLOCKED_COUNT];
 	bool is_full[BLOCKED_COUNT];
 	struct client_list expecting;
+	struct client_list unflushed;
 
 	uint64_t now_ns; /* monotonic, once a turn */
 	uint64_t started_ns;
@@ -258,7 +261,10 @@ void client_free_if_done(struct client *c);
 void client_block(struct client *c, enum blocked why);
 /** The first request is answered. */
 void client_finish(struct client *c);
+/** Where its replies go. They are sent at the end of the turn. */
 struct evbuffer *client_output(struct client *c);
+/** Send what clients were answered in this turn. Some may be gone afterwards. */
+void client_flush_all(struct queue_gateway *g);
 void client_reply_word(struct client *c, enum queue_reply reply);
 struct client *client_find(struct queue_gateway *g, uint64_t number);
 

@@ -239,6 +239,52 @@ test_large_bodies(void **state)
 	close(fd);
 }
 
+/* Until the gateway has given it all that it gives to somebody who does not read. */
+static void
+await_full(int asker, uint64_t least)
+{
+	uint64_t count = 0, before;
+	int same = 0;
+
+	while (count < least || same < 20) {
+		before = count;
+		count = gf_stat_of(asker, "stats\r\n", "current-jobs-reserved");
+		same = count == before ? same + 1 : 0;
+	}
+}
+
+/* What its socket did not take comes when it reads again, though nothing else happens then. */
+static void
+test_a_client_that_reads_late(void **state)
+{
+	enum {
+		COUNT = 200
+	};
+	static char body[65535 + 2];
+	int asker = gf_client(*state), fd = gf_client(*state), few = 1 << 18;
+	char head[64];
+
+	for (int i = 0; i < COUNT; i++) {
+		say_put_of(asker, 65535);
+		snprintf(head, sizeof(head), "INSERTED %d\r\n", i + 1);
+		gf_hear(asker, head);
+	}
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few)), 0);
+	for (int i = 0; i < COUNT; i++)
+		gf_say(fd, "reserve\r\n");
+	await_full(asker, 17);
+	assert_true(gf_stat_of(asker, "stats\r\n", "current-jobs-reserved") < COUNT);
+	memcpy(body + 65535, "\r\n", 2);
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(head, sizeof(head), "RESERVED %d 65535\r\n", i + 1);
+		gf_hear(fd, head);
+		gf_hear_bytes(fd, body, sizeof(body));
+	}
+	gf_ask(fd, "list-tube-used\r\n", "USING default\r\n");
+	close(fd);
+	close(asker);
+}
+
 int
 main(void)
 {
@@ -251,6 +297,7 @@ main(void)
 		TEST(test_many_are_kicked),
 		TEST(test_a_full_queue_proposes_no_more_bodies),
 		TEST(test_large_bodies),
+		TEST(test_a_client_that_reads_late),
 	};
 
 	gf_take_descriptors();
