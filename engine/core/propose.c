@@ -274,6 +274,36 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 	return ENG_SUBMIT_OK;
 }
 
+/* What submit_one() asks for each command is asked once for a run of them: the next ones of one session, without a
+ * gap, as far as they go into the open batch. @return how many it took; 0: ask it */
+static uint32_t
+submit_run(struct eng_replica *r, const struct eng_command *commands, uint32_t count)
+{
+	uint8_t *value = value_place(r, r->next);
+	uint32_t left = r->cfg.slot_bytes - r->batch_bytes;
+	struct decree_session session = commands[0].session;
+	uint64_t seq = commands[0].seq;
+	uint32_t taken = 0;
+
+	if (r->batch_bytes == 0 || r->transfer.to != 0 || r->train.part_count != 0 ||
+		!eng_session_is_next(r->sessions, session, seq))
+		return 0;
+	for (; taken < count; taken++) {
+		const struct eng_command *c = &commands[taken];
+		uint32_t bytes = ENG_COMMAND_HEADER_BYTES + c->bytes;
+
+		if (c->session.n != session.n || c->seq != seq + taken || bytes > left ||
+			c->bytes > r->cfg.command_bytes_max)
+			break;
+		(void)eng_value_put(value, r->cfg.slot_bytes - left, c); /* `left` says where */
+		left -= bytes;
+	}
+	r->batch_bytes = r->cfg.slot_bytes - left;
+	eng_value_count(value, taken);
+	eng_session_admit_more(r->sessions, taken);
+	return taken;
+}
+
 static enum eng_submit_status
 submit_one(struct eng_replica *r, const struct eng_command *c, struct eng_effects *fx)
 {
@@ -294,7 +324,15 @@ on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects 
 		eng_sessions_admit_reset(r->sessions);
 		r->admit_reset = false;
 	}
-	for (uint32_t i = 0; i < ev->submit.count; i++)
-		ev->submit.ret_statuses[i] =
-			leads ? submit_one(r, &ev->submit.commands[i], fx) : ENG_SUBMIT_NOT_LEADER;
+	for (uint32_t i = 0; i < ev->submit.count; i++) {
+		uint32_t run =
+			leads ? submit_run(r, &ev->submit.commands[i], ev->submit.count - i) : 0;
+
+		for (; run > 0; run--)
+			ev->submit.ret_statuses[i++] = ENG_SUBMIT_OK;
+		if (i < ev->submit.count)
+			ev->submit.ret_statuses[i] =
+				leads ? submit_one(r, &ev->submit.commands[i], fx)
+				      : ENG_SUBMIT_NOT_LEADER;
+	}
 }

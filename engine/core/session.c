@@ -234,16 +234,15 @@ static uint32_t
 execute_run(struct eng_sessions *s, struct eng_value *v)
 {
 	struct row *w = &s->rows[s->row_ahead];
-	uint64_t seq = w->last + 1;
+	uint64_t first = w->last + 1, seq = first;
 	struct eng_command c;
 
 	for (; eng_value_next_of(v, w->session, seq, &c); seq++)
 		execute(s, w, seq, base_digest_short(c.body, c.bytes),
 			reply_of(s, (int32_t)s->row_ahead, seq));
-	uint32_t count = (uint32_t)(seq - 1 - w->last);
-	if (count > 0)
+	if (seq > first)
 		execute_until(s, w, seq - 1);
-	return count;
+	return (uint32_t)(seq - first);
 }
 
 /* protocol 7.5: execute iff seq == last + 1. */
@@ -466,6 +465,18 @@ eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_
 	if (status == ENG_SUBMIT_OK)
 		s->rows[row].admitted = seq;
 	return status;
+}
+
+bool
+eng_session_is_next(struct eng_sessions *s, struct decree_session session, uint64_t seq)
+{
+	return may_admit(s, row_near(s, session), session, seq) == ENG_SUBMIT_OK;
+}
+
+void
+eng_session_admit_more(struct eng_sessions *s, uint32_t count)
+{
+	s->rows[s->row_recent].admitted += count;
 }
 
 void

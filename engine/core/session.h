@@ -136,6 +136,11 @@ uint64_t eng_session_last(const struct eng_sessions *s, struct decree_session se
 enum eng_submit_status
 eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_t seq);
 
+/** Whether it is OK, for one of a run: only the first is asked for, and all that were proposed are noted afterwards. */
+bool eng_session_is_next(struct eng_sessions *s, struct decree_session session, uint64_t seq);
+/** Of the session that eng_session_is_next() has just said yes of. */
+void eng_session_admit_more(struct eng_sessions *s, uint32_t count);
+
 /** As eng_session_admit(), without noting anything. */
 enum eng_submit_status
 eng_session_may_admit(const struct eng_sessions *s, struct decree_session session, uint64_t seq);

@@ -139,21 +139,35 @@ uint64_t eng_value_stamp(const uint8_t *bytes);
 
 /* Writers. Each returns the value's size so far; `value` has room for slot_bytes. */
 uint32_t eng_value_begin(uint8_t *value, enum eng_value_kind kind);
+/** A command that fits, at the end of a batch that does not count it yet. @return the new size */
+static inline uint32_t
+eng_value_put(uint8_t *value, uint32_t bytes, const struct eng_command *command)
+{
+	uint8_t *at = value + bytes;
+
+	store_u64(at, command->session.n);
+	store_u64(at + 8, command->seq);
+	store_u16(at + 16, (uint16_t)command->bytes);
+	memcpy(at + ENG_COMMAND_HEADER_BYTES, command->body, command->bytes);
+	return bytes + ENG_COMMAND_HEADER_BYTES + command->bytes;
+}
+
+/** The batch has @p count commands more. */
+static inline void
+eng_value_count(uint8_t *value, uint32_t count)
+{
+	store_u16(value + 2, (uint16_t)(load_u16(value + 2) + count));
+}
+
 /** @return the new size, or 0 if the command does not fit @p slot_bytes */
 static inline uint32_t
 eng_value_add(
 	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command)
 {
-	uint8_t *at = value + bytes;
-
 	if (bytes + ENG_COMMAND_HEADER_BYTES + command->bytes > slot_bytes)
 		return 0;
-	store_u64(at, command->session.n);
-	store_u64(at + 8, command->seq);
-	store_u16(at + 16, (uint16_t)command->bytes);
-	memcpy(at + ENG_COMMAND_HEADER_BYTES, command->body, command->bytes);
-	store_u16(value + 2, (uint16_t)(load_u16(value + 2) + 1));
-	return bytes + ENG_COMMAND_HEADER_BYTES + command->bytes;
+	eng_value_count(value, 1);
+	return eng_value_put(value, bytes, command);
 }
 
 uint32_t eng_value_fragment(uint8_t *value, const struct eng_fragment *fragment);

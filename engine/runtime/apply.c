@@ -11,8 +11,8 @@
  * command unanswered keeps its waiter waiting.
  */
 #include "base/failpoint.h"
-#include "engine/core/value.h"
-#include "engine/runtime/shard_private.h"
+#include "engine/core/session_answer.h"
+#include "engine/runtime/gateway_answer.h"
 
 struct decree_sink {
 	struct shard *shard;
@@ -34,9 +34,10 @@ sink_look_up(struct decree_sink *sink, struct decree_session session)
 				    : sink->group->owners[sink->row];
 }
 
-void
-decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
-	uint16_t status, uint64_t result)
+/* Whoever it is for, and whatever else goes on. */
+__attribute__((noinline)) static void
+answer(struct decree_sink *sink, struct decree_session session, uint64_t seq, uint16_t status,
+	uint64_t result)
 {
 	struct shard *s = sink->shard;
 
@@ -48,6 +49,20 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 		gateway_on_answer(s, &s->gateways[sink->owner.index], seq, status, result);
 	else if (sink->owner.kind == OWNER_CLIENT)
 		clients_on_answer(s, sink->group, sink->owner, session, seq, status, result);
+}
+
+/* Nearly all: of the session whose command was answered before this one, and of nobody here or of a gateway. */
+void
+decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
+	uint16_t status, uint64_t result)
+{
+	if (sink->session.n != session.n || sink->row < 0 || sink->owner.kind == OWNER_CLIENT ||
+		!session_answer_plainly(
+			sink->group->sessions, (uint32_t)sink->row, seq, status, result))
+		answer(sink, session, seq, status, result);
+	else if (sink->owner.kind == OWNER_GATEWAY)
+		gateway_on_answer(sink->shard, &sink->shard->gateways[sink->owner.index], seq,
+			status, result);
 }
 
 /* Log requests tell what was executed from what was skipped; the log itself does not know. */

@@ -21,7 +21,7 @@
  * What may fail: the session table is full, or has lost the session: every command ends as REFUSED.
  */
 #include "base/digest.h"
-#include "engine/runtime/shard_private.h"
+#include "engine/runtime/gateway_answer.h"
 
 #define REWIND_PAUSE_NS    (1000 * 1000ull)
 #define LOG_FULL_PAUSE_NS  (1000 * 1000ull) /* at first */
@@ -38,7 +38,7 @@ shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_U
 		return -ENOENT;
 	for (int i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
 		struct gateway *gw = &s->gateways[i];
-		struct gateway_entry *window = gw->window;
+		struct mail_command *window = gw->window;
 
 		if (gw->group != NULL)
 			continue;
@@ -83,34 +83,12 @@ shard_gateway_close(struct shard *s, int gateway)
 		s->gateway_after--;
 }
 
-static struct gateway_entry *
-entry_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
-{
-	return &gw->window[seq & (s->config.gateway_window - 1)];
-}
-
 void
 gateway_on_read(struct gateway *gw, const struct decree_completion *done)
 {
-	if (gw->completion_count == COMPLETION_BURST)
-		gateway_flush(gw);
 	gw->completions[gw->completion_count++] = *done;
-}
-
-static void
-complete(struct gateway *gw, struct gateway_entry *entry, enum decree_outcome outcome,
-	uint16_t status, uint64_t result)
-{
 	if (gw->completion_count == COMPLETION_BURST)
 		gateway_flush(gw);
-	gw->completions[gw->completion_count++] = (struct decree_completion){
-		.cookie = entry->cookie,
-		.seq = entry->seq,
-		.outcome = outcome,
-		.status = status,
-		.result = result,
-	};
-	entry->seq = 0;
 }
 
 /* Bodies first: a proposer that sees its command's outcome may count on its memory. */
@@ -126,7 +104,7 @@ gateway_flush(struct gateway *gw)
 }
 
 static void
-consume(struct gateway *gw, const struct gateway_entry *entry)
+consume(struct gateway *gw, const struct mail_command *entry)
 {
 	gw->consumed_place = entry->place;
 	gw->has_consumed = true;
@@ -140,10 +118,10 @@ refuse_all(struct shard *s, struct gateway *gw)
 {
 	gw->is_refused = true;
 	for (uint64_t seq = gw->executed + 1; seq <= gw->popped; seq++) {
-		struct gateway_entry *entry = entry_of(s, gw, seq);
+		struct mail_command *entry = gateway_entry(s, gw, seq);
 
 		consume(gw, entry);
-		complete(gw, entry, DECREE_REFUSED, 0, 0);
+		gateway_complete(gw, entry, DECREE_REFUSED, 0, 0);
 	}
 	gw->executed = gw->sent = gw->popped;
 	gw->retry_at_ns = UINT64_MAX;
@@ -190,17 +168,22 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 static bool
 is_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *run)
 {
-	struct eng_applied a = *run;
+	const uint8_t *body = run->body;
+	uint32_t bytes = run->bytes;
 
-	if (a.seq != gw->executed + 1 || a.seq + a.count - 1 > gw->popped)
+	if (run->seq != gw->executed + 1 || run->seq + run->count - 1 > gw->popped)
 		return false;
-	do {
-		const struct gateway_entry *entry = entry_of(s, gw, a.seq);
+	for (uint64_t seq = run->seq;; seq++) {
+		const struct mail_command *entry = gateway_entry(s, gw, seq);
 
-		if (entry->bytes != a.bytes || memcmp(entry->body, a.body, a.bytes) != 0)
+		if (entry->bytes != bytes || memcmp(entry->body, body, bytes) != 0)
 			return false;
-	} while (eng_applied_next(&a));
-	return true;
+		if (seq == run->seq + run->count - 1)
+			return true;
+		body += bytes;
+		bytes = eng_command_bytes(body);
+		body += ENG_COMMAND_HEADER_BYTES;
+	}
 }
 
 void
@@ -220,7 +203,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 		gw->executed = a->seq + a->count - 1;
 		if (gw->sent < gw->executed)
 			gw->sent = gw->executed; /* given before a rewind, and it made it */
-		consume(gw, entry_of(s, gw, gw->executed));
+		consume(gw, gateway_entry(s, gw, gw->executed));
 		gw->busy_count = 0;
 		gw->retry_ns = RETRY_NS_MIN;
 		gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
@@ -235,7 +218,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 static bool
 take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
 {
-	struct gateway_entry *entry = entry_of(s, gw, seq);
+	struct mail_command *entry = gateway_entry(s, gw, seq);
 	uint16_t status;
 	uint64_t result;
 
@@ -250,7 +233,7 @@ take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
 		consume(gw, entry);
 	}
 	if (eng_session_answer_of(gw->group->sessions, gw->session, seq, &status, &result))
-		complete(gw, entry, DECREE_APPLIED, status, result);
+		gateway_complete(gw, entry, DECREE_APPLIED, status, result);
 	return true;
 }
 
@@ -282,18 +265,6 @@ gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index)
 	if (gw->executed < last)
 		gw->executed = last;
 	rewind_to_executed(gw, s->now_ns);
-}
-
-void
-gateway_on_answer(
-	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result)
-{
-	struct gateway_entry *entry = entry_of(s, gw, seq);
-
-	if (gw->is_refused)
-		return;                   /* its proposer has the outcome already */
-	decree_assert(entry->seq == seq); /* answered once, and not before it was executed */
-	complete(gw, entry, DECREE_APPLIED, status, result);
 }
 
 /* A leader that stays busy, since its disk hangs or its quorum is away or its log is full, is asked less and less often
@@ -350,7 +321,7 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 static struct eng_command
 command_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
 {
-	const struct gateway_entry *entry = entry_of(s, gw, seq);
+	const struct mail_command *entry = gateway_entry(s, gw, seq);
 
 	decree_assert(entry->seq == seq);
 	return (struct eng_command){
@@ -361,30 +332,27 @@ command_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
 	};
 }
 
+/* Straight into the window, up to its end and then from its beginning. */
 static void
 pop(struct shard *s, struct gateway *gw)
 {
-	struct mail_command mail[64];
-	uint32_t count;
+	uint32_t count, room;
 
 	do {
-		count = gw->ops->pop(gw->mailbox, mail, 64);
-		for (uint32_t i = 0; i < count; i++) {
-			struct gateway_entry *entry = entry_of(s, gw, mail[i].seq);
+		struct mail_command *first = gateway_entry(s, gw, gw->popped + 1);
 
-			decree_assert(mail[i].seq == gw->popped + 1);
-			decree_assert(entry->seq == 0);
-			*entry = (struct gateway_entry){
-				.body = mail[i].body,
-				.place = mail[i].place,
-				.cookie = mail[i].cookie,
-				.seq = mail[i].seq,
-				.bytes = mail[i].bytes,
-			};
-			gw->popped = mail[i].seq;
-		}
-		s->did_work = s->did_work || count > 0;
-	} while (count == 64);
+		room = min_u32(
+			s->config.gateway_window - (uint32_t)(first - gw->window), POP_BURST);
+		count = gw->ops->pop(gw->mailbox, first, room);
+		if (count == 0)
+			return;
+		decree_assert(first->seq == gw->popped + 1);
+		decree_assert(first[count - 1].seq == gw->popped + count);
+		gw->popped += count;
+		gw->open_count += count;
+		decree_assert(gw->open_count <= s->config.gateway_window);
+		s->did_work = true;
+	} while (count == room);
 }
 
 /* @return false when there is no point in going on in this turn. A full window moves on by itself, within microseconds;
@@ -420,7 +388,9 @@ submit_here(struct shard *s, struct gateway *gw)
 		shard_submit(s, gw->group, count);
 		s->did_work = true;
 		for (uint32_t i = 0; i < count; i++)
-			if (!on_submit_status(s, gw, s->submit_status[i]))
+			if (s->submit_status[i] == ENG_SUBMIT_OK)
+				gw->sent++;
+			else if (!on_submit_status(s, gw, s->submit_status[i]))
 				return;
 	}
 }

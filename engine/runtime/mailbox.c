@@ -295,8 +295,11 @@ ring_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
 	uint64_t pushed = atomic_load_explicit(&m->commands_pushed, memory_order_acquire);
 	uint32_t count = at_most(pushed - m->shard.command_count, count_max);
 
-	for (uint32_t i = 0; i < count; i++)
-		ret_commands[i] = m->commands[++m->shard.command_count & (m->window - 1)];
+	uint32_t index = (uint32_t)(m->shard.command_count + 1) & (m->window - 1);
+	uint32_t to_end = at_most(m->window - index, count);
+	memcpy(ret_commands, &m->commands[index], to_end * sizeof(*ret_commands));
+	memcpy(ret_commands + to_end, m->commands, (count - to_end) * sizeof(*ret_commands));
+	m->shard.command_count += count;
 	return count;
 }
 
@@ -313,8 +316,11 @@ ring_complete(void *mailbox, const struct decree_completion *completions, uint32
 {
 	struct mailbox *m = mailbox;
 
-	for (uint32_t i = 0; i < count; i++)
-		m->outcomes[m->shard.outcome_count++ & m->outcome_mask] = completions[i];
+	uint32_t index = (uint32_t)m->shard.outcome_count & m->outcome_mask;
+	uint32_t to_end = at_most(m->outcome_mask + 1 - index, count);
+	memcpy(&m->outcomes[index], completions, to_end * sizeof(*completions));
+	memcpy(m->outcomes, completions + to_end, (count - to_end) * sizeof(*completions));
+	m->shard.outcome_count += count;
 	atomic_store_explicit(&m->outcomes_put, m->shard.outcome_count, memory_order_release);
 }
 

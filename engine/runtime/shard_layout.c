@@ -111,7 +111,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 			assemblies[i].bytes = bytes;
 	}
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
-		struct gateway_entry *window = carve(c, config->gateway_window * sizeof(*window));
+		struct mail_command *window = carve(c, config->gateway_window * sizeof(*window));
 		if (s != NULL)
 			s->gateways[i].window = window;
 	}

@@ -44,7 +44,8 @@
 
 #define RECV_BURSTS_PER_TURN  4   /* one group commit then takes up to 128 frames */
 #define SUBMIT_BURST          256 /* commands given to the core at once */
-#define COMPLETION_BURST      64
+#define COMPLETION_BURST      32
+#define POP_BURST             32  /* of 40 bytes: beyond 2 KiB a copy begins to cost a start-up */
 #define READ_COUNT_MAX        256 /* reads waiting or in flight */
 #define QUERY_COUNT           256 /* reads of one group that wait; a power of two */
 #define LOG_JOB_COUNT_MAX     4   /* log requests being answered */
@@ -196,14 +197,6 @@ struct shard_group {
 	struct snapshot_group snap;
 };
 
-struct gateway_entry {
-	const uint8_t *body;
-	uint64_t place;
-	void *cookie;
-	uint64_t seq; /* 0: free */
-	uint32_t bytes;
-};
-
 struct gateway {
 	struct shard_group *group; /* NULL: closed */
 	const struct mailbox_ops *ops;
@@ -211,8 +204,9 @@ struct gateway {
 	uint8_t registration[ENG_REGISTRATION_GATEWAY_BYTES];
 	struct decree_session session; /* 0: not registered yet */
 	bool is_refused;
-	struct gateway_entry *window; /* [gateway_window] by seq */
-	uint64_t popped;              /* last seq taken from the mailbox */
+	struct mail_command *window; /* [gateway_window] by seq; one of seq 0 has its outcome */
+	uint32_t open_count;         /* that have none */
+	uint64_t popped;             /* last seq taken from the mailbox */
 	uint64_t sent;     /* last seq given to the leader; Invariant: executed <= sent <= popped */
 	uint64_t executed; /* last seq applied here */
 	uint64_t consumed_place;
@@ -227,7 +221,7 @@ struct gateway {
 	uint64_t not_before_ns; /* the leader was busy ... */
 	uint32_t busy_count;    /* ... so often since something was executed */
 	struct decree_completion completions[COMPLETION_BURST];
-	uint32_t completion_count;
+	uint32_t completion_count; /* < COMPLETION_BURST: the last one takes them all along */
 };
 
 struct assembly {
@@ -472,8 +466,6 @@ void gateway_run(struct shard *s, struct gateway *gw);
 uint64_t gateway_wake_at(const struct gateway *gw, uint64_t now_ns);
 void gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a);
 void gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a);
-void gateway_on_answer(
-	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result);
 void gateway_on_read(struct gateway *gw, const struct decree_completion *done);
 void gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index);
 void gateway_flush(struct gateway *gw);
