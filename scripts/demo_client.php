@@ -11,8 +11,9 @@
 //
 //   P ID LINE US TIME      put and acknowledged after US microseconds; lines count from 0
 //   U LINE                 the server died with the answer: nobody knows, and it is put again
-//   R ID MD5               got a job; MD5 is of the body
-//   D ID TIME              deleted and acknowledged
+//   R ID MD5 TOKEN         got a job; MD5 is of the body, TOKEN how often it has been reserved, as stats-job tells its holder; 0: the
+//                          server died before that
+//   D ID TIME TOKEN        deleted and acknowledged
 //   L ID                   the server died with the answer to the delete
 //   N ID                   told that it does not hold the job any more
 
@@ -131,9 +132,14 @@ function workOne(Client $client, $out): void
             return;
         }
         $id = $job->getId();
-        fwrite($out, sprintf("R %d %s\n", $id, md5($job->getData())));
+        $token = 0;
+        try {
+            $token = (int) $connection->statsJob($job)['reserves'];
+        } finally {
+            fwrite($out, sprintf("R %d %s %d\n", $id, md5($job->getData()), $token));
+        }
         $connection->delete($job);
-        fwrite($out, sprintf("D %d %d\n", $id, hrtime(true)));
+        fwrite($out, sprintf("D %d %d %d\n", $id, hrtime(true), $token));
     } catch (\Exception $error) {
         if (isNotFound($error)) {
             fwrite($out, $id === null ? '' : "N $id\n");

@@ -9,8 +9,13 @@
 
 A producer whose node dies with an answer puts that line again, so it may become two jobs; and a worker whose node dies loses
 its job to another worker. In no other way may a job come to a second one: whoever was handed it, and keeps his connection, is
-answered DELETED, since all are done long before the TTR. If two ever held one job, one of them would be told that it is not his.
+answered DELETED, since all are done long before the TTR.
+
+Who held a job when is told in the order of the log, and not by clocks: how often it has been reserved, which its holder asks for, is a
+fencing token. No two were handed a job under the same one, none under a later one than that under which it was deleted, and whoever
+keeps his connection is not told that the job is not his.
 """
+import collections
 import contextlib
 import hashlib
 import json
@@ -165,13 +170,25 @@ def digests(path):
             yield hashlib.md5(line[:-1] if line.endswith(b"\n") else line).hexdigest()
 
 
+def two_holders(reserved, deleted, denied):
+    """How often a job had two holders in the order of the log. Of (job, token), (job, token) and (job); a token of 0 is not known."""
+    seen = collections.Counter(pair for pair in reserved if pair[1] > 0)
+    last = {}
+    for job, token in seen:
+        last[job] = max(token, last.get(job, 0))
+    shared = sum(count - 1 for count in seen.values())
+    superseded = sum(1 for job, token in deleted if token < last.get(job, 0))
+    twice = len(deleted) - len({job for job, _ in deleted})
+    return shared + superseded + twice + len(denied)
+
+
 def compare(text, events, nodes):
     """What the clients know, against each other, the file and the nodes."""
     line_of = {int(words[0]): int(words[1]) for words in events.of["P"]}  # of the acknowledged jobs
     put_again = {int(words[0]) for words in events.of["U"]}
     digest = list(digests(text.path))
     handed_out, body = {}, {}
-    for job, md5 in events.of["R"]:
+    for job, md5, _ in events.of["R"]:
         handed_out[int(job)] = handed_out.get(int(job), 0) + 1
         body[int(job)] = md5
     done = [int(words[0]) for words in events.of["D"]]
@@ -188,8 +205,9 @@ def compare(text, events, nodes):
         + len(line_of) - len(set(line_of.values()))
         + sum(1 for job in extra if body[job] not in known_again),
         "same_order": len(jobs) == 1,
-        # One was told so, or both deleted it.
-        "two_holders": len(events.of["N"]) + len(done) - len(set(done)),
+        "two_holders": two_holders([(int(job), int(token)) for job, _, token in events.of["R"]],
+                                   [(int(job), int(token)) for job, _, token in events.of["D"]],
+                                   [int(words[0]) for words in events.of["N"]]),
         "put_again": len(put_again),
         "handed_out_again": sum(1 for count in handed_out.values() if count > 1),
     }

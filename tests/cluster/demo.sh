@@ -31,5 +31,21 @@ demo() {
 	}
 }
 
+# What it takes for two holders: a reservation that two have, a later one than that which deleted the job, two deletes, somebody who is
+# told so. A holder whose server died before it knew its token is none.
+PYTHONPATH=$top/scripts python3 - <<'END' || exit 1
+from demo_queue import two_holders
+rows = [
+    ([(1, 1), (2, 1)], [(1, 1), (2, 1)], [], 0),
+    ([(1, 1), (1, 2)], [(1, 2)], [], 0),
+    ([(1, 0), (1, 2)], [(1, 2)], [], 0),
+    ([(1, 1), (1, 1)], [(1, 1)], [], 1),
+    ([(1, 1), (1, 2)], [(1, 1)], [], 1),
+    ([(1, 1), (1, 2)], [(1, 1), (1, 2)], [], 2),
+    ([(1, 1)], [], [1], 1),
+]
+for reserved, deleted, denied, count in rows:
+    assert two_holders(reserved, deleted, denied) == count, (reserved, deleted, denied)
+END
 demo queue '.two_holders == 0 and .jobs_per_s > 0'
 demo log true --machine log

@@ -3,6 +3,8 @@
 # Random commands to beanstalkd and to one other server: every reply is the same.
 # differential.sh itself|one|three [COUNT [SEED]]
 #
+# SEED is a number, or "new": another one each time, which is printed, so that whatever it finds can be had again.
+#
 #   itself   beanstalkd: if these differ, what we compare with is not what we think
 #   one      decreed without a configuration
 #   three    a cluster, each connection to another of its nodes
@@ -11,6 +13,8 @@
 . "$(dirname "$0")/../cluster/lib.sh"
 
 with=${1:?itself, one or three} count=${2:-5000} seed=${3:-1}
+[ "$seed" != new ] || seed=$SRANDOM
+echo "seed $seed: $0 $with $count $seed"
 pids=()
 
 undo() {
