@@ -115,8 +115,8 @@ test_a_burst_is_taken_as_its_commands_would_be(void **state)
 		cluster_settle(alone.c);
 		/* the same slots with the same bytes */
 		assert_int_equal(together.c->nodes[1].applied.n, alone.c->nodes[1].applied.n);
-		assert_true(digest_eq(together.c->nodes[1].applied_digest,
-			alone.c->nodes[1].applied_digest));
+		assert_true(digest_eq(
+			together.c->nodes[1].applied_digest, alone.c->nodes[1].applied_digest));
 	}
 	assert_true(counts[ENG_SUBMIT_OK] > 0 && counts[ENG_SUBMIT_DUPLICATE] > 0);
 	assert_true(counts[ENG_SUBMIT_GAP] > 0 && counts[ENG_SUBMIT_TOO_LARGE] > 0);
