@@ -17,9 +17,9 @@ struct answers {
 static inline void
 answers_push(struct answers *a, void *cookie, bool is_applied)
 {
-	a->of[(a->first + a->count++) % PLAN_IN_FLIGHT_MAX] = (struct decree_completion){
-		.cookie = cookie, .outcome = is_applied ? DECREE_APPLIED : DECREE_UNKNOWN
-	};
+	a->of[(a->first + a->count++) % PLAN_IN_FLIGHT_MAX] =
+		(struct decree_completion){ .cookie = cookie,
+			.outcome = is_applied ? DECREE_APPLIED : DECREE_UNKNOWN };
 }
 
 static inline uint32_t

@@ -16,7 +16,9 @@
 
 #define STATUS_NS UINT64_C(200000000)
 
-static const struct plan_shape shape = { .node_count = PEER_NODE_COUNT, .shard_count = 1, .mode = PLAN_DURABLE, .has_auth = true };
+static const struct plan_shape shape = {
+	.node_count = PEER_NODE_COUNT, .shard_count = 1, .mode = PLAN_DURABLE, .has_auth = true
+};
 
 /* ------------------------------------------------------------------------------ the client */
 
@@ -58,8 +60,10 @@ load(void *context, struct board *board, uint32_t index)
 {
 	const struct peer_run *p = context;
 	char path[512], error[DECREE_ERROR_BYTES];
-	struct decree_client_options options = { .struct_bytes = sizeof(options), .config_path = path };
-	struct peer_client client = { .target = { NULL, propose, poll_completions, wait_for_frame }, .is_ready = has_leader };
+	struct decree_client_options options = { .struct_bytes = sizeof(options),
+		.config_path = path };
+	struct peer_client client = { .target = { NULL, propose, poll_completions, wait_for_frame },
+		.is_ready = has_leader };
 	struct decree_client *c;
 
 	bench_cluster_config(&p->run->cluster, 1, path);

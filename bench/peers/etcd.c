@@ -87,7 +87,8 @@ connect_to_leader(void *context, uint32_t connection_count)
 
 	for (; c->link_count > 0; c->link_count--)
 		http2_close(&c->links[c->link_count - 1]);
-	for (; rc == 0 && c->link_count < connection_count && c->link_count < LINK_COUNT_MAX; c->link_count++)
+	for (; rc == 0 && c->link_count < connection_count && c->link_count < LINK_COUNT_MAX;
+		c->link_count++)
 		rc = http2_open(&c->links[c->link_count], c->port, &c->message, &c->answers);
 	c->next = 0;
 	return rc;
@@ -99,7 +100,8 @@ find_leader(void *context)
 	struct client *c = context;
 
 	for (uint32_t i = 0; i < PEER_NODE_COUNT; i++)
-		if (peer_asks(c->run->ports[3 * i], "GET /metrics HTTP/1.0\r\n\r\n", "\netcd_server_is_leader 1")) {
+		if (peer_asks(c->run->ports[3 * i], "GET /metrics HTTP/1.0\r\n\r\n",
+			    "\netcd_server_is_leader 1")) {
 			c->port = c->run->ports[3 * i];
 			return true;
 		}
@@ -127,8 +129,9 @@ serve(void *context, struct board *board, uint32_t index)
 {
 	const struct peer_run *p = context;
 	char name[16], folder[400], log[400], at[64], peers_at[64], all[256] = "";
-	const char *const argv[] = { program, "--name", name, "--data-dir", folder, "--listen-client-urls", at, "--advertise-client-urls", at,
-		"--listen-peer-urls", peers_at, "--initial-advertise-peer-urls", peers_at, "--initial-cluster", all,
+	const char *const argv[] = { program, "--name", name, "--data-dir", folder,
+		"--listen-client-urls", at, "--advertise-client-urls", at, "--listen-peer-urls",
+		peers_at, "--initial-advertise-peer-urls", peers_at, "--initial-cluster", all,
 		"--initial-cluster-state", "new", NULL };
 
 	(void)board;
@@ -138,8 +141,8 @@ serve(void *context, struct board *board, uint32_t index)
 	snprintf(at, sizeof(at), "http://127.0.0.1:%u", p->ports[3 * index]);
 	snprintf(peers_at, sizeof(peers_at), "http://127.0.0.1:%u", p->ports[3 * index + 1]);
 	for (uint32_t i = 0; i < PEER_NODE_COUNT; i++)
-		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%sn%u=http://127.0.0.1:%u", i == 0 ? "" : ",", i + 1,
-			p->ports[3 * i + 1]);
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%sn%u=http://127.0.0.1:%u",
+			i == 0 ? "" : ",", i + 1, p->ports[3 * i + 1]);
 	peer_exec(log, argv);
 }
 

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define KEY	       "key"
+#define KEY            "key"
 #define IN_BYTES       (64u << 10)
 #define PREFIX_BYTES   5
 #define FIELD_OF_BYTES 2 /* protobuf: a length and so many bytes */
@@ -57,8 +57,8 @@ http2_message_set(struct http2_message *m, const void *value, uint32_t bytes)
 /* ------------------------------------------------------------------------------ libnghttp2's questions */
 
 static ssize_t
-read_message(nghttp2_session *session, int32_t stream, uint8_t *to, size_t capacity, uint32_t *flags,
-	nghttp2_data_source *source, void *context)
+read_message(nghttp2_session *session, int32_t stream, uint8_t *to, size_t capacity,
+	uint32_t *flags, nghttp2_data_source *source, void *context)
 {
 	const struct http2 *h = context;
 	struct call *call = source->ptr;
@@ -74,8 +74,8 @@ read_message(nghttp2_session *session, int32_t stream, uint8_t *to, size_t capac
 }
 
 static int
-on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_bytes,
-	const uint8_t *value, size_t value_bytes, uint8_t flags, void *context)
+on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+	size_t name_bytes, const uint8_t *value, size_t value_bytes, uint8_t flags, void *context)
 {
 	struct call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
 
@@ -100,7 +100,8 @@ on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *
 /* ------------------------------------------------------------------------------ a connection */
 
 int
-http2_open(struct http2 *h, uint16_t port, const struct http2_message *message, struct answers *answers)
+http2_open(struct http2 *h, uint16_t port, const struct http2_message *message,
+	struct answers *answers)
 {
 	nghttp2_session_callbacks *callbacks;
 	int rc;
@@ -134,7 +135,11 @@ http2_close(struct http2 *h)
 	h->fd = -1;
 }
 
-#define HEADER(name, value) { (uint8_t *)(name), (uint8_t *)(value), sizeof(name) - 1, sizeof(value) - 1, NGHTTP2_NV_FLAG_NONE }
+#define HEADER(name, value)                                                                        \
+	{                                                                                          \
+		(uint8_t *)(name), (uint8_t *)(value), sizeof(name) - 1, sizeof(value) - 1,        \
+			NGHTTP2_NV_FLAG_NONE                                                       \
+	}
 
 int
 http2_put(struct http2 *h, void *cookie)
@@ -145,7 +150,8 @@ http2_put(struct http2 *h, void *cookie)
 		HEADER(":method", "POST"),
 		HEADER(":scheme", "http"),
 		HEADER(":path", "/etcdserverpb.KV/Put"),
-		{ (uint8_t *)":authority", (uint8_t *)h->authority, 10, strlen(h->authority), NGHTTP2_NV_FLAG_NONE },
+		{ (uint8_t *)":authority", (uint8_t *)h->authority, 10, strlen(h->authority),
+			NGHTTP2_NV_FLAG_NONE },
 		HEADER("content-type", "application/grpc"),
 		HEADER("te", "trailers"),
 	};
@@ -153,7 +159,8 @@ http2_put(struct http2 *h, void *cookie)
 	if (call == NULL)
 		return -ENOMEM;
 	call->cookie = cookie;
-	if (nghttp2_submit_request(h->session, NULL, headers, sizeof(headers) / sizeof(headers[0]), &body, call) < 0) {
+	if (nghttp2_submit_request(h->session, NULL, headers, sizeof(headers) / sizeof(headers[0]),
+		    &body, call) < 0) {
 		free(call);
 		return -ENOMEM;
 	}

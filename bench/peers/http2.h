@@ -35,7 +35,8 @@ struct http2 {
 };
 
 /** @retval 0  @return -errno */
-int http2_open(struct http2 *h, uint16_t port, const struct http2_message *message, struct answers *answers);
+int http2_open(struct http2 *h, uint16_t port, const struct http2_message *message,
+	struct answers *answers);
 void http2_close(struct http2 *h);
 
 /** One put; it leaves with the next http2_flush(). 0 or -ENOMEM */

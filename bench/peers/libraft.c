@@ -22,7 +22,7 @@
 #define SNAPSHOT_THRESHOLD (1u << 20)
 #define SNAPSHOT_TRAILING  (1u << 16)
 #define CONNECT_RETRY_MS   100
-#define IDLE_MS		   5
+#define IDLE_MS            5
 
 static struct server {
 	const struct peer_run *run;
@@ -144,7 +144,8 @@ poll_applied(void *context, struct decree_completion *ret_done, uint32_t count_m
 
 	hand_over(s);
 	if (s->answers.count == 0)
-		(void)uv_run(&s->loop, UV_RUN_NOWAIT); /* whether more is under way does not matter */
+		(void)uv_run(
+			&s->loop, UV_RUN_NOWAIT); /* whether more is under way does not matter */
 	return answers_pop(&s->answers, ret_done, count_max);
 }
 
@@ -159,7 +160,8 @@ wait_for_event(void *context, uint64_t timeout_ns)
 {
 	struct server *s = context;
 
-	(void)uv_timer_start(&s->timer, on_timer, timeout_ns / 1000000 + 1, 0); /* its handle is good */
+	(void)uv_timer_start(
+		&s->timer, on_timer, timeout_ns / 1000000 + 1, 0); /* its handle is good */
 	(void)uv_run(&s->loop, UV_RUN_ONCE);
 }
 
@@ -214,7 +216,9 @@ open_server(struct server *s)
 	if (mkdir(folder, 0777) != 0)
 		return RAFT_IOERR;
 	address_of(s->run, s->index, address);
-	s->fsm = (struct raft_fsm){ .version = 1, .data = s, .apply = apply, .snapshot = snapshot, .restore = restore };
+	s->fsm = (struct raft_fsm){
+		.version = 1, .data = s, .apply = apply, .snapshot = snapshot, .restore = restore
+	};
 	if (uv_loop_init(&s->loop) != 0 || uv_timer_init(&s->loop, &s->timer) != 0)
 		return RAFT_NOMEM;
 	rc = raft_uv_tcp_init(&s->transport, &s->loop);

@@ -73,7 +73,8 @@ take_numbers(const struct option_row *row, const char *text)
 {
 	const struct numbers_option *list = row->context;
 
-	for (*list->count = 0; *text >= '0' && *text <= '9' && *list->count < PLAN_LIST_COUNT_MAX;) {
+	for (*list->count = 0;
+		*text >= '0' && *text <= '9' && *list->count < PLAN_LIST_COUNT_MAX;) {
 		char *end;
 		unsigned long long value = strtoull(text, &end, 10);
 
@@ -84,8 +85,8 @@ take_numbers(const struct option_row *row, const char *text)
 			return true;
 		text = end + 1;
 	}
-	(void)complain_usage("--%s: expected numbers from %llu to %llu, as in 1,64", row->name, (unsigned long long)row->min,
-		(unsigned long long)row->max);
+	(void)complain_usage("--%s: expected numbers from %llu to %llu, as in 1,64", row->name,
+		(unsigned long long)row->min, (unsigned long long)row->max);
 	return false;
 }
 
@@ -105,32 +106,45 @@ take_seconds(const struct option_row *row, const char *text)
 }
 
 static const char about[] =
-	"decree beside etcd, ZooKeeper and libraft: three nodes each on this host, durable, in turns; with one command in flight, and with "
-	"as many as each does best with. Embedded systems are loaded inside the process that leads, servers by a client.\n"
+	"decree beside etcd, ZooKeeper and libraft: three nodes each on this host, durable, in "
+	"turns; with one command in flight, and with "
+	"as many as each does best with. Embedded systems are loaded inside the process that "
+	"leads, servers by a client.\n"
 	"bench/peers/run installs them, and runs this where decree's nodes have ports for clients.";
 
 static int
 take_options(struct bench *b, int argc, char **argv)
 {
-	struct numbers_option sizes = { b->sizes, &b->size_count }, in_flights = { b->in_flights, &b->in_flight_count };
+	struct numbers_option sizes = { b->sizes, &b->size_count },
+			      in_flights = { b->in_flights, &b->in_flight_count };
 	const struct option_row rows[] = {
-		{ "systems", 0, "LIST", "of decree, libraft, decree-client, etcd, zookeeper (all)", .text = &b->systems },
-		{ "in-flight", 0, "LIST", "commands without an answer (1,64,256,1000,2000)", .take = take_numbers, .context = &in_flights,
-			.min = 1, .max = PLAN_IN_FLIGHT_MAX },
-		{ "bytes", 0, "LIST", "size of a command, of a value (64)", .take = take_numbers, .context = &sizes, .min = 1,
-			.max = PLAN_BYTES_MAX },
-		{ "rounds", 0, "N", "repeat everything (3)", .number32 = &b->plan.round_count, .min = 1, .max = PLAN_ROUND_COUNT_MAX },
-		{ "seconds", 0, "S", "measure each load so long (2)", .take = take_seconds, .context = &b->plan.seconds },
-		{ "warm-up", 0, "S", "run a load before it is measured (0.5)", .take = take_seconds, .context = &b->plan.warm_up_s },
-		{ "settle", 0, "S", "load a system that was just started, before anything is measured (4)", .take = take_seconds,
-			.context = &b->settle_s },
-		{ "connections", 0, "N", "of clients with more in flight than one (8)", .number32 = &b->connection_count, .min = 1, .max = 64 },
-		{ "log-bytes", 0, "N", "size of decree's log (128 MiB)", .number = &b->plan.log_bytes, .min = 4u << 20, .max = UINT64_MAX },
+		{ "systems", 0, "LIST", "of decree, libraft, decree-client, etcd, zookeeper (all)",
+			.text = &b->systems },
+		{ "in-flight", 0, "LIST", "commands without an answer (1,64,256,1000,2000)",
+			.take = take_numbers, .context = &in_flights, .min = 1,
+			.max = PLAN_IN_FLIGHT_MAX },
+		{ "bytes", 0, "LIST", "size of a command, of a value (64)", .take = take_numbers,
+			.context = &sizes, .min = 1, .max = PLAN_BYTES_MAX },
+		{ "rounds", 0, "N", "repeat everything (3)", .number32 = &b->plan.round_count,
+			.min = 1, .max = PLAN_ROUND_COUNT_MAX },
+		{ "seconds", 0, "S", "measure each load so long (2)", .take = take_seconds,
+			.context = &b->plan.seconds },
+		{ "warm-up", 0, "S", "run a load before it is measured (0.5)", .take = take_seconds,
+			.context = &b->plan.warm_up_s },
+		{ "settle", 0, "S",
+			"load a system that was just started, before anything is measured (4)",
+			.take = take_seconds, .context = &b->settle_s },
+		{ "connections", 0, "N", "of clients with more in flight than one (8)",
+			.number32 = &b->connection_count, .min = 1, .max = 64 },
+		{ "log-bytes", 0, "N", "size of decree's log (128 MiB)",
+			.number = &b->plan.log_bytes, .min = 4u << 20, .max = UINT64_MAX },
 		{ "dir", 0, "FOLDER", "where all have their files (/var/tmp)", .text = &b->dir },
-		{ "json", 0, "FILE", "write everything, for 'decree bench-plot'", .text = &b->json },
+		{ "json", 0, "FILE", "write everything, for 'decree bench-plot'",
+			.text = &b->json },
 		{ "verbose", 0, NULL, "show what decree's nodes log", .flag = &b->plan.is_verbose },
 	};
-	const struct option_page page = { "[OPTION ...]", about, rows, sizeof(rows) / sizeof(rows[0]) };
+	const struct option_page page = { "[OPTION ...]", about, rows,
+		sizeof(rows) / sizeof(rows[0]) };
 	int first, status;
 
 	options_set_program("peers", "");
@@ -163,7 +177,8 @@ is_wanted(const struct bench *b, const char *name)
 static bool
 is_known(const char *name, size_t length)
 {
-	static const char *const names[] = { "decree", "libraft", "decree-client", "etcd", "zookeeper" };
+	static const char *const names[] = { "decree", "libraft", "decree-client", "etcd",
+		"zookeeper" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i]) == length && strncmp(names[i], name, length) == 0)
@@ -194,7 +209,8 @@ add_points(struct bench *b, struct peer_entry *e)
 
 			if (most != 0 && in_flight > most)
 				in_flight = most;
-			if (k > 0 && b->plan.points[b->plan.point_count - 1].load.in_flight == in_flight)
+			if (k > 0 &&
+				b->plan.points[b->plan.point_count - 1].load.in_flight == in_flight)
 				continue; /* cut already */
 			if (b->plan.point_count == PLAN_POINT_COUNT_MAX)
 				return false;
@@ -202,7 +218,8 @@ add_points(struct bench *b, struct peer_entry *e)
 				.shape = { .node_count = PEER_NODE_COUNT,
 					.shard_count = 1,
 					.mode = PLAN_DURABLE,
-					.has_auth = e->peer == &peer_decree || e->peer == &peer_decree_client,
+					.has_auth = e->peer == &peer_decree ||
+						    e->peer == &peer_decree_client,
 					.system = e->peer->system,
 					.version = e->version,
 					.transport = e->peer->transport },
@@ -230,7 +247,8 @@ choose(struct bench *b)
 			printf("skipped     %s: %s\n", peers[i]->name, why);
 			continue;
 		}
-		printf("system      %s %s, %s\n", peers[i]->system, e->version, peers[i]->transport);
+		printf("system      %s %s, %s\n", peers[i]->system, e->version,
+			peers[i]->transport);
 		e->peer = peers[i];
 		b->entry_count++;
 		if (!add_points(b, e))
@@ -339,10 +357,11 @@ static void
 print_header(const struct bench *b)
 {
 	header_print(&b->results.header, stdout);
-	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s of %u in flight on a system that was just started; "
+	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s of %u "
+	       "in flight on a system that was just started; "
 	       "%u connections of clients, one for one in flight\n",
-		b->plan.round_count, b->plan.round_count == 1 ? "" : "s", b->plan.seconds, b->plan.warm_up_s, b->settle_s,
-		SETTLE_IN_FLIGHT, b->connection_count);
+		b->plan.round_count, b->plan.round_count == 1 ? "" : "s", b->plan.seconds,
+		b->plan.warm_up_s, b->settle_s, SETTLE_IN_FLIGHT, b->connection_count);
 	printf("load        CLOSED LOOP: the next command follows an answer\n");
 	if (!header_is_release())
 		printf("build       NOT A RELEASE BUILD: figures are worth nothing\n");
@@ -367,7 +386,10 @@ int
 main(int argc, char **argv)
 {
 	static struct bench b = {
-		.plan = { .round_count = 3, .seconds = 2, .warm_up_s = 0.5, .log_bytes = 128ull << 20 },
+		.plan = { .round_count = 3,
+			.seconds = 2,
+			.warm_up_s = 0.5,
+			.log_bytes = 128ull << 20 },
 		.settle_s = 4,
 		.dir = "/var/tmp",
 		.sizes = { 64 },
@@ -392,7 +414,8 @@ main(int argc, char **argv)
 		return status;
 	if (run_open(&b.run, &b.plan) != 0)
 		return EXIT_FAILURE;
-	status = results_open(&b.results, &b.plan) == 0 ? run(&b) : complain("no memory for results");
+	status = results_open(&b.results, &b.plan) == 0 ? run(&b)
+							: complain("no memory for results");
 	run_close(&b.run);
 	results_close(&b.results);
 	return status;

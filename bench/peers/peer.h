@@ -20,16 +20,17 @@
 /* What they are started with. */
 struct peer_run {
 	struct run *run;
-	char folder[300];		  /* its own, empty */
-	uint16_t ports[3 * PEER_NODE_COUNT]; /* of loopback, free: of a node, those at 3 * its index */
-	uint32_t connection_count;	  /* of a client with more than one command in flight */
+	char folder[300]; /* its own, empty */
+	uint16_t ports[3 *
+		       PEER_NODE_COUNT]; /* of loopback, free: of a node, those at 3 * its index */
+	uint32_t connection_count;       /* of a client with more than one command in flight */
 };
 
 struct peer {
 	const char *name;      /* on the command line */
 	const char *system;    /* in tables and plots */
 	const char *transport; /* between its processes, and to a client */
-	bool is_embedded;      /* its load is inside the process that leads; compared with decree's alike */
+	bool is_embedded; /* its load is inside the process that leads; compared with decree's alike */
 	uint32_t in_flight_max; /* what it is loaded with at most; 0: anything */
 
 	/** @return NULL, or why it cannot be measured here; @p ret_version [64] */
@@ -55,7 +56,8 @@ struct peer_client {
 };
 
 /** Say on the board when it is ready, and carry out orders, until the board is over. */
-void peer_client_serve(const struct peer_client *client, struct board *board, uint32_t index, uint32_t connection_count);
+void peer_client_serve(const struct peer_client *client, struct board *board, uint32_t index,
+	uint32_t connection_count);
 
 /* ------------------------------------------------------------------------------ helpers of servers */
 

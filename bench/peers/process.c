@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAUSE_NS	 5000000
+#define PAUSE_NS         5000000
 #define ANSWER_BYTES_MAX (1u << 20)
 
 /* ------------------------------------------------------------------------------ a process that loads */
@@ -25,20 +25,23 @@ carry_out(const struct peer_client *client, struct load *l, uint32_t connection_
 
 	if (connection_count > in_flight)
 		connection_count = in_flight;
-	if (client->connect != NULL &&
-		client->connect(l->target.context, connection_count) != 0)
+	if (client->connect != NULL && client->connect(l->target.context, connection_count) != 0)
 		load_die(l->node, "no connection");
 	load_run(&l, 1);
 }
 
 void
-peer_client_serve(const struct peer_client *client, struct board *board, uint32_t index, uint32_t connection_count)
+peer_client_serve(const struct peer_client *client, struct board *board, uint32_t index,
+	uint32_t connection_count)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
 	static struct load l;
 	uint32_t done = 0;
 
-	l = (struct load){ .board = board, .node = &board->nodes[index], .target = client->target, .group_count = 1 };
+	l = (struct load){ .board = board,
+		.node = &board->nodes[index],
+		.target = client->target,
+		.group_count = 1 };
 	while (!atomic_load(&board->is_over)) {
 		/* Acquire: pairs with the release behind the order's text. */
 		uint32_t order = atomic_load_explicit(&board->order, memory_order_acquire);
@@ -96,7 +99,9 @@ peer_find(const char *program, char *ret_path, size_t capacity)
 int
 peer_dial(uint16_t port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, rc = 0;
 
 	if (fd < 0)

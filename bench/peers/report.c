@@ -29,8 +29,8 @@ find_point(const struct results *r, const struct peer_entry *e, uint32_t bytes, 
 
 		if (p->point.load.bytes != bytes || (p->point.load.in_flight == 1) != is_alone)
 			continue;
-		if (best == NULL ||
-			results_median(r, p->rounds, NUMBER_RATE) > results_median(r, best->rounds, NUMBER_RATE))
+		if (best == NULL || results_median(r, p->rounds, NUMBER_RATE) >
+					    results_median(r, best->rounds, NUMBER_RATE))
 			best = p;
 	}
 	return best;
@@ -47,7 +47,8 @@ find_decree(const struct peer_entry *entries, uint32_t count, bool is_embedded)
 
 /* How many times better decree is: the median of the rounds' ratios. */
 static double
-ratio(const struct results *r, const struct result_point *other, const struct result_point *decree, enum number n)
+ratio(const struct results *r, const struct result_point *other, const struct result_point *decree,
+	enum number n)
 {
 	double ratios[PLAN_ROUND_COUNT_MAX];
 
@@ -82,10 +83,12 @@ percentile_us(const struct results *r, const struct result_point *p, enum number
 }
 
 static void
-print_row(const struct results *r, const struct peer_entry *e, const struct result_point *p, const struct result_point *decree)
+print_row(const struct results *r, const struct peer_entry *e, const struct result_point *p,
+	const struct result_point *decree)
 {
 	bool is_alone = p->point.load.in_flight == 1;
-	double cpu = results_median(r, p->rounds, NUMBER_CPU), servers = results_median(r, p->rounds, NUMBER_SERVER_CPU);
+	double cpu = results_median(r, p->rounds, NUMBER_CPU),
+	       servers = results_median(r, p->rounds, NUMBER_SERVER_CPU);
 
 	printf("%-19s %-8s %6u", e->peer->system, e->version, p->point.load.in_flight);
 	print_number(results_median(r, p->rounds, NUMBER_RATE), 11, 0, "");
@@ -101,14 +104,17 @@ print_row(const struct results *r, const struct peer_entry *e, const struct resu
 }
 
 static void
-print_table(const struct results *r, const struct peer_entry *entries, uint32_t count, uint32_t bytes, bool is_alone)
+print_table(const struct results *r, const struct peer_entry *entries, uint32_t count,
+	uint32_t bytes, bool is_alone)
 {
 	printf("\n%s, %u bytes:\n", is_alone ? "One in flight" : "The most that each does", bytes);
-	printf("system              version  in fl.  commits/s  p50[us]  p99[us]p99.9[us] %s  CPU[us]  client  writes flushes\n",
+	printf("system              version  in fl.  commits/s  p50[us]  p99[us]p99.9[us] %s  "
+	       "CPU[us]  client  writes flushes\n",
 		is_alone ? "p50:decree" : "decree:its");
 	for (uint32_t kind = 0; kind < 2; kind++) {
 		const struct peer_entry *decree = find_decree(entries, count, kind == 0);
-		const struct result_point *ours = decree == NULL ? NULL : find_point(r, decree, bytes, is_alone);
+		const struct result_point *ours =
+			decree == NULL ? NULL : find_point(r, decree, bytes, is_alone);
 		bool is_begun = false;
 
 		for (uint32_t i = 0; i < count; i++) {
@@ -117,8 +123,10 @@ print_table(const struct results *r, const struct peer_entry *entries, uint32_t 
 			if (entries[i].peer->is_embedded != (kind == 0) || p == NULL)
 				continue;
 			if (!is_begun)
-				printf("-- %s\n", kind == 0 ? "embedded: the load is inside the process that leads"
-							    : "by a client: another process, over a network of this host");
+				printf("-- %s\n", kind == 0 ? "embedded: the load is inside the "
+							      "process that leads"
+							    : "by a client: another process, over "
+							      "a network of this host");
 			is_begun = true;
 			print_row(r, &entries[i], p, ours);
 		}
@@ -126,14 +134,18 @@ print_table(const struct results *r, const struct peer_entry *entries, uint32_t 
 }
 
 void
-peer_report_print(const struct results *r, const struct peer_entry *entries, uint32_t count, const uint32_t *sizes, uint32_t size_count)
+peer_report_print(const struct results *r, const struct peer_entry *entries, uint32_t count,
+	const uint32_t *sizes, uint32_t size_count)
 {
 	for (uint32_t i = 0; i < size_count; i++) {
 		print_table(r, entries, count, sizes[i], true);
 		print_table(r, entries, count, sizes[i], false);
 	}
-	printf("\nMedians of %u round%s, ratios of the rounds' ratios. CPU, writes and flushes are for each commit: CPU of all servers, "
-	       "with the load where it\nis inside of one, and of the client apart; writes and flushes of the device, by whoever "
-	       "uses it. The most: of the numbers in flight that were\ntried, the one with the highest median rate.\n",
+	printf("\nMedians of %u round%s, ratios of the rounds' ratios. CPU, writes and flushes are "
+	       "for each commit: CPU of all servers, "
+	       "with the load where it\nis inside of one, and of the client apart; writes and "
+	       "flushes of the device, by whoever "
+	       "uses it. The most: of the numbers in flight that were\ntried, the one with the "
+	       "highest median rate.\n",
 		r->round_count, r->round_count == 1 ? "" : "s");
 }

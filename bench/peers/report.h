@@ -22,6 +22,7 @@ struct peer_entry {
 void peer_report_measured(const struct results *r, uint32_t point, uint32_t round);
 
 /** @param sizes  [size_count] of commands: tables for each */
-void peer_report_print(const struct results *r, const struct peer_entry *entries, uint32_t count, const uint32_t *sizes, uint32_t size_count);
+void peer_report_print(const struct results *r, const struct peer_entry *entries, uint32_t count,
+	const uint32_t *sizes, uint32_t size_count);
 
 #endif

@@ -19,15 +19,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define JAR		  "/usr/share/java/zookeeper.jar"
-#define LOG_JARS	  "/usr/share/java/slf4j-nop.jar"
-#define PATH		  "/decree"
+#define JAR      "/usr/share/java/zookeeper.jar"
+#define LOG_JARS "/usr/share/java/slf4j-nop.jar"
+#define PATH     "/decree"
 /* Beyond 1,000 (globalOutstandingLimit) its servers stop to read from a connection, and now and then forget to begin again. */
-#define IN_FLIGHT_MAX 900
-#define LINK_COUNT_MAX	  64
-#define CONNECT_NS	  UINT64_C(20000000000)
-#define SESSION_MS	  20000
-#define READ_COUNT_MAX	  256 /* answers of one connection; then another one */
+#define IN_FLIGHT_MAX  900
+#define LINK_COUNT_MAX 64
+#define CONNECT_NS     UINT64_C(20000000000)
+#define SESSION_MS     20000
+#define READ_COUNT_MAX 256 /* answers of one connection; then another one */
 
 static char java[512];
 
@@ -56,7 +56,9 @@ propose(void *context, const void *body, uint32_t bytes, void *cookie)
 	struct client *c = context;
 
 	c->next = (c->next + 1) % c->link_count;
-	return zoo_aset(c->links[c->next], PATH, body, (int)bytes, -1, on_set, cookie) == ZOK ? 0 : -EAGAIN;
+	return zoo_aset(c->links[c->next], PATH, body, (int)bytes, -1, on_set, cookie) == ZOK
+		       ? 0
+		       : -EAGAIN;
 }
 
 /* What each connection waits for; it also sends what had no room in its socket, and pings. */
@@ -70,7 +72,8 @@ look_at_links(struct client *c, int timeout_ms)
 		c->fds[i] = (struct pollfd){ -1, 0, 0 };
 		if (zookeeper_interest(c->links[i], &c->fds[i].fd, &interest, &patience) != ZOK)
 			continue; /* is_connected() will say so, or answers */
-		c->fds[i].events = (short)((interest & ZOOKEEPER_READ ? POLLIN : 0) | (interest & ZOOKEEPER_WRITE ? POLLOUT : 0));
+		c->fds[i].events = (short)((interest & ZOOKEEPER_READ ? POLLIN : 0) |
+					   (interest & ZOOKEEPER_WRITE ? POLLOUT : 0));
 	}
 	(void)poll(c->fds, c->link_count, timeout_ms); /* woken early is as good */
 }
@@ -79,7 +82,8 @@ look_at_links(struct client *c, int timeout_ms)
 static void
 read_link(struct client *c, uint32_t i)
 {
-	int events = (c->fds[i].revents & POLLOUT ? ZOOKEEPER_WRITE : 0) | (c->fds[i].revents & ~POLLOUT ? ZOOKEEPER_READ : 0);
+	int events = (c->fds[i].revents & POLLOUT ? ZOOKEEPER_WRITE : 0) |
+		     (c->fds[i].revents & ~POLLOUT ? ZOOKEEPER_READ : 0);
 	uint32_t before;
 
 	for (uint32_t k = 0; k < READ_COUNT_MAX; k++) {
@@ -228,10 +232,13 @@ write_files(const struct peer_run *p, uint32_t index, const char *config)
 	if (file == NULL)
 		return false;
 	/* As in its example; syncing is on if nothing is said. */
-	fprintf(file, "tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir=%s/%u\nclientPort=%u\nadmin.enableServer=false\n", p->folder,
-		index + 1, p->ports[3 * index]);
+	fprintf(file,
+		"tickTime=2000\ninitLimit=10\nsyncLimit=5\ndataDir=%s/"
+		"%u\nclientPort=%u\nadmin.enableServer=false\n",
+		p->folder, index + 1, p->ports[3 * index]);
 	for (uint32_t i = 0; i < PEER_NODE_COUNT; i++)
-		fprintf(file, "server.%u=127.0.0.1:%u:%u\n", i + 1, p->ports[3 * i + 1], p->ports[3 * i + 2]);
+		fprintf(file, "server.%u=127.0.0.1:%u:%u\n", i + 1, p->ports[3 * i + 1],
+			p->ports[3 * i + 2]);
 	return fclose(file) == 0;
 }
 
@@ -240,7 +247,8 @@ serve(void *context, struct board *board, uint32_t index)
 {
 	const struct peer_run *p = context;
 	char log[400], config[400];
-	const char *const argv[] = { java, "-Xmx512m", "-cp", JAR ":" LOG_JARS, "org.apache.zookeeper.server.quorum.QuorumPeerMain", config, NULL };
+	const char *const argv[] = { java, "-Xmx512m", "-cp", JAR ":" LOG_JARS,
+		"org.apache.zookeeper.server.quorum.QuorumPeerMain", config, NULL };
 
 	snprintf(log, sizeof(log), "%s/%u.log", p->folder, index + 1);
 	snprintf(config, sizeof(config), "%s/%u.cfg", p->folder, index + 1);
