@@ -2,29 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A queue on three nodes: what was put at one is taken at another, the leader dies while they work, and every acknowledged
 # job is done; what a dead node's clients had reserved comes back, long before its time to run is over.
-. "$(dirname "$0")/lib.sh"
-
-undo() {
-	local job
-
-	for job in $(jobs -p); do
-		kill "$job" 2>/dev/null
-	done
-}
-
-beans() {
-	cluster exec python3 "$top/tests/cluster/beans.py" "$@"
-}
-
-# addresses NODE...: as a client wants them
-addresses() {
-	local n list=
-
-	for n in "$@"; do
-		list+=,10.77.1.$n:11300
-	done
-	echo "${list#,}"
-}
+. "$(dirname "$0")/queue_lib.sh"
 
 # lines_in FILE COUNT
 lines_in() {

@@ -2,28 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Clients of nodes that fail. A leader dies under pipelined connections: whoever is not answered is disconnected, and what was acknowledged
 # is there. A job that a dead node's worker was given comes back. A node that slept too long cannot touch what others hold now.
-. "$(dirname "$0")/lib.sh"
-
-undo() {
-	local job
-
-	for job in $(jobs -p); do
-		kill "$job" 2>/dev/null
-	done
-}
-
-on_client() {
-	cluster exec python3 "$top/tests/cluster/$1" "${@:2}"
-}
-
-address() {
-	echo "10.77.1.$1:11300"
-}
+. "$(dirname "$0")/queue_lib.sh"
 
 # talk NAME NODE: a connection that lives on; say NAME LINE..., heard NAME LINE
 talk() {
 	mkfifo "$work/$1.in"
-	(exec "$top/scripts/cluster" exec python3 "$top/tests/cluster/beans.py" talk "$(address "$2")" \
+	(exec "$top/scripts/cluster" exec python3 "$top/tests/cluster/beans.py" talk "$(addresses "$2")" \
 		<"$work/$1.in" >"$work/$1.out") &
 	exec {talking}>"$work/$1.in" # stays open, so that the connection does
 	declare -g "fd_$1=$talking"
@@ -44,7 +28,7 @@ lead=$(await_leader)
 read -r one other <<<"$(followers | xargs)"
 
 note "node $lead, the leader, dies under 120 connections"
-on_client crowd.py "$(address "$lead"),$(address "$other"),$(address "$one")" 120 "$work/busy" "$work/killed" &
+on_client crowd.py "$(addresses "$lead"),$(addresses "$other"),$(addresses "$one")" 120 "$work/busy" "$work/killed" &
 crowd=$!
 wait_until "all were at it" test -e "$work/busy"
 cluster kill "$lead"
@@ -60,12 +44,12 @@ note "a worker of node $other waits, and a job comes when the node is dead"
 talk waiter "$other"
 say waiter 'watch wait' 'ignore default' 'reserve'
 waits() {
-	on_client beans.py ask "$(address "$one")" 'stats-tube wait' | grep -q 'current-waiting: 1'
+	beans ask "$(addresses "$one")" 'stats-tube wait' | grep -q 'current-waiting: 1'
 }
 wait_until "the worker waited" waits
 cluster kill "$other"
-on_client beans.py put "$(address "$one")" wait 8 1 "$work/acked" || fail "node $one takes no jobs"
-on_client beans.py work "$(address "$one")" wait 1 "$work/done" || fail "the job did not come back"
+beans put "$(addresses "$one")" wait 8 1 "$work/acked" || fail "node $one takes no jobs"
+beans work "$(addresses "$one")" wait 1 "$work/done" || fail "the job did not come back"
 grep -qx 8 "$work/done" || fail "another job came"
 wait_until "the dead node's connection was closed" heard waiter GONE
 cluster start "$other" || fail "node $other does not start again"
@@ -74,7 +58,7 @@ wait_until "all nodes were there again" converged
 lead=$(await_leader)
 read -r one other <<<"$(followers | xargs)"
 note "node $other sleeps until its clients' jobs are somebody else's"
-on_client beans.py put "$(address "$one")" held 7 1 "$work/acked" || fail "node $one takes no jobs"
+beans put "$(addresses "$one")" held 7 1 "$work/acked" || fail "node $one takes no jobs"
 talk sleeper "$other"
 talk idle "$other"
 say sleeper 'watch held' 'ignore default' 'reserve'
@@ -97,5 +81,5 @@ wait_until "its holder had touched it" heard heir TOUCHED
 wait_until "its holder had deleted it" heard heir DELETED
 
 note "node $other serves again"
-on_client beans.py put "$(address "$other")" last 9 1 "$work/acked" || fail "node $other takes no jobs"
-on_client beans.py work "$(address "$other")" last 1 "$work/done" || fail "node $other gives no jobs"
+beans put "$(addresses "$other")" last 9 1 "$work/acked" || fail "node $other takes no jobs"
+beans work "$(addresses "$other")" last 1 "$work/done" || fail "node $other gives no jobs"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A queue that nobody configured becomes one of three nodes, as docs/operating.md tells it: its jobs are there afterwards, on every
 # node, also when the first one is gone.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/queue_lib.sh"
 
 # folder NODE: where its configuration, keys and data are
 folder() {
@@ -12,10 +12,6 @@ folder() {
 alone=
 undo() {
 	[ -z "$alone" ] || kill -9 "$alone" 2>/dev/null
-}
-
-beans() {
-	cluster exec python3 "$top/tests/cluster/beans.py" "$@"
 }
 
 disk_of() {

@@ -114,6 +114,26 @@ test_the_queue_section_is_read(void **state)
 	assert_string_equal(c.listens[0], "0.0.0.0:1");
 }
 
+static void
+test_tls_files_are_paths(void **state)
+{
+	static const char text[] = WHOLE "[queue]\ntls_cert = cert.pem\ntls_key = /etc/q/key.pem\n"
+					 "listen = tls:[::1]:11301\n";
+	struct config c;
+
+	(void)state;
+	assert_int_equal(parse(WHOLE, NULL, &c), 0);
+	assert_string_equal(c.tls_cert, "");
+	assert_string_equal(c.tls_key, "");
+	assert_string_equal(c.tls_ca, "");
+	assert_int_equal(parse(text, "queue.tls_ca=ca.pem", &c), 0);
+	assert_string_equal(c.tls_cert, "etc/cert.pem");
+	assert_string_equal(c.tls_key, "/etc/q/key.pem");
+	/* A setting is of the command line, and so is its path. */
+	assert_non_null(strstr(c.tls_ca, "ca.pem"));
+	assert_string_equal(c.listens[0], "tls:[::1]:11301");
+}
+
 /* A file can be moved together with its keys and data. */
 static void
 test_relative_paths_are_relative_to_the_file(void **state)
@@ -231,6 +251,20 @@ static const struct refusal refusals[] = {
 		{ ":6:", "job_bytes", "4194240" } },
 	{ "a queue without memory", CLUSTER "[queue]\nbytes = 0\n", NULL,
 		{ ":6:", "bytes", "256M" } },
+	{ "a certificate without a path", CLUSTER "[queue]\ntls_cert =\n", NULL,
+		{ ":6:", "tls_cert", "a path" } },
+	{ "a key without a path", CLUSTER "[queue]\ntls_key =\n", NULL,
+		{ ":6:", "tls_key", "a path" } },
+	{ "clients' certificates without a path", CLUSTER "[queue]\ntls_ca =\n", NULL,
+		{ ":6:", "tls_ca", "a path" } },
+	{ "TLS without a port", CLUSTER "[queue]\nlisten = tls:127.0.0.1\n", NULL,
+		{ ":6:", "listen", "tls:10.0.0.1:11301" } },
+	{ "TLS without an address", CLUSTER "[queue]\nlisten = tls::11301\n", NULL,
+		{ ":6:", "listen" } },
+	{ "misspelt certificate", CLUSTER "[queue]\ntls_certs = a\n", NULL,
+		{ ":6:", "[queue]", "'tls_cert'" } },
+	{ "a version of TLS, of which there is one", CLUSTER "[queue]\ntls_version = 1.2\n", NULL,
+		{ ":6:", "[queue]", "tls_version" } },
 	{ "misspelt queue key", CLUSTER "[queue]\nlisten_on = 5\n", NULL,
 		{ ":6:", "[queue]", "'listen'" } },
 	{ "misspelt snapshot key", CLUSTER "[snapshot]\nrate = 5\n", NULL,
@@ -476,6 +510,7 @@ main(void)
 		cmocka_unit_test(test_the_snapshot_section_is_read),
 		cmocka_unit_test(test_a_queue_listens_to_this_host_alone_by_default),
 		cmocka_unit_test(test_the_queue_section_is_read),
+		cmocka_unit_test(test_tls_files_are_paths),
 		cmocka_unit_test(test_relative_paths_are_relative_to_the_file),
 		cmocka_unit_test(test_every_kind_of_value_is_read),
 		cmocka_unit_test(test_a_client_needs_no_local_section),
