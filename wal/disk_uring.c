@@ -5,8 +5,8 @@
  * the kernel without coming back to us in between.
  *
  * COOP_TASKRUN keeps the kernel from interrupting this thread for completions: they are collected when it enters
- * the kernel anyway (sched_yield does), or when reap() sees the flag that says some are waiting. DEFER_TASKRUN
- * would tie the ring to one thread and make every reap a system call.
+ * the kernel anyway (sched_yield does), or when reap() sees twice the flag that says some are waiting: a loop that
+ * has nothing else to do yields in between. DEFER_TASKRUN would tie the ring to one thread and make every reap a system call.
  *
  * The directory is locked by flock() on `identity`. That file is registered with the ring, so the lock of a
  * killed process goes only after the kernel has finished its last write.
@@ -32,6 +32,9 @@
 #define ENTRY_COUNT  64
 #define LOCK_STEP_MS 10
 
+#define EMPTY_COUNT_MAX                                                                            \
+	1024 /* a write takes some tens of turns, and a loop sleeps after a millisecond of them */
+
 struct disk_uring {
 	struct io_uring ring;
 	bool has_ring;
@@ -46,7 +49,9 @@ struct disk_uring {
 	uint32_t inflight_count;
 	uint64_t queued[ENTRY_COUNT]; /* tokens that the kernel has not seen yet */
 	uint32_t queued_count;
-	int kick_rc; /* the kernel refused what is queued, for good */
+	int kick_rc;          /* the kernel refused what is queued, for good */
+	bool was_flagged;     /* by the kernel, when reap() looked last */
+	uint32_t empty_count; /* of reap(), one after the other */
 };
 
 static const char *const names[DISK_FILE_COUNT] = { "identity", "hardstate", "segments",
@@ -372,6 +377,28 @@ uring_kick(void *disk)
 	}
 }
 
+/* Completions wait for this thread to enter the kernel. A loop without work does that by its next sched_yield(), which saves a
+ * system call for each tenth write; one that is busy, or has waited for so long that it may sleep, does it here. */
+static bool
+is_left_to_yield(struct disk_uring *d)
+{
+	bool is_flagged =
+		(__atomic_load_n(d->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
+
+	if (io_uring_cq_ready(&d->ring) > 0) {
+		d->was_flagged = false;
+		d->empty_count = 0;
+		return false;
+	}
+	d->empty_count++;
+	if (!is_flagged || d->was_flagged || d->empty_count > EMPTY_COUNT_MAX) {
+		d->was_flagged = false;
+		return false;
+	}
+	d->was_flagged = true;
+	return true;
+}
+
 static uint32_t
 uring_reap(void *disk, struct disk_completion *ret, uint32_t count_max)
 {
@@ -383,7 +410,8 @@ uring_reap(void *disk, struct disk_completion *ret, uint32_t count_max)
 		return 0;
 	if (count_max > ENTRY_COUNT)
 		count_max = ENTRY_COUNT;
-	count = io_uring_peek_batch_cqe(&d->ring, cqes, count_max);
+	if (!is_left_to_yield(d))
+		count = io_uring_peek_batch_cqe(&d->ring, cqes, count_max);
 	for (uint32_t i = 0; i < count; i++)
 		ret[i] = (struct disk_completion){
 			.token = io_uring_cqe_get_data64(cqes[i]),

@@ -143,7 +143,8 @@ stage_fill(struct wal *w, uint64_t *ret_first_lsn, uint64_t *ret_last_lsn)
 }
 
 bool
-identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_request)
+identifiers_next_write(
+	struct wal *w, uint64_t now_ns, bool is_time, struct disk_request *ret_request)
 {
 	struct wal_identifiers *ids = &w->identifiers;
 	uint64_t pending = w->append.durable_lsn - ids->written_lsn;
@@ -156,7 +157,7 @@ identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_
 	if (ids->pending_since_ns == 0)
 		ids->pending_since_ns = now_ns;
 	is_old = now_ns - ids->pending_since_ns >= IDENTIFIER_DELAY_NS;
-	if (pending < ids->batch_count && !is_old)
+	if (!is_time || (pending < ids->batch_count && !is_old))
 		return false;
 
 	bytes = stage_fill(w, &first_lsn, &ids->writing_lsn);

@@ -177,6 +177,7 @@ struct wal {
 	uint32_t read_count; /* not free */
 	struct wal_scrub scrub;
 	uint32_t inflight_count; /* requests of any kind */
+	uint64_t alone_ns;       /* until then what is not urgent waits for data to go with */
 	int failed_rc;
 	bool failed_reported;
 	struct wal_status counters; /* recovered_count, write_count, write_bytes, lsn_cut */
@@ -230,7 +231,9 @@ struct log_room append_room(const struct wal *w);
 void identifiers_add(struct wal *w, const struct identifier *id);
 /** The next record is damaged and has no identifier. */
 void identifiers_skip(struct wal *w, uint64_t lsn);
-bool identifiers_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_request);
+/** @param is_time  a write of data goes out in this turn, or none has for long */
+bool identifiers_next_write(
+	struct wal *w, uint64_t now_ns, bool is_time, struct disk_request *ret_request);
 void identifiers_on_written(struct wal *w);
 /** A remembered identifier as it is on the disk, or will be. @param ret_entry  [IDENTIFIER_BYTES] @return false if none is */
 bool identifiers_copy(const struct wal *w, uint64_t lsn, uint8_t *ret_entry);

@@ -35,13 +35,26 @@ log_read(void *log, uint64_t position, uint64_t token)
 	return read_start(log, position, token);
 }
 
+/* What is not urgent goes with a write of data while there are any: one system call for both, and identifiers need no
+ * flush of their own. A log that has had nothing to write for as long as identifiers may wait does it by itself. */
+static bool
+may_do_more(struct wal *w, uint64_t now_ns)
+{
+	if (w->append.head != w->append.submitted &&
+		w->append.write_count < w->append.write_count_max) {
+		w->alone_ns = now_ns + IDENTIFIER_DELAY_NS;
+		return true;
+	}
+	return now_ns >= w->alone_ns;
+}
+
 /* Each kind of work has at most one request per turn, so the table of a turn has a fixed size. */
 static void
 log_submit(void *log, uint64_t now_ns)
 {
 	struct wal *w = log;
 	struct disk_request requests[6], identifiers;
-	bool has_identifiers;
+	bool has_identifiers, has_more;
 	uint32_t count = 0;
 
 	if (w->failed_rc != 0)
@@ -49,7 +62,8 @@ log_submit(void *log, uint64_t now_ns)
 	trim_advance(w);
 
 	/* The identifiers are chosen before the data, to know whether the log is idle, but go after it. */
-	has_identifiers = identifiers_next_write(w, now_ns, &identifiers);
+	has_more = may_do_more(w, now_ns);
+	has_identifiers = identifiers_next_write(w, now_ns, has_more, &identifiers);
 	if (append_next_write(w, &requests[count]))
 		count++;
 	if (count > 0)
@@ -58,11 +72,11 @@ log_submit(void *log, uint64_t now_ns)
 		count++;
 	if (has_identifiers)
 		requests[count++] = identifiers;
-	if (prewrite_next_write(w, now_ns, &requests[count]))
+	if (has_more && prewrite_next_write(w, now_ns, &requests[count]))
 		count++;
-	if (prewrite_next_note(w, &requests[count]))
+	if (has_more && prewrite_next_note(w, &requests[count]))
 		count++;
-	if (scrub_next_request(w, now_ns, &requests[count]))
+	if (has_more && scrub_next_request(w, now_ns, &requests[count]))
 		count++;
 
 	if (count > 0) {

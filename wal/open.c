@@ -340,7 +340,7 @@ identifiers_repair(struct wal *w)
 		ids->written_lsn = last;
 	while (rc == 0 && ids->written_lsn < last) {
 		ids->pending_since_ns = 1;
-		if (!identifiers_next_write(w, UINT64_MAX, &request))
+		if (!identifiers_next_write(w, UINT64_MAX, true, &request))
 			break;
 		rc = disk_io(w->ops, w->disk, DISK_WRITE, request.file, request.offset_bytes,
 			request.buffer, request.bytes);

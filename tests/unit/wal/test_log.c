@@ -254,6 +254,28 @@ test_identifiers_beside_data_do_not_wait_for_a_flush(void **state)
 		assert_int_equal(load_u64(entries + (lsn - 1) * IDENTIFIER_BYTES), lsn);
 }
 
+/* Where one command comes at a time, a write of data each 2 ms here, identifiers and pre-writing cost no system call of their own. */
+static void
+test_what_is_not_urgent_goes_with_data(void **state)
+{
+	struct log_fixture *f = *state;
+	struct wal_status status;
+
+	for (uint64_t number = 0; number < 100; number++) {
+		log_fixture_append(f, number, 100);
+		log_fixture_turn(f);
+		for (int turn = 0; turn < 99; turn++) {
+			uint64_t requests = disk_fake_call_count(f->disk);
+
+			log_fixture_turn(f);
+			assert_int_equal(disk_fake_call_count(f->disk), requests);
+		}
+	}
+	wal_status(f->wal, &status);
+	assert_int_equal(status.lsn_durable, 100);
+	assert_true(status.lsn_identified >= 90);
+}
+
 static void
 test_hard_state_survives_and_the_newest_wins(void **state)
 {
@@ -377,7 +399,7 @@ test_failed_identifiers_poison_as_well(void **state)
 	log_fixture_append(f, 0, 100);
 	log_fixture_settle(f, 1);
 	disk_fake_fail_after(f->disk, 0, -EIO);
-	for (int turn = 0; turn < 200 && f->failed_rc == 0; turn++)
+	for (int turn = 0; turn < 600 && f->failed_rc == 0; turn++)
 		log_fixture_turn(f);
 	assert_int_equal(f->failed_rc, -EIO);
 	f->durable_lsn = 0;
@@ -426,6 +448,7 @@ main(void)
 		T(test_only_a_large_write_goes_out_beside_another),
 		T(test_hardly_any_prewriting_is_some),
 		T(test_identifiers_beside_data_do_not_wait_for_a_flush),
+		T(test_what_is_not_urgent_goes_with_data),
 		T(test_hard_state_survives_and_the_newest_wins),
 		T(test_reads_return_the_record_wherever_it_lies),
 		T(test_a_failed_write_poisons_once_and_for_all),
