@@ -338,8 +338,10 @@ cpu_ns_of(pid_t pid)
 }
 
 static void
-count(struct run *r, struct moment *m)
+count(struct run *r, struct moment *m, bool is_end)
 {
+	if (r->on_moment != NULL)
+		r->on_moment(r->context, is_end);
 	m->cpu_ns = m->load_cpu_ns = 0;
 	for (uint32_t i = 0; i < r->process_count; i++)
 		m->cpu_ns += cpu_ns_of(r->pids[i]);
@@ -486,12 +488,12 @@ run_measure(struct run *r, const struct plan_load *load, bool kill, struct run_r
 	watch(r, &before);
 	if (rc == 0)
 		rc = sleep_until(r, b->from_ns);
-	count(r, &before);
+	count(r, &before, false);
 	if (rc == 0 && kill)
 		rc = kill_leader(r, leader, (b->from_ns + b->until_ns) / 2, ret);
 	if (rc == 0)
 		rc = sleep_until(r, b->until_ns);
-	count(r, &after);
+	count(r, &after, true);
 	watch(r, &after);
 	if (rc == 0)
 		rc = await_owners(r, order);

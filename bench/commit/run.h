@@ -28,6 +28,9 @@ struct run {
 	pid_t pids[BOARD_PROCESS_COUNT_MAX];         /* 0: it does not run */
 	uint16_t metrics_ports[PLAN_NODE_COUNT_MAX]; /* 0: none */
 	bool is_fresh;                               /* nothing was measured on this cluster yet */
+	/* NULL, or called at the begin and at the end of what is measured. */
+	void (*on_moment)(void *context, bool is_end);
+	void *context;
 };
 
 /* One measurement. Latencies, and what else nodes say of a load, are on the board until the next one. */
