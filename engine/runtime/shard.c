@@ -366,13 +366,14 @@ finish(struct shard *s)
 	s->config.log_ops->submit(s->log, s->now_ns);
 }
 
-/* A log in memory is durable once it was submitted: a follower then answers in the turn in which it was asked. */
+/* A log in memory is durable once it was submitted: a follower then answers in the turn in which it was asked. What was appended
+ * before this turn has been looked for. */
 static bool
-has_news_of_log(struct shard *s)
+has_news_of_log(struct shard *s, uint64_t appended_before)
 {
 	uint64_t durable_lsn = s->durable_lsn;
 
-	if (s->stop != SHARD_RUNS || durable_lsn == s->appended_lsn)
+	if (s->stop != SHARD_RUNS || s->counters.appended == appended_before)
 		return false;
 	reap(s);
 	return s->stop == SHARD_RUNS && s->durable_lsn > durable_lsn;
@@ -381,6 +382,8 @@ has_news_of_log(struct shard *s)
 bool
 shard_turn(struct shard *s, uint64_t now_ns)
 {
+	uint64_t appended = s->counters.appended;
+
 	if (s->stop != SHARD_RUNS || (!s->is_booting && !s->has_started))
 		return false;
 	s->now_ns = now_ns;
@@ -406,7 +409,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	query_ask(s);
 	finish(s);
 	stages_on_submitted(s);
-	if (has_news_of_log(s))
+	if (has_news_of_log(s, appended))
 		finish(s);
 	s->counters.turns_busy += s->did_work;
 	return s->did_work;

@@ -40,10 +40,10 @@ filter_of(enum call_kind kind, char *text, size_t capacity)
 static long long
 tracepoint_id(enum call_kind kind)
 {
-	FILE *file = fopen(kind == CALL_COLLECT
-				   ? TRACING "/events/syscalls/sys_enter_io_uring_enter/id"
-				   : TRACING "/events/raw_syscalls/sys_enter/id",
-		"re");
+	FILE *file =
+		fopen(kind == CALL_COLLECT ? TRACING "/events/syscalls/sys_enter_io_uring_enter/id"
+					   : TRACING "/events/raw_syscalls/sys_enter/id",
+			"re");
 	long long id = -1;
 
 	if (file == NULL)

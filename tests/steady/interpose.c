@@ -13,7 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PLACE_COUNT 1024 /* threads that ever asked for anything; what more there are has no counts */
+#define PLACE_COUNT                                                                                \
+	1024 /* threads that ever asked for anything; what more there are has no counts */
 
 struct place {
 	_Atomic int tid; /* 0: free */

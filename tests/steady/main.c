@@ -141,8 +141,7 @@ judge_calls(struct steady *s, const char *node, const struct shard_thread *t, do
 	counted = n[CALL_ALL] - n[CALL_YIELD] - n[CALL_SLEEP] - n[CALL_KICK];
 	others = counted - n[CALL_IO_URING] - n[CALL_FUTEX];
 	printf(" %12.4f %16.4f %10.4f %8.4f %8.4f | %8.2f %8.4f %8.4f", counted, n[CALL_IO_URING],
-		n[CALL_COLLECT], n[CALL_FUTEX], others, n[CALL_YIELD], n[CALL_SLEEP],
-		n[CALL_KICK]);
+		n[CALL_COLLECT], n[CALL_FUTEX], others, n[CALL_YIELD], n[CALL_SLEEP], n[CALL_KICK]);
 	judge(s, node, "system calls", counted, may);
 	judge(s, node, "futex()", n[CALL_FUTEX], 0);
 }
@@ -151,8 +150,8 @@ static void
 judge_all(struct steady *s, const struct plan_load *load)
 {
 	double commits = (double)s->result.done_count;
-	double may = (load->in_flight == 1 ? 1 : 0.01) +
-		     CALLS_PER_SECOND * s->result.seconds / commits;
+	double may =
+		(load->in_flight == 1 ? 1 : 0.01) + CALLS_PER_SECOND * s->result.seconds / commits;
 
 	printf("\n%u in flight: %.0f commits/s, each:\n%-10s %12s %12s", load->in_flight,
 		commits / s->result.seconds, "", "allocations", "locks");
@@ -162,8 +161,8 @@ judge_all(struct steady *s, const struct plan_load *load)
 	printf("\n");
 	for (uint32_t i = 0; i < s->run.node_count; i++) {
 		const struct shard_thread *t = &s->threads[i];
-		double allocations = (double)(t->interposed[1].allocations -
-					      t->interposed[0].allocations);
+		double allocations =
+			(double)(t->interposed[1].allocations - t->interposed[0].allocations);
 		double locks = (double)(t->interposed[1].locks - t->interposed[0].locks);
 		bool leads = s->run.board->owners[0] == i;
 		const char *node = leads ? "leader" : "follower";
@@ -239,6 +238,7 @@ main(int argc, char **argv)
 		return 1;
 	if (s.has_calls)
 		return 0;
-	printf("SKIPPED: system calls: the kernel's tracepoint raw_syscalls:sys_enter takes root\n");
+	printf("SKIPPED: system calls: the kernel's tracepoint raw_syscalls:sys_enter takes "
+	       "root\n");
 	return 77;
 }
