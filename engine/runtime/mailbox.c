@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,19 @@ struct mailbox {
 	_Atomic uint64_t outcomes_put __attribute__((aligned(CACHE_LINE)));
 	_Atomic uint64_t consumed;
 };
+
+/* What one thread writes shares no cache line with what the other one does. */
+static_assert(offsetof(struct mailbox, producer) % CACHE_LINE == 0, "the proposer's own");
+static_assert(offsetof(struct mailbox, shard) % CACHE_LINE == 0, "the shard's own");
+static_assert(offsetof(struct mailbox, commands_pushed) % CACHE_LINE == 0, "the proposer writes");
+static_assert(offsetof(struct mailbox, reads_pushed) / CACHE_LINE ==
+		      offsetof(struct mailbox, commands_pushed) / CACHE_LINE,
+	"the same writer");
+static_assert(offsetof(struct mailbox, outcomes_put) % CACHE_LINE == 0, "the shard writes");
+static_assert(offsetof(struct mailbox, consumed) / CACHE_LINE ==
+		      offsetof(struct mailbox, outcomes_put) / CACHE_LINE,
+	"the same writer");
+static_assert(sizeof(struct mailbox) % CACHE_LINE == 0, "and nobody else's memory follows");
 
 /* Zeros, whose pages are there now and not in the loop: calloc() would leave that to whoever touches them first. */
 static void *
