@@ -16,6 +16,7 @@
 #include "bench/wait.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -171,6 +172,55 @@ commit(const struct floor *f, struct memif *m, struct disk *d, uint64_t *answers
 	}
 }
 
+/* What passes between the leader and a thread that asks it, as between a shard and a proposer. */
+struct box {
+	struct floor *f;
+	_Atomic uint64_t asked __attribute__((aligned(64)));
+	_Atomic uint64_t answered __attribute__((aligned(64)));
+	_Atomic bool is_over;
+};
+
+static void *
+run_client(void *context)
+{
+	struct box *b = context;
+	uint64_t until = now_ns() + (uint64_t)(b->f->plan.seconds * 1e9), begun = 0;
+
+	for (uint64_t n = 1; begun < until; n++) {
+		begun = now_ns();
+		atomic_store_explicit(&b->asked, n, memory_order_release);
+		while (atomic_load_explicit(&b->answered, memory_order_acquire) < n)
+			wait_a_little(now_ns() - begun);
+		histogram_add(&b->f->times[0], now_ns() - begun);
+	}
+	atomic_store(&b->is_over, true);
+	return NULL;
+}
+
+static void
+serve_client(struct floor *f, struct memif *m, struct disk *d, uint64_t *answers, uint64_t sequence)
+{
+	static struct box b;
+	uint64_t busy_ns = now_ns();
+	pthread_t client;
+
+	b.f = f;
+	if (pthread_create(&client, NULL, run_client, &b) != 0)
+		memif_die("no thread for the client");
+	while (!atomic_load_explicit(&b.is_over, memory_order_relaxed)) {
+		uint64_t asked = atomic_load_explicit(&b.asked, memory_order_acquire);
+
+		if (asked == atomic_load_explicit(&b.answered, memory_order_relaxed)) {
+			wait_a_little(now_ns() - busy_ns);
+			continue;
+		}
+		(void)commit(f, m, d, answers, ++sequence);
+		atomic_store_explicit(&b.answered, asked, memory_order_release);
+		busy_ns = now_ns();
+	}
+	(void)pthread_join(client, NULL); /* it is ours, and has ended */
+}
+
 static void
 run_leader(struct floor *f)
 {
@@ -184,8 +234,10 @@ run_leader(struct floor *f)
 	pin(f, 0);
 	while (sequence < WARM_UP_COUNT)
 		(void)commit(f, &m, &d, answers, ++sequence);
+	if (f->plan.has_client)
+		serve_client(f, &m, &d, answers, sequence);
 	until = now_ns() + (uint64_t)(f->plan.seconds * 1e9);
-	while (now_ns() < until)
+	while (!f->plan.has_client && now_ns() < until)
 		histogram_add(&f->times[0], commit(f, &m, &d, answers, ++sequence));
 	if (f->plan.node_count > 1)
 		memif_close(&m);

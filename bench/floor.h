@@ -18,6 +18,7 @@ struct floor_plan {
 	uint32_t node_count; /* 1 .. FLOOR_NODE_COUNT_MAX */
 	uint32_t
 		block_bytes; /* multiple of 512; 0: nothing is written, a frame is echoed at once */
+	bool has_client; /* a thread of the leader's process asks for each round and waits for its end */
 	double seconds;
 	uint16_t cpus[FLOOR_NODE_COUNT_MAX]; /* of each process */
 	bool is_pinned;                      /* else they run on any */

@@ -30,7 +30,7 @@ static int
 measure(const struct floor_plan *given)
 {
 	static struct histogram times;
-	struct floor_plan echo = *given, round_trip = *given;
+	struct floor_plan echo = *given, round_trip = *given, client_echo;
 
 	echo.block_bytes = round_trip.block_bytes = 0;
 	round_trip.node_count = ROUND_TRIP_NODE_COUNT;
@@ -41,6 +41,11 @@ measure(const struct floor_plan *given)
 		if (floor_commit(&echo, &times) != 0)
 			return EXIT_FAILURE;
 		print("majority echo", &times);
+		client_echo = echo;
+		client_echo.has_client = true;
+		if (floor_commit(&client_echo, &times) != 0)
+			return EXIT_FAILURE;
+		print("echo to client", &times);
 	}
 	if (floor_append(given, &times) != 0)
 		return EXIT_FAILURE;

@@ -39,6 +39,19 @@ write_link(FILE *file, const struct bench_cluster *c, uint32_t node_id, uint32_t
 		peer_id, peer_id, node_id == low ? "server" : "client", c->folder, low, high);
 }
 
+static void
+write_ports(FILE *file, const struct bench_cluster *c, uint32_t node_id)
+{
+	if (c->shape.joined_by == PLAN_AF_PACKET)
+		fprintf(file, "port = net_af_packet0,iface=node%u\n", node_id);
+	else if (c->shape.joined_by == PLAN_AF_XDP)
+		fprintf(file, "port = net_af_xdp0,iface=node%u,start_queue=0,queue_count=1\n",
+			node_id);
+	for (uint32_t i = 1; c->shape.joined_by == PLAN_MEMIF && i <= c->shape.node_count; i++)
+		if (i != node_id)
+			write_link(file, c, node_id, i);
+}
+
 /* The CPUs of this node's shards, where there are enough for all. */
 static void
 write_cpus(FILE *file, const struct bench_cluster *c, uint32_t node_id)
@@ -90,9 +103,7 @@ write_config(const struct bench_cluster *c, uint32_t node_id, char *ret_error)
 	if (c->log_bytes < LOG_BYTES_USUAL)
 		fprintf(file, "segment_bytes = %lluM\n", (unsigned long long)(c->log_bytes >> 22));
 	write_cpus(file, c, node_id);
-	for (uint32_t i = 1; i <= c->shape.node_count; i++)
-		if (i != node_id)
-			write_link(file, c, node_id, i);
+	write_ports(file, c, node_id);
 	if (c->has_clients)
 		fprintf(file, "port = net_af_packet0,iface=n%u\n", node_id);
 	if (fclose(file) != 0)

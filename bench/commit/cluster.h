@@ -23,7 +23,7 @@ struct bench_cluster {
 /** Make the folder. @return 0 or -errno, with @p ret_error [DECREE_ERROR_BYTES] */
 int bench_cluster_create(struct bench_cluster *c, char *ret_error);
 
-/** One configuration per node (node-1.ini, ...), joined by memif, and fresh, empty logs. */
+/** One configuration per node (node-1.ini, ...), joined as the shape says, and fresh, empty logs. */
 int bench_cluster_format(struct bench_cluster *c, char *ret_error);
 
 void bench_cluster_remove(const struct bench_cluster *c);

@@ -17,13 +17,6 @@
 
 static uint8_t body[PLAN_BYTES_MAX];
 
-/* Of one order, over all loads of this thread. */
-struct pace {
-	uint64_t now_ns, heard_ns; /* when there was an answer last, or nothing to wait for */
-	bool is_waiting;           /* for an answer */
-	bool is_due_soon;          /* a command: no time to sleep */
-};
-
 void
 load_die(struct board_node *node, const char *what)
 {
@@ -213,7 +206,7 @@ is_due_soon(const struct load *l, uint64_t now)
 
 /* One turn. @return true if there was anything to do */
 static bool
-turn(struct load *const *loads, uint32_t count, struct pace *p)
+turn(struct load *const *loads, uint32_t count, struct load_pace *p)
 {
 	bool was_waiting = p->is_waiting, has_sent = false, has_answer = false;
 
@@ -231,7 +224,7 @@ turn(struct load *const *loads, uint32_t count, struct pace *p)
 }
 
 static void
-wait_for_more(struct load *const *loads, const struct pace *p)
+wait_for_more(struct load *const *loads, const struct load_pace *p)
 {
 	const struct load_target *target = &loads[0]->target;
 
@@ -245,20 +238,44 @@ wait_for_more(struct load *const *loads, const struct pace *p)
 }
 
 void
+load_begin(struct load_pass *p, struct load *const *loads, uint32_t count)
+{
+	*p = (struct load_pass){ .loads = loads, .count = count };
+	p->pace = (struct load_pace){ .now_ns = now_ns(), .is_waiting = true };
+	for (uint32_t i = 0; i < count; i++)
+		begin(loads[i], p->pace.now_ns);
+}
+
+bool
+load_turn(struct load_pass *p, bool *ret_is_over)
+{
+	const struct board *b = p->loads[0]->board;
+	bool did_work = turn(p->loads, p->count, &p->pace);
+
+	p->pace.now_ns = now_ns();
+	*ret_is_over = p->pace.now_ns >= b->until_ns &&
+		       (!p->pace.is_waiting || p->pace.now_ns >= b->until_ns + DRAIN_NS);
+	return did_work;
+}
+
+void
+load_end(struct load_pass *p)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		end(p->loads[i]);
+	if (p->pace.is_waiting)
+		load_die(p->loads[0]->node, "commands had no answer within 20 s");
+}
+
+void
 load_run(struct load *const *loads, uint32_t count)
 {
-	const struct board *b = loads[0]->board;
-	struct pace p = { .now_ns = now_ns(), .is_waiting = true };
+	struct load_pass p;
+	bool is_over = false;
 
-	for (uint32_t i = 0; i < count; i++)
-		begin(loads[i], p.now_ns);
-	while (p.now_ns < b->until_ns || (p.is_waiting && p.now_ns < b->until_ns + DRAIN_NS)) {
-		if (!turn(loads, count, &p))
-			wait_for_more(loads, &p);
-		p.now_ns = now_ns();
-	}
-	for (uint32_t i = 0; i < count; i++)
-		end(loads[i]);
-	if (p.is_waiting)
-		load_die(loads[0]->node, "commands had no answer within 20 s");
+	load_begin(&p, loads, count);
+	while (!is_over)
+		if (!load_turn(&p, &is_over))
+			wait_for_more(loads, &p.pace);
+	load_end(&p);
 }

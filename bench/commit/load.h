@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file load.h
- * A load on one group, from a thread of the process that the node is in; or on whatever else takes commands and answers them.
+ * A load on one group, from the process that the node is in: from a thread of its own, or from the shard's; or on whatever else
+ * takes commands and answers them.
  *
  * Threads:  the one that opened it.
  * Errors:   load_die() ends the process, after it has said why on the board.
@@ -41,12 +42,32 @@ struct load {
 	uint32_t free[PLAN_IN_FLIGHT_MAX];
 };
 
+/* Of one order, over all loads of one thread. */
+struct load_pace {
+	uint64_t now_ns, heard_ns; /* when there was an answer last, or nothing to wait for */
+	bool is_waiting;           /* for an answer */
+	bool is_due_soon;          /* a command: no time to sleep */
+};
+
+/* An order that is being carried out. */
+struct load_pass {
+	struct load *const *loads; /* [count] */
+	uint32_t count;
+	struct load_pace pace;
+};
+
 /** Let commands go to a node of this process. For another target it is written into the struct, and nothing is opened. */
 void load_open(struct load *l, struct decree_node *node);
 void load_close(struct load *l);
 
 /** Run the board's order on all of these in turn, until it is over and answered. A target that sleeps itself is alone. */
 void load_run(struct load *const *loads, uint32_t count);
+
+/** The same step by step. */
+void load_begin(struct load_pass *p, struct load *const *loads, uint32_t count);
+/** @return whether there was anything to do */
+bool load_turn(struct load_pass *p, bool *ret_is_over);
+void load_end(struct load_pass *p);
 
 /** Write what is wrong onto the board, and end the process. */
 _Noreturn void load_die(struct board_node *node, const char *what);

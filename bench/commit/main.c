@@ -10,6 +10,7 @@
  * measures, once, and then all serve until they are interrupted.
  */
 #include "apps/options.h"
+#include "bench/commit/network.h"
 #include "bench/commit/options.h"
 #include "bench/commit/results.h"
 #include "bench/floor.h"
@@ -50,6 +51,7 @@ measure_floor(struct bench *b, uint32_t point, enum floor_kind kind, uint32_t no
 	const struct plan_shape *shape = &b->plan.points[point].shape;
 	int rc;
 
+	plan.has_client = kind == FLOOR_CLIENT_ECHO;
 	plan.is_pinned = b->plan.cpu_count >= node_count * shape->shard_count;
 	for (uint32_t i = 0; plan.is_pinned && i < node_count; i++)
 		plan.cpus[i] = b->plan.cpus[i * shape->shard_count];
@@ -70,12 +72,16 @@ measure_floors(struct bench *b, uint32_t first, uint32_t after, uint32_t round)
 	uint32_t node_count = b->plan.points[first].shape.node_count;
 	int rc = 0;
 
+	if (b->plan.points[first].shape.joined_by != PLAN_MEMIF)
+		return 0; /* it would be another network's floor */
 	for (uint32_t i = first; rc == 0 && i < after; i++) {
 		uint32_t bytes = results_block_bytes(&b->plan.points[i]);
 
 		if (bytes == 0 && node_count == 1)
 			continue; /* nothing is sent and nothing is written */
 		rc = measure_floor(b, i, FLOOR_COMMIT, node_count, bytes, round);
+		if (rc == 0 && bytes == 0 && !b->plan.is_load_inside)
+			rc = measure_floor(b, i, FLOOR_CLIENT_ECHO, node_count, 0, round);
 		if (rc == 0 && bytes > 0)
 			rc = measure_floor(b, i, FLOOR_APPEND, node_count, bytes, round);
 	}
@@ -268,7 +274,7 @@ main(int argc, char **argv)
 	if (realpath(b.plan.dir, dir) == NULL)
 		return complain("--dir %s: %s", b.plan.dir, strerror(errno));
 	b.plan.dir = dir;
-	if (run_open(&b.run, &b.plan) != 0)
+	if (network_open(&b.plan) != 0 || run_open(&b.run, &b.plan) != 0)
 		return EXIT_FAILURE;
 	if (results_open(&b.results, &b.plan) == 0) {
 		report_header(&b.results);

@@ -12,12 +12,21 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A load that runs in the turns of its group's shard. */
+struct inside {
+	_Atomic uint32_t wanted,
+		done;          /* orders: counted up by the main thread, then by the shard's */
+	struct load_pass pass; /* owner: the shard's thread, as what follows */
+	bool is_running;
+};
+
 struct process {
 	const struct node_task *task;
 	struct board_node *place; /* on the board */
 	struct decree_node *node;
 	struct bench_machine machines[PLAN_SHARD_COUNT_MAX];
 	struct load *loads[PLAN_SHARD_COUNT_MAX]; /* NULL: never loaded here */
+	struct inside insides[PLAN_SHARD_COUNT_MAX];
 };
 
 static void
@@ -28,6 +37,8 @@ on_log(void *context, enum decree_log_level level, const char *line)
 	if (p->task->is_verbose || level <= DECREE_LOG_ERROR)
 		fprintf(stderr, "node %u: %s\n", p->task->index + 1, line);
 }
+
+static bool on_turn(void *context, uint16_t shard);
 
 static void
 open_node(struct process *p)
@@ -44,6 +55,7 @@ open_node(struct process *p)
 		.group_count = p->task->group_count,
 		.context = p,
 		.on_log = on_log,
+		.on_turn = p->task->is_load_inside ? on_turn : NULL,
 	};
 
 	for (uint32_t i = 0; i < p->task->group_count; i++) {
@@ -102,6 +114,7 @@ tell_leads(struct process *p)
 	atomic_store(&p->place->leads, leads);
 }
 
+/* Whoever opens its proposer is the thread that loads. */
 static struct load *
 load_of(struct process *p, uint16_t group)
 {
@@ -121,17 +134,74 @@ load_of(struct process *p, uint16_t group)
 	return l;
 }
 
+/* ------------------------------------------------------------------------------ inside a shard */
+
+/* Shard's thread: each shard has one group, of the same number. */
+static bool
+on_turn(void *context, uint16_t shard)
+{
+	struct process *p = context;
+	struct inside *in = &p->insides[shard];
+	/* Acquire: pairs with the release in run_inside(), behind the order's text. */
+	uint32_t wanted = atomic_load_explicit(&in->wanted, memory_order_acquire);
+	bool did_work, is_over;
+
+	if (wanted == atomic_load_explicit(&in->done, memory_order_relaxed))
+		return false;
+	if (!in->is_running) {
+		(void)load_of(p, shard);
+		load_begin(&in->pass, &p->loads[shard], 1);
+		in->is_running = true;
+	}
+	did_work = load_turn(&in->pass, &is_over);
+	if (is_over) {
+		load_end(&in->pass);
+		in->is_running = false;
+		/* Release: what was measured is there before it is said to be. */
+		atomic_store_explicit(&in->done, wanted, memory_order_release);
+	}
+	return did_work;
+}
+
+/* The shards carry it out; this thread sleeps. */
+static void
+run_inside(struct process *p, const uint16_t *groups, uint32_t count)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+
+	for (uint32_t i = 0; i < count; i++)
+		(void)atomic_fetch_add_explicit(
+			&p->insides[groups[i]].wanted, 1, memory_order_release);
+	for (uint32_t i = 0; i < count;) {
+		struct inside *in = &p->insides[groups[i]];
+
+		if (atomic_load_explicit(&in->done, memory_order_acquire) ==
+			atomic_load_explicit(&in->wanted, memory_order_relaxed))
+			i++;
+		else
+			(void)nanosleep(&pause, NULL); /* woken early is as good */
+	}
+}
+
+/* ------------------------------------------------------------------------------ orders */
+
 static void
 carry_out(struct process *p)
 {
 	struct load *loads[PLAN_SHARD_COUNT_MAX];
+	uint16_t groups[PLAN_SHARD_COUNT_MAX];
 	uint32_t count = 0, snapshot_count = 0;
 
 	for (uint16_t i = 0; i < p->task->group_count; i++)
 		if (p->task->board->owners[i] == p->task->index)
-			loads[count++] = load_of(p, i);
-	if (count > 0)
+			groups[count++] = i;
+	if (p->task->is_load_inside) {
+		run_inside(p, groups, count);
+	} else if (count > 0) {
+		for (uint32_t i = 0; i < count; i++)
+			loads[i] = load_of(p, groups[i]);
 		load_run(loads, count);
+	}
 	for (uint32_t i = 0; i < p->task->group_count; i++)
 		snapshot_count += atomic_load(&p->machines[i].snapshot_count);
 	atomic_store(&p->place->snapshot_count, snapshot_count);
@@ -174,7 +244,7 @@ node_run(const struct node_task *task)
 	open_node(&p);
 	leave_shards(task);
 	serve(&p);
-	for (uint32_t i = 0; i < task->group_count; i++)
+	for (uint32_t i = 0; !task->is_load_inside && i < task->group_count; i++)
 		if (p.loads[i] != NULL)
 			load_close(p.loads[i]);
 	decree_stop(p.node); /* and the end of the process gives everything back */

@@ -18,6 +18,7 @@ struct node_task {
 	uint64_t state_bytes;
 	const uint16_t *cpus; /* [cpu_count] of all shards of all nodes: the load keeps off them */
 	uint32_t cpu_count;
+	bool is_load_inside; /* in the shards' own turns */
 	bool is_verbose;
 };
 

@@ -20,7 +20,7 @@ struct list {
 
 struct options {
 	struct plan *plan;
-	struct list rates, in_flights, sizes, nodes, shards, modes, auths, snapshots;
+	struct list rates, in_flights, sizes, nodes, shards, modes, transports, auths, snapshots;
 	bool is_closed, has_no_floor;
 	uint64_t rounds;
 };
@@ -144,6 +144,18 @@ take_cpus(const struct option_row *row, const char *text)
 }
 
 static bool
+take_load(const struct option_row *row, const char *text)
+{
+	struct plan *plan = row->context;
+
+	plan->is_load_inside = strcmp(text, "inside") == 0;
+	if (plan->is_load_inside || strcmp(text, "thread") == 0)
+		return true;
+	(void)complain_usage("--load: '%s' is none of thread, inside", text);
+	return false;
+}
+
+static bool
 take_setting(const struct option_row *row, const char *text)
 {
 	struct plan *plan = row->context;
@@ -197,6 +209,8 @@ shape_at(const struct options *o, uint32_t k)
 	k /= o->snapshots.count;
 	s.has_auth = o->auths.values[k % o->auths.count] == 0;
 	k /= o->auths.count;
+	s.joined_by = (enum plan_transport)o->transports.values[k % o->transports.count];
+	k /= o->transports.count;
 	s.mode = (enum plan_mode)o->modes.values[k % o->modes.count];
 	k /= o->modes.count;
 	s.shard_count = o->shards.values[k % o->shards.count];
@@ -208,8 +222,8 @@ shape_at(const struct options *o, uint32_t k)
 static bool
 add_points(struct options *o)
 {
-	uint32_t count = o->nodes.count * o->shards.count * o->modes.count * o->auths.count *
-			 o->snapshots.count;
+	uint32_t count = o->nodes.count * o->shards.count * o->modes.count * o->transports.count *
+			 o->auths.count * o->snapshots.count;
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct plan_shape shape = shape_at(o, i);
@@ -272,6 +286,10 @@ check(struct options *o)
 	if (plan->does_kill && plan->config != NULL)
 		return complain_usage(
 			"--kill-leader goes with nodes of this program: not with --config");
+	for (uint32_t i = 0; plan->config != NULL && i < o->transports.count; i++)
+		if (o->transports.values[i] != PLAN_MEMIF)
+			return complain_usage("--transport goes with nodes of this program: "
+					      "not with --config");
 	if (plan->log_bytes < 4u << 20)
 		return complain_usage("--log-bytes: 4 MiB or more are needed");
 	return OPTIONS_GO_ON;
@@ -291,6 +309,7 @@ int
 bench_options_take(int argc, char **argv, struct plan *plan, struct bench_outputs *outputs)
 {
 	static const char *const modes[] = { "durable", "buffered", "memory", NULL };
+	static const char *const transports[] = { "memif", "af_packet", "af_xdp", NULL };
 	static const char *const auths[] = { "gmac", "none", NULL };
 	static const char *const switches[] = { "off", "on", NULL };
 	struct options o = {
@@ -299,6 +318,7 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 		.nodes = { { 3 }, 1 },
 		.shards = { { 1 }, 1 },
 		.modes = { { PLAN_DURABLE }, 1 },
+		.transports = { { PLAN_MEMIF }, 1 },
 		.auths = { { 0 }, 1 },
 		.snapshots = { { 0 }, 1 },
 	};
@@ -319,6 +339,10 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			.context = &o.shards, .min = 1, .max = PLAN_SHARD_COUNT_MAX },
 		{ "mode", 0, "LIST", "log modes: durable, buffered, memory (durable)",
 			.take = take_list, .context = &o.modes, .words = modes },
+		{ "transport", 0, "LIST",
+			"what joins nodes: memif, af_packet, af_xdp; the last two need root "
+			"(memif)",
+			.take = take_list, .context = &o.transports, .words = transports },
 		{ "auth", 0, "LIST", "authentication of frames: gmac, none (gmac)",
 			.take = take_list, .context = &o.auths, .words = auths },
 		{ "snapshots", 0, "LIST", "off; on: every node is always writing one (off)",
@@ -336,6 +360,10 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			.take = take_seconds, .context = &plan->settle_s },
 		{ "kill-leader", 0, NULL, "kill the leader in the middle; a follower has the load",
 			.flag = &plan->does_kill },
+		{ "load", 0, "WHERE",
+			"thread: of its own, in the leader's process (the default); inside: the "
+			"shards' own turns",
+			.take = take_load, .context = plan },
 		{ "no-floor", 0, NULL, "leave the floors out", .flag = &o.has_no_floor },
 		{ "config", 'c', "FILE",
 			"be this node of a cluster on several hosts, and measure when it leads",

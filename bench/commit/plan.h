@@ -24,11 +24,18 @@ enum plan_mode {
 	PLAN_MEMORY,
 };
 
+enum plan_transport {
+	PLAN_MEMIF = 0,
+	PLAN_AF_PACKET,
+	PLAN_AF_XDP,
+};
+
 /* A cluster; for a change of it all nodes start anew. */
 struct plan_shape {
 	uint32_t node_count;
 	uint32_t shard_count; /* each with one group */
 	enum plan_mode mode;
+	enum plan_transport joined_by;
 	bool has_auth;
 	bool has_snapshots; /* one is always being written */
 	/* Another one than decree in processes that memif joins; NULL: that. */
@@ -66,7 +73,8 @@ struct plan {
 	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */
 	uint32_t cpu_count;                                        /* 0: any */
 	bool has_floor;
-	bool does_kill; /* the leader, in the middle of each measurement */
+	bool does_kill;      /* the leader, in the middle of each measurement */
+	bool is_load_inside; /* in the shards' own turns, so that it takes no other CPU */
 	bool is_verbose;
 };
 
@@ -78,11 +86,19 @@ plan_mode_word(enum plan_mode mode)
 	return words[mode];
 }
 
+static inline const char *
+plan_transport_word(enum plan_transport transport)
+{
+	static const char *const words[] = { "memif", "af_packet", "af_xdp" };
+
+	return words[transport];
+}
+
 static inline bool
 plan_is_same_shape(const struct plan_shape *a, const struct plan_shape *b)
 {
 	return a->node_count == b->node_count && a->shard_count == b->shard_count &&
-	       a->mode == b->mode && a->has_auth == b->has_auth &&
+	       a->mode == b->mode && a->joined_by == b->joined_by && a->has_auth == b->has_auth &&
 	       a->has_snapshots == b->has_snapshots && a->system == b->system;
 }
 

@@ -35,8 +35,9 @@ print_shape(const struct results *r, const struct plan_shape *s)
 {
 	printf("%u node%s, %u shard%s, %s, auth %s, log %s%s", s->node_count,
 		s->node_count == 1 ? "" : "s", s->shard_count, s->shard_count == 1 ? "" : "s",
-		s->node_count == 1 ? "no network" : r->transport, s->has_auth ? "gmac" : "none",
-		plan_mode_word(s->mode), s->mode == PLAN_DURABLE ? "" : ": NOT DURABLE");
+		s->node_count == 1 ? "no network" : results_transport(r, s),
+		s->has_auth ? "gmac" : "none", plan_mode_word(s->mode),
+		s->mode == PLAN_DURABLE ? "" : ": NOT DURABLE");
 	if (s->has_snapshots)
 		printf(", always writing a snapshot");
 }
@@ -45,17 +46,24 @@ void
 report_header(const struct results *r)
 {
 	const struct plan *p = r->plan;
-	bool is_durable = true;
+	bool is_durable = true, has_bridge = false;
 
 	header_print(&r->header, stdout);
-	for (uint32_t i = 0; i < p->point_count; i++)
+	for (uint32_t i = 0; i < p->point_count; i++) {
 		is_durable &= p->points[i].shape.mode == PLAN_DURABLE;
+		has_bridge |= p->points[i].shape.joined_by != PLAN_MEMIF;
+	}
 	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s more on "
 	       "a new "
 	       "cluster; %llu MiB of log\n",
 		p->round_count, p->round_count == 1 ? "" : "s", p->seconds, p->warm_up_s,
 		p->settle_s, (unsigned long long)p->log_bytes >> 20);
-	printf("load        from a thread inside the process of the node that leads\n");
+	printf("load        from %s of the node that leads\n",
+		p->is_load_inside ? "the turns of the shards" : "a thread inside the process");
+	if (has_bridge)
+		printf("transport   af_packet and af_xdp over veth pairs and a bridge, in a "
+		       "network "
+		       "namespace of this program's own; floors are over memif\n");
 	if (!is_durable)
 		printf("log         NOT DURABLE where it is not `durable`: a power cut loses what "
 		       "was "
@@ -365,7 +373,8 @@ print_floors(const struct results *r)
 	printf("floor: a leader and its followers exchange a frame, write a block durably and "
 	       "answer; "
 	       "complete on a majority.\nappend: as many writers that wait for nobody. round trip, "
-	       "majority echo: frames alone. All over memif.\n");
+	       "majority echo: frames alone; echo to client: a majority's, "
+	       "for a thread beside the leader's. All over memif.\n");
 }
 
 void

@@ -24,17 +24,17 @@ number_key(enum number n)
 const char *
 floor_word(const struct result_floor *f)
 {
-	return f->kind == FLOOR_APPEND       ? "append"
-	       : f->kind == FLOOR_ROUND_TRIP ? "round trip"
-	       : f->block_bytes > 0          ? "floor"
-					     : "majority echo";
+	return f->kind == FLOOR_APPEND        ? "append"
+	       : f->kind == FLOOR_ROUND_TRIP  ? "round trip"
+	       : f->kind == FLOOR_CLIENT_ECHO ? "echo to client"
+	       : f->block_bytes > 0           ? "floor"
+					      : "majority echo";
 }
 
 int
 results_open(struct results *r, const struct plan *plan)
 {
-	*r = (struct results){ .plan = plan,
-		.transport = plan->config == NULL ? "memif" : "as configured" };
+	*r = (struct results){ .plan = plan };
 	r->points = calloc(plan->point_count, sizeof(*r->points));
 	if (r->points == NULL)
 		return -ENOMEM;
@@ -134,6 +134,14 @@ results_add(struct results *r, uint32_t point, uint32_t round, const struct run_
 
 /* ------------------------------------------------------------------------------ floors */
 
+const char *
+results_transport(const struct results *r, const struct plan_shape *shape)
+{
+	if (shape->transport != NULL)
+		return shape->transport;
+	return r->plan->config == NULL ? plan_transport_word(shape->joined_by) : "as configured";
+}
+
 uint32_t
 results_block_bytes(const struct plan_point *p)
 {
@@ -186,6 +194,8 @@ results_compare(struct results *r, uint32_t round)
 			r, FLOOR_COMMIT, p->point.shape.node_count, results_block_bytes(&p->point));
 		struct numbers *n = &p->rounds[round];
 
+		if (p->point.shape.joined_by != PLAN_MEMIF)
+			continue; /* floors are over memif */
 		for (uint32_t k = 0; f != NULL && k <= NUMBER_P999 - NUMBER_P50; k++) {
 			n->of[NUMBER_FLOOR_P50 + k] = f->rounds[round].of[NUMBER_P50 + k];
 			n->of[NUMBER_RATIO_P50 + k] =

@@ -66,6 +66,7 @@ enum floor_kind {
 	FLOOR_COMMIT = 0, /* what a point is compared with */
 	FLOOR_APPEND,
 	FLOOR_ROUND_TRIP,
+	FLOOR_CLIENT_ECHO, /* a majority's, as a thread beside the leader's sees it */
 };
 
 struct result_floor {
@@ -103,7 +104,6 @@ struct result_point {
 struct results {
 	struct header header;
 	const struct plan *plan;
-	const char *transport;
 	uint32_t round_count;        /* that were finished */
 	struct result_point *points; /* [plan->point_count] */
 	struct result_floor floors[RESULTS_FLOOR_COUNT_MAX];
@@ -124,6 +124,9 @@ int results_add_kill(struct results *r, uint32_t point, uint32_t round, const st
 struct result_floor *
 results_floor(struct results *r, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes);
 void results_add_floor(struct result_floor *f, uint32_t round, const struct histogram *times);
+
+/** What joins the nodes, in a word. */
+const char *results_transport(const struct results *r, const struct plan_shape *shape);
 
 /** A block that this point's floor writes; 0: none. */
 uint32_t results_block_bytes(const struct plan_point *p);

@@ -145,13 +145,14 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 
 	fprintf(to,
 		" {\"system\":\"%s\",\"setting\":{\"loop\":\"%s\",\"rate\":%u,\"in_flight\":%u,"
-		"\"bytes\":%u,\"nodes\":%u,\"shards\":%u,\"mode\":\"%s\",\"durable\":%s,"
+		"\"bytes\":%u,\"load\":\"%s\",\"nodes\":%u,\"shards\":%u,\"mode\":\"%s\","
+		"\"durable\":%s,"
 		"\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s",
 		s->system == NULL ? "decree" : s->system, l->rate > 0 ? "open" : "closed", l->rate,
-		l->in_flight, l->bytes, s->node_count, s->shard_count, plan_mode_word(s->mode),
-		s->mode == PLAN_DURABLE ? "true" : "false",
-		s->transport == NULL ? r->transport : s->transport, s->has_auth ? "gmac" : "none",
-		s->has_snapshots ? "true" : "false");
+		l->in_flight, l->bytes, r->plan->is_load_inside ? "inside" : "thread",
+		s->node_count, s->shard_count, plan_mode_word(s->mode),
+		s->mode == PLAN_DURABLE ? "true" : "false", results_transport(r, s),
+		s->has_auth ? "gmac" : "none", s->has_snapshots ? "true" : "false");
 	if (s->version != NULL)
 		fprintf(to, ",\"version\":\"%s\"", s->version);
 	fprintf(to, "},\n  ");

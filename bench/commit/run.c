@@ -47,6 +47,7 @@ start_node(struct run *r, uint32_t index, const char *config)
 		.state_bytes = r->plan->state_bytes,
 		.cpus = r->plan->cpus,
 		.cpu_count = r->plan->cpu_count,
+		.is_load_inside = r->plan->is_load_inside,
 		.is_verbose = r->plan->is_verbose,
 	};
 

@@ -247,6 +247,8 @@ int eal_check_hosts(struct decree_node *node, char *ret_error);
 /* thread.c */
 int thread_start(struct node_shard *ns);
 void thread_join(struct node_shard *ns);
+/** Is this the shard's own thread? */
+bool thread_is_of(const struct node_shard *ns);
 enum decree_idle idle_choose(const struct decree_node *node);
 const char *idle_name(enum decree_idle idle);
 

@@ -188,6 +188,8 @@ take_back(struct decree_proposer *p)
 			break; /* never opened */
 		if (state == SLOT_OPEN)
 			atomic_store_explicit(&p->slot->state, SLOT_CLOSING, memory_order_release);
+		else if (state != SLOT_CLOSED && thread_is_of(p->ns))
+			proposer_serve(p->ns); /* in on_turn: nobody else would */
 		else if (state != SLOT_CLOSED)
 			sched_yield();
 	} while (state != SLOT_CLOSED &&

@@ -167,6 +167,14 @@ note_look(struct node_shard *ns, bool did_work)
 
 /* ------------------------------------------------------------------------------ thread */
 
+static _Thread_local const struct node_shard *thread_of;
+
+bool
+thread_is_of(const struct node_shard *ns)
+{
+	return thread_of == ns;
+}
+
 static void
 answer_question(struct node_shard *ns)
 {
@@ -200,6 +208,17 @@ stop_rc(enum shard_stop why)
 	return why == SHARD_STOPPED_HALT || why == SHARD_STOPPED_SNAPSHOT ? -ENOTRECOVERABLE : -EIO;
 }
 
+static bool
+turn(struct node_shard *ns, uint64_t now_ns)
+{
+	const struct decree_options *o = &ns->node->options;
+	bool did_work = shard_turn(ns->shard, now_ns);
+
+	if (o->on_turn != NULL && o->on_turn(o->context, ns->index))
+		did_work = true;
+	return did_work;
+}
+
 static void
 run(struct node_shard *ns)
 {
@@ -209,7 +228,7 @@ run(struct node_shard *ns)
 
 	while (!atomic_load_explicit(&node->stop, memory_order_relaxed)) {
 		uint64_t now_ns = node_now_ns();
-		bool did_work = shard_turn(ns->shard, now_ns);
+		bool did_work = turn(ns, now_ns);
 		char text[DECREE_ERROR_BYTES];
 
 		atomic_store_explicit(&ns->turns, ++turns, memory_order_relaxed);
@@ -241,6 +260,7 @@ thread_main(void *context)
 	struct node_shard *ns = context;
 	char name[16];
 
+	thread_of = ns;
 	snprintf(name, sizeof(name), "decree-%u", ns->index);
 	prctl(PR_SET_NAME, name);
 	/* Gives the thread an lcore id, and with it the caches of the buffer pools. */

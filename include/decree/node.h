@@ -87,6 +87,12 @@ struct decree_options {
 	/** One line for the log with what it is about, instead of on_log. Control thread, and the owner in decree_open().
 	 * Must not block for longer than the program's watchdog bears: it waits for the same thread. */
 	void (*on_log_line)(void *context, const struct decree_log_line *line);
+
+	/** Behind every turn of a shard's loop: work of the program that shall share the shard's CPU instead of asking for one of
+	 * its own. A proposer that is opened here belongs to this thread, and the next turn takes what it proposes.
+	 * Short, as everything on this thread. A shard at rest may sleep half a millisecond between two of these calls.
+	 * @return whether it did anything; then the shard goes on at once. Shard's thread. */
+	bool (*on_turn)(void *context, uint16_t shard);
 };
 
 /** Read the configuration, take all memory, open ports and data directory, recover the log.

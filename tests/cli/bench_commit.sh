@@ -27,6 +27,8 @@ expect 2 "--bytes: '65K' is no number from 0 to 65536" "$bench" --bytes 64,65K
 expect 2 "--nodes: '6' is no number from 1 to 5" "$bench" --nodes 6
 expect 2 "--mode: 'fsync' is none of durable, buffered, memory" "$bench" --mode durable,fsync
 expect 2 "--auth: 'yes' is none of gmac, none" "$bench" --auth yes
+expect 2 "--load: 'outside' is none of thread, inside" "$bench" --load outside
+expect 2 "--transport: 'tcp' is none of memif, af_packet, af_xdp" "$bench" --transport memif,tcp
 expect 2 '--rate is of an open loop: not with --closed' "$bench" --closed --rate 5
 expect 2 '--in-flight is a list with --closed only' "$bench" --in-flight 1,2
 expect 2 '--in-flight 1: 2 shards need one each' "$bench" --closed --shards 2
@@ -80,6 +82,30 @@ expect 0 'true' jq -c '[.points[] | select(.all.count > 100) | .stages.step.mean
 	and .median.cpu_us_per_commit > 0 and .rounds[0].p50_us <= .rounds[0].max_us] | any' sweep.json # who leads may change meanwhile
 expect 0 'true' jq -c '[.points[] | (.median.floor_p50_us != null) == (.setting.nodes == 3)] | all' sweep.json
 expect 0 '8' bash -c 'ls sweep-*.hgrm | wc -l'
+
+# The load in the shards' own turns: of one node, of three, and as an open loop.
+
+expect 0 'load        from the turns of the shards of the node that leads|1 node, 2 shards|3 nodes, 2 shards|!  echo to client' \
+	"${run[@]}" --closed --load inside --in-flight 4 --nodes 1,3 --shards 2 --mode memory --rounds 1 --seconds 0.2 --json inside.json
+expect 0 '[2,true]' jq -c '[(.points | length), ([.points[] | .setting.load == "inside" and .all.count > 0] | all)]' inside.json
+expect 0 'commands/s due|from the turns of the shards' "${run[@]}" --rate 300 --load inside --mode memory --nodes 1 --rounds 1 --no-floor --json open.json
+expect 0 'true' jq -c '.points[0] | .all.count + .median.unsent | . >= 88 and . <= 91' open.json
+
+# Interfaces of the kernel's, in a namespace that nobody sees; without the right to make one, a word and no cluster.
+
+expect 1 'no network namespace for --transport af_packet or af_xdp: |run it as root' \
+	setpriv --bounding-set -sys_admin --inh-caps -sys_admin "${run[@]}" --transport af_packet --mode memory --no-floor
+if unshare -n true 2>/dev/null && command -v ip >/dev/null; then
+	before=$(ip -o link | wc -l)
+	expect 0 'transport   af_packet and af_xdp over veth pairs|3 nodes, 1 shard, memif|3 nodes, 1 shard, af_packet, auth gmac|majority echo 3' \
+		"${run[@]}" --closed --transport memif,af_packet --mode memory --rounds 1 --seconds 0.2 --json kernel.json
+	expect 0 '["memif","af_packet",true,true]' jq -c '[.points[].setting.transport] + [([.points[] | .all.count > 0] | all),
+		.points[1].median.floor_p50_us == null]' kernel.json
+	[ "$(ip -o link | wc -l)" -eq "$before" ] || {
+		echo "FAILED: interfaces stay behind: $(ip -o link)"
+		failed=1
+	}
+fi
 
 # The leader is killed in the middle: every command is answered all the same, after a while without any.
 

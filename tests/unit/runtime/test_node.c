@@ -530,6 +530,69 @@ test_half_of_the_snapshot_hooks_are_refused(void **state)
 	assert_non_null(strstr(f->error, "all six"));
 }
 
+#define INSIDE_COUNT 200
+
+/* Works in the turns of shard 1 alone: opens, proposes one command behind the other, closes. */
+struct insider {
+	struct fixture *fixture;
+	struct decree_proposer *proposer;
+	pthread_t thread;
+	uint32_t proposed, answered;
+	bool was_elsewhere; /* called by another thread than before */
+	_Atomic bool is_over;
+	_Atomic uint32_t other_count; /* calls of shard 0 */
+};
+
+static bool
+work_inside(void *context, uint16_t shard)
+{
+	struct insider *in = context;
+	struct decree_completion done;
+	char error[DECREE_ERROR_BYTES];
+	uint64_t one = 1;
+
+	if (shard != 1)
+		return atomic_fetch_add(&in->other_count, 1) == UINT32_MAX;
+	if (atomic_load(&in->is_over))
+		return false;
+	if (in->proposer == NULL) {
+		in->thread = pthread_self();
+		return decree_proposer_open(in->fixture->node, 1, &in->proposer, error) == 0;
+	}
+	in->was_elsewhere |= !pthread_equal(in->thread, pthread_self());
+	if (decree_poll(in->proposer, &done, 1) == 1)
+		in->answered += done.outcome == DECREE_APPLIED && done.result == in->proposed;
+	if (in->answered < in->proposed)
+		return false;
+	if (in->proposed < INSIDE_COUNT)
+		return decree_propose(in->proposer, &one, 8, NULL) == 0 && ++in->proposed > 0;
+	decree_proposer_close(in->proposer); /* waits for the shard, which this is */
+	atomic_store(&in->is_over, true);
+	return true;
+}
+
+static void
+test_a_program_may_work_in_a_shards_own_turns(void **state)
+{
+	struct fixture *f = *state;
+	struct insider in = { .fixture = f };
+	struct decree_options options = sound_options(f);
+
+	options.context = &in;
+	options.on_turn = work_inside;
+	assert_int_equal(decree_open(&options, &f->node, f->error), 0);
+	assert_int_equal(decree_start(f->node), 0);
+	while (!atomic_load(&in.is_over) || atomic_load(&in.other_count) == 0) {
+		assert_int_equal(decree_health(f->node, f->error), 0);
+		sched_yield();
+	}
+	assert_int_equal(in.answered, INSIDE_COUNT);
+	assert_false(in.was_elsewhere);
+	decree_stop(f->node);
+	assert_int_equal(f->adders[1].sum, INSIDE_COUNT);
+	assert_int_equal(f->adders[0].sum, 0);
+}
+
 int
 main(void)
 {
@@ -548,6 +611,7 @@ main(void)
 		T(test_options_without_a_size_are_refused),
 		T(test_a_programs_metrics_that_cannot_be_shown_are_refused),
 		T(test_half_of_the_snapshot_hooks_are_refused),
+		T(test_a_program_may_work_in_a_shards_own_turns),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);

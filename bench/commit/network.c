@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/commit/network.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint32_t
+node_count_max(const struct plan *plan)
+{
+	uint32_t max = 0;
+
+	for (uint32_t i = 0; i < plan->point_count; i++) {
+		const struct plan_shape *s = &plan->points[i].shape;
+
+		if (s->joined_by != PLAN_MEMIF && s->node_count > max)
+			max = s->node_count;
+	}
+	return max;
+}
+
+/* The kernel would send frames of its own otherwise, to find neighbours that nobody asked for. */
+static void
+leave_ipv6_out(void)
+{
+	FILE *file = fopen("/proc/sys/net/ipv6/conf/default/disable_ipv6", "we");
+
+	if (file == NULL)
+		return; /* there is none anyway */
+	(void)fputs("1\n", file);
+	(void)fclose(file); /* a few more frames harm nobody */
+}
+
+static int
+make_links(uint32_t count)
+{
+	FILE *ip = popen("ip -batch -", "we");
+	int status;
+
+	if (ip == NULL)
+		return -errno;
+	fprintf(ip, "link set lo up\nlink add bridge type bridge\nlink set bridge up\n");
+	for (uint32_t i = 1; i <= count; i++)
+		fprintf(ip,
+			"link add node%u type veth peer name port%u\nlink set port%u master "
+			"bridge\n"
+			"link set port%u up\nlink set node%u up\n",
+			i, i, i, i, i);
+	status = pclose(ip);
+	if (status != 0)
+		fprintf(stderr, "decree bench: 'ip' could not make veth pairs and a bridge: is "
+				"iproute2 installed, and does the kernel have them?\n");
+	return status == 0 ? 0 : -ENODEV;
+}
+
+int
+network_open(const struct plan *plan)
+{
+	uint32_t count = node_count_max(plan);
+
+	if (count == 0)
+		return 0;
+	if (unshare(CLONE_NEWNET) != 0) {
+		int rc = -errno;
+
+		fprintf(stderr,
+			"decree bench: no network namespace for --transport af_packet or af_xdp: "
+			"%s; run it as root\n",
+			strerror(-rc));
+		return rc;
+	}
+	leave_ipv6_out();
+	return make_links(count);
+}
