@@ -171,7 +171,6 @@ on_read_index(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 		r->counters.dropped_stale++;
 		return; /* it asks again when it knows who leads */
 	}
-	leader_announce_soon(r); /* before the reply: what it will be told to wait for */
 	queue(r, &r->peers[peer_index(r, m->src)], m->src_nonce, m->read_index.token);
 }
 

@@ -34,6 +34,15 @@ sink_look_up(struct decree_sink *sink, struct decree_session session)
 				    : sink->group->owners[sink->row];
 }
 
+/* A machine may answer a session that is none: it has no row either. */
+static void
+sink_forget(struct decree_sink *sink)
+{
+	sink->session.n = 0;
+	sink->row = -1;
+	sink->owner.kind = OWNER_NONE;
+}
+
 /* Whoever it is for, and whatever else goes on. */
 __attribute__((noinline)) static void
 answer(struct decree_sink *sink, struct decree_session session, uint64_t seq, uint16_t status,
@@ -126,7 +135,7 @@ sort_out(struct decree_sink *sink, struct decree_slot slot, const struct eng_app
 			forget_owner(sink->group, a->session);
 		gateway_on_registered(s, sink->group, a);
 		clients_on_registered(s, sink->group, a);
-		sink->session.n = 0; /* a session may have found its owner just now */
+		sink_forget(sink); /* a session may have found its owner just now */
 		if (a->verdict == ENG_REGISTERED)
 			return false;
 		break;

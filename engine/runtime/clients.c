@@ -319,6 +319,14 @@ is_pretended(const struct eng_command *c, struct net_endpoint from)
 	return r.node_id != from.node_id;
 }
 
+/* A node that passes on commands waits for what is chosen. */
+static void
+note_waiting_peer(const struct shard *s, struct shard_group *g, struct net_endpoint from)
+{
+	if (from.node_id != 0)
+		g->peers_wait_until_ns = s->now_ns + PEERS_WAIT_NS;
+}
+
 /* The row must know who asked before the command can be applied, which may be in this very step. */
 static void
 submit_and_answer(struct shard *s, struct shard_group *g, struct net_endpoint from, uint32_t count)
@@ -330,8 +338,7 @@ submit_and_answer(struct shard *s, struct shard_group *g, struct net_endpoint fr
 			own_session(g, s->submit[i].session, from);
 		last = s->submit[i].session;
 	}
-	if (from.node_id != 0)
-		g->peers_wait_until_ns = s->now_ns + PEERS_WAIT_NS;
+	note_waiting_peer(s, g, from);
 	s->counters.client_commands += count;
 	shard_submit(s, g, count);
 	for (uint32_t i = 0; i < count && s->stop == SHARD_RUNS; i++)
@@ -450,6 +457,7 @@ assembly_submit(struct shard *s, struct assembly *a)
 		.bytes = a->total_bytes,
 	};
 	own_session(g, a->session, a->from);
+	note_waiting_peer(s, g, a->from);
 	shard_submit(s, g, 1);
 	a->is_waiting = s->submit_status[0] == ENG_SUBMIT_BUSY;
 	if (a->is_waiting) {

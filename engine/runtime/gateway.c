@@ -164,33 +164,51 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 	}
 }
 
-/* Session numbers are no secrets: a client may have used ours. What was executed must be what we gave, all the run. */
-static bool
-is_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *run)
+/* Session numbers are no secrets: a client may have used ours.
+ * @return how many of a run that was executed, from its first on, are what we gave */
+static uint32_t
+count_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *run)
 {
 	const uint8_t *body = run->body;
-	uint32_t bytes = run->bytes;
+	uint32_t bytes = run->bytes, count = 0;
 
-	if (run->seq != gw->executed + 1 || run->seq + run->count - 1 > gw->popped)
-		return false;
-	for (uint64_t seq = run->seq;; seq++) {
-		const struct mail_command *entry = gateway_entry(s, gw, seq);
+	if (run->seq != gw->executed + 1)
+		return 0;
+	while (run->seq + count <= gw->popped) {
+		const struct mail_command *entry = gateway_entry(s, gw, run->seq + count);
 
 		if (entry->bytes != bytes || memcmp(entry->body, body, bytes) != 0)
-			return false;
-		if (seq == run->seq + run->count - 1)
-			return true;
+			break;
+		if (++count == run->count)
+			break;
 		body += bytes;
 		bytes = eng_command_bytes(body);
 		body += ENG_COMMAND_HEADER_BYTES;
 	}
+	return count;
+}
+
+static void
+on_executed(struct shard *s, struct gateway *gw, uint64_t last)
+{
+	gw->executed = last;
+	if (gw->sent < gw->executed)
+		gw->sent = gw->executed; /* given before a rewind, and it made it */
+	consume(gw, gateway_entry(s, gw, gw->executed));
+	gw->busy_count = 0;
+	gw->retry_ns = RETRY_NS_MIN;
+	gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
 }
 
 void
 gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a)
 {
 	if (a->verdict == ENG_EXECUTE) {
-		if (!is_ours(s, gw, a)) {
+		uint32_t count = count_ours(s, gw, a);
+
+		if (count > 0)
+			on_executed(s, gw, a->seq + count - 1);
+		if (count < a->count) {
 			shard_note(s, gw->group, NOTE_STOLEN,
 				"group %u: somebody else used the session of a proposer of this "
 				"node: a "
@@ -198,15 +216,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 				"closed",
 				gw->group->config.group);
 			refuse_all(s, gw);
-			return;
 		}
-		gw->executed = a->seq + a->count - 1;
-		if (gw->sent < gw->executed)
-			gw->sent = gw->executed; /* given before a rewind, and it made it */
-		consume(gw, gateway_entry(s, gw, gw->executed));
-		gw->busy_count = 0;
-		gw->retry_ns = RETRY_NS_MIN;
-		gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
 	} else if (a->verdict == ENG_GAP) {
 		gw->gap_at_ns = min_u64(gw->gap_at_ns, s->now_ns + REWIND_PAUSE_NS);
 	} else if (a->verdict == ENG_NO_SESSION || a->verdict == ENG_EVICTED) {

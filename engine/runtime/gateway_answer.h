@@ -38,7 +38,7 @@ gateway_on_answer(
 {
 	struct mail_command *entry = gateway_entry(s, gw, seq);
 
-	if (gw->is_refused)
+	if (gw->is_refused && entry->seq != seq)
 		return;                   /* its proposer has the outcome already */
 	decree_assert(entry->seq == seq); /* answered once, and not before it was executed */
 	gateway_complete(gw, entry, DECREE_APPLIED, status, result);

@@ -232,10 +232,12 @@ receive(struct shard *s)
 	}
 }
 
-static void
+/* @return true if the log had something to say */
+static bool
 reap(struct shard *s)
 {
 	struct log_completion done[32];
+	bool has_news = false;
 	uint32_t count;
 
 	do {
@@ -248,11 +250,13 @@ reap(struct shard *s)
 			else
 				persist_on_completion(s, &done[i]);
 			if (s->stop != SHARD_RUNS)
-				return;
+				return true;
 		}
-		s->did_work = s->did_work || count > 0;
+		has_news = has_news || count > 0;
 	} while (count == 32);
+	s->did_work = s->did_work || has_news;
 	persist_release(s);
+	return has_news;
 }
 
 static void
@@ -320,10 +324,10 @@ static bool
 turn_boot(struct shard *s)
 {
 	s->config.log_ops->submit(s->log, s->now_ns);
-	reap(s);
+	(void)reap(s);
 	if (s->stop == SHARD_RUNS && s->durable_generation >= s->boot_generation)
 		start_groups(s);
-	return s->did_work;
+	return s->did_work || s->stop != SHARD_RUNS;
 }
 
 static void
@@ -371,12 +375,9 @@ finish(struct shard *s)
 static bool
 has_news_of_log(struct shard *s, uint64_t appended_before)
 {
-	uint64_t durable_lsn = s->durable_lsn;
-
 	if (s->stop != SHARD_RUNS || s->counters.appended == appended_before)
 		return false;
-	reap(s);
-	return s->stop == SHARD_RUNS && s->durable_lsn > durable_lsn;
+	return reap(s) && s->stop == SHARD_RUNS;
 }
 
 bool
@@ -400,7 +401,7 @@ shard_turn(struct shard *s, uint64_t now_ns)
 		run_gateways(s);
 	}
 	query_take(s);
-	reap(s);
+	(void)reap(s);
 	stall_look(s);
 	damage_turn(s);
 	snapshot_turn(s);
@@ -412,7 +413,8 @@ shard_turn(struct shard *s, uint64_t now_ns)
 	if (has_news_of_log(s, appended))
 		finish(s);
 	s->counters.turns_busy += s->did_work;
-	return s->did_work;
+	return s->did_work ||
+	       s->stop != SHARD_RUNS; /* its owner asks why after a turn that did something */
 }
 
 /* What one part of a turn left for another that comes before it. */

@@ -212,7 +212,7 @@ gateway_loop(void *context)
 
 		if (g->has_handshake_waiting || (!is_idle && (has_progress || is_polling))) {
 			event_base_loop(g->base, EVLOOP_NONBLOCK);
-			if (g->flying < FEW_COUNT)
+			if (!has_progress || g->flying < FEW_COUNT)
 				sched_yield();
 		} else if (fall_asleep(g) || is_idle) {
 			read_clock(g); /* what is asked now is asked since now */

@@ -139,7 +139,7 @@ test_a_failed_write_stops_the_shard_and_nothing_more_is_sent(void **state)
 	uint64_t sent;
 
 	leader->log.is_failing = true;
-	world_turn(w);
+	assert_true(shard_turn(leader->shard, w->now_ns)); /* or nobody would ask why it stopped */
 	assert_int_equal(shard_stop_reason(leader->shard, text), SHARD_STOPPED_LOG);
 	assert_non_null(strstr(text, "Input/output error"));
 	sent = leader->net.sent;
