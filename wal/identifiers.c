@@ -157,8 +157,10 @@ identifiers_next_write(
 	if (ids->pending_since_ns == 0)
 		ids->pending_since_ns = now_ns;
 	is_old = now_ns - ids->pending_since_ns >= IDENTIFIER_DELAY_NS;
-	if (!is_time || (pending < ids->batch_count && !is_old))
+	if (pending < ids->batch_count && !is_old)
 		return false;
+	if (!is_time && pending <= ids->capacity / 2)
+		return false; /* with more nothing can be appended soon */
 
 	bytes = stage_fill(w, &first_lsn, &ids->writing_lsn);
 	ids->writing_bytes = bytes;

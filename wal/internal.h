@@ -241,7 +241,9 @@ bool identifiers_copy(const struct wal *w, uint64_t lsn, uint8_t *ret_entry);
 uint64_t identifiers_end_position(const struct wal *w, uint64_t lsn);
 
 /* prepare.c */
-bool prewrite_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_request);
+/** @param is_time  as for identifiers */
+bool
+prewrite_next_write(struct wal *w, uint64_t now_ns, bool is_time, struct disk_request *ret_request);
 void prewrite_on_written(struct wal *w);
 bool prewrite_next_note(struct wal *w, struct disk_request *ret_request);
 void prewrite_on_noted(struct wal *w);

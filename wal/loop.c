@@ -35,10 +35,10 @@ log_read(void *log, uint64_t position, uint64_t token)
 	return read_start(log, position, token);
 }
 
-/* What is not urgent goes with a write of data while there are any: one system call for both, and identifiers need no
- * flush of their own. A log that has had nothing to write for as long as identifiers may wait does it by itself. */
+/* Identifiers and pre-writing go with a write of data while there are any: one system call for both, and identifiers need no
+ * flush of their own. (Scrubbing has a pace that needs no such care, and wants the disk for itself.) A log that has had nothing to write for as long as identifiers may wait does it by itself. */
 static bool
-may_do_more(struct wal *w, uint64_t now_ns)
+is_time_for_more(struct wal *w, uint64_t now_ns)
 {
 	if (w->append.head != w->append.submitted &&
 		w->append.write_count < w->append.write_count_max) {
@@ -54,7 +54,7 @@ log_submit(void *log, uint64_t now_ns)
 {
 	struct wal *w = log;
 	struct disk_request requests[6], identifiers;
-	bool has_identifiers, has_more;
+	bool has_identifiers, is_time;
 	uint32_t count = 0;
 
 	if (w->failed_rc != 0)
@@ -62,8 +62,8 @@ log_submit(void *log, uint64_t now_ns)
 	trim_advance(w);
 
 	/* The identifiers are chosen before the data, to know whether the log is idle, but go after it. */
-	has_more = may_do_more(w, now_ns);
-	has_identifiers = identifiers_next_write(w, now_ns, has_more, &identifiers);
+	is_time = is_time_for_more(w, now_ns);
+	has_identifiers = identifiers_next_write(w, now_ns, is_time, &identifiers);
 	if (append_next_write(w, &requests[count]))
 		count++;
 	if (count > 0)
@@ -72,11 +72,11 @@ log_submit(void *log, uint64_t now_ns)
 		count++;
 	if (has_identifiers)
 		requests[count++] = identifiers;
-	if (has_more && prewrite_next_write(w, now_ns, &requests[count]))
+	if (prewrite_next_write(w, now_ns, is_time, &requests[count]))
 		count++;
-	if (has_more && prewrite_next_note(w, &requests[count]))
+	if (prewrite_next_note(w, &requests[count]))
 		count++;
-	if (has_more && scrub_next_request(w, now_ns, &requests[count]))
+	if (scrub_next_request(w, now_ns, &requests[count]))
 		count++;
 
 	if (count > 0) {

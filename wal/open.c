@@ -131,7 +131,7 @@ session_load(struct wal *w, char *error)
 		       : 0;
 }
 
-/* What earlier sessions promised only "unless ..." (11.10). */
+/* What earlier sessions promised only "unless ..." (protocol 11). */
 static int
 session_check(const struct wal *w, const struct wal_config *cfg, char *error)
 {
@@ -613,6 +613,7 @@ wal_close(struct wal *w)
 	w->scrub.bytes_per_second = 0;
 	while (has_work(w)) {
 		w->identifiers.pending_since_ns = 1;
+		w->alone_ns = 0; /* nothing is worth waiting for */
 		wal_log_ops.submit(w, UINT64_MAX - 1);
 		while (wal_log_ops.reap(w, 0, done, COMPLETION_BURST) == COMPLETION_BURST)
 			;

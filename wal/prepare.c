@@ -53,6 +53,15 @@ next_piece(struct wal *w, struct disk_request *ret_request)
 	return true;
 }
 
+/* Does the head come close to what is not written yet? */
+static bool
+is_urgent(const struct wal *w)
+{
+	uint64_t used_bytes = w->append.head - w->geometry.log_bytes;
+
+	return w->prewrite.segments_bytes <= used_bytes + w->geometry.segment_bytes / 2;
+}
+
 /*
  * Full speed while nobody appends, or while the head comes close; else a sixteenth of it. A writer that shares
  * its disk with full-speed pre-writing waits two to three times as long for each append.
@@ -61,20 +70,19 @@ static uint64_t
 pace_bytes_per_second(struct wal *w)
 {
 	struct wal_prewrite *p = &w->prewrite;
-	uint64_t used_bytes = w->append.head - w->geometry.log_bytes;
 	bool is_in_use = w->append.head != p->head_seen;
-	bool is_far = p->segments_bytes > used_bytes + w->geometry.segment_bytes / 2;
 
 	p->head_seen = w->append.head;
-	return is_in_use && is_far ? p->bytes_per_second / 16 + 1 : p->bytes_per_second;
+	return is_in_use && !is_urgent(w) ? p->bytes_per_second / 16 + 1 : p->bytes_per_second;
 }
 
 bool
-prewrite_next_write(struct wal *w, uint64_t now_ns, struct disk_request *ret_request)
+prewrite_next_write(struct wal *w, uint64_t now_ns, bool is_time, struct disk_request *ret_request)
 {
 	struct wal_prewrite *p = &w->prewrite;
 
-	if (w->is_endless || p->piece_bytes != 0 || now_ns < p->due_ns)
+	if (w->is_endless || !(is_time || is_urgent(w)) || p->piece_bytes != 0 ||
+		now_ns < p->due_ns)
 		return false;
 	if (!next_piece(w, ret_request))
 		return false;
