@@ -557,6 +557,10 @@ decree_group_status(
 	if (group >= node->config.group_count)
 		return -ENOENT;
 	ns = &node->shards[config_group_to_shard(&node->config, group)];
+	if (thread_is_of(ns))
+		return shard_group_status(ns->shard, group, ret_status);
+	if (thread_is_shards())
+		return -EPERM;
 	pthread_mutex_lock(&node->status_mutex);
 	if (is_running(ns))
 		rc = ask(ns, group, ret_status);

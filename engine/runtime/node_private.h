@@ -249,6 +249,8 @@ int thread_start(struct node_shard *ns);
 void thread_join(struct node_shard *ns);
 /** Is this the shard's own thread? */
 bool thread_is_of(const struct node_shard *ns);
+/** Is this the thread of any shard? */
+bool thread_is_shards(void);
 enum decree_idle idle_choose(const struct decree_node *node);
 const char *idle_name(enum decree_idle idle);
 

@@ -19,6 +19,7 @@ struct decree_proposer {
 	struct proposer_slot *slot;
 	struct mailbox *mailbox;
 	pthread_t owner;
+	bool is_inside; /* opened by the shard's own thread */
 	uint32_t command_bytes_max;
 };
 
@@ -96,12 +97,18 @@ decree_proposer_open(struct decree_node *node, uint16_t group,
 	if (group >= c->group_count)
 		return refuse(
 			NULL, -ENOENT, "there is no such group in the configuration", ret_error);
+	if (thread_is_shards() && !thread_is_of(&node->shards[config_group_to_shard(c, group)]))
+		return refuse(NULL, -EINVAL,
+			"a shard's own thread can propose to the groups of that shard alone: two "
+			"would wait for each other",
+			ret_error);
 	p = calloc(1, sizeof(*p));
 	if (p == NULL)
 		return refuse(NULL, -ENOMEM, "out of memory", ret_error);
 	p->node = node;
 	p->ns = &node->shards[config_group_to_shard(c, group)];
 	p->owner = pthread_self();
+	p->is_inside = thread_is_shards();
 	p->command_bytes_max = c->command_bytes_max;
 	p->mailbox = mailbox_create(c->session_window, arena_bytes(c));
 	if (p->mailbox == NULL)
@@ -128,6 +135,13 @@ is_over(const struct decree_proposer *p)
 	/* Acquire: pairs with the release at the end of thread_main(). */
 	return atomic_load_explicit(&p->node->stop, memory_order_relaxed) &&
 	       !atomic_load_explicit(&p->ns->is_running, memory_order_acquire);
+}
+
+/* What a shard's thread leaves behind at its end is whoever's the node is. */
+static bool
+may_poll(const struct decree_proposer *p)
+{
+	return pthread_equal(p->owner, pthread_self()) || (p->is_inside && is_over(p));
 }
 
 DECREE_API
@@ -167,7 +181,7 @@ decree_poll(
 	bool over = is_over(p); /* before looking: then nothing comes after what is found */
 	uint32_t count;
 
-	if (!pthread_equal(p->owner, pthread_self()))
+	if (!may_poll(p))
 		return 0;
 	count = mailbox_poll(p->mailbox, ret_completions, count_max);
 	if (count == 0 && over)
@@ -203,7 +217,7 @@ decree_proposer_close(struct decree_proposer *p)
 {
 	if (p == NULL)
 		return;
-	decree_assert(pthread_equal(p->owner, pthread_self()));
+	decree_assert(may_poll(p));
 	take_back(p);
 	mailbox_destroy(p->mailbox);
 	/* A shard that has ended never looks at its slots again; one that runs has let go. */

@@ -175,6 +175,12 @@ thread_is_of(const struct node_shard *ns)
 	return thread_of == ns;
 }
 
+bool
+thread_is_shards(void)
+{
+	return thread_of != NULL;
+}
+
 static void
 answer_question(struct node_shard *ns)
 {

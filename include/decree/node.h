@@ -89,7 +89,9 @@ struct decree_options {
 	void (*on_log_line)(void *context, const struct decree_log_line *line);
 
 	/** Behind every turn of a shard's loop: work of the program that shall share the shard's CPU instead of asking for one of
-	 * its own. A proposer that is opened here belongs to this thread, and the next turn takes what it proposes.
+	 * its own. A proposer that is opened here belongs to this thread, and the next turn takes what it proposes; it may be of a
+	 * group of this shard alone (-EINVAL). There is no last call: when decree_stop() has returned, who has called that polls
+	 * and closes what was left open here.
 	 * Short, as everything on this thread. A shard at rest may sleep half a millisecond between two of these calls.
 	 * @return whether it did anything; then the shard goes on at once. Shard's thread. */
 	bool (*on_turn)(void *context, uint16_t shard);
@@ -128,7 +130,8 @@ struct decree_group_status {
 	struct decree_digest digest; /* of the state machine after `applied` */
 };
 
-/** What the group's shard says between two turns of its loop: all fields are of one moment. Any thread.
+/** What the group's shard says between two turns of its loop: all fields are of one moment. Any thread but
+ * another shard's (-EPERM): two of them would wait for each other.
  * @retval -ENOENT no such group  @retval -ETIMEDOUT the shard does not run (a stopped process, a debugger) */
 DECREE_API
 int decree_group_status(

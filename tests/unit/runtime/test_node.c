@@ -539,6 +539,9 @@ struct insider {
 	pthread_t thread;
 	uint32_t proposed, answered;
 	bool was_elsewhere; /* called by another thread than before */
+	bool is_leaving_it_open;
+	int own_rc, other_rc,
+		open_rc; /* of questions about both groups, and a proposer of the other */
 	_Atomic bool is_over;
 	_Atomic uint32_t other_count; /* calls of shard 0 */
 };
@@ -547,6 +550,7 @@ static bool
 work_inside(void *context, uint16_t shard)
 {
 	struct insider *in = context;
+	struct decree_group_status status;
 	struct decree_completion done;
 	char error[DECREE_ERROR_BYTES];
 	uint64_t one = 1;
@@ -557,6 +561,9 @@ work_inside(void *context, uint16_t shard)
 		return false;
 	if (in->proposer == NULL) {
 		in->thread = pthread_self();
+		in->own_rc = decree_group_status(in->fixture->node, 1, &status);
+		in->other_rc = decree_group_status(in->fixture->node, 0, &status);
+		in->open_rc = decree_proposer_open(in->fixture->node, 0, &in->proposer, error);
 		return decree_proposer_open(in->fixture->node, 1, &in->proposer, error) == 0;
 	}
 	in->was_elsewhere |= !pthread_equal(in->thread, pthread_self());
@@ -566,31 +573,66 @@ work_inside(void *context, uint16_t shard)
 		return false;
 	if (in->proposed < INSIDE_COUNT)
 		return decree_propose(in->proposer, &one, 8, NULL) == 0 && ++in->proposed > 0;
-	decree_proposer_close(in->proposer); /* waits for the shard, which this is */
+	if (!in->is_leaving_it_open)
+		decree_proposer_close(in->proposer); /* waits for the shard, which this is */
+	else
+		(void)decree_propose(in->proposer, &one, 8, NULL); /* perhaps unknown then */
 	atomic_store(&in->is_over, true);
 	return true;
 }
 
 static void
-test_a_program_may_work_in_a_shards_own_turns(void **state)
+work_in_turns(struct fixture *f, struct insider *in)
 {
-	struct fixture *f = *state;
-	struct insider in = { .fixture = f };
 	struct decree_options options = sound_options(f);
 
-	options.context = &in;
+	in->fixture = f;
+	options.context = in;
 	options.on_turn = work_inside;
 	assert_int_equal(decree_open(&options, &f->node, f->error), 0);
 	assert_int_equal(decree_start(f->node), 0);
-	while (!atomic_load(&in.is_over) || atomic_load(&in.other_count) == 0) {
+	while (!atomic_load(&in->is_over) || atomic_load(&in->other_count) == 0) {
 		assert_int_equal(decree_health(f->node, f->error), 0);
 		sched_yield();
 	}
-	assert_int_equal(in.answered, INSIDE_COUNT);
-	assert_false(in.was_elsewhere);
+	assert_int_equal(in->answered, INSIDE_COUNT);
+	assert_false(in->was_elsewhere);
 	decree_stop(f->node);
-	assert_int_equal(f->adders[1].sum, INSIDE_COUNT);
 	assert_int_equal(f->adders[0].sum, 0);
+}
+
+static void
+test_a_program_may_work_in_a_shards_own_turns(void **state)
+{
+	struct insider in = { 0 };
+
+	work_in_turns(*state, &in);
+	assert_int_equal(((struct fixture *)*state)->adders[1].sum, INSIDE_COUNT);
+}
+
+/* Two shards that waited for each other would wait for ever. */
+static void
+test_in_its_turns_a_shard_asks_of_its_own_groups_alone(void **state)
+{
+	struct insider in = { 0 };
+
+	work_in_turns(*state, &in);
+	assert_int_equal(in.own_rc, 0);
+	assert_int_equal(in.other_rc, -EPERM);
+	assert_int_equal(in.open_rc, -EINVAL);
+}
+
+static void
+test_what_a_shards_turns_left_open_is_closed_by_who_stopped_it(void **state)
+{
+	struct insider in = { .is_leaving_it_open = true };
+	struct decree_completion done;
+
+	work_in_turns(*state, &in);
+	assert_int_equal(decree_poll(in.proposer, &done, 1), 1);
+	assert_true(done.outcome == DECREE_APPLIED || done.outcome == DECREE_UNKNOWN);
+	assert_int_equal(decree_poll(in.proposer, &done, 1), 0);
+	decree_proposer_close(in.proposer);
 }
 
 int
@@ -612,6 +654,8 @@ main(void)
 		T(test_a_programs_metrics_that_cannot_be_shown_are_refused),
 		T(test_half_of_the_snapshot_hooks_are_refused),
 		T(test_a_program_may_work_in_a_shards_own_turns),
+		T(test_in_its_turns_a_shard_asks_of_its_own_groups_alone),
+		T(test_what_a_shards_turns_left_open_is_closed_by_who_stopped_it),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);
