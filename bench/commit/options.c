@@ -297,7 +297,7 @@ check(struct options *o)
 
 static const char about[] =
 	"How long a commit takes, and how many there are: a cluster of processes on this host, "
-	"joined by memif, under a "
+	"joined by memif or what --transport says, under a "
 	"load from inside the leader's process. Each option with a LIST is swept.\n"
 	"By default the loop is open: commands are due at a fixed rate, and a latency begins when "
 	"its command was due. The "
@@ -355,8 +355,7 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			.context = &plan->seconds },
 		{ "warm-up", 0, "S", "run a load before it is measured (0.5)", .take = take_seconds,
 			.context = &plan->warm_up_s },
-		{ "settle", 0, "S",
-			"longer on a new cluster, whose logs are pre-written meanwhile (2)",
+		{ "settle", 0, "S", "longer on a new cluster, until caches are warm (2)",
 			.take = take_seconds, .context = &plan->settle_s },
 		{ "kill-leader", 0, NULL, "kill the leader in the middle; a follower has the load",
 			.flag = &plan->does_kill },

@@ -142,7 +142,7 @@ struct peer {
 	struct decree_slot matched; /* durable at our ballot below this slot */
 	struct decree_slot commit;  /* its own, as it last said */
 	uint64_t echo_seq;          /* newest heartbeat that came back */
-	uint64_t echo_ns;           /* when that one was SENT (10.3: round trips, not receipts) */
+	uint64_t echo_ns; /* when that one was SENT (protocol 10: round trips, not receipts) */
 	uint64_t rto_ns;
 	uint64_t retry_ns;             /* no repeats before this */
 	uint64_t full_ns;              /* it last refused an Accept for want of room; 0 = never */

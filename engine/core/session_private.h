@@ -107,7 +107,7 @@ struct eng_sessions {
 	uint64_t restore_next; /* seq of the reply that the newest restored row goes on with */
 };
 
-/** About to change a row: a snapshot that has not come to it yet keeps what it was (design.md 9). */
+/** About to change a row: a snapshot that has not come to it yet keeps what it was (protocol 9). */
 static inline void
 session_touch(struct eng_sessions *s, uint32_t row)
 {

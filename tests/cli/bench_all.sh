@@ -10,7 +10,8 @@ all=$(realpath "$1")
 
 expect 0 'bench/all [--quick]|latency|peers' "$all" --help
 expect 2 "--only: what is 'luck'?" "$all" --only latency,luck folder
-DECREE_BUILD=$work/none expect 1 'there is no' "$all" --only latency folder
+touch file
+DECREE_BUILD=$work/file expect 1 'cannot be built' "$all" --no-install --only latency folder
 
 # point SYSTEM IN_FLIGHT {"median": ..} {"of round 1"} {"of round 2"}
 point() {
