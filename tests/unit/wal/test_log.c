@@ -196,7 +196,7 @@ test_only_a_large_write_goes_out_beside_another(void **state)
 
 	log_fixture_fini(f);
 	log_fixture_init(f, &calm);
-	f->format.log_bytes = 16 << 20;
+	f->format.log_bytes = 32 << 20;
 	f->format.segment_bytes = 8 << 20;
 	f->format.window_bytes = 4 << 20;
 	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
@@ -275,6 +275,34 @@ test_what_is_not_urgent_goes_with_data(void **state)
 	wal_status(f->wal, &status);
 	assert_int_equal(status.lsn_durable, 100);
 	assert_true(status.lsn_identified >= 90);
+}
+
+/* 240 KB each 4 ms, where pre-writing may go on with 128 MiB/s: one piece of 128 KiB with each write would not do. */
+static void
+test_a_head_that_comes_close_is_not_waited_for(void **state)
+{
+	static const struct disk_fake_config slow = {
+		.seed = 1, .latency_ns_min = 1000000, .latency_ns_max = 1000000, .reap_ns = 20000
+	};
+	struct log_fixture *f = *state;
+	uint64_t number = 0;
+
+	log_fixture_fini(f);
+	log_fixture_init(f, &slow);
+	f->cfg.prewrite_bytes_per_second = 128 << 20;
+	f->format.log_bytes = 32 << 20;
+	f->format.segment_bytes = 4 << 20;
+	f->format.window_bytes = 1 << 20;
+	assert_int_equal(wal_format(&disk_fake_ops, f->disk, &f->format, f->error), 0);
+	assert_int_equal(log_fixture_open(f), 0);
+	for (uint32_t burst = 0; burst < 50; burst++) {
+		for (uint32_t i = 0; i < 160; i++)
+			assert_int_equal(log_fixture_append(f, number, 1300).lsn, number + 1),
+				number++;
+		log_fixture_settle(f, number);
+		for (uint32_t turn = 0; turn < 150; turn++) /* 3 ms */
+			log_fixture_turn(f);
+	}
 }
 
 static void
@@ -450,6 +478,7 @@ main(void)
 		T(test_hardly_any_prewriting_is_some),
 		T(test_identifiers_beside_data_do_not_wait_for_a_flush),
 		T(test_what_is_not_urgent_goes_with_data),
+		T(test_a_head_that_comes_close_is_not_waited_for),
 		T(test_hard_state_survives_and_the_newest_wins),
 		T(test_reads_return_the_record_wherever_it_lies),
 		T(test_a_failed_write_poisons_once_and_for_all),
