@@ -99,13 +99,9 @@ find_leader(void *context)
 {
 	struct client *c = context;
 
-	for (uint32_t i = 0; i < PEER_NODE_COUNT; i++)
-		if (peer_asks(c->run->ports[3 * i], "GET /metrics HTTP/1.0\r\n\r\n",
-			    "\netcd_server_is_leader 1")) {
-			c->port = c->run->ports[3 * i];
-			return true;
-		}
-	return false;
+	c->port = peer_find_leader(
+		c->run, "GET /metrics HTTP/1.0\r\n\r\n", "\netcd_server_is_leader 1");
+	return c->port != 0;
 }
 
 static void
@@ -166,12 +162,7 @@ look(char *ret_version)
 static int
 start(struct peer_run *p)
 {
-	int rc = 0;
-
-	run_begin(p->run, PEER_NODE_COUNT);
-	for (uint32_t i = 0; rc == 0 && i < PEER_NODE_COUNT; i++)
-		rc = run_fork(p->run, serve, p);
-	return rc == 0 ? run_fork(p->run, load, p) : rc;
+	return peer_fork(p, serve, load);
 }
 
 const struct peer peer_etcd = {

@@ -265,12 +265,7 @@ look(char *ret_version)
 static int
 start(struct peer_run *p)
 {
-	int rc = 0;
-
-	run_begin(p->run, PEER_NODE_COUNT);
-	for (uint32_t i = 0; rc == 0 && i < PEER_NODE_COUNT; i++)
-		rc = run_fork(p->run, serve, p);
-	return rc;
+	return peer_fork(p, serve, NULL);
 }
 
 const struct peer peer_libraft = {

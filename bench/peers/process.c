@@ -138,3 +138,23 @@ peer_asks(uint16_t port, const char *question, const char *word)
 	(void)close(fd); /* was asked */
 	return strstr(answer, word) != NULL;
 }
+
+int
+peer_fork(struct peer_run *p, run_body *serve, run_body *load)
+{
+	int rc = 0;
+
+	run_begin(p->run, PEER_NODE_COUNT);
+	for (uint32_t i = 0; rc == 0 && i < PEER_NODE_COUNT; i++)
+		rc = run_fork(p->run, serve, p);
+	return rc == 0 && load != NULL ? run_fork(p->run, load, p) : rc;
+}
+
+uint16_t
+peer_find_leader(const struct peer_run *p, const char *question, const char *word)
+{
+	for (uint32_t i = 0; i < PEER_NODE_COUNT; i++)
+		if (peer_asks(p->ports[3 * i], question, word))
+			return p->ports[3 * i];
+	return 0;
+}

@@ -190,12 +190,8 @@ find_leader(void *context)
 {
 	struct client *c = context;
 
-	for (uint32_t i = 0; i < PEER_NODE_COUNT; i++)
-		if (peer_asks(c->run->ports[3 * i], "srvr", "Mode: leader")) {
-			c->port = c->run->ports[3 * i];
-			return true;
-		}
-	return false;
+	c->port = peer_find_leader(c->run, "srvr", "Mode: leader");
+	return c->port != 0;
 }
 
 static void
@@ -286,12 +282,7 @@ look(char *ret_version)
 static int
 start(struct peer_run *p)
 {
-	int rc = 0;
-
-	run_begin(p->run, PEER_NODE_COUNT);
-	for (uint32_t i = 0; rc == 0 && i < PEER_NODE_COUNT; i++)
-		rc = run_fork(p->run, serve, p);
-	return rc == 0 ? run_fork(p->run, load, p) : rc;
+	return peer_fork(p, serve, load);
 }
 
 const struct peer peer_zookeeper = {
