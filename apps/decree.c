@@ -31,12 +31,22 @@ const struct command commands[] = {
 
 const uint32_t command_count = sizeof(commands) / sizeof(commands[0]);
 
+/* Programs of their own, decree-X, since they take libraries or an interpreter that a node's host need not have. */
+static const struct {
+	const char *name, *summary;
+} others[] = {
+	{ "bench", "how long a commit takes on this host, and how many there are" },
+	{ "bench-plot", "draw what 'decree bench --json' has written" },
+};
+
 static void
 print_help(FILE *to)
 {
 	(void)fprintf(to, "usage: decree COMMAND [OPTION ...] [section.key=value ...]\n\n");
 	for (uint32_t i = 0; i < command_count; i++)
 		(void)fprintf(to, "  %-13s %s\n", commands[i].name, commands[i].summary);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		(void)fprintf(to, "  %-13s %s\n", others[i].name, others[i].summary);
 	(void)fprintf(to, "\n'decree COMMAND --help' tells more. 'decree X' runs the program "
 			  "decree-X, if there is one.\n"
 			  "A setting section.key=value overrides the configuration file.\n");

@@ -345,6 +345,17 @@ has_word(int argc, char **argv, const char *word, const char *other)
 	return false;
 }
 
+/* getopt_long() takes any beginning of a name that no other one has; but a script that has one stops to work, or does something else,
+ * on the day that another option begins so. @param word  as it was given @return true: all of the name */
+static bool
+is_whole_name(const struct option_row *row, const char *word)
+{
+	size_t bytes = strlen(row->name);
+
+	return strncmp(word + 2, row->name, bytes) == 0 &&
+	       (word[2 + bytes] == '\0' || word[2 + bytes] == '=');
+}
+
 int
 options_take(int argc, char **argv, const struct option_page *page, int *ret_first)
 {
@@ -364,8 +375,15 @@ options_take(int argc, char **argv, const struct option_page *page, int *ret_fir
 	opterr = 0; /* complaints are ours */
 	optind = 0; /* from the start, also the second time */
 	while ((code = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
+		/* The option itself, if its value is a word of its own. */
+		const char *word = argv[optind - 1 - (optarg == argv[optind - 1])];
+
 		if (code == '?' || code == ':')
 			return complain_option(page, code, argv[optind - 1]);
+		if (code >= ROW_CODE && !is_whole_name(row_of(page, code), word)) {
+			optopt = 0;
+			return complain_option(page, '?', word);
+		}
 		if (!take_value(row_of(page, code), optarg))
 			return EXIT_USAGE;
 	}

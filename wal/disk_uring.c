@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/failpoint.h"
+#include "wal/disk_uring_wait.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,9 +33,6 @@
 #define ENTRY_COUNT  64
 #define LOCK_STEP_MS 10
 
-#define EMPTY_COUNT_MAX                                                                            \
-	1024 /* a write takes some tens of turns, and a loop sleeps after a millisecond of them */
-
 struct disk_uring {
 	struct io_uring ring;
 	bool has_ring;
@@ -49,9 +47,8 @@ struct disk_uring {
 	uint32_t inflight_count;
 	uint64_t queued[ENTRY_COUNT]; /* tokens that the kernel has not seen yet */
 	uint32_t queued_count;
-	int kick_rc;          /* the kernel refused what is queued, for good */
-	bool was_flagged;     /* by the kernel, when reap() looked last */
-	uint32_t empty_count; /* of reap(), one after the other */
+	int kick_rc; /* the kernel refused what is queued, for good */
+	struct disk_uring_wait wait;
 };
 
 static const char *const names[DISK_FILE_COUNT] = { "identity", "hardstate", "segments",
@@ -377,26 +374,13 @@ uring_kick(void *disk)
 	}
 }
 
-/* Completions wait for this thread to enter the kernel. A loop without work does that by its next sched_yield(), which saves a
- * system call for each tenth write; one that is busy, or has waited for so long that it may sleep, does it here. */
 static bool
 is_left_to_yield(struct disk_uring *d)
 {
 	bool is_flagged =
 		(__atomic_load_n(d->ring.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0;
 
-	if (io_uring_cq_ready(&d->ring) > 0) {
-		d->was_flagged = false;
-		d->empty_count = 0;
-		return false;
-	}
-	d->empty_count++;
-	if (!is_flagged || d->was_flagged || d->empty_count > EMPTY_COUNT_MAX) {
-		d->was_flagged = false;
-		return false;
-	}
-	d->was_flagged = true;
-	return true;
+	return disk_uring_is_left(&d->wait, io_uring_cq_ready(&d->ring) > 0, is_flagged);
 }
 
 static uint32_t

@@ -49,6 +49,7 @@ load_open(struct load *l, struct decree_node *node)
 	if (decree_proposer_open(node, l->group, &proposer, error) != 0)
 		load_die(l->node, error);
 	l->target = (struct load_target){ proposer, propose, poll_completions, NULL };
+	l->own = node;
 }
 
 void
@@ -152,6 +153,16 @@ on_done(struct load *l, uint64_t started_ns, uint64_t now)
 		note_sample(l, started_ns, now - started_ns);
 }
 
+/* A node that has stopped answers nothing any more, and says why to whoever asks it. */
+static void
+look_at_node(const struct load *l)
+{
+	char error[DECREE_ERROR_BYTES];
+
+	if (l->own != NULL && decree_health(l->own, error) != 0)
+		load_die(l->node, error);
+}
+
 static uint32_t
 take_answers(struct load *l)
 {
@@ -162,8 +173,10 @@ take_answers(struct load *l)
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t place = (uint32_t)(uintptr_t)done[i].cookie;
 
-		if (done[i].outcome != DECREE_APPLIED)
+		if (done[i].outcome != DECREE_APPLIED) {
+			look_at_node(l);
 			load_die(l->node, "a command was refused");
+		}
 		on_done(l, l->started_ns[place], now);
 		l->free[l->free_count++] = place;
 	}
@@ -275,7 +288,11 @@ load_run(struct load *const *loads, uint32_t count)
 
 	load_begin(&p, loads, count);
 	while (!is_over)
-		if (!load_turn(&p, &is_over))
+		if (!load_turn(&p, &is_over)) {
+			for (uint32_t i = 0;
+				i < count && p.pace.now_ns - p.pace.heard_ns > WAIT_YIELD_NS; i++)
+				look_at_node(loads[i]); /* that is long enough for a silence */
 			wait_for_more(loads, &p.pace);
+		}
 	load_end(&p);
 }

@@ -31,7 +31,8 @@ struct load {
 	struct board *board;
 	struct board_node *node; /* where failures are told */
 	struct load_target target;
-	uint16_t group, place; /* this one's, among those of the whole cluster that are loaded */
+	struct decree_node *own; /* NULL: commands go to no node of this process */
+	uint16_t group, place;   /* this one's, among those of the whole cluster that are loaded */
 	uint16_t group_count;
 
 	/* Of the order under way. */

@@ -163,7 +163,17 @@ on_turn(void *context, uint16_t shard)
 	return did_work;
 }
 
-/* The shards carry it out; this thread sleeps. */
+/* A node that has stopped ends the measurement, with its own word for why. */
+static void
+look_at_health(struct process *p)
+{
+	char error[DECREE_ERROR_BYTES];
+
+	if (decree_health(p->node, error) != 0)
+		load_die(p->place, error);
+}
+
+/* The shards carry it out; this thread sleeps, and looks whether there are any left. */
 static void
 run_inside(struct process *p, const uint16_t *groups, uint32_t count)
 {
@@ -180,6 +190,7 @@ run_inside(struct process *p, const uint16_t *groups, uint32_t count)
 			i++;
 		else
 			(void)nanosleep(&pause, NULL); /* woken early is as good */
+		look_at_health(p);
 	}
 }
 
@@ -213,15 +224,13 @@ serve(struct process *p)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
 	struct board *b = p->task->board;
-	char error[DECREE_ERROR_BYTES];
 	uint32_t done = 0;
 
 	while (!atomic_load(&b->is_over)) {
 		/* Acquire: pairs with the release behind the order's text. */
 		uint32_t order = atomic_load_explicit(&b->order, memory_order_acquire);
 
-		if (decree_health(p->node, error) != 0)
-			load_die(p->place, error);
+		look_at_health(p);
 		if (atomic_load(&b->is_electing))
 			tell_leads(p);
 		if (order != done) {

@@ -91,6 +91,37 @@ expect 0 '[2,true]' jq -c '[(.points | length), ([.points[] | .setting.load == "
 expect 0 'commands/s due|from the turns of the shards' "${run[@]}" --rate 300 --load inside --mode memory --nodes 1 --rounds 1 --no-floor --json open.json
 expect 0 'true' jq -c '.points[0] | .all.count + .median.unsent | . >= 88 and . <= 91' open.json
 
+# A node that stops by itself in the middle, here since it may write no file any further, ends the benchmark with what it says.
+
+# stop_in_the_middle WORD...: as soon as a node under load has written so much that it is the load's
+stop_in_the_middle() {
+	local child written pid
+
+	trap '' XFSZ # what is written too far is an error, and not the end of the process
+	"${run[@]}" --closed --rounds 1 --seconds 60 --no-floor "$@" >stopped 2>&1 &
+	pid=$!
+	trap - XFSZ
+	until [ -n "${written:-}" ]; do
+		for child in $(pgrep -P $pid); do
+			! awk '$1 == "write_bytes:" && $2 > 1000000 { found = 1 } END { exit !found }' "/proc/$child/io" 2>/dev/null || written=$child
+		done
+		kill -0 $pid 2>/dev/null || break
+	done
+	for child in $(pgrep -P $pid); do
+		prlimit --pid "$child" --fsize=4096
+	done
+	wait $pid
+}
+for where in thread inside; do
+	count=$((count + 1))
+	stop_in_the_middle --load $where --nodes 1
+	status=$?
+	[ $status -eq 1 ] && grep -q '^decree bench: node 1: .*File too large' stopped || {
+		echo "FAILED: a node that stops under a load from $where: status $status: $(cat stopped)"
+		failed=1
+	}
+done
+
 # Interfaces of the kernel's, in a namespace that nobody sees; without the right to make one, a word and no cluster.
 
 expect 1 'no network namespace for --transport af_packet or af_xdp: |run it as root' \

@@ -35,7 +35,7 @@ END
 
 # Usage
 
-expect 0 'usage: decree|format|submit|read|status|tasks|log|member|snapshot|transfer|capture|force-recover|wal|check' "$decree" --help
+expect 0 'usage: decree|format|submit|read|status|tasks|log|member|snapshot|transfer|capture|force-recover|wal|check|bench |bench-plot ' "$decree" --help
 expect 0 'decree 0.' "$decree" --version
 expect 2 'usage: decree' "$decree"
 expect 2 "unknown option '--frob'" "$decree" --frob
@@ -51,6 +51,7 @@ for command in read snapshot transfer capture member force-recover; do
 	expect 2 "--frob|decree $command --help" "$decree" $command --frob
 	expect 2 '-c' "$decree" $command -c
 done
+expect 2 "unknown option '--prewrit': there are" "$decree" format -c good.ini --prewrit # one letter is missing
 expect 2 '-c FILE' "$decree" read count
 expect 2 '-c FILE' "$decree" snapshot
 expect 2 '-c FILE' "$decree" transfer 2

@@ -53,12 +53,15 @@ def check_options(page, section, *command):
 
 
 def check_commands():
-    """Each command is a subsection of decree(1), and none is there that does not exist."""
-    page = words("decree.1")
+    """Each command is a subsection of decree(1), or has a page of its own, and none is there that does not exist."""
+    page, bench = words("decree.1"), words("decree-bench.1")
     sections = dict(re.findall(r"^\.Ss decree (\S+)\n(.*?)(?=^\.S[sh] )", page, re.M | re.S))
     commands = re.findall(r"^  ([a-z][a-z-]*) ", run(DECREE, "--help"), re.M)
     for command in commands:
-        if command in sections:
+        if f"\n.Nm decree {command}\n" in bench:
+            if f"decree {command}" not in page:
+                complaints.append(f"decree.1: nothing of decree {command}")
+        elif command in sections:
             check_options("decree.1", sections[command], DECREE, command)
         else:
             complaints.append(f"decree.1: no '.Ss decree {command}'")

@@ -118,17 +118,22 @@ test_what_is_not_given_stays(void **state)
 	assert_false(f->flag);
 }
 
-/* An abbreviation works as long as it can mean one option only. */
+/* What is a beginning of one name today may be that of two tomorrow. */
 static void
-test_unique_beginnings_are_enough(void **state)
+test_beginnings_are_not_enough(void **state)
 {
+	static const char *const lines[] = { "--fl", "--col green", "--colo=green", "--number3=9",
+		"--number3 9", "--t x" };
 	struct fixture *f = *state;
 	char *words[16];
 
-	assert_int_equal(give(f, "--col green --fl", words), OPTIONS_GO_ON);
-	assert_int_equal(f->color, 1);
-	assert_true(f->flag);
-	assert_int_equal(give(f, "--t x", words), EXIT_USAGE);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_int_equal(give(f, lines[i], words), EXIT_USAGE);
+	assert_false(f->flag);
+	assert_int_equal(f->color, 0);
+	/* A value may look like anything. */
+	assert_int_equal(give(f, "--text --fl --number 3", words), OPTIONS_GO_ON);
+	assert_string_equal(f->text, "--fl");
 }
 
 static void
@@ -196,7 +201,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 			test_values_go_where_the_table_says, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_what_is_not_given_stays, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_unique_beginnings_are_enough, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_beginnings_are_not_enough, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_ones_are_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_two_dashes_end_the_options, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_help_shows_the_table, setup, teardown),
