@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file digest.h
- * The 128-bit digest of slot values, command bodies and log blocks (XXH3-128, libxxhash).
+ * The 128-bit digest of slot values, command bodies and log blocks (XXH3-128, libxxhash), and a short one of command bodies.
  */
 #ifndef DECREE_BASE_DIGEST_H
 #define DECREE_BASE_DIGEST_H
@@ -16,8 +16,10 @@ struct decree_digest base_digest(const void *data, size_t bytes);
 
 #define BASE_DIGEST_SHORT_BYTES 240
 
-/** 32 bits of XXH3-64, at half the cost for what is short. Of more than BASE_DIGEST_SHORT_BYTES they are those of base_digest().lo, as that
- * hash is made, so that a digest that came with a large command's fragments serves, too. */
+/** 32 bits that find a mistake in something that is sent twice: CRC-32C, at less than half the cost of a hash, for what is short. It tells
+ * two bodies of a size apart but once in 2^32, and always if they differ within 32 bits in a row. Of more than
+ * BASE_DIGEST_SHORT_BYTES it is the lower half of base_digest().lo, so that a digest that came with a large command's fragments
+ * serves, too. */
 uint32_t base_digest_short(const void *data, size_t bytes);
 
 /* A digest over bytes that come in pieces. Owner: the caller; nothing needs to be given back. */

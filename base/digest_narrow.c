@@ -18,3 +18,9 @@ digest_wide(const void *data, size_t bytes)
 	decree_assert(false);
 	return (struct decree_digest){ 0 };
 }
+
+uint32_t
+digest_crc(const uint8_t *bytes, size_t count)
+{
+	return digest_crc_plain(bytes, count);
+}

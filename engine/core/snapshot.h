@@ -22,7 +22,7 @@
  *       64     2  ... node_id, else 0 ...
  *       66     2  ... place ...
  *       68     4  ... opening
- *       72    16  per reply: result 8, digest of the body 4, status 2, state 1 (1 pending, 2 done), zero 1
+ *       72    16  per reply: result 8, digest of the body 4 (base_digest_short()), status 2, state 1 (1 pending, 2 done), zero 1
  *
  * A row's kept replies, the oldest first, take as many pieces as they need, at least one. A table is valid
  * if and only if rows ascend, the pieces of a row follow each other, and no reply is missing.
