@@ -19,10 +19,17 @@ static const char about[] =
 static void
 print(const char *name, const struct histogram *h)
 {
-	printf("%-14s p50 %9.2f us  p90 %9.2f  p99 %9.2f  p99.9 %9.2f  (%llu)\n", name,
-		(double)histogram_at(h, 50) / 1e3, (double)histogram_at(h, 90) / 1e3,
-		(double)histogram_at(h, 99) / 1e3, (double)histogram_at(h, 99.9) / 1e3,
-		(unsigned long long)h->count);
+	static const double percents[] = { 50, 90, 99, 99.9 };
+
+	printf("%-14s", name);
+	for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+		printf(" p%g", percents[i]);
+		if (histogram_has(h, percents[i]))
+			printf(" %9.2f", (double)histogram_at(h, percents[i]) / 1e3);
+		else
+			printf(" %9s", "-"); /* fewer than ten samples above */
+	}
+	printf(" us  (%llu)\n", (unsigned long long)h->count);
 	fflush(stdout);
 }
 
