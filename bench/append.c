@@ -176,6 +176,16 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Of [count] values in order; a percentile takes ten values above it. */
+static void
+print_percentile(const uint64_t *values, size_t count, const char *name, size_t one_in)
+{
+	if (count >= 10 * one_in)
+		printf("  %s %6.1f us", name, (double)values[count - 1 - count / one_in] / 1e3);
+	else
+		printf("  %s %6s us", name, "-");
+}
+
 static void
 report(const struct options *o, struct board *b, enum kind kind, const char *name)
 {
@@ -183,11 +193,12 @@ report(const struct options *o, struct board *b, enum kind kind, const char *nam
 	uint64_t *all = latencies(o, b, kind, 0, 0);
 
 	qsort(all, count, sizeof(*all), compare);
-	printf("%-4s %u writer(s), %u bytes: p50 %6.1f us  p99 %6.1f us  p99.9 %7.1f us  max %8.1f "
-	       "us  (%zu)\n",
-		name, o->writer_count, kind == RAW ? o->bytes : o->payload_bytes,
-		(double)all[count / 2] / 1e3, (double)all[count * 99 / 100] / 1e3,
-		(double)all[count * 999 / 1000] / 1e3, (double)all[count - 1] / 1e3, count);
+	printf("%-4s %u writer(s), %u bytes:", name, o->writer_count,
+		kind == RAW ? o->bytes : o->payload_bytes);
+	print_percentile(all, count, "p50", 2);
+	print_percentile(all, count, "p99", 100);
+	print_percentile(all, count, "p99.9", 1000);
+	printf("  max %8.1f us  (%zu)\n", (double)all[count - 1] / 1e3, count);
 }
 
 static void

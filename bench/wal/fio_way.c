@@ -7,6 +7,7 @@
 #include "bench/wal/way.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,10 @@ measure_fio(void *self, const struct way_task *task, struct way_sample *ret)
 		.write_bytes = way_sector_bytes(task->bytes),
 	};
 	ret->written_bytes = (double)ret->append_count * ret->write_bytes;
+	if (ret->append_count < 1000)
+		ret->p99_us = NAN; /* as way_measure_single() has it: ten samples above */
+	if (ret->append_count < 10000)
+		ret->p999_us = NAN;
 	return ret->seconds > 0 && ret->p50_us > 0 ? 0 : -EBADMSG;
 }
 

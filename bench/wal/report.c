@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/commit/json.h"
 #include "bench/wal/results.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 
 static void
@@ -41,6 +43,16 @@ print_ratio(double ratio, int width)
 		printf(" %*s", width, "-");
 }
 
+/* Of fewer than ten samples above it nothing is told. */
+static void
+print_us(double us, int width)
+{
+	if (isnan(us))
+		printf(" %*s", width, "-");
+	else
+		printf(" %*.1f", width, us);
+}
+
 static void
 print_single(const struct results *r, uint32_t size)
 {
@@ -54,11 +66,11 @@ print_single(const struct results *r, uint32_t size)
 	for (uint32_t row = 0; row < r->row_count; row++) {
 		if (!r->rows[row].is_single)
 			continue;
-		printf("%-9s %6.1f %8.1f %8.1f %8.0f %10.0f", r->rows[row].name,
-			results_median(r, row, size, number_p50),
-			results_median(r, row, size, number_p99),
-			results_median(r, row, size, number_p999),
-			results_median(r, row, size, number_max),
+		printf("%-9s", r->rows[row].name);
+		print_us(results_median(r, row, size, number_p50), 6);
+		print_us(results_median(r, row, size, number_p99), 8);
+		print_us(results_median(r, row, size, number_p999), 8);
+		printf(" %8.0f %10.0f", results_median(r, row, size, number_max),
 			results_median(r, row, size, number_appends_per_s));
 		print_ratio(results_ratio(r, row, raw, size, number_p50), 8);
 		print_ratio(results_ratio(r, row, raw, size, number_p99), 7);
@@ -111,10 +123,17 @@ results_print(const struct results *r)
 }
 
 static void
-json_number(FILE *to, const struct results *r, uint32_t row, uint32_t size, const char *key,
+json_member(FILE *to, const char *key, double number)
+{
+	fprintf(to, ",\"%s\":", key);
+	json_number(to, number);
+}
+
+static void
+json_median(FILE *to, const struct results *r, uint32_t row, uint32_t size, const char *key,
 	results_number number)
 {
-	fprintf(to, ",\"%s\":%.6g", key, results_median(r, row, size, number));
+	json_member(to, key, results_median(r, row, size, number));
 }
 
 static void
@@ -124,19 +143,20 @@ json_row(FILE *to, const struct results *r, uint32_t row, uint32_t size)
 
 	fprintf(to, "{\"table\":\"%s\",\"way\":\"%s\",\"bytes\":%u",
 		is_single ? "one" : "saturated", r->rows[row].name, r->sizes[size]);
-	json_number(to, r, row, size, "appends_per_s", number_appends_per_s);
-	json_number(to, r, row, size, "written_bytes_per_s", number_written_per_s);
-	json_number(to, r, row, size, "write_bytes", number_write_bytes);
-	json_number(to, r, row, size, "device_writes", number_device_writes);
-	json_number(to, r, row, size, "device_flushes", number_device_flushes);
+	json_median(to, r, row, size, "appends_per_s", number_appends_per_s);
+	json_median(to, r, row, size, "written_bytes_per_s", number_written_per_s);
+	json_median(to, r, row, size, "write_bytes", number_write_bytes);
+	json_median(to, r, row, size, "device_writes", number_device_writes);
+	json_median(to, r, row, size, "device_flushes", number_device_flushes);
 	if (is_single) {
-		json_number(to, r, row, size, "p50_us", number_p50);
-		json_number(to, r, row, size, "p99_us", number_p99);
-		json_number(to, r, row, size, "p999_us", number_p999);
-		json_number(to, r, row, size, "max_us", number_max);
-		fprintf(to, ",\"p50_over_raw\":%.4g,\"p99_over_raw\":%.4g",
-			results_ratio(r, row, results_row(r, "raw", true), size, number_p50),
-			results_ratio(r, row, results_row(r, "raw", true), size, number_p99));
+		uint32_t raw = results_row(r, "raw", true);
+
+		json_median(to, r, row, size, "p50_us", number_p50);
+		json_median(to, r, row, size, "p99_us", number_p99);
+		json_median(to, r, row, size, "p999_us", number_p999);
+		json_median(to, r, row, size, "max_us", number_max);
+		json_member(to, "p50_over_raw", results_ratio(r, row, raw, size, number_p50));
+		json_member(to, "p99_over_raw", results_ratio(r, row, raw, size, number_p99));
 	} else if (results_row(r, "log", false) < r->row_count) {
 		fprintf(to, ",\"log_over_it\":%.4g",
 			results_ratio(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/wal/results.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,9 +73,13 @@ compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* NAN if one of them is: a round had too few samples. */
 static double
 median(double *values, uint32_t count)
 {
+	for (uint32_t i = 0; i < count; i++)
+		if (isnan(values[i]))
+			return NAN;
 	qsort(values, count, sizeof(*values), compare);
 	return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
@@ -100,7 +105,7 @@ results_ratio(
 	for (uint32_t i = 0; i < r->round_count; i++) {
 		double of = number(&r->measured[other][size][i]);
 
-		values[i] = of > 0 ? number(&r->measured[row][size][i]) / of : 0;
+		values[i] = of > 0 || isnan(of) ? number(&r->measured[row][size][i]) / of : 0;
 	}
 	return median(values, r->round_count);
 }

@@ -59,10 +59,10 @@ double number_device_writes(const struct measured *m);
 double number_device_flushes(const struct measured *m);
 double number_device_per_s(const struct measured *m); /* bytes; < 0: unknown */
 
-/** Median of the rounds. */
+/** Median of the rounds; NAN if one of them has too few samples for it. */
 double results_median(const struct results *r, uint32_t row, uint32_t size, results_number number);
 
-/** Median of the ratios of each round. @return 0 if the other row was not measured */
+/** Median of the ratios of each round. NAN as above. @return 0 if the other row was not measured */
 double results_ratio(const struct results *r, uint32_t row, uint32_t other, uint32_t size,
 	results_number number);
 

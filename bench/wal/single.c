@@ -3,6 +3,15 @@
 #include "bench/clock.h"
 #include "bench/wal/way.h"
 
+#include <math.h>
+
+/* A percentile takes ten samples above it. */
+static double
+percentile_us(const struct histogram *h, double percent)
+{
+	return histogram_has(h, percent) ? (double)histogram_at(h, percent) / 1e3 : NAN;
+}
+
 int
 way_measure_single(int (*append)(void *self, uint32_t bytes), void *self,
 	const struct way_task *task, struct way_sample *ret)
@@ -25,9 +34,9 @@ way_measure_single(int (*append)(void *self, uint32_t bytes), void *self,
 	*ret = (struct way_sample){
 		.append_count = latencies.count,
 		.seconds = (double)(before - began) / 1e9,
-		.p50_us = (double)histogram_at(&latencies, 50) / 1e3,
-		.p99_us = (double)histogram_at(&latencies, 99) / 1e3,
-		.p999_us = (double)histogram_at(&latencies, 99.9) / 1e3,
+		.p50_us = percentile_us(&latencies, 50),
+		.p99_us = percentile_us(&latencies, 99),
+		.p999_us = percentile_us(&latencies, 99.9),
 		.max_us = (double)max_ns / 1e3,
 		.written_bytes = (double)latencies.count * way_sector_bytes(task->bytes),
 		.write_bytes = way_sector_bytes(task->bytes),

@@ -34,9 +34,10 @@ struct way_task {
 struct way_sample {
 	uint64_t append_count;
 	double seconds;
-	double p50_us, p99_us, p999_us, max_us; /* of an append, if depth is 1 */
-	double written_bytes;                   /* by its own count, padding and all */
-	double write_bytes;                     /* mean of its writes */
+	double p50_us, p99_us, p999_us,
+		max_us; /* of an append, if depth is 1; NAN: fewer than ten samples above it */
+	double written_bytes; /* by its own count, padding and all */
+	double write_bytes;   /* mean of its writes */
 };
 
 struct way {

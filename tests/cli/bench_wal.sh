@@ -28,14 +28,14 @@ expect 2 '--rounds 0' "$wal" --rounds 0 disk
 expect 2 "what is 'lag'?|raw" "$wal" --only log,lag disk
 expect 1 'nowhere: No such file' "$wal" nowhere
 
-# A run: both tables for both sizes, each way by its name; nothing stays behind.
+# A run: both tables for both sizes, each way by its name; nothing stays behind. A percentile is told with ten samples above it: never p99.9 here.
 
 expect 0 'disk: device |One append of 64 B in flight|Saturated with appends of 64 B|One append of 16 KiB|log  |raw  |fdatasync|dsync|linked|log-2|memory|same-4' \
 	"${run[@]}" --only log,raw,fdatasync,dsync,linked,log-1,log-2,memory,same,same-2,same-4 --json out.json disk
 expect 0 '[28,"wal",2]' jq -c '[(.rows | length), .bench, .rounds]' out.json
 expect 0 '[[64,"log"],[16384,"log"]]' \
-	jq -c '[.rows[] | select(.table == "one" and .way == "log" and .p50_us > 0 and .p50_us <= .p99_us and .p99_us <= .p999_us
-		and .appends_per_s > 0 and .p50_over_raw > 0) | [.bytes, .way]]' out.json
+	jq -c '[.rows[] | select(.table == "one" and .way == "log" and (.p50_us == null or .p50_us <= .max_us) and .p999_us == null
+		and .appends_per_s > 0 and .max_us > 0) | [.bytes, .way]]' out.json
 expect 0 '[4,4]' jq -c '[([.rows[] | select(.way == "same" or .way == "same-2")] | length),
 	([.rows[] | select((.way == "same" or .way == "same-2") and .log_over_it > 0)] | length)]' out.json
 expect 0 '[4]' jq -c '[[.rows[] | select(.way == "raw" and .write_bytes == (if .bytes == 64 then 512 else 16384 end))] | length]' out.json
