@@ -3,7 +3,7 @@
  * The floor of a commit: a leader and followers that exchange a frame, write one block durably and answer, and do nothing
  * else. A round is complete when it is durable on a majority.
  *
- * Processes over memif, on any CPU as the nodes are; each has one write in flight at a time, into a pre-written O_DIRECT
+ * Processes over memif or interfaces of the kernel's, on any CPU as the nodes are; each has one write in flight at a time, into a pre-written O_DIRECT
  * file of its own (io_uring, RWF_DSYNC), and polls disk and port as a node does (wait.h). A follower that is behind makes up for
  * all that came meanwhile with its next write, as a log's group commit does. A block is 4 KiB, as the floor is defined; a
  * node writes 512 bytes for a command of 64, which takes 2 % less. Writes go around in 16 MiB; a node's log is 128 MiB and more,
@@ -12,9 +12,9 @@
 #include "bench/floor.h"
 
 #include "bench/clock.h"
-#include "bench/memif.h"
 #include "bench/raw.h"
 #include "bench/wait.h"
+#include "bench/wire.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,6 +39,7 @@ struct floor {
 	struct floor_plan plan;
 	char folder[256];
 	_Atomic uint32_t arrived; /* writers that are ready to begin */
+	_Atomic bool is_over;     /* the leader has measured */
 	struct histogram times[FLOOR_NODE_COUNT_MAX];
 };
 
@@ -68,7 +69,7 @@ disk_open(struct disk *d, const struct floor *f, uint32_t place)
 		return;
 	disk_path(f, place, path);
 	if (raw_file_make(path, FILE_BYTES) != 0 || raw_open(path, RAW_DSYNC, &d->raw) != 0)
-		memif_die(
+		wire_die(
 			"the folder takes no file for direct durable writes: choose another --dir");
 }
 
@@ -84,7 +85,7 @@ disk_step(struct disk *d)
 		return false;
 	}
 	if (d->writing != 0 && raw_reap(d->raw, &count) != 0)
-		memif_die("a write failed");
+		wire_die("a write failed");
 	if (count > 0) {
 		d->durable = d->writing;
 		d->writing = 0;
@@ -93,7 +94,7 @@ disk_step(struct disk *d)
 	if (d->writing == 0 && d->wanted > d->durable) {
 		d->writing = d->wanted;
 		if (raw_start(d->raw, d->bytes) != 0)
-			memif_die("a write cannot be begun");
+			wire_die("a write cannot be begun");
 		is_busy = true;
 	}
 	return is_busy;
@@ -110,53 +111,69 @@ pin(const struct floor *f, uint32_t place)
 	CPU_ZERO(&set);
 	CPU_SET(f->plan.cpus[place], &set);
 	if (sched_setaffinity(0, sizeof(set), &set) != 0)
-		memif_die("a CPU is not there");
+		wire_die("a CPU is not there");
 }
 
 /* ------------------------------------------------------------------------------ a commit */
 
 static void
+open_wire(const struct floor *f, uint32_t place, struct wire *ret)
+{
+	const struct wire_config config = { .program = "floor",
+		.kind = f->plan.joined_by,
+		.folder = f->folder,
+		.place = place,
+		.place_count = f->plan.node_count };
+
+	wire_open(ret, &config);
+}
+
+static void
 run_follower(struct floor *f, uint32_t place)
 {
-	uint64_t told = 0, busy_ns = now_ns();
-	struct memif m;
+	uint64_t numbers[FLOOR_NODE_COUNT_MAX] = { 0 }, told = 0, busy_ns = now_ns();
+	struct wire w;
 	struct disk d;
 
 	disk_open(&d, f, place);
-	memif_open(&m, "floor", -1, f->folder, (int)place, 1, false);
+	open_wire(f, place, &w);
 	pin(f, place);
-	for (;;) {
-		bool is_busy = memif_poll(&m, 0, &d.wanted) > 0;
+	while (!atomic_load_explicit(&f->is_over, memory_order_relaxed)) {
+		bool is_busy = wire_poll(&w, numbers);
 
+		d.wanted = numbers[0];
 		if (is_busy && d.wanted <= told)
-			memif_send(&m, 0, told); /* asked again: the answer was lost */
+			wire_send(&w, 0, told); /* asked again: the answer was lost */
 		if (disk_step(&d))
 			is_busy = true;
 		if (d.durable > told)
-			memif_send(&m, 0, told = d.durable);
+			wire_send(&w, 0, told = d.durable);
 		if (is_busy)
 			busy_ns = now_ns();
 		else
 			wait_a_little(now_ns() - busy_ns);
 	}
+	while (d.writing != 0)
+		(void)disk_step(&d); /* the file goes */
+	wire_close(&w);
 }
 
 static void
-ask_followers(const struct floor *f, struct memif *m, uint64_t sequence)
+ask_followers(const struct floor *f, struct wire *w, uint64_t sequence)
 {
-	for (uint16_t i = 0; i + 1u < f->plan.node_count; i++)
-		memif_send(m, i, sequence);
+	for (uint32_t i = 1; i < f->plan.node_count; i++)
+		wire_send(w, i, sequence);
 }
 
 /* One round. Frames leave before the write is handed to the kernel, which takes microseconds that the followers need not
- * wait for; a shard's turn has the same order. @param answers  the newest round that each follower has told. @return ns */
+ * wait for; a shard's turn has the same order. @param answers  the newest round that each process has told. @return ns */
 static uint64_t
-commit(const struct floor *f, struct memif *m, struct disk *d, uint64_t *answers, uint64_t sequence)
+commit(const struct floor *f, struct wire *w, struct disk *d, uint64_t *answers, uint64_t sequence)
 {
 	uint32_t majority = f->plan.node_count / 2 + 1;
 	uint64_t begun = now_ns(), resend_ns = begun + RESEND_NS;
 
-	ask_followers(f, m, sequence);
+	ask_followers(f, w, sequence);
 	assert(d->wanted < sequence && d->writing < sequence); /* nothing of this round yet */
 	d->wanted = sequence;
 	for (;;) {
@@ -165,18 +182,17 @@ commit(const struct floor *f, struct memif *m, struct disk *d, uint64_t *answers
 		uint64_t now = now_ns();
 
 		if (now >= resend_ns) {
-			ask_followers(f, m, sequence);
+			ask_followers(f, w, sequence);
 			resend_ns = now + RESEND_NS;
 		}
-		for (uint16_t i = 0; i + 1u < f->plan.node_count; i++) {
-			if (memif_poll(m, i, &answers[i]) > 0)
-				is_busy = true;
+		if (f->plan.node_count > 1 && wire_poll(w, answers))
+			is_busy = true;
+		for (uint32_t i = 1; i < f->plan.node_count; i++)
 			votes += answers[i] >= sequence;
-		}
 		if (votes >= majority)
 			return now_ns() - begun;
 		if (now - begun > ROUND_NS_MAX)
-			memif_die("a round takes more than 20 s: has a follower ended?");
+			wire_die("a round takes more than 20 s: has a follower ended?");
 		if (!is_busy)
 			wait_a_little(now - begun);
 	}
@@ -208,7 +224,7 @@ run_client(void *context)
 }
 
 static void
-serve_client(struct floor *f, struct memif *m, struct disk *d, uint64_t *answers, uint64_t sequence)
+serve_client(struct floor *f, struct wire *w, struct disk *d, uint64_t *answers, uint64_t sequence)
 {
 	static struct box b;
 	uint64_t busy_ns = now_ns();
@@ -216,7 +232,7 @@ serve_client(struct floor *f, struct memif *m, struct disk *d, uint64_t *answers
 
 	b.f = f;
 	if (pthread_create(&client, NULL, run_client, &b) != 0)
-		memif_die("no thread for the client");
+		wire_die("no thread for the client");
 	while (!atomic_load_explicit(&b.is_over, memory_order_relaxed)) {
 		uint64_t asked = atomic_load_explicit(&b.asked, memory_order_acquire);
 
@@ -224,7 +240,7 @@ serve_client(struct floor *f, struct memif *m, struct disk *d, uint64_t *answers
 			wait_a_little(now_ns() - busy_ns);
 			continue;
 		}
-		(void)commit(f, m, d, answers, ++sequence);
+		(void)commit(f, w, d, answers, ++sequence);
 		atomic_store_explicit(&b.answered, asked, memory_order_release);
 		busy_ns = now_ns();
 	}
@@ -235,22 +251,22 @@ static void
 run_leader(struct floor *f)
 {
 	uint64_t answers[FLOOR_NODE_COUNT_MAX] = { 0 }, until, sequence = 0;
-	struct memif m;
+	struct wire w;
 	struct disk d;
 
 	disk_open(&d, f, 0);
 	if (f->plan.node_count > 1)
-		memif_open(&m, "floor", -1, f->folder, 1, (uint16_t)(f->plan.node_count - 1), true);
+		open_wire(f, 0, &w);
 	pin(f, 0);
 	while (sequence < WARM_UP_COUNT)
-		(void)commit(f, &m, &d, answers, ++sequence);
+		(void)commit(f, &w, &d, answers, ++sequence);
 	if (f->plan.has_client)
-		serve_client(f, &m, &d, answers, sequence);
+		serve_client(f, &w, &d, answers, sequence);
 	until = now_ns() + (uint64_t)(f->plan.seconds * 1e9);
 	while (!f->plan.has_client && now_ns() < until)
-		histogram_add(&f->times[0], commit(f, &m, &d, answers, ++sequence));
+		histogram_add(&f->times[0], commit(f, &w, &d, answers, ++sequence));
 	if (f->plan.node_count > 1)
-		memif_close(&m);
+		wire_close(&w);
 }
 
 /* ------------------------------------------------------------------------------ appends */
@@ -271,7 +287,7 @@ run_writer(struct floor *f, uint32_t place)
 		uint64_t begun = now_ns();
 
 		if (raw_append(d.raw, d.bytes) != 0)
-			memif_die("a write failed");
+			wire_die("a write failed");
 		histogram_add(&f->times[place], now_ns() - begun);
 	}
 }
@@ -291,18 +307,20 @@ run_place(struct floor *f, uint32_t place, bool are_writers)
 	_exit(0);
 }
 
-/* Followers run until they are told; a leader's and a writer's end is the measurement's. @return 0 or -EIO */
+/* Followers run until they are told, or until the leader has failed; a leader's and a writer's end is the measurement's.
+ * @return 0 or -EIO */
 static int
-await(const pid_t *pids, uint32_t count, bool are_writers)
+await(struct floor *f, const pid_t *pids, uint32_t count, bool are_writers)
 {
 	int rc = 0, status;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (i > 0 && !are_writers)
+		if (i > 0 && !are_writers && rc != 0)
 			(void)kill(pids[i], SIGKILL);
 		if (waitpid(pids[i], &status, 0) != pids[i] ||
 			(status != 0 && (i == 0 || are_writers)))
 			rc = -EIO;
+		atomic_store(&f->is_over, true);
 	}
 	return rc;
 }
@@ -348,7 +366,7 @@ run(const struct floor_plan *plan, bool are_writers, struct histogram *ret_times
 		if (pids[count] < 0)
 			break;
 	}
-	rc = await(pids, count, are_writers);
+	rc = await(f, pids, count, are_writers);
 	if (count < plan->node_count)
 		rc = -EAGAIN;
 	histogram_reset(ret_times);

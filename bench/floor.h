@@ -10,6 +10,7 @@
 #define BENCH_FLOOR_H
 
 #include "apps/histogram.h"
+#include "bench/wire.h"
 
 #define FLOOR_NODE_COUNT_MAX 7
 
@@ -19,13 +20,15 @@ struct floor_plan {
 	uint32_t
 		block_bytes; /* multiple of 512; 0: nothing is written, a frame is echoed at once */
 	bool has_client; /* a thread of the leader's process asks for each round and waits for its end */
+	enum wire_kind
+		joined_by; /* the kernel's interfaces, of network_open(), have to be there already */
 	double seconds;
 	uint16_t cpus[FLOOR_NODE_COUNT_MAX]; /* of each process */
 	bool is_pinned;                      /* else they run on any */
 };
 
 /**
- * A leader and its followers over memif exchange a frame, write a block durably and answer; a round is complete at the
+ * A leader and its followers exchange a frame, write a block durably and answer; a round is complete at the
  * majority's last one. Without blocks and with two nodes this is the raw round trip.
  *
  * @param ret_times  a round's nanoseconds

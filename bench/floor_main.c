@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/options.h"
 #include "bench/floor.h"
+#include "bench/network.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -67,7 +68,8 @@ int
 floor_main(int argc, char **argv)
 {
 	struct floor_plan plan = { .dir = "/var/tmp", .node_count = 3, .block_bytes = 4096 };
-	uint64_t milliseconds = 1000;
+	static const char *const transports[] = { "memif", "af_packet", "af_xdp", NULL };
+	uint64_t milliseconds = 1000, transport = WIRE_MEMIF;
 	char dir[PATH_MAX];
 	const struct option_row rows[] = {
 		{ "nodes", 0, "N", "how many processes", .number32 = &plan.node_count, .min = 1,
@@ -76,6 +78,9 @@ floor_main(int argc, char **argv)
 			.min = 512, .max = 1 << 20 },
 		{ "milliseconds", 0, "N", "measure each for so long", .number = &milliseconds,
 			.min = 1, .max = 3600000 },
+		{ "transport", 0, "WORD",
+			"what joins them: memif, af_packet, af_xdp; the last two need root",
+			.number = &transport, .words = transports },
 		{ "dir", 0, "FOLDER", "where they write", .text = &plan.dir },
 	};
 	const struct option_page page = { "[OPTION ...]", about, rows,
@@ -95,5 +100,10 @@ floor_main(int argc, char **argv)
 		return complain("--dir %s: %s", plan.dir, strerror(errno));
 	plan.dir = dir; /* sockets have to have absolute paths */
 	plan.seconds = (double)milliseconds / 1e3;
+	plan.joined_by = (enum wire_kind)transport;
+	if (transport != WIRE_MEMIF &&
+		network_open(plan.node_count < ROUND_TRIP_NODE_COUNT ? ROUND_TRIP_NODE_COUNT
+								     : plan.node_count) != 0)
+		return EXIT_FAILURE;
 	return measure(&plan);
 }

@@ -10,11 +10,12 @@
  * measures, once, and then all serve until they are interrupted.
  */
 #include "apps/options.h"
-#include "bench/commit/network.h"
 #include "bench/commit/options.h"
 #include "bench/commit/results.h"
 #include "bench/floor.h"
+#include "bench/network.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -24,6 +25,9 @@
 #include <unistd.h>
 
 #define ROUND_TRIP_NODES 2u
+
+static_assert((int)PLAN_AF_PACKET == (int)WIRE_AF_PACKET && (int)PLAN_AF_XDP == (int)WIRE_AF_XDP,
+	"floors are joined as nodes are");
 
 struct bench {
 	struct plan plan;
@@ -39,14 +43,16 @@ measure_floor(struct bench *b, uint32_t point, enum floor_kind kind, uint32_t no
 	uint32_t block_bytes, uint32_t round)
 {
 	static struct histogram times;
-	struct result_floor *f = results_floor(&b->results, kind, node_count, block_bytes);
+	const struct plan_shape *shape = &b->plan.points[point].shape;
+	struct result_floor *f =
+		results_floor(&b->results, kind, shape->joined_by, node_count, block_bytes);
 	struct floor_plan plan = {
 		.dir = b->plan.dir,
 		.node_count = node_count,
 		.block_bytes = block_bytes,
+		.joined_by = (enum wire_kind)shape->joined_by,
 		.seconds = b->plan.seconds,
 	};
-	const struct plan_shape *shape = &b->plan.points[point].shape;
 	int rc;
 
 	plan.has_client = kind == FLOOR_CLIENT_ECHO;
@@ -70,8 +76,6 @@ measure_floors(struct bench *b, uint32_t first, uint32_t after, uint32_t round)
 	uint32_t node_count = b->plan.points[first].shape.node_count;
 	int rc = 0;
 
-	if (b->plan.points[first].shape.joined_by != PLAN_MEMIF)
-		return 0; /* it would be another network's floor */
 	for (uint32_t i = first; rc == 0 && i < after; i++) {
 		uint32_t bytes = results_block_bytes(&b->plan.points[i]);
 
@@ -261,6 +265,21 @@ run_as_node(struct bench *b)
 	return rc == 0 ? status : EXIT_FAILURE;
 }
 
+/* Of the shapes that are joined by interfaces of the kernel's; 0: there are none. */
+static uint32_t
+interface_count(const struct plan *plan)
+{
+	uint32_t max = 0;
+
+	for (uint32_t i = 0; i < plan->point_count; i++) {
+		const struct plan_shape *s = &plan->points[i].shape;
+
+		if (s->joined_by != PLAN_MEMIF && s->node_count > max)
+			max = s->node_count;
+	}
+	return max;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -285,7 +304,7 @@ main(int argc, char **argv)
 	if (realpath(b.plan.dir, dir) == NULL)
 		return complain("--dir %s: %s", b.plan.dir, strerror(errno));
 	b.plan.dir = dir;
-	if (network_open(&b.plan) != 0 || run_open(&b.run, &b.plan) != 0)
+	if (network_open(interface_count(&b.plan)) != 0 || run_open(&b.run, &b.plan) != 0)
 		return EXIT_FAILURE;
 	if (results_open(&b.results, &b.plan) == 0) {
 		report_header(&b.results);

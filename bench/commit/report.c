@@ -63,7 +63,7 @@ report_header(const struct results *r)
 	if (has_bridge)
 		printf("transport   af_packet and af_xdp over veth pairs and a bridge, in a "
 		       "network "
-		       "namespace of this program's own; floors are over memif\n");
+		       "namespace of this program's own\n");
 	if (!is_durable)
 		printf("log         NOT DURABLE where it is not `durable`: a power cut loses what "
 		       "was "
@@ -356,8 +356,10 @@ print_floors(const struct results *r)
 	for (uint32_t i = 0; i < r->floor_count; i++) {
 		const struct result_floor *f = &r->floors[i];
 
-		printf("  %-13s %u process%s", floor_word(f), f->node_count,
+		printf("  %-14s %u process%s", floor_word(f), f->node_count,
 			f->node_count == 1 ? ",  " : "es,");
+		if (f->joined_by != PLAN_MEMIF)
+			printf(" %s,", plan_transport_word(f->joined_by));
 		if (f->block_bytes > 0)
 			printf(" blocks of %6u:", f->block_bytes);
 		else
@@ -374,7 +376,8 @@ print_floors(const struct results *r)
 	       "answer; "
 	       "complete on a majority.\nappend: as many writers that wait for nobody. round trip, "
 	       "majority echo: frames alone; echo to client: a majority's, "
-	       "for a thread beside the leader's. All over memif.\n");
+	       "for a thread beside the leader's,\nwhich is what a load of such a thread is "
+	       "compared with where nothing is written. Over memif, if nothing else is said.\n");
 }
 
 void

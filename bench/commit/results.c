@@ -152,24 +152,35 @@ results_block_bytes(const struct plan_point *p)
 	return bytes > FLOOR_BLOCK_BYTES ? bytes : FLOOR_BLOCK_BYTES;
 }
 
+enum floor_kind
+results_floor_kind(const struct results *r, const struct plan_point *p)
+{
+	return results_block_bytes(p) == 0 && !r->plan->is_load_inside ? FLOOR_CLIENT_ECHO
+								       : FLOOR_COMMIT;
+}
+
 static struct result_floor *
-find_floor(struct results *r, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes)
+find_floor(struct results *r, enum floor_kind kind, enum plan_transport joined_by,
+	uint32_t node_count, uint32_t block_bytes)
 {
 	for (struct result_floor *f = r->floors; f < r->floors + r->floor_count; f++)
-		if (f->kind == kind && f->node_count == node_count && f->block_bytes == block_bytes)
+		if (f->kind == kind && f->joined_by == joined_by && f->node_count == node_count &&
+			f->block_bytes == block_bytes)
 			return f;
 	return NULL;
 }
 
 struct result_floor *
-results_floor(struct results *r, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes)
+results_floor(struct results *r, enum floor_kind kind, enum plan_transport joined_by,
+	uint32_t node_count, uint32_t block_bytes)
 {
-	struct result_floor *f = find_floor(r, kind, node_count, block_bytes);
+	struct result_floor *f = find_floor(r, kind, joined_by, node_count, block_bytes);
 
 	if (f != NULL || r->floor_count == RESULTS_FLOOR_COUNT_MAX)
 		return f;
 	f = &r->floors[r->floor_count++];
 	f->kind = kind;
+	f->joined_by = joined_by;
 	f->node_count = node_count;
 	f->block_bytes = block_bytes;
 	for (uint32_t i = 0; i < PLAN_ROUND_COUNT_MAX; i++)
@@ -200,12 +211,11 @@ results_compare(struct results *r, uint32_t round)
 {
 	for (uint32_t i = 0; i < r->plan->point_count; i++) {
 		struct result_point *p = &r->points[i];
-		const struct result_floor *f = find_floor(
-			r, FLOOR_COMMIT, p->point.shape.node_count, results_block_bytes(&p->point));
+		const struct result_floor *f =
+			find_floor(r, results_floor_kind(r, &p->point), p->point.shape.joined_by,
+				p->point.shape.node_count, results_block_bytes(&p->point));
 		struct numbers *n = &p->rounds[round];
 
-		if (p->point.shape.joined_by != PLAN_MEMIF)
-			continue; /* floors are over memif */
 		for (uint32_t k = 0; f != NULL && k <= NUMBER_P999 - NUMBER_P50; k++) {
 			n->of[NUMBER_FLOOR_P50 + k] = f->rounds[round].of[NUMBER_P50 + k];
 			if (is_one_in_flight(&p->point.load, n))

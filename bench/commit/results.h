@@ -63,14 +63,15 @@ struct numbers {
 };
 
 enum floor_kind {
-	FLOOR_COMMIT = 0, /* what a point is compared with */
+	FLOOR_COMMIT = 0, /* without blocks: a majority's echo */
 	FLOOR_APPEND,
 	FLOOR_ROUND_TRIP,
-	FLOOR_CLIENT_ECHO, /* a majority's, as a thread beside the leader's sees it */
+	FLOOR_CLIENT_ECHO, /* the same, as a thread beside the leader's sees it */
 };
 
 struct result_floor {
 	enum floor_kind kind;
+	enum plan_transport joined_by;
 	uint32_t node_count, block_bytes;            /* 0: nothing is written */
 	struct numbers rounds[PLAN_ROUND_COUNT_MAX]; /* MIN .. MAX */
 	struct histogram all;
@@ -121,8 +122,8 @@ int results_add_kill(struct results *r, uint32_t point, uint32_t round, const st
 	uint64_t killed_ns);
 
 /** Where a floor's figures go. @return NULL: there are too many */
-struct result_floor *
-results_floor(struct results *r, enum floor_kind kind, uint32_t node_count, uint32_t block_bytes);
+struct result_floor *results_floor(struct results *r, enum floor_kind kind,
+	enum plan_transport joined_by, uint32_t node_count, uint32_t block_bytes);
 void results_add_floor(struct result_floor *f, uint32_t round, const struct histogram *times);
 
 /** What joins the nodes, in a word. */
@@ -130,6 +131,9 @@ const char *results_transport(const struct results *r, const struct plan_shape *
 
 /** A block that this point's floor writes; 0: none. */
 uint32_t results_block_bytes(const struct plan_point *p);
+
+/** What this point is compared with: of what writes nothing the echo to a client, where a thread is one. */
+enum floor_kind results_floor_kind(const struct results *r, const struct plan_point *p);
 
 /** All floors of a round are there: ratios. */
 void results_compare(struct results *r, uint32_t round);

@@ -7,13 +7,12 @@
  * Threads:  one, before there are others.
  * Errors:   0 or -errno; what was wrong is on standard error.
  */
-#ifndef BENCH_COMMIT_NETWORK_H
-#define BENCH_COMMIT_NETWORK_H
+#ifndef BENCH_NETWORK_H
+#define BENCH_NETWORK_H
 
-#include "bench/commit/plan.h"
+#include <stdint.h>
 
-/** If some shape of the plan wants it: this process, and what it forks from now on, moves there. Node i has the
- * interface node<i>. */
-int network_open(const struct plan *plan);
+/** This process, and what it forks from now on, moves there. Node i, from 1, has the interface node<i>. @param count  0: nothing is done */
+int network_open(uint32_t count);
 
 #endif

@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/commit/network.h"
+#include "bench/network.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-
-static uint32_t
-node_count_max(const struct plan *plan)
-{
-	uint32_t max = 0;
-
-	for (uint32_t i = 0; i < plan->point_count; i++) {
-		const struct plan_shape *s = &plan->points[i].shape;
-
-		if (s->joined_by != PLAN_MEMIF && s->node_count > max)
-			max = s->node_count;
-	}
-	return max;
-}
 
 /* The kernel would send frames of its own otherwise, to find neighbours that nobody asked for. */
 static void
@@ -55,10 +41,8 @@ make_links(uint32_t count)
 }
 
 int
-network_open(const struct plan *plan)
+network_open(uint32_t count)
 {
-	uint32_t count = node_count_max(plan);
-
 	if (count == 0)
 		return 0;
 	if (unshare(CLONE_NEWNET) != 0) {
