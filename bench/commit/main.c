@@ -10,6 +10,7 @@
  * measures, once, and then all serve until they are interrupted.
  */
 #include "apps/options.h"
+#include "bench/clock.h"
 #include "bench/commit/options.h"
 #include "bench/commit/results.h"
 #include "bench/floor.h"
@@ -20,6 +21,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +40,34 @@ struct bench {
 
 /* ------------------------------------------------------------------------------ floors */
 
+/* Of this process, and of those that it has waited for. */
+static uint64_t
+own_cpu_ns(void)
+{
+	struct rusage waited;
+
+	(void)getrusage(RUSAGE_CHILDREN, &waited); /* cannot fail */
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) +
+	       (uint64_t)(waited.ru_utime.tv_sec + waited.ru_stime.tv_sec) * 1000000000u +
+	       (uint64_t)(waited.ru_utime.tv_usec + waited.ru_stime.tv_usec) * 1000u;
+}
+
+static int
+run_floor(const struct floor_plan *plan, enum floor_kind kind, struct histogram *ret_times,
+	struct host_share *ret_host)
+{
+	struct host_cpu before, after;
+	uint64_t own_ns;
+	int rc;
+
+	host_cpu_read(&before);
+	own_ns = own_cpu_ns();
+	rc = kind == FLOOR_APPEND ? floor_append(plan, ret_times) : floor_commit(plan, ret_times);
+	host_cpu_read(&after);
+	*ret_host = host_cpu_between(&before, &after, own_cpu_ns() - own_ns);
+	return rc;
+}
+
 static int
 measure_floor(struct bench *b, uint32_t point, enum floor_kind kind, uint32_t node_count,
 	uint32_t block_bytes, uint32_t round)
@@ -53,6 +83,7 @@ measure_floor(struct bench *b, uint32_t point, enum floor_kind kind, uint32_t no
 		.joined_by = (enum wire_kind)shape->joined_by,
 		.seconds = b->plan.seconds,
 	};
+	struct host_share host;
 	int rc;
 
 	plan.has_client = kind == FLOOR_CLIENT_ECHO;
@@ -62,10 +93,10 @@ measure_floor(struct bench *b, uint32_t point, enum floor_kind kind, uint32_t no
 	if (f == NULL || f->rounds[round].of[NUMBER_MAX] > 0)
 		return 0;   /* no place, or another point has the same */
 	(void)fflush(NULL); /* or a child would print it again */
-	rc = kind == FLOOR_APPEND ? floor_append(&plan, &times) : floor_commit(&plan, &times);
+	rc = run_floor(&plan, kind, &times, &host);
 	if (rc != 0)
 		return complain("a floor could not be measured; --no-floor leaves them out"), rc;
-	results_add_floor(f, round, &times);
+	results_add_floor(f, round, &times, &host);
 	return 0;
 }
 

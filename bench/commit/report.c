@@ -77,6 +77,17 @@ report_header(const struct results *r)
 /* ------------------------------------------------------------------------------ a round */
 
 void
+report_others(const struct numbers *round)
+{
+	double others = round->of[NUMBER_OTHERS], stolen = round->of[NUMBER_STOLEN];
+
+	if (isnan(others))
+		return;
+	printf("; other programs %.1f %% of the CPUs, stolen %.1f %%%s", others, stolen,
+		results_is_disturbed(round) ? ": DISTURBED" : "");
+}
+
+void
 report_round(const struct results *r, uint32_t round)
 {
 	for (uint32_t i = 0; i < r->plan->point_count; i++) {
@@ -97,6 +108,7 @@ report_round(const struct results *r, uint32_t round)
 		if (r->plan->does_kill)
 			printf("; leader killed: %.1f ms without an answer",
 				p->kills[round].gap_us / 1e3);
+		report_others(&p->rounds[round]);
 		printf("\n");
 	}
 	(void)fflush(stdout);
@@ -344,6 +356,17 @@ print_kills(const struct results *r, const struct result_point *p)
 }
 
 static void
+print_disturbed(const struct results *r, const struct numbers *rounds)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < r->round_count; i++)
+		count += results_is_disturbed(&rounds[i]);
+	if (count > 0)
+		printf("  %u round%s DISTURBED", count, count == 1 ? "" : "s");
+}
+
+static void
 print_floors(const struct results *r)
 {
 	if (r->floor_count == 0) {
@@ -370,7 +393,9 @@ print_floors(const struct results *r)
 		print_us(results_min(r, f->rounds, NUMBER_P50), 0);
 		printf(" .. ");
 		print_us(results_max(r, f->rounds, NUMBER_P50), 0);
-		printf("]\n");
+		printf("]");
+		print_disturbed(r, f->rounds);
+		printf("\n");
 	}
 	printf("floor: a leader and its followers exchange a frame, write a block durably and "
 	       "answer; "

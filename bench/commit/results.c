@@ -78,6 +78,19 @@ add_latencies(struct numbers *n, const struct histogram *h)
 	n->of[NUMBER_MAX] = is_empty ? NAN : (double)h->max / 1e3;
 }
 
+static void
+add_host(struct numbers *n, const struct host_share *host)
+{
+	n->of[NUMBER_OTHERS] = host->others_percent;
+	n->of[NUMBER_STOLEN] = host->stolen_percent;
+}
+
+bool
+results_is_disturbed(const struct numbers *round)
+{
+	return round->of[NUMBER_OTHERS] + round->of[NUMBER_STOLEN] > HOST_DISTURBED_PERCENT;
+}
+
 static struct result_stage
 stage_of(const struct watch_stage *s)
 {
@@ -125,6 +138,7 @@ results_add(struct results *r, uint32_t point, uint32_t round, const struct run_
 		n->of[NUMBER_UNANSWERED] = (double)run->unanswered_count;
 	}
 	add_per_commit(n, run);
+	add_host(n, &run->host);
 	p->is_device_exact = run->is_device_exact;
 	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++) {
 		p->stages[i][round] = stage_of(&run->leader.stages[i]);
@@ -190,10 +204,12 @@ results_floor(struct results *r, enum floor_kind kind, enum plan_transport joine
 }
 
 void
-results_add_floor(struct result_floor *f, uint32_t round, const struct histogram *times)
+results_add_floor(struct result_floor *f, uint32_t round, const struct histogram *times,
+	const struct host_share *host)
 {
 	histogram_merge(&f->all, times);
 	add_latencies(&f->rounds[round], times);
+	add_host(&f->rounds[round], host);
 }
 
 /* A floor has one round under way. A latency that others under way have made longer is not compared with it. In an open

@@ -42,6 +42,8 @@
 	X(BATCH, "commands_per_slot")                                                              \
 	X(MEMORY, "leader_memory_mib")                                                             \
 	X(SNAPSHOTS, "snapshots")                                                                  \
+	X(OTHERS, "others_cpu_percent")                                                            \
+	X(STOLEN, "stolen_cpu_percent")                                                            \
 	X(FLOOR_P50, "floor_p50_us")                                                               \
 	X(FLOOR_P90, "floor_p90_us")                                                               \
 	X(FLOOR_P99, "floor_p99_us")                                                               \
@@ -124,7 +126,8 @@ int results_add_kill(struct results *r, uint32_t point, uint32_t round, const st
 /** Where a floor's figures go. @return NULL: there are too many */
 struct result_floor *results_floor(struct results *r, enum floor_kind kind,
 	enum plan_transport joined_by, uint32_t node_count, uint32_t block_bytes);
-void results_add_floor(struct result_floor *f, uint32_t round, const struct histogram *times);
+void results_add_floor(struct result_floor *f, uint32_t round, const struct histogram *times,
+	const struct host_share *host);
 
 /** What joins the nodes, in a word. */
 const char *results_transport(const struct results *r, const struct plan_shape *shape);
@@ -148,6 +151,9 @@ double results_max(const struct results *r, const struct numbers *rounds, enum n
 /** Mean of a stage in us: the rounds' median. NAN if it is that in one of them */
 double results_stage_us(const struct results *r, const struct result_stage *rounds);
 
+/** Whether others, programs or guests, took so much of the CPUs in that round that a figure tells of them, too. */
+bool results_is_disturbed(const struct numbers *round);
+
 /** Median of [count] values, which get another order; NAN if one of them is. */
 double results_median_of(double *values, uint32_t count);
 
@@ -158,6 +164,7 @@ const char *floor_word(const struct result_floor *f);
 
 /** Text. */
 void report_header(const struct results *r);
+void report_others(const struct numbers *round);
 void report_round(const struct results *r, uint32_t round);
 void report_print(const struct results *r);
 void report_stages(const struct results *r, const struct result_point *p);

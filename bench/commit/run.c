@@ -12,6 +12,7 @@
 #include "bench/ports.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -328,6 +329,8 @@ struct moment {
 	bool is_counted, is_watched;
 	struct counters device;
 	struct watch watches[PLAN_NODE_COUNT_MAX];
+	struct host_cpu host;
+	uint64_t own_ns; /* CPU of all processes and of this one, when the host's was read */
 };
 
 static uint64_t
@@ -338,14 +341,23 @@ cpu_ns_of(pid_t pid)
 	return pid > 0 && clock_getcpuclockid(pid, &clock) == 0 ? clock_ns(clock) : 0;
 }
 
+static uint64_t
+cpu_ns_of_all(const struct run *r)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < r->process_count; i++)
+		sum += cpu_ns_of(r->pids[i]);
+	return sum;
+}
+
 static void
 count(struct run *r, struct moment *m, bool is_end)
 {
 	if (r->on_moment != NULL)
 		r->on_moment(r->context, is_end);
-	m->cpu_ns = m->load_cpu_ns = 0;
-	for (uint32_t i = 0; i < r->process_count; i++)
-		m->cpu_ns += cpu_ns_of(r->pids[i]);
+	m->load_cpu_ns = 0;
+	m->cpu_ns = cpu_ns_of_all(r);
 	if (r->process_count > r->node_count)
 		m->load_cpu_ns = cpu_ns_of(r->pids[r->node_count]);
 	m->is_counted = r->has_device && counters_read(&r->device, &m->device) == 0;
@@ -354,6 +366,8 @@ count(struct run *r, struct moment *m, bool is_end)
 static void
 watch(struct run *r, struct moment *m)
 {
+	host_cpu_read(&m->host);
+	m->own_ns = cpu_ns_of_all(r) + clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	m->is_watched = true;
 	for (uint32_t i = 0; i < r->node_count; i++)
 		if (r->metrics_ports[i] == 0 ||
@@ -386,6 +400,11 @@ compare_moments(
 	ret->seconds = (double)(r->board->until_ns - r->board->from_ns) / 1e9;
 	ret->cpu_us = (double)(b->cpu_ns - a->cpu_ns) / 1e3;
 	ret->load_cpu_us = (double)(b->load_cpu_ns - a->load_cpu_ns) / 1e3;
+	/* Whose leader was killed has taken its CPU time with it. */
+	ret->host = host_cpu_between(
+		&a->host, &b->host, b->own_ns > a->own_ns ? b->own_ns - a->own_ns : 0);
+	if (ret->killed_ns > 0)
+		ret->host.others_percent = NAN;
 	ret->is_device_counted = a->is_counted && b->is_counted;
 	ret->is_device_exact = r->device.is_exact;
 	if (ret->is_device_counted)

@@ -13,6 +13,7 @@
 #include "bench/commit/cluster.h"
 #include "bench/commit/watch.h"
 #include "bench/counters.h"
+#include "bench/host.h"
 
 #include <sys/types.h>
 
@@ -38,8 +39,9 @@ struct run_result {
 	struct histogram latency, lag;
 	uint64_t done_count, unsent_count, unanswered_count;
 	double seconds;
-	double cpu_us;      /* of all processes, the load's threads as well */
-	double load_cpu_us; /* of the process that does nothing but load; 0: there is none */
+	double cpu_us;          /* of all processes, the load's threads as well */
+	double load_cpu_us;     /* of the process that does nothing but load; 0: there is none */
+	struct host_share host; /* what else took CPU */
 	bool is_device_counted, is_device_exact;
 	struct counters device;
 	bool is_watched;

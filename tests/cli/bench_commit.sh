@@ -91,6 +91,15 @@ expect 0 'round 2: #2|-' "${run[@]}" --closed --in-flight 1,8 --nodes 3 --mode m
 expect 0 'true' jq -c '[.points[] | (.rounds[0].p50_over_floor != null) == (.setting.in_flight == 1 and .rounds[0].p50_us != null)] | all' ratio.json
 expect 0 'majority echo|p99.9         -' "$bench" floor --dir disk --milliseconds 5
 
+# What else the host did is told, and marked: here a loop of the shell takes a CPU.
+
+while :; do :; done &
+busy=$!
+expect 0 'other programs |: DISTURBED' "${run[@]}" --closed --nodes 1 --mode memory --rounds 1 --seconds 0.5 --no-floor --json others.json
+kill $busy
+expect 0 'true' jq -c '.points[0].rounds[0] | .others_cpu_percent > 5 and .others_cpu_percent <= 100 and .stolen_cpu_percent >= 0' others.json
+expect 0 'true' jq -c '[.floors[].rounds[].others_cpu_percent | . != null and . >= 0] | all' ratio.json
+
 # The load in the shards' own turns: of one node, of three, and as an open loop.
 
 expect 0 'load        from the turns of the shards of the node that leads|1 node, 2 shards|3 nodes, 2 shards|!  echo to client' \
