@@ -178,6 +178,11 @@ struct wal {
 	struct wal_scrub scrub;
 	uint32_t inflight_count; /* requests of any kind */
 	uint64_t alone_ns;       /* until then what is not urgent waits for data to go with */
+	uint64_t look_ns;        /* with nothing new, submit() looks for something to write then */
+	bool has_news;           /* something was asked for, or done, since it looked last */
+	bool is_room_known;
+	struct log_room
+		room; /* if so; what it is counted from changes with an append or a completion */
 	int failed_rc;
 	bool failed_reported;
 	struct wal_status counters; /* recovered_count, write_count, write_bytes, lsn_cut */

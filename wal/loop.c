@@ -16,17 +16,28 @@
 
 #include <errno.h>
 
+/* What becomes due by the clock alone has waited for milliseconds, and waits for this as well: a loop without work takes
+ * a turn each microsecond. */
+#define LOOK_NS 20000
+
 static uint32_t
 log_append(
 	void *log, const struct log_record *records, uint32_t count, struct log_place *ret_places)
 {
-	return append_records(log, records, count, ret_places);
+	struct wal *w = log;
+
+	w->has_news = true;
+	w->is_room_known = false;
+	return append_records(w, records, count, ret_places);
 }
 
 static uint64_t
 log_meta(void *log, const void *blob, uint32_t bytes)
 {
-	return meta_request(log, blob, bytes);
+	struct wal *w = log;
+
+	w->has_news = true;
+	return meta_request(w, blob, bytes);
 }
 
 static int
@@ -50,15 +61,12 @@ is_time_for_more(struct wal *w, uint64_t now_ns)
 
 /* Each kind of work has at most one request per turn, so the table of a turn has a fixed size. */
 static void
-log_submit(void *log, uint64_t now_ns)
+submit_what_is_due(struct wal *w, uint64_t now_ns)
 {
-	struct wal *w = log;
 	struct disk_request requests[6], identifiers;
 	bool has_identifiers, is_time;
 	uint32_t count = 0;
 
-	if (w->failed_rc != 0)
-		return;
 	trim_advance(w);
 
 	/* The identifiers are chosen before the data, to know whether the log is idle, but go after it. */
@@ -86,12 +94,24 @@ log_submit(void *log, uint64_t now_ns)
 			      count); /* the disk has room for all that a log ever has in flight */
 		w->inflight_count += count;
 		FAILPOINT("wal.submit.queued");
-	}
-	/* Also for what an earlier kick could not hand over (the kernel was short of memory). */
-	if (w->inflight_count > 0)
 		w->ops->kick(w->disk);
-	if (count > 0)
 		FAILPOINT("wal.submit.kicked");
+	}
+	w->has_news = count > 0; /* there may be more than one of a kind */
+	w->look_ns = now_ns + LOOK_NS;
+}
+
+static void
+log_submit(void *log, uint64_t now_ns)
+{
+	struct wal *w = log;
+
+	if (w->failed_rc != 0)
+		return;
+	if (w->has_news || now_ns >= w->look_ns || w->scrub.state == SCRUB_JUDGING)
+		submit_what_is_due(w, now_ns);
+	else if (w->inflight_count > 0)
+		w->ops->kick(w->disk); /* an earlier one may have failed: no memory in the kernel */
 }
 
 /* @return the bytes that a request with this token asked to write */
@@ -128,6 +148,8 @@ static void
 on_completion(struct wal *w, const struct disk_completion *c)
 {
 	w->inflight_count--;
+	w->has_news = true;
+	w->is_room_known = false;
 	if (c->token >> 32 == TOKEN_READ) {
 		read_on_arrived(w, (uint32_t)c->token, c->result);
 		return;
@@ -157,13 +179,11 @@ report_failure(struct wal *w, struct log_completion *ret, uint32_t count_max)
 }
 
 static uint32_t
-log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_max)
+reap_all(struct wal *w, struct log_completion *ret, uint32_t count_max)
 {
-	struct wal *w = log;
 	struct disk_completion done[COMPLETION_BURST];
 	uint32_t count, reported = 0;
 
-	(void)now_ns; /* no time-out here: the caller watches a disk that does not answer */
 	do {
 		count = w->ops->reap(w->disk, done, COMPLETION_BURST);
 		for (uint32_t i = 0; i < count; i++)
@@ -193,16 +213,43 @@ log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	return reported + read_reap(w, ret + reported, count_max - reported);
 }
 
+/* Nothing is on its way, and what came was reported. */
+static bool
+is_at_rest(const struct wal *w)
+{
+	return w->inflight_count == 0 && w->read_count == 0 && w->failed_rc == 0 &&
+	       w->append.durable_lsn == w->append.reported_lsn &&
+	       w->meta.durable_generation == w->meta.reported_generation &&
+	       w->scrub.state != SCRUB_REPORTING && w->scrub.state != SCRUB_LENT;
+}
+
+static uint32_t
+log_reap(void *log, uint64_t now_ns, struct log_completion *ret, uint32_t count_max)
+{
+	struct wal *w = log;
+
+	(void)now_ns; /* no time-out here: the caller watches a disk that does not answer */
+	return is_at_rest(w) ? 0 : reap_all(w, ret, count_max);
+}
+
 static struct log_room
 log_room(void *log)
 {
-	return append_room(log);
+	struct wal *w = log;
+
+	if (!w->is_room_known)
+		w->room = append_room(w);
+	w->is_room_known = true;
+	return w->room;
 }
 
 static void
 log_trim(void *log, uint64_t lsn)
 {
-	trim_want(log, lsn);
+	struct wal *w = log;
+
+	w->has_news = true;
+	trim_want(w, lsn);
 }
 
 static void

@@ -614,6 +614,7 @@ wal_close(struct wal *w)
 	while (has_work(w)) {
 		w->identifiers.pending_since_ns = 1;
 		w->alone_ns = 0; /* nothing is worth waiting for */
+		w->has_news = true;
 		wal_log_ops.submit(w, UINT64_MAX - 1);
 		while (wal_log_ops.reap(w, 0, done, COMPLETION_BURST) == COMPLETION_BURST)
 			;
