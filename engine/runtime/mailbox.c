@@ -309,6 +309,8 @@ ring_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
 	uint64_t pushed = atomic_load_explicit(&m->commands_pushed, memory_order_acquire);
 	uint32_t count = at_most(pushed - m->shard.command_count, count_max);
 
+	if (count == 0)
+		return 0;
 	uint32_t index = (uint32_t)(m->shard.command_count + 1) & (m->window - 1);
 	uint32_t to_end = at_most(m->window - index, count);
 	memcpy(ret_commands, &m->commands[index], to_end * sizeof(*ret_commands));

@@ -118,6 +118,9 @@ struct node_shard {
 	uint64_t turns_seen;    /* control thread: of the last pulse */
 
 	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
+	_Atomic uint32_t
+		slots_asked; /* so often has a proposer left the shard something to do in its slot */
+	uint32_t slots_served; /* shard's thread: what that was when it looked last */
 
 	_Atomic uint32_t question;
 	uint16_t question_group;

@@ -221,7 +221,6 @@ release_group(struct shard *s, struct shard_group *g)
 {
 	struct persist_ring *ring = &g->persists;
 	uint64_t seq = ring->durable;
-	struct eng_event event = { .type = ENG_EV_PERSISTED, .now_ns = s->now_ns };
 
 	while (seq < ring->appended &&
 		is_durable(s, ring->marks[(seq + 1) & (PERSIST_RING_COUNT - 1)]))
@@ -231,7 +230,9 @@ release_group(struct shard *s, struct shard_group *g)
 	ring->durable = seq;
 	BASE_PROBE2(slots_durable, g->config.group, seq);
 	stages_on_durable(s, g);
-	event.persisted.seq = seq;
+	struct eng_event event = {
+		.type = ENG_EV_PERSISTED, .now_ns = s->now_ns, .persisted = { .seq = seq }
+	};
 	FAILPOINT("runtime.persist.before_release");
 	shard_step(s, g, &event);
 	FAILPOINT("runtime.persist.released");

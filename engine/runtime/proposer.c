@@ -2,8 +2,8 @@
 /*
  * Proposers: threads of the embedding program that put commands into a group.
  *
- * A proposer takes a slot at its group's shard and hands over a mailbox in it. The shard looks at its slots
- * once per turn; nobody ever waits for a proposer, and a proposer waits for the shard only when it closes.
+ * A proposer takes a slot at its group's shard and hands over a mailbox in it. The shard looks once per turn whether
+ * somebody has asked for it; nobody ever waits for a proposer, and a proposer waits for the shard only when it closes.
  *
  * Wrong threads are detected by comparing with the thread that opened the proposer.
  */
@@ -47,11 +47,25 @@ serve(struct node_shard *ns, struct proposer_slot *slot)
 void
 proposer_serve(struct node_shard *ns)
 {
+	/* Acquire: pairs with the release in ask_shard(). */
+	uint32_t asked = atomic_load_explicit(&ns->slots_asked, memory_order_acquire);
+
+	if (asked == ns->slots_served)
+		return;
+	ns->slots_served = asked;
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++)
 		serve(ns, &ns->slots[i]);
 }
 
 /* ------------------------------------------------------------------------------ proposer's side */
+
+static void
+ask_shard(struct node_shard *ns, struct proposer_slot *slot, enum slot_state state)
+{
+	/* Release: the shard sees the slot filled, and its state before the count. */
+	atomic_store_explicit(&slot->state, state, memory_order_release);
+	atomic_fetch_add_explicit(&ns->slots_asked, 1, memory_order_release);
+}
 
 static struct proposer_slot *
 claim_slot(struct node_shard *ns)
@@ -123,8 +137,7 @@ decree_proposer_open(struct decree_node *node, uint16_t group,
 		atomic_store_explicit(&p->slot->state, SLOT_FREE, memory_order_release);
 		return refuse(p, -EIO, "no random numbers", ret_error);
 	}
-	/* Release: the shard sees the slot filled. */
-	atomic_store_explicit(&p->slot->state, SLOT_OPENING, memory_order_release);
+	ask_shard(p->ns, p->slot, SLOT_OPENING);
 	*ret_proposer = p;
 	return 0;
 }
@@ -201,7 +214,7 @@ take_back(struct decree_proposer *p)
 			!atomic_load_explicit(&p->ns->is_running, memory_order_acquire))
 			break; /* never opened */
 		if (state == SLOT_OPEN)
-			atomic_store_explicit(&p->slot->state, SLOT_CLOSING, memory_order_release);
+			ask_shard(p->ns, p->slot, SLOT_CLOSING);
 		else if (state != SLOT_CLOSED && thread_is_of(p->ns))
 			proposer_serve(p->ns); /* in on_turn: nobody else would */
 		else if (state != SLOT_CLOSED)

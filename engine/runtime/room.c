@@ -168,8 +168,8 @@ hand_over_again(const struct shard *s, struct shard_group *g)
 	g->has_handed_over = false;
 }
 
-void
-room_hand_over(struct shard *s)
+static void
+hand_over(struct shard *s, struct shard_group *g)
 {
 	enum eng_transfer_result result;
 	struct eng_event event = {
@@ -178,22 +178,25 @@ room_hand_over(struct shard *s)
 		.transfer = { .ret_result = &result },
 	};
 
-	for (uint32_t i = 0; i < s->config.group_count && s->is_unfit; i++) {
-		struct shard_group *g = &s->groups[i];
+	hand_over_again(s, g);
+	if (g->status.role != DECREE_LEADER || s->stop != SHARD_RUNS || !room_for_turn(s, g) ||
+		(g->has_handed_over && !has_failed(g)))
+		return;
+	g->handed_to = node_behind(g, g->handed_to != 0 ? g->handed_to : s->node_id);
+	if (g->handed_to == 0)
+		return;
+	event.transfer.to = g->handed_to;
+	shard_step(s, g, &event);
+	g->has_handed_over = result == ENG_TRANSFER_OK;
+	g->handed_ballot = g->status.ballot;
+	g->handed_ns = s->now_ns;
+}
 
-		hand_over_again(s, g);
-		if (g->status.role != DECREE_LEADER || s->stop != SHARD_RUNS ||
-			!room_for_turn(s, g) || (g->has_handed_over && !has_failed(g)))
-			continue;
-		g->handed_to = node_behind(g, g->handed_to != 0 ? g->handed_to : s->node_id);
-		if (g->handed_to == 0)
-			continue;
-		event.transfer.to = g->handed_to;
-		shard_step(s, g, &event);
-		g->has_handed_over = result == ENG_TRANSFER_OK;
-		g->handed_ballot = g->status.ballot;
-		g->handed_ns = s->now_ns;
-	}
+void
+room_hand_over(struct shard *s)
+{
+	for (uint32_t i = 0; i < s->config.group_count && s->is_unfit; i++)
+		hand_over(s, &s->groups[i]);
 }
 
 /* At the start of a turn. */

@@ -268,10 +268,10 @@ tick(struct shard *s)
 	}
 	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		struct shard_group *g = &s->groups[i];
-		struct eng_event event = { .type = ENG_EV_TICK, .now_ns = s->now_ns };
 
 		if (s->now_ns < g->wake_at_ns || !room_for_turn(s, g))
 			continue;
+		struct eng_event event = { .type = ENG_EV_TICK, .now_ns = s->now_ns };
 		s->did_work = true;
 		shard_step(s, g, &event);
 	}
@@ -292,14 +292,6 @@ deadline_ask(const struct shard *s, struct shard_group *g)
 static void
 flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 {
-	struct eng_event event = {
-		.type = ENG_EV_FLUSH,
-		.now_ns = s->now_ns,
-		.flush = { .log_is_idle = is_idle,
-			.log_space_slots = room_space_slots(s, g),
-			.peers_wait = s->now_ns < g->peers_wait_until_ns },
-	};
-
 	if (!g->is_dirty && (g->was_log_idle || !is_idle))
 		return; /* nothing happened that a flush could use */
 	if (!room_for_turn(s, g))
@@ -307,7 +299,14 @@ flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 	g->is_dirty = false;
 	g->was_log_idle = is_idle;
 	deadline_ask(s, g);
-	event.flush.deadline_ns = g->deadline_ns;
+	struct eng_event event = {
+		.type = ENG_EV_FLUSH,
+		.now_ns = s->now_ns,
+		.flush = { .log_is_idle = is_idle,
+			.log_space_slots = room_space_slots(s, g),
+			.peers_wait = s->now_ns < g->peers_wait_until_ns,
+			.deadline_ns = g->deadline_ns },
+	};
 	shard_step(s, g, &event);
 }
 
