@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/ether.h"
 
-#include <arpa/inet.h>
+#include <endian.h>
 #include <string.h>
 
 #define IP_OFFSET 14
@@ -11,27 +11,33 @@
 static uint16_t
 get_be16(const uint8_t *from)
 {
-	return (uint16_t)(from[0] << 8 | from[1]);
+	uint16_t v;
+
+	memcpy(&v, from, sizeof(v));
+	return be16toh(v);
 }
 
 static uint32_t
 get_be32(const uint8_t *from)
 {
-	return (uint32_t)get_be16(from) << 16 | get_be16(from + 2);
+	uint32_t v;
+
+	memcpy(&v, from, sizeof(v));
+	return be32toh(v);
 }
 
 static void
 put_be16(uint8_t *to, uint16_t v)
 {
-	to[0] = (uint8_t)(v >> 8);
-	to[1] = (uint8_t)v;
+	v = htobe16(v);
+	memcpy(to, &v, sizeof(v));
 }
 
 static void
 put_be32(uint8_t *to, uint32_t v)
 {
-	put_be16(to, (uint16_t)(v >> 16));
-	put_be16(to + 2, (uint16_t)v);
+	v = htobe32(v);
+	memcpy(to, &v, sizeof(v));
 }
 
 /* Sums 32-bit words into 64 bits: the ones' complement sum does not care about the width, and the
@@ -74,6 +80,27 @@ ether_fold(uint64_t sum)
 	return (uint16_t)~sum;
 }
 
+/* The same for what has a length that the compiler knows: no loop is left of it. */
+static inline uint64_t
+sum_words(const uint8_t *bytes, uint32_t word_count)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < word_count; i++) {
+		uint32_t word;
+
+		memcpy(&word, bytes + 4 * i, sizeof(word));
+		sum += word;
+	}
+	return sum;
+}
+
+static uint64_t
+ip_header_sum(const uint8_t *ip, uint32_t ip_bytes)
+{
+	return ip_bytes == IP_BYTES ? sum_words(ip, IP_BYTES / 4) : ether_sum(ip, ip_bytes, 0);
+}
+
 /* @param ip  the header, whose addresses count @param udp_bytes  header and datagram */
 static uint64_t
 pseudo_header_sum(const uint8_t *ip, uint16_t udp_bytes)
@@ -81,7 +108,7 @@ pseudo_header_sum(const uint8_t *ip, uint16_t udp_bytes)
 	uint8_t rest[4] = { 0, ETHER_PROTOCOL_UDP };
 
 	put_be16(rest + 2, udp_bytes);
-	return ether_sum(rest, sizeof(rest), ether_sum(ip + 12, 8, 0));
+	return sum_words(rest, 1) + sum_words(ip + 12, 2);
 }
 
 uint16_t
@@ -108,7 +135,7 @@ ether_decode_ip(const uint8_t *frame, uint32_t frame_bytes, struct ether_ip *ret
 		return NET_DROP_SHORT;
 	if (get_be16(ip + 6) & 0x3fff) /* more fragments, or not the first */
 		return NET_DROP_IP_HEADER;
-	if (ether_fold(ether_sum(ip, ip_bytes, 0)) != 0)
+	if (ether_fold(ip_header_sum(ip, ip_bytes)) != 0)
 		return NET_DROP_IP_CHECKSUM;
 	*ret_ip = (struct ether_ip){
 		.protocol = ip[9],
@@ -181,7 +208,7 @@ ether_encode_ip(const struct ether_address *source, const struct ether_address *
 	ip[9] = protocol;
 	put_be32(ip + 12, source->ipv4);
 	put_be32(ip + 16, target->ipv4);
-	checksum = ether_fold(ether_sum(ip, IP_BYTES, 0));
+	checksum = ether_fold(ip_header_sum(ip, IP_BYTES));
 	memcpy(ip + 10, &checksum, sizeof(checksum));
 }
 

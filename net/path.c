@@ -280,11 +280,12 @@ static enum net_drop
 on_data(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_datagram *d,
 	const struct frame_header *header, struct net_endpoint *ret_peer, uint8_t *ret_version_max)
 {
-	struct client_address from = { .ether = d->source, .port = port };
 	struct path_peer *peer;
 	enum net_drop drop;
 
 	if (header->source_node == 0) {
+		struct client_address from = { .ether = d->source, .port = port };
+
 		if (!p->are_clients_allowed)
 			return NET_DROP_CLIENT_REFUSED;
 		if (++p->client_count > p->client_count_max)
