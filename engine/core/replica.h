@@ -405,7 +405,12 @@ config_governing(const struct eng_replica *r, struct decree_slot slot)
 static inline bool
 is_quorum(uint16_t set, const struct config *c, uint32_t quorum)
 {
-	return (uint32_t)__builtin_popcount(set & c->voters) >= quorum;
+	uint32_t count = 0;
+
+	/* A few bits, and a CPU of which nothing is assumed: __builtin_popcount() would be a call. */
+	for (uint32_t left = set & c->voters; left != 0; left &= left - 1)
+		count++;
+	return count >= quorum;
 }
 
 /** @p set holds a phase 1 quorum, or a phase 2 quorum, of every configuration that is open or proposed:
