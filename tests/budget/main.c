@@ -7,7 +7,7 @@
  *   count BATCH COMMANDS [BYTES]
  *
  * keeps BATCH commands in flight at the leader until COMMANDS have been executed everywhere, and prints a JSON
- * object of what was sent and written. An instruction counter sees two functions, leader_turn() and follower_turn(),
+ * object of what was sent and written. A BATCH of 0 is COMMANDS rounds of turns with nothing to do but heartbeats. An instruction counter sees two functions, leader_turn() and follower_turn(),
  * which are called for nothing but the commands that count: tests/budget/check.
  */
 #include "base/assert.h"
@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define TURN_NS      20000ull
+#define EMPTY_NS     1000ull /* of a turn without work */
 #define WINDOW       4096
 #define ARENA_BYTES  (16u << 20)
 #define LOG_BYTES    (64ull << 20)
@@ -260,21 +261,31 @@ follower_turn(struct node *n, uint64_t now_ns)
 }
 
 static void
+turn_counted(struct world *w)
+{
+	for (uint32_t i = 0; i < WIRE_NODE_COUNT; i++)
+		(&w->nodes[i] == w->leader ? leader_turn : follower_turn)(&w->nodes[i], w->now_ns);
+	w->now_ns += w->batch > 0 ? TURN_NS : EMPTY_NS;
+}
+
+static void
 run(struct world *w, uint64_t limit, bool is_counted)
 {
 	for (uint32_t round = 0; w->done < limit; round++) {
 		if (round == ROUNDS_MAX)
 			die("commands do not get done");
 		propose(w, limit);
-		if (!is_counted) {
-			turn_all(w);
-			continue;
-		}
-		for (uint32_t i = 0; i < WIRE_NODE_COUNT; i++)
-			(&w->nodes[i] == w->leader ? leader_turn : follower_turn)(
-				&w->nodes[i], w->now_ns);
-		w->now_ns += TURN_NS;
+		(is_counted ? turn_counted : turn_all)(w);
 	}
+}
+
+static void
+run_counted(struct world *w, uint64_t commands)
+{
+	if (w->batch > 0)
+		run(w, w->done + commands, true);
+	for (uint64_t i = 0; i < commands && w->batch == 0; i++)
+		turn_counted(w);
 }
 
 /* ------------------------------------------------------------------------------ report */
@@ -311,12 +322,13 @@ measure(struct world *w, uint64_t commands)
 	const struct node *follower = w->leader == &w->nodes[0] ? &w->nodes[1] : &w->nodes[0];
 	struct totals leader_before, follower_before, leader_after, follower_after;
 
-	run(w, 4 * w->batch + 1000, false);
+	if (w->batch > 0)
+		run(w, 4 * w->batch + 1000, false);
 	for (uint32_t i = 0; i < 100; i++)
 		turn_all(w);
 	leader_before = totals_of(w->leader);
 	follower_before = totals_of(follower);
-	run(w, w->done + commands, true);
+	run_counted(w, commands);
 	leader_after = totals_of(w->leader);
 	follower_after = totals_of(follower);
 	printf("{\"batch\":%u,\"commands\":%" PRIu64 ",\"bytes\":%u,", w->batch, commands,
@@ -328,12 +340,12 @@ measure(struct world *w, uint64_t commands)
 }
 
 static uint64_t
-number(const char *text, uint64_t max)
+number(const char *text, uint64_t min, uint64_t max)
 {
 	char *end;
 	uint64_t n = strtoull(text, &end, 10);
 
-	if (*text == '\0' || *end != '\0' || n == 0 || n > max)
+	if (*text == '\0' || *end != '\0' || n < min || n > max)
 		die("usage: count BATCH COMMANDS [BYTES]");
 	return n;
 }
@@ -347,9 +359,9 @@ main(int argc, char **argv)
 
 	if (argc < 3 || argc > 4 || wire == NULL)
 		die("usage: count BATCH COMMANDS [BYTES]");
-	w.batch = (uint32_t)number(argv[1], WINDOW);
+	w.batch = (uint32_t)number(argv[1], 0, WINDOW);
 	if (argc == 4)
-		w.bytes = (uint32_t)number(argv[3], BYTES_MAX);
+		w.bytes = (uint32_t)number(argv[3], 1, BYTES_MAX);
 	for (uint16_t id = 1; id <= WIRE_NODE_COUNT; id++)
 		start(&w, wire, id);
 	elect(&w);
@@ -357,6 +369,6 @@ main(int argc, char **argv)
 	if (w.mailbox == NULL ||
 		shard_gateway_open(w.leader->shard, 0, token, &mailbox_ring_ops, w.mailbox) < 0)
 		die("no way in");
-	measure(&w, number(argv[2], 10000000));
+	measure(&w, number(argv[2], 1, 10000000));
 	return 0;
 }
