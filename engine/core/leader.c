@@ -188,8 +188,8 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 		p->matched = r->start;
 		p->acked_last.n = 0;
 		p->echo_ns = r->now_ns; /* a new leader has T to hear the first echoes */
-		p->rto_ns = RTO_NS_MIN;
-		p->retry_ns = 0;
+		p->repeated_last.n = 0;
+		votes_expect(p);
 		p->full_ns = 0;
 	}
 	if (!is_alone(r)) {

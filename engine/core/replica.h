@@ -341,6 +341,8 @@ uint64_t due_wake_at(const struct eng_replica *r);
 /* ---- votes.c ---- */
 void leader_on_persisted(struct eng_replica *r, struct eng_effects *fx);
 void on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+/** An answer of this peer is waited for as long as its round trips say, until something is sent again. */
+void votes_expect(struct peer *p);
 /** Look for Accepts that were lost, and send them again. */
 void retransmit(struct eng_replica *r, struct eng_effects *fx);
 /** Something was sent, or heard, or somebody has come: look for lost Accepts a little later. */

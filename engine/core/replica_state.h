@@ -23,7 +23,8 @@
 /* How often lost Accepts are looked for. */
 #define RETRANSMIT_SCAN_NS REORDER_NS
 
-/* First wait for an Accepted; covers a slow fsync, so that a busy disk causes no repeats. */
+/* Bounds of the wait for an Accepted. The lower one is also the first, before a round trip was measured, and covers a
+ * slow fsync, so that a busy disk causes no repeats. */
 #define RTO_NS_MIN 10000000ull
 #define RTO_NS_MAX 200000000ull
 
@@ -143,8 +144,12 @@ struct peer {
 	struct decree_slot commit;  /* its own, as it last said */
 	uint64_t echo_seq;          /* newest heartbeat that came back */
 	uint64_t echo_ns; /* when that one was SENT (protocol 10: round trips, not receipts) */
-	uint64_t rto_ns;
-	uint64_t retry_ns;             /* no repeats before this */
+	uint64_t rto_ns;       /* an Accept that is not answered after this is sent again */
+	uint64_t retry_ns;     /* no repeats before this */
+	uint64_t rtt_ns;       /* from an Accept to its answer, smoothed; 0 = not measured yet */
+	uint64_t rtt_drift_ns; /* how far from it they are, smoothed */
+	struct decree_slot
+		repeated_last; /* highest slot that was sent again: its answer measures nothing */
 	uint64_t full_ns;              /* it last refused an Accept for want of room; 0 = never */
 	struct decree_slot acked_last; /* highest slot durable there at our ballot */
 	uint64_t

@@ -44,6 +44,41 @@ leader_on_persisted(struct eng_replica *r, struct eng_effects *fx)
 	leader_advance(r, fx);
 }
 
+/* ---- round trips ---- */
+
+void
+votes_expect(struct peer *p)
+{
+	uint64_t wait_ns = p->rtt_ns + 4 * p->rtt_drift_ns;
+
+	if (wait_ns < RTO_NS_MIN)
+		wait_ns = RTO_NS_MIN;
+	p->rto_ns = wait_ns < RTO_NS_MAX ? wait_ns : RTO_NS_MAX;
+	p->retry_ns = 0;
+}
+
+/* RFC 6298 (Karn, Jacobson): the first measurement is believed, each one after it by an eighth; what was sent again is
+ * not measured, since nobody knows which copy was answered. Until something was measured, the longer wait stays. */
+static void
+round_trip_measure(struct eng_replica *r, struct peer *p, struct decree_slot first)
+{
+	const struct entry *e = entry_find(r, first);
+	uint64_t now_ns, off_ns;
+
+	if (first.n <= p->repeated_last.n || e == NULL || !ballot_eq(e->vballot, r->ballot))
+		return;
+	now_ns = r->now_ns - e->sent_ns;
+	if (p->rtt_ns == 0) {
+		p->rtt_ns = now_ns;
+		p->rtt_drift_ns = now_ns / 2;
+	} else {
+		off_ns = now_ns > p->rtt_ns ? now_ns - p->rtt_ns : p->rtt_ns - now_ns;
+		p->rtt_drift_ns += off_ns / 4 - p->rtt_drift_ns / 4;
+		p->rtt_ns += now_ns / 8 - p->rtt_ns / 8;
+	}
+	votes_expect(p);
+}
+
 /* @return the highest slot of them, 0 = none */
 static struct decree_slot
 count_sack(struct eng_replica *r, struct peer *p, uint32_t member, const struct eng_msg *m)
@@ -89,8 +124,10 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 		count_vote(r, (struct decree_slot){ slot }, member);
 	/* A run that begins later than ours ended: what lies between was learned there as decided. */
 	if (p->matched.n < m->accepted.after.n && m->accepted.start.n < m->accepted.after.n) {
+		/* The oldest of what is answered: it has waited for the others' write as well. */
+		round_trip_measure(r, p,
+			p->matched.n < m->accepted.start.n ? m->accepted.start : p->matched);
 		p->matched = m->accepted.after;
-		p->rto_ns = RTO_NS_MIN;
 		p->retry_ns = 0;
 		p->full_ns = 0;
 	}
@@ -130,11 +167,12 @@ lost_ns(const struct peer *p, const struct entry *e)
 }
 
 static void
-accept_again(
-	struct eng_replica *r, const struct peer *p, const struct entry *e, struct eng_effects *fx)
+accept_again(struct eng_replica *r, struct peer *p, const struct entry *e, struct eng_effects *fx)
 {
 	struct eng_msg *m = message_add(r, ENG_MSG_ACCEPT, p->node_id, fx);
 
+	if (p->repeated_last.n < e->slot.n)
+		p->repeated_last = e->slot;
 	m->ballot = r->ballot;
 	m->accept.slot = e->slot;
 	m->accept.start = r->start;
