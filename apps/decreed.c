@@ -201,7 +201,13 @@ run(struct daemon *d)
 				      ": no descriptor of this number is open",
 			o->ready_fd);
 	if (o->config.path == NULL) {
-		status = standalone_prepare(o->directory, (uint32_t)o->job_bytes_max, path);
+		status = standalone_prepare(o->directory,
+			&(struct standalone_first){
+				.job_bytes_max = (uint32_t)o->job_bytes_max,
+				.settings = o->config.settings,
+				.setting_count = o->config.setting_count,
+			},
+			path);
 		if (status != OPTIONS_GO_ON)
 			return status;
 		o->config.path = path;

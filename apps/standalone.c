@@ -17,6 +17,7 @@
 
 #define SYSTEM_DIRECTORY "/var/lib/decree"
 
+#define LOG_BYTES         "256M"
 #define COMMAND_BYTES_MIN 131072 /* the engine's default */
 #define COMMAND_OVERHEAD  64     /* of a put around its body, and room to spare */
 
@@ -39,7 +40,7 @@ static const char file_text[] =
 	"[local]\n"
 	"node = 1\n"
 	"data_dir = data\n"
-	"log_bytes = 256M\n"
+	"log_bytes = %s\n"
 	"idle = sleep\n";
 
 /* A first start makes everything in NEW. Renamed to MADE it is whole, and its parts move from there to their places in the
@@ -125,18 +126,39 @@ write_whole(int fd, const char *text, size_t bytes)
 	return written == (ssize_t)bytes && fsync(fd) == 0;
 }
 
+/* How large the log is shall be for ever, so the first start's setting is what the file says. */
+static const char *
+log_bytes(const struct standalone_first *first)
+{
+	static const char name[] = "local.log_bytes=";
+	const char *ret = LOG_BYTES;
+
+	for (uint32_t i = 0; i < first->setting_count; i++)
+		if (strncmp(first->settings[i], name, sizeof(name) - 1) == 0)
+			ret = first->settings[i] + sizeof(name) - 1;
+	return ret;
+}
+
 static bool
-write_file(const char *path, uint32_t command_bytes_max)
+write_file(const char *path, const struct standalone_first *first)
 {
 	char text[1024];
 	uint64_t id = 0;
+	uint32_t command_bytes_max = first->job_bytes_max + COMMAND_OVERHEAD;
 	int length, fd;
 	bool is_written;
+
+	if (command_bytes_max < COMMAND_BYTES_MIN)
+		command_bytes_max = COMMAND_BYTES_MIN;
 
 	while (id == 0)
 		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 			return fail(path, "no random numbers");
-	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max); /* fits */
+	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max, log_bytes(first));
+	if (length >= (int)sizeof(text)) {
+		errno = EINVAL;
+		return fail(path, "local.log_bytes");
+	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return fail(path, "cannot be written");
@@ -216,15 +238,12 @@ is_empty(const struct folder *f)
 }
 
 static bool
-make_new(const struct folder *f, uint32_t job_bytes_max)
+make_new(const struct folder *f, const struct standalone_first *first)
 {
-	uint32_t command_bytes_max = job_bytes_max + COMMAND_OVERHEAD;
 	char path[DECREE_PATH_BYTES], file[DECREE_PATH_BYTES];
 	char error[DECREE_ERROR_BYTES];
 	int rc;
 
-	if (command_bytes_max < COMMAND_BYTES_MIN)
-		command_bytes_max = COMMAND_BYTES_MIN;
 	(void)snprintf(path, sizeof(path), "%s/" NEW, f->path);
 	if (snprintf(file, sizeof(file), "%s/" NEW "/" FILE_NAME, f->path) >= (int)sizeof(file)) {
 		errno = ENAMETOOLONG;
@@ -234,7 +253,7 @@ make_new(const struct folder *f, uint32_t job_bytes_max)
 		return fail(path, "cannot be removed");
 	if (mkdir(path, 0700) != 0)
 		return fail(path, "cannot make the folder");
-	if (!write_file(file, command_bytes_max))
+	if (!write_file(file, first))
 		return false;
 	rc = decree_format(file, NULL, 0, true, NULL, error);
 	if (rc != 0) {
@@ -264,10 +283,10 @@ move_parts(const struct folder *f)
 }
 
 static bool
-make(const struct folder *f, uint32_t job_bytes_max)
+make(const struct folder *f, const struct standalone_first *first)
 {
 	if (faccessat(f->fd, MADE, F_OK, 0) != 0) {
-		if (!is_empty(f) || !make_new(f, job_bytes_max))
+		if (!is_empty(f) || !make_new(f, first))
 			return false;
 		if (renameat(f->fd, NEW, f->fd, MADE) != 0 || fsync(f->fd) != 0)
 			return fail(f->path, "cannot be written");
@@ -276,18 +295,18 @@ make(const struct folder *f, uint32_t job_bytes_max)
 }
 
 static bool
-prepare(const struct folder *f, uint32_t job_bytes_max)
+prepare(const struct folder *f, const struct standalone_first *first)
 {
 	if (flock(f->fd, LOCK_EX) != 0) /* two first starts at once */
 		return fail(f->path, "cannot be locked");
-	if (access(f->file, F_OK) != 0 && !make(f, job_bytes_max))
+	if (access(f->file, F_OK) != 0 && !make(f, first))
 		return false;
 	(void)unlinkat(f->fd, MADE, AT_REMOVEDIR); /* empty, or not there */
 	return true;
 }
 
 static bool
-prepare_folder(const char *directory, uint32_t job_bytes_max, char *ret_path)
+prepare_folder(const char *directory, const struct standalone_first *first, char *ret_path)
 {
 	char chosen[DECREE_PATH_BYTES];
 	struct folder f = { .path = directory != NULL ? directory : chosen };
@@ -304,7 +323,7 @@ prepare_folder(const char *directory, uint32_t job_bytes_max, char *ret_path)
 		errno = ENAMETOOLONG;
 		return fail(f.path, "cannot be used");
 	}
-	is_prepared = prepare(&f, job_bytes_max);
+	is_prepared = prepare(&f, first);
 	(void)close(f.fd);
 	if (is_prepared)
 		(void)strcpy(ret_path, f.file); /* fits */
@@ -312,7 +331,7 @@ prepare_folder(const char *directory, uint32_t job_bytes_max, char *ret_path)
 }
 
 int
-standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path)
+standalone_prepare(const char *directory, const struct standalone_first *first, char *ret_path)
 {
-	return prepare_folder(directory, job_bytes_max, ret_path) ? OPTIONS_GO_ON : exit_status;
+	return prepare_folder(directory, first, ret_path) ? OPTIONS_GO_ON : exit_status;
 }

@@ -15,6 +15,14 @@
 
 #include <decree/setup.h>
 
+/** What only the first start asks for: it stands in the configuration from then on. */
+struct standalone_first {
+	uint32_t job_bytes_max; /* commands are as large as that needs */
+	const char *const
+		*settings; /* [setting_count] of the command line; local.log_bytes is taken */
+	uint32_t setting_count;
+};
+
 /**
  * Find the folder's configuration, or make both, and the formatted data directory, at the first start.
  *
@@ -24,10 +32,9 @@
  *
  * @param directory      made if it is not there; NULL: /var/lib/decree, or where this user cannot write there a folder
  *                       in its home, and a line says which
- * @param job_bytes_max  of the first start: commands are as large as that needs
  * @param ret_path       [DECREE_PATH_BYTES] of decree.ini
  * @return OPTIONS_GO_ON, or the exit status after a complaint
  */
-int standalone_prepare(const char *directory, uint32_t job_bytes_max, char *ret_path);
+int standalone_prepare(const char *directory, const struct standalone_first *first, char *ret_path);
 
 #endif

@@ -77,6 +77,8 @@
 		"Writes of the log.")                                                              \
 	X(SHARD, COUNTER, BYTES, "decree_log_written_bytes_total", "", s->wal.write_bytes,         \
 		"Bytes of these writes.")                                                          \
+	X(SHARD, COUNTER, NONE, "decree_log_full_total", "", s->counters->log_full,                \
+		"Times that commands began to wait for room in the log.")                          \
 	X(SHARD, COUNTER, NONE, "decree_log_scrubs_total", "", s->wal.scrub_pass_count,            \
 		"Times that the whole log was read again.")                                        \
 	X(SHARD, COUNTER, BYTES, "decree_log_scrubbed_bytes_total", "", s->wal.scrub_bytes,        \

@@ -168,6 +168,16 @@ hand_over_again(const struct shard *s, struct shard_group *g)
 	g->has_handed_over = false;
 }
 
+/* What the core keeps of it for what is under way, it keeps while it takes no commands. */
+uint64_t
+room_until_full(const struct shard *s, const struct shard_group *g)
+{
+	uint64_t space = s->space_left + s->space_unprepared;
+	uint64_t kept = LOG_SPACE_RESERVE + 2ull * g->config.window_slots;
+
+	return space > kept ? space - kept : 0;
+}
+
 static void
 hand_over(struct shard *s, struct shard_group *g)
 {
@@ -199,6 +209,34 @@ room_hand_over(struct shard *s)
 		hand_over(s, &s->groups[i]);
 }
 
+static void
+full_tell(struct shard *s, bool is_full)
+{
+	if (is_full && !s->has_told_full && s->space_unprepared == 0) {
+		s->has_told_full = true;
+		shard_note(s, NULL, NOTE_LOG_FULL,
+			"the log is full: no more commands are accepted until a snapshot makes "
+			"room");
+	} else if (!is_full && s->has_told_full && s->space_left > 2 * LOG_SPACE_RESERVE) {
+		s->has_told_full = false;
+		shard_note(s, NULL, NOTE_LOG_ROOM, "the log has room again");
+	}
+}
+
+/* The core's own rule. A log of which not all was written once may be waiting for that, which is soon over. */
+static void
+full_look(struct shard *s)
+{
+	uint64_t kept = LOG_SPACE_RESERVE + 2ull * s->groups[0].config.window_slots;
+	bool is_full = s->space_left <= kept;
+
+	if (is_full == s->is_log_full && is_full == s->has_told_full)
+		return;
+	s->counters.log_full += is_full && !s->is_log_full;
+	s->is_log_full = is_full;
+	full_tell(s, is_full);
+}
+
 /* At the start of a turn. */
 void
 room_look(struct shard *s)
@@ -215,15 +253,7 @@ room_look(struct shard *s)
 		s->patient_until_ns = s->now_ns + PATIENCE_NS;
 	else
 		s->counters.turns_no_room++;
-	if (s->space_left <= LOG_SPACE_RESERVE && !s->has_told_full) {
-		s->has_told_full = true;
-		shard_note(s, NULL, NOTE_LOG_FULL,
-			"the log is full: no more commands are accepted until a snapshot makes "
-			"room");
-	} else if (s->space_left > 2 * LOG_SPACE_RESERVE && s->has_told_full) {
-		s->has_told_full = false;
-		shard_note(s, NULL, NOTE_LOG_ROOM, "the log has room again");
-	}
+	full_look(s);
 }
 
 bool

@@ -97,6 +97,7 @@ struct shard_counters {
 	uint64_t turns;
 	uint64_t turns_busy;    /* turns that did something */
 	uint64_t turns_no_room; /* turns without new input, because the log's buffer was full */
+	uint64_t log_full;      /* times that commands began to wait for room in the log */
 	uint64_t messages_in;
 	uint64_t messages_out; /* of the core */
 	uint64_t frames_out;   /* of all kinds */

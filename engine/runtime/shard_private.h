@@ -344,6 +344,7 @@ struct shard {
 		bool is_told;
 	} stall; /* stall.c */
 	struct shard_damage damage;
+	bool is_log_full;  /* the core takes no commands */
 	bool is_space_low; /* the snapshots' medium is below its reserve (11.7) */
 	bool is_unfit;     /* to lead: that, or a log without room for a cut's marks */
 
@@ -418,6 +419,8 @@ uint32_t room_message_needs(const struct eng_msg *m);
 bool room_is_patience_over(const struct shard *s);
 /** What the core shall believe about the log: the rest is for what is under way. */
 uint64_t room_space_slots(const struct shard *s, const struct shard_group *g);
+/** Records that still fit the log before the core takes no more commands, were all of it pre-written. */
+uint64_t room_until_full(const struct shard *s, const struct shard_group *g);
 /** Without space for snapshots, somebody else shall lead. */
 void room_hand_over(struct shard *s);
 

@@ -30,6 +30,7 @@
 #define SNAP_READ_COUNT_MAX   4
 #define SNAP_READ_BYTES_MAX   65536
 #define SNAP_WRITER_COUNT_MAX 4
+#define SNAP_URGE_MAX         65536u
 
 enum snap_completion_kind {
 	SNAP_COMMITTED =
@@ -83,6 +84,14 @@ struct snap_ops {
 	 * @param digest  base/digest.h's over all the bytes in order: computed by the caller as it wrote, and compared with what
 	 *                is read back */
 	void (*commit)(void *store, uint16_t group, struct decree_digest digest);
+
+	/**
+	 * How much is used up of what may be used up while this snapshot is made: the log's room, which only its end gives
+	 * back. A writer that has done less of its work than that leaves the bounded rate behind, and goes as fast
+	 * as the medium does, until it has caught up. Cheap: once a turn is fine. Nothing happens if there is no writer.
+	 * @param used  0 .. SNAP_URGE_MAX, of SNAP_URGE_MAX
+	 */
+	void (*urge)(void *store, uint16_t group, uint32_t used);
 
 	/** Give up a writer, also after commit(); neither COMMITTED nor FAILED of it is reaped any more. After commit() the
 	 * file may exist nevertheless: a later snapshot's forget() removes it. Nothing happens if there is no writer */

@@ -112,9 +112,12 @@ struct snap_writer {
 	_Atomic bool is_aborted;
 	_Atomic uint64_t head; /* bytes written by the shard; release after the bytes */
 	_Atomic uint64_t tail; /* bytes that the ring need not keep; release after they were used */
+	_Atomic uint32_t used; /* as urge() said last */
 	uint16_t group;
 	struct decree_slot slot;
 	struct decree_digest digest;
+	uint64_t
+		expected_bytes; /* as many as the group's snapshot before had; 0 = there was none */
 	uint8_t *
 		ring; /* [SNAP_RING_BYTES] aligned for direct I/O; byte n of the snapshot at n modulo that */
 	/* result */

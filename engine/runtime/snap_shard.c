@@ -53,6 +53,8 @@ file_begin(void *store, uint16_t group, struct decree_slot slot)
 		w->group = group;
 		w->slot = slot;
 		w->step = STEP_OPEN;
+		w->expected_bytes = s->last[group].bytes;
+		atomic_store_explicit(&w->used, 0, memory_order_relaxed);
 		atomic_store_explicit(&w->is_committing, false, memory_order_relaxed);
 		atomic_store_explicit(&w->is_aborted, false, memory_order_relaxed);
 		atomic_store_explicit(&w->head, 0, memory_order_relaxed);
@@ -119,6 +121,16 @@ file_commit(void *store, uint16_t group, struct decree_digest digest)
 	w->digest = digest;
 	/* Release: pairs with the acquire in snap_writer_step(); digest and head are final. */
 	atomic_store_explicit(&w->is_committing, true, memory_order_release);
+}
+
+static void
+file_urge(void *store, uint16_t group, uint32_t used)
+{
+	struct snap_writer *w = live_writer(store, group);
+
+	decree_assert(used <= SNAP_URGE_MAX);
+	if (w != NULL)
+		atomic_store_explicit(&w->used, used, memory_order_relaxed);
 }
 
 static void
@@ -286,6 +298,7 @@ const struct snap_ops snap_file_ops = {
 	.room = file_room,
 	.write = file_write,
 	.commit = file_commit,
+	.urge = file_urge,
 	.abort = file_abort,
 	.read = file_read,
 	.forget = file_forget,

@@ -3,7 +3,8 @@
  * Writing a snapshot file, one step at a time, on the serving thread:
  *
  *   open        the spare of the group under the unfinished name, or a new file
- *   write       pieces as the shard delivers them, at the bounded rate, synced every SNAP_SYNC_BYTES
+ *   write       pieces as the shard delivers them, at the bounded rate unless the log needs it sooner, synced every
+ *               SNAP_SYNC_BYTES
  *   finish      table of digests, then the page
  *   sync        of the file
  *   rename      to its own name: from here on a crash leaves it behind, and it is whole
@@ -20,6 +21,9 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+/* So far behind the log a snapshot may be and still keep to its rate: a sixteenth. */
+#define URGE_SLACK (SNAP_URGE_MAX / 16)
 
 static const char remedy_space[] =
 	"make room on that file system: until a snapshot succeeds, the log is not trimmed, and "
@@ -194,12 +198,34 @@ write_piece(struct snap_store *s, struct snap_writer *w, uint32_t bytes)
 	return rc;
 }
 
-/* The rate: a late thread may catch up on two pieces, not more. */
+/* The work is to write all of it and to read all of it again. How much it is, the snapshot before tells; of the first one only what
+ * there is so far, so that while it is written half of the work is thought done. */
 static bool
-is_due(struct snap_store *s, uint64_t now_ns, uint64_t bytes)
+is_late(const struct snap_writer *w)
 {
-	uint64_t cost_ns = bytes * 1000000000ull / s->config.bytes_per_second;
+	uint64_t head = atomic_load_explicit(&w->head, memory_order_relaxed);
+	uint64_t used = atomic_load_explicit(&w->used, memory_order_relaxed);
+	uint64_t all = head > w->expected_bytes ? head : w->expected_bytes;
+	uint64_t done = w->bytes;
 
+	if (w->step == STEP_VERIFY) {
+		all = w->bytes;
+		done += w->verified_count * SNAP_PIECE_BYTES;
+	}
+	return used > URGE_SLACK && (used - URGE_SLACK) * 2 * all > done * SNAP_URGE_MAX;
+}
+
+/* The rate: a late thread may catch up on two pieces, not more. A snapshot that comes too late for the log has none: that its
+ * writes delay the log's is nothing beside a log that is full. */
+static bool
+is_due(struct snap_store *s, const struct snap_writer *w, uint64_t now_ns)
+{
+	uint64_t cost_ns = SNAP_PIECE_BYTES * 1000000000ull / s->config.bytes_per_second;
+
+	if (is_late(w)) {
+		s->due_ns = now_ns;
+		return true;
+	}
 	if (s->due_ns > now_ns)
 		return false;
 	if (s->due_ns + 2 * cost_ns < now_ns)
@@ -224,7 +250,7 @@ step_write(struct snap_store *s, struct snap_writer *w, uint64_t now_ns)
 	}
 	if (left < SNAP_PIECE_BYTES && !(left > 0 && is_committing))
 		return 1;
-	if (!is_due(s, now_ns, SNAP_PIECE_BYTES))
+	if (!is_due(s, w, now_ns))
 		return 1;
 	return write_piece(s, w, left < SNAP_PIECE_BYTES ? (uint32_t)left : SNAP_PIECE_BYTES);
 }
@@ -303,7 +329,7 @@ step_verify(struct snap_store *s, struct snap_writer *w, uint64_t now_ns)
 		FAILPOINT("snapshot.file.verified");
 		return rc == 0 ? 2 : rc;
 	}
-	if (!is_due(s, now_ns, SNAP_PIECE_BYTES))
+	if (!is_due(s, w, now_ns))
 		return 1;
 	rc = snap_read_all(w->fd, s->piece, SNAP_PIECE_BYTES, snap_piece_offset(w->verified_count));
 	if (rc == 0 && snap_piece_digest(s->piece) != w->table[w->verified_count])

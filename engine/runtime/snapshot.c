@@ -5,7 +5,7 @@
  *   1. somebody wants one: the log is more than half full, so many slots have passed, an operator asks.
  *      The leader is told (ENG_EV_CUT) and puts a MARK into the log
  *   2. the MARK is applied, on every node at the same slot: the state machine and the session table are frozen,
- *      and the walk begins (snapshot_walk.c)
+ *      and the walk begins (snapshot_walk.c), at a bounded rate; faster where the log would be full before its end
  *   3. the file is durable and read back, a later MARK carries the digest of that state, and a majority of the
  *      voters has said the same digest: only then does the hard state point to it. The MARK alone is no more than
  *      its leader's word. A state that has diverged never takes the place of the log, the leader's neither
@@ -119,6 +119,7 @@ cut_begin(struct shard *s, struct shard_group *g, struct decree_slot slot,
 		.failures = cut->failures,
 		.failed_behind = cut->failed_behind,
 	};
+	cut->room_slots = room_until_full(s, g);
 	eng_sessions_facts(g->sessions, &cut->facts);
 	cut->facts.digest = digest;
 	digest_stream_init(&cut->all);
@@ -179,6 +180,19 @@ held_until_ns(const struct shard *s, const struct shard_group *g)
 		space < LOG_SPACE_RESERVE + (s->space_max - LOG_SPACE_RESERVE) / 8)
 		return 0;
 	return g->snap.served_ns + g->config.election_ns;
+}
+
+/* Nothing is trimmed before this snapshot is there, and commands come meanwhile. It shall be there when three quarters of the room
+ * that there was are used; what is left is for whatever goes slower at the end. */
+static void
+cut_urge(struct shard *s, struct shard_group *g)
+{
+	const struct snapshot_cut *cut = &g->snap.cut;
+	uint64_t left = room_until_full(s, g), may_use = cut->room_slots / 4 * 3;
+	uint64_t used = left < cut->room_slots ? cut->room_slots - left : 0;
+
+	s->config.snap_ops->urge(s->config.snap_store, g->config.group,
+		used < may_use ? (uint32_t)(used * SNAP_URGE_MAX / may_use) : SNAP_URGE_MAX);
 }
 
 static void
@@ -340,6 +354,8 @@ snapshot_turn(struct shard *s)
 		struct shard_group *g = &s->groups[i];
 
 		cut_note_agreement(s, g);
+		if (g->snap.cut.state == CUT_WRITING || g->snap.cut.state == CUT_COMMITTING)
+			cut_urge(s, g);
 		switch (g->snap.cut.state) {
 		case CUT_WRITING: cut_write(s, g); break;
 		case CUT_ANCHORING: cut_point(s, g); break;

@@ -37,6 +37,7 @@ struct snapshot_cut {
 	uint64_t
 		agree_by_ns; /* another one is wanted then, if it is not; 0 = there is no anchor yet */
 	uint64_t bytes;      /* written */
+	uint64_t room_slots; /* of the log until commands are refused, at the beginning */
 	/* WRITING */
 	enum snapshot_chunk_kind kind; /* next; 0 = the header */
 	uint64_t index;

@@ -46,8 +46,10 @@ answers() {
 	[ "$got" = "$1" ] || fail "'${*:2}' is answered '$got' instead of '$1': $(cat "$server")"
 }
 
-note "a first start makes what it needs"
-start
+note "a first start makes what it needs, the log as large as it is told"
+start local.log_bytes=128M
+[ "$(stat -c %s "$work/queue/data/shard-0/segments")" = $((128 << 20)) ] || fail "the log has another size"
+grep -qx 'log_bytes = 128M' "$work/queue/decree.ini" || fail "the configuration has another size"
 [ -f "$work/queue/decree.ini" ] || fail "no configuration in the folder"
 beans put jobs 1 200 "$work/acked" || fail "a put was refused"
 [ "$(wc -l <"$work/acked")" -eq 200 ] || fail "not every put was acknowledged"

@@ -34,6 +34,7 @@ struct fake_writer {
 	uint64_t count, capacity;
 	uint64_t begin_ns;
 	bool is_committing;
+	bool is_urgent;
 	uint64_t due_ns;
 	struct decree_digest digest;
 };
@@ -345,7 +346,9 @@ drained(const struct snap_fake *f, const struct fake_writer *w)
 	__uint128_t bytes =
 		(__uint128_t)f->config.bytes_per_second * (f->now_ns - w->begin_ns) / 1000000000u;
 
-	return f->config.bytes_per_second == 0 || bytes > w->count ? w->count : (uint64_t)bytes;
+	return f->config.bytes_per_second == 0 || w->is_urgent || bytes > w->count
+		       ? w->count
+		       : (uint64_t)bytes;
 }
 
 static uint32_t
@@ -392,6 +395,21 @@ fake_commit(void *store, uint16_t group, struct decree_digest digest)
 	w->due_ns = f->now_ns + latency_ns(f);
 	if (f->config.bytes_per_second != 0)
 		w->due_ns += rest * 1000000000u / f->config.bytes_per_second;
+}
+
+/* Not as fine as the real one, which goes only as fast as it must: without a bound from half on. */
+static void
+fake_urge(void *store, uint16_t group, uint32_t used)
+{
+	struct snap_fake *f = store;
+	struct fake_writer *w = find_writer(f, group);
+
+	decree_assert(used <= SNAP_URGE_MAX);
+	if (w == NULL || w->is_urgent || used < SNAP_URGE_MAX / 2)
+		return;
+	w->is_urgent = true;
+	if (w->is_committing && w->due_ns > f->now_ns + f->config.latency_ns_max)
+		w->due_ns = f->now_ns + f->config.latency_ns_max;
 }
 
 static void
@@ -620,6 +638,7 @@ const struct snap_ops snap_fake_ops = {
 	.room = fake_room,
 	.write = fake_write,
 	.commit = fake_commit,
+	.urge = fake_urge,
 	.abort = fake_abort,
 	.read = fake_read_start,
 	.forget = fake_forget,

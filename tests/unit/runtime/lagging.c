@@ -149,6 +149,33 @@ world_of_three(void)
 	return w;
 }
 
+static uint32_t small_records;
+static uint64_t small_rate;
+
+static void
+tune_small(struct world_node *n)
+{
+	tune(n);
+	snap_fake_reset(stores[n->node_id],
+		&(struct snap_fake_config){ .seed = n->node_id, .bytes_per_second = small_rate });
+	n->config.snapshot_slots = 0;
+	n->log.is_crowded = false;
+	n->log.space_all = small_records;
+}
+
+struct world *
+world_of_small_logs(uint32_t records, uint64_t bytes_per_second)
+{
+	struct world *w;
+
+	small_records = records;
+	small_rate = bytes_per_second;
+	world_tune = tune_small;
+	w = world_new(3);
+	world_tune = NULL;
+	return w;
+}
+
 void
 world_end(struct world *w)
 {

@@ -375,6 +375,39 @@ test_the_rate_is_bounded(void **state)
 	assert_in_range(written, 14000000, 16000000); /* in 100 ms */
 }
 
+/* What goes through while no time passes, after what @p used says. @return pieces written, and read again */
+static uint64_t
+pieces_at_once(struct fixture *f, uint32_t used)
+{
+	snap_file_ops.urge(f->store, 3, used);
+	for (int i = 0; i < 100; i++)
+		(void)snap_store_step(f->store, f->now_ns);
+	return f->store->writers[0].piece_count + f->store->writers[0].verified_count;
+}
+
+/* The log fills up: the rate would make it wait. Both halves of the work go as fast as they must, and no faster. */
+static void
+test_a_snapshot_that_is_late_leaves_the_rate_behind(void **state)
+{
+	struct fixture *f = *state;
+
+	commit(f, slot7); /* how large one is, is known from here on */
+	f->now_ns += STEP_NS;
+	assert_int_equal(snap_file_ops.begin(f->store, 3, slot9), 0);
+	snap_file_ops.write(f->store, 3, f->data, SNAP_RING_BYTES);
+	assert_in_range(pieces_at_once(f, 0), 1, 3);
+	assert_in_range(pieces_at_once(f, SNAP_URGE_MAX / 16), 1, 3);
+	assert_int_equal(pieces_at_once(f, SNAP_URGE_MAX / 2), 4); /* all of the ring */
+	snap_file_ops.write(f->store, 3, f->data + SNAP_RING_BYTES, BYTES - SNAP_RING_BYTES);
+	snap_file_ops.commit(f->store, 3, base_digest(f->data, BYTES));
+	/* 6 pieces, written and read: of twelve, seven are half and a sixteenth, rounded up. */
+	assert_in_range(pieces_at_once(f, SNAP_URGE_MAX / 2), 6, 8);
+	assert_in_range(pieces_at_once(f, SNAP_URGE_MAX / 4 * 3), 9, 10);
+	assert_int_equal(pieces_at_once(f, SNAP_URGE_MAX), 12);
+	assert_true(reap(f));
+	assert_int_equal(f->last.kind, SNAP_COMMITTED);
+}
+
 static void
 test_another_digest_than_announced_fails(void **state)
 {
@@ -743,6 +776,7 @@ main(void)
 		TEST(test_an_aborted_writer_leaves_nothing),
 		TEST(test_groups_write_at_the_same_time),
 		TEST(test_the_rate_is_bounded),
+		TEST(test_a_snapshot_that_is_late_leaves_the_rate_behind),
 		TEST(test_another_digest_than_announced_fails),
 		TEST(test_damage_anywhere_is_found),
 		TEST(test_rot_of_a_kept_file_is_found),

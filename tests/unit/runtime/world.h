@@ -56,6 +56,7 @@ struct world_log {
 	bool hold_meta;
 	bool is_crowded;     /* more than half full */
 	uint32_t space_left; /* records; 0 = a million */
+	uint32_t space_all;  /* records, and what is trimmed comes back; 0 = as above */
 	bool is_failing;
 	bool has_failed;
 	uint32_t room;         /* 0 = plenty */

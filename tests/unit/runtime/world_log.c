@@ -144,6 +144,15 @@ log_reap(void *ctx, uint64_t now_ns, struct log_completion *ret, uint32_t count_
 	return count + reap_reads(log, ret + count, count_max - count);
 }
 
+static uint64_t
+space_bounded(const struct world_log *log)
+{
+	uint64_t first = log->trimmed_lsn != 0 ? log->trimmed_lsn : 1;
+	uint64_t used = log->appended + 1 - first;
+
+	return used < log->space_all ? log->space_all - used : 0;
+}
+
 static struct log_room
 log_room(void *ctx)
 {
@@ -151,6 +160,12 @@ log_room(void *ctx)
 
 	if (log->is_full)
 		return (struct log_room){ 0 };
+	if (log->space_all != 0)
+		return (struct log_room){
+			.buffer_record_count = 4096,
+			.space_record_count = space_bounded(log),
+			.space_record_count_max = log->space_all,
+		};
 	return (struct log_room){
 		.buffer_record_count = log->room != 0 ? log->room : 4096,
 		.space_record_count = log->space_left != 0 ? log->space_left : 1000000,

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A log gets its room back from a snapshot, and commands come meanwhile: who is in time, the snapshot or the end of the log? */
+#include "tests/unit/runtime/lagging.h"
+
+#include "engine/runtime/shard_private.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define RECORDS  6000u
+#define COMMANDS 9000u /* one and a half times the log */
+#define UNDER_WAY_MAX 100u
+#define MS       1000000ull
+
+/* Half of the log, less what is kept, lasts for a second, and the stores' rate makes a snapshot last for twelve. */
+static void
+test_the_log_is_never_full_because_of_the_snapshots_rate(void **state)
+{
+	struct world *w = world_of_small_logs(RECORDS, 10000);
+	struct world_node *leader = world_elect(w);
+	struct world_mailbox *mail = world_mailbox_new();
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++)
+		w->nodes[i].log.is_ring = true;
+	assert_int_equal(
+		shard_gateway_open(leader->shard, 0, (const uint8_t *)"a proposer here", &world_mailbox_ops, mail), 0);
+	for (uint32_t i = 0; i < COMMANDS; i++) {
+		if (mail->pushed - mail->completed < UNDER_WAY_MAX)
+			world_propose(mail, 8);
+		world_run(w, 1 * MS);
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(shard_counters(w->nodes[i].shard)->log_full, 0);
+		assert_true(shard_counters(w->nodes[i].shard)->snapshots > 1);
+	}
+	assert_true(mail->completed > COMMANDS - UNDER_WAY_MAX);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
+/* However it came about: counted and told once, and it is over with the room. */
+static void
+test_a_log_that_is_full_is_counted_and_told(void **state)
+{
+	struct world *w = world_of_small_logs(RECORDS, 0);
+	struct world_node *leader = world_elect(w);
+	const struct shard_counters *counters = shard_counters(leader->shard);
+
+	(void)state;
+	leader->log.space_all = 0;
+	leader->log.space_left = LOG_SPACE_RESERVE + 2 * leader->eng.window_slots;
+	world_run(w, 10 * MS);
+	assert_int_equal(counters->log_full, 1);
+	assert_non_null(strstr(leader->last_log, "the log is full"));
+	leader->log.space_left = 0;
+	world_run(w, 10 * MS);
+	assert_non_null(strstr(leader->last_log, "room again"));
+	assert_int_equal(counters->log_full, 1);
+	world_end(w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_log_is_never_full_because_of_the_snapshots_rate),
+		cmocka_unit_test(test_a_log_that_is_full_is_counted_and_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
