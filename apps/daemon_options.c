@@ -163,7 +163,7 @@ daemon_options_take(int argc, char **argv, struct daemon_options *ret)
 		{ "verbose", 'V', NULL, "no effect", IGNORED(no_verbosity) },
 	};
 	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...]", about,
-		rows, ROW_COUNT(rows), decree_version() };
+		rows, ROW_COUNT(rows), decree_version(), 'v' };
 	int status;
 
 	*o = (struct daemon_options){

@@ -141,6 +141,8 @@ void
 options_print_help(FILE *to, const struct option_page *page)
 {
 	char label[LABEL_BYTES];
+	const struct option_row version = { "version", page->version_letter, NULL,
+		"print it, and end" };
 	int column = 0;
 
 	(void)fprintf(to, "usage: %s %s\n\n", program_name, page->synopsis);
@@ -158,7 +160,7 @@ options_print_help(FILE *to, const struct option_page *page)
 		print_row(to, row, column);
 	}
 	if (page->version != NULL)
-		(void)fprintf(to, "      %-*s%s\n", column - 6, "--version", "print it, and end");
+		print_row(to, &version, column);
 }
 
 /* ------------------------------------------------------------------------------ values */
@@ -359,6 +361,8 @@ is_whole_name(const struct option_row *row, const char *word)
 int
 options_take(int argc, char **argv, const struct option_page *page, int *ret_first)
 {
+	const char letter[] = { '-', page->version_letter, '\0' };
+	const char *other = letter[1] != '\0' ? letter : "--version";
 	struct getopt_tables tables;
 	int code;
 
@@ -367,7 +371,7 @@ options_take(int argc, char **argv, const struct option_page *page, int *ret_fir
 		options_print_help(stdout, page);
 		return EXIT_SUCCESS;
 	}
-	if (page->version != NULL && has_word(argc, argv, "--version", "--version")) {
+	if (page->version != NULL && has_word(argc, argv, "--version", other)) {
 		(void)printf("%s %s\n", program_name, page->version);
 		return EXIT_SUCCESS;
 	}

@@ -50,6 +50,7 @@ struct option_page {
 	const struct option_row *rows;
 	uint32_t row_count;
 	const char *version; /* NULL: there is no --version */
+	char version_letter; /* 0: it has none */
 };
 
 /* What options_take() returns if the program shall go on. */

@@ -161,6 +161,8 @@ expect 2 "what is 'mtu=9000'? A setting is section.key=value" "$decree" status -
 expect 2 "unknown option '--frob'|--ready-fd" "$decreed" --frob
 expect 2 '--ready-fd 4096|from 0 to 1023' "$decreed" -c good.ini --ready-fd 4096
 expect 0 'decreed 0.' "$decreed" --version
+expect 0 'decreed 0.' "$decreed" -v # as beanstalkd has it
+expect 2 "unknown option '-v'" "$decree" status -v
 expect 2 '--json takes no value' "$decree" status -c good.ini --json=1
 expect 2 "unknown option '--from': there are" "$decree" status -c good.ini --from
 expect 2 "unknown option '--q': there are|--q1 --q2" "$decree" member -c good.ini --q 2 list
