@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -189,6 +190,19 @@ block_signals(struct daemon *d)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* Each client is an open file, and what shells and services start with allows a thousand, for the sake of programs that use
+ * select(). */
+static void
+allow_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return; /* the gateway says so once there are too many */
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit); /* as above */
+}
+
 static int
 run(struct daemon *d)
 {
@@ -216,6 +230,7 @@ run(struct daemon *d)
 	if (status != OPTIONS_GO_ON)
 		return status;
 	journal_set_node(&d->setup);
+	allow_open_files();
 	block_signals(d);
 	service_begin();
 	return o->machine == DAEMON_LOG ? run_logs(d) : run_queue(d);

@@ -5,6 +5,7 @@
   beans.py work SERVERS TUBE COUNT DONE           reserve and delete until DONE names COUNT different jobs
   beans.py hold SERVERS TUBE                      reserve one, print its body, and keep the connection open
   beans.py ask SERVERS COMMAND ...                send lines, print the first line of each answer
+  beans.py crowd SERVERS COUNT                    print how many of so many connections that stay open are answered
   beans.py talk SERVERS                           the same with lines of standard input, each as it comes; GONE at the end of the
                                                   connection, which does not end before
 
@@ -131,6 +132,11 @@ def ask(servers, *lines):
                 for word in server.ask(line, body.encode() if body else None)))
 
 
+def crowd(servers, count):
+    print(sum(expect(server.ask("list-tube-used"), "USING")[0] == "USING"
+              for server in [Server(servers[0]) for _ in range(int(count))]))
+
+
 def talk(servers):
     server = Server(servers[0])
     server.socket.settimeout(None)
@@ -149,4 +155,4 @@ def talk(servers):
 
 
 if __name__ == "__main__":
-    {"put": put, "work": work, "hold": hold, "ask": ask, "talk": talk}[sys.argv[1]](sys.argv[2].split(","), *sys.argv[3:])
+    {"put": put, "work": work, "hold": hold, "ask": ask, "crowd": crowd, "talk": talk}[sys.argv[1]](sys.argv[2].split(","), *sys.argv[3:])

@@ -81,6 +81,13 @@ start -z 10
 answers 'INSERTED 202' 'put 1 0 60 10|0123456789'
 answers JOB_TOO_BIG 'put 1 0 60 11|0123456789x'
 
+note "more clients than the files that a shell allows"
+killed
+ulimit -Sn 64
+start
+ulimit -Sn "$(ulimit -Hn)"
+[ "$(beans crowd 200)" = 200 ] || fail "not every client was answered: $(cat "$server")"
+
 note "draining: no new jobs, and the old ones are served"
 kill -USR1 "$pid"
 draining() {
