@@ -21,8 +21,8 @@ flags() {
 
 install_below "$root" "$build" "$prefix" "$4" || exit 1
 
-for file in bin/{decree,decree-bench,decree-bench-plot,decreed} include/decree/{client,machine,node,setup,types}.h share/bash-completion/completions/decreed \
-	share/man/man{1/decree.1,1/decree-bench.1,1/decree-bench-plot.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8,8/decree-bind-nic.8,8/decree-hugepages.8} \
+for file in bin/{decree,decree-bench,decree-bench-plot,decree-queue-move,decreed} include/decree/{client,machine,node,setup,types}.h share/bash-completion/completions/decreed \
+	share/man/man{1/decree.1,1/decree-bench.1,1/decree-bench-plot.1,1/decree-queue-move.1,3/libdecree.3,3/decree_poll.3,5/decree.conf.5,8/decreed.8,8/decree-bind-nic.8,8/decree-hugepages.8} \
 	share/decree/{grafana/decree.json,prometheus/decree.rules.yml,wireshark/decree.lua}; do
 	[ -f "$root$prefix/$file" ] || fail "$file was not installed"
 done
