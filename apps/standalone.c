@@ -213,8 +213,35 @@ is_of_node(const struct folder *f, const char *name)
 	return faccessat(f->fd, log, F_OK, 0) == 0;
 }
 
-/* Data or keys without a configuration are somebody else's. Clients of a node that is down must not find a queue of its own
- * here, under the address that they know, whose jobs are on this disk alone. */
+/* Jobs that beanstalkd kept. Whoever gives its folder expects to find them, and would be served an empty queue. */
+static bool
+is_of_beanstalkd(const char *name)
+{
+	static const char binlog[] = "binlog.";
+	const char *number = name + sizeof(binlog) - 1;
+
+	return strncmp(name, binlog, sizeof(binlog) - 1) == 0 && *number >= '0' && *number <= '9';
+}
+
+/* Clients of a node that is down must not find a queue of its own here, under the address that they know, whose jobs are on this
+ * disk alone. */
+static void
+complain_of_owner(const struct folder *f, const char *name)
+{
+	exit_status = EXIT_USAGE;
+	if (is_of_beanstalkd(name))
+		(void)complain("%s/%s is beanstalkd's, whose binlog is not read: name another "
+			       "folder (-b DIR), start beanstalkd on this one under another port, "
+			       "and move its jobs with decree-queue-move",
+			f->path, name);
+	else
+		(void)complain("%s/%s is there without %s: if a node with a configuration of its "
+			       "own uses it, give that one (-c FILE; systemctl start "
+			       "decreed@NAME); else name another folder (-b DIR)",
+			f->path, name, f->file);
+}
+
+/* Data or keys without a configuration are somebody else's. */
 static bool
 is_empty(const struct folder *f)
 {
@@ -225,14 +252,9 @@ is_empty(const struct folder *f)
 		return fail(f->path, "cannot be read");
 	do
 		entry = readdir(d);
-	while (entry != NULL && !is_of_node(f, entry->d_name));
-	if (entry != NULL) {
-		exit_status = EXIT_USAGE;
-		(void)complain("%s/%s is there without %s: if a node with a configuration of its "
-			       "own uses it, give that one (-c FILE; systemctl start "
-			       "decreed@NAME); else name another folder (-b DIR)",
-			f->path, entry->d_name, f->file);
-	}
+	while (entry != NULL && !is_of_beanstalkd(entry->d_name) && !is_of_node(f, entry->d_name));
+	if (entry != NULL)
+		complain_of_owner(f, entry->d_name);
 	(void)closedir(d); /* read only */
 	return entry == NULL;
 }

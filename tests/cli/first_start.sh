@@ -79,6 +79,12 @@ for name in data shard-0 cluster.key client.key node node.key node-client.key ea
 	[ "$(ls other)" = "${name%/*}" ] || fail "another node's folder was written to"
 	rm -r other
 done
+# Nor is beanstalkd's: its jobs would seem to be lost.
+mkdir other
+echo >other/binlog.17
+expect 2 "other/binlog.17 is beanstalkd's|-b DIR|decree-queue-move" "$decreed" -b other -p 0
+[ "$(ls other)" = binlog.17 ] || fail "beanstalkd's folder was written to"
+rm -r other
 
 # Larger jobs than its commands may be: said so, and nothing is changed.
 expect 2 'job_bytes = 200000|command_bytes_max = 131072|another folder' "$decreed" -b queue -p 0 -z 200000
