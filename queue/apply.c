@@ -397,6 +397,23 @@ find_gateway(struct call *call)
 	return false;
 }
 
+/* Whether it is its turn, with regard to reserves before it. @return false: it is answered already */
+static bool
+is_in_turn(const struct call *call)
+{
+	uint8_t state = object_at(call->m, call->connection)->state;
+	enum queue_op op = call->c->op;
+
+	if (!(state & HAS_PARKED) || op == QUEUE_CLOSE || op == QUEUE_CANCEL)
+		return true;
+	if (call->c->is_after || (state & IS_WAITING)) {
+		reply(call, call->c->is_after ? QUEUE_BEHIND : QUEUE_WAITS, 0);
+		return false;
+	}
+	connection_forget_parked(call->m, call->connection);
+	return true;
+}
+
 /* @return false: it is answered already */
 static bool
 find_connection(struct call *call)
@@ -410,12 +427,7 @@ find_connection(struct call *call)
 		reply(call, QUEUE_NO_CONNECTION, 0);
 		return false;
 	}
-	if ((object_at(call->m, call->connection)->state & IS_WAITING) && op != QUEUE_CLOSE &&
-		op != QUEUE_CANCEL) {
-		reply(call, QUEUE_WAITS, 0);
-		return false;
-	}
-	return true;
+	return is_in_turn(call);
 }
 
 void

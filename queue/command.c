@@ -4,7 +4,9 @@
 #include "queue/bytes.h"
 
 #include <errno.h>
-#include <stdbool.h>
+
+/* Of the first byte. */
+#define AFTER 0x80u
 
 /* Which fields a command has, in the order of their bytes. */
 enum field {
@@ -25,30 +27,31 @@ enum tail {
 
 struct layout {
 	bool is_known;
+	bool may_be_after;
 	uint8_t fields;
 	enum tail tail;
 };
 
 static const struct layout layouts[QUEUE_OP_COUNT] = {
-	[QUEUE_OPEN] = { true, 0, TAIL_NONE },
-	[QUEUE_CLOSE] = { true, 0, TAIL_NONE },
-	[QUEUE_PUT] = { true, PRI | SECONDS | TTR, TAIL_BODY },
-	[QUEUE_USE] = { true, 0, TAIL_NAME },
-	[QUEUE_RESERVE] = { true, 0, TAIL_NONE },
-	[QUEUE_RESERVE_TIMEOUT] = { true, SECONDS, TAIL_NONE },
-	[QUEUE_RESERVE_JOB] = { true, ID, TAIL_NONE },
-	[QUEUE_DELETE] = { true, ID, TAIL_NONE },
-	[QUEUE_RELEASE] = { true, ID | PRI | SECONDS, TAIL_NONE },
-	[QUEUE_BURY] = { true, ID | PRI, TAIL_NONE },
-	[QUEUE_TOUCH] = { true, ID, TAIL_NONE },
-	[QUEUE_WATCH] = { true, 0, TAIL_NAME },
-	[QUEUE_IGNORE] = { true, 0, TAIL_NAME },
-	[QUEUE_KICK] = { true, BOUND | FLAG, TAIL_NONE },
-	[QUEUE_KICK_JOB] = { true, ID, TAIL_NONE },
-	[QUEUE_PAUSE_TUBE] = { true, SECONDS, TAIL_NAME },
-	[QUEUE_CANCEL] = { true, 0, TAIL_NONE },
-	[QUEUE_COUNT] = { true, FLAG, TAIL_PAIRS },
-	[QUEUE_ATTACH] = { true, ID, TAIL_NONE },
+	[QUEUE_OPEN] = { true, false, 0, TAIL_NONE },
+	[QUEUE_CLOSE] = { true, false, 0, TAIL_NONE },
+	[QUEUE_PUT] = { true, true, PRI | SECONDS | TTR, TAIL_BODY },
+	[QUEUE_USE] = { true, true, 0, TAIL_NAME },
+	[QUEUE_RESERVE] = { true, true, 0, TAIL_NONE },
+	[QUEUE_RESERVE_TIMEOUT] = { true, true, SECONDS, TAIL_NONE },
+	[QUEUE_RESERVE_JOB] = { true, true, ID, TAIL_NONE },
+	[QUEUE_DELETE] = { true, true, ID, TAIL_NONE },
+	[QUEUE_RELEASE] = { true, true, ID | PRI | SECONDS, TAIL_NONE },
+	[QUEUE_BURY] = { true, true, ID | PRI, TAIL_NONE },
+	[QUEUE_TOUCH] = { true, true, ID, TAIL_NONE },
+	[QUEUE_WATCH] = { true, true, 0, TAIL_NAME },
+	[QUEUE_IGNORE] = { true, true, 0, TAIL_NAME },
+	[QUEUE_KICK] = { true, true, BOUND | FLAG, TAIL_NONE },
+	[QUEUE_KICK_JOB] = { true, true, ID, TAIL_NONE },
+	[QUEUE_PAUSE_TUBE] = { true, true, SECONDS, TAIL_NAME },
+	[QUEUE_CANCEL] = { true, false, 0, TAIL_NONE },
+	[QUEUE_COUNT] = { true, true, FLAG, TAIL_PAIRS },
+	[QUEUE_ATTACH] = { true, false, ID, TAIL_NONE },
 };
 
 static size_t
@@ -81,7 +84,9 @@ is_ok(const struct layout *l, const struct queue_command *c)
 {
 	if (c->op == QUEUE_KICK && c->flag > QUEUE_KICK_DELAYED)
 		return false;
-	if (c->op == QUEUE_COUNT && c->flag > 1)
+	if (c->op == QUEUE_COUNT && (c->flag > 1 || (c->is_after && c->flag == 0)))
+		return false;
+	if (c->is_after && !l->may_be_after)
 		return false;
 	if (c->op == QUEUE_ATTACH && (c->connection != 0 || c->id == 0 || c->id > UINT16_MAX))
 		return false;
@@ -114,7 +119,7 @@ queue_command_encode(const struct queue_command *c, void *ret, size_t capacity)
 
 	if (l == NULL || !is_ok(l, c) || fixed_bytes(l) + c->tail_bytes > capacity)
 		return 0;
-	*at++ = (uint8_t)c->op;
+	*at++ = (uint8_t)(c->op | (c->is_after ? AFTER : 0));
 	queue_store_u64(at, c->connection);
 	at += 8;
 	if (l->fields & ID) {
@@ -149,12 +154,13 @@ int
 queue_command_decode(const void *bytes, size_t count, struct queue_command *ret_c)
 {
 	const uint8_t *at = bytes;
-	const struct layout *l = count > 0 ? layout_of(at[0]) : NULL;
+	const struct layout *l = count > 0 ? layout_of(at[0] & ~AFTER) : NULL;
 	struct queue_command c = { 0 };
 
 	if (l == NULL || count < fixed_bytes(l) || count - fixed_bytes(l) > UINT32_MAX)
 		return -EBADMSG;
-	c.op = *at++;
+	c.is_after = (at[0] & AFTER) != 0;
+	c.op = *at++ & ~AFTER;
 	c.connection = queue_load_u64(at);
 	at += 8;
 	if (l->fields & ID) {

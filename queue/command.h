@@ -10,8 +10,8 @@
  * A gateway is attached from ATTACH until QUEUE_SILENCE_S of cluster time pass without any command of its session, or another
  * session attaches under its number. Then it is detached: its clients are gone, and their reserves answered with CLOSED.
  *
- * Bytes, little-endian: op 1, connection 8, then those of these that the command has, in this order:
- * id 8, pri 4, seconds 4, ttr_s 4, bound 4, flag 1, and the tail up to the end.
+ * Bytes, little-endian: op 1, its highest bit the mark AFTER, connection 8, then those of these that the command has, in this
+ * order: id 8, pri 4, seconds 4, ttr_s 4, bound 4, flag 1, and the tail up to the end.
  *
  *   command           fields                        tail       answer (status and result)
  *   ATTACH            id = the node, 1 .. 65535                OK: connections that the gateway before it had. OUT_OF_MEMORY
@@ -38,18 +38,27 @@
  * A reserve that is answered PARKED waits. How that ends is not an answer but told by on_reserved() (machine.h), on every
  * node: an unanswered command would hold its place in the session's window, and thousands of workers may wait.
  *
+ * What stands behind a reserve may be proposed before that is answered, with the mark AFTER: "only if no reserve before me had to
+ * wait". A connection remembers that a reserve of it was PARKED, also when that wait is over, until its next command without
+ * the mark. As long as it does, each one with the mark is answered BEHIND. The gateway keeps those, and when the wait has ended
+ * proposes them again in their order, the first without the mark. So they are executed after whatever ended the wait, however late that
+ * is known, as if they had not been proposed at all before. OPEN, CLOSE, CANCEL, ATTACH, and COUNT without the flag never bear it, and CLOSE and CANCEL
+ * do not make the connection forget.
+ *
  * ATTACH and COUNT are the gateway's own. ATTACH changes nothing if it is attached under that number already, and is a
  * BAD_COMMAND if it is attached under another one. COUNT looks at `connection` only for the flag: a gateway that has nothing to
  * say says COUNT without pairs, so that it is heard.
  *
  * Every one of them may also be answered with BAD_COMMAND; OPEN and COUNT with NO_GATEWAY; those of a connection with
- * NO_CONNECTION, and while it waits with WAITS (CLOSE and CANCEL excepted). Answers other than OK change nothing but
- * counters and, where it is a reserve, who counts as a worker; OUT_OF_MEMORY, WAITS, NO_CONNECTION, NO_GATEWAY and BAD_COMMAND
- * change nothing at all. But whatever the answer, the gateway was heard.
+ * NO_CONNECTION, and while it waits with WAITS, or with the mark BEHIND (CLOSE and CANCEL excepted). Answers other than OK change
+ * nothing but counters and, where it is a reserve, who counts as a worker; OUT_OF_MEMORY, WAITS, BEHIND, NO_CONNECTION, NO_GATEWAY
+ * and BAD_COMMAND change nothing at all. But whatever the answer, the gateway was heard; and a command without the mark lets its connection
+ * forget, unless it is answered WAITS.
  */
 #ifndef QUEUE_COMMAND_H
 #define QUEUE_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -103,6 +112,7 @@ enum queue_status {
 	QUEUE_NO_GATEWAY =
 		11, /* never attached, or detached: it drops its clients, and attaches anew */
 	QUEUE_PARKED = 12, /* a reserve that waits from now on */
+	QUEUE_BEHIND = 13, /* a reserve before it had to wait: to be proposed again */
 };
 
 /**
@@ -154,6 +164,7 @@ enum queue_counter {
 /** A decoded command. Fields that it does not have are 0. */
 struct queue_command {
 	enum queue_op op;
+	bool is_after; /* it bears the mark */
 	uint64_t connection;
 	uint64_t id;
 	uint32_t pri;

@@ -107,6 +107,17 @@ connection_set_flag(struct queue_machine *m, uint32_t connection, uint8_t flag)
 }
 
 void
+connection_forget_parked(struct queue_machine *m, uint32_t connection)
+{
+	struct object *o = object_at(m, connection);
+
+	queue_assert((o->state & HAS_PARKED) && !(o->state & IS_WAITING));
+	object_edit(m, o);
+	o->state &= (uint8_t)~HAS_PARKED;
+	object_done(m, o);
+}
+
+void
 connection_close(struct queue_machine *m, uint32_t connection)
 {
 	struct connection *c = connection_at(m, connection);

@@ -160,6 +160,8 @@ void connection_ignore(struct queue_machine *m, uint32_t watch);
 /** Put a watch into the lists of both its ends. */
 void watch_enter(struct queue_machine *m, uint32_t watch);
 void connection_set_flag(struct queue_machine *m, uint32_t connection, uint8_t flag);
+/** It HAS_PARKED, and waits no more. */
+void connection_forget_parked(struct queue_machine *m, uint32_t connection);
 void connection_set_timer(struct queue_machine *m, uint32_t connection);
 void connection_due(struct queue_machine *m, uint32_t connection);
 

@@ -181,7 +181,7 @@ wait_begin(struct queue_machine *m, uint32_t connection, uint64_t seq, uint64_t 
 	struct connection *c = connection_at(m, connection);
 
 	object_edit(m, &c->t.o);
-	c->t.o.state |= IS_WAITING;
+	c->t.o.state |= IS_WAITING | HAS_PARKED;
 	c->wait_seq = seq;
 	c->wait_until = until;
 	c->wait_order = m->globals.order_next++;

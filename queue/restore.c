@@ -120,7 +120,8 @@ restore_connection(struct queue_machine *m, uint32_t cell, const uint64_t *w)
 	c->wait_until = w[6];
 	c->wait_order = w[7];
 	if (c->gateway == 0 || c->t.o.tube == 0 || c->t.o.payload_bytes != 0 ||
-		state > (IS_PRODUCER | IS_WORKER | IS_WAITING) ||
+		state > (IS_PRODUCER | IS_WORKER | IS_WAITING | HAS_PARKED) ||
+		((state & IS_WAITING) && !(state & HAS_PARKED)) ||
 		key_find_connection(m, c->gateway, c->id) != 0)
 		return false;
 	key_add(m, cell);

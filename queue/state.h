@@ -99,6 +99,8 @@ struct gateway {
 #define IS_PRODUCER 1
 #define IS_WORKER   2
 #define IS_WAITING  4
+#define HAS_PARKED                                                                                 \
+	8 /* a reserve since the last command without the mark AFTER; as long as it IS_WAITING */
 
 struct connection {
 	struct timed t;

@@ -4,7 +4,8 @@
  * for must be the model's, also where a copy that was restored from a snapshot goes on.
  *
  * Input: steps of 8 bytes, a shorter one at the end counts for nothing.
- *   0 op: modulo OP_COUNT, one of queue/command.h; 0: a copy goes on; 3: only time passes
+ *   0 op: the low 7 bits modulo OP_COUNT, one of queue/command.h; 0: a copy goes on; 3: only time passes; the highest bit: the
+ *     mark AFTER, on what may bear it
  *   1 who: session (2 bits), connection (2 bits), node for ATTACH (2 bits)
  *   2 tenths of a second that pass before it; from 224 on ten times as many
  *   3 id   4 pri: times 16   5 seconds: modulo 16   6 ttr_s, bound, flag   7 name, size of a body: from 192 on a larger one
@@ -176,12 +177,18 @@ fill_tail(const uint8_t *step, struct queue_command *c)
 	c->tail = bytes;
 }
 
+static enum queue_op
+op_of(const uint8_t *step)
+{
+	return (enum queue_op)((step[0] & 0x7f) % OP_COUNT);
+}
+
 /* The fields that a command does not have must be 0, as they are for the machine. */
 static struct queue_command
 command_of(const uint8_t *step)
 {
 	struct queue_command c = {
-		.op = (enum queue_op)(step[0] % OP_COUNT),
+		.op = op_of(step),
 		.connection = step[1] >> 2 & 3,
 		.id = step[3],
 		.pri = step[4] * 16u,
@@ -197,6 +204,9 @@ command_of(const uint8_t *step)
 	}
 	if (c.op == QUEUE_COUNT)
 		c.flag %= 2;
+	c.is_after = step[0] >> 7 && c.op != QUEUE_ATTACH && c.op != QUEUE_OPEN &&
+		     c.op != QUEUE_CLOSE && c.op != QUEUE_CANCEL &&
+		     (c.op != QUEUE_COUNT || c.flag == 1);
 	fill_tail(step, &c);
 	return c;
 }
@@ -261,7 +271,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
 
 		now_ns += step[2] * (step[2] < 224 ? 1u : 10u) * TENTH_NS;
 		run(m, step, now_ns, seqs);
-		if (step[0] % OP_COUNT == OP_COPY)
+		if (op_of(step) == OP_COPY)
 			copy(&m, &spare);
 	}
 	must_be_same(queue_check_all(m, &model));

@@ -125,6 +125,13 @@ draw_kick(struct queue_draw *d, struct queue_command *c)
 		.flag = (uint8_t)queue_draw(d, 3) };
 }
 
+static bool
+may_be_after(const struct queue_command *c)
+{
+	return c->op != QUEUE_OPEN && c->op != QUEUE_CLOSE && c->op != QUEUE_CANCEL &&
+	       (c->op != QUEUE_COUNT || c->flag == 1);
+}
+
 void
 queue_draw_command(
 	struct queue_draw *d, const struct model *m, uint64_t session, struct queue_command *c)
@@ -176,4 +183,5 @@ queue_draw_command(
 		c->op = queue_draw(d, 2) ? QUEUE_KICK_JOB : QUEUE_RESERVE_JOB;
 	if (c->op == QUEUE_KICK_JOB || c->op == QUEUE_RESERVE_JOB || c->op == QUEUE_DELETE)
 		c->id = queue_draw(d, 2) ? c->id : queue_draw_job(d, m);
+	c->is_after = may_be_after(c) && queue_draw(d, 3) == 0;
 }

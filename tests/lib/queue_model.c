@@ -267,7 +267,7 @@ model_reserve(struct model *m, struct model_connection *c, uint64_t seq, uint64_
 	} else if (wait_ns == 0) {
 		model_say(m, c->session, seq, QUEUE_TIMED_OUT, 0);
 	} else {
-		c->is_waiting = true;
+		c->is_waiting = c->has_parked = true;
 		c->wait_seq = seq;
 		c->wait_until = wait_ns == NEVER ? NEVER : m->now_ns + wait_ns;
 		c->wait_order = m->order_next++;

@@ -56,6 +56,7 @@ struct model_connection {
 	} watched[MODEL_TUBE_COUNT];
 	int watched_count;
 	bool is_producer, is_worker, is_waiting;
+	bool has_parked; /* and no command without the mark AFTER came since */
 	uint64_t wait_seq, wait_until, wait_order;
 };
 

@@ -294,9 +294,20 @@ model_execute(struct model *m, uint64_t session, uint64_t seq, const struct queu
 
 	if (of_gateway(m, session, seq, q))
 		return;
-	if (c == NULL || (c->is_waiting && q->op != QUEUE_CLOSE && q->op != QUEUE_CANCEL)) {
-		model_say(m, session, seq, c == NULL ? QUEUE_NO_CONNECTION : QUEUE_WAITS, 0);
+	if (c == NULL) {
+		model_say(m, session, seq, QUEUE_NO_CONNECTION, 0);
 		return;
+	}
+	if (q->op != QUEUE_CLOSE && q->op != QUEUE_CANCEL) {
+		if (q->is_after && c->has_parked) {
+			model_say(m, session, seq, QUEUE_BEHIND, 0);
+			return;
+		}
+		if (c->is_waiting) {
+			model_say(m, session, seq, QUEUE_WAITS, 0);
+			return;
+		}
+		c->has_parked = false;
 	}
 	switch (q->op) {
 	case QUEUE_CLOSE:

@@ -33,6 +33,7 @@ totals_add_queue(struct totals *t, const struct sim_queue_count *c)
 	t->queue.handed += c->handed;
 	t->queue.waited += c->waited;
 	t->queue.in_vain += c->in_vain;
+	t->queue.behind += c->behind;
 	t->queue.expired += c->expired;
 	t->queue.gateways += c->gateways;
 	t->queue.detached += c->detached;
@@ -181,12 +182,12 @@ totals_print(const struct totals *t)
 		t->fired_idle);
 	if (t->queues > 0)
 		printf("queues: %lu; %lu jobs put, %lu deleted, %lu handed over, %lu of them to "
-		       "who "
-		       "waited, %lu waits in vain, %lu TTRs expired; %lu gateways attached, %lu "
-		       "were silent too long, %lu began anew\n",
+		       "who waited, %lu waits in vain, %lu commands behind a wait, %lu TTRs "
+		       "expired; %lu gateways attached, %lu were silent too long, %lu began "
+		       "anew\n",
 			t->queues, t->queue.puts, t->queue.deletes, t->queue.handed,
-			t->queue.waited, t->queue.in_vain, t->queue.expired, t->queue.gateways,
-			t->queue.detached, t->queue.begun_anew);
+			t->queue.waited, t->queue.in_vain, t->queue.behind, t->queue.expired,
+			t->queue.gateways, t->queue.detached, t->queue.begun_anew);
 	/* Not to stdout: the same seed prints the same bytes there. */
 	fprintf(stderr,
 		"%.1f s virtual in %.2f s of one core: %.0f times real time, %.0f events/s, %.0f "

@@ -218,6 +218,7 @@ write_model_words(
 			.number = a->result,
 			.status = a->status,
 		};
+		q->count.behind += a->status == QUEUE_BEHIND;
 		if (!a->has_waited) {
 			write_word(sim, w);
 			trace_word(sim, &w, c);

@@ -65,6 +65,7 @@ struct sim_queue_count {
 	uint64_t puts, deletes;
 	uint64_t handed, waited;     /* jobs; those to a reserve that had waited */
 	uint64_t in_vain;            /* waits that ended without one */
+	uint64_t behind;             /* commands that stood behind one */
 	uint64_t expired;            /* TTRs */
 	uint64_t gateways, detached; /* attached; gone because of their silence */
 	uint64_t begun_anew;

@@ -33,7 +33,7 @@ CANCEL, COUNT, ATTACH = 18, 19, 20
 OPS = {"put": PUT, "use": 5, "reserve": RESERVE, "reserve-with-timeout": RESERVE_TIMEOUT, "delete": DELETE,
        "release": RELEASE, "bury": BURY, "touch": TOUCH, "watch": WATCH, "ignore": 14, "kick": 15}
 READS = ("peek", "stats-job", "stats-tube")
-OK, NOT_FOUND, NO_CONNECTION, CLOSED, NO_GATEWAY, PARKED = 0, 1, 6, 9, 11, 12
+OK, NOT_FOUND, NO_CONNECTION, CLOSED, NO_GATEWAY, PARKED, BEHIND = 0, 1, 6, 9, 11, 12, 13
 WORDS = {1: "NOT_FOUND", 2: "TIMED_OUT", 3: "DEADLINE_SOON", 4: "NOT_IGNORED", 5: "OUT_OF_MEMORY"}
 DONE = {PUT: "INSERTED", 5: "USING", DELETE: "DELETED", RELEASE: "RELEASED", BURY: "BURIED", TOUCH: "TOUCHED",
         WATCH: "WATCHING", 14: "WATCHING", 15: "KICKED"}
@@ -132,7 +132,8 @@ class Log:
         self.job_last = 0
         self.seqs = {}
         self.commands = []     # of this apply(), without an answer
-        self.numbers = dict.fromkeys(("commands", "reservations", "superseded", "expired", "silent", "replaced"), 0)
+        self.numbers = dict.fromkeys(
+            ("commands", "reservations", "superseded", "expired", "silent", "replaced", "behind"), 0)
 
     def complain(self, rule, text):
         self.verdict.complain(rule, f"slot {self.slot}, {self.now_ns} ns: {text}")
@@ -208,6 +209,9 @@ class Log:
             return
         if op == CLOSE:
             connection.is_closed = True
+            return
+        if status == BEHIND:
+            self.numbers["behind"] += 1  # it will come again
             return
         if op == CANCEL:
             return

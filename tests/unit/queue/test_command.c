@@ -46,6 +46,9 @@ static const struct queue_command every[] = {
 	{ .op = QUEUE_CANCEL, .connection = 3 },
 	{ .op = QUEUE_COUNT, .connection = 3, .flag = 1, .tail = pairs, .tail_bytes = 10 },
 	{ .op = QUEUE_COUNT },
+	{ .op = QUEUE_RESERVE, .is_after = true, .connection = 3 },
+	{ .op = QUEUE_PUT, .is_after = true, .connection = 3, .tail = "job", .tail_bytes = 3 },
+	{ .op = QUEUE_COUNT, .is_after = true, .connection = 3, .flag = 1 },
 	{ .op = QUEUE_ATTACH, .id = 1 },
 	{ .op = QUEUE_ATTACH, .id = 65535 },
 };
@@ -68,6 +71,7 @@ test_what_is_encoded_is_decoded(void **state)
 		assert_true(c.pri == every[i].pri && c.seconds == every[i].seconds);
 		assert_true(c.ttr_s == every[i].ttr_s && c.bound == every[i].bound);
 		assert_int_equal(c.flag, every[i].flag);
+		assert_int_equal(c.is_after, every[i].is_after);
 		assert_int_equal(c.tail_bytes, every[i].tail_bytes);
 		assert_int_equal(queue_command_encode(&c, again, sizeof(again)), count);
 		assert_memory_equal(again, bytes, count);
@@ -125,6 +129,12 @@ static const struct bad bad[] = {
 	{ "no name to pause", 13, { QUEUE_PAUSE_TUBE } },
 	{ "no such kick", 14, { QUEUE_KICK, [13] = 3 } },
 	{ "no such flag", 10, { QUEUE_COUNT, [9] = 2 } },
+	{ "opened behind a reserve", 9, { 0x80 | QUEUE_OPEN } },
+	{ "closed behind a reserve", 9, { 0x80 | QUEUE_CLOSE } },
+	{ "cancelled behind a reserve", 9, { 0x80 | QUEUE_CANCEL } },
+	{ "attached behind a reserve", 17, { 0x80 | QUEUE_ATTACH, [9] = 1 } },
+	{ "what a gateway counts, behind a reserve", 10, { 0x80 | QUEUE_COUNT } },
+	{ "nothing, behind a reserve", 9, { 0x80 } },
 	{ "half a pair", 14, { QUEUE_COUNT } },
 	{ "a counter that no read counts", 15, { QUEUE_COUNT, [10] = QUEUE_JOB_TIMEOUTS } },
 };

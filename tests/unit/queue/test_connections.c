@@ -132,6 +132,121 @@ test_a_wait_is_answered_at_once(void **state)
 	assert_false(f->reserved.has_waited);
 }
 
+/* With the mark AFTER. */
+static struct qf_answer
+after(struct queue_fixture *f, struct queue_command c)
+{
+	c.is_after = true;
+	return qf_do(f, c);
+}
+
+static bool
+is_equal(struct decree_digest a, struct decree_digest b)
+{
+	return a.lo == b.lo && a.hi == b.hi;
+}
+
+/* A client has said "reserve, put, reserve" in one breath: if the first one waits, its own put must not end that. */
+static void
+test_what_stands_behind_a_wait_is_not_executed(void **state)
+{
+	struct queue_fixture *f = *state;
+	const struct queue_command put = {
+		.op = QUEUE_PUT, .connection = 2, .ttr_s = 10, .tail = "x", .tail_bytes = 1
+	};
+	const struct queue_command reserve = { .op = QUEUE_RESERVE, .connection = 2 };
+	struct decree_digest before;
+	uint64_t waits;
+
+	(void)qf_reserve(f, 2);
+	waits = qf_seq(f);
+	before = qf_digest(f);
+	assert_int_equal(after(f, put).status, QUEUE_BEHIND);
+	assert_int_equal(after(f, reserve).status, QUEUE_BEHIND);
+	assert_true(is_equal(qf_digest(f), before));
+	assert_int_equal(qf_answer(f, waits).status, QF_PENDING);
+	assert_int_equal(qf_stat(f, QUEUE_CMD_PUT), 0);
+
+	/* The wait is over. What was proposed before that was known must not overtake what stands before it. */
+	(void)qf_put(f, 1, 0, 0, 10);
+	assert_int_equal(qf_answer(f, waits).result, 1);
+	before = qf_digest(f);
+	assert_int_equal(after(f, reserve).status, QUEUE_BEHIND);
+	assert_true(is_equal(qf_digest(f), before));
+
+	/* From the beginning: the first without the mark. */
+	assert_int_equal(qf_do(f, put).result, 2);
+	assert_int_equal(after(f, reserve).result, 2);
+	assert_int_equal(after(f, put).result, 3);
+}
+
+/* A reserve that does not wait stops nothing, whatever it is answered. */
+static void
+test_what_stands_behind_a_reserve_is_executed(void **state)
+{
+	struct queue_fixture *f = *state;
+	const struct queue_command reserve = { .op = QUEUE_RESERVE, .connection = 2 };
+	const struct queue_command at_once = { .op = QUEUE_RESERVE_TIMEOUT, .connection = 2 };
+	const struct queue_command remove = { .op = QUEUE_DELETE, .connection = 2, .id = 1 };
+
+	(void)qf_put(f, 1, 0, 0, 2);
+	assert_int_equal(qf_reserve(f, 2).result, 1);
+	assert_int_equal(after(f, at_once).status, QUEUE_TIMED_OUT);
+	qf_wait(f, 1);
+	assert_int_equal(after(f, reserve).status, QUEUE_DEADLINE_SOON);
+	assert_int_equal(after(f, remove).status, QUEUE_OK);
+	assert_int_equal(after(f, remove).status, QUEUE_NOT_FOUND);
+}
+
+/* Whichever way a wait ends, and whatever the gateway's own commands do meanwhile. */
+static void
+test_what_ends_a_wait_lets_nobody_overtake(void **state)
+{
+	struct queue_fixture *f = *state;
+	const struct queue_command touch = { .op = QUEUE_TOUCH, .connection = 2, .id = 1 };
+
+	(void)qf_reserve_for(f, 2, 1);
+	qf_wait(f, 1);
+	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 0);
+	assert_int_equal(after(f, touch).status, QUEUE_BEHIND);
+	assert_int_equal(qf_do(f, touch).status, QUEUE_NOT_FOUND);
+	assert_int_equal(after(f, touch).status, QUEUE_NOT_FOUND);
+
+	(void)qf_reserve(f, 2);
+	assert_int_equal(of(f, QUEUE_CANCEL, 2).result, 1);
+	assert_int_equal(after(f, touch).status, QUEUE_BEHIND);
+	assert_int_equal(of(f, QUEUE_CANCEL, 2).result, 0);
+	assert_int_equal(after(f, touch).status, QUEUE_BEHIND);
+	/* A reserve that waits again after a command without the mark. */
+	(void)qf_reserve(f, 2);
+	assert_int_equal(after(f, touch).status, QUEUE_BEHIND);
+	assert_int_equal(qf_do(f, touch).status, QUEUE_WAITS);
+	assert_int_equal(of(f, QUEUE_CLOSE, 2).status, QUEUE_OK);
+	assert_int_equal(after(f, touch).status, QUEUE_NO_CONNECTION);
+}
+
+/* What a connection remembers is state: a node that begins with a snapshot refuses the same. */
+static void
+test_a_restored_node_lets_nobody_overtake_either(void **state)
+{
+	struct queue_fixture *f = *state;
+	const struct queue_command touch = { .op = QUEUE_TOUCH, .connection = 2, .id = 1 };
+	struct qf_snapshot s = { 0 };
+	struct decree_digest before;
+
+	(void)qf_reserve_for(f, 2, 1);
+	qf_wait(f, 1);
+	before = qf_digest(f);
+	qf_snapshot_take(f, &s);
+	assert_int_equal(qf_snapshot_restore(f, &s), 0);
+	qf_snapshot_free(&s);
+	assert_true(is_equal(qf_digest(f), before));
+	assert_int_equal(after(f, touch).status, QUEUE_BEHIND);
+	assert_int_equal(qf_do(f, touch).status, QUEUE_NOT_FOUND);
+	assert_false(is_equal(qf_digest(f), before));
+	assert_int_equal(after(f, touch).status, QUEUE_NOT_FOUND);
+}
+
 static void
 test_a_tube_is_there_while_it_is_used(void **state)
 {
@@ -254,6 +369,10 @@ main(void)
 		TEST(test_closing_releases_jobs_at_once),
 		TEST(test_closing_answers_what_waits),
 		TEST(test_a_wait_is_answered_at_once),
+		TEST(test_what_stands_behind_a_wait_is_not_executed),
+		TEST(test_what_stands_behind_a_reserve_is_executed),
+		TEST(test_what_ends_a_wait_lets_nobody_overtake),
+		TEST(test_a_restored_node_lets_nobody_overtake_either),
 		TEST(test_a_tube_is_there_while_it_is_used),
 		TEST(test_a_tube_is_there_while_it_is_watched),
 		TEST(test_a_tube_is_there_while_it_has_a_job),
