@@ -2,9 +2,10 @@
 /*
  * What the machine says becomes what a client reads.
  *
- * A reserve ends with two words, in any order: the answer to its command and the word of the handover. The answer OK
- * brings the job's id and the handover its body; the answer PARKED brings nothing, and the handover, some time, all.
- * If there should be a word and is none (the node took over another one's state), the body is read from the machine.
+ * A request that is answered keeps that until those before it have got their replies. A reserve ends with two words: the answer to
+ * its command and the word of the handover, which is looked at when the answer was. The answer OK brings the job's id and the handover
+ * its body; the answer PARKED brings nothing, and the handover, some time, all. If there should be a word and
+ * is none (the node took over another one's state), the body is read from the machine.
  */
 #include "queue/serve/private.h"
 
@@ -31,16 +32,23 @@ reply_failure(struct client *c, enum queue_status status)
 		gateway_log(c->g, DECREE_LOG_ERROR, "queue: the machine answered %d", (int)status);
 		client_reply_word(c, QUEUE_REPLY_INTERNAL_ERROR);
 	}
-	client_finish(c);
 }
 
 /* ------------------------------------------------------------------------------ reserves */
 
+bool
+answer_is_reserve(const struct request *r)
+{
+	return r->verb == QUEUE_VERB_RESERVE || r->verb == QUEUE_VERB_RESERVE_TIMEOUT ||
+	       r->verb == QUEUE_VERB_RESERVE_JOB;
+}
+
 static void
 expect(struct client *c)
 {
+	if (!c->is_expecting)
+		TAILQ_INSERT_TAIL(&c->g->expecting, c, in_expecting);
 	c->is_expecting = true;
-	TAILQ_INSERT_TAIL(&c->g->expecting, c, in_expecting);
 }
 
 static void
@@ -51,37 +59,29 @@ expect_no_more(struct client *c)
 	c->is_expecting = false;
 }
 
-/* Both words are there. */
-static void
-end_reserve(struct client *c, struct request *r)
+/* @return false: its job, or the body, is still to come */
+static bool
+reply_reserve(struct client *c, struct request *r)
 {
-	expect_no_more(c);
-	c->is_parked = false;
+	if (r->status != QUEUE_OK && r->status != QUEUE_PARKED) {
+		reply_failure(c, r->status);
+		return true;
+	}
+	if (!r->is_told) {
+		if (r->status == QUEUE_OK)
+			expect(c);
+		return false;
+	}
 	if (r->told != QUEUE_OK) {
 		reply_failure(c, r->told);
-	} else if (r->text == NULL) {
+		return true;
+	}
+	if (r->text == NULL) {
 		read_body(c);
-	} else {
-		evbuffer_add_buffer(client_output(c), r->text);
-		client_finish(c);
+		return false;
 	}
-}
-
-static void
-on_reserve_done(struct client *c, struct request *r, const struct decree_completion *done)
-{
-	if (done->status != QUEUE_OK && done->status != QUEUE_PARKED) {
-		reply_failure(c, (enum queue_status)done->status);
-		return;
-	}
-	r->is_answered = true;
-	r->id = done->result;
-	if (r->is_told)
-		end_reserve(c, r);
-	else if (done->status == QUEUE_OK)
-		expect(c);
-	else
-		c->is_parked = true;
+	evbuffer_add_buffer(client_output(c), r->text);
+	return true;
 }
 
 /* The reply, out of the ring. */
@@ -101,33 +101,24 @@ take_body(struct queue_gateway *g, struct evbuffer *to, const struct handover_wo
 	evbuffer_add(to, "\r\n", 2);
 }
 
-static bool
-is_reserve(const struct request *r)
-{
-	return r->verb == QUEUE_VERB_RESERVE || r->verb == QUEUE_VERB_RESERVE_TIMEOUT ||
-	       r->verb == QUEUE_VERB_RESERVE_JOB;
-}
-
-/* The one that flies or is parked. It is the last that was proposed, but not always the first request: what the client
- * had asked before it may be executed and not completed yet. @return NULL: none */
+/* @return the one that is not told yet, or NULL */
 static struct request *
-reserve_under_way(const struct client *c)
+find_reserve(const struct client *c, uint64_t seq)
 {
-	struct request *r = c->first;
-
-	while (r != c->waiting && !is_reserve(r))
-		r = r->next;
-	return r == c->waiting ? NULL : r;
+	for (struct request *r = c->first; r != c->unanswered; r = r->next)
+		if (r->is_answered && r->seq == seq && answer_is_reserve(r))
+			return r->is_told ? NULL : r;
+	return NULL;
 }
 
 static void
 on_word(struct queue_gateway *g, const struct handover_word *word)
 {
 	struct client *c = client_find(g, word->connection);
-	struct request *r = c == NULL ? NULL : reserve_under_way(c);
+	struct request *r = c == NULL ? NULL : find_reserve(c, word->seq);
 
 	/* Of a client that is gone, or of a reserve whose body was fetched already. */
-	if (r == NULL || r->is_told)
+	if (r == NULL)
 		return;
 	if (word->status == QUEUE_CLOSED) {
 		g->is_lost = true; /* we did not close it, so all of ours were closed */
@@ -141,10 +132,19 @@ on_word(struct queue_gateway *g, const struct handover_word *word)
 		r->text = evbuffer_new();
 	if (r->text != NULL)
 		take_body(g, r->text, word);
-	if (!r->is_answered)
-		return;
-	end_reserve(c, r);
+	if (c->parked == r)
+		c->parked = NULL;
+	if (r == c->first)
+		expect_no_more(c);
+	answer_settle(c);
 	client_run(c);
+}
+
+/* Its command is executed and not completed yet. */
+static bool
+is_early(struct queue_gateway *g, const struct handover_word *word)
+{
+	return word->seq > g->done_seq && client_find(g, word->connection) != NULL;
 }
 
 void
@@ -153,14 +153,17 @@ answer_on_words(struct queue_gateway *g)
 	struct handover_word word;
 	struct client *c;
 
-	while (handover_peek(&g->handover, &word)) {
+	while (handover_peek(&g->handover, &word) && !is_early(g, &word)) {
 		on_word(g, &word);
 		handover_drop(&g->handover, &word);
 	}
 	/* A word comes before the answer to its command, so what is not there now never comes. */
 	while ((c = TAILQ_FIRST(&g->expecting)) != NULL) {
 		expect_no_more(c);
-		read_body(c);
+		c->first->is_told = true;
+		c->first->told = QUEUE_OK;
+		c->first->id = c->first->result;
+		answer_settle(c);
 		client_run(c);
 	}
 }
@@ -169,17 +172,15 @@ answer_on_words(struct queue_gateway *g)
 
 /* @return false: it goes on */
 static bool
-on_kick_done(struct client *c, struct request *r, uint64_t result)
+reply_kick(struct client *c, struct request *r)
 {
-	uint32_t kicked = (uint32_t)result;
+	uint32_t kicked = (uint32_t)r->result;
 
 	r->kicked += kicked;
 	r->command.bound -= kicked;
-	r->command.flag = (uint8_t)(result >> 32);
+	r->command.flag = (uint8_t)(r->result >> 32);
 	if (kicked == QUEUE_KICK_COUNT_MAX && r->command.bound > 0) {
-		r->is_flying = false;
-		c->has_barrier = false;
-		c->waiting = r;
+		request_go_back(c, r);
 		return false;
 	}
 	reply_number(c, queue_reply_kicked, r->kicked);
@@ -197,14 +198,14 @@ reply_using(struct client *c, const struct request *r)
 
 /* It was executed. @return false: it goes on */
 static bool
-reply_success(struct client *c, struct request *r, uint64_t result)
+reply_success(struct client *c, struct request *r)
 {
 	switch (r->verb) {
-	case QUEUE_VERB_PUT: reply_number(c, queue_reply_inserted, result); break;
+	case QUEUE_VERB_PUT: reply_number(c, queue_reply_inserted, r->result); break;
 	case QUEUE_VERB_USE: reply_using(c, r); break;
 	case QUEUE_VERB_WATCH:
-	case QUEUE_VERB_IGNORE: reply_number(c, queue_reply_watching, result); break;
-	case QUEUE_VERB_KICK: return on_kick_done(c, r, result);
+	case QUEUE_VERB_IGNORE: reply_number(c, queue_reply_watching, r->result); break;
+	case QUEUE_VERB_KICK: return reply_kick(c, r);
 	case QUEUE_VERB_DELETE: client_reply_word(c, QUEUE_REPLY_DELETED); break;
 	case QUEUE_VERB_RELEASE: client_reply_word(c, QUEUE_REPLY_RELEASED); break;
 	case QUEUE_VERB_BURY: client_reply_word(c, QUEUE_REPLY_BURIED); break;
@@ -216,18 +217,60 @@ reply_success(struct client *c, struct request *r, uint64_t result)
 	return true;
 }
 
+/* @return false: it goes on */
+static bool
+reply(struct client *c, struct request *r)
+{
+	if (answer_is_reserve(r))
+		return reply_reserve(c, r);
+	if (r->status == QUEUE_OK)
+		return reply_success(c, r);
+	reply_failure(c, r->status);
+	return true;
+}
+
+void
+answer_settle(struct client *c)
+{
+	while (c->first != NULL && c->first->is_answered && !c->is_read_due && !c->is_reading &&
+		!c->has_failed && reply(c, c->first))
+		client_finish(c);
+}
+
+/* ------------------------------------------------------------------------------ completions */
+
+static void
+on_parked(struct client *c, struct request *r)
+{
+	c->parked = r;
+	if (c->unanswered != c->waiting)
+		c->behind = c->unanswered;
+}
+
 static void
 on_request_done(struct client *c, const struct decree_completion *done)
 {
-	struct request *r = c->first;
+	struct request *r = c->unanswered;
 
-	queue_assert(r != NULL && r->is_flying);
-	if (is_reserve(r))
-		on_reserve_done(c, r, done);
-	else if (done->status != QUEUE_OK)
-		reply_failure(c, (enum queue_status)done->status);
-	else if (reply_success(c, r, done->result))
-		client_finish(c);
+	queue_assert(r != c->waiting && r->is_flying);
+	queue_assert((done->status == QUEUE_BEHIND) == (c->behind != NULL));
+	c->unanswered = r->next;
+	c->reserves_flying -= r->is_counted;
+	r->is_flying = false;
+	if (done->status == QUEUE_BEHIND) {
+		if (c->unanswered != c->waiting)
+			return;
+		request_go_back(c, c->behind);
+		c->behind = NULL;
+		return;
+	}
+	r->is_answered = true;
+	r->status = (enum queue_status)done->status;
+	r->seq = done->seq;
+	r->result = done->result;
+	if (r->status == QUEUE_PARKED)
+		on_parked(c, r);
+	answer_settle(c);
 }
 
 static void

@@ -142,6 +142,7 @@ forget_requests(struct client *c)
 	}
 	request_free(c->filling);
 	c->first = c->last = c->waiting = c->filling = NULL;
+	c->unanswered = c->parked = c->behind = NULL;
 	if (c->is_expecting)
 		TAILQ_REMOVE(&c->g->expecting, c, in_expecting);
 	c->is_expecting = false;
@@ -211,14 +212,17 @@ client_finish(struct client *c)
 	queue_assert(r != NULL);
 	if (c->waiting == r)
 		c->waiting = r->next;
+	if (c->unanswered == r)
+		c->unanswered = r->next;
 	c->first = r->next;
 	if (c->first == NULL)
 		c->last = NULL;
 	c->request_count--;
 	c->request_bytes -= r->tail_bytes;
-	c->is_parked = c->is_read_due = false;
-	if (c->first == c->waiting) /* nothing flies, and a barrier flies last */
+	c->is_read_due = false;
+	if (c->first == c->waiting) /* a barrier is the last that was started */
 		c->has_barrier = false;
+	c->reserve_count -= r->is_counted;
 	request_free(r);
 }
 
@@ -232,6 +236,8 @@ append(struct client *c, struct request *r)
 	else
 		c->last->next = r;
 	c->last = r;
+	if (c->unanswered == NULL)
+		c->unanswered = r;
 	if (c->waiting == NULL)
 		c->waiting = r;
 	c->request_count++;
@@ -376,7 +382,7 @@ client_run(struct client *c)
 		did |= start_requests(c);
 	} while (did);
 	pause_reading(c);
-	if (c->is_parked && c->has_eof && c->blocked == BLOCKED_NOT)
+	if (c->parked != NULL && c->has_eof && c->flying == 0 && c->blocked == BLOCKED_NOT)
 		request_cancel(c);
 	if (c->tls != NULL)
 		tls_push(c);

@@ -69,6 +69,7 @@ queue_gateway_on_reserved(void *gateway, struct queue_machine *m, const struct q
 	struct queue_gateway *g = gateway;
 	const struct handover_word word = {
 		.connection = r->connection,
+		.seq = r->seq,
 		.id = r->id,
 		.body_bytes = r->body_bytes,
 		.status = (uint16_t)r->status,
@@ -157,7 +158,7 @@ init(struct queue_gateway *g)
 	g->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (g->scratch == NULL || g->base == NULL || g->wake_fd < 0)
 		return -ENOMEM;
-	return handover_init(&g->handover, HANDOVER_BYTES, CLIENT_COUNT_MAX);
+	return handover_init(&g->handover, HANDOVER_BYTES, HANDOVER_WORDS_MAX);
 }
 
 static int

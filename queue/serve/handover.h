@@ -4,8 +4,8 @@
  * Words of the machine to its node's gateway: how reserves went, and the bodies of the jobs.
  *
  * A ring of bytes with one writer, the shard's thread inside apply(), and one reader, the gateway's. The head of a word
- * always fits, as long as the gateway has no more connections than were said: each has one reserve under way at most.
- * A body that does not fit is left out, and the gateway reads it from the machine.
+ * always fits, as long as no more are unread than were said: a connection has one reserve at most that waits, and all others that
+ * are under way are commands in the session's window. A body that does not fit is left out, and the gateway reads it from the machine.
  *
  * Threads:  handover_push() is the writer's, handover_peek() and _drop() are the reader's.
  * Memory:   taken in handover_init(), every page of it.
@@ -19,6 +19,7 @@
 
 struct handover_word {
 	uint64_t connection;
+	uint64_t seq; /* of the reserve */
 	uint64_t id;
 	uint32_t body_bytes;
 	uint16_t status; /* enum queue_status */

@@ -43,6 +43,8 @@ on_done(struct queue_gateway *g, const struct decree_completion *done)
 	bool is_read = done->answer != NULL;
 
 	*(is_read ? &g->reading : &g->flying) -= 1;
+	if (!is_read)
+		g->done_seq = done->seq;
 	if (done->outcome == DECREE_UNKNOWN)
 		g->phase = GATEWAY_OVER;
 	else if (done->outcome != DECREE_APPLIED)
@@ -55,7 +57,9 @@ on_done(struct queue_gateway *g, const struct decree_completion *done)
 		answer_on_done(c, done);
 }
 
-/* @return whether anything was completed */
+/* A word of the handover is there before the completion of its command is: behind some completions, every word that
+ * could be missing is there.
+ * @return whether anything was completed */
 static bool
 take_completions(struct queue_gateway *g)
 {
@@ -69,6 +73,7 @@ take_completions(struct queue_gateway *g)
 		count = decree_poll(g->proposer, done, COMPLETION_COUNT);
 		for (uint32_t i = 0; i < count; i++)
 			on_done(g, &done[i]);
+		answer_on_words(g);
 		did = did || count > 0;
 	} while (count == COMPLETION_COUNT);
 	return did;
@@ -87,8 +92,6 @@ run_blocked(struct queue_gateway *g, enum blocked why)
 	}
 }
 
-/* The order matters: a word of the handover is there before the completion of its command is, so the completions come
- * first, and then every word that could be missing is there. */
 static bool
 turn(struct queue_gateway *g)
 {

@@ -19,13 +19,17 @@
  *
  *   waiting    parsed, in the client's queue
  *   flying     proposed; several of one client may be
+ *   answered   executed; its reply waits for those before it, a reserve's also for the job
  *   parked     a reserve that waits in the machine
  *   finished   its reply is in the client's output; it is gone
  *
  * One client's requests are executed and answered in its order. Commands of one session are completed in the order in which they
- * were proposed, so a completion is always that of its client's first request. A *barrier* is a request with which
- * others of its client cannot fly together: a reserve, since it may wait; a read, since it would not see what was asked before
- * or would see what was asked after it; a kick of more than one command.
+ * were proposed, so a completion is always that of the first of its client's requests that fly. What is proposed behind a reserve
+ * that flies bears the mark AFTER. If that reserve is parked, all of them come back BEHIND, and become waiting ones again;
+ * nothing starts until the last of them is back, and the wait has ended.
+ *
+ * A *barrier* is a request with which others of its client cannot fly together: a read, since it would not see what was asked
+ * before or would see what was asked after it; a kick of more than one command.
  *
  * What may fail: the proposer's window is full, or 64 reads are under way: the client stands in a queue until there is room again. A
  * client that does not read its replies, or asks too much at once, is not read from. The session is lost: all clients go.
@@ -50,10 +54,14 @@
 #define REQUEST_BYTES_MAX (512u << 10) /* the same, but at least one */
 #define INPUT_BYTES_MAX   (64u << 10)  /* of one client, not parsed */
 #define OUTPUT_BYTES_MAX                                                                           \
-	(1u << 20) /* of one client, not sent: more only by the reply that goes beyond it */
+	(1u << 20) /* of one client, not sent: more only by what was under way before it came to that */
 #define OUTPUT_BYTES_LOW (256u << 10) /* then it goes on */
-#define HANDOVER_BYTES   (8u << 20)
-#define LISTEN_COUNT_MAX 16
+/* The jobs that one client's reserves may bring together; but one reserve may always be under way. */
+#define RESERVED_BYTES_MAX (4u << 20)
+#define HANDOVER_BYTES     (16u << 20)
+#define SESSION_WINDOW_MAX 65536u /* that a cluster may be configured for */
+#define HANDOVER_WORDS_MAX (CLIENT_COUNT_MAX + SESSION_WINDOW_MAX)
+#define LISTEN_COUNT_MAX   16
 
 struct request {
 	struct request *next;
@@ -62,12 +70,18 @@ struct request {
 	enum queue_counter counter;
 	bool is_producer;
 	bool is_flying;
+	bool is_counted;              /* among its client's reserves */
 	struct queue_command command; /* the tail is our own; op 0: this is no command */
 	struct queue_query query;     /* the same; kind 0: no read */
 
+	/* Of its command, as it was completed. */
+	bool is_answered;
+	enum queue_status status;
+	uint64_t seq, result;
+
 	uint64_t kicked;
 	/* A reserve has ended when it is answered with anything but PARKED and OK, or answered and told. */
-	bool is_answered, is_told;
+	bool is_told;
 	enum queue_status told;
 	uint64_t id;           /* of the job that was reserved or found */
 	uint32_t body_bytes;   /* of the same */
@@ -103,9 +117,8 @@ struct client {
 	bool has_quit; /* the same, and what it sends is ignored */
 	bool has_failed;
 	bool is_paused;     /* it is not read from: too much of what it has said waits */
-	bool is_parked;     /* the first request waits in the machine */
 	bool is_cancelling; /* CANCEL flies */
-	bool has_barrier;   /* the first request is one that flies or is parked */
+	bool has_barrier;   /* the last request that was started is one */
 	bool is_read_due;   /* of the first request: to be asked */
 	bool is_reading;    /* it was asked */
 	bool is_expecting;  /* its job's body should be in the handover */
@@ -114,7 +127,14 @@ struct client {
 	uint32_t flying;    /* commands without a completion, of whatever kind */
 
 	struct request *first, *last;
-	struct request *waiting; /* the first one that does not fly */
+	struct request
+		*unanswered; /* the first one that flies; if none does, the same as the next one */
+	struct request *waiting; /* the first one that was not started */
+	struct request *parked;  /* NULL: none */
+	/* The first of those behind it that fly or have come back, until all of them have. NULL: none are on their way. */
+	struct request *behind;
+	uint32_t reserves_flying;
+	uint32_t reserve_count; /* started and not finished */
 	uint32_t request_count, request_bytes;
 	struct request *filling; /* a put whose body is on its way */
 
@@ -188,6 +208,7 @@ struct queue_gateway {
 	bool is_lost; /* begin anew as soon as nothing refers to clients */
 	struct decree_proposer *proposer;
 	uint32_t flying, reading; /* without a completion */
+	uint64_t done_seq; /* of the last command that was completed; 0: none of this session */
 	uint64_t reopen_at_ns, count_at_ns, alive_at_ns;
 	uint64_t counts[QUEUE_COUNTER_COUNT];
 	bool is_asking_stats;
@@ -275,6 +296,8 @@ struct request *request_create(const struct client *c, const struct queue_reques
 void request_free(struct request *r);
 /** Start the first waiting request. @return whether it flies or is finished */
 bool request_start(struct client *c);
+/** Nothing of the client flies: the first waiting request is that one, which was started before. */
+void request_go_back(struct client *c, struct request *r);
 /** The end of what is due to a client that is gone. */
 void request_close(struct client *c);
 void request_cancel(struct client *c);
@@ -283,6 +306,9 @@ void request_cancel(struct client *c);
 
 /** A command of the client was completed and applied. */
 void answer_on_done(struct client *c, const struct decree_completion *done);
+/** Reply to what is answered and stands first. */
+void answer_settle(struct client *c);
+bool answer_is_reserve(const struct request *r);
 /** The machine's words for our clients. */
 void answer_on_words(struct queue_gateway *g);
 

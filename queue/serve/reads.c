@@ -4,7 +4,8 @@
  *
  * They are linearizable, but for the body of a job that was reserved: this node has executed the reserve, so it has the job.
  * A job may go while its body comes in pieces. Then it was not found; and a reserve that cannot give it to its
- * worker any more, since it has timed out and somebody else has deleted it, is proposed again.
+ * worker any more, since it has timed out and somebody else has deleted it, is proposed again. If what stands behind it was
+ * proposed already, and may be what has deleted the job, there is no reply that would be true: the client is dropped.
  */
 #include "queue/serve/private.h"
 
@@ -258,6 +259,10 @@ on_answer(struct client *c, struct request *r, const uint8_t *answer, uint32_t b
 static void
 on_missing(struct client *c, struct request *r)
 {
+	if (is_reserve(r) && c->waiting != r->next) {
+		c->has_failed = true;
+		return;
+	}
 	if (!is_reserve(r) || r->verb == QUEUE_VERB_RESERVE_JOB) {
 		fail(c, QUEUE_REPLY_NOT_FOUND);
 		return;
@@ -266,9 +271,7 @@ on_missing(struct client *c, struct request *r)
 		evbuffer_free(r->text);
 	r->text = NULL;
 	r->query = (struct queue_query){ 0 };
-	r->is_flying = r->is_answered = r->is_told = false;
-	c->has_barrier = false;
-	c->waiting = r;
+	request_go_back(c, r);
 }
 
 void
@@ -285,5 +288,6 @@ read_on_done(struct client *c, const struct decree_completion *done)
 		fail(c, QUEUE_REPLY_INTERNAL_ERROR);
 	else
 		on_answer(c, c->first, done->answer, done->answer_bytes);
+	answer_settle(c);
 	client_run(c);
 }

@@ -120,13 +120,27 @@ propose(struct client *c, const struct queue_command *command)
 static bool
 is_barrier(const struct request *r)
 {
-	switch (r->verb) {
-	case QUEUE_VERB_RESERVE:
-	case QUEUE_VERB_RESERVE_TIMEOUT:
-	case QUEUE_VERB_RESERVE_JOB: return true;
-	case QUEUE_VERB_KICK: return r->command.bound > QUEUE_KICK_COUNT_MAX;
-	default: return false;
+	return r->verb == QUEUE_VERB_KICK && r->command.bound > QUEUE_KICK_COUNT_MAX;
+}
+
+/* Of the largest jobs that there may be. */
+static bool
+has_room_for_job(const struct client *c)
+{
+	return c->reserve_count == 0 ||
+	       (c->reserve_count + 1ull) * c->g->options.job_bytes_max <= RESERVED_BYTES_MAX;
+}
+
+void
+request_go_back(struct client *c, struct request *r)
+{
+	for (struct request *at = r; at != c->waiting; at = at->next) {
+		at->is_flying = at->is_answered = at->is_told = false;
+		c->reserve_count -= at->is_counted;
+		at->is_counted = false;
 	}
+	c->has_barrier = false;
+	c->unanswered = c->waiting = r;
 }
 
 /* An error needs no command, unless the machine must hear that this client is a producer. */
@@ -142,14 +156,18 @@ start_error(struct client *c, struct request *r)
 static bool
 start_command(struct client *c, struct request *r)
 {
+	bool is_reserve = answer_is_reserve(r);
 	int rc;
 
+	if (is_reserve && !has_room_for_job(c))
+		return false;
 	if (r->verb == QUEUE_VERB_ERROR)
 		r->command = (struct queue_command){
 			.op = QUEUE_COUNT,
 			.connection = c->number,
 			.flag = 1,
 		};
+	r->command.is_after = c->reserves_flying > 0;
 	rc = propose(c, &r->command);
 	if (rc == -EMSGSIZE && r == c->first) {
 		client_reply_word(c, QUEUE_REPLY_JOB_TOO_BIG);
@@ -158,9 +176,14 @@ start_command(struct client *c, struct request *r)
 	}
 	if (rc != 0)
 		return false;
-	if (r->verb == QUEUE_VERB_ERROR)
+	if (r->verb == QUEUE_VERB_ERROR) {
 		session_count(c->g, r->counter);
+		r->counter = QUEUE_COUNTER_COUNT; /* it may have to be started again */
+	}
 	r->is_flying = true;
+	r->is_counted = is_reserve;
+	c->reserves_flying += is_reserve;
+	c->reserve_count += is_reserve;
 	c->has_barrier = is_barrier(r);
 	c->waiting = r->next;
 	return true;
@@ -174,7 +197,7 @@ start_read(struct client *c, struct request *r)
 	session_count(c->g, r->counter);
 	r->query.session = atomic_load_explicit(&c->g->session, memory_order_relaxed);
 	c->has_barrier = true;
-	c->waiting = r->next;
+	c->unanswered = c->waiting = r->next;
 	c->is_read_due = true;
 	read_ask(c);
 	return true;
@@ -196,7 +219,7 @@ request_start(struct client *c)
 {
 	struct request *r = c->waiting;
 
-	if (c->has_barrier || c->g->phase != GATEWAY_UP)
+	if (c->has_barrier || c->parked != NULL || c->behind != NULL || c->g->phase != GATEWAY_UP)
 		return false;
 	if (r->verb == QUEUE_VERB_ERROR && !r->is_producer)
 		return r == c->first && start_error(c, r);

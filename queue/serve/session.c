@@ -75,6 +75,7 @@ session_drop(struct queue_gateway *g)
 	decree_proposer_close(g->proposer);
 	g->proposer = NULL;
 	g->flying = g->reading = 0;
+	g->done_seq = 0;
 	g->is_asking_stats = false;
 	/* What was counted is not of now any more. */
 	atomic_store_explicit(&g->has_stats, false, memory_order_relaxed);

@@ -31,6 +31,8 @@ struct gateway_fixture {
 	/* The shard's thread, whenever a job was handed over, says `held` and waits for `go`. */
 	_Atomic bool is_holding;
 	sem_t held, go;
+	/* ... or does not tell the gateway of it, once, */
+	_Atomic bool is_silent;
 	/* ... or tells the gateway that the state was replaced, once. */
 	_Atomic bool is_restored;
 };

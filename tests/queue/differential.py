@@ -176,6 +176,7 @@ class Player:
         self.jobs = []  # numbers that may still be there
         self.delays = set()  # that were given already
         self.waiting = None  # the connection whose reserve is not answered yet
+        self.behind = []  # what it has said since, in one breath
         self.kinds = collections.Counter()
         for server in self.servers:
             server.base = server.stats()
@@ -369,14 +370,16 @@ class Player:
             raise Difference(f"current-waiting: {left}, connection {self.waiting} waits")
         if left[0] == b"0":
             waiter, self.waiting = self.waiting, None
-            result, = self.collect(waiter, [b"reserve"])
-            self.follow(waiter, b"reserve", result)
+            said, self.behind = [b"reserve", *self.behind], []
+            for command, result in zip(said, self.collect(waiter, said)):
+                self.follow(waiter, command, result)
 
     def start_waiting(self, number):
         command = self.random.choice([b"reserve", b"reserve-with-timeout %d" % self.random.choice(LONG_S)])
-        self.send(number, [command])
+        self.behind = [self.one_command(number) for _ in range(self.random.choice([0, 1, 3, 30]))]
+        self.send(number, [command, *self.behind])
         self.waiting = number
-        self.history.append((self.step, number, command, None))
+        self.history.append((self.step, number, b"%s, and behind it %d commands" % (command, len(self.behind)), None))
         busy = [False, False]
         deadline = time.monotonic() + PATIENCE_S
         for i, (server, connection) in enumerate(zip(self.servers, self.connections[number])):
@@ -397,17 +400,21 @@ class Player:
             raise Difference(f"{command!r}: answered at once: {busy}")
         if busy[0]:
             self.waiting = None
-            result, = self.collect(number, [command])
-            self.follow(number, command, result)
+            said, self.behind = [command, *self.behind], []
+            for command, result in zip(said, self.collect(number, said)):
+                self.follow(number, command, result)
 
     def stop_waiting(self):
-        """Close half of the connection, or all of it."""
+        """Close half of the connection, or all of it. If something stands behind the wait, then half: how much of it is done for a
+        client that is gone is a race."""
         number, self.waiting = self.waiting, None
-        if self.random.random() < 0.5:
+        said, self.behind = [b"reserve", *self.behind], []
+        if len(said) > 1 or self.random.random() < 0.5:
             for connection in self.connections[number]:
                 connection.socket.shutdown(socket.SHUT_WR)
             self.history.append((self.step, number, b"(half close)", None))
-            self.collect(number, [b"reserve", b"(end)"])
+            for command, result in zip(said, self.collect(number, [*said, b"(end)"])):
+                self.follow(number, command, result)
         self.history.append((self.step, number, b"(close)", None))
         self.forget(number)
 
@@ -541,6 +548,12 @@ class Player:
         self.exchange(number, [b"stats-job " + job, b"release %s 7 1" % job, b"reserve"])
         self.exchange(number, [b"release %s 7 0" % job, b"pause-tube due 1", b"reserve", b"stats-job " + job])
         self.exchange(number, [b"bury %s 3" % job, b"kick 9", b"reserve", b"delete " + job])
+        # Waits with other waits and their own jobs behind them, all said at once.
+        self.exchange(number, [b"reserve-with-timeout 1", b"reserve-with-timeout 1", b"put 0 0 2 5\r\nlater", b"stats-tube due"])
+        job = b"{%d}" % self.inserted
+        self.exchange(number, [b"reserve", b"reserve", b"reserve-with-timeout 0", b"touch " + job, b"reserve-with-timeout 0",
+                               b"list-tubes-watched", b"reserve-with-timeout 100", b"release %s 0 1" % job, b"peek-delayed", b"reserve",
+                               b"delete " + job, b"stats-tube due"])
         self.forget(number)
 
     def settle(self):

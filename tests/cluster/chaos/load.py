@@ -193,6 +193,17 @@ class Worker(Client):
             self.run_of.journal.deleted.append(job)
         self.on_reserved(self.connection.hear()[0])
 
+    def burst(self, job):
+        """Several reserves and what stands behind them: wherever one of them waits, the rest must wait, too."""
+        said = [["touch", job]]
+        for _ in range(self.random.choice((2, 3, 10))):
+            said += [["reserve-with-timeout", 1], self.random.choice((["touch", job], ["watch", TUBE], ["release", job, 1, 0]))]
+        said += [["delete", job], ["reserve-with-timeout", 0]]
+        self.connection.say(*((words, None) for words in said))
+        for reply in [self.connection.hear()[0] for _ in said]:
+            if reply[0] == "RESERVED":
+                self.delete(int(reply[1]))
+
     def oversleep(self, job):
         """Longer than a short TTR: it is somebody else's by then, or ready, or done."""
         time.sleep(self.random.uniform(1.5, 6))
@@ -227,8 +238,9 @@ class Worker(Client):
         if words[0] != "RESERVED":
             return
         how = self.random.choices(
-            (self.work, self.delete_and_reserve, self.oversleep, self.look, self.release, self.bury, self.touch, self.leave),
-            (60, 20, 1, 5, 4, 3, 5, 2))[0]
+            (self.work, self.delete_and_reserve, self.burst, self.oversleep, self.look, self.release, self.bury, self.touch,
+             self.leave),
+            (50, 20, 10, 1, 5, 4, 3, 5, 2))[0]
         how(int(words[1]))
 
     def step(self):
