@@ -15,11 +15,11 @@
 #define SETTLE_NS (250 * UINT64_C(1000000))
 
 static void
-try_start(struct port *port, uint64_t now_ns)
+try_start(const struct net_node *node, struct port *port, uint64_t now_ns)
 {
 	char ignored[DECREE_ERROR_BYTES]; /* the next try, or the status, tells */
 
-	(void)port_start(port, ignored);
+	(void)port_start(node, port, ignored);
 	port->state_ns = now_ns + (port->state == PORT_RUNNING ? SETTLE_NS : RETRY_NS);
 }
 
@@ -45,7 +45,7 @@ link_step(struct net_node *node, uint32_t index, uint64_t now_ns)
 	if (!port->is_memif_client || now_ns < port->state_ns)
 		return;
 	switch (port->state) {
-	case PORT_STOPPED: try_start(port, now_ns); break;
+	case PORT_STOPPED: try_start(node, port, now_ns); break;
 	case PORT_RUNNING:
 		if (is_up)
 			break;
@@ -57,8 +57,8 @@ link_step(struct net_node *node, uint32_t index, uint64_t now_ns)
 	case PORT_DRAINING:
 		if (is_used(node, index))
 			break;
-		(void)rte_eth_dev_stop(port->id); /* it fails only if it is stopped */
-		try_start(port, now_ns);
+		port_stop(port);
+		try_start(node, port, now_ns);
 		break;
 	}
 }

@@ -192,6 +192,11 @@ uint32_t net_port_count(const struct net_node *node);
 /** One line for start-up messages and benchmark headers: "memif, auth gmac", "af_packet, AUTH NONE". */
 const char *net_describe(const struct net_node *node);
 
+/** How frames get to their shards, at any of the ports: "flow rules", "RSS", "the driver's own queues", "one queue,
+ * handed over", or some of these with " and " between; "" with one shard. Any thread. */
+#define NET_STEERING_BYTES 96
+void net_describe_steering(const struct net_node *node, char ret_text[NET_STEERING_BYTES]);
+
 /* ------------------------------------------------------------------ arguments for rte_eal_init() */
 
 #define NET_EAL_ARG_COUNT_MAX 64

@@ -27,6 +27,16 @@ enum port_state {
 	PORT_DRAINING = 2, /* waiting for the shards to let go */
 };
 
+/* How frames get to their shards: steer.h. */
+enum port_steering {
+	STEERING_NONE = 0, /* one shard; or the port has not started yet */
+	STEERING_RULES = 1,
+	STEERING_HASH = 2,
+	STEERING_DRIVER = 3,
+	STEERING_HANDOVER = 4,
+	STEERING_COUNT = 5,
+};
+
 struct port {
 	uint16_t id; /* EAL's */
 	char device[DEVICE_BYTES];
@@ -35,13 +45,16 @@ struct port {
 	uint16_t
 		queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
 	bool has_udp_offload; /* sending */
+	bool has_hash;        /* RSS over UDP's ports is on */
 
 	_Atomic bool is_wanted; /* control thread -> shards */
 	_Atomic bool is_up;     /* link state, for the status */
 
 	/* owner: the control thread */
 	enum port_state state;
-	uint64_t state_ns; /* since when, or when to try again */
+	uint64_t state_ns;                              /* since when, or when to try again */
+	_Atomic enum port_steering steering;            /* others read it, relaxed */
+	struct rte_flow *rules[DECREE_SHARD_COUNT_MAX]; /* by shard; NULL: none */
 };
 
 /* What a shard publishes of a peer in tick(): words that the control thread may read at any time. */
@@ -80,6 +93,7 @@ struct net_node {
 	struct port ports[NET_PORT_COUNT_MAX];
 	uint32_t port_count;
 	uint16_t shard_count;
+	uint16_t base_port;
 	uint16_t mtu;
 	uint32_t peer_count;
 	uint16_t peer_ports[NET_PEER_COUNT_MAX]; /* index of each peer's port */
@@ -102,8 +116,11 @@ int port_take(struct net_node *node, struct port *port, char *ret_error);
 /** Configure queues and offloads. The pools exist. @return 0 or -errno with ret_error written */
 int port_configure(struct net_node *node, struct port *port, char *ret_error);
 
-/** Start it. A memif client without a server is left stopped, for the control thread to retry. */
-int port_start(struct port *port, char *ret_error);
+/** Start it, with its flow rules. A memif client without a server is left stopped, for the control thread to retry. */
+int port_start(const struct net_node *node, struct port *port, char *ret_error);
+
+/** Stop it, its flow rules first. No shard uses it. */
+void port_stop(struct port *port);
 
 /** Stop it if we have started it. Ours is taken out of EAL, the host's given back. */
 void port_close(struct net_node *node, struct port *port);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening and closing a node's network, and what the control thread asks of it. */
 #include "net/node.h"
+#include "net/steer.h"
 
 #include "base/assert.h"
 
@@ -207,7 +208,7 @@ static int
 start_ports(struct net_node *node, char *ret_error)
 {
 	for (uint32_t i = 0; i < node->port_count; i++) {
-		int rc = port_start(&node->ports[i], ret_error);
+		int rc = port_start(node, &node->ports[i], ret_error);
 
 		if (rc != 0)
 			return rc;
@@ -246,6 +247,7 @@ net_open(const struct net_config *config, struct net_node **ret_node, char *ret_
 	if (node == NULL)
 		return fail(-ENOMEM, "out of memory", ret_error);
 	node->shard_count = config->shard_count;
+	node->base_port = config->base_port;
 	node->mtu = config->mtu != 0 ? config->mtu : NET_MTU_DEFAULT;
 	node->peer_count = config->peer_count;
 	node->auth = config->auth;
@@ -437,6 +439,12 @@ uint32_t
 net_port_count(const struct net_node *node)
 {
 	return node->port_count;
+}
+
+void
+net_describe_steering(const struct net_node *node, char ret_text[NET_STEERING_BYTES])
+{
+	steer_describe(node, ret_text, NET_STEERING_BYTES);
 }
 
 const char *

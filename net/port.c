@@ -9,6 +9,7 @@
  * (RTE_ETH_FOREACH_DEV) passes by. */
 #include "net/device.h"
 #include "net/node.h"
+#include "net/steer.h"
 
 #include <errno.h>
 #include <rte_dev.h>
@@ -99,7 +100,7 @@ port_close(struct net_node *node, struct port *port)
 
 	(void)rte_eth_dev_info_get(port->id, &info); /* it exists */
 	if (port->state != PORT_STOPPED)
-		(void)rte_eth_dev_stop(port->id); /* nobody uses it any more */
+		port_stop(port); /* nobody uses it any more */
 	if (port->is_hosts) {
 		(void)rte_eth_dev_owner_unset(port->id, node->owner_id); /* ours: it was taken */
 		return;
@@ -187,6 +188,7 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf =
 			info.flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_UDP;
+		port->has_hash = true;
 	}
 	rc = rte_eth_dev_configure(port->id, port->queue_count, port->queue_count, &conf);
 	if (rc == -EBUSY) {
@@ -204,17 +206,28 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 }
 
 int
-port_start(struct port *port, char *ret_error)
+port_start(const struct net_node *node, struct port *port, char *ret_error)
 {
 	int rc = rte_eth_dev_start(port->id);
 
 	if (rc == 0) {
 		port->state = PORT_RUNNING;
+		steer_start(node, port);
 		atomic_store(&port->is_wanted, true);
 		return 0;
 	}
 	port->state = PORT_STOPPED;
-	if (port->is_memif_client)
+	if (port->is_memif_client) {
+		steer_start(node, port);
 		return 0;
+	}
 	return fail(port, "starting it", rc, ret_error);
+}
+
+void
+port_stop(struct port *port)
+{
+	steer_stop(port);
+	(void)rte_eth_dev_stop(port->id); /* it fails only if it is stopped */
+	port->state = PORT_STOPPED;
 }

@@ -98,12 +98,17 @@ add_info_labels(struct text *t, const struct decree_node *node)
 {
 	static const char *const modes[] = { "durable", "buffered", "memory" };
 	const struct config *c = &node->config;
+	char steering[NET_STEERING_BYTES] = "";
 
 	add(t, ",cluster=\"");
 	add_escaped(t, c->name);
 	add(t, "\",version=\"%s\",log=\"%s\",auth=\"%s\",idle=\"%s\"", decree_version(),
 		modes[c->log_mode], c->auth == CONFIG_AUTH_GMAC ? "gmac" : "none",
 		idle_name(node->idle));
+	if (node->net != NULL)
+		net_describe_steering(node->net, steering);
+	if (steering[0] != '\0')
+		add(t, ",steering=\"%s\"", steering);
 }
 
 /* The name and all labels but the closing brace. @param suffix  of a histogram's lines */

@@ -343,6 +343,7 @@ say_what_runs(struct decree_node *node)
 	static const char *const modes[] = { "durable", "buffered", "memory" };
 	const struct config *c = &node->config;
 	uint64_t bytes = control_memory_bytes();
+	char steering[NET_STEERING_BYTES] = "";
 
 	atomic_store(&node->memory_bytes, bytes);
 	node_log(node, NOTE_STARTS,
@@ -352,6 +353,10 @@ say_what_runs(struct decree_node *node)
 		c->node_id, (unsigned long long)node->boot_count, c->shard_count, c->group_count,
 		modes[c->log_mode], node->net != NULL ? net_describe(node->net) : "no network",
 		idle_name(node->idle), (unsigned long long)(bytes >> 20));
+	if (node->net != NULL)
+		net_describe_steering(node->net, steering);
+	if (steering[0] != '\0')
+		node_log(node, NOTE_NETWORK, "steering: %s", steering);
 	if (c->log_mode == DECREE_LOG_MEMORY)
 		node_log(node, NOTE_MODE,
 			"log mode MEMORY: a restart of this process loses what it promised; such a "

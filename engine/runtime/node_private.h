@@ -228,6 +228,7 @@ struct probe {
 	bool has_address[DECREE_NODE_COUNT_MAX];
 	bool is_address_taken;
 	uint8_t taken_by[6];
+	char steering[NET_STEERING_BYTES]; /* net_describe_steering() */
 };
 int probe_run(struct decree_node *node, struct probe *ret_probe, char *ret_error);
 

@@ -208,6 +208,8 @@ look_at_network(const struct preflight *p)
 		report(p, DECREE_FINDING_FATAL, "network", NULL, "%s", error);
 		return;
 	}
+	if (probe.steering[0] != '\0')
+		report(p, DECREE_FINDING_GOOD, "network", NULL, "steering: %s", probe.steering);
 	if (probe.is_address_taken)
 		report(p, DECREE_FINDING_FATAL, "network",
 			"Stop the other node, or correct 'node' in [local] here and 'ip' in [node "

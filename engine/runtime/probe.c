@@ -21,7 +21,7 @@ fill(const struct config *c, struct net_config *net, struct net_port_config *por
 		.node_id = c->node_id,
 		.boot_count = 1,
 		.base_port = (uint16_t)c->base_port,
-		.shard_count = 1,
+		.shard_count = (uint16_t)c->shard_count,
 		.mtu = (uint16_t)c->mtu,
 		.ports = ports,
 		.port_count = c->port_count,
@@ -52,17 +52,20 @@ fill(const struct config *c, struct net_config *net, struct net_port_config *por
 }
 
 static void
-turn(struct net_node *net)
+turn(struct net_node *net, uint16_t shard_count)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
-	struct net *shard = net_shard(net, 0);
 	struct net_frame frames[NET_BURST];
 	uint64_t now_ns = node_now_ns();
 
 	net_control_tick(net, now_ns);
-	net_dpdk_ops.tick(shard, now_ns);
-	net_dpdk_ops.release(
-		shard, frames, net_dpdk_ops.recv(shard, now_ns, frames, NET_BURST)); /* none */
+	for (uint16_t i = 0; i < shard_count; i++) {
+		struct net *shard = net_shard(net, i);
+
+		net_dpdk_ops.tick(shard, now_ns);
+		net_dpdk_ops.release(shard, frames,
+			net_dpdk_ops.recv(shard, now_ns, frames, NET_BURST)); /* none */
+	}
 	(void)nanosleep(&pause, NULL); /* cut short: looks again sooner */
 }
 
@@ -103,9 +106,11 @@ probe_run(struct decree_node *node, struct probe *ret_probe, char *ret_error)
 		rc = net_open(&net, &node->net, ret_error);
 	began_ns = node_now_ns();
 	while (rc == 0 && node_now_ns() < began_ns + worth_ns) {
-		turn(node->net);
+		turn(node->net, net.shard_count);
 		worth_ns = look(node, ret_probe);
 	}
+	if (rc == 0)
+		net_describe_steering(node->net, ret_probe->steering);
 	net_close(node->net);
 	node->net = NULL;
 	eal_stop(node);

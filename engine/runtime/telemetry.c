@@ -244,6 +244,7 @@ answer_status(const struct question *q, struct rte_tel_data *to)
 	static const char *const modes[] = { "durable", "buffered", "memory" };
 	const struct config *c = &q->node->config;
 	struct decree_metrics metrics;
+	char steering[NET_STEERING_BYTES];
 	char cluster_id[24];
 	int rc = rte_tel_data_start_dict(to);
 
@@ -265,6 +266,9 @@ answer_status(const struct question *q, struct rte_tel_data *to)
 		rc = rte_tel_data_add_dict_string(to, "idle", idle_name(q->node->idle));
 	if (rc == 0)
 		rc = rte_tel_data_add_dict_int(to, "shards", (int)c->shard_count);
+	net_describe_steering(q->node->net, steering);
+	if (rc == 0 && steering[0] != '\0')
+		rc = rte_tel_data_add_dict_string(to, "steering", steering);
 	if (rc == 0)
 		rc = rte_tel_data_add_dict_int(to, "groups", (int)c->group_count);
 	if (rc == 0 && metrics_look(q->node, 0, &metrics))
