@@ -65,16 +65,3 @@ text_take_unsigned(struct queue_text *t, uint64_t *ret_n)
 	*ret_n = is_negative ? 0 - n : n;
 	return true;
 }
-
-bool
-text_take_signed(struct queue_text *t, int64_t *ret_n)
-{
-	bool is_negative = take_sign(t), fits;
-	uint64_t n;
-
-	(void)take_digits(t, &n, &fits); /* none is 0 */
-	if (!fits || n > (uint64_t)INT64_MAX + is_negative)
-		return false;
-	*ret_n = (int64_t)(is_negative ? 0 - n : n);
-	return true;
-}

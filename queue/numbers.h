@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file numbers.h
- * The three ways in which beanstalkd reads a number. Text is [at, end); what is behind the number stays.
+ * The two ways in which beanstalkd reads a number. Text is [at, end); what is behind the number stays.
  */
 #ifndef QUEUE_NUMBERS_H
 #define QUEUE_NUMBERS_H
@@ -24,8 +24,5 @@ bool text_take_number(struct queue_text *t, uint64_t max, uint64_t *ret_n);
  * @return false: no digit, or too large
  */
 bool text_take_unsigned(struct queue_text *t, uint64_t *ret_n);
-
-/** As strtol() does it: where there is no digit it is 0. @return false: out of range */
-bool text_take_signed(struct queue_text *t, int64_t *ret_n);
 
 #endif

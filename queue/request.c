@@ -90,15 +90,15 @@ rest_kick(struct queue_text *t, struct queue_request *r)
 	return true;
 }
 
-/* The same, and they have a sign: a negative number waits for ever. No number is 0. */
+/* Something may stand behind this one, too. */
 static bool
 rest_timeout(struct queue_text *t, struct queue_request *r)
 {
-	int64_t n;
+	uint64_t n;
 
-	if (!text_take_signed(t, &n))
+	if (!text_take_number(t, INT32_MAX, &n))
 		return false;
-	r->timeout_s = (int32_t)n < 0 ? UINT32_MAX : (uint32_t)n;
+	r->timeout_s = (uint32_t)n;
 	return true;
 }
 

@@ -247,10 +247,6 @@ append(struct client *c, struct request *r)
 static void
 begin_put(struct client *c, const struct queue_request *q)
 {
-	if (atomic_load_explicit(&c->g->is_draining, memory_order_relaxed)) {
-		queue_parser_skip_body(&c->parser, QUEUE_REPLY_DRAINING);
-		return;
-	}
 	/* What this client has asked for before may make room: then the log decides. */
 	if (c->request_count == 0 && !queue_machine_had_room(c->g->machine, q->bytes)) {
 		queue_parser_skip_body(&c->parser, QUEUE_REPLY_OUT_OF_MEMORY);
@@ -261,11 +257,22 @@ begin_put(struct client *c, const struct queue_request *q)
 		queue_parser_skip_body(&c->parser, QUEUE_REPLY_OUT_OF_MEMORY);
 }
 
+/* Drain mode is looked at when a put is complete, as beanstalkd does. */
+static const struct queue_request drained_put = {
+	.verb = QUEUE_VERB_ERROR,
+	.reply = QUEUE_REPLY_DRAINING,
+	.counter = QUEUE_CMD_PUT,
+	.is_producer = true,
+};
+
 static void
 on_request(struct client *c, const struct queue_request *q)
 {
 	struct request *r = c->filling;
 
+	if (q->verb == QUEUE_VERB_BODY_END &&
+		atomic_load_explicit(&c->g->is_draining, memory_order_relaxed))
+		q = &drained_put;
 	switch (q->verb) {
 	case QUEUE_VERB_NONE: return;
 	case QUEUE_VERB_PUT: begin_put(c, q); return;
@@ -276,7 +283,7 @@ on_request(struct client *c, const struct queue_request *q)
 	case QUEUE_VERB_BODY_END: break;
 	case QUEUE_VERB_QUIT: c->has_quit = true; return;
 	default:
-		request_free(r); /* of a put that ended in an error */
+		request_free(r); /* of a put that ended otherwise */
 		r = request_create(c, q);
 	}
 	c->filling = NULL;

@@ -281,7 +281,7 @@ const struct beanstalk_row beanstalk_rows[] = {
 	{ "kick [{9*30} 1]", "use rows-empty\r\nkick {9*30} 1\r\nlist-tube-used\r\n",
 		"USING rows-empty\r\nBAD_FORMAT\r\nUSING rows-empty\r\n" },
 
-	/* Numbers: timeouts, by rules of their own too. It waits for a tube in which there is nothing. */
+	/* Numbers: timeouts, behind which anything may stand. It waits for a tube in which there is nothing. */
 	{ "reserve-with-timeout [0]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout 0\r\n"
 		"list-tube-used\r\n",
@@ -289,11 +289,11 @@ const struct beanstalk_row beanstalk_rows[] = {
 	{ "reserve-with-timeout []",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout \r\n"
 		"list-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [x]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout x\r\n"
 		"list-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [ 0]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout  0\r\n"
 		"list-tube-used\r\n",
@@ -301,19 +301,19 @@ const struct beanstalk_row beanstalk_rows[] = {
 	{ "reserve-with-timeout [TAB0]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout \t0\r\n"
 		"list-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [-0]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout -0\r\n"
 		"list-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [+0]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout +0\r\n"
 		"list-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [-]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout -\r\n"
 		"list-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [0 1]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout 0 1\r\n"
 		"list-tube-used\r\n",
@@ -325,15 +325,23 @@ const struct beanstalk_row beanstalk_rows[] = {
 	{ "reserve-with-timeout [4294967296]",
 		"watch rows-empty\r\nignore default\r\n"
 		"reserve-with-timeout 4294967296\r\nlist-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [8589934592]",
 		"watch rows-empty\r\nignore default\r\n"
 		"reserve-with-timeout 8589934592\r\nlist-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [-4294967296]",
 		"watch rows-empty\r\nignore default\r\n"
 		"reserve-with-timeout -4294967296\r\nlist-tube-used\r\n",
-		"WATCHING 2\r\nWATCHING 1\r\nTIMED_OUT\r\nUSING default\r\n" },
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
+	{ "reserve-with-timeout [-1]",
+		"watch rows-empty\r\nignore default\r\nreserve-with-timeout -1\r\n"
+		"list-tube-used\r\n",
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
+	{ "reserve-with-timeout [2147483648]",
+		"watch rows-empty\r\nignore default\r\n"
+		"reserve-with-timeout 2147483648\r\nlist-tube-used\r\n",
+		"WATCHING 2\r\nWATCHING 1\r\nBAD_FORMAT\r\nUSING default\r\n" },
 	{ "reserve-with-timeout [9223372036854775808]",
 		"watch rows-empty\r\nignore default\r\n"
 		"reserve-with-timeout 9223372036854775808\r\nlist-tube-used\r\n",

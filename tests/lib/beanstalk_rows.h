@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file beanstalk_rows.h
- * What a client may send, and what beanstalkd 1.12 answers, where that does not depend on other connections or on time: every
+ * What a client may send, and what beanstalkd 1.13 answers, where that does not depend on other connections or on time: every
  * error, every odd line, and how the server finds its way back to the next command.
  *
- * The parser of queue/protocol.h is held to these rows (tests/unit/queue/test_protocol.c), and so is the real beanstalkd
- * (tests/cluster/beanstalkd_rows.sh), so that they stay true.
+ * The parser of queue/protocol.h is held to these rows (tests/unit/queue/test_protocol.c), and so are the real beanstalkd
+ * (tests/queue/beanstalkd_rows.sh), so that they stay true, and decreed (tests/queue/differential.sh).
  */
 #ifndef TESTS_BEANSTALK_ROWS_H
 #define TESTS_BEANSTALK_ROWS_H

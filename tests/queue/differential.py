@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same random commands to two servers that speak the beanstalk protocol; their replies are compared byte by byte.
 
-    differential.py [--seed N] [--count N] [--connections N] ADDRESS ADDRESS
+    differential.py [--seed N] [--count N] [--connections N] [--drain PID --drain PID] ADDRESS ADDRESS
 
 An ADDRESS is HOST:PORT or unix:PATH, or several with commas: the nodes of one cluster, and each new connection goes to the next of them. Both servers
 have no jobs. Nobody else uses them. The first difference ends it: both replies and what came before are printed, and the exit status is 1.
@@ -18,8 +18,10 @@ connection waits, since nobody says which of several gets a job. Counters that a
 import argparse
 import collections
 import itertools
+import os
 import random
 import re
+import signal
 import socket
 import sys
 import time
@@ -588,6 +590,25 @@ class Player:
         self.exchange(number, [b"delete " + job for job in jobs + kept])
         self.forget(number)
 
+    def drain(self, pids):
+        """SIGUSR1 in the middle of a put: it is refused, and so are all others that have no error of their own. Everything else goes on."""
+        self.step += 1
+        self.open()
+        number = self.connections_opened
+        self.exchange(number, [Whole(b"list-tube-used\r\nput 0 0 100000 5\r\nhel")])
+        for pid in pids:
+            os.kill(pid, signal.SIGUSR1)
+        for server in self.servers:
+            deadline = time.monotonic() + PATIENCE_S
+            while server.stats()[b"draining"] != b"true":
+                if time.monotonic() > deadline:
+                    raise Difference(f"{server.address} does not drain")
+                time.sleep(0.01)
+        self.exchange(number, [Whole(b"lo\r\n")])
+        self.exchange(number, [Whole(b"put 0 0 100000 2\r\nxyzz"), b"put 0 0 100000 2\r\nxy", b"put 0 0 100000 65536\r\n" + bytes(65536), b"put 0 0 1",
+                               b"list-tube-used", b"put 0 0 100000 0\r\n", b"reserve-with-timeout 0", b"stats-tube default"])
+        self.forget(number)
+
     def end(self):
         """Counters that come late have come in the end."""
         self.step += 1
@@ -603,13 +624,15 @@ class Player:
                     f"{k.decode()}: {stats[0][k].decode()} and {stats[1].get(k, b'none').decode()}" for k in differ))
             time.sleep(0.05)
 
-    def play(self, count):
+    def play(self, count, pids):
         while self.commands < count:
             self.random_step()
         if self.waiting is not None:
             self.stop_waiting()
         self.due()
         self.settle()
+        if pids:
+            self.drain(pids)
         self.end()
 
 
@@ -629,11 +652,12 @@ def main():
     parser.add_argument("--count", type=int, default=100000, help="commands (100000)")
     parser.add_argument("--connections", type=int, default=8, help="at most so many at a time (8)")
     parser.add_argument("--history", type=int, default=40, help="lines to print before a difference (40)")
+    parser.add_argument("--drain", type=int, action="append", metavar="PID", help="the servers' processes, which get SIGUSR1 at the end")
     parser.add_argument("addresses", nargs=2, metavar="ADDRESS")
     options = parser.parse_args()
     player = Player(options)
     try:
-        player.play(options.count)
+        player.play(options.count, options.drain)
     except Difference as difference:
         for step, number, command, reply in player.history:
             print(f"step {step}, connection {number}: {show(command, 120)}", end="")
