@@ -13,14 +13,18 @@ expect 2 "--only: what is 'luck'?" "$all" --only latency,luck folder
 touch file
 DECREE_BUILD=$work/file expect 1 'cannot be built' "$all" --no-install --only latency folder
 
-# point SYSTEM IN_FLIGHT {"median": ..} {"of round 1"} {"of round 2"}
+# point SYSTEM IN_FLIGHT {"median": ..} {"of round 1"} {"of round 2"} [{"more settings"}]
 point() {
-	jq -nc --arg system "$1" --argjson in_flight "$2" --argjson median "$3" --argjson rounds "[$4]" \
-		'{system: $system, setting: {in_flight: $in_flight}, median: $median, rounds: $rounds}'
+	jq -nc --arg system "$1" --argjson in_flight "$2" --argjson median "$3" --argjson rounds "[$4]" --argjson more "${5:-{\}}" \
+		'{system: $system, setting: ({in_flight: $in_flight} + $more), median: $median, rounds: $rounds, all: {}}'
 }
-document() { jq -sc '{format: "decree-bench 1", points: .}'; }
+document() {
+	jq -sc --argjson floors "${1:-[]}" '{format: "decree-bench 1", points: ., floors: $floors, header: {cpu: "Some CPU", cpu_count: 2, virtual: true,
+		kernel: "Linux 6", governor: "none", isolated_cpus: "", huge_pages: 0, device: "vda", write_cache: "write back", fua: false,
+		filesystem: "ext4", commit: "abc", build: "release", time: "2026-11-22T00:00:00Z"}}'
+}
 
-mkdir some none
+mkdir some none docs
 point decree 1 '{"p50_us":66,"p99_us":90,"floor_p50_us":60,"floor_p99_us":50,"p50_over_floor":1.1,"p99_over_floor":1.8}' '{}' | document >some/latency.json
 {
 	point decree 256 '{"commits_per_s":9000000,"p99_us":100}' '{}'
@@ -35,7 +39,30 @@ point decree 1 '{"p50_us":66,"p99_us":90,"floor_p50_us":60,"floor_p99_us":50,"p5
 	point 'decree, by a client' 64 '{"commits_per_s":800}' '{}'
 	point etcd 64 '{"commits_per_s":100}' '{}'
 } | document >some/peers.json
-printf '%s\n' ' 1000 in flight, leader   240.5  1' ' 1000 in flight, follower   151.0  1' >some/budget.txt
+printf '%s\n' 'for each command  instructions wire_bytes' ' 1000 in flight, leader   240.5  1' ' 1000 in flight, follower   151.0  1' >some/budget.txt
+# In memory 2.5 times the echo that a thread sees, 5 times the one that nobody asks for.
+{
+	point decree 1 '{"commits_per_s":100,"p50_us":10,"p99_us":20,"floor_p50_us":4,"p50_over_floor":2.5,"p99_over_floor":3}' \
+		'{"p50_us":8,"p50_over_floor":2.25},{"p50_us":12,"p50_over_floor":2.75}' '{"mode":"memory","durable":false}'
+	point decree 64 '{"commits_per_s":3100000,"p50_us":20,"p99_us":30}' '{},{}' '{"mode":"memory","durable":false}'
+} | document '[{"kind": "majority echo", "transport": "memif", "rounds": [{"p50_us": 2}, {"p50_us": 2}]}]' >some/modes.json
+echo '$ /here/build/bench/decree-bench --dir /disk --closed --json /tmp/x.json' >some/modes.txt
+for gap in {30..49}; do # twenty kills
+	echo "{\"gap_us\": ${gap}000}"
+done | jq -sc '{points: [{setting: {in_flight: 4096}, kills: ., rounds: [{max_us: 60000}, {max_us: 80000}]}]}' >some/kill.json
+cat >some/steady.txt <<'END'
+1 in flight: 10494 commits/s, each:
+            allocations        locks system calls   io_uring_enter to collect    futex   others |   yields   sleeps    kicks
+follower         0.0000       0.0000       0.9965           0.9965     0.0003   0.0000   0.0000 |    11.99   0.0116   0.0000
+leader           0.0000       0.0000       1.0012           1.0012     0.0003   0.0000  -0.0000 |     8.17   0.0000   0.0000
+
+1000 in flight: 2157748 commits/s, each:
+            allocations        locks system calls   io_uring_enter to collect    futex   others |   yields   sleeps    kicks
+follower         0.0000       0.0000       0.0020           0.0020     0.0000   0.0000   0.0000 |     0.01   0.0000   0.0000
+leader           0.5000       0.0000       0.0031           0.0031     0.0000   0.0000   0.0000 |     0.01   0.0000   0.0000
+END
+echo '{"rows":[{"load":"put:1","server":"f0","per_s":100,"p50_us":50,"rate_ratio":1,"p50_ratio":1},
+	{"load":"put:1","server":"decreed-3","per_s":80,"p50_us":0,"rate_ratio":0.8,"p50_ratio":0}]}' >some/queue.json
 
 # line WHAT END: the row about that ends so
 "$all" --summary some | tr -s ' ' >table
@@ -49,9 +76,47 @@ line 'p50 of ZooKeeper' '>= 3.5 x - not measured'
 line 'the most: decree over etcd' '8.00 x'
 line 'full batches, leader' '<= 250 240 yes'
 line 'the same, follower' '<= 150 151 MISSED'
-line 'in memory (NOT DURABLE), 64' 'not measured'
+line 'in memory (NOT DURABLE), 64' '>= 3 M/s 3.10 M/s yes'
+line 'in memory (NOT DURABLE), one in flight' '<= 2 x 2.50 x MISSED'
+line 'the echo that nobody asks for' ' 5.00 x'
+line 'one node: two shards' 'not measured'
+line 'allocations for each commit' '<= 0 0.5000 MISSED'
+line 'locks' '<= 0 0.0000 yes'
+line 'system calls, one in flight' '<= 1 1.0012 yes'
+line 'leader killed 20 times' '40 ms without an answer, 49 at most'
 line 'p50 66.0 us' 'the floor 60.0 and 50.0'
 expect 0 'not measured|!yes|!MISSED' "$all" --summary none
+
+# As Markdown: the host once, each command as somebody types it, a line for each load; nothing of what was not measured.
+expect 0 'Some CPU, 2 CPUs, virtual; Linux 6; |disk vda with a volatile cache and no FUA, ext4; commit abc|`decree bench --dir /disk --closed`|!--json|!## Sizes' "$all" --tables some
+"$all" --tables some | tr '|' ';' >every
+for row in '; memory: NOT DURABLE ; 1 ; 100 ; 10.0 (8.0 to 12.0) ; 20.0 ; - ; 4.0 ; 2.50 (2.25 to 2.75) ; 3.00 ;' \
+	'; 1,000 in flight, leader ; 240.5 ; 1 ;' '; 1,000 in flight, 2,157,748/s, leader ; 0.5000 ; 0.0000 ; 0.0031 ;' \
+	'; 20 ; 30 ; 35 ; 40 ; 44 ; 49 ; 70 ; 80 ;' 'Every gap, ms: 30, 31, ' \
+	'; libraft ; - ; 1 ; - ; - ; - ; 1.25 (1.00 to 1.50) ;' '; etcd ; - ; 64 ; 100 ; - ; - ; - ; 8.0 ;' \
+	'; `put:1` ; 100 / 50.0 ; 80 / - ; 0.80 ; - ;'; do
+	expect 0 "$row" cat every
+done
+
+# Into a page: what stands between the marks is replaced, once; what was not measured, and all other text, stays.
+printf '%s\n' before '<!-- bench/all steady -->' old '<!-- end -->' between '<!-- bench/all sizes -->' kept '<!-- end -->' after >docs/benchmarks.md
+for time in once again; do
+	expect 0 'docs/benchmarks.md: steady' "$all" --docs docs some
+	expect 0 'before|<!-- bench/all steady -->|io_uring_enter|between|<!-- bench/all sizes -->|kept|after|!old' cat docs/benchmarks.md
+	[ "${lines:-$(wc -l <docs/benchmarks.md)}" = "$(wc -l <docs/benchmarks.md)" ] || {
+		echo "FAILED: a page that is filled again has $lines lines and then $(wc -l <docs/benchmarks.md)"
+		failed=1
+	}
+	lines=$(wc -l <docs/benchmarks.md)
+done
+# The page of the project has a place for each of them, also those of which nothing is here.
+page=$(dirname "$all")/../docs/benchmarks.md
+expect 0 'aims|latency|stages|throughput|rates|sizes|nodes|modes|transports|auth|shards|kill|peers|budget|steady|queue' grep -o '<!-- bench/all [a-z]* -->' "$page"
+cp "$page" docs/benchmarks.md
+expect 0 'host, aims, latency, throughput, modes, kill, peers, budget, steady, queue|!sizes' "$all" --docs docs some
+expect 0 'Some CPU, 2 CPUs|**Files.**|10.0 (8.0 to 12.0)' cat docs/benchmarks.md
+printf '%s\n' '<!-- bench/all luck -->' '<!-- end -->' >docs/benchmarks.md
+expect 1 'luck: there is no such table' "$all" --docs docs some
 
 echo "$count cases"
 exit $failed
