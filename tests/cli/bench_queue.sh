@@ -3,15 +3,16 @@
 # bench/queue: its command line, and the form of what it prints, against a server of our own in a network of its own. What it
 # measures here is worth nothing, and is not looked at.
 #
-#   bench_queue.sh QUEUE DECREED
+#   bench_queue.sh QUEUE DECREED CEILING
 set -u
 
 if [ -z "${BENCH_QUEUE_INSIDE:-}" ]; then
-	BENCH_QUEUE_INSIDE=1 exec unshare --net --map-root-user "$0" "$(realpath "$1")" "$(realpath "$2")"
+	BENCH_QUEUE_INSIDE=1 exec unshare --net --map-root-user "$0" "$(realpath "$1")" "$(realpath "$2")" "$(realpath "$3")"
 fi
 ip link set lo up || exit 1
 queue=$1
 decreed=$2
+ceiling=$3
 . "$(dirname "$0")/expect.sh"
 run=("$queue" --rounds 2 --seconds 0.1 --body 40)
 
@@ -42,7 +43,9 @@ expect 1 'a, put:1: cannot connect to 127.0.0.1:1: Connection refused' "$queue" 
 mkdir data
 "$decreed" -p 11300 -b data >server.log 2>&1 &
 server=$!
-trap 'kill $server; wait $server; rm -rf "$work"' EXIT
+"$ceiling" 11301 &
+nothing=$!
+trap 'kill $server $nothing; wait $server $nothing; rm -rf "$work"' EXIT
 for _ in $(seq 600); do
 	grep -q 'queue on' server.log && break
 	sleep 0.1
@@ -57,6 +60,10 @@ expect 0 '[12,"queue",2,"b"]' jq -c '[(.rows | length), .bench, .rounds, .agains
 expect 0 '[6,6,true]' jq -c '[([.rows[] | select(.server == "b" and (.rate_ratio == 1 or .per_s == 0))] | length),
 	([.rows[] | select(.server == "a" and .per_s >= 0 and .max_us >= 0 and has("lag_us"))] | length),
 	any(.rows[]; .server == "a" and .per_s > 0 and .max_us > 0)]' out.json
+# What a server that does nothing says is what the client expects of one.
+expect 0 'put:2: 2|cycle:3: 3|cycle:2:5: 2' "${run[@]}" --loads put:2,cycle:3,cycle:2:5 --json nothing.json c=127.0.0.1:11301
+expect 0 '[3,true]' jq -c '[(.rows | length), any(.rows[]; .per_s > 0)]' nothing.json
+expect 2 'usage: ceiling PORT' "$ceiling" 0
 expect 0 'cycle:1' "${run[@]}" --backlog 700 --loads cycle:1 "$a"
 printf 'stats-tube bench-backlog\r\nquit\r\n' >question
 expect 0 'current-jobs-ready: 700' bash -c 'exec 3<>/dev/tcp/127.0.0.1/11300; cat question >&3; cat <&3'
