@@ -135,23 +135,23 @@ struct guard {
 
 struct peer {
 	uint16_t node_id;
-	uint64_t disk;        /* first 8 bytes of its disk uuid as heard, 0 = not yet */
 	uint8_t version_max;  /* highest version that its program speaks, 0 = not heard yet */
+	uint64_t disk;        /* first 8 bytes of its disk uuid as heard, 0 = not yet */
 	uint64_t member_disk; /* as the configuration has it; 0 = no member, as far as we know */
-	struct guard guard;
-	/* leader */
-	struct decree_slot matched; /* durable at our ballot below this slot */
-	struct decree_slot commit;  /* its own, as it last said */
-	uint64_t echo_seq;          /* newest heartbeat that came back */
-	uint64_t echo_ns; /* when that one was SENT (protocol 10: round trips, not receipts) */
-	uint64_t rto_ns;       /* an Accept that is not answered after this is sent again */
-	uint64_t retry_ns;     /* no repeats before this */
+	/* leader; an Accepted is about these, so they stand together */
+	struct decree_slot matched;    /* durable at our ballot below this slot */
+	struct decree_slot commit;     /* its own, as it last said */
+	struct decree_slot acked_last; /* highest slot durable there at our ballot */
+	uint64_t rto_ns;               /* an Accept that is not answered after this is sent again */
+	uint64_t retry_ns;             /* no repeats before this */
 	uint64_t rtt_ns;       /* from an Accept to its answer, smoothed; 0 = not measured yet */
 	uint64_t rtt_drift_ns; /* how far from it they are, smoothed */
 	struct decree_slot
 		repeated_last; /* highest slot that was sent again: its answer measures nothing */
-	uint64_t full_ns;              /* it last refused an Accept for want of room; 0 = never */
-	struct decree_slot acked_last; /* highest slot durable there at our ballot */
+	uint64_t full_ns;      /* it last refused an Accept for want of room; 0 = never */
+	struct guard guard;
+	uint64_t echo_seq; /* newest heartbeat that came back */
+	uint64_t echo_ns;  /* when that one was SENT (protocol 10: round trips, not receipts) */
 	uint64_t
 		grant_ns; /* newest heartbeat of this ballot that it echoed was sent then; 0 = none */
 	struct { /* its reads (8.2), our own in our own place: the newest token serves all */

@@ -125,8 +125,8 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 	/* A run that begins later than ours ended: what lies between was learned there as decided. */
 	if (p->matched.n < m->accepted.after.n && m->accepted.start.n < m->accepted.after.n) {
 		/* The oldest of what is answered: it has waited for the others' write as well. */
-		round_trip_measure(r, p,
-			p->matched.n < m->accepted.start.n ? m->accepted.start : p->matched);
+		round_trip_measure(
+			r, p, p->matched.n < m->accepted.start.n ? m->accepted.start : p->matched);
 		p->matched = m->accepted.after;
 		p->retry_ns = 0;
 		p->full_ns = 0;

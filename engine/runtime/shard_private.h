@@ -166,29 +166,32 @@ struct query_queue {
 
 struct shard_group {
 	struct eng_config config;
-	uint32_t local; /* index here */
+
+	/* What every turn looks at stands together. */
+	uint32_t local;       /* index here */
+	bool is_dirty;        /* stepped since the last FLUSH */
+	bool was_log_idle;    /* as told by the last FLUSH */
+	bool is_deadline_old; /* something was applied since */
+	bool is_damaged;      /* the operator was told of damage that is not repaired yet */
+	bool has_handed_over; /* led, though it should not */
+	uint16_t handed_to;   /* node_id that was asked last to take over; 0 = none yet */
 	struct eng_replica *replica;
 	struct eng_sessions *sessions;
 	void *machine;
-	struct eng_status status; /* refreshed when the role changes and for status requests */
-	struct decree_slot applied;
-	uint64_t applied_count;
 	uint64_t wake_at_ns;
 	uint64_t deadline_ns;         /* the machine's, as it was last asked while this node led */
-	bool is_deadline_old;         /* something was applied since */
-	bool is_damaged;              /* the operator was told of damage that is not repaired yet */
-	bool is_dirty;                /* stepped since the last FLUSH */
-	bool was_log_idle;            /* as told by the last FLUSH */
 	uint64_t peers_wait_until_ns; /* their proposers wait for what is chosen */
-	bool has_handed_over;         /* led, though it should not */
-	uint16_t handed_to;           /* node_id that was asked last to take over; 0 = none yet */
-	struct decree_ballot handed_ballot; /* ours when it was */
-	uint64_t handed_ns;
+	struct decree_slot applied;
+	uint64_t applied_count;
 	struct persist_ring persists;
-	struct stage_marks stages;
-	struct slot_index index;
-	struct owner *owners; /* [session_count] by session row */
 	struct query_queue queries;
+	struct slot_index index;
+	struct owner *owners;     /* [session_count] by session row */
+	struct eng_status status; /* refreshed when the role changes and for status requests */
+
+	struct stage_marks stages;
+	struct decree_ballot handed_ballot; /* ours when it handed over */
+	uint64_t handed_ns;
 	struct pending_register registers[REGISTER_COUNT_MAX];
 	uint32_t register_next;
 	uint64_t *skips; /* [SKIP_COUNT_MAX] slot << 16 | index, ascending */
@@ -308,26 +311,41 @@ struct bundle {
 
 struct shard {
 	struct shard_config config;
+
+	/* What every turn looks at stands together. */
 	void *net;
 	void *log;
-	struct shard_group *groups;                  /* [config.group_count] */
-	int16_t group_local[DECREE_GROUP_COUNT_MAX]; /* -1: not here */
+	struct shard_group *groups; /* [config.group_count] */
+	uint64_t now_ns;
+	uint64_t net_tick_at_ns;
+	uint64_t snap_tick_ns; /* look at what is wanted then */
+	enum shard_stop stop;
 	uint16_t node_id;
-	uint64_t boot_count;
-	uint64_t boot_generation; /* of the blob that holds boot_count */
-	uint32_t
-		version; /* highest that a configuration of its groups has, as disk and network know it */
 	bool is_booting;
 	bool has_started;
-	enum shard_stop stop;
-	char stop_text[DECREE_ERROR_BYTES];
-	uint64_t net_tick_at_ns;
-	uint64_t now_ns;
-	struct stage_turn stage_turn;
 	bool did_work; /* in this turn */
+	bool has_leases;
+	bool has_replies;
+	bool has_waiting; /* some assembly is_waiting */
+	bool has_told_full;
+	bool is_log_full;  /* the core takes no commands */
+	bool is_space_low; /* the snapshots' medium is below its reserve (11.7) */
+	bool is_unfit;     /* to lead: that, or a log without room for a cut's marks */
+	uint32_t out_count;
+	uint32_t empty_count;
+	uint32_t bundle_count;
+	uint32_t gateway_after; /* every open one is in [0, gateway_after) */
+	uint32_t read_waiting_count;
+	uint32_t read_open_count;
+	uint64_t query_count; /* in the queues of all groups */
+	struct stage_turn stage_turn;
+	struct {
+		uint64_t done;     /* what the log had made durable then */
+		uint64_t since_ns; /* and nothing more since */
+		bool is_told;
+	} stall; /* stall.c */
 
 	/* Log */
-	uint8_t *meta; /* [shard_meta_bytes()] */
 	uint64_t durable_lsn;
 	uint64_t appended_lsn;
 	uint64_t durable_generation;
@@ -337,42 +355,31 @@ struct shard {
 	uint64_t space_unprepared; /* more that will fit a new log soon */
 	uint64_t space_max;        /* the same of an empty log */
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
-	bool has_told_full;
-	struct {
-		uint64_t done;     /* what the log had made durable then */
-		uint64_t since_ns; /* and nothing more since */
-		bool is_told;
-	} stall; /* stall.c */
+	struct shard_counters counters;
 	struct shard_damage damage;
-	bool is_log_full;  /* the core takes no commands */
-	bool is_space_low; /* the snapshots' medium is below its reserve (11.7) */
-	bool is_unfit;     /* to lead: that, or a log without room for a cut's marks */
+	uint8_t *meta; /* [shard_meta_bytes()] */
+	uint64_t boot_count;
+	uint64_t boot_generation; /* of the blob that holds boot_count */
+	uint32_t
+		version; /* highest that a configuration of its groups has, as disk and network know it */
+	char stop_text[DECREE_ERROR_BYTES];
+	int16_t group_local[DECREE_GROUP_COUNT_MAX]; /* -1: not here */
 
 	/* Network: frames on their way out, and empty ones kept for the next turn. */
 	struct net_frame out[NET_BURST];
-	uint32_t out_count;
 	struct net_frame empty[NET_BURST];
-	uint32_t empty_count;
 	struct index_pool index_pool;
 	struct bundle bundles[BUNDLE_COUNT_MAX];
-	uint32_t bundle_count;
 	struct reply_frame replies[REPLY_FRAME_COUNT_MAX];
 	uint32_t reply_next;
-	bool has_replies;
-	bool has_waiting; /* some assembly is_waiting */
 
 	struct gateway gateways[SHARD_GATEWAY_COUNT_MAX];
-	uint32_t gateway_after;      /* every open one is in [0, gateway_after) */
 	uint32_t gateway_opened;     /* so far */
 	struct assembly *assemblies; /* [config.assembly_count] */
 	uint64_t assembly_clock;
 	uint8_t *assembly_scratch;
 	struct read_request reads[READ_COUNT_MAX];
-	uint32_t read_waiting_count;
-	uint32_t read_open_count;
 	struct log_job jobs[LOG_JOB_COUNT_MAX];
-	uint64_t query_count; /* in the queues of all groups */
-	bool has_leases;
 
 	/* Snapshots */
 	uint8_t *snap_buffer;               /* [DECREE_CHUNK_BYTES_MAX] of `snap_reader` */
@@ -380,7 +387,6 @@ struct shard {
 	struct snapshot_fetch fetch;
 	uint32_t fetch_next; /* local index of the group whose turn to fetch it is */
 	struct snapshot_serve serves[SNAPSHOT_SERVE_COUNT];
-	uint64_t snap_tick_ns; /* look at what is wanted then */
 
 	/* Scratch */
 	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
@@ -388,7 +394,6 @@ struct shard {
 	struct decree_command *commands; /* [commands_per_slot_max] */
 	struct eng_command submit[CLIENT_BURST_MAX];
 	enum eng_submit_status submit_status[CLIENT_BURST_MAX];
-	struct shard_counters counters;
 	struct eng_effects fx;
 };
 
