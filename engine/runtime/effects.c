@@ -145,7 +145,7 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 	g->wake_at_ns = fx->wake_at_ns;
 	if (fx->alarm != 0)
 		on_alarm(s, g);
-	if (!persist_append(s, g, fx)) {
+	if (fx->persist_count > 0 && !persist_append(s, g, fx)) {
 		shard_stop(s, SHARD_STOPPED_NO_ROOM,
 			"the log took fewer records than it had room for: this is an error in "
 			"decree, "
