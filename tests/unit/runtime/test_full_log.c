@@ -10,10 +10,10 @@
 
 #include <cmocka.h>
 
-#define RECORDS  6000u
-#define COMMANDS 9000u /* one and a half times the log */
+#define RECORDS       6000u
+#define COMMANDS      9000u /* one and a half times the log */
 #define UNDER_WAY_MAX 100u
-#define MS       1000000ull
+#define MS            1000000ull
 
 /* Half of the log, less what is kept, lasts for a second, and the stores' rate makes a snapshot last for twelve. */
 static void
@@ -26,8 +26,9 @@ test_the_log_is_never_full_because_of_the_snapshots_rate(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 3; i++)
 		w->nodes[i].log.is_ring = true;
-	assert_int_equal(
-		shard_gateway_open(leader->shard, 0, (const uint8_t *)"a proposer here", &world_mailbox_ops, mail), 0);
+	assert_int_equal(shard_gateway_open(leader->shard, 0, (const uint8_t *)"a proposer here",
+				 &world_mailbox_ops, mail),
+		0);
 	for (uint32_t i = 0; i < COMMANDS; i++) {
 		if (mail->pushed - mail->completed < UNDER_WAY_MAX)
 			world_propose(mail, 8);
