@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 int
-plot_open(const char *path, FILE **ret_to)
+plot_open(const char *path, unsigned rows, FILE **ret_to)
 {
+	unsigned columns = rows == 1 ? 2 : 1;
+	unsigned height = rows == 1 ? 480 : 280 * rows;
 	FILE *to;
 
 	if (system("gnuplot --version >/dev/null 2>&1") != 0)
@@ -15,9 +17,9 @@ plot_open(const char *path, FILE **ret_to)
 	if (to == NULL)
 		return -errno;
 	fprintf(to,
-		"set terminal svg size 1000,480 font 'sans-serif,11' noenhanced\nset output '%s'\n"
-		"set key top left\nset multiplot layout 1,2\n",
-		path);
+		"set terminal svg size 1000,%u font 'sans-serif,11' noenhanced\nset output '%s'\n"
+		"set key top left\nset multiplot layout %u,%u\n",
+		height, path, rows, columns);
 	*ret_to = to;
 	return 0;
 }

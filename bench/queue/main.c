@@ -21,6 +21,7 @@ struct options {
 	const char *loads;
 	const char *against;
 	const char *json;
+	const char *markdown;
 	const char *plot;
 	uint32_t body_bytes;
 	uint64_t backlog;
@@ -106,6 +107,8 @@ tell(const struct results *r, const struct options *o)
 	results_print(r);
 	if (o->json != NULL && (rc = results_write_json(r, o->json)) != 0)
 		return complain("%s: %s", o->json, strerror(-rc));
+	if (o->markdown != NULL && (rc = results_write_markdown(r, o->markdown)) != 0)
+		return complain("%s: %s", o->markdown, strerror(-rc));
 	if (o->plot == NULL)
 		return 0;
 	rc = results_plot(r, o->plot);
@@ -312,6 +315,8 @@ take_arguments(struct options *o, int argc, char **argv)
 		{ "against", 0, "NAME", "compare with this server; else with the first",
 			.text = &o->against },
 		{ "json", 0, "FILE", "write the medians there", .text = &o->json },
+		{ "markdown", 0, "FILE", "write them there, as the rows of a table",
+			.text = &o->markdown },
 		{ "plot", 0, "FILE", "draw them there, as an SVG; needs gnuplot",
 			.text = &o->plot },
 	};

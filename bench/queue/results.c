@@ -127,6 +127,66 @@ results_print(const struct results *r)
 		r->round_count, r->servers[r->against].name);
 }
 
+/* ------------------------------------------------------------------------------ Markdown */
+
+/* 12,345; a dash for what there is none of. */
+static void
+markdown_number(FILE *to, double value)
+{
+	unsigned long n = (unsigned long)(value + 0.5);
+
+	if (value <= 0)
+		fprintf(to, " - |");
+	else if (n >= 1000000)
+		fprintf(to, " %lu,%03lu,%03lu |", n / 1000000, n / 1000 % 1000, n % 1000);
+	else if (n >= 1000)
+		fprintf(to, " %lu,%03lu |", n / 1000, n % 1000);
+	else
+		fprintf(to, " %lu |", n);
+}
+
+static void
+markdown_ratio(FILE *to, double ratio)
+{
+	if (ratio > 0)
+		fprintf(to, " %.2f |", ratio);
+	else
+		fprintf(to, " - |");
+}
+
+static void
+markdown_row(FILE *to, const struct results *r, uint32_t plan, uint32_t server)
+{
+	fprintf(to, "| %s%s%s | %s |", server == 0 ? "`" : "",
+		server == 0 ? r->plan_names[plan] : "", server == 0 ? "`" : "",
+		r->servers[server].name);
+	markdown_number(to, median_of(r, plan, server, offsetof(struct measured, per_s)));
+	markdown_number(to, percentile_of(r, plan, server, offsetof(struct measured, p50_us)));
+	markdown_number(to, percentile_of(r, plan, server, offsetof(struct measured, p99_us)));
+	markdown_number(to, percentile_of(r, plan, server, offsetof(struct measured, p999_us)));
+	markdown_ratio(to, ratio_of(r, plan, server, offsetof(struct measured, per_s)));
+	markdown_ratio(to, ratio_of(r, plan, server, offsetof(struct measured, p50_us)));
+	fprintf(to, "\n");
+}
+
+int
+results_write_markdown(const struct results *r, const char *path)
+{
+	const char *against = r->servers[r->against].name;
+	FILE *to = fopen(path, "we");
+
+	if (to == NULL)
+		return -errno;
+	fprintf(to,
+		"| load | server | per s | p50 us | p99 us | p99.9 us | rate : %s | p50 : %s |\n"
+		"|---|---|---|---|---|---|---|---|\n",
+		against, against);
+	for (uint32_t plan = 0; plan < r->plan_count; plan++)
+		for (uint32_t server = 0; server < r->server_count; server++)
+			markdown_row(to, r, plan, server);
+	return fclose(to) == 0 ? 0 : -errno;
+}
+
 /* ------------------------------------------------------------------------------ JSON */
 
 static void
@@ -178,6 +238,19 @@ results_write_json(const struct results *r, const char *path)
 
 /* ------------------------------------------------------------------------------ plot */
 
+struct panel {
+	const char *title, *unit;
+	size_t field;
+};
+
+static const struct panel panels[] = {
+	{ "throughput", "per second", offsetof(struct measured, per_s) },
+	{ "latency, p50", "us", offsetof(struct measured, p50_us) },
+	{ "latency, p99", "us", offsetof(struct measured, p99_us) },
+};
+#define PANEL_COUNT (sizeof(panels) / sizeof(panels[0]))
+
+/* What is not there is no bar: a logarithmic axis has no place for 0. */
 static void
 plot_data(FILE *to, const struct results *r)
 {
@@ -185,9 +258,14 @@ plot_data(FILE *to, const struct results *r)
 	for (uint32_t plan = 0; plan < r->plan_count; plan++) {
 		fprintf(to, "\"%s\"", r->plan_names[plan]);
 		for (uint32_t s = 0; s < r->server_count; s++)
-			fprintf(to, " %g %g",
-				median_of(r, plan, s, offsetof(struct measured, per_s)),
-				percentile_of(r, plan, s, offsetof(struct measured, p50_us)));
+			for (size_t i = 0; i < PANEL_COUNT; i++) {
+				double value = percentile_of(r, plan, s, panels[i].field);
+
+				if (value > 0)
+					fprintf(to, " %g", value);
+				else
+					fprintf(to, " NaN");
+			}
 		fprintf(to, "\n");
 	}
 	fprintf(to, "END\n");
@@ -195,21 +273,22 @@ plot_data(FILE *to, const struct results *r)
 
 /* gnuplot refuses to draw nothing: there is none where all runs were too short for it. */
 static bool
-has_p50(const struct results *r)
+has_any(const struct results *r, size_t field)
 {
 	for (uint32_t plan = 0; plan < r->plan_count; plan++)
 		for (uint32_t s = 0; s < r->server_count; s++)
-			if (percentile_of(r, plan, s, offsetof(struct measured, p50_us)) > 0)
+			if (percentile_of(r, plan, s, field) > 0)
 				return true;
 	return false;
 }
 
 static void
-plot_bars(FILE *to, const struct results *r, uint32_t column)
+plot_bars(FILE *to, const struct results *r, size_t panel)
 {
+	fprintf(to, "set title '%s'\nset ylabel '%s'\n", panels[panel].title, panels[panel].unit);
 	for (uint32_t s = 0; s < r->server_count; s++)
-		fprintf(to, "%s$data using %u:xtic(1) title '%s'", s == 0 ? "plot " : ", ",
-			2 + 2 * s + column, r->servers[s].name);
+		fprintf(to, "%s$data using %zu:xtic(1) title '%s'", s == 0 ? "plot " : ", ",
+			2 + PANEL_COUNT * s + panel, r->servers[s].name);
 	fprintf(to, "\n");
 }
 
@@ -217,19 +296,16 @@ int
 results_plot(const struct results *r, const char *path)
 {
 	FILE *to;
-	int rc = plot_open(path, &to);
+	int rc = plot_open(path, PANEL_COUNT, &to);
 
 	if (rc != 0)
 		return rc;
 	plot_data(to, r);
-	fprintf(to,
-		"set style data histogram\nset style fill solid 0.8 noborder\nset boxwidth 0.9\n"
-		"set logscale y\nset grid ytics\n");
-	fprintf(to, "set title 'throughput'\nset ylabel 'per second'\n");
-	plot_bars(to, r, 0);
-	if (has_p50(r)) {
-		fprintf(to, "set title 'latency, p50'\nset ylabel 'us'\n");
-		plot_bars(to, r, 1);
-	}
+	fprintf(to, "set style data histogram\nset style histogram clustered gap 1.5\n"
+		    "set style fill solid 0.85 noborder\nset boxwidth 0.95\n"
+		    "set logscale y\nset grid ytics\nset key outside right top vertical\n");
+	for (size_t i = 0; i < PANEL_COUNT; i++)
+		if (has_any(r, panels[i].field))
+			plot_bars(to, r, i);
 	return plot_close(to);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file results.h
- * What bench/queue measured, and the three forms in which it tells it.
+ * What bench/queue measured, and the four forms in which it tells it.
  *
  * Threads:  one.   Errors: 0 or -errno.
  */
@@ -36,7 +36,10 @@ void results_print(const struct results *r);
 /** One object with all medians. */
 int results_write_json(const struct results *r, const char *path);
 
-/** Rates and latencies, side by side, as an SVG, by gnuplot. @retval -ENOENT  there is no gnuplot */
+/** The rows of a table for a page, with p99 and p99.9. */
+int results_write_markdown(const struct results *r, const char *path);
+
+/** Rates and latencies, one above the other, as an SVG, by gnuplot. @retval -ENOENT  there is no gnuplot */
 int results_plot(const struct results *r, const char *path);
 
 #endif

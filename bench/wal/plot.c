@@ -64,7 +64,7 @@ int
 results_plot(const struct results *r, const char *path)
 {
 	FILE *to;
-	int rc = plot_open(path, &to);
+	int rc = plot_open(path, 1, &to);
 
 	if (rc != 0)
 		return rc;

@@ -54,7 +54,9 @@ a=a=127.0.0.1:11300
 b=b=127.0.0.1:11300,127.0.0.1:11300
 
 expect 0 'put:2: 2 connections, jobs of 40 bytes, closed loop|cycle:3: 3|fan:4: 4|put:1@200: 1 connection, jobs of 40 bytes, open loop at 200/s|lag p99|unsent|cycle:2@400: 2 connections, jobs of 40 bytes, open loop at 400/s|cycle:2:5: 2 connections, jobs of 40 bytes, closed loop, 5 under way on each|Medians of 2 rounds|ratio to b' \
-	"${run[@]}" --loads put:2,cycle:3,fan:4,put:1@200,cycle:2@400,cycle:2:5 --against b --json out.json "$a" "$b"
+	"${run[@]}" --loads put:2,cycle:3,fan:4,put:1@200,cycle:2@400,cycle:2:5 --against b --json out.json --markdown out.md "$a" "$b"
+expect 0 '| load | server | per s | p50 us | p99 us | p99.9 us | rate : b | p50 : b |' head -n 1 out.md
+expect 0 '14 8' awk -F'|' '{ n += NF == 10 } END { print NR, n / NR * 8 }' out.md
 expect 0 '[12,"queue",2,"b"]' jq -c '[(.rows | length), .bench, .rounds, .against]' out.json
 # Within so short a time a slow disk may leave a load without any answer, but not all of them.
 expect 0 '[6,6,true]' jq -c '[([.rows[] | select(.server == "b" and (.rate_ratio == 1 or .per_s == 0))] | length),
@@ -69,6 +71,7 @@ printf 'stats-tube bench-backlog\r\nquit\r\n' >question
 expect 0 'current-jobs-ready: 700' bash -c 'exec 3<>/dev/tcp/127.0.0.1/11300; cat question >&3; cat <&3'
 expect 0 'no plot|install gnuplot' bash -c "PATH=/nonexistent ${run[*]} --loads put:1 --plot out.svg $a; [ \$? = 1 ] && echo no plot"
 expect 1 'nowhere/out.json: No such file' "${run[@]}" --loads put:1 --json nowhere/out.json "$a"
+expect 1 'nowhere/out.md: No such file' "${run[@]}" --loads put:1 --markdown nowhere/out.md "$a"
 if command -v gnuplot >/dev/null; then
 	expect 0 'put:1' "${run[@]}" --loads put:1,cycle:1 --plot out.svg "$a" "$b"
 	expect 0 '<svg|throughput' cat out.svg
