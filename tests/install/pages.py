@@ -52,6 +52,17 @@ def check_options(page, section, *command):
             complaints.append(f"{page}: no '.It Cm {argument}' for {' '.join(command)}")
 
 
+def check_defaults(page, section, *command):
+    """What --help has in brackets at the end of an option is its default, and the page says it as well."""
+    rows = re.findall(r"^ +(?:-\w, )?--([a-z0-9-]+)(?: \S+)?  +(.*(?:\n {20,}.*)*)", run(*command, "--help"), re.M)
+    items = dict(re.findall(r"^\.It (?:Fl \w , )?Fl -([a-z0-9-]+)[^\n]*\n(.*?)(?=^\.It |^\.El)", section, re.M | re.S))
+    for name, text in rows:
+        found = re.search(r"\(([^()]*)\)$", text)
+        default = found and (re.split(r";", found[1])[0] if found[1] != "the default" else None)
+        if default and not re.search(rf"^Default: {re.escape(default)}[.;]", items.get(name, ""), re.M):
+            complaints.append(f"{page}: --{name} has no 'Default: {default}.' of {' '.join(command)} --help")
+
+
 def check_commands():
     """Each command is a subsection of decree(1), or has a page of its own, and none is there that does not exist."""
     page, bench = words("decree.1"), words("decree-bench.1")
@@ -130,8 +141,9 @@ def check_layout():
 check_commands()
 check_options("decreed.8", words("decreed.8"), DECREED)
 page = words("decree-bench.1")
-check_options("decree-bench.1", page.split("\n.Ss ")[0], DECREE_BENCH)
-check_options("decree-bench.1", page.split("\n.Ss decree bench floor\n")[1].split("\n.S")[0], DECREE_BENCH, "floor")
+for check in (check_options, check_defaults):
+    check("decree-bench.1", page.split("\n.Ss ")[0], DECREE_BENCH)
+    check("decree-bench.1", page.split("\n.Ss decree bench floor\n")[1].split("\n.S")[0], DECREE_BENCH, "floor")
 check_options("decree-queue-move.1", words("decree-queue-move.1"), str(SOURCE / "scripts/queue-move"))
 check_keys()
 check_functions()
