@@ -243,6 +243,7 @@ static void
 on_parked(struct client *c, struct request *r)
 {
 	c->parked = r;
+	c->flying_max = 1;
 	if (c->unanswered != c->waiting)
 		c->behind = c->unanswered;
 }
@@ -270,6 +271,8 @@ on_request_done(struct client *c, const struct decree_completion *done)
 	r->result = done->result;
 	if (r->status == QUEUE_PARKED)
 		on_parked(c, r);
+	else if (r->is_counted && c->flying_max < REQUEST_COUNT_MAX)
+		c->flying_max *= 2;
 	answer_settle(c);
 }
 

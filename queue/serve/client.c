@@ -452,6 +452,7 @@ client_accept(struct queue_gateway *g, evutil_socket_t fd, bool is_tls)
 	place = g->free_places[--g->free_count];
 	c->number = ++g->generation * CLIENT_COUNT_MAX + place;
 	c->blocked = BLOCKED_NOT;
+	c->flying_max = REQUEST_COUNT_MAX;
 	queue_parser_init(&c->parser, g->options.job_bytes_max);
 	g->clients[place] = c;
 	bufferevent_setcb(c->bev, on_readable, on_written, on_event, c);

@@ -26,7 +26,9 @@
  * One client's requests are executed and answered in its order. Commands of one session are completed in the order in which they
  * were proposed, so a completion is always that of the first of its client's requests that fly. What is proposed behind a reserve
  * that flies bears the mark AFTER. If that reserve is parked, all of them come back BEHIND, and become waiting ones again;
- * nothing starts until the last of them is back, and the wait has ended.
+ * nothing starts until the last of them is back, and the wait has ended. So that a worker who asks for many jobs where they come one by one does
+ * not fill the log with what comes back, nothing flies behind the next reserve then, and with each one that need not wait
+ * twice as much may.
  *
  * A *barrier* is a request with which others of its client cannot fly together: a read, since it would not see what was asked
  * before or would see what was asked after it; a kick of more than one command.
@@ -134,6 +136,7 @@ struct client {
 	/* The first of those behind it that fly or have come back, until all of them have. NULL: none are on their way. */
 	struct request *behind;
 	uint32_t reserves_flying;
+	uint32_t flying_max;    /* while a reserve flies; 1: nothing behind it */
 	uint32_t reserve_count; /* started and not finished */
 	uint32_t request_count, request_bytes;
 	struct request *filling; /* a put whose body is on its way */

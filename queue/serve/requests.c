@@ -159,6 +159,8 @@ start_command(struct client *c, struct request *r)
 	bool is_reserve = answer_is_reserve(r);
 	int rc;
 
+	if (c->reserves_flying > 0 && c->flying >= c->flying_max)
+		return false;
 	if (is_reserve && !has_room_for_job(c))
 		return false;
 	if (r->verb == QUEUE_VERB_ERROR)

@@ -31,6 +31,7 @@ on_reserved(void *context, struct queue_machine *m, const struct queue_reserved 
 {
 	struct gateway_fixture *f = context;
 
+	f->reserved_seq = r->seq;
 	if (!atomic_exchange(&f->is_silent, false))
 		queue_gateway_on_reserved(f->gateway, m, r);
 	if (atomic_exchange(&f->is_restored, false))

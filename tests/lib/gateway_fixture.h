@@ -28,6 +28,8 @@ struct gateway_fixture {
 	char log[65536]; /* the gateway's lines */
 	size_t log_bytes;
 
+	_Atomic uint64_t reserved_seq; /* of the last reserve that got a job */
+
 	/* The shard's thread, whenever a job was handed over, says `held` and waits for `go`. */
 	_Atomic bool is_holding;
 	sem_t held, go;

@@ -191,6 +191,34 @@ test_waits_one_after_the_other(void **state)
 	close(other);
 }
 
+/* A worker asks for many jobs at once, and they come one by one: what it asks behind each wait must not go through the log again
+ * and again. All numbers of the session count, the gateway's own too. */
+static void
+test_a_wait_does_not_flood_the_log(void **state)
+{
+	enum {
+		COUNT = 50
+	};
+	struct gateway_fixture *f = *state;
+	int worker = gf_client(f), producer = gf_client(f), seqs[2] = { 0 };
+	char line[64];
+
+	for (int i = 0; i < 60; i++)
+		gf_say(worker, "reserve\r\nuse default\r\n");
+	gf_await_stat(producer, "stats\r\n", "current-waiting", 1);
+	for (int i = 1; i <= COUNT; i++) {
+		gf_say(producer, "put 0 0 1000 1\r\nx\r\n");
+		snprintf(line, sizeof(line), "INSERTED %d\r\n", i);
+		gf_hear(producer, line);
+		snprintf(line, sizeof(line), "RESERVED %d 1\r\nx\r\nUSING default\r\n", i);
+		gf_hear(worker, line);
+		seqs[i > 1] = (int)f->reserved_seq;
+	}
+	assert_in_range(seqs[1] - seqs[0], COUNT, 10 * COUNT);
+	close(worker);
+	close(producer);
+}
+
 /* The second reserve waits until the last second of the first one's job, the third one comes in it; the touch ends that. */
 static void
 test_the_last_second(void **state)
@@ -405,6 +433,7 @@ main(void)
 		TEST(test_what_comes_back_late),
 		TEST(test_a_job_that_nobody_tells_of),
 		TEST(test_waits_one_after_the_other),
+		TEST(test_a_wait_does_not_flood_the_log),
 		TEST(test_the_last_second),
 		TEST(test_a_client_that_says_no_more),
 		TEST(test_a_client_that_is_gone),
