@@ -4,25 +4,6 @@
 # is there. A job that a dead node's worker was given comes back. A node that slept too long cannot touch what others hold now.
 . "$(dirname "$0")/queue_lib.sh"
 
-# talk NAME NODE: a connection that lives on; say NAME LINE..., heard NAME LINE
-talk() {
-	mkfifo "$work/$1.in"
-	(exec "$top/scripts/cluster" exec python3 "$top/tests/cluster/beans.py" talk "$(addresses "$2")" \
-		<"$work/$1.in" >"$work/$1.out") &
-	exec {talking}>"$work/$1.in" # stays open, so that the connection does
-	declare -g "fd_$1=$talking"
-}
-
-say() {
-	local fd=fd_$1
-
-	printf '%s\n' "${@:2}" >&"${!fd}"
-}
-
-heard() {
-	grep -q "^$2" "$work/$1.out"
-}
-
 begin --machine queue
 lead=$(await_leader)
 read -r one other <<<"$(followers | xargs)"
@@ -41,7 +22,7 @@ wait_until "all nodes were there again" converged
 lead=$(await_leader)
 read -r one other <<<"$(followers | xargs)"
 note "a worker of node $other waits, and a job comes when the node is dead"
-talk waiter "$other"
+talk waiter "$(addresses "$other")"
 say waiter 'watch wait' 'ignore default' 'reserve'
 waits() {
 	beans ask "$(addresses "$one")" 'stats-tube wait' | grep -q 'current-waiting: 1'
@@ -59,8 +40,8 @@ lead=$(await_leader)
 read -r one other <<<"$(followers | xargs)"
 note "node $other sleeps until its clients' jobs are somebody else's"
 beans put "$(addresses "$one")" held 7 1 "$work/acked" || fail "node $one takes no jobs"
-talk sleeper "$other"
-talk idle "$other"
+talk sleeper "$(addresses "$other")"
+talk idle "$(addresses "$other")"
 say sleeper 'watch held' 'ignore default' 'reserve'
 say idle 'list-tube-used'
 wait_until "a client of node $other had the job" heard sleeper RESERVED
@@ -68,7 +49,7 @@ wait_until "another one was there" heard idle USING
 job=$(sed -n 's/^RESERVED \([0-9]*\) .*/\1/p' "$work/sleeper.out")
 cluster pause "$other"
 say sleeper "delete $job" "touch $job"
-talk heir "$one"
+talk heir "$(addresses "$one")"
 say heir 'watch held' 'ignore default' 'reserve'
 wait_until "the job had another holder" heard heir "RESERVED $job "
 cluster resume "$other"

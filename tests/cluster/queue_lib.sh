@@ -29,3 +29,22 @@ addresses() {
 	done
 	echo "${list#,}"
 }
+
+# talk NAME ADDRESSES: a connection that lives on; say NAME LINE..., heard NAME LINE
+talk() {
+	mkfifo "$work/$1.in"
+	(exec "$top/scripts/cluster" exec python3 "$top/tests/cluster/beans.py" talk "$2" \
+		<"$work/$1.in" >"$work/$1.out") &
+	exec {talking}>"$work/$1.in" # stays open, so that the connection does
+	declare -g "fd_$1=$talking"
+}
+
+say() {
+	local fd=fd_$1
+
+	printf '%s\n' "${@:2}" >&"${!fd}"
+}
+
+heard() {
+	grep -q "^$2" "$work/$1.out"
+}
