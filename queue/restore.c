@@ -34,23 +34,25 @@ is_of_another_version(const uint8_t *bytes)
 	       queue_load_u64(bytes) << 8 == SNAPSHOT_MAGIC << 8;
 }
 
-static bool
+/* @return 0 or what queue_restore_next() does */
+static int
 restore_header(struct queue_machine *m, const uint8_t *bytes)
 {
 	uint64_t words[GLOBAL_WORDS], capacity[PURPOSE_COUNT];
 
 	if (queue_load_u64(bytes) != SNAPSHOT_MAGIC)
-		return false;
+		return -EBADMSG;
 	for (int kind = 0; kind < KIND_COUNT; kind++)
 		m->restoring.left[kind] = queue_load_u64(bytes + 8 + 8 * kind);
 	for (size_t i = 0; i < GLOBAL_WORDS; i++)
 		words[i] = queue_load_u64(bytes + 8 * (1 + KIND_COUNT + i));
 	memcpy(capacity, m->globals.capacity, sizeof(capacity));
 	memcpy(&m->globals, words, sizeof(words));
+	if (m->globals.now_ns >= COUNT_MAX || m->globals.number_next >= COUNT_MAX ||
+		m->globals.job_next >= COUNT_MAX || m->globals.order_next >= COUNT_MAX)
+		return -EBADMSG;
 	/* Else they would differ in what fits. */
-	return memcmp(m->globals.capacity, capacity, sizeof(capacity)) == 0 &&
-	       m->globals.now_ns < COUNT_MAX && m->globals.number_next < COUNT_MAX &&
-	       m->globals.job_next < COUNT_MAX && m->globals.order_next < COUNT_MAX;
+	return memcmp(m->globals.capacity, capacity, sizeof(capacity)) == 0 ? 0 : -EMSGSIZE;
 }
 
 /* ------------------------------------------------------------------------------ one kind after the other */
@@ -292,14 +294,16 @@ queue_restore_next(struct queue_machine *m, const struct decree_chunk *chunk)
 	struct restoring *r = &m->restoring;
 	const uint8_t *bytes = chunk->bytes;
 	size_t at = 0;
+	int rc;
 
 	if (!r->is_on || chunk->index != r->chunk_index || chunk->count > DECREE_CHUNK_BYTES_MAX)
 		return -EBADMSG;
 	if (r->chunk_index++ == 0) {
 		if (chunk->count >= 8 && is_of_another_version(bytes))
 			return -EPROTONOSUPPORT;
-		if (chunk->count < HEADER_WORDS * 8 || !restore_header(m, bytes))
-			return -EBADMSG;
+		rc = chunk->count < HEADER_WORDS * 8 ? -EBADMSG : restore_header(m, bytes);
+		if (rc != 0)
+			return rc;
 		at = HEADER_WORDS * 8;
 	}
 	while (at < chunk->count) {

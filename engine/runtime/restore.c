@@ -70,7 +70,7 @@ restore_feed(struct shard *s, struct shard_group *g, const uint8_t *bytes, uint3
 		default: return found;
 		}
 	}
-	return rc == -EPROTONOSUPPORT ? rc : -EBADMSG;
+	return rc == -EPROTONOSUPPORT || rc == -EMSGSIZE ? rc : -EBADMSG;
 }
 
 /* ------------------------------------------------------------------------------ at the start */
@@ -138,6 +138,11 @@ restore_at_start(struct shard *s, struct shard_group *g)
 	FAILPOINT("runtime.start.snapshot_restored");
 	if (load.last == -EPROTONOSUPPORT)
 		other_version(s, why);
+	if (load.last == -EMSGSIZE)
+		(void)snprintf(why, sizeof(why),
+			"it was cut with more or less memory than this node has now: put [queue] "
+			"bytes back to what it was; decree-queue-move moves jobs to a queue of "
+			"another size");
 	if (rc != 0 || load.last != 1 || s->snap_reader.facts.slot.n != now.snapshot.n)
 		return start_refuse(s, g, now.snapshot, why);
 	g->snap.kept = (struct snapshot_kept){

@@ -105,8 +105,8 @@ struct decree_machine_ops {
 	/** Forget everything; chunks follow in order, then restore_end(). Nothing is applied in between. */
 	int (*restore_begin)(void *machine);
 
-	/** @return 0, or -EBADMSG: this is no chunk of mine; -EPROTONOSUPPORT: another version of me made it. The node stops
-	 * then, and says so */
+	/** @return 0, or -EBADMSG: this is no chunk of mine; -EPROTONOSUPPORT: another version of me made it; -EMSGSIZE: one of
+	 * another capacity. The node stops then, and says so */
 	int (*restore_next)(void *machine, const struct decree_chunk *chunk);
 
 	/** That was all: from here on digest() is that of the state restored. @return 0 or -EBADMSG */

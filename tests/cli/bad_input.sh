@@ -10,6 +10,7 @@ set -u
 decree=$(realpath "$1")
 decreed=$(realpath "$2")
 table=$(realpath "$3")/docs/operating.md
+clients=$(realpath "$3")/tests/cluster
 if [ "${BAD_INPUT:-}" != inside ]; then
 	[ "$(id -u)" -eq 0 ] || { echo "SKIPPED: network namespaces, mounts and other users need root" && exit 77; }
 	exec env BAD_INPUT=inside unshare --net --mount "$0" "$@"
@@ -162,6 +163,19 @@ refuses 'wrong permissions' 2 setpriv --reuid=65534 --regid=65534 --clear-groups
 node 'a key that is no more, or is misspelt' 2 cluster.slotbytes=1000
 refuses 'data of another node' 2 "$decreed" --machine=log -c good.ini local.node=2
 refuses 'not formatted' 2 "$decreed" --machine=log -c good.ini local.data_dir=nowhere
+
+# A queue that has a snapshot, with other memory.
+"$decreed" -b jobs -p 0 queue.bytes=16M snapshot.interval_slots=20 2>log &
+holder=$!
+for ((i = 0; i < 600; i++)); do
+	port=$(sed -n 's/^decreed: queue on 127\.0\.0\.1://p' log)
+	[ -z "$port" ] || python3 "$clients/queue_move.py" bulk "127.0.0.1:$port" 10
+	[ -z "$(find jobs -name 'snapshot-0-*')" ] || break
+	sleep 0.05
+done
+kill $holder
+wait $holder
+refuses "another size of the queue's memory" 2 "$decreed" -b jobs -p 0 queue.bytes=32M
 
 # A small disk, first too small for the log, then full beside it.
 truncate -s 12M disk.img

@@ -146,7 +146,7 @@ test_another_arena_is_refused(void **state)
 
 	(void)state;
 	qf_snapshot_take(f, &s);
-	assert_int_equal(qf_snapshot_restore(g, &s), -EBADMSG);
+	assert_int_equal(qf_snapshot_restore(g, &s), -EMSGSIZE);
 	assert_int_equal(qf_snapshot_restore(f, &s), 0);
 	qf_snapshot_free(&s);
 	qf_destroy(f);
