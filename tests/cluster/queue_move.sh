@@ -57,6 +57,7 @@ move_everything() {
 	exec 8>"$work/worker"
 	wait_until "the jobs were put" grep -q filled "$work/filled"
 	moves 0 'mails: 1 ready, 2 delayed, 2 buried' --dry-run "$old" "$new"
+	moves 0 'mails: 1 ready, 2 delayed, 2 buried' --dry-run "$old"
 	moves 1 '1 jobs stay' "$old" "$new"
 	grep -q '^12 jobs moved' "$work/said" || fail "not all were moved: $(cat "$work/said")"
 	moves 1 '0 jobs moved' "$old" "$new"
@@ -80,6 +81,8 @@ move_everything
 
 note "one queue is not moved to itself"
 moves 1 'are one queue' "$new" "$new"
+
+moves 2 'TO is missing' "$new"
 
 note "killed on the way, nothing is lost, and what is there twice is no more than one hand can hold"
 jobs_of bulk "$old" 5000
