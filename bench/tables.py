@@ -65,9 +65,9 @@ def rate_of(rows, least, p99_us=None):
     return None if rate is None else rate / 1e6
 
 
-def ratios(over, under):
-    """Of two lists of rounds, p50 over p50, round by round; [] if one has none."""
-    pairs = [(a.get("p50_us"), b.get("p50_us")) for a, b in zip(over, under)]
+def ratios(over, under, key="p50_us"):
+    """Of two lists of rounds, one over the other, round by round; [] if one has none."""
+    pairs = [(a.get(key), b.get(key)) for a, b in zip(over, under)]
     return [] if any(None in pair for pair in pairs) else [a / b for a, b in pairs]
 
 
@@ -79,23 +79,34 @@ def peer_rounds(folder, in_flight=1):
     return {p["system"]: p["rounds"] for p in points(folder, "peers", in_flight=in_flight)}
 
 
-def ratio_of(folder, system, beside):
-    """p50 with one in flight, system over decree: the median of the rounds' ratios."""
+def rounds_of(folder, name, key, **setting):
+    """What each round of the first such point had; [] if it was not measured."""
+    rounds = next((p["rounds"] for p in points(folder, name, **setting)), [])
+    return [r[key] for r in rounds if r.get(key) is not None]
+
+
+def ratios_of(folder, system, beside):
+    """p50 with one in flight, system over decree, of each round."""
     alone = peer_rounds(folder)
-    return median(ratios(alone.get(system, []), alone.get(beside, [])))
+    return ratios(alone.get(system, []), alone.get(beside, []))
 
 
-def throughput_ratio(folder, system, beside):
-    """Of the most that each does."""
-    theirs, ours = (most([p for p in points(folder, "peers") if p["system"] == s]) for s in (system, beside))
-    return ours / theirs if theirs and ours else None
+def best_rounds(rows):
+    """The rounds of the load with which these did the most; [] if none was measured."""
+    return max(rows, key=lambda p: p["median"].get("commits_per_s") or 0, default={"rounds": []})["rounds"]
+
+
+def throughput_ratios(folder, system, beside):
+    """Of the most that each does, of each round."""
+    theirs, ours = (best_rounds([p for p in points(folder, "peers") if p["system"] == s]) for s in (system, beside))
+    return ratios(ours, theirs, "commits_per_s")
 
 
 def over_bare_echo(folder):
-    """In memory, one in flight: the rounds' p50 over that of an echo that nobody asks for."""
+    """In memory, one in flight: each round's p50 over that of an echo that nobody asks for."""
     rounds = next((p["rounds"] for p in points(folder, "modes", mode="memory", in_flight=1)), [])
     bare = next((f["rounds"] for f in document(folder, "modes").get("floors", []) if f["kind"] == "majority echo"), [])
-    return median(ratios(rounds, bare))
+    return ratios(rounds, bare)
 
 
 def instructions_of(folder, role):
@@ -121,24 +132,24 @@ def kill_gaps(folder):
 
 
 def aims(folder):
-    """(step, what, unit, aim, True if more is better, what was reached or None)"""
-    latency, memory = medians(folder, "latency", in_flight=1), medians(folder, "modes", mode="memory", in_flight=1)
-    one, two = (most(points(folder, "shards", shards=count)) for count in (1, 2))
+    """(step, what, unit, aim, True if more is better, what was reached: None, a number, or that of each round)"""
+    one, two = (best_rounds(points(folder, "shards", shards=count)) for count in (1, 2))
     in_memory = points(folder, "modes", mode="memory")
+    memory = {"mode": "memory", "in_flight": 1}
     return [
-        ("latency", "durable, one in flight: p50 over the floor's", "x", 1.15, False, latency.get("p50_over_floor")),
-        ("latency", "the same: p99 over the floor's", "x", 1.5, False, latency.get("p99_over_floor")),
-        ("peers", "durable, one in flight: p50 of libraft over decree's, embedded", "x", 1.3, True, ratio_of(folder, "libraft", "decree")),
-        ("peers", "durable, one in flight: p50 of etcd over decree's, by a client", "x", 4, True, ratio_of(folder, "etcd", "decree, by a client")),
-        ("peers", "durable, one in flight: p50 of ZooKeeper over decree's, by a client", "x", 3.5, True, ratio_of(folder, "ZooKeeper", "decree, by a client")),
+        ("latency", "durable, one in flight: p50 over the floor's", "x", 1.15, False, rounds_of(folder, "latency", "p50_over_floor", in_flight=1)),
+        ("latency", "the same: p99 over the floor's", "x", 1.5, False, rounds_of(folder, "latency", "p99_over_floor", in_flight=1)),
+        ("peers", "durable, one in flight: p50 of libraft over decree's, embedded", "x", 1.3, True, ratios_of(folder, "libraft", "decree")),
+        ("peers", "durable, one in flight: p50 of etcd over decree's, by a client", "x", 4, True, ratios_of(folder, "etcd", "decree, by a client")),
+        ("peers", "durable, one in flight: p50 of ZooKeeper over decree's, by a client", "x", 3.5, True, ratios_of(folder, "ZooKeeper", "decree, by a client")),
         ("throughput", "durable, 1,000 to 3,000 in flight, p99 up to 2 ms", "M/s", 3, True, rate_of(points(folder, "throughput"), 1000, 2000)),
-        ("peers", "the most: decree over libraft, embedded", "x", 30, True, throughput_ratio(folder, "libraft", "decree")),
-        ("peers", "the most: decree over etcd, by a client", "x", 150, True, throughput_ratio(folder, "etcd", "decree, by a client")),
-        ("peers", "the most: decree over ZooKeeper, by a client", "x", None, True, throughput_ratio(folder, "ZooKeeper", "decree, by a client")),
-        ("modes", "in memory (NOT DURABLE), one in flight: p50 over the echo's to a client", "x", 2, False, memory.get("p50_over_floor")),
+        ("peers", "the most: decree over libraft, embedded", "x", 30, True, throughput_ratios(folder, "libraft", "decree")),
+        ("peers", "the most: decree over etcd, by a client", "x", 150, True, throughput_ratios(folder, "etcd", "decree, by a client")),
+        ("peers", "the most: decree over ZooKeeper, by a client", "x", None, True, throughput_ratios(folder, "ZooKeeper", "decree, by a client")),
+        ("modes", "in memory (NOT DURABLE), one in flight: p50 over the echo's to a client", "x", 2, False, rounds_of(folder, "modes", "p50_over_floor", **memory)),
         ("modes", "the same, over the echo that nobody asks for", "x", None, False, over_bare_echo(folder)),
         ("modes", "in memory (NOT DURABLE), 64 or more in flight", "M/s", 3, True, rate_of(in_memory, 64)),
-        ("shards", "in memory (NOT DURABLE), one node: two shards over one", "x", None, True, two / one if one and two else None),
+        ("shards", "in memory (NOT DURABLE), one node: two shards over one", "x", None, True, ratios(two, one, "commits_per_s")),
         ("budget", "instructions of a command at full batches, leader", "", 250, False, instructions_of(folder, "leader")),
         ("budget", "the same, follower", "", 150, False, instructions_of(folder, "follower")),
         ("steady", "allocations for each commit, of any node", "#", 0, False, steady_of(folder, 1000, "allocations")),
@@ -152,16 +163,23 @@ def aims(folder):
 SLACK = {"system calls, one in flight": 0.01, "system calls, 1,000 in flight": 0.0001}
 
 
+def verdict_of(values, aim, is_more_better, slack):
+    """Of the median; and if the rounds do not agree, in how many of them the aim was reached."""
+    reached = [value >= aim if is_more_better else value <= aim + slack for value in [median(values), *values]]
+    said, many = "yes" if reached[0] else "MISSED", sum(reached[1:])
+    return said if many in (0, len(values)) else f"{said} ({many} of {len(values)} rounds)"
+
+
 def aim_words(row):
-    """(what, aim, reached, "yes", "MISSED", "not measured" or "")"""
+    """(what, aim, reached, "yes", "MISSED", one of them with how many rounds, "not measured" or "")"""
     _, what, unit, aim, is_more_better, reached = row
     sign = "" if aim is None else f"{'>=' if is_more_better else '<='} {aim:g} {unit}".replace("#", "").strip()
-    if reached is None:
+    values = reached if isinstance(reached, list) else [] if reached is None else [reached]
+    if not values:
         return what, sign, "-", "not measured"
-    said = f"{reached:.4f}" if unit == "#" else f"{reached:.2f} {unit}" if unit else f"{reached:.0f}"
-    slack = SLACK.get(what, 0)
-    is_reached = aim is None or (reached >= aim if is_more_better else reached <= aim + slack)
-    return what, sign, said, "" if aim is None else "yes" if is_reached else "MISSED"
+    middle = median(values)
+    said = f"{middle:.4f}" if unit == "#" else f"{middle:.2f} {unit}" if unit else f"{middle:.0f}"
+    return what, sign, said, "" if aim is None else verdict_of(values, aim, is_more_better, SLACK.get(what, 0))
 
 
 def summary(folder, steps=None):
@@ -179,6 +197,8 @@ def summary(folder, steps=None):
                      f"the floor {us(latency.get('floor_p50_us'))} and {us(latency.get('floor_p99_us'))}")
     if gaps and (not steps or "kill" in steps):
         lines.append(f"leader killed {len(gaps)} times: {median(gaps):.0f} ms without an answer, {gaps[-1]:.0f} at most")
+    if of_other_commits(folder):
+        lines += ["", of_other_commits(folder)]
     return "\n".join(lines) + "\n"
 
 
@@ -290,8 +310,8 @@ def peer_row(folder, point, is_alone):
         every = ratios(alone[point["system"]], alone.get(base, []))
         ratio = "1" if point["system"] == base else f"{median(every):.2f} ({min(every):.2f} to {max(every):.2f})" if every else "-"
     else:
-        value = throughput_ratio(folder, point["system"], base)
-        ratio = "1" if point["system"] == base else "-" if value is None else f"{value:.1f}"
+        every = throughput_ratios(folder, point["system"], base)
+        ratio = "1" if point["system"] == base else f"{median(every):.1f} ({min(every):.1f} to {max(every):.1f})" if every else "-"
     cpu, servers = m.get("cpu_us_per_commit"), m.get("server_cpu_us_per_commit")
     small = (lambda value: "-" if value is None else f"{value:.3f}") if not is_alone else factor
     return [point["system"], point["setting"].get("version", "-"), *([] if is_alone else [count(point["setting"]["in_flight"])]), count(m.get("commits_per_s")),
@@ -343,7 +363,7 @@ def queue_table(folder):
 
 
 def aims_table(folder):
-    return table(["", "aim", "reached", ""], [[what, aim, said, f"**{verdict}**" if verdict == "MISSED" else verdict]
+    return table(["", "aim", "reached", ""], [[what, aim, said, verdict.replace("MISSED", "**MISSED**")]
                                               for what, aim, said, verdict in map(aim_words, aims(folder))])
 
 
@@ -358,7 +378,8 @@ def header(folder):
     cache = {"write back": "a volatile cache", "write through": "no volatile cache"}.get(h["write_cache"], "a cache that the kernel does not know")
     return [f"{h['cpu'] or 'unknown CPU'}, {h['cpu_count']} CPUs{', virtual' if h['virtual'] else ''}; {h['kernel']}; governor {h['governor']}, "
             f"isolated CPUs {h['isolated_cpus'] or 'none'}, {h['huge_pages']} huge pages; disk {h['device'] or 'unknown'} with {cache} "
-            f"and {'FUA' if h['fua'] else 'no FUA'}, {h['filesystem']}; commit {h['commit']}, {h['build']}; {h['time'][:10]}."]
+            f"and {'FUA' if h['fua'] else 'no FUA'}, {h['filesystem']}; commit {h['commit']}, {h['build']}; {h['time'][:10]}. "
+            f"{of_other_commits(folder)}".rstrip()]
 
 
 TABLES = {
@@ -383,6 +404,15 @@ TABLES = {
 }
 STEP_OF = {"stages": "latency"}  # a table that is of another one's step, behind which it stands
 DISTURBED_PERCENT = 5  # bench/host.h
+
+
+def of_other_commits(folder):
+    """A line about steps that another build measured than the first one, if there are any."""
+    commits = {name: document(folder, name).get("header", {}).get("commit") for name in TABLES}
+    commits = {name: commit for name, commit in commits.items() if commit}
+    first = next(iter(commits.values()), None)
+    others = [f"{name} ({commit})" for name, commit in commits.items() if commit != first]
+    return f"Of other commits than {first}: {', '.join(others)}." if others else ""
 
 
 def disturbed(folder, name):

@@ -25,7 +25,8 @@ document() {
 }
 
 mkdir some none docs
-point decree 1 '{"p50_us":66,"p99_us":90,"floor_p50_us":60,"floor_p99_us":50,"p50_over_floor":1.1,"p99_over_floor":1.8}' '{}' | document >some/latency.json
+point decree 1 '{"p50_us":66,"p99_us":90,"floor_p50_us":60,"floor_p99_us":50,"p50_over_floor":1.1,"p99_over_floor":1.8}' \
+	'{"p50_over_floor":1.0,"p99_over_floor":1.8},{"p50_over_floor":1.1,"p99_over_floor":1.4},{"p50_over_floor":1.2,"p99_over_floor":1.9}' | document >some/latency.json
 {
 	point decree 256 '{"commits_per_s":9000000,"p99_us":100}' '{}'
 	point decree 1000 '{"commits_per_s":3200000,"p99_us":1900}' '{}'
@@ -36,8 +37,8 @@ point decree 1 '{"p50_us":66,"p99_us":90,"floor_p50_us":60,"floor_p99_us":50,"p5
 	point libraft 1 '{"commits_per_s":1}' '{"p50_us":75},{"p50_us":100}' # 1.5 and 1.0
 	point 'decree, by a client' 1 '{"commits_per_s":1}' '{"p50_us":50},{"p50_us":50}'
 	point etcd 1 '{"commits_per_s":1}' '{"p50_us":150},{"p50_us":200}'
-	point 'decree, by a client' 64 '{"commits_per_s":800}' '{}'
-	point etcd 64 '{"commits_per_s":100}' '{}'
+	point 'decree, by a client' 64 '{"commits_per_s":800}' '{"commits_per_s":700},{"commits_per_s":900}'
+	point etcd 64 '{"commits_per_s":100}' '{"commits_per_s":100},{"commits_per_s":100}'
 } | document >some/peers.json
 printf '%s\n' 'for each command  instructions wire_bytes' ' 1000 in flight, leader   240.5  1' ' 1000 in flight, follower   151.0  1' >some/budget.txt
 # In memory 2.5 times the echo that a thread sees, 5 times the one that nobody asks for.
@@ -67,11 +68,11 @@ echo '{"rows":[{"load":"put:1","server":"f0","per_s":100,"p50_us":50,"rate_ratio
 # line WHAT END: the row about that ends so
 "$all" --summary some | tr -s ' ' >table
 line() { expect 0 "$2" grep -F -- "$1" table; }
-line "p50 over the floor's" '<= 1.15 x 1.10 x yes'
-line "p99 over the floor's" '<= 1.5 x 1.80 x MISSED'
+line "p50 over the floor's" '<= 1.15 x 1.10 x yes (2 of 3 rounds)'
+line "p99 over the floor's" '<= 1.5 x 1.80 x MISSED (1 of 3 rounds)'
 line 'durable, 1,000 to 3,000' '>= 3 M/s 3.20 M/s yes'
-line 'p50 of libraft' '>= 1.3 x 1.25 x MISSED'
-line 'p50 of etcd' '>= 4 x 3.50 x MISSED'
+line 'p50 of libraft' '>= 1.3 x 1.25 x MISSED (1 of 2 rounds)'
+line 'p50 of etcd' '>= 4 x 3.50 x MISSED (1 of 2 rounds)'
 line 'p50 of ZooKeeper' '>= 3.5 x - not measured'
 line 'the most: decree over etcd' '8.00 x'
 line 'full batches, leader' '<= 250 240 yes'
@@ -86,6 +87,10 @@ line 'system calls, one in flight' '<= 1 1.0012 yes'
 line 'leader killed 20 times' '40 ms without an answer, 49 at most'
 line 'p50 66.0 us' 'the floor 60.0 and 50.0'
 expect 0 'not measured|!yes|!MISSED' "$all" --summary none
+expect 0 '!other commits' cat table
+sed 's/"commit":"abc"/"commit":"def"/' some/modes.json >some/other.json && mv some/modes.json some/kept.json && mv some/other.json some/modes.json
+expect 0 'Of other commits than abc: modes (def).' "$all" --summary some
+mv some/kept.json some/modes.json
 
 # As Markdown: the host once, each command as somebody types it, a line for each load; nothing of what was not measured.
 expect 0 'Some CPU, 2 CPUs, virtual; Linux 6; |disk vda with a volatile cache and no FUA, ext4; commit abc|`decree bench --dir /disk --closed`|!--json|!## Sizes' "$all" --tables some
@@ -93,7 +98,7 @@ expect 0 'Some CPU, 2 CPUs, virtual; Linux 6; |disk vda with a volatile cache an
 for row in '; memory: NOT DURABLE ; 1 ; 100 ; 10.0 (8.0 to 12.0) ; 20.0 ; - ; 4.0 ; 2.50 (2.25 to 2.75) ; 3.00 ;' \
 	'; 1,000 in flight, leader ; 240.5 ; 1 ;' '; 1,000 in flight, 2,157,748/s, leader ; 0.5000 ; 0.0000 ; 0.0031 ;' \
 	'; 20 ; 30 ; 35 ; 40 ; 44 ; 49 ; 70 ; 80 ;' 'Every gap, ms: 30, 31, ' \
-	'; libraft ; - ; 1 ; - ; - ; - ; 1.25 (1.00 to 1.50) ;' '; etcd ; - ; 64 ; 100 ; - ; - ; - ; 8.0 ;' \
+	'; libraft ; - ; 1 ; - ; - ; - ; 1.25 (1.00 to 1.50) ;' '; etcd ; - ; 64 ; 100 ; - ; - ; - ; 8.0 (7.0 to 9.0) ;' \
 	'; `put:1` ; 100 / 50.0 ; 80 / - ; 0.80 ; - ;'; do
 	expect 0 "$row" cat every
 done
