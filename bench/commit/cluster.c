@@ -145,7 +145,7 @@ bench_cluster_format(struct bench_cluster *c, char *ret_error)
 			rc = decree_format(
 				path, NULL, 0, i == 1 && c->shape.has_auth, NULL, ret_error);
 		/* Or the first load that fills the log waits for the file system, and the second does not. */
-		if (rc == 0 && c->shape.mode != PLAN_MEMORY)
+		if (rc == 0 && c->shape.mode != PLAN_MEMORY && !c->is_not_prewritten)
 			rc = decree_prewrite(path, NULL, 0, NULL, NULL, ret_error);
 	}
 	return rc;

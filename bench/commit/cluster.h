@@ -14,7 +14,8 @@ struct bench_cluster {
 	struct plan_shape shape;
 	uint64_t log_bytes; /* of a shard */
 	uint32_t in_flight; /* that a session has to take */
-	bool has_clients;   /* node N has the interface nN as well, and clients have a key */
+	bool is_not_prewritten;
+	bool has_clients; /* node N has the interface nN as well, and clients have a key */
 	uint16_t metrics_ports[PLAN_NODE_COUNT_MAX];               /* of 127.0.0.1 */
 	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */
 	uint32_t cpu_count;                                        /* 0: any */

@@ -10,26 +10,18 @@
  * measures, once, and then all serve until they are interrupted.
  */
 #include "apps/options.h"
-#include "bench/clock.h"
+#include "bench/commit/floors.h"
 #include "bench/commit/options.h"
-#include "bench/commit/results.h"
 #include "bench/floor.h"
 #include "bench/network.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define ROUND_TRIP_NODES 2u
-
-static_assert((int)PLAN_AF_PACKET == (int)WIRE_AF_PACKET && (int)PLAN_AF_XDP == (int)WIRE_AF_XDP,
-	"floors are joined as nodes are");
 
 struct bench {
 	struct plan plan;
@@ -37,91 +29,6 @@ struct bench {
 	struct run run;
 	struct results results;
 };
-
-/* ------------------------------------------------------------------------------ floors */
-
-/* Of this process, and of those that it has waited for. */
-static uint64_t
-own_cpu_ns(void)
-{
-	struct rusage waited;
-
-	(void)getrusage(RUSAGE_CHILDREN, &waited); /* cannot fail */
-	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) +
-	       (uint64_t)(waited.ru_utime.tv_sec + waited.ru_stime.tv_sec) * 1000000000u +
-	       (uint64_t)(waited.ru_utime.tv_usec + waited.ru_stime.tv_usec) * 1000u;
-}
-
-static int
-run_floor(const struct floor_plan *plan, enum floor_kind kind, struct histogram *ret_times,
-	struct host_share *ret_host)
-{
-	struct host_cpu before, after;
-	uint64_t own_ns;
-	int rc;
-
-	host_cpu_read(&before);
-	own_ns = own_cpu_ns();
-	rc = kind == FLOOR_APPEND ? floor_append(plan, ret_times) : floor_commit(plan, ret_times);
-	host_cpu_read(&after);
-	*ret_host = host_cpu_between(&before, &after, own_cpu_ns() - own_ns);
-	return rc;
-}
-
-static int
-measure_floor(struct bench *b, uint32_t point, enum floor_kind kind, uint32_t node_count,
-	uint32_t block_bytes, uint32_t round)
-{
-	static struct histogram times;
-	const struct plan_shape *shape = &b->plan.points[point].shape;
-	struct result_floor *f =
-		results_floor(&b->results, kind, shape->joined_by, node_count, block_bytes);
-	struct floor_plan plan = {
-		.dir = b->plan.dir,
-		.node_count = node_count,
-		.block_bytes = block_bytes,
-		.joined_by = (enum wire_kind)shape->joined_by,
-		.seconds = b->plan.seconds,
-	};
-	struct host_share host;
-	int rc;
-
-	plan.has_client = kind == FLOOR_CLIENT_ECHO;
-	plan.is_pinned = b->plan.cpu_count >= node_count * shape->shard_count;
-	for (uint32_t i = 0; plan.is_pinned && i < node_count; i++)
-		plan.cpus[i] = b->plan.cpus[i * shape->shard_count];
-	if (f == NULL || f->rounds[round].of[NUMBER_MAX] > 0)
-		return 0;   /* no place, or another point has the same */
-	(void)fflush(NULL); /* or a child would print it again */
-	rc = run_floor(&plan, kind, &times, &host);
-	if (rc != 0)
-		return complain("a floor could not be measured; --no-floor leaves them out"), rc;
-	results_add_floor(f, round, &times, &host);
-	return 0;
-}
-
-/* The floors of points [first, after), which have one shape. */
-static int
-measure_floors(struct bench *b, uint32_t first, uint32_t after, uint32_t round)
-{
-	uint32_t node_count = b->plan.points[first].shape.node_count;
-	int rc = 0;
-
-	for (uint32_t i = first; rc == 0 && i < after; i++) {
-		uint32_t bytes = results_block_bytes(&b->plan.points[i]);
-
-		if (bytes == 0 && node_count == 1)
-			continue; /* nothing is sent and nothing is written */
-		rc = measure_floor(b, i, FLOOR_COMMIT, node_count, bytes, round);
-		if (rc == 0 && bytes == 0 && !b->plan.is_load_inside)
-			rc = measure_floor(b, i, FLOOR_CLIENT_ECHO, node_count, 0, round);
-		if (rc == 0 && bytes > 0)
-			rc = measure_floor(b, i, FLOOR_APPEND, node_count, bytes, round);
-	}
-	if (rc == 0 && node_count > 1)
-		rc = measure_floor(b, first, FLOOR_ROUND_TRIP, ROUND_TRIP_NODES, 0, round);
-	return rc;
-}
 
 /* ------------------------------------------------------------------------------ rounds */
 
@@ -163,11 +70,11 @@ measure_shape(struct bench *b, uint32_t first, uint32_t after, uint32_t round)
 	int rc = 0;
 
 	if (b->plan.has_floor && are_floors_first)
-		rc = measure_floors(b, first, after, round);
+		rc = floors_measure(&b->results, first, after, round);
 	if (rc == 0)
 		rc = measure_cluster(b, first, after, round);
 	if (rc == 0 && b->plan.has_floor && !are_floors_first)
-		rc = measure_floors(b, first, after, round);
+		rc = floors_measure(&b->results, first, after, round);
 	return rc;
 }
 
@@ -327,6 +234,8 @@ main(int argc, char **argv)
 		.settle_s = 2,
 		.log_bytes = 256ull << 20,
 		.dir = "/var/tmp",
+		.words = argv,
+		.word_count = (uint32_t)argc,
 	};
 	status = bench_options_take(argc, argv, &b.plan, &b.outputs);
 	if (status != OPTIONS_GO_ON)

@@ -40,6 +40,7 @@ struct plan_shape {
 	bool has_snapshots; /* one is always being written */
 	/* Another one than decree in processes that memif joins; NULL: that. */
 	const char *system, *version, *transport;
+	const char *started; /* how it was, in words */
 };
 
 /* A load; one after the other on the same cluster. */
@@ -72,6 +73,11 @@ struct plan {
 	uint32_t setting_count;
 	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */
 	uint32_t cpu_count;                                        /* 0: any */
+	bool is_not_prewritten; /* the space of logs: what is written first is noted by the file system */
+	uint32_t
+		connection_count; /* of a client that is another process, with more in flight than one; 0: there is none */
+	char *const *words; /* [word_count] of the command line */
+	uint32_t word_count;
 	bool has_floor;
 	bool does_kill;      /* the leader, in the middle of each measurement */
 	bool is_load_inside; /* in the shards' own turns, so that it takes no other CPU */

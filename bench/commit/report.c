@@ -4,6 +4,7 @@
  * for each size. What is told of a round is a median over the rounds, with the lowest and the highest of them.
  */
 #include "bench/commit/results.h"
+#include "bench/commit/settings.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,6 +43,14 @@ print_shape(const struct results *r, const struct plan_shape *s)
 		printf(", always writing a snapshot");
 }
 
+/* How the nodes waited is known once they have run. */
+static void
+print_idle(const struct result_point *p)
+{
+	if (p->idle[0] != '\0')
+		printf(", idle %s", p->idle);
+}
+
 void
 report_header(const struct results *r)
 {
@@ -49,15 +58,16 @@ report_header(const struct results *r)
 	bool is_durable = true, has_bridge = false;
 
 	header_print(&r->header, stdout);
+	settings_print(p, stdout);
 	for (uint32_t i = 0; i < p->point_count; i++) {
 		is_durable &= p->points[i].shape.mode == PLAN_DURABLE;
 		has_bridge |= p->points[i].shape.joined_by != PLAN_MEMIF;
 	}
 	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s more on "
 	       "a new "
-	       "cluster; %llu MiB of log\n",
+	       "cluster\n",
 		p->round_count, p->round_count == 1 ? "" : "s", p->seconds, p->warm_up_s,
-		p->settle_s, (unsigned long long)p->log_bytes >> 20);
+		p->settle_s);
 	printf("load        from %s of the node that leads\n",
 		p->is_load_inside ? "the turns of the shards" : "a thread inside the process");
 	if (has_bridge)
@@ -75,17 +85,6 @@ report_header(const struct results *r)
 }
 
 /* ------------------------------------------------------------------------------ a round */
-
-void
-report_others(const struct numbers *round)
-{
-	double others = round->of[NUMBER_OTHERS], stolen = round->of[NUMBER_STOLEN];
-
-	if (isnan(others))
-		return;
-	printf("; other programs %.1f %% of the CPUs, stolen %.1f %%%s", others, stolen,
-		results_is_disturbed(round) ? ": DISTURBED" : "");
-}
 
 void
 report_round(const struct results *r, uint32_t round)
@@ -108,7 +107,7 @@ report_round(const struct results *r, uint32_t round)
 		if (r->plan->does_kill)
 			printf("; leader killed: %.1f ms without an answer",
 				p->kills[round].gap_us / 1e3);
-		report_others(&p->rounds[round]);
+		results_print_others(&p->rounds[round]);
 		printf("\n");
 	}
 	(void)fflush(stdout);
@@ -230,6 +229,7 @@ print_one(const struct results *r, const struct result_point *p)
 	const struct histogram *h = &p->all;
 
 	print_shape(r, &p->point.shape);
+	print_idle(p);
 	printf("\n");
 	print_load(&p->point.load);
 	printf("\n\nSummary:\n");
@@ -317,6 +317,7 @@ print_sweep(const struct results *r)
 			print_rule();
 			printf(" ");
 			print_shape(r, s);
+			print_idle(&r->points[i]);
 			printf("\n");
 			print_rule();
 			printf("  # #bytes        rate in-flight   commits/s t_min[us]   p50[us]   "
@@ -332,7 +333,7 @@ print_sweep(const struct results *r)
 	       "the "
 	       "median. A percentile that is\ntoo rare for one round is of all rounds together. "
 	       ":floor are "
-	       "medians of the rounds' ratios.\n",
+	       "medians of the rounds' ratios, of loads with one command in flight.\n",
 		r->round_count, r->round_count == 1 ? "" : "s");
 }
 

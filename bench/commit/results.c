@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,6 +92,17 @@ results_is_disturbed(const struct numbers *round)
 	return round->of[NUMBER_OTHERS] + round->of[NUMBER_STOLEN] > HOST_DISTURBED_PERCENT;
 }
 
+void
+results_print_others(const struct numbers *round)
+{
+	double others = round->of[NUMBER_OTHERS], stolen = round->of[NUMBER_STOLEN];
+
+	if (isnan(others))
+		return;
+	printf("; other programs %.1f %% of the CPUs, stolen %.1f %%%s", others, stolen,
+		results_is_disturbed(round) ? ": DISTURBED" : "");
+}
+
 static struct result_stage
 stage_of(const struct watch_stage *s)
 {
@@ -140,6 +152,7 @@ results_add(struct results *r, uint32_t point, uint32_t round, const struct run_
 	add_per_commit(n, run);
 	add_host(n, &run->host);
 	p->is_device_exact = run->is_device_exact;
+	memcpy(p->idle, run->leader.idle, sizeof(p->idle));
 	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++) {
 		p->stages[i][round] = stage_of(&run->leader.stages[i]);
 		p->follower_stages[i][round] = stage_of(&run->followers.stages[i]);

@@ -100,7 +100,9 @@ struct result_point {
 	} stages[WATCH_STAGE_COUNT][PLAN_ROUND_COUNT_MAX];
 	struct result_stage follower_stages[WATCH_STAGE_COUNT][PLAN_ROUND_COUNT_MAX];
 	bool is_device_exact;
-	struct histogram all; /* latencies of all rounds */
+	bool is_retried[PLAN_ROUND_COUNT_MAX]; /* the system failed first, and was started anew */
+	char idle[16];                         /* how the nodes waited; "": they do not say */
+	struct histogram all;                  /* latencies of all rounds */
 	struct result_kill kills[PLAN_ROUND_COUNT_MAX];
 };
 
@@ -154,6 +156,9 @@ double results_stage_us(const struct results *r, const struct result_stage *roun
 /** Whether others, programs or guests, took so much of the CPUs in that round that a figure tells of them, too. */
 bool results_is_disturbed(const struct numbers *round);
 
+/** What they took, as the end of a line; nothing if it is not known. */
+void results_print_others(const struct numbers *round);
+
 /** Median of [count] values, which get another order; NAN if one of them is. */
 double results_median_of(double *values, uint32_t count);
 
@@ -164,7 +169,6 @@ const char *floor_word(const struct result_floor *f);
 
 /** Text. */
 void report_header(const struct results *r);
-void report_others(const struct numbers *round);
 void report_round(const struct results *r, uint32_t round);
 void report_print(const struct results *r);
 void report_stages(const struct results *r, const struct result_point *p);

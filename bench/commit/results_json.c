@@ -5,6 +5,7 @@
  */
 #include "bench/commit/json.h"
 #include "bench/commit/results.h"
+#include "bench/commit/settings.h"
 
 #include <errno.h>
 #include <math.h>
@@ -155,9 +156,20 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 		s->has_auth ? "gmac" : "none", s->has_snapshots ? "true" : "false");
 	if (s->version != NULL)
 		fprintf(to, ",\"version\":\"%s\"", s->version);
+	if (s->started != NULL) {
+		fprintf(to, ",\"started\":");
+		json_text(to, s->started);
+	}
+	if (p->idle[0] != '\0')
+		fprintf(to, ",\"idle\":\"%s\"", p->idle);
 	fprintf(to, "},\n  ");
 	write_rounds(to, r, p->rounds);
-	fprintf(to, ",\n  \"device_writes_exact\":%s,\n  ", p->is_device_exact ? "true" : "false");
+	fprintf(to, ",\n  \"device_writes_exact\":%s,\n  \"retried_rounds\":[",
+		p->is_device_exact ? "true" : "false");
+	for (uint32_t i = 0, count = 0; i < r->round_count; i++)
+		if (p->is_retried[i])
+			fprintf(to, "%s%u", count++ == 0 ? "" : ",", i + 1);
+	fprintf(to, "],\n  ");
 	write_stages(to, r, p);
 	fprintf(to, ",\n  ");
 	if (r->plan->does_kill) {
@@ -188,6 +200,8 @@ results_write_json(const struct results *r, const char *path)
 		return -errno;
 	fprintf(to, "{\"format\":\"decree-bench 1\",\n\"header\":{");
 	header_print_json(&r->header, to);
+	fprintf(to, "},\n\"settings\":{");
+	settings_print_json(r->plan, to);
 	fprintf(to, "},\n\"seconds\":%.7g,\"warm_up_s\":%.7g,\"settle_s\":%.7g,\"points\":[",
 		r->plan->seconds, r->plan->warm_up_s, r->plan->settle_s);
 	for (uint32_t i = 0; i < r->plan->point_count; i++) {

@@ -111,6 +111,15 @@ on_stage(struct watch *w, const char *name, const char *labels, double value)
 	}
 }
 
+static void
+on_info(struct watch *w, const char *labels)
+{
+	const char *idle = strstr(labels, "idle=\"");
+
+	if (idle != NULL)
+		(void)sscanf(idle, "idle=\"%15[^\"]", w->idle); /* or it stays empty */
+}
+
 /* "name{labels} value" */
 static void
 on_line(struct watch *w, char *line)
@@ -123,7 +132,9 @@ on_line(struct watch *w, char *line)
 	*labels++ = '\0';
 	*end = '\0';
 	value = strtod(end + 2, NULL);
-	if (strcmp(line, "decree_frames_sent_total") == 0)
+	if (strcmp(line, "decree_node_info") == 0)
+		on_info(w, labels);
+	else if (strcmp(line, "decree_frames_sent_total") == 0)
 		w->frames_sent += value;
 	else if (strcmp(line, "decree_chosen_slot") == 0)
 		w->slots += value;
@@ -166,6 +177,7 @@ watch_between(const struct watch *before, const struct watch *after, struct watc
 {
 	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++)
 		stage_between(&before->stages[i], &after->stages[i], &ret_watch->stages[i]);
+	memcpy(ret_watch->idle, after->idle, sizeof(ret_watch->idle));
 	ret_watch->frames_sent = after->frames_sent - before->frames_sent;
 	ret_watch->slots = after->slots - before->slots;
 	ret_watch->commands = after->commands - before->commands;

@@ -36,6 +36,7 @@ enum watch_stage_kind {
 struct watch {
 	struct watch_stage stages[WATCH_STAGE_COUNT];
 	double frames_sent, slots, commands, log_bytes;
+	char idle[16]; /* how shards wait: "spin", "yield", "sleep" */
 };
 
 /** As in the label `stage`. */

@@ -97,6 +97,11 @@ while :; do :; done &
 busy=$!
 expect 0 'other programs |: DISTURBED' "${run[@]}" --closed --nodes 1 --mode memory --rounds 1 --seconds 0.5 --no-floor --json others.json
 kill $busy
+# How it was measured is in the header and in the file: what was set, by an option or not, and how the nodes waited.
+expect 0 'command    |--set local.idle=sleep|nodes       16 MiB of log for a shard, pre-written; idle sleep; CPUs 0; state of 5 bytes; local.idle=sleep|, idle sleep' \
+	"${run[@]}" --nodes 1 --mode memory --rounds 1 --no-floor --set local.idle=sleep --cpus 0 --state-bytes 5 --json set.json
+expect 0 '[16777216,5,true,"sleep",[0],["local.idle=sleep"],"--set","sleep",[]]' jq -c '.settings as $s | [$s.log_bytes, $s.state_bytes, $s.prewritten, $s.idle, $s.cpus, $s.set,
+	($s.argv | .[index("--set")]), .points[0].setting.idle, .points[0].retried_rounds]' set.json
 expect 0 'true' jq -c '.points[0].rounds[0] | .others_cpu_percent > 5 and .others_cpu_percent <= 100 and .stolen_cpu_percent >= 0' others.json
 expect 0 'true' jq -c '[.floors[].rounds[].others_cpu_percent | . != null and . >= 0] | all' ratio.json
 
