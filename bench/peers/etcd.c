@@ -169,6 +169,7 @@ const struct peer peer_etcd = {
 	.name = "etcd",
 	.system = "etcd",
 	.transport = "TCP loopback",
+	.started = "defaults",
 	.look = look,
 	.start = start,
 };

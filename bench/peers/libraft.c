@@ -272,6 +272,7 @@ const struct peer peer_libraft = {
 	.name = "libraft",
 	.system = "libraft",
 	.transport = "TCP loopback",
+	.started = "a snapshot each 2^20 entries",
 	.is_embedded = true,
 	.look = look,
 	.start = start,

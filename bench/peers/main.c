@@ -2,11 +2,14 @@
 /*
  * decree beside etcd, ZooKeeper and libraft: three nodes each, on one host and one disk, durable as each is when nothing else is said.
  *
- * One round: for each system, start it with nothing on its disk, load it for a while as a whole, then measure each load, and end it;
- * nothing of the others runs meanwhile. Then the next round (A B C A B C). The loop that loads, the clock, the histogram, the
+ * One round: for each system, start it with nothing on its disk (decree with its log's space written once, but for
+ * --no-prewrite), load it for a while as a whole, then measure each load, and end it; nothing of the others runs meanwhile. The floor
+ * is one more of them. Then the next round, which begins with the next system (A B C B C A C A B). The loop that loads, the clock, the histogram, the
  * counters and the files are those of `decree bench`.
  */
 #include "apps/options.h"
+#include "bench/commit/floors.h"
+#include "bench/commit/settings.h"
 #include "bench/peers/report.h"
 #include "bench/ports.h"
 
@@ -55,7 +58,6 @@ struct bench {
 	const char *systems, *json, *dir;
 	uint32_t sizes[PLAN_LIST_COUNT_MAX], size_count;
 	uint32_t in_flights[PLAN_LIST_COUNT_MAX], in_flight_count;
-	uint32_t connection_count;
 	struct peer_entry entries[PEER_COUNT_MAX];
 	uint32_t entry_count;
 	struct run run;
@@ -120,7 +122,8 @@ take_options(struct bench *b, int argc, char **argv)
 	const struct option_row rows[] = {
 		{ "systems", 0, "LIST", "of decree, libraft, decree-client, etcd, zookeeper (all)",
 			.text = &b->systems },
-		{ "in-flight", 0, "LIST", "commands without an answer (1,64,256,1000,2000)",
+		{ "in-flight", 0, "LIST",
+			"commands without an answer (1,64,256,1000,2000,4000,8000)",
 			.take = take_numbers, .context = &in_flights, .min = 1,
 			.max = PLAN_IN_FLIGHT_MAX },
 		{ "bytes", 0, "LIST", "size of a command, of a value (64)", .take = take_numbers,
@@ -135,9 +138,12 @@ take_options(struct bench *b, int argc, char **argv)
 			"load a system that was just started, before anything is measured (4)",
 			.take = take_seconds, .context = &b->settle_s },
 		{ "connections", 0, "N", "of clients with more in flight than one (8)",
-			.number32 = &b->connection_count, .min = 1, .max = 64 },
+			.number32 = &b->plan.connection_count, .min = 1, .max = 64 },
 		{ "log-bytes", 0, "N", "size of decree's log (128 MiB)",
 			.number = &b->plan.log_bytes, .min = 4u << 20, .max = UINT64_MAX },
+		{ "no-prewrite", 0, NULL,
+			"leave the space of decree's logs unwritten, as 'decree format' does",
+			.flag = &b->plan.is_not_prewritten },
 		{ "dir", 0, "FOLDER", "where all have their files (/var/tmp)", .text = &b->dir },
 		{ "json", 0, "FILE", "write everything, for 'decree bench-plot'",
 			.text = &b->json },
@@ -222,7 +228,8 @@ add_points(struct bench *b, struct peer_entry *e)
 						    e->peer == &peer_decree_client,
 					.system = e->peer->system,
 					.version = e->version,
-					.transport = e->peer->transport },
+					.transport = e->peer->transport,
+					.started = e->peer->started },
 				.load = { .in_flight = in_flight, .bytes = b->sizes[i] },
 			};
 		}
@@ -247,8 +254,9 @@ choose(struct bench *b)
 			printf("skipped     %s: %s\n", peers[i]->name, why);
 			continue;
 		}
-		printf("system      %s %s, %s\n", peers[i]->system, e->version,
-			peers[i]->transport);
+		printf("system      %s %s, %s%s%s\n", peers[i]->system, e->version,
+			peers[i]->transport, peers[i]->started == NULL ? "" : "; ",
+			peers[i]->started == NULL ? "" : peers[i]->started);
 		e->peer = peers[i];
 		b->entry_count++;
 		if (!add_points(b, e))
@@ -301,7 +309,7 @@ measure_loads(struct bench *b, const struct peer_entry *e, struct run_result *re
 static int
 measure_system(struct bench *b, const struct peer_entry *e, struct run_result *ret)
 {
-	struct peer_run p = { .run = &b->run, .connection_count = b->connection_count };
+	struct peer_run p = { .run = &b->run, .connection_count = b->plan.connection_count };
 	int rc = ports_choose(p.ports, sizeof(p.ports) / sizeof(p.ports[0]));
 
 	snprintf(p.folder, sizeof(p.folder), "%.255s/%s", b->run.cluster.folder, e->peer->name);
@@ -323,18 +331,33 @@ measure_in_round(struct bench *b, const struct peer_entry *e, uint32_t round)
 {
 	struct run_result *results = calloc(e->after - e->first, sizeof(*results));
 	int rc = results == NULL ? -ENOMEM : measure_system(b, e, results);
+	bool is_retried = rc != 0 && rc != -EINTR && results != NULL;
 
-	if (rc != 0 && rc != -EINTR && results != NULL) {
+	if (is_retried) {
 		printf("round %u: %s failed, and is tried once more\n", round + 1, e->peer->system);
 		rc = measure_system(b, e, results);
 	}
 	for (uint32_t i = e->first; rc == 0 && i < e->after; i++) {
 		results_add(&b->results, i, round, &results[i - e->first]);
+		b->results.points[i].is_retried[round] = is_retried;
 		peer_report_measured(&b->results, i, round);
 	}
 	free(results);
 	if (rc != 0)
 		(void)complain("%s could not be measured", e->peer->system);
+	return rc;
+}
+
+/* Whose turn it is: the systems', and behind the last of them the floor's. */
+static int
+measure_turn(struct bench *b, uint32_t turn, uint32_t round)
+{
+	int rc = 0;
+
+	if (turn < b->entry_count)
+		return measure_in_round(b, &b->entries[turn], round);
+	for (uint32_t i = 0; rc == 0 && i < b->plan.point_count; i++)
+		rc = floors_measure_one(&b->results, i, round);
 	return rc;
 }
 
@@ -344,8 +367,8 @@ measure_all(struct bench *b)
 	int rc = 0;
 
 	for (uint32_t round = 0; rc == 0 && round < b->plan.round_count; round++) {
-		for (uint32_t i = 0; rc == 0 && i < b->entry_count; i++)
-			rc = measure_in_round(b, &b->entries[i], round);
+		for (uint32_t i = 0; rc == 0 && i <= b->entry_count; i++)
+			rc = measure_turn(b, (round + i) % (b->entry_count + 1), round);
 		if (rc != 0)
 			break;
 		results_compare(&b->results, round);
@@ -357,11 +380,12 @@ static void
 print_header(const struct bench *b)
 {
 	header_print(&b->results.header, stdout);
+	settings_print(&b->plan, stdout);
 	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s of %u "
 	       "in flight on a system that was just started; "
 	       "%u connections of clients, one for one in flight\n",
 		b->plan.round_count, b->plan.round_count == 1 ? "" : "s", b->plan.seconds,
-		b->plan.warm_up_s, b->settle_s, SETTLE_IN_FLIGHT, b->connection_count);
+		b->plan.warm_up_s, b->settle_s, SETTLE_IN_FLIGHT, b->plan.connection_count);
 	printf("load        CLOSED LOOP: the next command follows an answer\n");
 	if (!header_is_release())
 		printf("build       NOT A RELEASE BUILD: figures are worth nothing\n");
@@ -385,18 +409,22 @@ run(struct bench *b)
 int
 main(int argc, char **argv)
 {
-	static struct bench b = {
+	static struct bench b;
+
+	b = (struct bench){
 		.plan = { .round_count = 3,
 			.seconds = 2,
 			.warm_up_s = 0.5,
-			.log_bytes = 128ull << 20 },
+			.log_bytes = 128ull << 20,
+			.connection_count = 8,
+			.words = argv,
+			.word_count = (uint32_t)argc },
 		.settle_s = 4,
 		.dir = "/var/tmp",
 		.sizes = { 64 },
 		.size_count = 1,
-		.in_flights = { 1, 64, 256, 1000, 2000 },
-		.in_flight_count = 5,
-		.connection_count = 8,
+		.in_flights = { 1, 64, 256, 1000, 2000, 4000, 8000 },
+		.in_flight_count = 7,
 	};
 	char dir[PATH_MAX];
 	int status = take_options(&b, argc, argv);

@@ -30,6 +30,7 @@ struct peer {
 	const char *name;      /* on the command line */
 	const char *system;    /* in tables and plots */
 	const char *transport; /* between its processes, and to a client */
+	const char *started;   /* what it is told, in words; everything else is its default */
 	bool is_embedded; /* its load is inside the process that leads; compared with decree's alike */
 	uint32_t in_flight_max; /* what it is loaded with at most; 0: anything */
 

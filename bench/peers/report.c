@@ -10,9 +10,10 @@ peer_report_measured(const struct results *r, uint32_t point, uint32_t round)
 	const struct plan_point *p = &r->points[point].point;
 	const double *of = r->points[point].rounds[round].of;
 
-	printf("round %u: %-19s %5u bytes, %5u in flight: %9.0f commits/s, p50 %8.1f us\n",
-		round + 1, p->shape.system, p->load.bytes, p->load.in_flight, of[NUMBER_RATE],
-		of[NUMBER_P50]);
+	printf("round %u: %-19s %5u bytes, %5u in flight: %9.0f commits/s, p50 %8.1f us", round + 1,
+		p->shape.system, p->load.bytes, p->load.in_flight, of[NUMBER_RATE], of[NUMBER_P50]);
+	results_print_others(&r->points[point].rounds[round]);
+	printf("%s\n", r->points[point].is_retried[round] ? "; RETRIED" : "");
 	(void)fflush(stdout);
 }
 
@@ -96,6 +97,7 @@ print_row(const struct results *r, const struct peer_entry *e, const struct resu
 	print_number(percentile_us(r, p, NUMBER_P99, 99), 9, is_alone ? 1 : 0, "");
 	print_number(percentile_us(r, p, NUMBER_P999, 99.9), 9, is_alone ? 1 : 0, "");
 	print_number(ratio(r, p, decree, is_alone ? NUMBER_P50 : NUMBER_RATE), 9, 2, " x");
+	print_number(results_median(r, p->rounds, NUMBER_RATIO_P50), 9, 2, "");
 	print_number(isnan(servers) ? cpu : servers, 10, 1, "");
 	print_number(isnan(servers) ? NAN : cpu - servers, 8, 1, "");
 	print_number(results_median(r, p->rounds, NUMBER_WRITES), 8, 2, "");
@@ -108,7 +110,8 @@ print_table(const struct results *r, const struct peer_entry *entries, uint32_t 
 	uint32_t bytes, bool is_alone)
 {
 	printf("\n%s, %u bytes:\n", is_alone ? "One in flight" : "The most that each does", bytes);
-	printf("system              version  in fl.  commits/s  p50[us]  p99[us]p99.9[us] %s  "
+	printf("system              version  in fl.  commits/s  p50[us]  p99[us]p99.9[us] %s "
+	       "p50:floor  "
 	       "CPU[us]  client  writes flushes\n",
 		is_alone ? "p50:decree" : "decree:its");
 	for (uint32_t kind = 0; kind < 2; kind++) {
@@ -141,6 +144,13 @@ peer_report_print(const struct results *r, const struct peer_entry *entries, uin
 		print_table(r, entries, count, sizes[i], true);
 		print_table(r, entries, count, sizes[i], false);
 	}
+	for (uint32_t i = 0; i < r->floor_count; i++)
+		printf("\nThe floor, three processes over memif that write %u bytes each: p50 %.1f "
+		       "us, "
+		       "p99 %.1f us.\n",
+			r->floors[i].block_bytes,
+			results_median(r, r->floors[i].rounds, NUMBER_P50),
+			results_median(r, r->floors[i].rounds, NUMBER_P99));
 	printf("\nMedians of %u round%s, ratios of the rounds' ratios. CPU, writes and flushes are "
 	       "for each commit: CPU of all servers, "
 	       "with the load where it\nis inside of one, and of the client apart; writes and "

@@ -289,6 +289,7 @@ const struct peer peer_zookeeper = {
 	.name = "zookeeper",
 	.system = "ZooKeeper",
 	.transport = "TCP loopback",
+	.started = "heaps of 512 MiB (-Xmx512m), tickTime 2000, at most 900 in flight",
 	.in_flight_max = IN_FLIGHT_MAX,
 	.look = look,
 	.start = start,

@@ -14,14 +14,14 @@ expect_seconds=150 # a JVM on a busy host takes its time
 export DECREE_BUILD
 DECREE_BUILD=$(dirname "$(dirname "$peers")")
 
-expect 0 'usage: peers [OPTION ...]|--systems LIST|--in-flight LIST' "$peers" --help
+expect 0 'usage: peers [OPTION ...]|--systems LIST|--in-flight LIST|--no-prewrite|1,64,256,1000,2000,4000,8000' "$peers" --help
 expect 2 "--systems: what is 'paxos'?" "$peers" --systems decree,paxos
 expect 2 '--in-flight: expected numbers from 1 to 16384' "$peers" --in-flight 1,,2
 expect 2 '--seconds 0 measures nothing' "$peers" --seconds 0
 expect 1 '--dir nowhere: No such file' "$peers" --dir nowhere
 
-expect 0 'program     decree bench|CLOSED LOOP|round 1: decree |One in flight, 40 bytes:|The most that each does, 40 bytes:|-- embedded|Medians of 1 round' \
-	"$run" --no-install --dir disk --rounds 1 --seconds 0.2 --warm-up 0.1 --settle 0 --in-flight 1,20,40 --bytes 40 --connections 3 \
+expect 0 'program     decree bench|command    |NOT PRE-WRITTEN|CLOSED LOOP|other programs |p50:floor|The floor, three processes|round 1: decree |One in flight, 40 bytes:|The most that each does, 40 bytes:|-- embedded|Medians of 1 round' \
+	"$run" --no-install --dir disk --rounds 1 --seconds 0.2 --warm-up 0.1 --settle 0 --in-flight 1,20,40 --bytes 40 --connections 3 --no-prewrite \
 	--log-bytes 16777216 --json peers.json
 expect 0 '!disk/' find disk -mindepth 1
 
@@ -32,6 +32,10 @@ expect 0 "[\"decree-bench 1\",$((3 * systems)),true]" jq -c '[.format, (.points 
 expect 0 'true' jq -c '.points | group_by(.system) | map(map(.all.count) | add > 0) | all' peers.json
 expect 0 'true' jq -c '[.points[] | select(.all.count > 0) | .median.commits_per_s > 0 and .median.cpu_us_per_commit > 0 and .median.max_us >= .median.min_us] | all' peers.json
 expect 0 '[[1,20,40]]' jq -c '[.points | group_by(.system)[] | [.[].setting.in_flight] | sort] | unique' peers.json
+# What was set, how it was started, and a floor of the same round, to which one in flight has a ratio.
+expect 0 '[3,false,"floor",1]' jq -c '[.settings.connections, .settings.prewritten, .floors[0].kind, (.floors | length)]' peers.json
+expect 0 'true' jq -c '[.points[] | (.median.p50_over_floor != null) == (.setting.in_flight == 1 and .median.p50_us != null) and .retried_rounds != null] | all' peers.json
+expect 0 'true' jq -c '[.points[] | (.setting.started != null) == (.system | startswith("decree") | not)] | all' peers.json
 # The load is a process of its own, or it is not: then the servers' share is known.
 expect 0 'true' jq -c '[.points[] | select(.all.count > 0) | (.median.server_cpu_us_per_commit != null) == (.system != "decree" and .system != "libraft")] | all' peers.json
 
