@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define LINK_COUNT_MAX 256
+/* "etcdserver: too many requests" is the answer once 5,000 are agreed on and wait to be applied, and it ends the load. */
+#define IN_FLIGHT_MAX 4000
 
 static char program[512];
 
@@ -169,7 +171,8 @@ const struct peer peer_etcd = {
 	.name = "etcd",
 	.system = "etcd",
 	.transport = "TCP loopback",
-	.started = "defaults",
+	.started = "defaults, at most 4,000 in flight",
+	.in_flight_max = IN_FLIGHT_MAX,
 	.look = look,
 	.start = start,
 };
