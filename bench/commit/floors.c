@@ -47,8 +47,7 @@ measure(struct results *r, uint32_t point, enum floor_kind kind, uint32_t node_c
 {
 	static struct histogram times;
 	const struct plan_shape *shape = &r->plan->points[point].shape;
-	struct result_floor *f =
-		results_floor(r, kind, shape->joined_by, node_count, block_bytes);
+	struct result_floor *f = results_floor(r, kind, shape->joined_by, node_count, block_bytes);
 	struct floor_plan plan = {
 		.dir = r->plan->dir,
 		.node_count = node_count,

@@ -93,21 +93,29 @@ void
 report_stages(const struct results *r, const struct result_point *p)
 {
 	double mean = results_median(r, p->rounds, NUMBER_MEAN), sum;
+	/* Of a command that is alone each stage is passed once; with others, stages of a turn are those of many commands. */
+	bool is_alone = results_is_one_in_flight(&p->point.load, mean);
 
+	if (isnan(results_stage_us(r, p->stages[WATCH_STEP]))) {
+		printf("\nStages: not told, since %s\n",
+			results_median(r, p->rounds, NUMBER_LEADERS) == 1
+				? "the nodes have not told them in each round"
+				: "not one node led all groups");
+		return;
+	}
 	printf("\nStages:               mean us  p50 up to  p99 up to   (bounds of the node's own "
 	       "histograms)\n");
 	sum = print_rows(r, leader_rows, ROW_COUNT(leader_rows), p->stages);
-	if (!isnan(sum))
-		printf("  stages add up to %.1f of %.1f us; the rest is %s\n", sum, mean,
-			p->point.load.in_flight == 1
-				? "the proposer's way to the node and back"
-				: "the wait for the commands ahead, and the proposer's way to the "
-				  "node and back");
+	if (!isnan(sum) && is_alone)
+		printf("  stages add up to %.1f of %.1f us; the rest is the proposer's way to the "
+		       "node "
+		       "and back\n",
+			sum, mean);
 	if (p->point.shape.node_count == 1)
 		return;
 	printf(" followers:\n");
 	sum = print_rows(r, follower_rows, ROW_COUNT(follower_rows), p->follower_stages);
-	if (!isnan(sum))
+	if (!isnan(sum) && is_alone)
 		printf("  followers' add up to %.1f of the leader's %.1f us between append and "
 		       "chosen\n",
 			sum, results_stage_us(r, p->stages[WATCH_CHOSEN]));

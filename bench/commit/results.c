@@ -118,7 +118,9 @@ add_per_commit(struct numbers *n, const struct run_result *run)
 	n->of[NUMBER_CPU] = run->cpu_us / commits;
 	if (run->load_cpu_us > 0)
 		n->of[NUMBER_SERVER_CPU] = (run->cpu_us - run->load_cpu_us) / commits;
-	n->of[NUMBER_MEMORY] = (double)(run->memory_bytes >> 20);
+	n->of[NUMBER_LEADERS] = run->leader_count;
+	if (run->leader_count == 1)
+		n->of[NUMBER_MEMORY] = (double)(run->memory_bytes >> 20);
 	n->of[NUMBER_SNAPSHOTS] = run->snapshot_count;
 	if (run->is_device_counted) {
 		n->of[NUMBER_WRITES] = (double)run->device.write_count / commits;
@@ -152,7 +154,7 @@ results_add(struct results *r, uint32_t point, uint32_t round, const struct run_
 	add_per_commit(n, run);
 	add_host(n, &run->host);
 	p->is_device_exact = run->is_device_exact;
-	memcpy(p->idle, run->leader.idle, sizeof(p->idle));
+	memcpy(p->idle, run->idle, sizeof(p->idle));
 	for (uint32_t i = 0; i < WATCH_STAGE_COUNT; i++) {
 		p->stages[i][round] = stage_of(&run->leader.stages[i]);
 		p->follower_stages[i][round] = stage_of(&run->followers.stages[i]);
@@ -227,12 +229,12 @@ results_add_floor(struct result_floor *f, uint32_t round, const struct histogram
 
 /* A floor has one round under way. A latency that others under way have made longer is not compared with it. In an open
  * loop so many are on average as came due while one was answered. */
-static bool
-is_one_in_flight(const struct plan_load *l, const struct numbers *n)
+bool
+results_is_one_in_flight(const struct plan_load *l, double mean_us)
 {
 	if (l->rate == 0)
 		return l->in_flight == 1;
-	return l->rate * n->of[NUMBER_MEAN] / 1e6 <= 1;
+	return l->rate * mean_us / 1e6 <= 1;
 }
 
 void
@@ -247,7 +249,7 @@ results_compare(struct results *r, uint32_t round)
 
 		for (uint32_t k = 0; f != NULL && k <= NUMBER_P999 - NUMBER_P50; k++) {
 			n->of[NUMBER_FLOOR_P50 + k] = f->rounds[round].of[NUMBER_P50 + k];
-			if (is_one_in_flight(&p->point.load, n))
+			if (results_is_one_in_flight(&p->point.load, n->of[NUMBER_MEAN]))
 				n->of[NUMBER_RATIO_P50 + k] =
 					n->of[NUMBER_P50 + k] / n->of[NUMBER_FLOOR_P50 + k];
 		}

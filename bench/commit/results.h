@@ -40,6 +40,7 @@
 	X(LOG_BYTES, "leader_log_bytes_per_commit")                                                \
 	X(FRAMES, "leader_frames_per_commit")                                                      \
 	X(BATCH, "commands_per_slot")                                                              \
+	X(LEADERS, "leaders")                                                                      \
 	X(MEMORY, "leader_memory_mib")                                                             \
 	X(SNAPSHOTS, "snapshots")                                                                  \
 	X(OTHERS, "others_cpu_percent")                                                            \
@@ -155,6 +156,9 @@ double results_stage_us(const struct results *r, const struct result_stage *roun
 
 /** Whether others, programs or guests, took so much of the CPUs in that round that a figure tells of them, too. */
 bool results_is_disturbed(const struct numbers *round);
+
+/** Whether there was no other command under way, or in an open loop less than one on average. */
+bool results_is_one_in_flight(const struct plan_load *load, double mean_us);
 
 /** What they took, as the end of a line; nothing if it is not known. */
 void results_print_others(const struct numbers *round);

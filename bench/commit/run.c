@@ -391,6 +391,19 @@ add_watch(struct watch *to, const struct watch *from)
 	to->log_bytes += from->log_bytes;
 }
 
+/* @return 0: a process that does nothing but load does not know who leads */
+static uint32_t
+count_leaders(const struct run *r)
+{
+	uint32_t leads = 0;
+
+	if (r->process_count > r->node_count)
+		return 0;
+	for (uint32_t i = 0; i < r->group_count; i++)
+		leads |= 1u << r->board->owners[i];
+	return (uint32_t)__builtin_popcount(leads);
+}
+
 static void
 compare_moments(
 	const struct run *r, const struct moment *a, const struct moment *b, struct run_result *ret)
@@ -409,7 +422,11 @@ compare_moments(
 	ret->is_device_exact = r->device.is_exact;
 	if (ret->is_device_counted)
 		ret->device = counters_between(&a->device, &b->device);
-	ret->is_watched = a->is_watched && b->is_watched;
+	/* What several nodes lead has its leaders' and its followers' work in each of them. */
+	ret->leader_count = count_leaders(r);
+	ret->is_watched = a->is_watched && b->is_watched && ret->leader_count == 1;
+	for (uint32_t i = 0; i < r->node_count && ret->idle[0] == '\0'; i++)
+		memcpy(ret->idle, b->watches[i].idle, sizeof(ret->idle));
 	for (uint32_t i = 0; ret->is_watched && i < r->node_count; i++) {
 		struct watch between;
 

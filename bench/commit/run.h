@@ -44,8 +44,10 @@ struct run_result {
 	struct host_share host; /* what else took CPU */
 	bool is_device_counted, is_device_exact;
 	struct counters device;
-	bool is_watched;
-	struct watch leader, followers; /* of the first group's leader; of the others, summed up */
+	uint32_t leader_count;          /* nodes that lead a group, or several */
+	bool is_watched;                /* and one node leads them all */
+	struct watch leader, followers; /* of the others, summed up */
+	char idle[16];                  /* how shards wait; "": they do not say */
 	uint64_t memory_bytes;          /* of the leader */
 	uint32_t snapshot_count;
 	uint64_t killed_ns; /* since the measurement began; 0: nobody was */

@@ -35,7 +35,7 @@ settings_print(const struct plan *plan, FILE *to)
 		print_word(plan->words[i], to);
 	fprintf(to, "\nnodes       %llu MiB of log for a shard, %s; idle %s; CPUs",
 		(unsigned long long)plan->log_bytes >> 20,
-		plan->config != NULL	  ? "as it is"
+		plan->config != NULL      ? "as it is"
 		: plan->is_not_prewritten ? "NOT PRE-WRITTEN"
 					  : "pre-written",
 		idle_setting(plan));
@@ -64,7 +64,7 @@ settings_print_json(const struct plan *plan, FILE *to)
 {
 	fprintf(to, "\"log_bytes\":%llu,\"state_bytes\":%llu,\"prewritten\":%s,\"idle\":",
 		(unsigned long long)plan->log_bytes, (unsigned long long)plan->state_bytes,
-		plan->config != NULL	  ? "null"
+		plan->config != NULL      ? "null"
 		: plan->is_not_prewritten ? "false"
 					  : "true");
 	json_text(to, idle_setting(plan));

@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TEXT_BYTES_MAX (1u << 20)
+#define TEXT_BYTES_MAX    (1u << 20)
+#define SAMPLES_ABOVE_MIN 10 /* as a percentile of latencies takes them */
 
 /* What the lines of a stage begin with, and what is in their labels. */
 static const struct {
@@ -187,6 +188,8 @@ watch_between(const struct watch *before, const struct watch *after, struct watc
 double
 watch_quantile_us(const struct watch_stage *s, double share)
 {
+	if (s->count * (1 - share) < SAMPLES_ABOVE_MIN - 1e-6)
+		return NAN;
 	for (uint32_t i = 0; i < s->bound_count && s->count > 0; i++)
 		if (s->below[i] >= share * s->count)
 			return isfinite(s->bounds_us[i]) ? s->bounds_us[i] : NAN;

@@ -48,7 +48,8 @@ int watch_read(uint16_t port, struct watch *ret_watch);
 /** What was counted between the two. */
 void watch_between(const struct watch *before, const struct watch *after, struct watch *ret_watch);
 
-/** @return a bound that this share does not exceed, in us; NAN if nothing was counted, or it is beyond the last bound */
+/** @return a bound that this share does not exceed, in us, at most a half above the truth; NAN if fewer than ten are
+ * above it, or it is beyond the last bound */
 double watch_quantile_us(const struct watch_stage *stage, double share);
 
 /** @return NAN if nothing was counted */

@@ -46,7 +46,7 @@ expect 2 '--bytes 1000: expected a multiple of 512' "$bench" floor --bytes 1000
 
 # One load, durable, as an open loop: etcd's layout, the header, stages, floors, files; nothing stays behind.
 
-expect 0 'program     decree bench|disk        |governor|log durable|open loop, 300 commands/s due|Summary:|Commits/sec:|Sent late by|Latency distribution:|Stages: |  stages add up to| of the leader|floor          3 processes, blocks of   4096|append         3 proc|round trip     2 proc|round 2: p50|!NOT DURABLE' \
+expect 0 'program     decree bench|disk        |governor|log durable|open loop, 300 commands/s due|Summary:|Commits/sec:|Sent late by|Latency distribution:|Stages: |floor          3 processes, blocks of   4096|append         3 proc|round trip     2 proc|round 2: p50|!NOT DURABLE' \
 	"${run[@]}" --rate 300 --json one.json --hgrm one.hgrm
 expect 0 '["decree-bench 1",1,2,"decree","open",300,true,"memif","gmac"]' \
 	jq -c '.points[0] as $p | [.format, (.points | length), ($p.rounds | length), $p.system, $p.setting.loop, $p.setting.rate, $p.setting.durable,
@@ -89,6 +89,11 @@ expect 0 '[null]' jq -c '[.points[].rounds[].p50_over_floor] | unique' sweep.jso
 
 expect 0 'round 2: #2|-' "${run[@]}" --closed --in-flight 1,8 --nodes 3 --mode memory --seconds 0.2 --json ratio.json
 expect 0 'true' jq -c '[.points[] | (.rounds[0].p50_over_floor != null) == (.setting.in_flight == 1 and .rounds[0].p50_us != null)] | all' ratio.json
+# One node leads all shards, or there is no leader to tell of.
+expect 0 'true' jq -c '[.points[].rounds[] | (.leaders == 1) == (.leader_frames_per_commit != null)] | all' sweep.json
+# Stages add up with one in flight, and with more do not.
+expect 0 'Stages: |  stages add up to| of the leader|followers' "${run[@]}" --closed --mode memory --no-floor --rounds 1
+expect 0 'Stages: |!add up|followers' "${run[@]}" --closed --in-flight 8 --mode memory --no-floor --rounds 1
 expect 0 'majority echo|p99.9         -' "$bench" floor --dir disk --milliseconds 5
 
 # What else the host did is told, and marked: here a loop of the shell takes a CPU.
@@ -211,9 +216,21 @@ expect 1 'was not written by' "$bench-plot" <(echo '{}') plots
 expect 1 'gnuplot is not installed' env PATH=/nonexistent "$(python3 -c 'import sys; print(sys.executable)')" "$bench-plot" one.json plots
 expect 1 'nowhere/out.json: No such file' "${run[@]}" --rounds 1 --mode memory --no-floor --json nowhere/out.json
 if command -v gnuplot >/dev/null; then
-	expect 0 'percentiles.svg|stages.png|knee.svg|failover.png' "$bench-plot" one.json sweep.json kill.json plots
+	expect 0 'percentiles.svg|stages.png|knee.svg|failover.png' "$bench-plot" one.json ratio.json sweep.json kill.json plots
 	expect 0 'plots2/results.json|percentiles.png' bash -c '"$@" && ls plots2/*' bash "${run[@]}" --rate 300 --rounds 1 --mode memory --no-floor --plot plots2
 	expect 0 '<svg|by percentile|NOT DURABLE' cat plots2/percentiles.svg
+	# Stages that do not add up to the latency leave a rest that is named; stages that are more than it are told beside it.
+	jq '.points |= [.[0]] | .points[0].median.mean_us = 1000 | .points[0].stages.chosen.mean_us = 300' ratio.json >less.json
+	expect 0 'stages.svg' "$bench-plot" less.json plots3
+	expect 0 "not accounted for|the floor's mean|(decode)|!of stages" cat plots3/stages.svg
+	jq '.points[0].stages.chosen.mean_us = 3000' less.json >more.json
+	expect 0 'stages.svg' "$bench-plot" more.json plots3
+	expect 0 '1000, of stages 3' cat plots3/stages.svg
+	# Of what was not sent as it was due, points are hollow; what rounds differ by are bars.
+	jq '.points |= [.[0], .[0], .[0]] | .points[1].setting.rate = 5000 | .points[1].median.commits_per_s = 4000 | .points[1].max.unsent = 7
+		| .points[2].setting.rate = 900 | .points[2].median.commits_per_s = 900' one.json >unsent.json
+	expect 0 'knee.svg' "$bench-plot" unsent.json plots3
+	expect 0 'hollow: commands that were due were never sent|bars: from the lowest' cat plots3/knee.svg
 fi
 
 echo "$count cases"
