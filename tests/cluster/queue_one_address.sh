@@ -75,7 +75,8 @@ sed -n '/^```haproxy$/,/^```$/{/^```/d;s/10\.0\.0\./10.77.1./;p}' "$top/docs/ope
 cluster exec haproxy -c -f "$work/haproxy.cfg" >"$work/checked" 2>&1 || fail "the configuration: $(cat "$work/checked")"
 ! grep -i warning "$work/checked" || fail "the configuration is warned of"
 cluster exec ip link set lo up
-cluster exec haproxy -db -f "$work/haproxy.cfg" >"$work/haproxy.log" 2>&1 &
+# The function would be a process around it, and the only one that undo() ends.
+"$top/scripts/cluster" exec haproxy -db -f "$work/haproxy.cfg" >"$work/haproxy.log" 2>&1 &
 wait_until "all nodes serve" are UP UP UP
 
 read -r one other <<<"$(followers | xargs)"
