@@ -49,6 +49,12 @@ store_commit(void *store, uint16_t group, struct decree_digest digest)
 }
 
 static void
+store_urge(void *store, uint16_t group, uint32_t used)
+{
+	snap_fake_ops.urge(((struct sim_node *)store)->snaps, group, used);
+}
+
+static void
 store_abort(void *store, uint16_t group)
 {
 	snap_fake_ops.abort(((struct sim_node *)store)->snaps, group);
@@ -129,6 +135,7 @@ const struct snap_ops sim_snap_ops = {
 	.room = store_room,
 	.write = store_write,
 	.commit = store_commit,
+	.urge = store_urge,
 	.abort = store_abort,
 	.read = store_read,
 	.forget = store_forget,
