@@ -2,8 +2,6 @@
 #define XXH_INLINE_ALL
 #include "base/digest.h"
 
-#include "base/digest_wide.h"
-
 #include <assert.h>
 #include <xxhash.h>
 
@@ -15,14 +13,6 @@ base_digest(const void *data, size_t bytes)
 	XXH128_hash_t h = XXH3_128bits(data, bytes);
 
 	return (struct decree_digest){ .lo = h.low64, .hi = h.high64 };
-}
-
-uint32_t
-base_digest_short(const void *data, size_t bytes)
-{
-	if (bytes > BASE_DIGEST_SHORT_BYTES)
-		return (uint32_t)base_digest(data, bytes).lo;
-	return digest_crc(data, bytes);
 }
 
 /* Half a byte at a time: nearly every CPU has an instruction for it. */

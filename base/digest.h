@@ -6,10 +6,7 @@
 #ifndef DECREE_BASE_DIGEST_H
 #define DECREE_BASE_DIGEST_H
 
-#include "decree/types.h"
-
-#include <stdbool.h>
-#include <stddef.h>
+#include "base/digest_wide.h"
 
 /** @param data  lent for the call; may be NULL if @p bytes is 0 */
 struct decree_digest base_digest(const void *data, size_t bytes);
@@ -20,7 +17,13 @@ struct decree_digest base_digest(const void *data, size_t bytes);
  * two bodies of a size apart but once in 2^32, and always if they differ within 32 bits in a row. Of more than
  * BASE_DIGEST_SHORT_BYTES it is the lower half of base_digest().lo, so that a digest that came with a large command's fragments
  * serves, too. */
-uint32_t base_digest_short(const void *data, size_t bytes);
+static inline uint32_t
+base_digest_short(const void *data, size_t bytes)
+{
+	if (bytes > BASE_DIGEST_SHORT_BYTES)
+		return (uint32_t)base_digest(data, bytes).lo;
+	return digest_crc(data, bytes);
+}
 
 /* A digest over bytes that come in pieces. Owner: the caller; nothing needs to be given back. */
 struct digest_stream {

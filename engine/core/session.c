@@ -211,38 +211,62 @@ was_session(const struct eng_sessions *s, struct decree_session session)
 	return session.n >> 16 != 0 && session.n >> 16 <= s->applied.n;
 }
 
-/* The next command of a row. Its reply takes the place of one that is not kept any more. */
-static inline void
-execute(struct eng_sessions *s, struct row *w, uint64_t seq, uint32_t digest, struct reply *reply)
-{
-	digest_execute(s, w, seq, reply);
-	w->pending += 1u - (reply->state == REPLY_PENDING);
-	*reply = (struct reply){ .digest = digest, .state = REPLY_PENDING };
-}
-
+/* The commands of a row that are the next ones. Their replies take the places of some that are not kept any more. */
 static void
-execute_until(const struct eng_sessions *s, struct row *w, uint64_t last)
+execute(struct eng_sessions *s, uint32_t row, const struct decree_command *commands, uint32_t count)
 {
+	struct row *w = &s->rows[row];
+	struct reply *replies = reply_of(s, (int32_t)row, 0);
+	uint64_t mask = s->window - 1, after = w->last + 1 + count;
+
+	session_touch(s, row);
+	digest_go_ahead(s, row);
+	w->pending += count;
+	for (uint64_t seq = w->last + 1; seq < after; seq++, commands++) {
+		struct reply *reply = &replies[seq & mask];
+
+		if (reply->state == REPLY_PENDING)
+			w->pending--;
+		else if (reply->state == REPLY_DONE && seq - s->window <= w->summed)
+			sum_take(&s->sum, reply_term(w, seq - s->window, reply));
+		*reply = (struct reply){
+			.digest = base_digest_short(commands->body, commands->bytes),
+			.state = REPLY_PENDING,
+		};
+	}
 	w->used = s->applied.n;
-	w->last = last;
-	if (w->admitted < last)
-		w->admitted = last;
+	w->last = after - 1;
+	if (w->admitted < w->last)
+		w->admitted = w->last;
 }
 
-/* Of the row that executed just now, as many as follow in the batch without a gap. @return how many */
+/* A command that is the next one of its session, and as many as follow it in the batch without a gap. @return how many */
 static uint32_t
-execute_run(struct eng_sessions *s, struct eng_value *v)
+take_run(struct eng_value *v, struct decree_slot slot, const struct eng_applied *a,
+	struct decree_command *ret_commands)
 {
-	struct row *w = &s->rows[s->row_ahead];
-	uint64_t first = w->last + 1, seq = first;
-	struct eng_command c;
+	const struct decree_session session = a->session;
+	const uint8_t *body = a->body, *next = v->next, *end = v->end;
+	uint32_t bytes = a->bytes, count = 0;
 
-	for (; eng_value_next_of(v, w->session, seq, &c); seq++)
-		execute(s, w, seq, base_digest_short(c.body, c.bytes),
-			reply_of(s, (int32_t)s->row_ahead, seq));
-	if (seq > first)
-		execute_until(s, w, seq - 1);
-	return (uint32_t)(seq - first);
+	for (;;) {
+		ret_commands[count] = (struct decree_command){
+			.slot = slot,
+			.index = a->index + count,
+			.session = session,
+			.seq = a->seq + count,
+			.body = body,
+			.bytes = bytes,
+		};
+		count++;
+		if (next == end || !eng_command_is(next, session, a->seq + count))
+			break;
+		body = next + ENG_COMMAND_HEADER_BYTES;
+		bytes = eng_command_bytes(next);
+		next = body + bytes;
+	}
+	v->next = next;
+	return count;
 }
 
 /* protocol 7.5: execute iff seq == last + 1. */
@@ -250,7 +274,6 @@ static void
 apply_request(struct eng_sessions *s, struct eng_applied *a)
 {
 	int32_t row = row_near(s, a->session);
-	uint32_t digest = base_digest_short(a->body, a->bytes);
 
 	if (row < 0) {
 		a->verdict = was_session(s, a->session) ? ENG_EVICTED : ENG_NO_SESSION;
@@ -261,12 +284,7 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 		a->verdict = ENG_GAP;
 		return;
 	}
-	struct reply *reply = reply_of(s, row, a->seq);
 	if (a->seq == w->last + 1) {
-		session_touch(s, (uint32_t)row);
-		digest_go_ahead(s, (uint32_t)row);
-		execute(s, w, a->seq, digest, reply);
-		execute_until(s, w, a->seq);
 		a->verdict = ENG_EXECUTE;
 		return;
 	}
@@ -274,7 +292,8 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 		a->verdict = ENG_STALE;
 		return;
 	}
-	if (reply->digest != digest) {
+	const struct reply *reply = reply_of(s, row, a->seq);
+	if (reply->digest != base_digest_short(a->body, a->bytes)) {
 		a->verdict = ENG_MISMATCH;
 		return;
 	}
@@ -283,11 +302,12 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 	a->result = reply->result;
 }
 
-static void
+/* A command, and what executes with it. @return how many execute */
+static uint32_t
 apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t index,
-	struct eng_applied *ret_command)
+	struct eng_value *v, struct eng_applied *ret_run, struct decree_command *ret_commands)
 {
-	*ret_command = (struct eng_applied){
+	*ret_run = (struct eng_applied){
 		.session = c->session,
 		.seq = c->seq,
 		.body = c->body,
@@ -296,9 +316,15 @@ apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t inde
 		.index = index,
 	};
 	if (c->session.n == 0)
-		apply_register(s, ret_command);
+		apply_register(s, ret_run);
 	else
-		apply_request(s, ret_command);
+		apply_request(s, ret_run);
+	if (ret_run->verdict != ENG_EXECUTE)
+		return 0;
+	ret_run->commands = ret_commands;
+	ret_run->count = take_run(v, s->applied, ret_run, ret_commands);
+	execute(s, s->row_recent, ret_commands, ret_run->count);
+	return ret_run->count;
 }
 
 /* Slots come without gaps, and every other one closes the train: this is the one behind the last part. */
@@ -338,11 +364,12 @@ apply_fragment(struct eng_sessions *s, struct decree_slot slot, const struct eng
 
 uint32_t
 eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
-	uint32_t bytes, struct eng_applied *ret_runs, uint64_t *ret_cluster_ns)
+	uint32_t bytes, struct eng_applied *ret_runs, struct decree_command *ret_commands,
+	uint64_t *ret_cluster_ns)
 {
 	struct eng_value v;
 	struct eng_command c;
-	uint32_t index = 0, count = 0;
+	uint32_t index = 0, count = 0, execute_count = 0;
 
 	eng_value_reopen(value, bytes, &v); /* checked before it was accepted */
 	decree_assert(slot.n == s->applied.n + 1);
@@ -357,7 +384,8 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 			return 0;
 		c = (struct eng_command){ v.fragment.session, v.fragment.seq, s->body,
 			s->train.bytes };
-		apply_command(s, &c, 0, &ret_runs[0]);
+		v.next = v.end; /* nothing comes behind it */
+		(void)apply_command(s, &c, 0, &v, &ret_runs[0], ret_commands);
 		return 1;
 	}
 	s->train.part_next = 0;
@@ -366,30 +394,37 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 	while (eng_value_next(&v, &c)) {
 		struct eng_applied *a = &ret_runs[count++];
 
-		apply_command(s, &c, index, a);
-		if (a->verdict == ENG_EXECUTE)
-			a->count += execute_run(s, &v);
+		execute_count += apply_command(s, &c, index, &v, a, ret_commands + execute_count);
 		index += a->count;
 	}
 	return count;
 }
 
 void
-eng_session_answer_row(
-	struct eng_sessions *s, uint32_t row, uint64_t seq, uint16_t status, uint64_t result)
+eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uint32_t count,
+	const struct eng_answer *answers)
 {
 	struct row *w = &s->rows[row];
+	struct reply *replies = reply_of(s, (int32_t)row, 0);
+	uint64_t kept = w->last > s->window ? w->last - s->window + 1 : 1;
+	uint64_t mask = s->window - 1, after = first + count, summed = w->summed;
 
-	if (seq == 0 || seq > w->last || w->last - seq >= s->window)
-		return; /* parked for so long that nobody can ask for it any more */
-	struct reply *reply = reply_of(s, (int32_t)row, seq);
-	decree_assert(reply->state == REPLY_PENDING);
 	session_touch(s, row);
-	reply->state = REPLY_DONE;
-	reply->status = status;
-	reply->result = result;
-	w->pending--;
-	digest_answer(s, w, seq, reply);
+	if (after > w->last + 1)
+		return; /* nobody has executed that */
+	for (; first < kept && first < after; answers++)
+		first++; /* parked for so long that nobody can ask for it any more */
+	w->pending -= (uint32_t)(after - first);
+	for (; first < after; first++, answers++) {
+		struct reply *reply = &replies[first & mask];
+
+		decree_assert(reply->state == REPLY_PENDING);
+		reply->state = REPLY_DONE;
+		reply->status = answers->status;
+		reply->result = answers->result;
+		if (first <= summed)
+			sum_add(&s->sum, reply_term(w, first, reply));
+	}
 }
 
 void
@@ -399,7 +434,8 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 	int32_t row = row_near(s, session);
 
 	if (row >= 0)
-		eng_session_answer_row(s, (uint32_t)row, seq, status, result);
+		eng_session_answer_run(s, (uint32_t)row, seq, 1,
+			&(struct eng_answer){ .result = result, .status = status });
 }
 
 enum eng_verdict

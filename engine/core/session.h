@@ -35,7 +35,7 @@ enum eng_verdict {
 };
 
 /* One command, or a run of them: EXECUTE, of one session, seq by seq, behind each other in the slot. What is said of the
- * command is then said of the first one, and eng_applied_next() goes through the others. */
+ * command is then said of the first one. */
 struct eng_applied {
 	enum eng_verdict verdict;
 	struct decree_session session;
@@ -48,23 +48,14 @@ struct eng_applied {
 	uint16_t status; /* REPLAYED: the stored answer */
 	uint64_t result;
 	bool has_new_row; /* REGISTERED: the row was another session's until now, or nobody's */
+	const struct decree_command *commands; /* [count] EXECUTE: all of them */
 };
 
-/** The next command of a run takes the place of the one before it. @return false if there is none */
-static inline bool
-eng_applied_next(struct eng_applied *a)
-{
-	const uint8_t *at = a->body + a->bytes;
-
-	if (a->count == 1)
-		return false;
-	a->count--;
-	a->seq++;
-	a->index++;
-	a->bytes = eng_command_bytes(at);
-	a->body = at + ENG_COMMAND_HEADER_BYTES;
-	return true;
-}
+/* What the machine said of a command. */
+struct eng_answer {
+	uint64_t result;
+	uint16_t status;
+};
 
 #define ENG_REGISTRATION_CLIENT_BYTES  16u
 #define ENG_REGISTRATION_GATEWAY_BYTES 32u
@@ -94,24 +85,27 @@ void eng_registration_decode(
 size_t eng_sessions_bytes(const struct eng_config *config);
 struct eng_sessions *eng_sessions_init(void *memory, const struct eng_config *config);
 
-/** Commands that one slot can hold at most: size of the array given to eng_sessions_apply(). */
+/** Commands that one slot can hold at most: size of the arrays given to eng_sessions_apply(). */
 uint32_t eng_commands_per_slot_max(const struct eng_config *config);
 
 /**
  * Take the next chosen slot. Slots come in order, each once.
  * @param ret_runs        [eng_commands_per_slot_max()] verdicts in order
+ * @param ret_commands    [eng_commands_per_slot_max()] what executes, all runs behind each other
  * @param ret_cluster_ns  cluster time of the slot
  * @return runs written, 0 for a no-op, a configuration or an inner fragment
  */
 uint32_t eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_t *value,
-	uint32_t bytes, struct eng_applied *ret_runs, uint64_t *ret_cluster_ns);
+	uint32_t bytes, struct eng_applied *ret_runs, struct decree_command *ret_commands,
+	uint64_t *ret_cluster_ns);
 
 /** Store the state machine's answer to an executed command, at once or later (a parked one). */
 void eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result);
-/** The same, for a session whose row is known: eng_session_row(), before any registration. */
-void eng_session_answer_row(
-	struct eng_sessions *s, uint32_t row, uint64_t seq, uint16_t status, uint64_t result);
+/** The same for commands [first, first + count) of a session whose row is known: eng_session_row(), before any
+ * registration. @param answers  [count] */
+void eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uint32_t count,
+	const struct eng_answer *answers);
 
 /** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION, EVICTED; GAP if it is not
  * executed yet. @param body_digest  base_digest_short() of the whole body */

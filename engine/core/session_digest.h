@@ -35,20 +35,4 @@ reply_term(const struct row *w, uint64_t seq, const struct reply *reply)
 	return (struct decree_digest){ (uint64_t)product, (uint64_t)(product >> 64) };
 }
 
-/* Before the command @p seq takes the place of @p old. */
-static inline void
-digest_execute(struct eng_sessions *s, const struct row *w, uint64_t seq, const struct reply *old)
-{
-	if (old->state == REPLY_DONE && seq - s->window <= w->summed)
-		sum_take(&s->sum, reply_term(w, seq - s->window, old));
-}
-
-/* After the answer has come into its place. */
-static inline void
-digest_answer(struct eng_sessions *s, const struct row *w, uint64_t seq, const struct reply *reply)
-{
-	if (seq <= w->summed)
-		sum_add(&s->sum, reply_term(w, seq, reply));
-}
-
 #endif

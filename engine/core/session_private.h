@@ -62,7 +62,7 @@ int32_t session_acquire_row(struct eng_sessions *s);
 /** Sessions of a node's earlier gateways are its no more. @return false if this one is itself an earlier one */
 bool session_gateway_begin(struct eng_sessions *s, const struct eng_registration *g);
 
-/* ---- session_digest.c, and session_digest.h: each before or after the change that it speaks of ---- */
+/* ---- session_digest.c: each before or after the change that it speaks of ---- */
 /** Before: a row is given back. */
 void digest_drop_row(struct eng_sessions *s, uint32_t row);
 /** Before: a command of this row is executed, and another row may be ahead. */

@@ -108,6 +108,13 @@ eng_command_bytes(const uint8_t *at)
 	return load_u16(at + 16);
 }
 
+/** Whether the command of a batch that begins at @p at is this one. */
+static inline bool
+eng_command_is(const uint8_t *at, struct decree_session session, uint64_t seq)
+{
+	return load_u64(at) == session.n && load_u64(at + 8) == seq;
+}
+
 /** Commands of a batch, in order. @return false after the last one */
 static inline bool
 eng_value_next(struct eng_value *v, struct eng_command *ret_command)
@@ -122,16 +129,6 @@ eng_value_next(struct eng_value *v, struct eng_command *ret_command)
 	};
 	v->next = ret_command->body + ret_command->bytes;
 	return true;
-}
-
-/** The next command of a batch if it is this one. @return false if it is another one, or there is none */
-static inline bool
-eng_value_next_of(struct eng_value *v, struct decree_session session, uint64_t seq,
-	struct eng_command *ret_command)
-{
-	if (v->next == v->end || load_u64(v->next) != session.n || load_u64(v->next + 8) != seq)
-		return false;
-	return eng_value_next(v, ret_command);
 }
 
 /** Cluster time of a value without looking at the rest. */

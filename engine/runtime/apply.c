@@ -4,20 +4,23 @@
  *
  *   slot -> eng_sessions_apply(): which commands execute, which are repeats
  *        -> the state machine, one call per slot
- *        -> decree_sink_answer(): the answer is stored in the session, and goes to whoever waits for it here
+ *        -> decree_sink_answer(): answers are stored in the sessions, and go to whoever waits for them here
  *        -> after a MARK, the digest of all this goes to the core, which compares it with the other nodes'
  *
  * The machine may answer a command of this slot or one that it parked earlier. A machine that leaves a
  * command unanswered keeps its waiter waiting.
  */
 #include "base/failpoint.h"
-#include "engine/core/session_answer.h"
 #include "engine/runtime/gateway_answer.h"
 
 struct decree_sink {
 	struct shard *shard;
 	struct shard_group *group;
-	/* Commands come in runs of one session: its row and owner are looked up once per run. */
+	/* What executes of this slot: [next, after) is not answered. Answers in the same order wait for each other and are
+	 * passed on in runs of a session: those to the commands before `next` are in shard->answers. */
+	const struct decree_command *next, *after;
+	struct eng_answer *answer; /* behind the last one that waits */
+	/* Whose row and owner were looked up last. */
 	struct decree_session session; /* 0: none yet */
 	int32_t row;                   /* -1: it has none */
 	struct owner owner;
@@ -43,35 +46,68 @@ sink_forget(struct decree_sink *sink)
 	sink->owner.kind = OWNER_NONE;
 }
 
-/* Whoever it is for, and whatever else goes on. */
-__attribute__((noinline)) static void
-answer(struct decree_sink *sink, struct decree_session session, uint64_t seq, uint16_t status,
-	uint64_t result)
+/* To commands [first, first + count) of a session. */
+static void
+tell_run(struct decree_sink *sink, struct decree_session session, uint64_t first, uint32_t count,
+	const struct eng_answer *answers)
 {
 	struct shard *s = sink->shard;
 
 	sink_look_up(sink, session);
 	if (sink->row < 0)
 		return;
-	eng_session_answer_row(sink->group->sessions, (uint32_t)sink->row, seq, status, result);
+	eng_session_answer_run(sink->group->sessions, (uint32_t)sink->row, first, count, answers);
 	if (sink->owner.kind == OWNER_GATEWAY)
-		gateway_on_answer(s, &s->gateways[sink->owner.index], seq, status, result);
+		gateway_on_answers(s, &s->gateways[sink->owner.index], first, count, answers);
 	else if (sink->owner.kind == OWNER_CLIENT)
-		clients_on_answer(s, sink->group, sink->owner, session, seq, status, result);
+		clients_on_answers(s, sink->group, sink->owner, session, first, count, answers);
 }
 
-/* Nearly all: of the session whose command was answered before this one, and of nobody here or of a gateway. */
+void
+apply_tell_answers(struct decree_sink *sink)
+{
+	const struct eng_answer *answers = sink->shard->answers;
+	const struct decree_command *next = sink->next, *c = next - (sink->answer - answers);
+
+	sink->answer = sink->shard->answers;
+	while (c < next) {
+		const struct decree_command *first = c;
+		struct decree_session session = c->session;
+
+		while (++c < next && c->session.n == session.n)
+			; /* what executes of a session has no gaps */
+		tell_run(sink, session, first->seq, (uint32_t)(c - first), answers);
+		answers += c - first;
+	}
+}
+
+/* Of a command that was parked, or of one behind such a command, which will be answered later. */
+__attribute__((noinline)) static void
+answer_apart(struct decree_sink *sink, struct decree_session session, uint64_t seq,
+	const struct eng_answer *answer)
+{
+	uint64_t parked = sink->next == sink->after ? 0 : seq - sink->next->seq;
+
+	apply_tell_answers(sink);
+	tell_run(sink, session, seq, 1, answer);
+	if (parked < (uint64_t)(sink->after - sink->next) &&
+		sink->next[parked].session.n == session.n && sink->next[parked].seq == seq)
+		sink->next += parked + 1;
+}
+
 void
 decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result)
 {
-	if (sink->session.n != session.n || sink->row < 0 || sink->owner.kind == OWNER_CLIENT ||
-		!session_answer_plainly(
-			sink->group->sessions, (uint32_t)sink->row, seq, status, result))
-		answer(sink, session, seq, status, result);
-	else if (sink->owner.kind == OWNER_GATEWAY)
-		gateway_on_answer(sink->shard, &sink->shard->gateways[sink->owner.index], seq,
-			status, result);
+	const struct eng_answer answer = { .result = result, .status = status };
+	const struct decree_command *c = sink->next;
+
+	if (c == sink->after || c->session.n != session.n || c->seq != seq) {
+		answer_apart(sink, session, seq, &answer);
+		return;
+	}
+	*sink->answer++ = answer;
+	sink->next = c + 1;
 }
 
 /* Log requests tell what was executed from what was skipped; the log itself does not know. */
@@ -155,28 +191,13 @@ run_machine(struct decree_sink *sink, const struct decree_command *commands, uin
 
 	if (count == 0 && (ops->next_deadline == NULL || ops->next_deadline(machine) > cluster_ns))
 		return;
+	sink->next = commands;
+	sink->after = commands + count;
+	sink->answer = sink->shard->answers;
 	ops->apply(machine, commands, count, cluster_ns, sink);
+	apply_tell_answers(sink);
 	sink->shard->counters.executed += count;
 	sink->group->applied_count += count;
-}
-
-/* The commands of a run, as the machine wants them. @return how many */
-static uint32_t
-spread_out(struct eng_applied *a, struct decree_slot slot, struct decree_command *ret_commands)
-{
-	uint32_t count = 0;
-
-	do {
-		ret_commands[count++] = (struct decree_command){
-			.slot = slot,
-			.index = a->index,
-			.session = a->session,
-			.seq = a->seq,
-			.body = a->body,
-			.bytes = a->bytes,
-		};
-	} while (eng_applied_next(a));
-	return count;
 }
 
 /* @return the kind of its value */
@@ -190,11 +211,11 @@ apply_slot(struct decree_sink *sink, struct decree_slot slot)
 	const uint8_t *value = eng_value(g->replica, slot, &bytes);
 
 	decree_assert(slot.n == g->applied.n + 1);
-	run_count = eng_sessions_apply(g->sessions, slot, value, bytes, s->applied, &cluster_ns);
+	run_count = eng_sessions_apply(
+		g->sessions, slot, value, bytes, s->applied, s->commands, &cluster_ns);
 	for (uint32_t i = 0; i < run_count; i++)
 		if (sort_out(sink, slot, &s->applied[i]))
-			execute_count +=
-				spread_out(&s->applied[i], slot, &s->commands[execute_count]);
+			execute_count += s->applied[i].count;
 	/* The last part of a train that was broken: listed in the log, executed by nobody. */
 	if (run_count == 0 && bytes > 0 && value[0] == ENG_VALUE_FRAGMENT)
 		note_skip(g, slot, 0);

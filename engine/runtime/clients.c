@@ -124,18 +124,19 @@ endpoint_of(struct owner owner)
 }
 
 void
-clients_on_answer(struct shard *s, struct shard_group *g, struct owner to,
-	struct decree_session session, uint64_t seq, uint16_t status, uint64_t result)
+clients_on_answers(struct shard *s, struct shard_group *g, struct owner to,
+	struct decree_session session, uint64_t first, uint32_t count,
+	const struct eng_answer *answers)
 {
-	struct client_reply r = {
-		.kind = CLIENT_REPLY_APPLIED,
-		.status = status,
-		.session = session,
-		.seq = seq,
-		.result = result,
-	};
-
-	reply(s, g, endpoint_of(to), &r);
+	for (uint32_t i = 0; i < count; i++)
+		reply(s, g, endpoint_of(to),
+			&(struct client_reply){
+				.kind = CLIENT_REPLY_APPLIED,
+				.status = answers[i].status,
+				.session = session,
+				.seq = first + i,
+				.result = answers[i].result,
+			});
 }
 
 /* A chosen command that did not execute; one that did is answered by its machine. */

@@ -169,21 +169,16 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 static uint32_t
 count_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *run)
 {
-	const uint8_t *body = run->body;
-	uint32_t bytes = run->bytes, count = 0;
+	uint32_t count_max = (uint32_t)min_u64(run->count, gw->popped - gw->executed), count = 0;
 
 	if (run->seq != gw->executed + 1)
 		return 0;
-	while (run->seq + count <= gw->popped) {
+	for (; count < count_max; count++) {
 		const struct mail_command *entry = gateway_entry(s, gw, run->seq + count);
+		const struct decree_command *c = &run->commands[count];
 
-		if (entry->bytes != bytes || memcmp(entry->body, body, bytes) != 0)
+		if (entry->bytes != c->bytes || memcmp(entry->body, c->body, c->bytes) != 0)
 			break;
-		if (++count == run->count)
-			break;
-		body += bytes;
-		bytes = eng_command_bytes(body);
-		body += ENG_COMMAND_HEADER_BYTES;
 	}
 	return count;
 }

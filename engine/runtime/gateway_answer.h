@@ -14,12 +14,25 @@ gateway_entry(const struct shard *s, const struct gateway *gw, uint64_t seq)
 	return &gw->window[seq & (s->config.gateway_window - 1)];
 }
 
-/** There is always room for one more: those that fill the burst take it along. */
+/** There is always room for one more: those that fill the burst take it along. @param end  behind the last one */
+static inline void
+gateway_completed(struct gateway *gw, const struct decree_completion *end)
+{
+	uint32_t count = (uint32_t)(end - gw->completions);
+
+	gw->open_count -= count - gw->completion_count;
+	gw->completion_count = count;
+	if (count == COMPLETION_BURST)
+		gateway_flush(gw);
+}
+
 static inline void
 gateway_complete(struct gateway *gw, struct mail_command *entry, enum decree_outcome outcome,
 	uint16_t status, uint64_t result)
 {
-	gw->completions[gw->completion_count++] = (struct decree_completion){
+	struct decree_completion *done = &gw->completions[gw->completion_count];
+
+	*done = (struct decree_completion){
 		.cookie = entry->cookie,
 		.seq = entry->seq,
 		.outcome = outcome,
@@ -27,21 +40,40 @@ gateway_complete(struct gateway *gw, struct mail_command *entry, enum decree_out
 		.result = result,
 	};
 	entry->seq = 0;
-	gw->open_count--;
-	if (gw->completion_count == COMPLETION_BURST)
-		gateway_flush(gw);
+	gateway_completed(gw, done + 1);
 }
 
+/** To commands [first, first + count). */
 static inline void
-gateway_on_answer(
-	struct shard *s, struct gateway *gw, uint64_t seq, uint16_t status, uint64_t result)
+gateway_on_answers(struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
+	const struct eng_answer *answers)
 {
-	struct mail_command *entry = gateway_entry(s, gw, seq);
+	const uint32_t mask = s->config.gateway_window - 1;
+	struct mail_command *window = gw->window;
 
-	if (gw->is_refused && entry->seq != seq)
-		return;                   /* its proposer has the outcome already */
-	decree_assert(entry->seq == seq); /* answered once, and not before it was executed */
-	gateway_complete(gw, entry, DECREE_APPLIED, status, result);
+	for (uint32_t i = 0, until; i < count; i = until) {
+		struct decree_completion *done = &gw->completions[gw->completion_count];
+
+		until = min_u32(count, i + COMPLETION_BURST - gw->completion_count);
+		for (; i < until; i++) {
+			struct mail_command *entry = &window[(first + i) & mask];
+
+			if (entry->seq != first + i) {
+				/* Its proposer has the outcome already: answered once, and not before it was executed. */
+				decree_assert(gw->is_refused);
+				continue;
+			}
+			*done++ = (struct decree_completion){
+				.cookie = entry->cookie,
+				.seq = first + i,
+				.outcome = DECREE_APPLIED,
+				.status = answers[i].status,
+				.result = answers[i].result,
+			};
+			entry->seq = 0;
+		}
+		gateway_completed(gw, done);
+	}
 }
 
 #endif

@@ -89,6 +89,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 	uint8_t *meta = carve(c, shard_meta_bytes(config->group_count));
 	struct eng_applied *applied = carve(c, per_slot * sizeof(*applied));
 	struct decree_command *commands = carve(c, per_slot * sizeof(*commands));
+	struct eng_answer *answers = carve(c, per_slot * sizeof(*answers));
 	uint8_t *snap_buffer = carve(c, config->snap_ops == NULL ? 0 : DECREE_CHUNK_BYTES_MAX);
 	struct assembly *assemblies = carve(c, assembly_count(config) * sizeof(*assemblies));
 	struct index_page *pages = carve(c, page_count(config) * sizeof(*pages));
@@ -99,6 +100,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 		s->meta = meta;
 		s->applied = applied;
 		s->commands = commands;
+		s->answers = answers;
 		s->snap_buffer = snap_buffer;
 		s->assemblies = assemblies;
 		s->index_pool = (struct index_pool){

@@ -391,7 +391,8 @@ struct shard {
 	/* Scratch */
 	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
 	struct eng_applied *applied;     /* [commands_per_slot_max] runs */
-	struct decree_command *commands; /* [commands_per_slot_max] */
+	struct decree_command *commands; /* [commands_per_slot_max] of them that execute */
+	struct eng_answer *answers;      /* [commands_per_slot_max] of `commands` */
 	struct eng_command submit[CLIENT_BURST_MAX];
 	enum eng_submit_status submit_status[CLIENT_BURST_MAX];
 	struct eng_effects fx;
@@ -467,6 +468,8 @@ void version_halt(struct shard *s, const struct shard_group *g);
 /* apply.c */
 void apply_range(
 	struct shard *s, struct shard_group *g, struct decree_slot first, struct decree_slot after);
+/** Pass on the answers of this burst so far; what apply_range() does behind each. */
+void apply_tell_answers(struct decree_sink *sink);
 bool was_skipped(const struct shard_group *g, struct decree_slot slot, uint32_t index);
 
 /* gateway.c */
@@ -484,8 +487,10 @@ void clients_on_frame(struct shard *s, const struct net_frame *frame);
 void clients_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a);
 void clients_on_applied(
 	struct shard *s, struct shard_group *g, struct owner to, const struct eng_applied *a);
-void clients_on_answer(struct shard *s, struct shard_group *g, struct owner to,
-	struct decree_session session, uint64_t seq, uint16_t status, uint64_t result);
+/* To commands [first, first + count). */
+void clients_on_answers(struct shard *s, struct shard_group *g, struct owner to,
+	struct decree_session session, uint64_t first, uint32_t count,
+	const struct eng_answer *answers);
 /* Large commands that are whole and have not found room yet. */
 void clients_continue(struct shard *s);
 void clients_flush(struct shard *s);

@@ -22,16 +22,6 @@
 extern "C" {
 #endif
 
-/** One chosen command, executed exactly once. */
-struct decree_command {
-	struct decree_slot slot;
-	uint32_t index; /* in its slot, from 0; (slot, index) grows strictly */
-	struct decree_session session;
-	uint64_t seq; /* in its session, from 1 without gaps */
-	const void *body;
-	uint32_t bytes;
-};
-
 /** Where answers go; valid during apply() only. */
 struct decree_sink;
 

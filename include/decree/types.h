@@ -42,6 +42,16 @@ struct decree_session {
 	uint64_t n;
 };
 
+/** One chosen command, executed exactly once. */
+struct decree_command {
+	struct decree_slot slot;
+	uint32_t index; /* in its slot, from 0; (slot, index) grows strictly */
+	struct decree_session session;
+	uint64_t seq; /* in its session, from 1 without gaps */
+	const void *body;
+	uint32_t bytes;
+};
+
 /** 128-bit content digest (XXH3-128). It finds accidents, not attackers. */
 struct decree_digest {
 	uint64_t lo;

@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "tests/lib/applied.h"
 
 #include <stdlib.h>
 
@@ -288,6 +289,7 @@ apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 {
 	struct cluster_node *n = &c->nodes[node];
 	struct eng_applied applied[64];
+	struct decree_command commands[64];
 	uint64_t cluster_ns;
 	uint32_t bytes;
 	const uint8_t *value = eng_value(n->replica, slot, &bytes);
@@ -298,11 +300,12 @@ apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 	n->applied_digest = base_digest(d, sizeof(d));
 	if (c->on_apply != NULL)
 		c->on_apply(c, node, slot, value, bytes);
-	uint32_t count = eng_sessions_apply(n->sessions, slot, value, bytes, applied, &cluster_ns);
+	uint32_t count =
+		eng_sessions_apply(n->sessions, slot, value, bytes, applied, commands, &cluster_ns);
 	for (uint32_t i = 0; i < count; i++)
 		do
 			on_command(c, node, slot, &applied[i]);
-		while (eng_applied_next(&applied[i]));
+		while (applied_next(&applied[i]));
 	if (cluster_ns >= n->deadline_ns)
 		deadline_has_come(c, node);
 	if (bytes > 0 && value[0] == ENG_VALUE_MARK)

@@ -294,6 +294,7 @@ call_machine(struct sim_node *n, const struct decree_command *commands, uint32_t
 		stripped[i].bytes = commands[i].bytes - SIM_BODY_BYTES_MIN;
 	}
 	queue_machine_ops.apply(n->queue, stripped, count, now_ns, sink);
+	apply_tell_answers(sink); /* into the table of sessions */
 	for (uint32_t i = 0; i < count; i++) {
 		struct sim_queue_word w = { .session = commands[i].session.n,
 			.seq = commands[i].seq };

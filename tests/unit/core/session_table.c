@@ -2,6 +2,7 @@
 #include "tests/unit/core/session_table.h"
 
 #include "base/digest.h"
+#include "tests/lib/applied.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,15 +45,16 @@ void
 table_apply_value(struct table *t, const uint8_t *value, uint32_t bytes)
 {
 	struct eng_applied runs[64];
+	struct decree_command commands[64];
 	uint64_t cluster_ns;
 	uint32_t run_count = eng_sessions_apply(
-		t->s, (struct decree_slot){ ++t->slot }, value, bytes, runs, &cluster_ns);
+		t->s, (struct decree_slot){ ++t->slot }, value, bytes, runs, commands, &cluster_ns);
 
 	t->count = 0;
 	for (uint32_t i = 0; i < run_count; i++)
 		do
 			t->applied[t->count++] = runs[i];
-		while (eng_applied_next(&runs[i]));
+		while (applied_next(&runs[i]));
 }
 
 enum eng_verdict

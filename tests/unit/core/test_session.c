@@ -282,7 +282,7 @@ test_cluster_time_never_goes_backwards(void **state)
 		eng_value_begin(value, ENG_VALUE_NOOP);
 		eng_value_set_stamp(value, stamps[i]);
 		eng_sessions_apply(t->s, (struct decree_slot){ i + 1 }, value, sizeof(value),
-			t->applied, &cluster_ns);
+			t->applied, NULL, &cluster_ns);
 		assert_int_equal(cluster_ns, expected[i]);
 	}
 }

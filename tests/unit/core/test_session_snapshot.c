@@ -55,10 +55,11 @@ draw(struct table *t, uint64_t bound)
 static void
 apply_value(struct table *t, const uint8_t *value, uint32_t bytes)
 {
+	struct decree_command commands[64];
 	uint64_t cluster_ns;
 
-	t->count = eng_sessions_apply(
-		t->s, (struct decree_slot){ ++t->slot }, value, bytes, t->applied, &cluster_ns);
+	t->count = eng_sessions_apply(t->s, (struct decree_slot){ ++t->slot }, value, bytes,
+		t->applied, commands, &cluster_ns);
 }
 
 static enum eng_verdict

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "world.h"
 
+#include "base/digest.h"
 #include "engine/runtime/gateway_answer.h"
 #include "engine/runtime/shard_private.h"
 
@@ -295,6 +296,30 @@ test_a_parked_command_completes_when_the_machine_answers_it(void **state)
 	assert_int_equal(f->mail->completions[1].result, 2);
 }
 
+/* Answers wait for each other while they come in the order of the slot. One that does not overtakes none, and loses none. */
+static void
+test_commands_parked_within_a_slot_get_their_answers_in_between(void **state)
+{
+	struct fixture *f = *state;
+
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.park_every = 3;
+	open_at(f, f->leader);
+	propose(f, 400, 8);
+	world_run(f->w, 100000000);
+	assert_int_equal(f->mail->completed, 400);
+	for (uint64_t seq = 1; seq <= 400; seq++) {
+		const struct decree_completion *c = &f->mail->completions[seq];
+
+		assert_int_equal(c->seq, seq);
+		assert_int_equal(c->status, seq % 3 == 0 ? 7 : 0);
+		assert_int_equal(c->result, seq % 3 == 0 ? seq + 1 : seq);
+	}
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(digest_eq(eng_sessions_digest(f->w->nodes[i].shard->groups[0].sessions),
+			eng_sessions_digest_anew(f->w->nodes[i].shard->groups[0].sessions)));
+}
+
 /* Its own node leads and cannot take anything until a snapshot makes room: nobody asks it in every turn. */
 static void
 test_a_full_log_is_asked_again_after_a_pause(void **state)
@@ -315,29 +340,6 @@ test_a_full_log_is_asked_again_after_a_pause(void **state)
 	assert_all_applied_once(f);
 }
 
-/* The bodies of @p count commands of one session behind each other, as a slot holds them. */
-static struct eng_applied
-run_of(uint8_t *value, uint32_t bytes_max, struct decree_session session,
-	const uint8_t *const *bodies, uint32_t count)
-{
-	uint32_t size = eng_value_begin(value, ENG_VALUE_BATCH);
-	struct eng_command c;
-	struct eng_value v;
-
-	for (uint32_t i = 0; i < count; i++) {
-		c = (struct eng_command){ session, i + 1, bodies[i], 8 };
-		size = eng_value_add(value, size, bytes_max, &c);
-	}
-	assert_int_equal(eng_value_decode(value, size, &v), 0);
-	assert_true(eng_value_next(&v, &c));
-	return (struct eng_applied){ .verdict = ENG_EXECUTE,
-		.session = session,
-		.seq = 1,
-		.body = c.body,
-		.bytes = c.bytes,
-		.count = count };
-}
-
 /* Two commands of this proposer, and behind them in the same slot one that somebody else gave under its number: what was
  * executed is told so, and not that it never will be. */
 static void
@@ -346,9 +348,8 @@ test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed(void **st
 	struct fixture *f = *state;
 	struct shard *s = f->leader->shard;
 	struct gateway *gw = &s->gateways[0];
-	const uint8_t *bodies[3];
-	uint8_t value[400];
-	struct eng_applied run;
+	struct decree_command commands[3];
+	const struct eng_answer answers[3] = { { 1 }, { 2 }, { 3 } };
 
 	open_at(f, f->leader);
 	world_run(f->w, 50000000);
@@ -359,14 +360,21 @@ test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed(void **st
 	assert_int_equal(gw->popped, 4);
 	assert_int_equal(gw->executed, 0);
 	for (uint64_t seq = 1; seq <= 3; seq++)
-		bodies[seq - 1] =
-			seq == 3 ? (const uint8_t *)"stolen!!" : gateway_entry(s, gw, seq)->body;
-	run = run_of(value, sizeof(value), gw->session, bodies, 3);
-	gateway_on_applied(s, gw, &run);
+		commands[seq - 1] = (struct decree_command){
+			.session = gw->session,
+			.seq = seq,
+			.body = seq == 3 ? (const uint8_t *)"stolen!!"
+					 : gateway_entry(s, gw, seq)->body,
+			.bytes = 8,
+		};
+	gateway_on_applied(s, gw,
+		&(struct eng_applied){ .verdict = ENG_EXECUTE,
+			.session = gw->session,
+			.seq = 1,
+			.count = 3,
+			.commands = commands });
 	assert_true(gw->is_refused);
-	for (uint64_t seq = 1; seq <= 2; seq++)
-		gateway_on_answer(s, gw, seq, 0, seq);
-	gateway_on_answer(s, gw, 3, 0, 3); /* not ours */
+	gateway_on_answers(s, gw, 1, 3, answers); /* the last one is not ours */
 	gateway_flush(gw);
 	assert_int_equal(f->mail->completed, 4);
 	for (uint64_t seq = 1; seq <= 4; seq++)
@@ -389,6 +397,7 @@ main(void)
 		T(test_a_full_session_table_refuses_the_proposer_and_executes_nothing),
 		T(test_proposers_come_and_go_and_the_silent_one_keeps_its_session),
 		T(test_a_parked_command_completes_when_the_machine_answers_it),
+		T(test_commands_parked_within_a_slot_get_their_answers_in_between),
 		T(test_a_full_log_is_asked_again_after_a_pause),
 		T(test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed),
 	};

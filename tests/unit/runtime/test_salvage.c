@@ -360,12 +360,13 @@ replay(const struct found *log, struct decree_digest ret_digests[SLOTS_MAX])
 	void *memory = calloc(1, eng_sessions_bytes(&cfg));
 	struct eng_sessions *s = eng_sessions_init(memory, &cfg);
 	struct eng_applied applied[64];
+	struct decree_command commands[64];
 	uint64_t cluster_ns;
 
 	for (uint32_t i = 0; i < log->count; i++) {
 		assert_int_equal(log->records[i].slot.n, i + 1);
 		(void)eng_sessions_apply(s, log->records[i].slot, log->values[i],
-			log->records[i].bytes, applied, &cluster_ns);
+			log->records[i].bytes, applied, commands, &cluster_ns);
 		ret_digests[i] = eng_sessions_digest(s);
 	}
 	free(memory);

@@ -208,14 +208,15 @@ machine_apply(void *ctx, const struct decree_command *commands, uint32_t count, 
 		m->bytes += commands[i].bytes;
 		m->digest.lo = m->digest.lo * 31 + d.lo;
 		m->digest.hi = m->digest.hi * 31 + d.hi;
-		if (m->is_parking || m->world->park_ns != 0) {
+		if (m->is_parking || m->world->park_ns != 0 ||
+			(m->park_every != 0 && m->count % m->park_every == 0)) {
 			machine_park(m, &commands[i], cluster_ns);
 			continue;
 		}
+		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, m->count);
 		if (m->parked_seq != 0)
 			decree_sink_answer(sink, m->parked_session, m->parked_seq, 7, m->count);
 		m->parked_seq = 0;
-		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, m->count);
 	}
 }
 

@@ -111,6 +111,8 @@ struct world_machine {
 	uint64_t bytes;
 	struct decree_digest digest;
 	bool is_parking;
+	uint32_t
+		park_every; /* so many commands one is parked, until the one behind it; 0 = none is */
 	struct decree_session parked_session;
 	uint64_t parked_seq;
 	uint64_t due_ns;    /* the parked one's deadline; 0 = none */
