@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,10 +24,9 @@ clients_init(struct clients *c)
 	for (uint32_t i = 0; i < c->secret_count; i++)
 		hello_keys(c->secrets[i], HELLO_LABEL_CLIENT, &ends, c->send_keys[i],
 			c->receive_keys[i]);
-	c->places = aligned_alloc(64, sizeof(struct client) * NET_CLIENT_COUNT_MAX);
+	c->places = base_zeros(NET_CLIENT_COUNT_MAX, sizeof(struct client));
 	if (c->places == NULL)
 		return -ENOMEM;
-	memset(c->places, 0, sizeof(struct client) * NET_CLIENT_COUNT_MAX);
 	return 0;
 }
 

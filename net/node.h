@@ -11,6 +11,7 @@
 #ifndef DECREE_NET_NODE_H
 #define DECREE_NET_NODE_H
 
+#include "base/memory.h"
 #include "net/path.h"
 #include "net/tap.h"
 
@@ -38,24 +39,27 @@ enum port_steering {
 };
 
 struct port {
+	/* What the shards look at for each burst; nobody writes it while they run. */
 	uint16_t id; /* EAL's */
-	char device[DEVICE_BYTES];
-	bool is_hosts;        /* it was there before us, and will be there after us */
-	bool is_memif_client; /* starts when its server is there; restarts when its link goes down */
 	uint16_t
 		queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
 	bool has_udp_offload; /* sending */
 	bool has_hash;        /* RSS over UDP's ports is on */
+	char device[DEVICE_BYTES];
+	bool is_hosts;        /* it was there before us, and will be there after us */
+	bool is_memif_client; /* starts when its server is there; restarts when its link goes down */
 
-	_Atomic bool is_wanted; /* control thread -> shards */
-	_Atomic bool is_up;     /* link state, for the status */
-
-	/* owner: the control thread */
+	/* owner: the control thread, which looks a hundred times a second whether the link is up */
+	BASE_OWN_LINE _Atomic bool is_wanted; /* -> shards, which look in tick() */
+	_Atomic bool is_up;                   /* link state, for the status */
 	enum port_state state;
 	uint64_t state_ns;                              /* since when, or when to try again */
 	_Atomic enum port_steering steering;            /* others read it, relaxed */
 	struct rte_flow *rules[DECREE_SHARD_COUNT_MAX]; /* by shard; NULL: none */
 };
+
+BASE_ASSERT_APART(struct port, is_memif_client, is_wanted);
+BASE_ASSERT_WHOLE_LINES(struct port);
 
 /* What a shard publishes of a peer in tick(): words that the control thread may read at any time. */
 struct published_peer {
@@ -75,19 +79,24 @@ struct net {
 	/* What passes through our queues is copied while `is_tapped`: the shard's own word, brought up to date in
 	 * tick(), so that the hot path pays for one branch. */
 	bool is_tapped;
-	_Atomic bool is_tap_wanted; /* control side -> shard */
-	_Atomic bool is_tap_used;   /* shard -> control side; release: it pushes no more */
-	uint64_t now_ns;            /* of the call from the loop */
+	uint64_t now_ns; /* of the call from the loop */
 	struct rte_mempool *pool;
-	bool is_port_on[NET_PORT_COUNT_MAX];           /* may be used in this turn */
-	_Atomic bool is_port_used[NET_PORT_COUNT_MAX]; /* the same, for the control thread */
+	bool is_port_on[NET_PORT_COUNT_MAX]; /* may be used in this turn */
 	uint32_t first_port;       /* where recv() begins, so that no port starves the others */
 	uint32_t full_burst_count; /* turns in a row in which some port had a full burst */
 	struct rte_mbuf *staged[NET_PORT_COUNT_MAX][NET_BURST]; /* send(), by port */
 	uint32_t staged_count[NET_PORT_COUNT_MAX];
-	struct published_peer published[NET_PEER_COUNT_MAX];
+	/* Now and then, for others. */
+	BASE_OWN_LINE struct published_peer published[NET_PEER_COUNT_MAX];
+	_Atomic bool is_port_used[NET_PORT_COUNT_MAX]; /* is_port_on, for the control thread */
+	_Atomic bool is_tap_used; /* shard -> control side; release: it pushes no more */
+	BASE_OWN_LINE _Atomic bool is_tap_wanted; /* control side -> shard */
 	struct tap tap;
 };
+BASE_ASSERT_APART(struct net, staged_count, published);
+BASE_ASSERT_APART(struct net, is_tap_used, is_tap_wanted);
+BASE_ASSERT_APART(struct net, is_tap_wanted, tap);
+BASE_ASSERT_WHOLE_LINES(struct net);
 
 struct net_node {
 	struct port ports[NET_PORT_COUNT_MAX];
@@ -108,6 +117,8 @@ struct net_node {
 	struct rte_ring **sending_rings;  /* frames for a port whose queue another shard owns */
 	char description[128];
 };
+BASE_ASSERT_APART(struct net_node, owner_id, neighbours);
+BASE_ASSERT_APART(struct net_node, neighbours, shards);
 
 /** Find the device among EAL's ports, or make EAL probe it, and own it: what succeeds here ends with port_close().
  * @retval -ENODEV  EAL cannot make it  @retval -EBUSY  it has an owner */

@@ -4,6 +4,7 @@
 #include "net/steer.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <rte_errno.h>
@@ -87,13 +88,9 @@ create_pool(const struct net_config *config, uint16_t mtu)
 static int
 create_shards(struct net_node *node, const struct net_config *config, char *ret_error)
 {
-	size_t bytes = sizeof(struct net) * config->shard_count;
-
-	bytes = (bytes + 63) / 64 * 64;
-	node->shards = aligned_alloc(64, bytes);
+	node->shards = base_zeros(config->shard_count, sizeof(*node->shards));
 	if (node->shards == NULL)
 		return fail(-ENOMEM, "out of memory", ret_error);
-	memset(node->shards, 0, bytes);
 	for (uint16_t i = 0; i < config->shard_count; i++) {
 		node->shards[i].node = node;
 		node->shards[i].shard = i;
@@ -243,7 +240,7 @@ net_open(const struct net_config *config, struct net_node **ret_node, char *ret_
 		return rc;
 	if (sodium_init() < 0)
 		return fail(-ENOTSUP, "libsodium does not start", ret_error);
-	node = calloc(1, sizeof(*node));
+	node = base_zeros(1, sizeof(*node));
 	if (node == NULL)
 		return fail(-ENOMEM, "out of memory", ret_error);
 	node->shard_count = config->shard_count;

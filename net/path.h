@@ -14,6 +14,7 @@
 #ifndef DECREE_NET_PATH_H
 #define DECREE_NET_PATH_H
 
+#include "base/memory.h"
 #include "net/clients.h"
 #include "net/echo.h"
 #include "net/ether.h"
@@ -49,11 +50,15 @@
 
 /* By peer, written by whichever shard hears ARP and echoes. */
 struct path_neighbours {
-	_Atomic uint64_t macs[NET_PEER_COUNT_MAX];   /* bit 48: known */
-	_Atomic uint64_t echoes[NET_PEER_COUNT_MAX]; /* answered since the round began */
+	_Atomic uint64_t macs[NET_PEER_COUNT_MAX]; /* bit 48: known */
 	_Atomic uint64_t taken_by; /* a young node's address is this MAC's; bit 48 */
 	uint64_t echo_nonce;       /* of our echoes, of this life */
+	/* Written with each answer, when all that is above is only read, for each frame that is sent. */
+	BASE_OWN_LINE _Atomic uint64_t
+		echoes[NET_PEER_COUNT_MAX]; /* answered since the round began */
 };
+BASE_ASSERT_APART(struct path_neighbours, echo_nonce, echoes);
+BASE_ASSERT_WHOLE_LINES(struct path_neighbours);
 
 struct path_port {
 	uint8_t mac[ETHER_MAC_BYTES];
@@ -101,10 +106,11 @@ struct path {
 	uint32_t peer_count;
 	struct path_neighbours *neighbours;
 	struct clients clients;
-	struct net_counters counters;
+	/* Others look at these, and at nothing else here. */
+	BASE_OWN_LINE struct net_counters counters;
 
 	/* For the loop of one recv(): reset by path_begin(). */
-	uint32_t hello_count;
+	BASE_OWN_LINE uint32_t hello_count;
 	uint32_t client_count;
 	uint32_t client_count_max;
 
@@ -117,6 +123,9 @@ struct path {
 	uint64_t echo_window_ns; /* which ends then */
 	uint32_t echo_count;     /* answered in it */
 };
+BASE_ASSERT_APART(struct path, clients, counters);
+BASE_ASSERT_APART(struct path, counters, hello_count);
+BASE_ASSERT_WHOLE_LINES(struct path);
 
 enum path_verdict {
 	PATH_DROP = 0,     /* counted */

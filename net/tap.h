@@ -12,6 +12,8 @@
 #ifndef DECREE_NET_TAP_H
 #define DECREE_NET_TAP_H
 
+#include "base/memory.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,9 +39,12 @@ struct tap {
 	uint8_t *ring;       /* [TAP_RING_BYTES] */
 	uint32_t snap_bytes; /* set while nobody pushes */
 	_Atomic uint64_t lost_count;
-	_Alignas(64) _Atomic uint64_t head; /* release: pairs with the acquire in tap_pop() */
-	_Alignas(64) _Atomic uint64_t tail; /* release: pairs with the acquire in tap_push() */
+	BASE_OWN_LINE _Atomic uint64_t head; /* release: pairs with the acquire in tap_pop() */
+	BASE_OWN_LINE _Atomic uint64_t tail; /* release: pairs with the acquire in tap_push() */
 };
+BASE_ASSERT_APART(struct tap, lost_count, head);
+BASE_ASSERT_APART(struct tap, head, tail);
+BASE_ASSERT_WHOLE_LINES(struct tap);
 
 /** @retval 0  @retval -ENOMEM */
 int tap_init(struct tap *tap);

@@ -248,9 +248,7 @@ struct queue_machine {
 	uint32_t cell_fresh; /* from here on never used */
 	uint32_t cell_free;  /* chains of them */
 	uint32_t used;       /* by objects; Invariant: used <= globals.capacity[FOR_GATEWAYS] */
-	_Atomic uint32_t
-		job_room; /* relaxed: cells that were left for jobs, for threads that cannot look */
-	uint32_t retired; /* by images and what they keep; Invariant: retired <= retired_max */
+	uint32_t retired;    /* by images and what they keep; Invariant: retired <= retired_max */
 	uint32_t retired_max;
 
 	uint32_t *by_number; /* [number_mask + 1] */
@@ -275,7 +273,11 @@ struct queue_machine {
 	struct list garbage; /* images of walks that are over */
 	struct restoring restoring;
 	uint8_t chunk[DECREE_CHUNK_BYTES_MAX];
+
+	/* Relaxed: cells that were left for jobs, for threads that cannot look. They do for each put; nothing else here is theirs. */
+	_Alignas(64) _Atomic uint32_t job_room;
 };
+static_assert(offsetof(struct queue_machine, job_room) % 64 == 0, "on a line of its own");
 
 /* ------------------------------------------------------------------------------ a cell by its name */
 

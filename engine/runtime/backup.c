@@ -269,7 +269,7 @@ int
 decree_backup(const char *config_path, const char *const *settings, uint32_t setting_count,
 	const char *file, struct decree_backup *ret_backup, char ret_error[DECREE_ERROR_BYTES])
 {
-	struct backing *b = calloc(1, sizeof(*b));
+	struct backing *b = base_zeros(1, sizeof(*b));
 	int rc;
 
 	ret_error[0] = '\0';

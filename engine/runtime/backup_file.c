@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/memory.h"
 #include "base/version.h"
 
 #include <assert.h>
@@ -256,7 +257,7 @@ int
 decree_backup_check(
 	const char *file, struct decree_backup *ret_backup, char ret_error[DECREE_ERROR_BYTES])
 {
-	struct backup_examiner *x = malloc(sizeof(*x));
+	struct backup_examiner *x = base_zeros(1, sizeof(*x));
 	struct backup b = { .fd = -1 };
 	int rc = -ENOMEM;
 

@@ -10,6 +10,7 @@
 #ifndef ENGINE_RUNTIME_BOARD_H
 #define ENGINE_RUNTIME_BOARD_H
 
+#include "base/memory.h"
 #include "decree/metrics.h"
 
 #include <assert.h>
@@ -21,10 +22,11 @@
 static_assert(sizeof(struct decree_metrics) % 8 == 0, "it is copied in words");
 
 struct board {
-	_Alignas(64) _Atomic uint64_t sequence; /* odd while it is being written; 0 = never was */
+	BASE_OWN_LINE _Atomic uint64_t sequence; /* odd while it is being written; 0 = never was */
 	_Atomic uint64_t written_ns;
 	_Atomic uint64_t words[BOARD_WORD_COUNT];
 };
+BASE_ASSERT_WHOLE_LINES(struct board);
 
 /** Shard's thread. */
 void board_write(struct board *b, const struct decree_metrics *metrics, uint64_t now_ns);

@@ -13,14 +13,13 @@
 #include "engine/runtime/mailbox.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CACHE_LINE 64
 
 /* A question and its answer, which stays until the proposer's next call. */
 struct read_place {
@@ -52,60 +51,53 @@ struct mailbox {
 		uint32_t read_next;     /* place to try first */
 		uint64_t read_count;    /* reads ever pushed */
 		uint64_t outcome_count; /* outcomes ever taken */
-	} producer __attribute__((aligned(CACHE_LINE)));
+	} producer __attribute__((aligned(BASE_CACHE_LINE)));
 
 	/* owner: the shard */
 	struct {
 		uint64_t command_count; /* commands ever taken, and the seq of the last one */
 		uint64_t read_count;    /* reads ever taken */
 		uint64_t outcome_count; /* outcomes ever put */
-	} shard __attribute__((aligned(CACHE_LINE)));
+	} shard __attribute__((aligned(BASE_CACHE_LINE)));
 
 	/* Released by the proposer when what they count is whole, acquired by the shard. */
 	_Atomic uint64_t commands_pushed
-		__attribute__((aligned(CACHE_LINE))); /* = seq of the last */
+		__attribute__((aligned(BASE_CACHE_LINE))); /* = seq of the last */
 	_Atomic uint64_t reads_pushed;
 
 	/* The other way round. `consumed`: the shard's last read of a body happens before the proposer writes over it. */
-	_Atomic uint64_t outcomes_put __attribute__((aligned(CACHE_LINE)));
+	_Atomic uint64_t outcomes_put __attribute__((aligned(BASE_CACHE_LINE)));
 	_Atomic uint64_t consumed;
 };
 
 /* What one thread writes shares no cache line with what the other one does. */
-static_assert(offsetof(struct mailbox, producer) % CACHE_LINE == 0, "the proposer's own");
-static_assert(offsetof(struct mailbox, shard) % CACHE_LINE == 0, "the shard's own");
-static_assert(offsetof(struct mailbox, commands_pushed) % CACHE_LINE == 0, "the proposer writes");
-static_assert(offsetof(struct mailbox, reads_pushed) / CACHE_LINE ==
-		      offsetof(struct mailbox, commands_pushed) / CACHE_LINE,
+BASE_ASSERT_APART(struct mailbox, places, producer);
+BASE_ASSERT_APART(struct mailbox, producer, shard);
+BASE_ASSERT_APART(struct mailbox, shard, commands_pushed);
+BASE_ASSERT_APART(struct mailbox, reads_pushed, outcomes_put);
+BASE_ASSERT_APART(struct mailbox, commands_pushed, outcomes_put);
+static_assert(offsetof(struct mailbox, consumed) / BASE_CACHE_LINE ==
+		      offsetof(struct mailbox, outcomes_put) / BASE_CACHE_LINE,
 	"the same writer");
-static_assert(offsetof(struct mailbox, outcomes_put) % CACHE_LINE == 0, "the shard writes");
-static_assert(offsetof(struct mailbox, consumed) / CACHE_LINE ==
-		      offsetof(struct mailbox, outcomes_put) / CACHE_LINE,
-	"the same writer");
-static_assert(sizeof(struct mailbox) % CACHE_LINE == 0, "and nobody else's memory follows");
+BASE_ASSERT_WHOLE_LINES(struct mailbox);
 
-/* Zeros, whose pages are there now and not in the loop: calloc() would leave that to whoever touches them first. */
 static void *
 take_zeros(struct mailbox *m, size_t count, size_t element_bytes)
 {
-	size_t bytes = (count * element_bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	void *memory = aligned_alloc(CACHE_LINE, bytes);
-
-	if (memory != NULL)
-		memset(memory, 0, bytes);
-	m->memory_bytes += bytes;
-	return memory;
+	m->memory_bytes +=
+		(count * element_bytes + BASE_CACHE_LINE - 1) / BASE_CACHE_LINE * BASE_CACHE_LINE;
+	return base_zeros(count, element_bytes);
 }
 
 struct mailbox *
 mailbox_create(uint32_t window, size_t arena_bytes)
 {
-	struct mailbox *m = aligned_alloc(CACHE_LINE, sizeof(*m));
+	struct mailbox *m = base_zeros(1, sizeof(*m));
 
-	decree_assert(window >= 2 && (window & (window - 1)) == 0 && arena_bytes % CACHE_LINE == 0);
+	decree_assert(
+		window >= 2 && (window & (window - 1)) == 0 && arena_bytes % BASE_CACHE_LINE == 0);
 	if (m == NULL)
 		return NULL;
-	memset(m, 0, sizeof(*m));
 	m->window = window;
 	m->arena_bytes = arena_bytes;
 	m->memory_bytes = sizeof(*m);

@@ -16,6 +16,7 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/memory.h"
 #include "base/versioned.h"
 
 #include <rte_eal.h>
@@ -319,10 +320,9 @@ static int
 create_shards(struct decree_node *node, char *ret_error)
 {
 	node->shard_count = node->config.shard_count;
-	node->shards = aligned_alloc(64, node->shard_count * sizeof(*node->shards));
+	node->shards = base_zeros(node->shard_count, sizeof(*node->shards));
 	if (node->shards == NULL)
 		return refuse(-ENOMEM, ret_error, "out of memory");
-	memset((void *)node->shards, 0, node->shard_count * sizeof(*node->shards));
 	for (uint32_t i = 0; i < node->shard_count; i++) {
 		struct node_shard *ns = &node->shards[i];
 
@@ -408,7 +408,7 @@ decree_open(const struct decree_options *options, struct decree_node **ret_node,
 
 	if (rc != 0)
 		return rc;
-	node = calloc(1, sizeof(*node));
+	node = base_zeros(1, sizeof(*node));
 	if (node == NULL)
 		return refuse(-ENOMEM, ret_error, "out of memory");
 	node->owner = pthread_self();

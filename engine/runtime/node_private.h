@@ -17,6 +17,7 @@
 #define RUNTIME_NODE_PRIVATE_H
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "engine/runtime/board.h"
 #include "engine/runtime/capture.h"
 #include "engine/runtime/config.h"
@@ -109,40 +110,50 @@ struct node_shard {
 	uint32_t nameless_count; /* holes in it of which nothing is known */
 
 	pthread_t thread;
-	bool has_thread;          /* to be joined */
-	_Atomic bool is_running;  /* release when the thread is done with `shard` */
-	uint64_t turn_at_ns;      /* of the turn before, for the sleep strategy */
+	bool has_thread; /* to be joined */
+
+	/* The shard's thread, in each turn, and others look at `turns` ten times a second at most. */
+	BASE_OWN_LINE _Atomic uint64_t turns; /* relaxed: only that it moves tells anything */
+	uint64_t turn_at_ns;                  /* of the turn before, for the sleep strategy */
 	uint32_t vain_look_score; /* how seldom a turn behind one that did something finds more */
 	uint32_t look_skip_count;
-	_Atomic uint64_t turns; /* relaxed: only that it moves tells anything */
-	uint64_t turns_seen;    /* control thread: of the last pulse */
+	uint32_t slots_served; /* what slots_asked was when it looked last */
+	uint64_t publish_at_ns;
+	uint32_t publish_next;
+	_Atomic bool is_running; /* release when the thread is done with `shard` */
 
-	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
-	_Atomic uint32_t
+	/* Whoever wants something of the shard, which looks at the first line in each turn: to open or close a proposer, or, under
+	 * status_mutex, to be told of a group. */
+	BASE_OWN_LINE _Atomic uint32_t
 		slots_asked; /* so often has a proposer left the shard something to do in its slot */
-	uint32_t slots_served; /* shard's thread: what that was when it looked last */
-
 	_Atomic uint32_t question;
+	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
 	uint16_t question_group;
 	int question_rc;
 	struct decree_group_status question_answer;
 
-	/* Metrics: see metrics.h. */
+	/* Metrics, which the shard writes: see metrics.h. */
 	struct shard_stages stages;
-	struct board *boards;   /* [config.group_count] */
-	uint64_t publish_at_ns; /* shard's thread, as the next one */
-	uint32_t publish_next;
-	struct shard_recent recent;
+	struct board *boards; /* [config.group_count] */
 
 	/* Lines for the log: the shard writes, the control thread reads. */
-	struct log_line *lines;     /* [NODE_LOG_LINE_COUNT] */
-	_Atomic uint64_t line_head; /* release: the line is whole */
-	_Atomic uint64_t line_tail;
+	struct log_line *lines;                   /* [NODE_LOG_LINE_COUNT] */
+	BASE_OWN_LINE _Atomic uint64_t line_head; /* release: the line is whole */
 	_Atomic uint64_t lines_lost;
 
-	/* From the control thread, relaxed: what status replies show of each peer's session. */
-	_Atomic uint8_t peer_up[DECREE_NODE_COUNT_MAX];
+	/* The control thread. */
+	BASE_OWN_LINE _Atomic uint64_t line_tail;
+	uint64_t turns_seen; /* of the last pulse */
+	struct shard_recent recent;
+	_Atomic uint8_t peer_up
+		[DECREE_NODE_COUNT_MAX]; /* relaxed: what status replies show of each peer's session */
 };
+BASE_ASSERT_APART(struct node_shard, has_thread, turns);
+BASE_ASSERT_APART(struct node_shard, is_running, slots_asked);
+BASE_ASSERT_APART(struct node_shard, question_answer, stages);
+BASE_ASSERT_APART(struct node_shard, boards, line_head);
+BASE_ASSERT_APART(struct node_shard, lines_lost, line_tail);
+BASE_ASSERT_WHOLE_LINES(struct node_shard);
 
 /* How much of one kind of drop the operator was told about. */
 struct node_watch {
@@ -168,7 +179,6 @@ struct decree_node {
 	enum decree_idle idle;     /* never AUTO */
 	uint64_t process_start_ns; /* of node_now_ns() */
 	_Atomic uint64_t ready_ns; /* start of the process to the first turn; 0 = not yet */
-	_Atomic uint64_t memory_bytes;
 
 	bool owns_eal;
 	struct net_eal_args *eal_args;
@@ -181,27 +191,39 @@ struct decree_node {
 	pthread_t snap_thread;
 	bool has_snap_thread;
 
-	struct capture capture;
 	pthread_t control;
 	bool has_control;
 	bool is_started;
-	_Atomic bool stop;  /* every thread ends its loop */
-	_Atomic int failed; /* 0, or -errno: a shard stopped by itself */
-	pthread_mutex_t failed_mutex;
+
+	/* Written once, at the end; every shard looks in each turn. */
+	BASE_OWN_LINE _Atomic bool stop; /* every thread ends its loop */
+	_Atomic int failed;              /* 0, or -errno: a shard stopped by itself */
+
+	/* Whoever asks for something. */
+	BASE_OWN_LINE pthread_mutex_t failed_mutex;
 	char failed_text[DECREE_ERROR_BYTES];
 	pthread_mutex_t program_mutex; /* whoever reads the program's metrics */
 	pthread_mutex_t status_mutex;  /* askers of decree_group_status(); no shard ever takes it */
+	struct capture capture;
+
+	/* The control thread. */
+	BASE_OWN_LINE _Atomic uint64_t memory_bytes;
 	struct line_budget {
 		uint64_t since_ns; /* a second of it */
 		uint32_t written;
 		uint64_t left_out;
-	} line_budgets[NOTE_COUNT];                            /* control thread */
-	uint64_t pulse_at_ns;                                  /* control thread: not before */
-	struct node_watch watches[NODE_WATCH_COUNT];           /* control thread */
-	uint64_t narrow_quiet_until_ns[DECREE_NODE_COUNT_MAX]; /* control thread; by peer */
-	struct clock_watch clock;                              /* control thread */
-	struct decree_node *telemetry_next;                    /* telemetry.c's */
+	} line_budgets[NOTE_COUNT];
+	uint64_t pulse_at_ns; /* not before */
+	struct node_watch watches[NODE_WATCH_COUNT];
+	uint64_t narrow_quiet_until_ns[DECREE_NODE_COUNT_MAX]; /* by peer */
+	struct clock_watch clock;
+
+	struct decree_node *telemetry_next; /* telemetry.c's */
 };
+BASE_ASSERT_APART(struct decree_node, is_started, stop);
+BASE_ASSERT_APART(struct decree_node, failed, failed_mutex);
+BASE_ASSERT_APART(struct decree_node, capture, memory_bytes);
+BASE_ASSERT_WHOLE_LINES(struct decree_node);
 
 /** To on_log_line, on_log, or standard error. Owner's and control thread. */
 void node_log(struct decree_node *node, enum note note, const char *format, ...)

@@ -231,7 +231,7 @@ no_line(void *context, enum decree_log_level level, const char *line)
 int
 decree_preflight(const struct decree_preflight *options, char ret_error[DECREE_ERROR_BYTES])
 {
-	struct decree_node *node = calloc(1, sizeof(*node));
+	struct decree_node *node = base_zeros(1, sizeof(*node));
 	struct preflight p = { .options = options, .node = node };
 	char path[DATA_PATH_BYTES];
 	int rc;

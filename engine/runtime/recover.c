@@ -12,6 +12,7 @@
  * been acknowledged. Nothing has been written then, and the error says what to do.
  */
 #include "base/failpoint.h"
+#include "base/memory.h"
 #include "base/version.h"
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/node_private.h"
@@ -224,12 +225,11 @@ shard_create(struct node_shard *ns, char *ret_error)
 			ns->index, ns->memory_bytes >> 20);
 		return -ENOMEM;
 	}
-	ns->boards = aligned_alloc(64, ns->config.group_count * sizeof(*ns->boards));
+	ns->boards = base_zeros(ns->config.group_count, sizeof(*ns->boards));
 	if (ns->boards == NULL) {
 		snprintf(ret_error, DECREE_ERROR_BYTES, "out of memory");
 		return -ENOMEM;
 	}
-	memset((void *)ns->boards, 0, ns->config.group_count * sizeof(*ns->boards));
 	ns->shard = shard_init(ns->memory, &ns->config);
 	return 0;
 }

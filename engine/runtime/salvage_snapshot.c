@@ -6,6 +6,7 @@
 #include "engine/runtime/salvage.h"
 
 #include "base/bytes.h"
+#include "base/memory.h"
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/snap_private.h"
 #include "engine/runtime/snapshot_format.h"
@@ -155,7 +156,7 @@ commit(struct snapshot_copy *c)
 static int
 copy_one(struct salvage *s, struct salvage_group *g, struct snap_store *from, struct snap_store *to)
 {
-	struct snapshot_copy *c = calloc(1, sizeof(*c));
+	struct snapshot_copy *c = base_zeros(1, sizeof(*c));
 	struct snap_info info;
 	int rc = c == NULL ? -ENOMEM : 0;
 

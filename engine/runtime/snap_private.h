@@ -45,6 +45,7 @@
 
 #include "base/assert.h"
 #include "base/digest.h"
+#include "base/memory.h"
 #include "engine/runtime/snap_file.h"
 
 #include <errno.h>
@@ -111,7 +112,6 @@ struct snap_writer {
 	_Atomic bool is_committing; /* release after digest and the last head */
 	_Atomic bool is_aborted;
 	_Atomic uint64_t head; /* bytes written by the shard; release after the bytes */
-	_Atomic uint64_t tail; /* bytes that the ring need not keep; release after they were used */
 	_Atomic uint32_t used; /* as urge() said last */
 	uint16_t group;
 	struct decree_slot slot;
@@ -120,6 +120,9 @@ struct snap_writer {
 		expected_bytes; /* as many as the group's snapshot before had; 0 = there was none */
 	uint8_t *
 		ring; /* [SNAP_RING_BYTES] aligned for direct I/O; byte n of the snapshot at n modulo that */
+	/* The serving thread writes from here on. */
+	BASE_OWN_LINE _Atomic uint64_t
+		tail; /* bytes that the ring need not keep; release after they were used */
 	/* result */
 	int rc;
 	uint64_t bytes;
@@ -136,6 +139,8 @@ struct snap_writer {
 	uint64_t table_capacity;
 	uint64_t piece_count;
 };
+BASE_ASSERT_APART(struct snap_writer, ring, tail);
+BASE_ASSERT_WHOLE_LINES(struct snap_writer);
 
 enum read_slot_state {
 	READ_SLOT_FREE = 0, /* the shard's */
@@ -182,12 +187,13 @@ struct snap_store {
 	_Atomic uint64_t forget_count;                         /* of wishes */
 	_Atomic uint64_t
 		kept[DECREE_GROUP_COUNT_MAX]; /* slot of what the hard state names; the shard's */
-	_Atomic uint64_t damaged
-		[DECREE_GROUP_COUNT_MAX]; /* slot of a kept file that has rotten; the other's */
 	/* the shard's alone */
 	bool is_idle; /* no writer and no read in use: nothing to reap, and most turns find it so */
 	char reaped_text[DECREE_ERROR_BYTES];
 	struct snap_info last[DECREE_GROUP_COUNT_MAX]; /* load() writes it too, at the start */
+	/* the serving thread's */
+	BASE_OWN_LINE _Atomic uint64_t
+		damaged[DECREE_GROUP_COUNT_MAX]; /* slot of a kept file that has rotten */
 	/* the serving thread's alone */
 	uint64_t forget_seen;
 	struct snap_scrub scrub;
@@ -199,6 +205,8 @@ struct snap_store {
 	int piece_file; /* whose it is: index of files[], -1 = nobody's */
 	uint64_t piece_index;
 };
+BASE_ASSERT_APART(struct snap_store, last, damaged);
+BASE_ASSERT_WHOLE_LINES(struct snap_store);
 
 /* snap_page.c */
 void snap_page_encode(const struct snap_page *page, uint8_t ret_bytes[SNAP_PAGE_BYTES]);

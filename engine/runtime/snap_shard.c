@@ -320,7 +320,7 @@ snap_store_last(const struct snap_store *s, uint16_t group, struct snap_info *re
 int
 snap_store_open(const struct snap_store_config *cfg, struct snap_store **ret_store)
 {
-	struct snap_store *s = calloc(1, sizeof(*s));
+	struct snap_store *s = base_zeros(1, sizeof(*s));
 	uint8_t *memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 

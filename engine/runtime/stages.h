@@ -13,6 +13,8 @@
 #ifndef ENGINE_RUNTIME_STAGES_H
 #define ENGINE_RUNTIME_STAGES_H
 
+#include "base/memory.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -22,9 +24,10 @@
 #define STAGE_BUCKET_COUNT ((STAGE_OCTAVE_AFTER - STAGE_OCTAVE_FIRST) * STAGE_PART_COUNT + 2)
 
 struct stage_histogram {
-	_Alignas(64) _Atomic uint64_t sum_ns;
+	BASE_OWN_LINE _Atomic uint64_t sum_ns;
 	_Atomic uint64_t buckets[STAGE_BUCKET_COUNT];
 };
+BASE_ASSERT_WHOLE_LINES(struct stage_histogram);
 
 /* X(name): the field, and the label `stage` of the metrics.
  *

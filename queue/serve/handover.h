@@ -13,8 +13,10 @@
 #ifndef QUEUE_SERVE_HANDOVER_H
 #define QUEUE_SERVE_HANDOVER_H
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct handover_word {
@@ -36,6 +38,10 @@ struct handover {
 	_Alignas(64) _Atomic uint64_t written;
 	_Alignas(64) _Atomic uint64_t read;
 };
+static_assert(offsetof(struct handover, written) % 64 == 0 &&
+		      offsetof(struct handover, read) % 64 == 0 &&
+		      sizeof(struct handover) % 64 == 0,
+	"the writer's, the reader's, and nobody's else behind them");
 
 /**
  * @param bytes         a power of two

@@ -170,24 +170,28 @@ struct queue_gateway {
 	pthread_t thread;
 	bool has_thread;
 
-	/* Shared with other threads. */
-	_Atomic bool is_stopping;
+	/* Other threads than the gateway's read this, and write it seldom; the shard's looks at `session` for each command. */
+	_Alignas(64) _Atomic bool is_stopping;
 	_Atomic bool is_draining;
 	_Atomic bool has_restored;
 	_Atomic uint64_t session; /* whose words are for us; 0: none */
-	/* gateway_moment_ns() when a slot was last applied: the log's time was that slot's stamp then, and goes on
-	 * like any clock. Relaxed: a few milliseconds make no difference. 0: none yet */
-	_Atomic uint64_t applied_ns;
-	_Atomic uint32_t sleep; /* enum sleep_state */
-	bool has_news;          /* owner: the shard's thread */
 	int wake_fd;
 	struct handover handover;
-	_Atomic uint64_t stats[QUEUE_STAT_COUNT]; /* relaxed, as the next one */
+
+	/* The shard's thread writes, with each slot that it applies. */
+	/* gateway_moment_ns() when a slot was last applied: the log's time was that slot's stamp then, and goes on
+	 * like any clock. Relaxed: a few milliseconds make no difference. 0: none yet */
+	_Alignas(64) _Atomic uint64_t applied_ns;
+	bool has_news; /* its own */
+	/* Both write: the gateway's goes to sleep, the shard's wakes it. */
+	_Alignas(64) _Atomic uint32_t sleep; /* enum sleep_state */
+	/* The gateway's writes, whoever serves metrics reads. */
+	_Alignas(64) _Atomic uint64_t stats[QUEUE_STAT_COUNT]; /* relaxed, as the next one */
 	_Atomic uint64_t client_count;
 	_Atomic bool has_stats;
 
 	/* Owner: the gateway's thread. */
-	struct event_base *base;
+	_Alignas(64) struct event_base *base;
 	struct event *wake_event, *tick_event, *nap_event;
 	struct listening {
 		struct queue_gateway *g;
@@ -233,6 +237,16 @@ struct queue_gateway {
 	uint64_t random_id;
 	char hostname[256], os[256], platform[256];
 };
+/* What one thread writes in its loop is on no line that another one looks at in its own. */
+static_assert(offsetof(struct queue_gateway, is_stopping) % 64 == 0 &&
+		      offsetof(struct queue_gateway, applied_ns) % 64 == 0 &&
+		      offsetof(struct queue_gateway, sleep) % 64 == 0 &&
+		      offsetof(struct queue_gateway, stats) % 64 == 0 &&
+		      offsetof(struct queue_gateway, base) % 64 == 0,
+	"a line for each of them");
+static_assert(offsetof(struct queue_gateway, has_news) / 64 ==
+		      offsetof(struct queue_gateway, applied_ns) / 64,
+	"the same writer");
 
 /* ------------------------------------------------------------------------------ gateway.c */
 
