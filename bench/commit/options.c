@@ -2,6 +2,7 @@
 #include "bench/commit/options.h"
 
 #include "apps/options.h"
+#include "bench/commit/joined.h"
 #include "decree/setup.h"
 
 #include <errno.h>
@@ -252,6 +253,7 @@ read_shape(struct options *o)
 	o->modes = (struct list){ { (uint32_t)setup.log_mode }, 1 };
 	o->auths = (struct list){ { !setup.auth }, 1 };
 	o->plan->log_bytes = setup.log_bytes;
+	joined_words(&setup, o->plan->joined_by, sizeof(o->plan->joined_by));
 	o->has_no_floor = true;
 	return OPTIONS_GO_ON;
 }

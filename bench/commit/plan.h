@@ -69,6 +69,7 @@ struct plan {
 	const char *dir;
 	const char *
 		config; /* the configuration of a node of a cluster that is not of this program; NULL: none */
+	char joined_by[512]; /* of that cluster: its ports, in words */
 	const char *settings[PLAN_SETTING_COUNT_MAX];
 	uint32_t setting_count;
 	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */

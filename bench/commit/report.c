@@ -196,12 +196,19 @@ print_distribution(const struct results *r, const struct result_point *p)
 static void
 print_costs(const struct results *r, const struct result_point *p)
 {
-	static const struct {
+	/* Of a cluster on several hosts this one's share alone is seen. */
+	bool is_here_alone = r->plan->config != NULL;
+	const struct {
 		enum number number;
 		const char *about;
 	} rows[] = {
-		{ NUMBER_CPU, "us of CPU, of all nodes and the load" },
-		{ NUMBER_WRITES, "writes of the device, of all nodes and whoever else uses it" },
+		{ NUMBER_CPU, is_here_alone ? "us of CPU, of this host's node and the load"
+					    : "us of CPU, of all nodes and the load" },
+		{ NUMBER_WRITES,
+			is_here_alone
+				? "writes of this host's device, of its node and whoever else uses "
+				  "it"
+				: "writes of the device, of all nodes and whoever else uses it" },
 		{ NUMBER_FLUSHES, "flushes of it" },
 		{ NUMBER_DEVICE_BYTES, "bytes written to it" },
 		{ NUMBER_LOG_BYTES, "bytes of the leader's log" },

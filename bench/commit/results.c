@@ -168,7 +168,7 @@ results_transport(const struct results *r, const struct plan_shape *shape)
 {
 	if (shape->transport != NULL)
 		return shape->transport;
-	return r->plan->config == NULL ? plan_transport_word(shape->joined_by) : "as configured";
+	return r->plan->config == NULL ? plan_transport_word(shape->joined_by) : r->plan->joined_by;
 }
 
 uint32_t

@@ -205,7 +205,7 @@ for node in 1 2 3; do
 		failed=1
 	}
 done
-expect 0 'this node serves, and measures once it leads|3 nodes, 1 shard, as configured, auth gmac, log memory: NOT DURABLE|round 2: #2' cat hosts/{1,2,3}.out
+expect 0 'this node serves, and measures once it leads|3 nodes, 1 shard, net_memif|,role=|, auth gmac, log memory: NOT DURABLE|round 2: #2' cat hosts/{1,2,3}.out
 expect 0 '[2,3,0,true]' jq -c '[(.points | length), .points[0].setting.nodes, (.floors | length), ([.points[] | .all.count > 0] | any)]' hosts/*.json
 
 # Plots, and what cannot be drawn.
