@@ -93,7 +93,8 @@ host_cpu_between(const struct host_cpu *before, const struct host_cpu *after, ui
 
 	if (after->programs_ns == 0 || all <= 0)
 		return (struct host_share){ NAN, NAN };
-	/* Ticks are samples: a little less than nothing is nothing. */
-	return (struct host_share){ .others_percent = (others > 0 ? others : 0) / all * 100,
+	/* Ticks are samples: a little less than nothing is nothing, and a little more than everything is everything. */
+	others = others < 0 ? 0 : others > all ? all : others;
+	return (struct host_share){ .others_percent = others / all * 100,
 		.stolen_percent = difference(after->stolen_ns, before->stolen_ns) / all * 100 };
 }
