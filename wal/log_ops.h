@@ -47,9 +47,9 @@ enum log_completion_kind {
 
 struct log_completion {
 	enum log_completion_kind kind;
-	int rc;            /* LOG_READ: 0, or -EIO / -EBADMSG; LOG_FAILED: -errno */
-	uint64_t lsn;      /* LOG_DURABLE, LOG_READ, LOG_DAMAGED: lsn; LOG_META: generation */
-	uint64_t token;    /* LOG_READ: the caller's */
+	int rc;         /* LOG_READ: 0, -ENODATA: trimmed, -EIO or -EBADMSG; LOG_FAILED: -errno */
+	uint64_t lsn;   /* LOG_DURABLE, LOG_READ, LOG_DAMAGED: lsn; LOG_META: generation */
+	uint64_t token; /* LOG_READ: the caller's */
 	uint64_t position; /* LOG_DAMAGED */
 	uint64_t after;
 	const uint8_t

@@ -42,6 +42,13 @@ copy_from_buffer(struct wal *w, struct wal_read *slot)
 		memcpy(slot->sectors + i * WAL_SECTOR_BYTES, sector_at(ring, i), WAL_SECTOR_BYTES);
 }
 
+/* Its place may have been used again: who asked for it was late, and nothing is wrong with the disk. */
+static bool
+is_trimmed(const struct wal *w, uint64_t position)
+{
+	return position < w->trim.noted.position && !w->is_endless;
+}
+
 /* @return false for a position that no append has returned, or whose place was used again */
 static bool
 is_readable(const struct wal *w, uint64_t position)
@@ -50,7 +57,7 @@ is_readable(const struct wal *w, uint64_t position)
 		return false;
 	if (position % WAL_SECTOR_BYTES != 0)
 		return false;
-	if (position < w->trim.noted.position && !w->is_endless)
+	if (is_trimmed(w, position))
 		return false;
 	return position + w->geometry.log_bytes >= w->append.head + w->geometry.window_bytes ||
 	       is_buffered(w, position) || !w->is_endless;
@@ -79,7 +86,7 @@ read_start(struct wal *w, uint64_t position, uint64_t token)
 	w->read_count++;
 	if (!is_readable(w, position)) {
 		slot->state = READ_ARRIVED;
-		slot->rc = -EIO;
+		slot->rc = is_trimmed(w, position) ? -ENODATA : -EIO;
 	} else if (is_buffered(w, position)) {
 		copy_from_buffer(w, slot);
 		slot->state = READ_ARRIVED;
@@ -121,7 +128,7 @@ slot_deliver(struct wal *w, struct wal_read *slot, struct log_completion *ret)
 	if (slot->rc == 0 && (block_decode(&w->seal, ring, slot->bytes / WAL_SECTOR_BYTES, &header,
 				      slot->tag, slot->payload, &digest) != BLOCK_VALID ||
 				     header.position != slot->position))
-		slot->rc = -EBADMSG;
+		slot->rc = is_trimmed(w, slot->position) ? -ENODATA : -EBADMSG;
 	*ret = (struct log_completion){
 		.kind = LOG_READ,
 		.rc = slot->rc,

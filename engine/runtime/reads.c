@@ -123,7 +123,7 @@ reads_on_completion(struct shard *s, const struct log_completion *c)
 	s->read_open_count--;
 	if (!is_good)
 		s->counters.reads_failed++;
-	if (c->rc != 0 && c->rc != -ENOTSUP)
+	if (c->rc != 0 && c->rc != -ENOTSUP && c->rc != -ENODATA)
 		shard_note(s, done.group, NOTE_LOG_UNREADABLE,
 			"group %u: slot %llu cannot be read back from the log: %s",
 			done.group->config.group, (unsigned long long)done.slot.n,
