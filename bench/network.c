@@ -6,6 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * Apart of the numbers of two interfaces. DPDK's af_packet names a group of sockets by 16 bits of (process ^ interface), and a group
+ * is of one interface: with numbers that follow each other, as those of the processes do, two nodes had the same name
+ * now and then ("could not set PACKET_FANOUT"). Like this they do not, as long as the processes' numbers differ by less.
+ */
+#define INDEX_STEP 4096u
+
 /* The kernel would send frames of its own otherwise, to find neighbours that nobody asked for. */
 static void
 leave_ipv6_out(void)
@@ -29,10 +36,10 @@ make_links(uint32_t count)
 	fprintf(ip, "link set lo up\nlink add bridge type bridge\nlink set bridge up\n");
 	for (uint32_t i = 1; i <= count; i++)
 		fprintf(ip,
-			"link add node%u type veth peer name port%u\nlink set port%u master "
-			"bridge\n"
+			"link add node%u index %u type veth peer name port%u\n"
+			"link set port%u master bridge\n"
 			"link set port%u up\nlink set node%u up\n",
-			i, i, i, i, i);
+			i, i * INDEX_STEP, i, i, i, i);
 	status = pclose(ip);
 	if (status != 0)
 		fprintf(stderr, "decree bench: 'ip' could not make veth pairs and a bridge: is "
