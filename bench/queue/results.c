@@ -271,24 +271,30 @@ plot_data(FILE *to, const struct results *r)
 	fprintf(to, "END\n");
 }
 
-/* gnuplot refuses to draw nothing: there is none where all runs were too short for it. */
+/* gnuplot refuses to draw nothing: a server has no bar at all where all of its runs were too short for it. */
 static bool
-has_any(const struct results *r, size_t field)
+has_any(const struct results *r, uint32_t server, size_t field)
 {
 	for (uint32_t plan = 0; plan < r->plan_count; plan++)
-		for (uint32_t s = 0; s < r->server_count; s++)
-			if (percentile_of(r, plan, s, field) > 0)
-				return true;
+		if (percentile_of(r, plan, server, field) > 0)
+			return true;
 	return false;
 }
 
+/* A server has the same colour in each panel. */
 static void
 plot_bars(FILE *to, const struct results *r, size_t panel)
 {
+	const char *before = "plot ";
+
 	fprintf(to, "set title '%s'\nset ylabel '%s'\n", panels[panel].title, panels[panel].unit);
-	for (uint32_t s = 0; s < r->server_count; s++)
-		fprintf(to, "%s$data using %zu:xtic(1) title '%s'", s == 0 ? "plot " : ", ",
-			2 + PANEL_COUNT * s + panel, r->servers[s].name);
+	for (uint32_t s = 0; s < r->server_count; s++) {
+		if (!has_any(r, s, panels[panel].field))
+			continue;
+		fprintf(to, "%s$data using %zu:xtic(1) linetype %u title '%s'", before,
+			2 + PANEL_COUNT * s + panel, s + 1, r->servers[s].name);
+		before = ", ";
+	}
 	fprintf(to, "\n");
 }
 
@@ -305,7 +311,6 @@ results_plot(const struct results *r, const char *path)
 		    "set style fill solid 0.85 noborder\nset boxwidth 0.95\n"
 		    "set logscale y\nset grid ytics\nset key outside right top vertical\n");
 	for (size_t i = 0; i < PANEL_COUNT; i++)
-		if (has_any(r, panels[i].field))
-			plot_bars(to, r, i);
+		plot_bars(to, r, i);
 	return plot_close(to);
 }

@@ -200,6 +200,13 @@ liveness_needs_a_stuck_node(const struct sim *sim)
 	return able != sim->core_nodes && !members_suffice(sim, able);
 }
 
+/* A gateway of the queue that says nothing for so long that it is taken for dead. It need not ask before the bound. */
+static bool
+is_silent(const struct sim *sim, const struct sim_proposer *p)
+{
+	return p->seq_done == p->seq_made && p->next_ns > sim->now_ns + sim->load.every_ns;
+}
+
 /* Something that was asked for after the faults stopped has its answer. */
 static bool
 has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[], uint64_t for_ns)
@@ -212,7 +219,7 @@ has_progress(const struct sim *sim, const uint64_t ids[], const uint64_t made[],
 			!sim_is_member(sim, id))
 			continue;
 		uint64_t before = p->id == ids[id] ? made[id] : 0;
-		can_ask |= p->is_open;
+		can_ask |= p->is_open && !is_silent(sim, p);
 		if (p->is_open && p->seq_done > before)
 			return true;
 	}
