@@ -18,6 +18,7 @@
 #define SYSTEM_DIRECTORY "/var/lib/decree"
 
 #define LOG_BYTES         "256M"
+#define QUEUE_BYTES       "1G"
 #define COMMAND_BYTES_MIN 131072 /* the engine's default */
 #define COMMAND_OVERHEAD  64     /* of a put around its body, and room to spare */
 
@@ -41,7 +42,10 @@ static const char file_text[] =
 	"node = 1\n"
 	"data_dir = data\n"
 	"log_bytes = %s\n"
-	"idle = sleep\n";
+	"idle = sleep\n"
+	"\n"
+	"[queue]\n"
+	"bytes = %s\n";
 
 /* A first start makes everything in NEW. Renamed to MADE it is whole, and its parts move from there to their places in the
  * folder, the configuration last: whoever finds that finds all. A start that is killed on the way leaves NEW, which the
@@ -126,17 +130,16 @@ write_whole(int fd, const char *text, size_t bytes)
 	return written == (ssize_t)bytes && fsync(fd) == 0;
 }
 
-/* How large the log is shall be for ever, so the first start's setting is what the file says. */
+/* How large the log and the queue are shall be for ever, so the first start's settings are what the file says. */
 static const char *
-log_bytes(const struct standalone_first *first)
+setting_of(const struct standalone_first *first, const char *name, const char *otherwise)
 {
-	static const char name[] = "local.log_bytes=";
-	const char *ret = LOG_BYTES;
+	size_t length = strlen(name);
 
-	for (uint32_t i = 0; i < first->setting_count; i++)
-		if (strncmp(first->settings[i], name, sizeof(name) - 1) == 0)
-			ret = first->settings[i] + sizeof(name) - 1;
-	return ret;
+	for (uint32_t i = first->setting_count; i > 0; i--) /* the last one counts */
+		if (strncmp(first->settings[i - 1], name, length) == 0)
+			return first->settings[i - 1] + length;
+	return otherwise;
 }
 
 static bool
@@ -154,10 +157,12 @@ write_file(const char *path, const struct standalone_first *first)
 	while (id == 0)
 		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 			return fail(path, "no random numbers");
-	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max, log_bytes(first));
+	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max,
+		setting_of(first, "local.log_bytes=", LOG_BYTES),
+		setting_of(first, "queue.bytes=", QUEUE_BYTES));
 	if (length >= (int)sizeof(text)) {
 		errno = EINVAL;
-		return fail(path, "local.log_bytes");
+		return fail(path, "local.log_bytes or queue.bytes");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)

@@ -126,6 +126,12 @@ def steady_of(folder, in_flight, column):
     return max(float(row[place]) for row in values)
 
 
+def queue_ratio(folder, load, key):
+    """Three nodes over beanstalkd -f0, the median of the rounds' ratios."""
+    rows = document(folder, "queue").get("rows", [])
+    return next((row[key] or None for row in rows if (row["load"], row["server"]) == (load, "decreed-3")), None)
+
+
 def kill_gaps(folder):
     """ms, the shortest first"""
     return sorted(kill["gap_us"] / 1000 for p in points(folder, "kill") for kill in p.get("kills", []))
@@ -156,6 +162,8 @@ def aims(folder):
         ("steady", "locks", "#", 0, False, steady_of(folder, 1000, "locks")),
         ("steady", "system calls, one in flight", "#", 1, False, steady_of(folder, 1, "system calls")),
         ("steady", "system calls, 1,000 in flight", "#", 0.01, False, steady_of(folder, 1000, "system calls")),
+        ("queue", "one put to three nodes: p50 over beanstalkd's that syncs each", "x", 1.5, False, queue_ratio(folder, "put:1", "p50_ratio")),
+        ("queue", "put, reserve, delete, ten under way on each of 100: over its rate", "x", 10, True, queue_ratio(folder, "cycle:100:10", "rate_ratio")),
     ]
 
 

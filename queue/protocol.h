@@ -96,8 +96,7 @@ struct queue_request {
 	uint32_t ttr_s;
 	uint32_t bytes; /* of the body, at most job_bytes_max */
 	uint32_t bound; /* most jobs to kick */
-	uint32_t
-		timeout_s; /* UINT32_MAX, 136 years, where the client gave a negative number: no timeout */
+	uint32_t timeout_s; /* at most INT32_MAX */
 
 	/* Lent until the parser is fed again: they point into the bytes that it was fed with, or into the parser. */
 	const char *name; /* [name_bytes], valid and at most QUEUE_NAME_BYTES_MAX */

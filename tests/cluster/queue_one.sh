@@ -47,9 +47,10 @@ answers() {
 }
 
 note "a first start makes what it needs, the log as large as it is told"
-start local.log_bytes=128M
+start local.log_bytes=128M queue.bytes=64M
 [ "$(stat -c %s "$work/queue/data/shard-0/segments")" = $((128 << 20)) ] || fail "the log has another size"
 grep -qx 'log_bytes = 128M' "$work/queue/decree.ini" || fail "the configuration has another size"
+grep -qx 'bytes = 64M' "$work/queue/decree.ini" || fail "the configuration has another size of the queue"
 [ -f "$work/queue/decree.ini" ] || fail "no configuration in the folder"
 beans put jobs 1 200 "$work/acked" || fail "a put was refused"
 [ "$(wc -l <"$work/acked")" -eq 200 ] || fail "not every put was acknowledged"

@@ -71,7 +71,7 @@ serves() {
 
 begin --machine queue
 printf 'global\n\tstats socket %s\n\n' "$work/admin" >"$work/haproxy.cfg"
-sed -n '/^```haproxy$/,/^```$/{/^```/d;s/10\.0\.0\./10.77.1./;p}' "$top/docs/operating.md" >>"$work/haproxy.cfg"
+sed -n '/^```haproxy$/,/^```$/{/^```/d;s/10\.1\.0\./10.77.1./;p}' "$top/docs/operating.md" >>"$work/haproxy.cfg"
 cluster exec haproxy -c -f "$work/haproxy.cfg" >"$work/checked" 2>&1 || fail "the configuration: $(cat "$work/checked")"
 ! grep -i warning "$work/checked" || fail "the configuration is warned of"
 cluster exec ip link set lo up

@@ -17,6 +17,7 @@
 with=${1:?itself, one or three} count=${2:-5000} seed=${3:-1}
 [ "$seed" != new ] || seed=$SRANDOM
 echo "seed $seed: $0 $with $count $seed"
+ROWS=${ROWS:-$DECREE_BIN/../tests/queue/beanstalkd_rows}
 pids=()
 
 undo() {
