@@ -360,13 +360,13 @@ def steady_table(folder):
 def queue_table(folder):
     rows = document(folder, "queue").get("rows", [])
     servers = list(dict.fromkeys(r["server"] for r in rows))
-    cells = {(r["load"], r["server"]): f"{count(r['per_s'])} / {us(r['p50_us'] or None)}" for r in rows}
+    cells = {(r["load"], r["server"]): f"{count(r['per_s'])} / {us(r['p50_us'] or None)} / {us(r.get('p99_us') or None)}" for r in rows}
     ratio = {(r["load"], r["server"]): (r["rate_ratio"], r["p50_ratio"]) for r in rows}
     loads = list(dict.fromkeys(r["load"] for r in rows))
     ours = "decreed-3"
     if ours not in servers:
         return []
-    return table(["per s / p50 us", *servers, f"{ours} : f0, rate", "p50"],
+    return table(["per s / p50 / p99 us", *servers, f"{ours} : f0, rate", "p50"],
                  [[f"`{load}`", *(cells.get((load, s), "-") for s in servers), *(factor(v or None) for v in ratio[load, ours])] for load in loads])
 
 
