@@ -94,8 +94,8 @@ struct queue_request {
 	uint32_t pri;
 	uint32_t delay_s; /* PAUSE_TUBE: of the pause */
 	uint32_t ttr_s;
-	uint32_t bytes; /* of the body, at most job_bytes_max */
-	uint32_t bound; /* most jobs to kick */
+	uint32_t bytes;     /* of the body, at most job_bytes_max */
+	uint32_t bound;     /* most jobs to kick */
 	uint32_t timeout_s; /* at most INT32_MAX */
 
 	/* Lent until the parser is fed again: they point into the bytes that it was fed with, or into the parser. */

@@ -68,6 +68,8 @@ round_trip_measure(struct eng_replica *r, struct peer *p, struct decree_slot fir
 	if (first.n <= p->repeated_last.n || e == NULL || !ballot_eq(e->vballot, r->ballot))
 		return;
 	now_ns = r->now_ns - e->sent_ns;
+	if (now_ns > RTO_NS_MAX)
+		now_ns = RTO_NS_MAX; /* a pause of a node, which would be believed for long */
 	if (p->rtt_ns == 0) {
 		p->rtt_ns = now_ns;
 		p->rtt_drift_ns = now_ns / 2;

@@ -212,6 +212,8 @@ is_late(const struct snap_writer *w)
 		all = w->bytes;
 		done += w->verified_count * SNAP_PIECE_BYTES;
 	}
+	if (used == SNAP_URGE_MAX)
+		return true; /* commands wait for the end of it */
 	return used > URGE_SLACK && (used - URGE_SLACK) * 2 * all > done * SNAP_URGE_MAX;
 }
 

@@ -153,12 +153,26 @@ start_error(struct client *c, struct request *r)
 	return true;
 }
 
+/* Who gets a job by its id may lose it with what it says next, before it has been sent the body. */
+static bool
+is_behind_its_reserve(const struct client *c, const struct request *r)
+{
+	if (r->command.id == 0)
+		return false;
+	for (const struct request *at = c->first; at != r; at = at->next)
+		if (at->verb == QUEUE_VERB_RESERVE_JOB && at->command.id == r->command.id)
+			return true;
+	return false;
+}
+
 static bool
 start_command(struct client *c, struct request *r)
 {
 	bool is_reserve = answer_is_reserve(r);
 	int rc;
 
+	if (is_behind_its_reserve(c, r))
+		return false;
 	if (c->reserves_flying > 0 && c->flying >= c->flying_max)
 		return false;
 	if (is_reserve && !has_room_for_job(c))

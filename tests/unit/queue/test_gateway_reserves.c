@@ -421,6 +421,27 @@ test_a_body_that_is_gone(void **state)
 	close(other);
 }
 
+/* The same by its id, which it may know: then it gets the body first. */
+static void
+test_a_body_that_is_asked_for_by_id(void **state)
+{
+	struct gateway_fixture *f = *state;
+	int fd = gf_client(f), other = gf_client(f);
+
+	gf_ask(other, "put 0 0 1000 1\r\nx\r\n", "INSERTED 1\r\n");
+	put_large(other, 'b');
+	gf_hear(other, "INSERTED 2\r\n");
+	hold(f, other);
+	gf_say(fd, "list-tube-used\r\nreserve-job 2\r\ndelete 2\r\n");
+	let_go(f);
+	gf_hear(other, "RESERVED 1 1\r\nx\r\n");
+	gf_hear(fd, "USING default\r\nRESERVED 2 5000\r\n");
+	gf_hear(fd, large_body('b'));
+	gf_hear(fd, "DELETED\r\n");
+	close(fd);
+	close(other);
+}
+
 int
 main(void)
 {
@@ -442,6 +463,7 @@ main(void)
 		SMALL(test_bodies_that_are_read),
 		SMALL(test_a_wait_that_ends_before_a_body_is_read),
 		SMALL(test_a_body_that_is_gone),
+		SMALL(test_a_body_that_is_asked_for_by_id),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

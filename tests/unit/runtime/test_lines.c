@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines of the log: nobody waits for who reads them, and no kind of line hides another one. */
 #include "base/line.h"
+#include "base/memory.h"
 #include "engine/runtime/node_private.h"
 
 #include <fcntl.h>
@@ -155,14 +156,13 @@ hear(void *context, const struct decree_log_line *line)
 static struct decree_node *
 create_node(struct heard *heard)
 {
-	struct decree_node *node = calloc(1, sizeof(*node));
+	struct decree_node *node = base_zeros(1, sizeof(*node));
 
 	assert_non_null(node);
 	node->options.on_log_line = hear;
 	node->options.context = heard;
-	node->shards = aligned_alloc(64, sizeof(*node->shards));
+	node->shards = base_zeros(1, sizeof(*node->shards));
 	assert_non_null(node->shards);
-	memset((void *)node->shards, 0, sizeof(*node->shards));
 	node->shards[0].node = node;
 	node->shards[0].lines = calloc(NODE_LOG_LINE_COUNT, sizeof(*node->shards[0].lines));
 	assert_non_null(node->shards[0].lines);
