@@ -185,6 +185,8 @@ raise_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
 	uint32_t version = version_of_group(g);
 	char spoken[100];
 
+	if (result == ENG_MEMBER_UNHEARD && s->now_ns < job->until_ns)
+		status = CLIENT_ADMIN_PENDING;
 	spoken_text(s, g, version + 1, spoken, sizeof(spoken));
 	if (result == ENG_MEMBER_DONE)
 		admin_answer(job, status, "the cluster is of version %u", version);
@@ -192,6 +194,14 @@ raise_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
 		admin_answer(job, status, "the cluster stays of version %u: %s%s", version,
 			eng_member_result_text(result),
 			result == ENG_MEMBER_OLD_PROGRAM ? spoken : "");
+}
+
+/* A member that was started a moment ago has not answered this leader yet. */
+static void
+raise_begin(struct shard *s, struct shard_group *g, struct admin_job *job)
+{
+	job->until_ns = s->now_ns + g->config.election_ns;
+	raise_ask(s, g, job);
 }
 
 static void
@@ -289,7 +299,7 @@ static const struct admin_op {
 	{ DECREE_ADMIN_MEMBER_REMOVE, true, false, member_ask, member_look },
 	{ DECREE_ADMIN_MEMBER_REPLACE, true, false, member_ask, member_look },
 	{ DECREE_ADMIN_MEMBER_LIST, true, false, member_list, NULL },
-	{ DECREE_ADMIN_RAISE, true, false, raise_ask, raise_look },
+	{ DECREE_ADMIN_RAISE, true, false, raise_begin, raise_look },
 	{ DECREE_ADMIN_SNAPSHOT, true, false, snapshot_start, snapshot_look },
 	{ DECREE_ADMIN_CAPTURE, false, true, NULL, NULL },
 	{ DECREE_ADMIN_CAPTURE_STOP, false, true, NULL, NULL },

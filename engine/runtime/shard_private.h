@@ -130,6 +130,7 @@ struct admin_job {
 	enum client_admin_status status; /* PENDING, or how it ended */
 	char text[CLIENT_ADMIN_TEXT_BYTES + 1];
 	struct decree_slot slot; /* snapshot: the one asked for is of this slot or a later one */
+	uint64_t until_ns;       /* raise: so long a member may be silent */
 };
 
 enum query_asker {
