@@ -264,7 +264,9 @@ find_next(struct queue_machine *m, uint32_t *ret_image, uint32_t *ret_live)
 	struct walk *w = &m->walk;
 	uint32_t image = tree_first(m, w->images, ORDER_AT);
 
-	while (w->cursor != 0 && object_at(m, w->cursor)->epoch == w->epoch)
+	/* Not beyond those that were there at the beginning: there may be a million new ones. */
+	while (w->cursor != 0 && object_at(m, w->cursor)->epoch == w->epoch &&
+		object_at(m, w->cursor)->number < w->numbers_after[w->kind])
 		w->cursor = object_at(m, w->cursor)->next;
 	*ret_live = w->cursor;
 	if (*ret_live != 0 && object_at(m, *ret_live)->number >= w->numbers_after[w->kind])

@@ -309,7 +309,8 @@ results_plot(const struct results *r, const char *path)
 	plot_data(to, r);
 	fprintf(to, "set style data histogram\nset style histogram clustered gap 1.5\n"
 		    "set style fill solid 0.85 noborder\nset boxwidth 0.95\n"
-		    "set logscale y\nset grid ytics\nset key outside right top vertical\n");
+		    "set logscale y\nset grid ytics\nset xtics font ',8.5'\nset key outside right "
+		    "top vertical\n");
 	for (size_t i = 0; i < PANEL_COUNT; i++)
 		plot_bars(to, r, i);
 	return plot_close(to);
