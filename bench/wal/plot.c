@@ -5,16 +5,31 @@
 
 #include <stdio.h>
 
-/* A block of data with a name, for one curve. */
+/* A block of data with a name, for one curve. Runs can be too short for a percentile: without a p99 there is no bar, without a p50
+ * no point. */
 static void
 curve_write(
 	FILE *to, const struct results *r, uint32_t row, results_number low, results_number high)
 {
 	fprintf(to, "$row%u << END\n", row);
-	for (uint32_t size = 0; size < r->size_count; size++)
-		fprintf(to, "%u %g %g\n", r->sizes[size], results_median(r, row, size, low),
-			results_median(r, row, size, high));
+	for (uint32_t size = 0; size < r->size_count; size++) {
+		double from = results_median(r, row, size, low);
+		double up_to = results_median(r, row, size, high);
+
+		if (from > 0)
+			fprintf(to, "%u %g %g\n", r->sizes[size], from, up_to > 0 ? up_to : from);
+	}
 	fprintf(to, "END\n");
+}
+
+/* gnuplot refuses to draw a curve without a point. */
+static bool
+has_points(const struct results *r, uint32_t row, results_number number)
+{
+	for (uint32_t size = 0; size < r->size_count; size++)
+		if (results_median(r, row, size, number) > 0)
+			return true;
+	return false;
 }
 
 static void
@@ -23,7 +38,8 @@ curves_plot(FILE *to, const struct results *r, bool is_single)
 	const char *between = "plot ";
 
 	for (uint32_t row = 0; row < r->row_count; row++) {
-		if (r->rows[row].is_single != is_single || r->rows[row].is_log_sized)
+		if (r->rows[row].is_single != is_single || r->rows[row].is_log_sized ||
+			!has_points(r, row, is_single ? number_p50 : number_appends_per_s))
 			continue;
 		if (is_single)
 			fprintf(to,
