@@ -109,8 +109,8 @@ def over_bare_echo(folder):
     return ratios(rounds, bare)
 
 
-def instructions_of(folder, role):
-    found = re.search(rf"^ *1000 in flight, {role} +([0-9.]+)", text_of(folder, "budget"), re.MULTILINE)
+def instructions_of(folder, mtu, role):
+    found = re.search(rf"^ *[1-9]\d\d\d in flight, MTU {mtu}, {role} +([0-9.]+)", text_of(folder, "budget"), re.MULTILINE)
     return float(found[1]) if found else None
 
 
@@ -156,8 +156,10 @@ def aims(folder):
         ("modes", "the same, over the echo that nobody asks for", "x", None, False, over_bare_echo(folder)),
         ("modes", "in memory (NOT DURABLE), 64 or more in flight", "M/s", 3, True, rate_of(in_memory, 64)),
         ("shards", "in memory (NOT DURABLE), one node: two shards over one", "x", None, True, ratios(two, one, "commits_per_s")),
-        ("budget", "instructions of a command at full batches, leader", "", 250, False, instructions_of(folder, "leader")),
-        ("budget", "the same, follower", "", 150, False, instructions_of(folder, "follower")),
+        ("budget", "instructions of a command at full batches, an MTU of 9,000, leader", "", 250, False, instructions_of(folder, 9000, "leader")),
+        ("budget", "the same, follower", "", 150, False, instructions_of(folder, 9000, "follower")),
+        ("budget", "the same at an MTU of 1,500, leader", "", 250, False, instructions_of(folder, 1500, "leader")),
+        ("budget", "the same, follower", "", 150, False, instructions_of(folder, 1500, "follower")),
         ("steady", "allocations for each commit, of any node", "#", 0, False, steady_of(folder, 1000, "allocations")),
         ("steady", "locks", "#", 0, False, steady_of(folder, 1000, "locks")),
         ("steady", "system calls, one in flight", "#", 1, False, steady_of(folder, 1, "system calls")),
@@ -343,8 +345,8 @@ def peers_table(folder):
 def budget_table(folder):
     text = text_of(folder, "budget")
     head = re.search(r"^for each command(?: \(.*\))? +(.*)$", text, re.MULTILINE)
-    rows = [[f"{int(r[1]):,} in flight, {r[2]}" if r[1] != "0" else f"a turn without work, {r[2]}", *r[3].split()]
-            for r in re.finditer(r"^ *(\d+) in flight, (leader|follower) +(.*)$", text, re.MULTILINE)]
+    rows = [[f"{int(r[1]):,} in flight, MTU {int(r[2]):,}, {r[3]}" if r[1] != "0" else f"a turn without work, {r[3]}", *r[4].split()]
+            for r in re.finditer(r"^ *(\d+) in flight, MTU (\d+), (leader|follower) +(.*)$", text, re.MULTILINE)]
     return table(["for each command", *(name.replace("_", " ") for name in head[1].split())], rows) if head and rows else []
 
 

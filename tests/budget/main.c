@@ -4,10 +4,10 @@
  * loop, the log and the path of the network, on a disk that is memory and on a wire that is a list. Time is a number that
  * grows by the same step with every round of turns, so that the same build does the same work each time.
  *
- *   count BATCH COMMANDS [BYTES]
+ *   count BATCH COMMANDS [BYTES [MTU]]
  *
  * keeps BATCH commands in flight at the leader until COMMANDS have been executed everywhere, and prints a JSON
- * object of what was sent and written. A BATCH of 0 is COMMANDS rounds of turns with nothing to do but heartbeats. An instruction counter sees two functions, leader_turn() and follower_turn(),
+ * object of what was sent and written. Slots are as large as the MTU lets them be. A BATCH of 0 is COMMANDS rounds of turns with nothing to do but heartbeats. An instruction counter sees two functions, leader_turn() and follower_turn(),
  * which are called for nothing but the commands that count: tests/budget/check.
  */
 #include "base/assert.h"
@@ -23,14 +23,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TURN_NS      20000ull
-#define EMPTY_NS     1000ull /* of a turn without work */
-#define WINDOW       4096
-#define ARENA_BYTES  (16u << 20)
-#define LOG_BYTES    (64ull << 20)
-#define BYTES_MAX    1024
-#define ROUNDS_MAX   1000000
-#define SETTLE_TURNS 5000 /* 100 ms */
+#define TURN_NS       20000ull
+#define EMPTY_NS      1000ull /* of a turn without work */
+#define WINDOW        4096
+#define ARENA_BYTES   (16u << 20)
+#define LOG_BYTES     (64ull << 20)
+#define BYTES_MAX     1024
+#define MTU_MIN       1500
+#define SLOT_MAX      8192 /* of any cluster */
+#define SLOT_OVERHEAD 96   /* of a message around its slot */
+#define ROUNDS_MAX    1000000
+#define SETTLE_TURNS  5000 /* 100 ms */
 
 struct machine {
 	uint64_t count;
@@ -54,6 +57,7 @@ struct world {
 	struct mailbox *mailbox;
 	uint32_t batch;
 	uint32_t bytes; /* of a command */
+	uint32_t mtu;
 	uint64_t pushed;
 	uint64_t done;
 };
@@ -105,9 +109,11 @@ stamp_ns(void)
 }
 
 static struct wal *
-open_log(uint16_t node_id)
+open_log(uint16_t node_id, uint32_t slot_bytes)
 {
-	struct wal_format format = { .uuid = { { (uint8_t)node_id, 2 } }, .log_bytes = LOG_BYTES };
+	struct wal_format format = { .uuid = { { (uint8_t)node_id, 2 } },
+		.log_bytes = LOG_BYTES,
+		.payload_bytes_max = slot_bytes };
 	struct wal_config config = { .ops = &disk_memory_ops,
 		.mode = DECREE_LOG_DURABLE,
 		.prewrite_bytes_per_second = 1ull << 40 };
@@ -126,8 +132,11 @@ open_log(uint16_t node_id)
 
 /* The defaults of a configuration file, but for fewer sessions: valgrind would clear their replies for seconds. */
 static void
-configure(struct node *n, uint16_t node_id)
+configure(struct node *n, uint16_t node_id, uint32_t mtu)
 {
+	uint32_t frame_bytes = WIRE_PAYLOAD_BYTES(mtu);
+	uint32_t slot_bytes = frame_bytes - SLOT_OVERHEAD;
+
 	n->eng = (struct eng_config){ .cluster_id = 42,
 		.node_id = node_id,
 		.disk = { { (uint8_t)node_id, 1 } },
@@ -136,11 +145,11 @@ configure(struct node *n, uint16_t node_id)
 		.q2 = 2,
 		.nonce = node_id,
 		.seed = node_id,
-		.slot_bytes = 1328,
+		.slot_bytes = slot_bytes < SLOT_MAX ? slot_bytes : SLOT_MAX,
 		.alpha = 1024,
 		.window_slots = 256,
 		.ring_slots = 8192,
-		.frame_bytes = WIRE_PAYLOAD_BYTES,
+		.frame_bytes = frame_bytes,
 		.command_bytes_max = 131072,
 		.session_count = 16,
 		.session_window = WINDOW,
@@ -155,7 +164,7 @@ configure(struct node *n, uint16_t node_id)
 		n->eng.members[i].node_id = i + 1;
 	n->machines[0] = &n->machine;
 	n->config = (struct shard_config){ .net_ops = &wire_ops,
-		.frame_bytes = WIRE_PAYLOAD_BYTES,
+		.frame_bytes = frame_bytes,
 		.log_ops = &wal_log_ops,
 		.log_bytes = LOG_BYTES,
 		.groups = &n->eng,
@@ -174,14 +183,14 @@ start(struct world *w, struct wire *wire, uint16_t node_id)
 	size_t bytes;
 	void *memory;
 
-	configure(n, node_id);
+	configure(n, node_id, w->mtu);
 	bytes = (shard_bytes(&n->config) + 63) & ~(size_t)63;
 	memory = aligned_alloc(64, bytes);
 	if (memory == NULL)
 		die("no memory");
 	memset(memory, 0, bytes);
 	n->net = wire_net(wire, node_id);
-	n->wal = open_log(node_id);
+	n->wal = open_log(node_id, n->eng.slot_bytes);
 	n->shard = shard_init(memory, &n->config);
 	shard_attach(n->shard, n->wal, n->net);
 	shard_start(n->shard, 1, w->now_ns);
@@ -346,7 +355,7 @@ number(const char *text, uint64_t min, uint64_t max)
 	uint64_t n = strtoull(text, &end, 10);
 
 	if (*text == '\0' || *end != '\0' || n < min || n > max)
-		die("usage: count BATCH COMMANDS [BYTES]");
+		die("usage: count BATCH COMMANDS [BYTES [MTU]]");
 	return n;
 }
 
@@ -354,14 +363,16 @@ int
 main(int argc, char **argv)
 {
 	static const uint8_t token[DECREE_UUID_BYTES] = { 7 };
-	static struct world w = { .now_ns = 1000000000, .bytes = 64 };
+	static struct world w = { .now_ns = 1000000000, .bytes = 64, .mtu = MTU_MIN };
 	struct wire *wire = wire_new();
 
-	if (argc < 3 || argc > 4 || wire == NULL)
-		die("usage: count BATCH COMMANDS [BYTES]");
+	if (argc < 3 || argc > 5 || wire == NULL)
+		die("usage: count BATCH COMMANDS [BYTES [MTU]]");
 	w.batch = (uint32_t)number(argv[1], 0, WINDOW);
-	if (argc == 4)
+	if (argc >= 4)
 		w.bytes = (uint32_t)number(argv[3], 1, BYTES_MAX);
+	if (argc == 5)
+		w.mtu = (uint32_t)number(argv[4], MTU_MIN, WIRE_MTU_MAX);
 	for (uint16_t id = 1; id <= WIRE_NODE_COUNT; id++)
 		start(&w, wire, id);
 	elect(&w);

@@ -12,7 +12,7 @@
 struct wire_frame {
 	struct wire_frame *next;
 	uint32_t bytes;
-	_Alignas(64) uint8_t data[PATH_HEADER_BYTES + WIRE_PAYLOAD_BYTES];
+	_Alignas(64) uint8_t data[PATH_HEADER_BYTES + WIRE_PAYLOAD_BYTES(WIRE_MTU_MAX)];
 };
 
 struct wire {

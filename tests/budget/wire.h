@@ -10,8 +10,11 @@
 #include "net/net_ops.h"
 #include "net/path.h"
 
-#define WIRE_NODE_COUNT    3
-#define WIRE_PAYLOAD_BYTES 1424 /* what an MTU of 1,500 leaves */
+#define WIRE_NODE_COUNT 3
+#define WIRE_MTU_MAX    9000
+
+/* What an MTU leaves for a message (net.h). */
+#define WIRE_PAYLOAD_BYTES(mtu) ((mtu)-76)
 
 struct wire;
 
