@@ -6,6 +6,10 @@
 # The mounts live in the mount namespace of the cluster's holder, so that they go when it goes; nbdkit and nbdfuse
 # are killed by their pids. A process that enters the cluster gets a copy of the mounts, and what is mounted
 # anywhere cannot be taken away: so `load`, and the nodes that live elsewhere, come before disk_attach.
+#
+# A loop device whose file nobody serves any more hangs whoever looks for a free one. So $work/disks says what there is,
+# and disks_end takes it away: at the test's end; by a process that waits for that end, if the test is killed; and before
+# the next test, if both were.
 
 # Images are kept in memory where that is possible: what survives is decided by nbdkit, and it is faster.
 images=$work
@@ -15,7 +19,7 @@ fi
 declare -A nbdkit_pid nbdfuse_pid
 
 disks_or_skip() {
-	local tool
+	local tool left
 
 	if [ "$(id -u)" -ne 0 ] || [ ! -c /dev/loop-control ] || [ ! -c /dev/fuse ]; then
 		echo "SKIPPED: failing disks need root, loop devices and FUSE"
@@ -24,6 +28,15 @@ disks_or_skip() {
 	for tool in nbdkit nbdfuse mkfs.ext4; do
 		command -v $tool >/dev/null || { echo "SKIPPED: $tool is missing: scripts/deps test" && exit 77; }
 	done
+	for left in /var/tmp/decree-test-*/disks; do
+		"$top/tests/cluster/disks_end" --dead "${left%/disks}"
+	done
+	mkdir "$work/disks"
+	echo "$images" >"$work/disks/images"
+	echo "$$ $(cut -d' ' -f22 /proc/$$/stat) $(cat /proc/sys/kernel/random/boot_id)" >"$work/disks/owner"
+	setsid "$top/tests/cluster/disks_end" --after "$work" </dev/null >/dev/null 2>&1 &
+	disks_warden=$!
+	disown $!
 }
 
 has_ended() {
@@ -53,13 +66,17 @@ disk_attach() {
 	TMPDIR=$images nbdkit --foreground -U "$work/$name.sock" "${filters[@]}" file "$images/$name.img" "$@" \
 		</dev/null >>"$work/$name.log" 2>&1 &
 	nbdkit_pid[$name]=$!
+	echo "process $!" >"$work/disks/$name.disk"
 	disown $!
 	wait_until "nbdkit served $name" test -S "$work/$name.sock"
 	in_holder nbdfuse "$work/$name.nbd" --unix "$work/$name.sock" </dev/null >>"$work/$name.log" 2>&1 &
 	nbdfuse_pid[$name]=$!
+	echo "process $!" >>"$work/disks/$name.disk"
 	disown $!
 	wait_until "nbdfuse showed $name" in_holder test -e "$work/$name.nbd/nbd"
+	echo "connection $(in_holder mountpoint -d "$work/$name.nbd" | cut -d: -f2)" >>"$work/disks/$name.disk"
 	device=$(in_holder losetup --find --show --direct-io=on "$work/$name.nbd/nbd") || fail "losetup"
+	echo "loop $device" >>"$work/disks/$name.disk"
 	in_holder mount "$device" "$work/$name" || fail "mount $name"
 	in_holder losetup --detach "$device" # as soon as it is not mounted any more
 }
@@ -74,6 +91,7 @@ disk_detach() {
 	wait_until "nbdkit of $name had ended" has_ended "${nbdkit_pid[$name]}"
 	wait_until "nbdfuse of $name had ended" has_ended "${nbdfuse_pid[$name]}"
 	unset "nbdkit_pid[$name]" "nbdfuse_pid[$name]"
+	rm "$work/disks/$name.disk"
 }
 
 # live_on NODE NAME: the node's data is on that disk from now on; formats it.
@@ -86,10 +104,6 @@ live_on() {
 
 # However the test ends: a disk without its server gives errors, and then nobody waits for it.
 undo() {
-	local pid
-
-	for pid in "${nbdfuse_pid[@]}" "${nbdkit_pid[@]}"; do
-		kill -KILL "$pid" 2>/dev/null
-	done
+	"$top/tests/cluster/disks_end" "$work"
 	[ "$images" = "$work" ] || rm -rf "$images"
 }
