@@ -102,10 +102,10 @@ def throughput_ratios(folder, system, beside):
     return ratios(ours, theirs, "commits_per_s")
 
 
-def over_bare_echo(folder):
-    """In memory, one in flight: each round's p50 over that of an echo that nobody asks for."""
-    rounds = next((p["rounds"] for p in points(folder, "modes", mode="memory", in_flight=1)), [])
-    bare = next((f["rounds"] for f in document(folder, "modes").get("floors", []) if f["kind"] == "majority echo"), [])
+def over_bare(folder, name, kind, **setting):
+    """One in flight: each round's p50 over that of a floor or an echo that nobody asks for."""
+    rounds = next((p["rounds"] for p in points(folder, name, in_flight=1, **setting)), [])
+    bare = next((f["rounds"] for f in document(folder, name).get("floors", []) if f["kind"] == kind), [])
     return ratios(rounds, bare)
 
 
@@ -143,8 +143,10 @@ def aims(folder):
     in_memory = points(folder, "modes", mode="memory")
     memory = {"mode": "memory", "in_flight": 1}
     return [
-        ("latency", "durable, one in flight: p50 over the floor's", "x", 1.15, False, rounds_of(folder, "latency", "p50_over_floor", in_flight=1)),
-        ("latency", "the same: p99 over the floor's", "x", 1.5, False, rounds_of(folder, "latency", "p99_over_floor", in_flight=1)),
+        ("latency", "durable, one in flight: p50 over the floor's", "x", 1.15, False, rounds_of(folder, "latency", "p50_over_floor", load="inside")),
+        ("latency", "the same: p99 over the floor's", "x", 1.5, False, rounds_of(folder, "latency", "p99_over_floor", load="inside")),
+        ("latency", "durable, one in flight, by a thread: p50 over the floor's to a client", "x", 1.15, False, rounds_of(folder, "latency", "p50_over_floor", load="thread")),
+        ("latency", "the same, over the floor that nobody asks for", "x", None, False, over_bare(folder, "latency", "floor", load="thread")),
         ("peers", "durable, one in flight: p50 of libraft over decree's, embedded", "x", 1.3, True, ratios_of(folder, "libraft", "decree")),
         ("peers", "durable, one in flight: p50 of etcd over decree's, by a client", "x", 4, True, ratios_of(folder, "etcd", "decree, by a client")),
         ("peers", "durable, one in flight: p50 of ZooKeeper over decree's, by a client", "x", 3.5, True, ratios_of(folder, "ZooKeeper", "decree, by a client")),
@@ -153,7 +155,7 @@ def aims(folder):
         ("peers", "the most: decree over etcd, by a client", "x", 150, True, throughput_ratios(folder, "etcd", "decree, by a client")),
         ("peers", "the most: decree over ZooKeeper, by a client", "x", None, True, throughput_ratios(folder, "ZooKeeper", "decree, by a client")),
         ("modes", "in memory (NOT DURABLE), one in flight: p50 over the echo's to a client", "x", 2, False, rounds_of(folder, "modes", "p50_over_floor", **memory)),
-        ("modes", "the same, over the echo that nobody asks for", "x", None, False, over_bare_echo(folder)),
+        ("modes", "the same, over the echo that nobody asks for", "x", None, False, over_bare(folder, "modes", "majority echo", mode="memory")),
         ("modes", "in memory (NOT DURABLE), 64 or more in flight", "M/s", 3, True, rate_of(in_memory, 64)),
         ("shards", "in memory (NOT DURABLE), one node: two shards over one", "x", None, True, ratios(two, one, "commits_per_s")),
         ("budget", "instructions of a command at full batches, an MTU of 9,000, leader", "", 250, False, instructions_of(folder, 9000, "leader")),
@@ -194,7 +196,7 @@ def aim_words(row):
 
 def summary(folder, steps=None):
     """@param steps  which there is something to tell of; none: all"""
-    latency, gaps = medians(folder, "latency", in_flight=1), kill_gaps(folder)
+    latency, gaps = medians(folder, "latency", load="inside"), kill_gaps(folder)
     lines = [f"{'':74}{'aim':>12}{'reached':>12}"]
     for row in aims(folder):
         if steps and row[0] not in steps:
@@ -275,7 +277,7 @@ def durability(setting):
 
 
 def latency_table(folder):
-    rows = [["decree", *row_of(p)] for p in points(folder, "latency")]
+    rows = [["decree, in the shard's turns" if p["setting"]["load"] == "inside" else "decree, by a thread", *row_of(p)] for p in points(folder, "latency")]
     for f in document(folder, "latency").get("floors", []):
         name = f["kind"] + (f", blocks of {size(f['block_bytes'])}" if f["block_bytes"] else "") + f", {f['nodes']} processes"
         rows.append([name, "", spread(f, "p50_us", us), percentile(f, "p99_us"), percentile(f, "p999_us"), "", "", ""])
@@ -300,7 +302,7 @@ def kill_table(folder):
 
 
 def stages_table(folder):
-    stages = next((p.get("stages") for p in points(folder, "latency")), None)
+    stages = next((p.get("stages") for p in points(folder, "latency", load="inside")), None)
     if not stages:
         return []
     names = [name for name in stages if not name.startswith("follower_")]
@@ -313,7 +315,7 @@ def stages_table(folder):
 
 
 def peer_row(folder, point, is_alone):
-    base = "decree" if point["system"] in ("decree", "libraft") else "decree, by a client"
+    base = "decree" if point["system"] in ("decree", "libraft", "decree, by a thread") else "decree, by a client"
     m = point["median"]
     if is_alone:
         alone = peer_rounds(folder)

@@ -58,7 +58,7 @@ measure(struct results *r, uint32_t point, enum floor_kind kind, uint32_t node_c
 	struct host_share host;
 	int rc;
 
-	plan.has_client = kind == FLOOR_CLIENT_ECHO;
+	plan.has_client = kind == FLOOR_CLIENT;
 	plan.is_pinned = r->plan->cpu_count >= node_count * shape->shard_count;
 	for (uint32_t i = 0; plan.is_pinned && i < node_count; i++)
 		plan.cpus[i] = r->plan->cpus[i * shape->shard_count];
@@ -77,7 +77,7 @@ floors_measure_one(struct results *r, uint32_t point, uint32_t round)
 {
 	const struct plan_point *p = &r->plan->points[point];
 
-	return measure(r, point, results_floor_kind(r, p), p->shape.node_count,
+	return measure(r, point, results_floor_kind(&p->shape), p->shape.node_count,
 		results_block_bytes(p), round);
 }
 
@@ -93,8 +93,8 @@ floors_measure(struct results *r, uint32_t first, uint32_t after, uint32_t round
 		if (bytes == 0 && node_count == 1)
 			continue; /* nothing is sent and nothing is written */
 		rc = measure(r, i, FLOOR_COMMIT, node_count, bytes, round);
-		if (rc == 0 && bytes == 0 && !r->plan->is_load_inside)
-			rc = measure(r, i, FLOOR_CLIENT_ECHO, node_count, 0, round);
+		if (rc == 0 && !r->plan->points[i].shape.is_load_inside)
+			rc = measure(r, i, FLOOR_CLIENT, node_count, bytes, round);
 		if (rc == 0 && bytes > 0)
 			rc = measure(r, i, FLOOR_APPEND, node_count, bytes, round);
 	}

@@ -21,7 +21,8 @@ struct list {
 
 struct options {
 	struct plan *plan;
-	struct list rates, in_flights, sizes, nodes, shards, modes, transports, auths, snapshots;
+	struct list rates, in_flights, sizes, nodes, shards, modes, transports, auths, snapshots,
+		loads;
 	bool is_closed, has_no_floor;
 	uint64_t rounds;
 };
@@ -145,18 +146,6 @@ take_cpus(const struct option_row *row, const char *text)
 }
 
 static bool
-take_load(const struct option_row *row, const char *text)
-{
-	struct plan *plan = row->context;
-
-	plan->is_load_inside = strcmp(text, "inside") == 0;
-	if (plan->is_load_inside || strcmp(text, "thread") == 0)
-		return true;
-	(void)complain_usage("--load: '%s' is none of thread, inside", text);
-	return false;
-}
-
-static bool
 take_setting(const struct option_row *row, const char *text)
 {
 	struct plan *plan = row->context;
@@ -206,6 +195,8 @@ shape_at(const struct options *o, uint32_t k)
 {
 	struct plan_shape s;
 
+	s.is_load_inside = o->loads.values[k % o->loads.count] == 1;
+	k /= o->loads.count;
 	s.has_snapshots = o->snapshots.values[k % o->snapshots.count] == 1;
 	k /= o->snapshots.count;
 	s.has_auth = o->auths.values[k % o->auths.count] == 0;
@@ -224,7 +215,7 @@ static bool
 add_points(struct options *o)
 {
 	uint32_t count = o->nodes.count * o->shards.count * o->modes.count * o->transports.count *
-			 o->auths.count * o->snapshots.count;
+			 o->auths.count * o->snapshots.count * o->loads.count;
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct plan_shape shape = shape_at(o, i);
@@ -313,6 +304,7 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 	static const char *const modes[] = { "durable", "buffered", "memory", NULL };
 	static const char *const transports[] = { "memif", "af_packet", "af_xdp", NULL };
 	static const char *const auths[] = { "gmac", "none", NULL };
+	static const char *const loads[] = { "thread", "inside", NULL };
 	static const char *const switches[] = { "off", "on", NULL };
 	struct options o = {
 		.plan = plan,
@@ -323,6 +315,7 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 		.transports = { { PLAN_MEMIF }, 1 },
 		.auths = { { 0 }, 1 },
 		.snapshots = { { 0 }, 1 },
+		.loads = { { 0 }, 1 },
 	};
 	const struct option_row rows[] = {
 		{ "rate", 0, "LIST", "commands due per second: an open loop (1000)",
@@ -361,10 +354,10 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			.take = take_seconds, .context = &plan->settle_s },
 		{ "kill-leader", 0, NULL, "kill the leader in the middle; a follower has the load",
 			.flag = &plan->does_kill },
-		{ "load", 0, "WHERE",
-			"thread: of its own, in the leader's process (the default); inside: the "
-			"shards' own turns",
-			.take = take_load, .context = plan },
+		{ "load", 0, "LIST",
+			"thread: of its own, in the leader's process; inside: the shards' own "
+			"turns (thread)",
+			.take = take_list, .context = &o.loads, .words = loads },
 		{ "no-floor", 0, NULL, "leave the floors out", .flag = &o.has_no_floor },
 		{ "config", 'c', "FILE",
 			"be this node of a cluster on several hosts, and measure when it leads",

@@ -38,6 +38,7 @@ struct plan_shape {
 	enum plan_transport joined_by;
 	bool has_auth;
 	bool has_snapshots; /* one is always being written */
+	bool is_load_inside; /* in the shards' own turns; else a thread of the leader's process has the load */
 	/* Another one than decree in processes that memif joins; NULL: that. */
 	const char *system, *version, *transport;
 	const char *started; /* how it was, in words */
@@ -80,8 +81,7 @@ struct plan {
 	char *const *words; /* [word_count] of the command line */
 	uint32_t word_count;
 	bool has_floor;
-	bool does_kill;      /* the leader, in the middle of each measurement */
-	bool is_load_inside; /* in the shards' own turns, so that it takes no other CPU */
+	bool does_kill; /* the leader, in the middle of each measurement */
 	bool is_verbose;
 };
 
@@ -106,7 +106,8 @@ plan_is_same_shape(const struct plan_shape *a, const struct plan_shape *b)
 {
 	return a->node_count == b->node_count && a->shard_count == b->shard_count &&
 	       a->mode == b->mode && a->joined_by == b->joined_by && a->has_auth == b->has_auth &&
-	       a->has_snapshots == b->has_snapshots && a->system == b->system;
+	       a->has_snapshots == b->has_snapshots && a->is_load_inside == b->is_load_inside &&
+	       a->system == b->system;
 }
 
 #endif

@@ -39,6 +39,7 @@ print_shape(const struct results *r, const struct plan_shape *s)
 		s->node_count == 1 ? "no network" : results_transport(r, s),
 		s->has_auth ? "gmac" : "none", plan_mode_word(s->mode),
 		s->mode == PLAN_DURABLE ? "" : ": NOT DURABLE");
+	printf(", load %s", s->is_load_inside ? "inside the shards" : "of a thread");
 	if (s->has_snapshots)
 		printf(", always writing a snapshot");
 }
@@ -68,8 +69,6 @@ report_header(const struct results *r)
 	       "cluster\n",
 		p->round_count, p->round_count == 1 ? "" : "s", p->seconds, p->warm_up_s,
 		p->settle_s);
-	printf("load        from %s of the node that leads\n",
-		p->is_load_inside ? "the turns of the shards" : "a thread inside the process");
 	if (has_bridge)
 		printf("transport   af_packet and af_xdp over veth pairs and a bridge, in a "
 		       "network "
@@ -408,9 +407,9 @@ print_floors(const struct results *r)
 	printf("floor: a leader and its followers exchange a frame, write a block durably and "
 	       "answer; "
 	       "complete on a majority.\nappend: as many writers that wait for nobody. round trip, "
-	       "majority echo: frames alone; echo to client: a majority's, "
+	       "majority echo: frames alone; to client: the same "
 	       "for a thread beside the leader's,\nwhich is what a load of such a thread is "
-	       "compared with where nothing is written. Over memif, if nothing else is said.\n");
+	       "compared with. Over memif, if nothing else is said.\n");
 }
 
 void

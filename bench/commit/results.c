@@ -25,11 +25,13 @@ number_key(enum number n)
 const char *
 floor_word(const struct result_floor *f)
 {
-	return f->kind == FLOOR_APPEND        ? "append"
-	       : f->kind == FLOOR_ROUND_TRIP  ? "round trip"
-	       : f->kind == FLOOR_CLIENT_ECHO ? "echo to client"
-	       : f->block_bytes > 0           ? "floor"
-					      : "majority echo";
+	if (f->kind == FLOOR_APPEND)
+		return "append";
+	if (f->kind == FLOOR_ROUND_TRIP)
+		return "round trip";
+	if (f->kind == FLOOR_CLIENT)
+		return f->block_bytes > 0 ? "floor to client" : "echo to client";
+	return f->block_bytes > 0 ? "floor" : "majority echo";
 }
 
 int
@@ -182,10 +184,9 @@ results_block_bytes(const struct plan_point *p)
 }
 
 enum floor_kind
-results_floor_kind(const struct results *r, const struct plan_point *p)
+results_floor_kind(const struct plan_shape *s)
 {
-	return results_block_bytes(p) == 0 && !r->plan->is_load_inside ? FLOOR_CLIENT_ECHO
-								       : FLOOR_COMMIT;
+	return s->is_load_inside ? FLOOR_COMMIT : FLOOR_CLIENT;
 }
 
 static struct result_floor *
@@ -243,7 +244,7 @@ results_compare(struct results *r, uint32_t round)
 	for (uint32_t i = 0; i < r->plan->point_count; i++) {
 		struct result_point *p = &r->points[i];
 		const struct result_floor *f =
-			find_floor(r, results_floor_kind(r, &p->point), p->point.shape.joined_by,
+			find_floor(r, results_floor_kind(&p->point.shape), p->point.shape.joined_by,
 				p->point.shape.node_count, results_block_bytes(&p->point));
 		struct numbers *n = &p->rounds[round];
 

@@ -69,7 +69,7 @@ enum floor_kind {
 	FLOOR_COMMIT = 0, /* without blocks: a majority's echo */
 	FLOOR_APPEND,
 	FLOOR_ROUND_TRIP,
-	FLOOR_CLIENT_ECHO, /* the same, as a thread beside the leader's sees it */
+	FLOOR_CLIENT, /* a commit or an echo, as a thread beside the leader's sees it */
 };
 
 struct result_floor {
@@ -139,7 +139,7 @@ const char *results_transport(const struct results *r, const struct plan_shape *
 uint32_t results_block_bytes(const struct plan_point *p);
 
 /** What this point is compared with: of what writes nothing the echo to a client, where a thread is one. */
-enum floor_kind results_floor_kind(const struct results *r, const struct plan_point *p);
+enum floor_kind results_floor_kind(const struct plan_shape *s);
 
 /** All floors of a round are there: ratios. */
 void results_compare(struct results *r, uint32_t round);

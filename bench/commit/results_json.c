@@ -150,10 +150,10 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 		"\"durable\":%s,"
 		"\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s",
 		s->system == NULL ? "decree" : s->system, l->rate > 0 ? "open" : "closed", l->rate,
-		l->in_flight, l->bytes, r->plan->is_load_inside ? "inside" : "thread",
-		s->node_count, s->shard_count, plan_mode_word(s->mode),
-		s->mode == PLAN_DURABLE ? "true" : "false", results_transport(r, s),
-		s->has_auth ? "gmac" : "none", s->has_snapshots ? "true" : "false");
+		l->in_flight, l->bytes, s->is_load_inside ? "inside" : "thread", s->node_count,
+		s->shard_count, plan_mode_word(s->mode), s->mode == PLAN_DURABLE ? "true" : "false",
+		results_transport(r, s), s->has_auth ? "gmac" : "none",
+		s->has_snapshots ? "true" : "false");
 	if (s->version != NULL)
 		fprintf(to, ",\"version\":\"%s\"", s->version);
 	if (s->started != NULL) {

@@ -34,7 +34,7 @@
 /* ------------------------------------------------------------------------------ processes */
 
 static void
-start_node(struct run *r, uint32_t index, const char *config)
+start_node(struct run *r, uint32_t index, const struct plan_shape *shape, const char *config)
 {
 	char setting[64];
 	const char *settings[PLAN_SETTING_COUNT_MAX + 1];
@@ -48,7 +48,7 @@ start_node(struct run *r, uint32_t index, const char *config)
 		.state_bytes = r->plan->state_bytes,
 		.cpus = r->plan->cpus,
 		.cpu_count = r->plan->cpu_count,
-		.is_load_inside = r->plan->is_load_inside,
+		.is_load_inside = shape->is_load_inside,
 		.is_verbose = r->plan->is_verbose,
 	};
 
@@ -279,7 +279,7 @@ run_start_nodes(struct run *r, const struct plan_shape *shape)
 	memcpy(r->metrics_ports, r->cluster.metrics_ports, sizeof(r->metrics_ports));
 	for (uint32_t i = 0; i < r->node_count; i++) {
 		bench_cluster_config(&r->cluster, i + 1, config);
-		start_node(r, i, config);
+		start_node(r, i, shape, config);
 		if (r->pids[i] < 0)
 			rc = -errno;
 	}
@@ -307,7 +307,7 @@ run_join(struct run *r)
 	r->process_count = 1;
 	rc = ports_choose(r->metrics_ports, 1);
 	if (rc == 0)
-		start_node(r, 0, r->plan->config);
+		start_node(r, 0, &r->plan->points[0].shape, r->plan->config);
 	if (r->pids[0] < 0)
 		rc = -errno;
 	return rc != 0 ? rc : await_leaders(r, UINT64_MAX / 2 - now_ns());

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree itself, in the two ways that others are compared with: inside the process that leads, as `decree bench` measures it; and as
- * seen by a client of another process, through the client library and the kernel's UDP. For the latter each node has a port at a
+ * decree itself, in the ways that others are compared with: proposed in the turns of the shard that leads, as libraft is in those of its
+ * loop; by a thread beside it in the same process, as a program does whose work has a thread of its own; and as
+ * seen by a client of another process, through the client library and the kernel's UDP. For the last each node has a port at a
  * bridge, by AF_PACKET on one end of a veth (bench/peers/run makes them), beside its memif links to the others.
  */
 #include "bench/peers/answers.h"
@@ -16,9 +17,15 @@
 
 #define STATUS_NS UINT64_C(200000000)
 
-static const struct plan_shape shape = {
+static const struct plan_shape by_thread = {
 	.node_count = PEER_NODE_COUNT, .shard_count = 1, .mode = PLAN_DURABLE, .has_auth = true
 };
+
+static const struct plan_shape inside = { .node_count = PEER_NODE_COUNT,
+	.shard_count = 1,
+	.mode = PLAN_DURABLE,
+	.has_auth = true,
+	.is_load_inside = true };
 
 /* ------------------------------------------------------------------------------ the client */
 
@@ -73,7 +80,7 @@ load(void *context, struct board *board, uint32_t index)
 	peer_client_serve(&client, board, index, 1);
 }
 
-/* ------------------------------------------------------------------------------ both */
+/* ------------------------------------------------------------------------------ all of them */
 
 static const char *
 look(char *ret_version)
@@ -99,7 +106,14 @@ static int
 start(struct peer_run *p)
 {
 	p->run->cluster.has_clients = false;
-	return run_start_nodes(p->run, &shape);
+	return run_start_nodes(p->run, &inside);
+}
+
+static int
+start_with_thread(struct peer_run *p)
+{
+	p->run->cluster.has_clients = false;
+	return run_start_nodes(p->run, &by_thread);
 }
 
 static int
@@ -108,7 +122,7 @@ start_with_client(struct peer_run *p)
 	int rc;
 
 	p->run->cluster.has_clients = true;
-	rc = run_start_nodes(p->run, &shape);
+	rc = run_start_nodes(p->run, &by_thread); /* which nobody orders to do anything */
 	return rc == 0 ? run_fork(p->run, load, p) : rc;
 }
 
@@ -117,8 +131,18 @@ const struct peer peer_decree = {
 	.system = "decree",
 	.transport = "memif",
 	.is_embedded = true,
+	.is_load_inside = true,
 	.look = look,
 	.start = start,
+};
+
+const struct peer peer_decree_thread = {
+	.name = "decree-thread",
+	.system = "decree, by a thread",
+	.transport = "memif",
+	.is_embedded = true,
+	.look = look,
+	.start = start_with_thread,
 };
 
 const struct peer peer_decree_client = {

@@ -274,6 +274,7 @@ const struct peer peer_libraft = {
 	.transport = "TCP loopback",
 	.started = "a snapshot each 2^20 entries",
 	.is_embedded = true,
+	.is_load_inside = true,
 	.look = look,
 	.start = start,
 };

@@ -28,6 +28,7 @@ static const struct peer *const peers[] = {
 #ifdef HAS_LIBRAFT
 	&peer_libraft,
 #endif
+	&peer_decree_thread,
 	&peer_decree_client,
 #ifdef HAS_NGHTTP2
 	&peer_etcd,
@@ -120,7 +121,9 @@ take_options(struct bench *b, int argc, char **argv)
 	struct numbers_option sizes = { b->sizes, &b->size_count },
 			      in_flights = { b->in_flights, &b->in_flight_count };
 	const struct option_row rows[] = {
-		{ "systems", 0, "LIST", "of decree, libraft, decree-client, etcd, zookeeper (all)",
+		{ "systems", 0, "LIST",
+			"of decree, libraft, decree-thread, decree-client, etcd,\n"
+			"zookeeper (all)",
 			.text = &b->systems },
 		{ "in-flight", 0, "LIST",
 			"commands without an answer (1,64,256,1000,2000,4000,8000)",
@@ -183,8 +186,8 @@ is_wanted(const struct bench *b, const char *name)
 static bool
 is_known(const char *name, size_t length)
 {
-	static const char *const names[] = { "decree", "libraft", "decree-client", "etcd",
-		"zookeeper" };
+	static const char *const names[] = { "decree", "libraft", "decree-thread", "decree-client",
+		"etcd", "zookeeper" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strlen(names[i]) == length && strncmp(names[i], name, length) == 0)
@@ -206,6 +209,12 @@ check_systems(const struct bench *b)
 }
 
 static bool
+has_auth(const struct peer *p)
+{
+	return p == &peer_decree || p == &peer_decree_thread || p == &peer_decree_client;
+}
+
+static bool
 add_points(struct bench *b, struct peer_entry *e)
 {
 	e->first = b->plan.point_count;
@@ -224,8 +233,8 @@ add_points(struct bench *b, struct peer_entry *e)
 				.shape = { .node_count = PEER_NODE_COUNT,
 					.shard_count = 1,
 					.mode = PLAN_DURABLE,
-					.has_auth = e->peer == &peer_decree ||
-						    e->peer == &peer_decree_client,
+					.has_auth = has_auth(e->peer),
+					.is_load_inside = e->peer->is_load_inside,
 					.system = e->peer->system,
 					.version = e->version,
 					.transport = e->peer->transport,
@@ -348,7 +357,7 @@ measure_in_round(struct bench *b, const struct peer_entry *e, uint32_t round)
 	return rc;
 }
 
-/* Whose turn it is: the systems', and behind the last of them the floor's. */
+/* Whose turn it is: the systems', and behind the last of them the floors'. */
 static int
 measure_turn(struct bench *b, uint32_t turn, uint32_t round)
 {

@@ -32,6 +32,7 @@ struct peer {
 	const char *transport; /* between its processes, and to a client */
 	const char *started;   /* what it is told, in words; everything else is its default */
 	bool is_embedded; /* its load is inside the process that leads; compared with decree's alike */
+	bool is_load_inside;    /* and more than that: in the thread that leads */
 	uint32_t in_flight_max; /* what it is loaded with at most; 0: anything */
 
 	/** @return NULL, or why it cannot be measured here; @p ret_version [64] */
@@ -41,7 +42,8 @@ struct peer {
 	int (*start)(struct peer_run *p);
 };
 
-extern const struct peer peer_decree, peer_decree_client, peer_libraft, peer_etcd, peer_zookeeper;
+extern const struct peer peer_decree, peer_decree_thread, peer_decree_client, peer_libraft,
+	peer_etcd, peer_zookeeper;
 
 /* ------------------------------------------------------------------------------ a process that loads */
 

@@ -145,10 +145,9 @@ peer_report_print(const struct results *r, const struct peer_entry *entries, uin
 		print_table(r, entries, count, sizes[i], false);
 	}
 	for (uint32_t i = 0; i < r->floor_count; i++)
-		printf("\nThe floor, three processes over memif that write %u bytes each: p50 %.1f "
-		       "us, "
+		printf("\n%s: three processes over memif that write %u bytes each, p50 %.1f us, "
 		       "p99 %.1f us.\n",
-			r->floors[i].block_bytes,
+			floor_word(&r->floors[i]), r->floors[i].block_bytes,
 			results_median(r, r->floors[i].rounds, NUMBER_P50),
 			results_median(r, r->floors[i].rounds, NUMBER_P99));
 	printf("\nMedians of %u round%s, ratios of the rounds' ratios. CPU, writes and flushes are "

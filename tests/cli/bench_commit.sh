@@ -59,7 +59,7 @@ expect 0 'true' jq -c '.points[0] | .all as $a | .median as $m | (.rounds | map(
 expect 0 'true' jq -c '.points[0] as $p | [range(2) | $p.rounds[.] | select(.p50_over_floor) | (.p50_over_floor * .floor_p50_us / .p50_us - 1 | fabs) < 1e-4] | all' one.json
 expect 0 '["apply","chosen","decode","durable","follower_apply","follower_decode","follower_durable","follower_rx","follower_step","follower_submit","follower_tx","rx","step","submit","tx"]' \
 	jq -c '.points[0].stages | keys' one.json
-expect 0 '["append","floor","round trip"]' jq -c '[.floors[].kind] | sort' one.json
+expect 0 '["append","floor","floor to client","round trip"]' jq -c '[.floors[].kind] | sort' one.json
 expect 0 'true' jq -c '[.points[0].all.curve, .floors[0].all.curve | length > 10 and (. == sort) and (map(.[1]) | . == sort)] | all' one.json
 expect 0 '["commit","cpu","cpu_count","device","fua","governor","kernel"]' \
 	jq -c '.header | keys - (keys - ["commit", "cpu", "cpu_count", "kernel", "governor", "device", "fua"])' one.json
@@ -112,11 +112,16 @@ expect 0 'true' jq -c '[.floors[].rounds[].others_cpu_percent | . != null and . 
 
 # The load in the shards' own turns: of one node, of three, and as an open loop.
 
-expect 0 'load        from the turns of the shards of the node that leads|1 node, 2 shards|3 nodes, 2 shards|!  echo to client' \
+expect 0 'load inside the shards|1 node, 2 shards|3 nodes, 2 shards|!  echo to client' \
 	"${run[@]}" --closed --load inside --in-flight 4 --nodes 1,3 --shards 2 --mode memory --rounds 1 --seconds 0.2 --json inside.json
 expect 0 '[2,true]' jq -c '[(.points | length), ([.points[] | .setting.load == "inside" and .all.count > 0] | all)]' inside.json
-expect 0 'commands/s due|from the turns of the shards' "${run[@]}" --rate 300 --load inside --mode memory --nodes 1 --rounds 1 --no-floor --json open.json
+expect 0 'commands/s due|load inside the shards' "${run[@]}" --rate 300 --load inside --mode memory --nodes 1 --rounds 1 --no-floor --json open.json
 expect 0 'true' jq -c '.points[0] | .all.count + .median.unsent | . >= 88 and . <= 91' open.json
+
+# A thread's load and the shards' in one run, each compared with what it cannot be faster than.
+expect 0 'load inside the shards|load of a thread' "${run[@]}" --closed --load inside,thread --rounds 1 --json both.json
+expect 0 'true' jq -c '(.floors | map({(.kind): .rounds[0].p50_us}) | add) as $f | [.points[] | .setting.load as $load | .rounds[0]
+	| .p50_us == null or .floor_p50_us == $f[if $load == "inside" then "floor" else "floor to client" end]] | all' both.json
 
 # A node that stops by itself in the middle, here since it may write no file any further, ends the benchmark with what it says.
 
