@@ -71,6 +71,7 @@ die(const char *why)
 
 /* ------------------------------------------------------------------------------ machine */
 
+/* Seen by name from outside as well: what it does itself is the application's, and not counted. */
 static void
 machine_apply(void *opaque, const struct decree_command *commands, uint32_t count,
 	uint64_t cluster_ns, struct decree_sink *sink)
