@@ -51,19 +51,17 @@ load_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
 	if (w->s.rate != 0)
 		push_due(w, g, moment_ns(w, g));
 	for (; count < count_max && g->popped < g->pushed; count++) {
-		uint64_t seq = ++g->popped;
-
-		ret_commands[count] = (struct mail_command){
-			.body = body, .bytes = w->s.command_bytes, .seq = seq, .place = seq
-		};
+		g->popped++;
+		ret_commands[count] =
+			(struct mail_command){ .body = body, .bytes = w->s.command_bytes };
 	}
 	return count;
 }
 
 static void
-load_consumed(void *mailbox, uint64_t place)
+load_consumed(void *mailbox, uint64_t seq)
 {
-	(void)mailbox, (void)place;
+	(void)mailbox, (void)seq;
 }
 
 /* The proposer keeps a core busy, where it shares them. */
@@ -80,18 +78,17 @@ charge(struct world *w, struct host *host, uint32_t count)
 }
 
 static void
-load_complete(void *mailbox, const struct decree_completion *completions, uint32_t count)
+load_complete(void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers)
 {
 	struct group *g = mailbox;
 	struct world *w = g->leader->world;
 	uint64_t now_ns = moment_ns(w, g);
 
+	if (answers == NULL)
+		die("a command was not committed");
 	for (uint32_t i = 0; i < count; i++) {
-		if (completions[i].outcome != DECREE_APPLIED)
-			die("a command was not committed");
 		if (w->is_measured)
-			histogram_add(
-				w->latency, now_ns - g->sent_ns[completions[i].seq % WINDOW_MAX]);
+			histogram_add(w->latency, now_ns - g->sent_ns[(first + i) % WINDOW_MAX]);
 		g->done++;
 		if (w->s.rate == 0)
 			push(g, now_ns);

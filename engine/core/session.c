@@ -402,7 +402,7 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 
 void
 eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uint32_t count,
-	const struct eng_answer *answers)
+	const struct decree_answer *answers)
 {
 	struct row *w = &s->rows[row];
 	struct reply *replies = reply_of(s, (int32_t)row, 0);
@@ -435,7 +435,7 @@ eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64
 
 	if (row >= 0)
 		eng_session_answer_run(s, (uint32_t)row, seq, 1,
-			&(struct eng_answer){ .result = result, .status = status });
+			&(struct decree_answer){ .result = result, .status = status });
 }
 
 enum eng_verdict

@@ -51,12 +51,6 @@ struct eng_applied {
 	const struct decree_command *commands; /* [count] EXECUTE: all of them */
 };
 
-/* What the machine said of a command. */
-struct eng_answer {
-	uint64_t result;
-	uint16_t status;
-};
-
 #define ENG_REGISTRATION_CLIENT_BYTES  16u
 #define ENG_REGISTRATION_GATEWAY_BYTES 32u
 
@@ -105,7 +99,7 @@ void eng_session_answer(struct eng_sessions *s, struct decree_session session, u
 /** The same for commands [first, first + count) of a session whose row is known: eng_session_row(), before any
  * registration. @param answers  [count] */
 void eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uint32_t count,
-	const struct eng_answer *answers);
+	const struct decree_answer *answers);
 
 /** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION, EVICTED; GAP if it is not
  * executed yet. @param body_digest  base_digest_short() of the whole body */

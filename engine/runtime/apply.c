@@ -11,7 +11,7 @@
  * command unanswered keeps its waiter waiting.
  */
 #include "base/failpoint.h"
-#include "engine/runtime/gateway_answer.h"
+#include "engine/runtime/shard_private.h"
 
 struct decree_sink {
 	struct shard *shard;
@@ -19,7 +19,7 @@ struct decree_sink {
 	/* What executes of this slot: [next, after) is not answered. Answers in the same order wait for each other and are
 	 * passed on in runs of a session: those to the commands before `next` are in shard->answers. */
 	const struct decree_command *next, *after;
-	struct eng_answer *answer; /* behind the last one that waits */
+	struct decree_answer *answer; /* behind the last one that waits */
 	/* Whose row and owner were looked up last. */
 	struct decree_session session; /* 0: none yet */
 	int32_t row;                   /* -1: it has none */
@@ -49,7 +49,7 @@ sink_forget(struct decree_sink *sink)
 /* To commands [first, first + count) of a session. */
 static void
 tell_run(struct decree_sink *sink, struct decree_session session, uint64_t first, uint32_t count,
-	const struct eng_answer *answers)
+	const struct decree_answer *answers)
 {
 	struct shard *s = sink->shard;
 
@@ -66,7 +66,7 @@ tell_run(struct decree_sink *sink, struct decree_session session, uint64_t first
 void
 apply_tell_answers(struct decree_sink *sink)
 {
-	const struct eng_answer *answers = sink->shard->answers;
+	const struct decree_answer *answers = sink->shard->answers;
 	const struct decree_command *next = sink->next, *c = next - (sink->answer - answers);
 
 	sink->answer = sink->shard->answers;
@@ -84,7 +84,7 @@ apply_tell_answers(struct decree_sink *sink)
 /* Of a command that was parked, or of one behind such a command, which will be answered later. */
 __attribute__((noinline)) static void
 answer_apart(struct decree_sink *sink, struct decree_session session, uint64_t seq,
-	const struct eng_answer *answer)
+	const struct decree_answer *answer)
 {
 	uint64_t parked = sink->next == sink->after ? 0 : seq - sink->next->seq;
 
@@ -99,7 +99,7 @@ void
 decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result)
 {
-	const struct eng_answer answer = { .result = result, .status = status };
+	const struct decree_answer answer = { .result = result, .status = status };
 	const struct decree_command *c = sink->next;
 
 	if (c == sink->after || c->session.n != session.n || c->seq != seq) {

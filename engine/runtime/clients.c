@@ -126,7 +126,7 @@ endpoint_of(struct owner owner)
 void
 clients_on_answers(struct shard *s, struct shard_group *g, struct owner to,
 	struct decree_session session, uint64_t first, uint32_t count,
-	const struct eng_answer *answers)
+	const struct decree_answer *answers)
 {
 	for (uint32_t i = 0; i < count; i++)
 		reply(s, g, endpoint_of(to),

@@ -6,7 +6,7 @@
  * the leader in order, and counts a command as executed when this node applies it: every node applies
  * everything, so no answer needs to travel between nodes.
  *
- *   popped    taken from the mailbox             window[seq]: body (in the proposer's arena), cookie
+ *   popped    taken from the mailbox             window[seq]: body (in the proposer's arena)
  *   sent      given to the leader                this node's core, or COMMANDS frames to another node
  *   executed  applied here; the body is free     executed <= sent <= popped
  *   answered  the machine has answered; the window's place is free
@@ -21,12 +21,55 @@
  * What may fail: the session table is full, or has lost the session: every command ends as REFUSED.
  */
 #include "base/digest.h"
-#include "engine/runtime/gateway_answer.h"
+#include "engine/runtime/shard_private.h"
 
 #define REWIND_PAUSE_NS    (1000 * 1000ull)
 #define LOG_FULL_PAUSE_NS  (1000 * 1000ull) /* at first */
 #define FORWARD_FRAMES_MAX 32               /* per turn */
 #define BUSY_SHIFT_MAX     8
+
+static struct mail_command *
+entry_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
+{
+	return &gw->window[seq & (s->config.gateway_window - 1)];
+}
+
+static bool
+is_open(const struct shard *s, const struct gateway *gw, uint64_t seq)
+{
+	uint64_t index = seq & (s->config.gateway_window - 1);
+
+	/* Or its place is a later one's. */
+	return gw->popped - seq < s->config.gateway_window &&
+	       (gw->open[index / 64] >> index % 64 & 1) != 0;
+}
+
+/* Each is turned once. */
+static void
+turn_bits(uint64_t *bits, uint32_t first, uint32_t after, bool to)
+{
+	while (first < after) {
+		uint32_t count = min_u32(after - first, 64 - first % 64);
+		uint64_t mask = UINT64_MAX >> (64 - count) << first % 64;
+
+		decree_assert((bits[first / 64] & mask) == (to ? 0 : mask));
+		bits[first / 64] ^= mask;
+		first += count;
+	}
+}
+
+/* Commands [first, first + count) wait for their outcome, or do not any more. */
+static void
+set_open(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count, bool to)
+{
+	uint32_t index = (uint32_t)first & (s->config.gateway_window - 1);
+	uint32_t to_end = min_u32(s->config.gateway_window - index, count);
+
+	turn_bits(gw->open, index, index + to_end, to);
+	turn_bits(gw->open, 0, count - to_end, to);
+	gw->open_count = to ? gw->open_count + count : gw->open_count - count;
+	decree_assert(gw->open_count <= s->config.gateway_window);
+}
 
 int
 shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_UUID_BYTES],
@@ -39,15 +82,17 @@ shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_U
 	for (int i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
 		struct gateway *gw = &s->gateways[i];
 		struct mail_command *window = gw->window;
+		uint64_t *open = gw->open;
 
 		if (gw->group != NULL)
 			continue;
-		memset(window, 0, s->config.gateway_window * sizeof(*window));
+		memset(open, 0, (s->config.gateway_window / 64 + 1) * sizeof(*open));
 		*gw = (struct gateway){
 			.group = g,
 			.ops = ops,
 			.mailbox = mailbox,
 			.window = window,
+			.open = open,
 			.gap_at_ns = UINT64_MAX,
 			.retry_at_ns = UINT64_MAX,
 			.retry_ns = RETRY_NS_MIN,
@@ -86,45 +131,58 @@ shard_gateway_close(struct shard *s, int gateway)
 void
 gateway_on_read(struct gateway *gw, const struct decree_completion *done)
 {
-	gw->completions[gw->completion_count++] = *done;
-	if (gw->completion_count == COMPLETION_BURST)
-		gateway_flush(gw);
+	gw->ops->complete_read(gw->mailbox, done);
+	gw->has_told = true;
 }
 
-/* Bodies first: a proposer that sees its command's outcome may count on its memory. */
 void
 gateway_flush(struct gateway *gw)
 {
 	if (gw->has_consumed)
-		gw->ops->consumed(gw->mailbox, gw->consumed_place);
+		gw->ops->consumed(gw->mailbox, gw->executed);
 	gw->has_consumed = false;
-	if (gw->completion_count > 0)
-		gw->ops->complete(gw->mailbox, gw->completions, gw->completion_count);
-	gw->completion_count = 0;
 }
 
+/* Bodies first: a proposer that sees its command's outcome may count on its memory.
+ * @param answers  NULL: refused */
 static void
-consume(struct gateway *gw, const struct mail_command *entry)
+complete(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
+	const struct decree_answer *answers)
 {
-	gw->consumed_place = entry->place;
-	gw->has_consumed = true;
+	gateway_flush(gw);
+	set_open(s, gw, first, count, false);
+	gw->ops->complete(gw->mailbox, first, count, answers);
+	gw->has_told = true;
+}
+
+/* To commands [first, first + count). What is answered after a refusal has its outcome already. */
+void
+gateway_on_answers(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
+	const struct decree_answer *answers)
+{
+	if (gw->is_refused && gw->refused_first < first + count)
+		count = gw->refused_first < first ? 0 : (uint32_t)(gw->refused_first - first);
+	if (count > 0)
+		complete(s, gw, first, count, answers);
 }
 
 /* ------------------------------------------------------------------------------ what was applied */
 
 /* Nothing more will be executed: the session does not exist. */
 static void
-refuse_all(struct shard *s, struct gateway *gw)
+refuse_all(const struct shard *s, struct gateway *gw)
 {
-	gw->is_refused = true;
-	for (uint64_t seq = gw->executed + 1; seq <= gw->popped; seq++) {
-		struct mail_command *entry = gateway_entry(s, gw, seq);
+	uint64_t first = gw->executed + 1;
 
-		consume(gw, entry);
-		gateway_complete(gw, entry, DECREE_REFUSED, 0, 0);
-	}
-	gw->executed = gw->sent = gw->popped;
+	if (!gw->is_refused)
+		gw->refused_first = first;
+	gw->is_refused = true;
 	gw->retry_at_ns = UINT64_MAX;
+	if (first > gw->popped)
+		return;
+	gw->executed = gw->sent = gw->popped;
+	gw->has_consumed = true;
+	complete(s, gw, first, (uint32_t)(gw->popped - first + 1), NULL);
 }
 
 static void
@@ -174,7 +232,7 @@ count_ours(const struct shard *s, const struct gateway *gw, const struct eng_app
 	if (run->seq != gw->executed + 1)
 		return 0;
 	for (; count < count_max; count++) {
-		const struct mail_command *entry = gateway_entry(s, gw, run->seq + count);
+		const struct mail_command *entry = entry_of(s, gw, run->seq + count);
 		const struct decree_command *c = &run->commands[count];
 
 		if (entry->bytes != c->bytes || memcmp(entry->body, c->body, c->bytes) != 0)
@@ -189,7 +247,7 @@ on_executed(struct shard *s, struct gateway *gw, uint64_t last)
 	gw->executed = last;
 	if (gw->sent < gw->executed)
 		gw->sent = gw->executed; /* given before a rewind, and it made it */
-	consume(gw, gateway_entry(s, gw, gw->executed));
+	gw->has_consumed = true;
 	gw->busy_count = 0;
 	gw->retry_ns = RETRY_NS_MIN;
 	gw->retry_at_ns = gw->executed < gw->sent ? s->now_ns + gw->retry_ns : UINT64_MAX;
@@ -223,22 +281,22 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 static bool
 take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
 {
-	struct mail_command *entry = gateway_entry(s, gw, seq);
-	uint16_t status;
-	uint64_t result;
+	const struct mail_command *entry = entry_of(s, gw, seq);
+	struct decree_answer a;
 
-	if (entry->seq != seq)
+	if (!is_open(s, gw, seq))
 		return true; /* answered long ago */
 	if (seq > gw->executed) {
 		uint32_t digest = base_digest_short(entry->body, entry->bytes);
 
-		if (eng_session_lookup(gw->group->sessions, gw->session, seq, digest, &status,
-			    &result) == ENG_MISMATCH)
+		if (eng_session_lookup(gw->group->sessions, gw->session, seq, digest, &a.status,
+			    &a.result) == ENG_MISMATCH)
 			return false;
-		consume(gw, entry);
+		gw->executed = seq;
+		gw->has_consumed = true;
 	}
-	if (eng_session_answer_of(gw->group->sessions, gw->session, seq, &status, &result))
-		gateway_complete(gw, entry, DECREE_APPLIED, status, result);
+	if (eng_session_answer_of(gw->group->sessions, gw->session, seq, &a.status, &a.result))
+		complete(s, gw, seq, 1, &a);
 	return true;
 }
 
@@ -267,8 +325,6 @@ gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index)
 			refuse_all(s, gw);
 			return;
 		}
-	if (gw->executed < last)
-		gw->executed = last;
 	rewind_to_executed(gw, s->now_ns);
 }
 
@@ -326,9 +382,8 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 static struct eng_command
 command_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
 {
-	const struct mail_command *entry = gateway_entry(s, gw, seq);
+	const struct mail_command *entry = entry_of(s, gw, seq);
 
-	decree_assert(entry->seq == seq);
 	return (struct eng_command){
 		.session = gw->session,
 		.seq = seq,
@@ -344,18 +399,15 @@ pop(struct shard *s, struct gateway *gw)
 	uint32_t count, room;
 
 	do {
-		struct mail_command *first = gateway_entry(s, gw, gw->popped + 1);
+		struct mail_command *first = entry_of(s, gw, gw->popped + 1);
 
 		room = min_u32(
 			s->config.gateway_window - (uint32_t)(first - gw->window), POP_BURST);
 		count = gw->ops->pop(gw->mailbox, first, room);
 		if (count == 0)
 			return;
-		decree_assert(first->seq == gw->popped + 1);
-		decree_assert(first[count - 1].seq == gw->popped + count);
+		set_open(s, gw, gw->popped + 1, count, true);
 		gw->popped += count;
-		gw->open_count += count;
-		decree_assert(gw->open_count <= s->config.gateway_window);
 		s->did_work = true;
 	} while (count == room);
 }

@@ -6,6 +6,9 @@
  * window, all places, and both together. (DPDK's rte_ring copies such elements word by word, and counts at both ends: 45
  * instructions more for each command, and as many for its outcome.)
  *
+ * What comes back is told by runs of commands: the ring of outcomes says how each run ended, and the machine's answers
+ * lie in an array by seq. Whose cookie it is the proposer knows by itself, so a completion is made where it is read.
+ *
  * The arena. Bodies lie behind each other at growing places; a place is a byte count since the start, so
  * place % arena_bytes is where. A body never wraps: what is left before the end is skipped. The shard's
  * `consumed` is the place behind the last body that was executed; everything below it is free.
@@ -25,15 +28,25 @@
 struct read_place {
 	uint8_t query[DECREE_QUERY_BYTES_MAX];
 	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+	struct decree_completion done;
+};
+
+/* Of commands [first, first + count), or of the read whose place is `count`. */
+struct outcome {
+	uint64_t first; /* 0: of a read */
+	uint32_t count;
+	enum decree_outcome outcome;
 };
 
 struct mailbox {
 	uint32_t window;
 	size_t arena_bytes;
 	uint8_t *arena;
-	struct mail_command *commands;      /* [window] by seq */
-	struct mail_query *queries;         /* [MAILBOX_READ_COUNT] by number */
-	struct decree_completion *outcomes; /* [outcome_mask + 1] by number */
+	struct mail_command *commands; /* [window] by seq */
+	uint64_t *ends;                /* [window] by seq: place behind the body */
+	struct decree_answer *answers; /* [window] by seq, of those that were applied */
+	struct mail_query *queries;    /* [MAILBOX_READ_COUNT] by number */
+	struct outcome *outcomes;      /* [outcome_mask + 1] by number */
 	uint32_t outcome_mask;
 	struct read_place *places; /* [MAILBOX_READ_COUNT] */
 	size_t memory_bytes;
@@ -43,7 +56,7 @@ struct mailbox {
 		uint64_t seq;   /* of the last command pushed */
 		uint64_t place; /* behind its body */
 		uint64_t consumed_seen;
-		void **cookies;     /* [window] by seq, for mailbox_abandon() */
+		void **cookies;     /* [window] by seq */
 		bool *is_open;      /* [window] by seq: pushed, no outcome yet */
 		uint64_t abandoned; /* seq up to which mailbox_abandon() has looked */
 		bool is_read_open[MAILBOX_READ_COUNT];
@@ -51,6 +64,7 @@ struct mailbox {
 		uint32_t read_next;     /* place to try first */
 		uint64_t read_count;    /* reads ever pushed */
 		uint64_t outcome_count; /* outcomes ever taken */
+		uint32_t outcome_done;  /* commands of the next one that were taken before */
 	} producer __attribute__((aligned(BASE_CACHE_LINE)));
 
 	/* owner: the shard */
@@ -107,11 +121,13 @@ mailbox_create(uint32_t window, size_t arena_bytes)
 	m->producer.is_open = take_zeros(m, window, sizeof(*m->producer.is_open));
 	m->places = take_zeros(m, MAILBOX_READ_COUNT, sizeof(*m->places));
 	m->commands = take_zeros(m, window, sizeof(*m->commands));
+	m->ends = take_zeros(m, window, sizeof(*m->ends));
+	m->answers = take_zeros(m, window, sizeof(*m->answers));
 	m->queries = take_zeros(m, MAILBOX_READ_COUNT, sizeof(*m->queries));
 	m->outcomes = take_zeros(m, m->outcome_mask + 1, sizeof(*m->outcomes));
 	if (m->arena == NULL || m->producer.cookies == NULL || m->producer.is_open == NULL ||
-		m->places == NULL || m->commands == NULL || m->outcomes == NULL ||
-		m->queries == NULL) {
+		m->places == NULL || m->commands == NULL || m->ends == NULL || m->answers == NULL ||
+		m->outcomes == NULL || m->queries == NULL) {
 		mailbox_destroy(m);
 		return NULL;
 	}
@@ -126,6 +142,8 @@ mailbox_destroy(struct mailbox *m)
 	free(m->queries);
 	free(m->places);
 	free(m->outcomes);
+	free(m->answers);
+	free(m->ends);
 	free(m->commands);
 	free(m->producer.is_open);
 	free(m->producer.cookies);
@@ -158,7 +176,7 @@ arena_reserve(struct mailbox *m, uint32_t bytes)
 		start += to_end;
 	if (start + bytes - m->producer.consumed_seen <= m->arena_bytes)
 		return start;
-	/* Acquire: pairs with the release in consumed(). */
+	/* Acquire: pairs with the release in ring_consumed(). */
 	m->producer.consumed_seen = atomic_load_explicit(&m->consumed, memory_order_acquire);
 	return start + bytes - m->producer.consumed_seen <= m->arena_bytes ? start : UINT64_MAX;
 }
@@ -182,10 +200,8 @@ mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cookie)
 	m->commands[index] = (struct mail_command){
 		.body = at,
 		.bytes = bytes,
-		.seq = seq,
-		.cookie = cookie,
-		.place = start + bytes,
 	};
+	m->ends[index] = start + bytes;
 	m->producer.is_open[index] = true;
 	m->producer.cookies[index] = cookie;
 	m->producer.seq = seq;
@@ -233,27 +249,56 @@ mailbox_read(struct mailbox *m, const void *query, uint32_t bytes,
 }
 
 static void
-note_outcome(struct mailbox *m, const struct decree_completion *c)
+take_read(struct mailbox *m, uint32_t place, struct decree_completion *ret_completion)
 {
-	if (c->seq != 0) {
-		m->producer.is_open[c->seq & (m->window - 1)] = false;
-		return;
-	}
-	size_t place = (size_t)((const uint8_t *)c->answer - m->places[0].answer) /
-		       sizeof(struct read_place);
-	decree_assert(place < MAILBOX_READ_COUNT);
+	decree_assert(m->producer.is_read_open[place]);
 	m->producer.is_read_open[place] = false;
+	*ret_completion = m->places[place].done;
+}
+
+/* What is left of a run of commands, and as much of it as there is room for. @return how many */
+static uint32_t
+take_run(struct mailbox *m, const struct outcome *o, struct decree_completion *ret_completions,
+	uint32_t count_max)
+{
+	uint64_t seq = o->first + m->producer.outcome_done;
+	uint32_t count = at_most(o->count - m->producer.outcome_done, count_max);
+
+	for (uint32_t i = 0; i < count; i++, seq++) {
+		uint32_t index = (uint32_t)(seq & (m->window - 1));
+
+		decree_assert(m->producer.is_open[index]);
+		m->producer.is_open[index] = false;
+		ret_completions[i] = (struct decree_completion){
+			.cookie = m->producer.cookies[index],
+			.seq = seq,
+			.outcome = o->outcome,
+			.status = m->answers[index].status,
+			.result = m->answers[index].result,
+		};
+	}
+	m->producer.outcome_done += count;
+	return count;
 }
 
 uint32_t
 mailbox_poll(struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max)
 {
+	/* Acquire: pairs with the release in outcome_put(). */
 	uint64_t put = atomic_load_explicit(&m->outcomes_put, memory_order_acquire);
-	uint32_t count = at_most(put - m->producer.outcome_count, count_max);
+	uint32_t count = 0;
 
-	for (uint32_t i = 0; i < count; i++) {
-		ret_completions[i] = m->outcomes[m->producer.outcome_count++ & m->outcome_mask];
-		note_outcome(m, &ret_completions[i]);
+	while (count < count_max && m->producer.outcome_count < put) {
+		const struct outcome *o = &m->outcomes[m->producer.outcome_count & m->outcome_mask];
+
+		if (o->first == 0)
+			take_read(m, o->count, &ret_completions[count++]);
+		else
+			count += take_run(m, o, ret_completions + count, count_max - count);
+		if (o->first != 0 && m->producer.outcome_done < o->count)
+			break;
+		m->producer.outcome_done = 0;
+		m->producer.outcome_count++;
 	}
 	return count;
 }
@@ -312,24 +357,50 @@ ring_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
 }
 
 static void
-ring_consumed(void *mailbox, uint64_t place)
+ring_consumed(void *mailbox, uint64_t seq)
 {
 	struct mailbox *m = mailbox;
 
-	atomic_store_explicit(&m->consumed, place, memory_order_release);
+	/* Without an outcome it keeps its index: the proposer has not written another end there. */
+	atomic_store_explicit(&m->consumed, m->ends[seq & (m->window - 1)], memory_order_release);
 }
 
 static void
-ring_complete(void *mailbox, const struct decree_completion *completions, uint32_t count)
+outcome_put(struct mailbox *m, uint64_t first, uint32_t count, enum decree_outcome outcome)
+{
+	m->outcomes[m->shard.outcome_count++ & m->outcome_mask] =
+		(struct outcome){ .first = first, .count = count, .outcome = outcome };
+	/* Release: pairs with the acquire in mailbox_poll(). */
+	atomic_store_explicit(&m->outcomes_put, m->shard.outcome_count, memory_order_release);
+}
+
+static void
+ring_complete(void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers)
 {
 	struct mailbox *m = mailbox;
+	uint32_t index = (uint32_t)first & (m->window - 1);
+	uint32_t to_end = at_most(m->window - index, count);
 
-	uint32_t index = (uint32_t)m->shard.outcome_count & m->outcome_mask;
-	uint32_t to_end = at_most(m->outcome_mask + 1 - index, count);
-	memcpy(&m->outcomes[index], completions, to_end * sizeof(*completions));
-	memcpy(m->outcomes, completions + to_end, (count - to_end) * sizeof(*completions));
-	m->shard.outcome_count += count;
-	atomic_store_explicit(&m->outcomes_put, m->shard.outcome_count, memory_order_release);
+	if (answers != NULL) {
+		memcpy(&m->answers[index], answers, to_end * sizeof(*answers));
+		memcpy(m->answers, answers + to_end, (count - to_end) * sizeof(*answers));
+	} else {
+		memset(&m->answers[index], 0, to_end * sizeof(*answers));
+		memset(m->answers, 0, (count - to_end) * sizeof(*answers));
+	}
+	outcome_put(m, first, count, answers != NULL ? DECREE_APPLIED : DECREE_REFUSED);
+}
+
+static void
+ring_complete_read(void *mailbox, const struct decree_completion *completion)
+{
+	struct mailbox *m = mailbox;
+	size_t place = (size_t)((const uint8_t *)completion->answer - m->places[0].answer) /
+		       sizeof(struct read_place);
+
+	decree_assert(place < MAILBOX_READ_COUNT);
+	m->places[place].done = *completion;
+	outcome_put(m, 0, (uint32_t)place, completion->outcome);
 }
 
 static uint32_t
@@ -348,5 +419,6 @@ const struct mailbox_ops mailbox_ring_ops = {
 	.pop = ring_pop,
 	.consumed = ring_consumed,
 	.complete = ring_complete,
+	.complete_read = ring_complete_read,
 	.pop_queries = ring_pop_queries,
 };

@@ -14,12 +14,10 @@
 
 #include "decree/node.h"
 
+/* Their numbers, seq, count from 1 in the order in which they are popped. */
 struct mail_command {
 	const uint8_t *body;
 	uint32_t bytes;
-	uint64_t seq; /* from 1, without gaps */
-	void *cookie;
-	uint64_t place; /* the mailbox's; give it to consumed() */
 };
 
 struct mail_query {
@@ -34,12 +32,16 @@ struct mailbox_ops {
 	/** @return 0 .. count_max, in order. Never more than the gateway's window without an outcome. */
 	uint32_t (*pop)(void *mailbox, struct mail_command *ret_commands, uint32_t count_max);
 
-	/** Bodies up to and including the one at @p place are free again. */
-	void (*consumed)(void *mailbox, uint64_t place);
+	/** Bodies up to and including that of command @p seq are free again. Said before its outcome is. */
+	void (*consumed)(void *mailbox, uint64_t seq);
 
-	/** Outcomes. There is always room: commands without an outcome are limited by the window. */
+	/** Outcomes of commands [first, first + count). There is always room: commands without an outcome are limited by the
+	 * window. @param answers  [count] they were applied; NULL: they are refused */
 	void (*complete)(
-		void *mailbox, const struct decree_completion *completions, uint32_t count);
+		void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers);
+
+	/** Of a read; there is always room, too. */
+	void (*complete_read)(void *mailbox, const struct decree_completion *completion);
 
 	/** @return 0 .. count_max reads. May be NULL: none */
 	uint32_t (*pop_queries)(void *mailbox, struct mail_query *ret_queries, uint32_t count_max);

@@ -345,7 +345,8 @@ flush_gateways(struct shard *s)
 	for (uint32_t i = 0; i < s->gateway_after; i++) {
 		if (s->gateways[i].group == NULL)
 			continue;
-		has_told = has_told || s->gateways[i].completion_count > 0;
+		has_told = has_told || s->gateways[i].has_told;
+		s->gateways[i].has_told = false;
 		gateway_flush(&s->gateways[i]);
 	}
 	if (has_told)

@@ -89,7 +89,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 	uint8_t *meta = carve(c, shard_meta_bytes(config->group_count));
 	struct eng_applied *applied = carve(c, per_slot * sizeof(*applied));
 	struct decree_command *commands = carve(c, per_slot * sizeof(*commands));
-	struct eng_answer *answers = carve(c, per_slot * sizeof(*answers));
+	struct decree_answer *answers = carve(c, per_slot * sizeof(*answers));
 	uint8_t *snap_buffer = carve(c, config->snap_ops == NULL ? 0 : DECREE_CHUNK_BYTES_MAX);
 	struct assembly *assemblies = carve(c, assembly_count(config) * sizeof(*assemblies));
 	struct index_page *pages = carve(c, page_count(config) * sizeof(*pages));
@@ -114,8 +114,11 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 	}
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
 		struct mail_command *window = carve(c, config->gateway_window * sizeof(*window));
-		if (s != NULL)
+		uint64_t *open = carve(c, (config->gateway_window / 64 + 1) * sizeof(*open));
+		if (s != NULL) {
 			s->gateways[i].window = window;
+			s->gateways[i].open = open;
+		}
 	}
 	for (uint32_t j = 0; j < LOG_JOB_COUNT_MAX; j++)
 		for (uint32_t k = 0; k < LOG_JOB_SLOTS_MAX; k++) {

@@ -44,8 +44,7 @@
 
 #define RECV_BURSTS_PER_TURN  4   /* one group commit then takes up to 128 frames */
 #define SUBMIT_BURST          256 /* commands given to the core at once */
-#define COMPLETION_BURST      32
-#define POP_BURST             32  /* of 40 bytes: beyond 2 KiB a copy begins to cost a start-up */
+#define POP_BURST             128 /* of 16 bytes: beyond 2 KiB a copy begins to cost a start-up */
 #define READ_COUNT_MAX        256 /* reads waiting or in flight */
 #define QUERY_COUNT           256 /* reads of one group that wait; a power of two */
 #define LOG_JOB_COUNT_MAX     4   /* log requests being answered */
@@ -208,13 +207,15 @@ struct gateway {
 	uint8_t registration[ENG_REGISTRATION_GATEWAY_BYTES];
 	struct decree_session session; /* 0: not registered yet */
 	bool is_refused;
-	struct mail_command *window; /* [gateway_window] by seq; one of seq 0 has its outcome */
-	uint32_t open_count;         /* that have none */
+	uint64_t refused_first; /* is_refused: from this seq on every command was, or will be */
+	struct mail_command *window; /* [gateway_window] by seq */
+	uint64_t *open;              /* [gateway_window / 64 + 1] by seq: bit set, no outcome yet */
+	uint32_t open_count;         /* of those */
 	uint64_t popped;             /* last seq taken from the mailbox */
 	uint64_t sent;     /* last seq given to the leader; Invariant: executed <= sent <= popped */
 	uint64_t executed; /* last seq applied here */
-	uint64_t consumed_place;
-	bool has_consumed;
+	bool has_consumed; /* more than the mailbox knows */
+	bool has_told;     /* outcomes, in this turn */
 	bool is_register_sent;
 	uint16_t leader; /* whom `sent` speaks of */
 	struct decree_ballot ballot;
@@ -224,8 +225,6 @@ struct gateway {
 		gap_at_ns; /* go back then: the leader misses something; UINT64_MAX = it does not */
 	uint64_t not_before_ns; /* the leader was busy ... */
 	uint32_t busy_count;    /* ... so often since something was executed */
-	struct decree_completion completions[COMPLETION_BURST];
-	uint32_t completion_count; /* < COMPLETION_BURST: the last one takes them all along */
 };
 
 struct assembly {
@@ -393,7 +392,7 @@ struct shard {
 	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
 	struct eng_applied *applied;     /* [commands_per_slot_max] runs */
 	struct decree_command *commands; /* [commands_per_slot_max] of them that execute */
-	struct eng_answer *answers;      /* [commands_per_slot_max] of `commands` */
+	struct decree_answer *answers;   /* [commands_per_slot_max] of `commands` */
 	struct eng_command submit[CLIENT_BURST_MAX];
 	enum eng_submit_status submit_status[CLIENT_BURST_MAX];
 	struct eng_effects fx;
@@ -478,8 +477,11 @@ void gateway_run(struct shard *s, struct gateway *gw);
 uint64_t gateway_wake_at(const struct gateway *gw, uint64_t now_ns);
 void gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_applied *a);
 void gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied *a);
+void gateway_on_answers(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
+	const struct decree_answer *answers);
 void gateway_on_read(struct gateway *gw, const struct decree_completion *done);
 void gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index);
+/** Tell which bodies are free. */
 void gateway_flush(struct gateway *gw);
 void gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_msg *m);
 
@@ -491,7 +493,7 @@ void clients_on_applied(
 /* To commands [first, first + count). */
 void clients_on_answers(struct shard *s, struct shard_group *g, struct owner to,
 	struct decree_session session, uint64_t first, uint32_t count,
-	const struct eng_answer *answers);
+	const struct decree_answer *answers);
 /* Large commands that are whole and have not found room yet. */
 void clients_continue(struct shard *s);
 void clients_flush(struct shard *s);

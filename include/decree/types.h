@@ -52,6 +52,12 @@ struct decree_command {
 	uint32_t bytes;
 };
 
+/** What a machine says of a command that it has executed. Both are kept for a command that is repeated. */
+struct decree_answer {
+	uint64_t result; /* the machine's own, e.g. an id */
+	uint16_t status; /* the machine's own; 0 should mean success */
+};
+
 /** 128-bit content digest (XXH3-128). It finds accidents, not attackers. */
 struct decree_digest {
 	uint64_t lo;

@@ -35,71 +35,82 @@ mail_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
 		ret_commands[count++] = (struct mail_command){
 			.body = c->body,
 			.bytes = c->bytes,
-			.seq = c->seq,
-			.place = c->seq,
 		};
 	}
 	return count;
 }
 
 static void
-mail_consumed(void *mailbox, uint64_t place)
+mail_consumed(void *mailbox, uint64_t seq)
 {
-	(void)mailbox, (void)place;
+	(void)mailbox, (void)seq;
 }
 
 /* @return its place in the order, as far as the proposer knows it */
 static uint64_t
 place_of(const struct sim *sim, const struct sim_proposer *p, const struct sim_command *command,
-	const struct decree_completion *c)
+	const struct decree_answer *a)
 {
 	const struct sim_outcome *o = &command->outcome;
 
 	if (!sim->queue->is_on)
-		return c->result;
-	sim_check(sim, o->place != 0 && o->status == c->status && o->result == c->result,
+		return a->result;
+	sim_check(sim, o->place != 0 && o->status == a->status && o->result == a->result,
 		"queue: proposer %lu: command %lu is answered %u, %lu instead of %u, %lu", p->id,
-		c->seq, c->status, c->result, o->status, o->result);
+		command->seq, a->status, a->result, o->status, o->result);
 	return o->place;
 }
 
 static void
-command_done(struct sim_node *n, struct sim_proposer *p, const struct decree_completion *c)
+command_done(
+	struct sim_node *n, struct sim_proposer *p, uint64_t seq, const struct decree_answer *a)
 {
-	const struct sim_command *command = &p->window[c->seq % SIM_IN_FLIGHT];
+	const struct sim_command *command = &p->window[seq % SIM_IN_FLIGHT];
 
-	if (c->outcome == DECREE_REFUSED) {
-		/* The table of sessions is full, or the session gave way: what happened is unknown. */
-		p->is_open = false;
-		p->begins_anew = n->sim->queue->is_on;
-		n->sim->count.refused++;
-		return;
-	}
-	sim_check(n->sim, c->seq == p->seq_done + 1, "proposer %lu: outcome of %lu after %lu",
-		p->id, c->seq, p->seq_done);
-	p->seq_done = c->seq;
-	oracle_on_ack(n->sim, p->id, c->seq);
+	sim_check(n->sim, seq == p->seq_done + 1, "proposer %lu: outcome of %lu after %lu", p->id,
+		seq, p->seq_done);
+	p->seq_done = seq;
+	oracle_on_ack(n->sim, p->id, seq);
 	history_return(n->sim->oracle.history, load_u32(command->body + 16), n->sim->now_ns,
-		place_of(n->sim, p, command, c), 0);
+		place_of(n->sim, p, command, a), 0);
+}
+
+static struct sim_node *
+node_of(struct sim_proposer *p)
+{
+	return (struct sim_node *)((char *)p - offsetof(struct sim_node, proposer));
 }
 
 static void
-mail_complete(void *mailbox, const struct decree_completion *completions, uint32_t count)
+mail_complete(void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers)
 {
 	struct sim_proposer *p = mailbox;
-	struct sim_node *n = (struct sim_node *)((char *)p - offsetof(struct sim_node, proposer));
+	struct sim_node *n = node_of(p);
 
+	if (answers == NULL) {
+		/* The table of sessions is full, or the session gave way: what happened is unknown. */
+		p->is_open = false;
+		p->begins_anew = n->sim->queue->is_on;
+		n->sim->count.refused += count;
+		return;
+	}
 	for (uint32_t i = 0; i < count; i++)
-		if (completions[i].seq == 0)
-			sim_reads_complete(n->sim, n->id, &completions[i]);
-		else
-			command_done(n, p, &completions[i]);
+		command_done(n, p, first + i, &answers[i]);
+}
+
+static void
+mail_complete_read(void *mailbox, const struct decree_completion *completion)
+{
+	struct sim_node *n = node_of(mailbox);
+
+	sim_reads_complete(n->sim, n->id, completion);
 }
 
 const struct mailbox_ops sim_mailbox_ops = {
 	.pop = mail_pop,
 	.consumed = mail_consumed,
 	.complete = mail_complete,
+	.complete_read = mail_complete_read,
 	.pop_queries = sim_reads_pop,
 };
 

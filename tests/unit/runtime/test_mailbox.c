@@ -33,12 +33,9 @@ teardown(void **state)
 static void
 complete(struct mailbox *m, uint64_t seq)
 {
-	struct decree_completion c;
+	struct decree_answer a = { .result = seq * 3, .status = 1 };
 
-	memset(&c, 0, sizeof(c));
-	c.seq = seq;
-	c.result = seq * 3;
-	mailbox_ring_ops.complete(m, &c, 1);
+	mailbox_ring_ops.complete(m, seq, 1, &a);
 }
 
 static void
@@ -51,9 +48,7 @@ test_what_is_pushed_is_popped_in_order_with_its_body(void **state)
 	assert_int_equal(mailbox_push(m, NULL, 0, NULL), 0);
 	assert_int_equal(mailbox_push(m, "three", 5, NULL), 0);
 	assert_int_equal(mailbox_ring_ops.pop(m, got, 8), 3);
-	assert_int_equal(got[0].seq, 1);
 	assert_memory_equal(got[0].body, "one", 3);
-	assert_ptr_equal(got[0].cookie, m);
 	assert_int_equal(got[1].bytes, 0);
 	assert_memory_equal(got[2].body, "three", 5);
 	assert_int_equal(mailbox_ring_ops.pop(m, got, 8), 0);
@@ -81,6 +76,47 @@ test_the_window_fills_and_an_outcome_makes_room(void **state)
 	assert_int_equal(mailbox_push(m, "x", 1, NULL), -EAGAIN);
 }
 
+/* Runs come back as they were told, in as many calls as the reader likes, also over the array's end; a refused one among them. */
+static void
+test_runs_of_outcomes_are_read_in_pieces(void **state)
+{
+	struct mailbox *m = *state;
+	struct mail_command got[WINDOW];
+	struct decree_answer answers[WINDOW];
+	struct decree_completion done[7];
+	int cookies[WINDOW];
+	uint64_t seq = 0;
+
+	for (uint32_t round = 0; round < 5; round++) {
+		uint64_t first = seq + 1;
+
+		for (uint32_t i = 0; i < 40; i++) {
+			assert_int_equal(mailbox_push(m, "x", 1, &cookies[i]), 0);
+			answers[i] = (struct decree_answer){ .result = first + i, .status = 5 };
+		}
+		assert_int_equal(mailbox_ring_ops.pop(m, got, WINDOW), 40);
+		mailbox_ring_ops.complete(m, first, 30, answers);
+		mailbox_ring_ops.complete(m, first + 30, 8, NULL);
+		mailbox_ring_ops.complete(m, first + 38, 2, answers + 38);
+		for (uint32_t i = 0; i < 40;) {
+			uint32_t count = mailbox_poll(m, done, 7);
+
+			assert_int_equal(count, i < 35 ? 7 : 5);
+			for (uint32_t k = 0; k < count; k++, i++) {
+				bool is_refused = i >= 30 && i < 38;
+
+				assert_int_equal(done[k].seq, ++seq);
+				assert_ptr_equal(done[k].cookie, &cookies[i]);
+				assert_int_equal(done[k].outcome,
+					is_refused ? DECREE_REFUSED : DECREE_APPLIED);
+				assert_int_equal(done[k].status, is_refused ? 0 : 5);
+				assert_int_equal(done[k].result, is_refused ? 0 : seq);
+			}
+		}
+		assert_int_equal(mailbox_poll(m, done, 7), 0);
+	}
+}
+
 static void
 test_the_arena_fills_and_executed_bodies_make_room(void **state)
 {
@@ -94,7 +130,7 @@ test_the_arena_fills_and_executed_bodies_make_room(void **state)
 	assert_int_equal(mailbox_push(m, body, 1500, NULL), -EAGAIN); /* 1,096 are left */
 	assert_int_equal(mailbox_push(m, body, 1000, NULL), 0);
 	assert_int_equal(mailbox_ring_ops.pop(m, got, 8), 3);
-	mailbox_ring_ops.consumed(m, got[0].place);
+	mailbox_ring_ops.consumed(m, 1);
 	memset(body, 'c', sizeof(body));
 	assert_int_equal(mailbox_push(m, body, 1500, NULL), 0); /* from the start again */
 	assert_int_equal(mailbox_ring_ops.pop(m, got + 3, 1), 1);
@@ -146,7 +182,7 @@ test_reads_have_places_of_their_own(void **state)
 	memcpy(got[40].answer, "forty", 5);
 	c.answer = got[40].answer;
 	c.answer_bytes = 5;
-	mailbox_ring_ops.complete(m, &c, 1);
+	mailbox_ring_ops.complete_read(m, &c);
 	for (int i = 0; i < WINDOW; i++)
 		assert_int_equal(mailbox_poll(m, done, 1), 1);
 	assert_int_equal(mailbox_poll(m, done, 2), 1);
@@ -190,6 +226,7 @@ shard_main(void *context)
 
 	while (seq < COMMAND_COUNT) {
 		struct mail_command got[16];
+		struct decree_answer answers[16];
 		uint32_t count = mailbox_ring_ops.pop(m, got, 16);
 
 		if (count == 0) {
@@ -199,16 +236,16 @@ shard_main(void *context)
 		for (uint32_t i = 0; i < count; i++) {
 			uint64_t sum = 0;
 
-			if (got[i].seq != ++seq)
-				return (void *)"out of order";
+			seq++;
 			for (uint32_t k = 0; k < got[i].bytes; k++)
 				sum += got[i].body[k];
 			if (sum != (uint64_t)got[i].bytes * (seq & 0xff))
 				return (void *)"a body was overwritten";
 		}
-		mailbox_ring_ops.consumed(m, got[count - 1].place);
+		mailbox_ring_ops.consumed(m, seq);
 		for (uint32_t i = 0; i < count; i++)
-			complete(m, got[i].seq);
+			answers[i] = (struct decree_answer){ .result = (seq - count + 1 + i) * 3 };
+		mailbox_ring_ops.complete(m, seq - count + 1, count, answers);
 	}
 	return NULL;
 }
@@ -224,14 +261,14 @@ test_two_threads_pass_bodies_and_outcomes_unharmed(void **state)
 
 	assert_int_equal(pthread_create(&thread, NULL, shard_main, m), 0);
 	while (done < COMMAND_COUNT) {
-		struct decree_completion completions[16];
+		struct decree_completion completions[11];
 		uint8_t body[300];
 		uint32_t bytes = (uint32_t)((pushed * 37) % sizeof(body)), count;
 
 		memset(body, (int)((pushed + 1) & 0xff), bytes);
 		if (pushed < COMMAND_COUNT && mailbox_push(m, body, bytes, NULL) == 0)
 			pushed++;
-		count = mailbox_poll(m, completions, 16);
+		count = mailbox_poll(m, completions, 11);
 		for (uint32_t i = 0; i < count; i++)
 			assert_int_equal(completions[i].result, ++done * 3);
 		if (count == 0)
@@ -248,6 +285,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_what_is_pushed_is_popped_in_order_with_its_body),
 		T(test_the_window_fills_and_an_outcome_makes_room),
+		T(test_runs_of_outcomes_are_read_in_pieces),
 		T(test_the_arena_fills_and_executed_bodies_make_room),
 		T(test_what_has_no_outcome_ends_as_unknown),
 		T(test_reads_have_places_of_their_own),

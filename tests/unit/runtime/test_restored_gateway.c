@@ -157,6 +157,28 @@ test_what_was_not_executed_is_given_again(void **state)
 	assert_caught_up(f->w);
 }
 
+/* As many are under way as the window holds, so those that were answered before have given their places to others. */
+static void
+test_a_full_window_is_not_taken_for_what_stood_there_before(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t window = lagging->shard->config.gateway_window;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	isolate(f->w);
+	propose(f, window);
+	leave_behind(f);
+	assert_int_equal(gateway()->popped, 3 + window);
+	restore(f);
+	assert_int_equal(f->mail->completed, 3);
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 3 + window);
+	for (uint64_t seq = 1; seq <= 3 + window; seq++)
+		assert_completed(f, seq, DECREE_APPLIED);
+}
+
 static bool
 lose_commands(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
 {
@@ -318,6 +340,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_what_was_executed_meanwhile_is_completed_once),
+		T(test_a_full_window_is_not_taken_for_what_stood_there_before),
 		T(test_what_was_not_executed_is_given_again),
 		T(test_what_is_left_is_given_at_once),
 		T(test_a_session_that_was_opened_meanwhile_is_found),

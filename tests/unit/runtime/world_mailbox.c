@@ -19,28 +19,36 @@ mail_pop(void *ctx, struct mail_command *ret, uint32_t count_max)
 }
 
 static void
-mail_consumed(void *ctx, uint64_t place)
+mail_consumed(void *ctx, uint64_t seq)
 {
 	struct world_mailbox *m = ctx;
 
-	decree_assert(place > m->consumed && place <= m->popped);
-	m->consumed = place;
+	decree_assert(seq > m->consumed && seq <= m->popped);
+	m->consumed = seq;
 }
 
 static void
-mail_complete(void *ctx, const struct decree_completion *completions, uint32_t count)
+mail_complete(void *ctx, uint64_t first, uint32_t count, const struct decree_answer *answers)
 {
 	struct world_mailbox *m = ctx;
 
-	for (uint32_t i = 0; i < count; i++) {
-		if (completions[i].seq == 0) {
-			m->query_completions[(uintptr_t)completions[i].cookie] = completions[i];
-			m->query_completed++;
-			continue;
-		}
-		m->completions[completions[i].seq % WORLD_MAIL_COUNT_MAX] = completions[i];
-		m->completed++;
-	}
+	for (uint64_t seq = first; seq < first + count; seq++)
+		m->completions[seq % WORLD_MAIL_COUNT_MAX] = (struct decree_completion){
+			.seq = seq,
+			.outcome = answers != NULL ? DECREE_APPLIED : DECREE_REFUSED,
+			.status = answers != NULL ? answers[seq - first].status : 0,
+			.result = answers != NULL ? answers[seq - first].result : 0,
+		};
+	m->completed += count;
+}
+
+static void
+mail_complete_read(void *ctx, const struct decree_completion *completion)
+{
+	struct world_mailbox *m = ctx;
+
+	m->query_completions[(uintptr_t)completion->cookie] = *completion;
+	m->query_completed++;
 }
 
 static uint32_t
@@ -55,7 +63,7 @@ mail_pop_queries(void *ctx, struct mail_query *ret, uint32_t count_max)
 }
 
 const struct mailbox_ops world_mailbox_ops = { mail_pop, mail_consumed, mail_complete,
-	mail_pop_queries };
+	mail_complete_read, mail_pop_queries };
 
 void
 world_read(struct world_mailbox *m, enum decree_consistency consistency)
@@ -102,8 +110,5 @@ world_propose(struct world_mailbox *m, uint32_t bytes)
 	m->commands[seq % WORLD_MAIL_COUNT_MAX] = (struct mail_command){
 		.body = body,
 		.bytes = bytes,
-		.seq = seq,
-		.cookie = (void *)(uintptr_t)seq,
-		.place = seq,
 	};
 }
