@@ -11,14 +11,14 @@
  */
 #include "bench/floor.h"
 
+#include "bench/asker.h"
+#include "bench/block.h"
 #include "bench/clock.h"
-#include "bench/raw.h"
 #include "bench/wait.h"
 #include "bench/wire.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -29,7 +29,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FILE_BYTES    (16u << 20)
 #define WARM_UP_COUNT 500
 #define RESEND_NS     UINT64_C(100000000) /* a link that just came up may lose what was sent first */
 #define ROUND_NS_MAX  UINT64_C(20000000000) /* then somebody has died */
@@ -45,14 +44,6 @@ struct floor {
 
 /* ------------------------------------------------------------------------------ one process's disk */
 
-struct disk {
-	struct raw *raw; /* NULL: blocks are not written */
-	uint32_t bytes;
-	uint64_t wanted;  /* the newest round that is to be durable */
-	uint64_t writing; /* the round that the write in flight makes durable; 0: none is */
-	uint64_t durable;
-};
-
 static void
 disk_path(const struct floor *f, uint32_t place, char ret_path[300])
 {
@@ -60,44 +51,24 @@ disk_path(const struct floor *f, uint32_t place, char ret_path[300])
 }
 
 static void
-disk_open(struct disk *d, const struct floor *f, uint32_t place)
+disk_open(struct block *d, const struct floor *f, uint32_t place)
 {
 	char path[300];
 
-	*d = (struct disk){ .bytes = f->plan.block_bytes };
-	if (d->bytes == 0)
-		return;
 	disk_path(f, place, path);
-	if (raw_file_make(path, FILE_BYTES) != 0 || raw_open(path, RAW_DSYNC, &d->raw) != 0)
-		wire_die(
-			"the folder takes no file for direct durable writes: choose another --dir");
+	if (block_open(d, path, f->plan.block_bytes) != 0)
+		wire_die(BLOCK_REFUSED);
 }
 
 /* @return true if a round became durable or a write was begun */
 static bool
-disk_step(struct disk *d)
+disk_step(struct block *d)
 {
-	uint32_t count = 0;
-	bool is_busy = false;
+	int rc = block_step(d);
 
-	if (d->raw == NULL) {
-		d->durable = d->wanted;
-		return false;
-	}
-	if (d->writing != 0 && raw_reap(d->raw, &count) != 0)
+	if (rc < 0)
 		wire_die("a write failed");
-	if (count > 0) {
-		d->durable = d->writing;
-		d->writing = 0;
-		is_busy = true;
-	}
-	if (d->writing == 0 && d->wanted > d->durable) {
-		d->writing = d->wanted;
-		if (raw_start(d->raw, d->bytes) != 0)
-			wire_die("a write cannot be begun");
-		is_busy = true;
-	}
-	return is_busy;
+	return rc > 0;
 }
 
 /* Where a node's shard is, behind EAL, which has an opinion of its own. */
@@ -133,7 +104,7 @@ run_follower(struct floor *f, uint32_t place)
 {
 	uint64_t numbers[FLOOR_NODE_COUNT_MAX] = { 0 }, told = 0, busy_ns = now_ns();
 	struct wire w;
-	struct disk d;
+	struct block d;
 
 	disk_open(&d, f, place);
 	open_wire(f, place, &w);
@@ -168,7 +139,7 @@ ask_followers(const struct floor *f, struct wire *w, uint64_t sequence)
 /* One round. Frames leave before the write is handed to the kernel, which takes microseconds that the followers need not
  * wait for; a shard's turn has the same order. @param answers  the newest round that each process has told. @return ns */
 static uint64_t
-commit(const struct floor *f, struct wire *w, struct disk *d, uint64_t *answers, uint64_t sequence)
+commit(const struct floor *f, struct wire *w, struct block *d, uint64_t *answers, uint64_t sequence)
 {
 	uint32_t majority = f->plan.node_count / 2 + 1;
 	uint64_t begun = now_ns(), resend_ns = begun + RESEND_NS;
@@ -198,53 +169,26 @@ commit(const struct floor *f, struct wire *w, struct disk *d, uint64_t *answers,
 	}
 }
 
-/* What passes between the leader and a thread that asks it, as between a shard and a proposer. */
-struct box {
-	struct floor *f;
-	_Atomic uint64_t asked __attribute__((aligned(64)));
-	_Atomic uint64_t answered __attribute__((aligned(64)));
-	_Atomic bool is_over;
-};
-
-static void *
-run_client(void *context)
-{
-	struct box *b = context;
-	uint64_t until = now_ns() + (uint64_t)(b->f->plan.seconds * 1e9), begun = 0;
-
-	for (uint64_t n = 1; begun < until; n++) {
-		begun = now_ns();
-		atomic_store_explicit(&b->asked, n, memory_order_release);
-		while (atomic_load_explicit(&b->answered, memory_order_acquire) < n)
-			wait_a_little(now_ns() - begun);
-		histogram_add(&b->f->times[0], now_ns() - begun);
-	}
-	atomic_store(&b->is_over, true);
-	return NULL;
-}
-
 static void
-serve_client(struct floor *f, struct wire *w, struct disk *d, uint64_t *answers, uint64_t sequence)
+serve_client(struct floor *f, struct wire *w, struct block *d, uint64_t *answers, uint64_t sequence)
 {
-	static struct box b;
+	static struct asker client;
 	uint64_t busy_ns = now_ns();
-	pthread_t client;
 
-	b.f = f;
-	if (pthread_create(&client, NULL, run_client, &b) != 0)
+	if (asker_begin(&client, f->plan.seconds, &f->times[0]) != 0)
 		wire_die("no thread for the client");
-	while (!atomic_load_explicit(&b.is_over, memory_order_relaxed)) {
-		uint64_t asked = atomic_load_explicit(&b.asked, memory_order_acquire);
+	while (!asker_is_over(&client)) {
+		uint64_t wanted = asker_wants(&client);
 
-		if (asked == atomic_load_explicit(&b.answered, memory_order_relaxed)) {
+		if (wanted == 0) {
 			wait_a_little(now_ns() - busy_ns);
 			continue;
 		}
 		(void)commit(f, w, d, answers, ++sequence);
-		atomic_store_explicit(&b.answered, asked, memory_order_release);
+		asker_answer(&client, wanted);
 		busy_ns = now_ns();
 	}
-	(void)pthread_join(client, NULL); /* it is ours, and has ended */
+	asker_end(&client);
 }
 
 static void
@@ -252,7 +196,7 @@ run_leader(struct floor *f)
 {
 	uint64_t answers[FLOOR_NODE_COUNT_MAX] = { 0 }, until, sequence = 0;
 	struct wire w;
-	struct disk d;
+	struct block d;
 
 	disk_open(&d, f, 0);
 	if (f->plan.node_count > 1)
@@ -275,7 +219,7 @@ static void
 run_writer(struct floor *f, uint32_t place)
 {
 	uint64_t until;
-	struct disk d;
+	struct block d;
 
 	disk_open(&d, f, place);
 	pin(f, place);

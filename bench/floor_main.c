@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/options.h"
 #include "bench/floor.h"
+#include "bench/hosts/floor.h"
+#include "bench/hosts/main.h"
 #include "bench/network.h"
 
 #include <errno.h>
@@ -15,7 +17,10 @@ static const char about[] =
 	"round trip of a "
 	"frame, a majority's echo, a durable write beside as many others as there are nodes, and "
 	"all of it: a "
-	"leader and its followers exchange a frame, write a block durably and answer.";
+	"leader and its followers exchange a frame, write a block durably and answer.\n"
+	"With --config the same between the hosts of a cluster, over their ports and addresses, "
+	"while "
+	"no node runs.";
 
 static void
 print(const char *name, const struct histogram *h)
@@ -64,12 +69,34 @@ measure(const struct floor_plan *given)
 	return EXIT_SUCCESS;
 }
 
+#define SETTING_COUNT_MAX 16
+
+struct settings {
+	const char *texts[SETTING_COUNT_MAX];
+	uint32_t count;
+};
+
+static bool
+take_setting(const struct option_row *row, const char *text)
+{
+	struct settings *s = row->context;
+
+	if (s->count == SETTING_COUNT_MAX) {
+		(void)complain_usage("more than %d times --set", SETTING_COUNT_MAX);
+		return false;
+	}
+	s->texts[s->count++] = text;
+	return true;
+}
+
 int
 floor_main(int argc, char **argv)
 {
-	struct floor_plan plan = { .dir = "/var/tmp", .node_count = 3, .block_bytes = 4096 };
+	struct floor_plan plan = { .node_count = 3, .block_bytes = 4096 };
 	static const char *const transports[] = { "memif", "af_packet", "af_xdp", NULL };
 	uint64_t milliseconds = 1000, transport = WIRE_MEMIF;
+	struct hosts_options hosts = { .round_count = 3, .wait_s = 60 };
+	struct settings settings = { .count = 0 };
 	char dir[PATH_MAX];
 	const struct option_row rows[] = {
 		{ "nodes", 0, "N", "how many processes", .number32 = &plan.node_count, .min = 1,
@@ -81,7 +108,21 @@ floor_main(int argc, char **argv)
 		{ "transport", 0, "WORD",
 			"what joins them: memif, af_packet, af_xdp; the last two need root",
 			.number = &transport, .words = transports },
-		{ "dir", 0, "FOLDER", "where they write", .text = &plan.dir },
+		{ "dir", 0, "FOLDER",
+			"where they write (/var/tmp; with --config: beside the node's data)",
+			.text = &plan.dir },
+		{ "config", 'c', "FILE",
+			"between hosts: be this node, whose lowest id measures; the same "
+			"command on each",
+			.text = &hosts.config },
+		{ "set", 0, "section.key=value", "of the configuration; may be repeated",
+			.take = take_setting, .context = &settings },
+		{ "rounds", 0, "N", "with --config: repeat everything",
+			.number32 = &hosts.round_count, .min = 1, .max = HOSTS_ROUND_COUNT_MAX },
+		{ "wait", 0, "S", "with --config: for hosts that have not come yet",
+			.number32 = &hosts.wait_s, .min = 1, .max = 86400 },
+		{ "json", 0, "FILE", "with --config: write everything that was measured",
+			.text = &hosts.json },
 	};
 	const struct option_page page = { "[OPTION ...]", about, rows,
 		sizeof(rows) / sizeof(rows[0]) };
@@ -96,6 +137,20 @@ floor_main(int argc, char **argv)
 		return complain_usage("what is '%s'?", argv[first]);
 	if (plan.block_bytes % 512 != 0)
 		return complain_usage("--bytes %u: expected a multiple of 512", plan.block_bytes);
+	if (hosts.config != NULL) {
+		if (transport != WIRE_MEMIF)
+			return complain_usage("--transport goes without --config, which says it");
+		hosts.settings = settings.texts;
+		hosts.setting_count = settings.count;
+		hosts.dir = plan.dir;
+		hosts.seconds = (double)milliseconds / 1e3;
+		hosts.block_bytes = plan.block_bytes;
+		hosts.words = argv;
+		hosts.word_count = (uint32_t)argc;
+		return hosts_main(&hosts);
+	}
+	if (plan.dir == NULL)
+		plan.dir = "/var/tmp";
 	if (realpath(plan.dir, dir) == NULL)
 		return complain("--dir %s: %s", plan.dir, strerror(errno));
 	plan.dir = dir; /* sockets have to have absolute paths */

@@ -11,10 +11,10 @@
 #include "bench/wire.h"
 
 #include "bench/clock.h"
+#include "bench/dpdk.h"
 #include "net/net.h"
 
 #include <assert.h>
-#include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <sched.h>
@@ -42,48 +42,6 @@ wire_die(const char *what)
 }
 
 /* ------------------------------------------------------------------------------ ports */
-
-static void
-eal_start(const char *const *devices, uint32_t count)
-{
-	static const char *const extra[] = { "--no-telemetry", "--log-level=lib.ethdev:error" };
-	static struct net_eal_args args;
-	char error[DECREE_ERROR_BYTES], lcores[32], prefix[64];
-	struct net_eal_config config = { .program = program_name,
-		.extra = extra,
-		.extra_count = 2,
-		.file_prefix = prefix,
-		.lcores = lcores,
-		.devices = devices,
-		.device_count = count,
-		.memory_mib = 32 };
-
-	snprintf(prefix, sizeof(prefix), "decree-%s-%d", program_name, (int)getpid());
-	snprintf(lcores, sizeof(lcores), "0@(0-%ld)", sysconf(_SC_NPROCESSORS_ONLN) - 1);
-	if (net_eal_args(&config, &args, error) != 0)
-		wire_die(error);
-	if (rte_eal_init(args.argc, args.argv) < 0)
-		wire_die("EAL does not start");
-	if (rte_eth_dev_count_avail() != count)
-		wire_die("a port did not come up");
-}
-
-static struct rte_mempool *
-ports_configure(uint16_t count)
-{
-	struct rte_eth_conf conf = { 0 };
-	struct rte_mempool *pool = rte_pktmbuf_pool_create(
-		"wire", 4096, 64, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-
-	if (pool == NULL)
-		wire_die("no memory for buffers");
-	for (uint16_t i = 0; i < count; i++)
-		if (rte_eth_dev_configure(i, 1, 1, &conf) != 0 ||
-			rte_eth_rx_queue_setup(i, 0, 1024, 0, NULL, pool) != 0 ||
-			rte_eth_tx_queue_setup(i, 0, 1024, 0, NULL) != 0)
-			wire_die("a port cannot be configured");
-	return pool;
-}
 
 /* A memif client that came before its server was ready must connect again: so try until it works. */
 static void
@@ -128,7 +86,8 @@ void
 wire_open(struct wire *w, const struct wire_config *c)
 {
 	char texts[NET_PORT_COUNT_MAX][256];
-	const char *devices[NET_PORT_COUNT_MAX];
+	const char *devices[NET_PORT_COUNT_MAX], *wrong;
+	uint16_t ports[NET_PORT_COUNT_MAX]; /* virtual ones: 0, 1, ... */
 
 	assert(c->place < c->place_count && c->place_count <= NET_PORT_COUNT_MAX);
 	program_name = c->program;
@@ -137,8 +96,12 @@ wire_open(struct wire *w, const struct wire_config *c)
 	w->port_count = name_devices(c, texts);
 	for (uint32_t i = 0; i < w->port_count; i++)
 		devices[i] = texts[i];
-	eal_start(devices, w->port_count);
-	w->pool = ports_configure(w->port_count);
+	wrong = dpdk_open(&(struct dpdk_config){ .program = program_name,
+				  .devices = devices,
+				  .device_count = w->port_count },
+		ports, &w->pool);
+	if (wrong != NULL)
+		wire_die(wrong);
 	for (uint16_t i = 0; i < w->port_count; i++)
 		port_start(i, c->kind == WIRE_MEMIF && c->place > 0);
 }
@@ -146,10 +109,11 @@ wire_open(struct wire *w, const struct wire_config *c)
 void
 wire_close(struct wire *w)
 {
-	for (uint16_t i = 0; i < w->port_count; i++) {
-		(void)rte_eth_dev_stop(i); /* the end of the program */
-		(void)rte_eth_dev_close(i);
-	}
+	uint16_t ports[NET_PORT_COUNT_MAX];
+
+	for (uint16_t i = 0; i < w->port_count; i++)
+		ports[i] = i;
+	dpdk_close(ports, w->port_count);
 }
 
 /* ------------------------------------------------------------------------------ frames */

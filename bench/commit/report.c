@@ -373,21 +373,29 @@ print_disturbed(const struct results *r, const struct numbers *rounds)
 		printf("  %u round%s DISTURBED", count, count == 1 ? "" : "s");
 }
 
-static void
-print_floors(const struct results *r)
+static const char *
+count_word(const struct results *r, bool is_one)
+{
+	if (r->plan->config != NULL)
+		return is_one ? "host, " : "hosts,";
+	return is_one ? "process,  " : "processes,";
+}
+
+void
+report_floors(const struct results *r)
 {
 	if (r->floor_count == 0) {
 		printf("\nNo floor was measured.\n");
 		return;
 	}
-	printf("\nFloors, measured in turns with the above, us:  p50, p99 [lowest .. highest p50 "
-	       "of the "
-	       "rounds]\n");
+	printf("\nFloors, measured in turns%s, us:  p50, p99 [lowest .. highest p50 of the "
+	       "rounds]\n",
+		r->plan->point_count > 0 ? " with the above" : "");
 	for (uint32_t i = 0; i < r->floor_count; i++) {
 		const struct result_floor *f = &r->floors[i];
 
-		printf("  %-14s %u process%s", floor_word(f), f->node_count,
-			f->node_count == 1 ? ",  " : "es,");
+		printf("  %-14s %u %s", floor_word(f), f->node_count,
+			count_word(r, f->node_count == 1));
 		if (f->joined_by != PLAN_MEMIF)
 			printf(" %s,", plan_transport_word(f->joined_by));
 		if (f->block_bytes > 0)
@@ -405,11 +413,14 @@ print_floors(const struct results *r)
 		printf("\n");
 	}
 	printf("floor: a leader and its followers exchange a frame, write a block durably and "
-	       "answer; "
-	       "complete on a majority.\nappend: as many writers that wait for nobody. round trip, "
-	       "majority echo: frames alone; to client: the same "
-	       "for a thread beside the leader's,\nwhich is what a load of such a thread is "
-	       "compared with. Over memif, if nothing else is said.\n");
+	       "answer; complete on a majority. to client: the same for a thread beside the "
+	       "leader's,\nwhich is what a load of such a thread is compared with.\n");
+	if (r->plan->config != NULL)
+		printf("append: each host's own writes, while the others write. round trip, "
+		       "majority echo: frames alone.\n");
+	else
+		printf("append: as many writers that wait for nobody. round trip, majority echo: "
+		       "frames alone. Over memif, if nothing else is said.\n");
 }
 
 void
@@ -422,5 +433,5 @@ report_print(const struct results *r)
 		print_sweep(r);
 	for (uint32_t i = 0; r->plan->does_kill && i < r->plan->point_count; i++)
 		print_kills(r, &r->points[i]);
-	print_floors(r);
+	report_floors(r);
 }

@@ -38,7 +38,7 @@ int
 results_open(struct results *r, const struct plan *plan)
 {
 	*r = (struct results){ .plan = plan };
-	r->points = calloc(plan->point_count, sizeof(*r->points));
+	r->points = calloc(plan->point_count + 1, sizeof(*r->points)); /* floors alone: none */
 	if (r->points == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < plan->point_count; i++)

@@ -175,6 +175,7 @@ const char *floor_word(const struct result_floor *f);
 void report_header(const struct results *r);
 void report_round(const struct results *r, uint32_t round);
 void report_print(const struct results *r);
+void report_floors(const struct results *r);
 void report_stages(const struct results *r, const struct result_point *p);
 
 /** Files. @retval 0  @return -errno */

@@ -183,8 +183,10 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 static void
 write_floor(FILE *to, const struct results *r, const struct result_floor *f)
 {
-	fprintf(to, " {\"kind\":\"%s\",\"transport\":\"%s\",\"nodes\":%u,\"block_bytes\":%u,\n  ",
-		floor_word(f), plan_transport_word(f->joined_by), f->node_count, f->block_bytes);
+	fprintf(to, " {\"kind\":\"%s\",\"transport\":", floor_word(f));
+	json_text(to,
+		r->plan->config == NULL ? plan_transport_word(f->joined_by) : r->plan->joined_by);
+	fprintf(to, ",\"nodes\":%u,\"block_bytes\":%u,\n  ", f->node_count, f->block_bytes);
 	write_rounds(to, r, f->rounds);
 	fprintf(to, ",\n  ");
 	write_all(to, &f->all);
