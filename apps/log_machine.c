@@ -19,6 +19,7 @@ struct preamble {
 	uint64_t seq;
 };
 
+#define ANSWER_BURST     256 /* told at once */
 #define SMALL_BODY_BYTES 208 /* with the preamble 256: hashed in one go */
 
 static XXH128_hash_t
@@ -66,11 +67,15 @@ log_machine_apply(void *machine, const struct decree_command *commands, uint32_t
 	uint64_t cluster_ns, struct decree_sink *sink)
 {
 	struct log_machine *m = machine;
+	struct decree_answer answers[ANSWER_BURST];
 
 	(void)cluster_ns; /* a log has no deadlines */
-	for (uint32_t i = 0; i < count; i++) {
-		execute(m, &commands[i]);
-		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, m->count);
+	for (uint32_t first = 0, n; first < count; first += n) {
+		for (n = 0; n < ANSWER_BURST && first + n < count; n++) {
+			execute(m, &commands[first + n]);
+			answers[n] = (struct decree_answer){ .result = m->count };
+		}
+		decree_sink_answer_burst(sink, &commands[first], answers, n);
 	}
 }
 

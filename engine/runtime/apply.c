@@ -4,7 +4,7 @@
  *
  *   slot -> eng_sessions_apply(): which commands execute, which are repeats
  *        -> the state machine, one call per slot
- *        -> decree_sink_answer(): answers are stored in the sessions, and go to whoever waits for them here
+ *        -> decree_sink_answer(), _burst(): answers are stored in the sessions, and go to whoever waits for them here
  *        -> after a MARK, the digest of all this goes to the core, which compares it with the other nodes'
  *
  * The machine may answer a command of this slot or one that it parked earlier. A machine that leaves a
@@ -17,9 +17,11 @@ struct decree_sink {
 	struct shard *shard;
 	struct shard_group *group;
 	/* What executes of this slot: [next, after) is not answered. Answers in the same order wait for each other and are
-	 * passed on in runs of a session: those to the commands before `next` are in shard->answers. */
+	 * passed on by runs: those to the commands before `next` are in shard->answers. */
 	const struct decree_command *next, *after;
 	struct decree_answer *answer; /* behind the last one that waits */
+	const struct eng_applied
+		*run; /* with the first command that was not told its answer, or before that */
 	/* Whose row and owner were looked up last. */
 	struct decree_session session; /* 0: none yet */
 	int32_t row;                   /* -1: it has none */
@@ -63,22 +65,35 @@ tell_run(struct decree_sink *sink, struct decree_session session, uint64_t first
 		clients_on_answers(s, sink->group, sink->owner, session, first, count, answers);
 }
 
+/* To commands [first, after) of this slot, behind those that were told theirs. */
+static void
+tell(struct decree_sink *sink, const struct decree_command *first,
+	const struct decree_command *after, const struct decree_answer *answers)
+{
+	while (first < after) {
+		const struct eng_applied *run = sink->run;
+		uint32_t done, count;
+
+		if (run->verdict != ENG_EXECUTE || first >= run->commands + run->count) {
+			sink->run++;
+			continue;
+		}
+		done = (uint32_t)(first - run->commands);
+		count = min_u32(run->count - done, (uint32_t)(after - first));
+		tell_run(sink, run->session, run->seq + done, count, answers);
+		first += count;
+		answers += count;
+	}
+}
+
 void
 apply_tell_answers(struct decree_sink *sink)
 {
 	const struct decree_answer *answers = sink->shard->answers;
-	const struct decree_command *next = sink->next, *c = next - (sink->answer - answers);
+	const struct decree_command *first = sink->next - (sink->answer - answers);
 
 	sink->answer = sink->shard->answers;
-	while (c < next) {
-		const struct decree_command *first = c;
-		struct decree_session session = c->session;
-
-		while (++c < next && c->session.n == session.n)
-			; /* what executes of a session has no gaps */
-		tell_run(sink, session, first->seq, (uint32_t)(c - first), answers);
-		answers += c - first;
-	}
+	tell(sink, first, sink->next, answers);
 }
 
 /* Of a command that was parked, or of one behind such a command, which will be answered later. */
@@ -108,6 +123,21 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 	}
 	*sink->answer++ = answer;
 	sink->next = c + 1;
+}
+
+void
+decree_sink_answer_burst(struct decree_sink *sink, const struct decree_command *commands,
+	const struct decree_answer *answers, uint32_t count)
+{
+	if (commands != sink->next || count > sink->after - sink->next) {
+		for (uint32_t i = 0; i < count; i++)
+			decree_sink_answer(sink, commands[i].session, commands[i].seq,
+				answers[i].status, answers[i].result);
+		return;
+	}
+	apply_tell_answers(sink);
+	sink->next += count;
+	tell(sink, commands, sink->next, answers);
 }
 
 /* Log requests tell what was executed from what was skipped; the log itself does not know. */
@@ -194,6 +224,7 @@ run_machine(struct decree_sink *sink, const struct decree_command *commands, uin
 	sink->next = commands;
 	sink->after = commands + count;
 	sink->answer = sink->shard->answers;
+	sink->run = sink->shard->applied;
 	ops->apply(machine, commands, count, cluster_ns, sink);
 	apply_tell_answers(sink);
 	sink->shard->counters.executed += count;

@@ -36,6 +36,17 @@ DECREE_API
 void decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint64_t seq,
 	uint16_t status, uint64_t result);
 
+/**
+ * Answer commands of this burst that stand behind each other in it: the same as one call of decree_sink_answer() for each,
+ * in their order, for a fraction of the cost. Before and after it commands may be answered one by one.
+ *
+ * @param commands  [count] a part of what apply() was given, or all of it
+ * @param answers   [count] one for each, lent for the call
+ */
+DECREE_API
+void decree_sink_answer_burst(struct decree_sink *sink, const struct decree_command *commands,
+	const struct decree_answer *answers, uint32_t count);
+
 #define DECREE_CHUNK_BYTES_MAX 65536
 
 /** One chunk of a snapshot: a key range, serialised whole, at most DECREE_CHUNK_BYTES_MAX. */

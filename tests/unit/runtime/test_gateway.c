@@ -338,6 +338,42 @@ test_a_full_log_is_asked_again_after_a_pause(void **state)
 	assert_all_applied_once(f);
 }
 
+/* Whether a machine answers one by one or by bursts of any size is its own affair, and may differ between nodes: proposers
+ * get the same answers, and the tables of sessions stay equal. Runs of two proposers share the slots, and some
+ * commands are parked until the one behind them. */
+static void
+test_answers_by_bursts_are_those_of_one_by_one(void **state)
+{
+	static const uint8_t name[DECREE_UUID_BYTES] = { 5 };
+	static const uint32_t bursts[3] = { 64, 7, 0 };
+	struct fixture *f = *state;
+	struct world_mailbox *other = world_mailbox_new();
+	struct decree_digest digests[3];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		f->w->nodes[i].machine.answer_burst = bursts[i];
+		f->w->nodes[i].machine.park_every = 23;
+	}
+	open_at(f, f->leader);
+	assert_true(shard_gateway_open(f->leader->shard, 0, name, &world_mailbox_ops, other) >= 0);
+	for (uint32_t round = 0; round < 40; round++) {
+		propose(f, 1 + round % 19, 8);
+		for (uint32_t i = 0; i < 1 + round % 13; i++)
+			world_propose(other, 8);
+		world_run(f->w, 1000000);
+	}
+	propose(f, 1, 8); /* the last of all is not parked */
+	world_run(f->w, 100000000);
+	assert_int_equal(f->mail->completed, f->mail->pushed);
+	assert_int_equal(other->completed, other->pushed);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(f->w->nodes[i].machine.count, f->mail->pushed + other->pushed);
+		digests[i] = eng_sessions_digest(shard_sessions(f->w->nodes[i].shard, 0));
+		assert_memory_equal(&digests[i], &digests[0], sizeof(digests[0]));
+	}
+	world_mailbox_free(other);
+}
+
 /* Two commands of this proposer, and behind them in the same slot one that somebody else gave under its number: what was
  * executed is told so, and not that it never will be. */
 static void
@@ -396,6 +432,7 @@ main(void)
 		T(test_proposers_come_and_go_and_the_silent_one_keeps_its_session),
 		T(test_a_parked_command_completes_when_the_machine_answers_it),
 		T(test_commands_parked_within_a_slot_get_their_answers_in_between),
+		T(test_answers_by_bursts_are_those_of_one_by_one),
 		T(test_a_full_log_is_asked_again_after_a_pause),
 		T(test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed),
 	};

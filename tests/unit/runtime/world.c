@@ -171,6 +171,8 @@ world_deliver(struct world *w, struct world_node *to, struct net_endpoint from, 
 
 /* ------------------------------------------------------------------------------ machine */
 
+#define ANSWER_BURST_MAX 64
+
 static void
 machine_due(struct world_machine *m, uint64_t cluster_ns, struct decree_sink *sink)
 {
@@ -194,11 +196,27 @@ machine_park(struct world_machine *m, const struct decree_command *c, uint64_t c
 		m->due_ns = cluster_ns + m->world->park_ns;
 }
 
+/* To the commands that end at @p after. */
+static void
+machine_answer(const struct world_machine *m, struct decree_sink *sink,
+	const struct decree_command *after, const struct decree_answer *answers, uint32_t count)
+{
+	const struct decree_command *first = after - count;
+
+	if (m->answer_burst != 0 && count > 0)
+		decree_sink_answer_burst(sink, first, answers, count);
+	else if (count > 0)
+		decree_sink_answer(
+			sink, first->session, first->seq, answers->status, answers->result);
+}
+
 static void
 machine_apply(void *ctx, const struct decree_command *commands, uint32_t count, uint64_t cluster_ns,
 	struct decree_sink *sink)
 {
 	struct world_machine *m = ctx;
+	struct decree_answer answers[ANSWER_BURST_MAX];
+	uint32_t waiting = 0, waiting_max = m->answer_burst == 0 ? 1 : m->answer_burst;
 
 	machine_due(m, cluster_ns, sink);
 	for (uint32_t i = 0; i < count; i++) {
@@ -210,10 +228,16 @@ machine_apply(void *ctx, const struct decree_command *commands, uint32_t count, 
 		m->digest.hi = m->digest.hi * 31 + d.hi;
 		if (m->is_parking || m->world->park_ns != 0 ||
 			(m->park_every != 0 && m->count % m->park_every == 0)) {
+			machine_answer(m, sink, &commands[i], answers, waiting);
+			waiting = 0;
 			machine_park(m, &commands[i], cluster_ns);
 			continue;
 		}
-		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, m->count);
+		answers[waiting++] = (struct decree_answer){ .result = m->count };
+		if (waiting == waiting_max || i + 1 == count || m->parked_seq != 0) {
+			machine_answer(m, sink, &commands[i + 1], answers, waiting);
+			waiting = 0;
+		}
 		if (m->parked_seq != 0)
 			decree_sink_answer(sink, m->parked_session, m->parked_seq, 7, m->count);
 		m->parked_seq = 0;

@@ -110,6 +110,7 @@ struct world_machine {
 	uint64_t count;
 	uint64_t bytes;
 	struct decree_digest digest;
+	uint32_t answer_burst; /* so many answers are told at once; 0 = one by one */
 	bool is_parking;
 	uint32_t
 		park_every; /* so many commands one is parked, until the one behind it; 0 = none is */
