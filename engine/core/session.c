@@ -400,6 +400,17 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 	return count;
 }
 
+static void
+answer_replies(struct reply *replies, const struct decree_answer *answers, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		decree_assert(replies[i].state == REPLY_PENDING);
+		replies[i].state = REPLY_DONE;
+		replies[i].status = answers[i].status;
+		replies[i].result = answers[i].result;
+	}
+}
+
 void
 eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uint32_t count,
 	const struct decree_answer *answers)
@@ -407,24 +418,22 @@ eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uin
 	struct row *w = &s->rows[row];
 	struct reply *replies = reply_of(s, (int32_t)row, 0);
 	uint64_t kept = w->last > s->window ? w->last - s->window + 1 : 1;
-	uint64_t mask = s->window - 1, after = first + count, summed = w->summed;
+	uint64_t after = first + count, summed = w->summed;
+	uint32_t index, to_end;
 
 	session_touch(s, row);
 	if (after > w->last + 1)
 		return; /* nobody has executed that */
 	for (; first < kept && first < after; answers++)
 		first++; /* parked for so long that nobody can ask for it any more */
-	w->pending -= (uint32_t)(after - first);
-	for (; first < after; first++, answers++) {
-		struct reply *reply = &replies[first & mask];
-
-		decree_assert(reply->state == REPLY_PENDING);
-		reply->state = REPLY_DONE;
-		reply->status = answers->status;
-		reply->result = answers->result;
-		if (first <= summed)
-			sum_add(&s->sum, reply_term(w, first, reply));
-	}
+	count = (uint32_t)(after - first);
+	index = (uint32_t)first & (s->window - 1);
+	to_end = count < s->window - index ? count : s->window - index;
+	w->pending -= count;
+	answer_replies(&replies[index], answers, to_end);
+	answer_replies(replies, answers + to_end, count - to_end);
+	for (; first < after && first <= summed; first++)
+		sum_add(&s->sum, reply_term(w, first, reply_of(s, (int32_t)row, first)));
 }
 
 void
