@@ -149,7 +149,8 @@ readindex_leader_tick(struct eng_replica *r, struct eng_effects *fx)
 	if (r->reads.round_seq == 0 || r->now_ns < r->reads.round_retry_ns)
 		return;
 	repeat_later(r, true, &r->reads.round_retry_ns);
-	heartbeat_send(r, fx); /* an echo of this one serves the round as well */
+	heartbeat_send(r, fx);    /* an echo of this one serves the round as well */
+	readindex_on_echo(r, fx); /* and whoever it waits for may be a member no more */
 }
 
 static void
