@@ -189,17 +189,13 @@ accept_value(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 void
 on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	struct eng_value v;
-
 	if (ballot_node(m->ballot) != m->src || m->accept.slot.n == 0)
 		return;
 	if (m->ballot.n < r->promised.n) {
 		ballot_refuse(r, m, fx);
 		return;
 	}
-	if (m->accept.bytes > r->cfg.slot_bytes ||
-		!digest_eq(m->accept.digest, base_digest(m->accept.value, m->accept.bytes)) ||
-		eng_value_decode(m->accept.value, m->accept.bytes, &v) != 0) {
+	if (!value_is_sound(r, m->accept.value, m->accept.bytes, m->accept.digest)) {
 		r->counters.dropped_stale++;
 		return;
 	}

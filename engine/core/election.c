@@ -77,7 +77,7 @@ step_down(struct eng_replica *r, uint64_t wait_ns, struct eng_effects *fx)
 	r->role = DECREE_FOLLOWER;
 	r->campaign = CAMPAIGN_NONE;
 	r->ready = false;
-	r->batch_bytes = 0;
+	r->batch.bytes = 0;
 	r->transfer.to = 0;
 	r->reprepare_ns = NEVER;
 	r->inherit_ns = NEVER;
@@ -239,7 +239,7 @@ campaign_prepare(struct eng_replica *r, struct eng_effects *fx)
 	r->role = DECREE_FOLLOWER;
 	r->ready = false;
 	r->leader = 0;
-	r->batch_bytes = 0;
+	r->batch.bytes = 0;
 	r->transfer.to = 0;
 	r->reprepare_ns = NEVER;
 	r->inherit_ns = NEVER;

@@ -176,7 +176,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->inherit_until_ns = r->now_ns + r->cfg.election_ns;
 	r->announced = r->chosen;
 	r->announce_ns = NEVER;
-	r->batch_bytes = 0;
+	r->batch.bytes = 0;
 	r->train.part_count = 0;
 	r->transfer.to = 0;
 	audit_begin(r);

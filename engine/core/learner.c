@@ -309,12 +309,7 @@ learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 static bool
 is_sound_reply(const struct eng_replica *r, const struct eng_msg *m)
 {
-	struct eng_value v;
-
-	return m->query_reply.bytes <= r->cfg.slot_bytes &&
-	       digest_eq(m->query_reply.digest,
-		       base_digest(m->query_reply.value, m->query_reply.bytes)) &&
-	       eng_value_decode(m->query_reply.value, m->query_reply.bytes, &v) == 0;
+	return value_is_sound(r, m->query_reply.value, m->query_reply.bytes, m->query_reply.digest);
 }
 
 void

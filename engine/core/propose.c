@@ -92,11 +92,12 @@ leader_has_room(const struct eng_replica *r, uint32_t slots)
 void
 batch_seal(struct eng_replica *r, struct eng_effects *fx)
 {
-	uint32_t bytes = r->batch_bytes;
+	uint32_t bytes = r->batch.bytes;
 
 	if (bytes == 0)
 		return;
-	r->batch_bytes = 0;
+	r->batch.bytes = 0;
+	decree_assert(r->batch.value == value_place(r, r->next));
 	eng_value_set_stamp(value_place(r, r->next), stamp_now(r));
 	r->next.n++;
 	leader_propose(r, (struct decree_slot){ r->next.n - 1 },
@@ -108,7 +109,8 @@ batch_open(struct eng_replica *r)
 {
 	entry_place(r, r->next)->slot.n =
 		0; /* what stood here is decided, applied and in the log */
-	r->batch_bytes = eng_value_begin(value_place(r, r->next), ENG_VALUE_BATCH);
+	eng_batch_open(
+		&r->batch, value_place(r, r->next), r->cfg.slot_bytes, r->cfg.command_bytes_max);
 }
 
 /* Other bytes under the same number are found by the train's digest, when it is applied. */
@@ -256,10 +258,9 @@ submit_train(
 static enum eng_submit_status
 submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effects *fx)
 {
-	uint32_t needed = ENG_COMMAND_HEADER_BYTES + c->bytes;
-	bool fits = r->batch_bytes > 0 && r->batch_bytes + needed <= r->cfg.slot_bytes;
+	bool fits = eng_batch_has_room(&r->batch, c);
 
-	if (!fits && (!leader_has_room(r, r->batch_bytes > 0 ? 2 : 1) || !fx_has_room(fx, 1, 1)))
+	if (!fits && (!leader_has_room(r, r->batch.bytes > 0 ? 2 : 1) || !fx_has_room(fx, 1, 1)))
 		return ENG_SUBMIT_BUSY;
 	enum eng_submit_status status = submit_admit(r, c);
 	if (status != ENG_SUBMIT_OK)
@@ -268,9 +269,8 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 		batch_seal(r, fx);
 		batch_open(r);
 	}
-	r->batch_bytes =
-		eng_value_add(value_place(r, r->next), r->batch_bytes, r->cfg.slot_bytes, c);
-	decree_assert(r->batch_bytes != 0);
+	uint32_t taken = eng_batch_add(&r->batch, c, 1);
+	decree_assert(taken == 1);
 	return ENG_SUBMIT_OK;
 }
 
@@ -279,27 +279,10 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 static uint32_t
 submit_run(struct eng_replica *r, const struct eng_command *commands, uint32_t count)
 {
-	uint8_t *value = value_place(r, r->next);
-	uint32_t left = r->cfg.slot_bytes - r->batch_bytes;
-	struct decree_session session = commands[0].session;
-	uint64_t seq = commands[0].seq;
-	uint32_t taken = 0;
-
-	if (r->batch_bytes == 0 || r->transfer.to != 0 || r->train.part_count != 0 ||
-		!eng_session_is_next(r->sessions, session, seq))
+	if (r->batch.bytes == 0 || r->transfer.to != 0 || r->train.part_count != 0 ||
+		!eng_session_is_next(r->sessions, commands[0].session, commands[0].seq))
 		return 0;
-	for (; taken < count; taken++) {
-		const struct eng_command *c = &commands[taken];
-		uint32_t bytes = ENG_COMMAND_HEADER_BYTES + c->bytes;
-
-		if (c->session.n != session.n || c->seq != seq + taken || bytes > left ||
-			c->bytes > r->cfg.command_bytes_max)
-			break;
-		(void)eng_value_put(value, r->cfg.slot_bytes - left, c); /* `left` says where */
-		left -= bytes;
-	}
-	r->batch_bytes = r->cfg.slot_bytes - left;
-	eng_value_count(value, taken);
+	uint32_t taken = eng_batch_add(&r->batch, commands, count);
 	eng_session_admit_more(r->sessions, taken);
 	return taken;
 }

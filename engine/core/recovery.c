@@ -96,7 +96,6 @@ void
 on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
 	struct eng_record record;
-	struct eng_value v;
 
 	if (eng_record_decode(ev->record.tag, &record) != 0 || record.group != r->cfg.group) {
 		halt(r, ENG_HALT_BAD_RECORD, fx);
@@ -106,9 +105,8 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 		damage_recover_mark(r, &record);
 		return;
 	}
-	if (record.bytes != ev->record.bytes || record.bytes > r->cfg.slot_bytes ||
-		!digest_eq(record.digest, base_digest(ev->record.value, record.bytes)) ||
-		eng_value_decode(ev->record.value, record.bytes, &v) != 0) {
+	if (record.bytes != ev->record.bytes ||
+		!value_is_sound(r, ev->record.value, record.bytes, record.digest)) {
 		halt(r, ENG_HALT_BAD_RECORD, fx);
 		return;
 	}

@@ -296,6 +296,17 @@ eng_replica_promise_entry(const struct eng_replica *r, struct decree_slot slot)
 	};
 }
 
+bool
+value_is_sound(const struct eng_replica *r, const uint8_t *value, uint32_t bytes,
+	struct decree_digest digest)
+{
+	struct eng_value v;
+
+	return bytes <= r->cfg.slot_bytes && digest_eq(digest, base_digest(value, bytes)) &&
+	       eng_value_decode(value, bytes, &v) == 0 &&
+	       v.count <= eng_value_commands_max(r->cfg.slot_bytes);
+}
+
 const uint8_t *
 eng_value(const struct eng_replica *r, struct decree_slot slot, uint32_t *ret_bytes)
 {

@@ -126,6 +126,10 @@ struct entry *entry_store(struct eng_replica *r, struct decree_slot slot,
 	struct decree_ballot ballot, struct decree_digest digest, const uint8_t *value,
 	uint32_t bytes, bool decided, struct eng_effects *fx);
 
+/** A value that somebody sent, or that was read from the disk: it fits a slot, and is what it should be. */
+bool value_is_sound(const struct eng_replica *r, const uint8_t *value, uint32_t bytes,
+	struct decree_digest digest);
+
 /** A message with the common fields filled in; the caller fills the rest. dst 0 = all other members. */
 struct eng_msg *
 message_add(struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_effects *fx);

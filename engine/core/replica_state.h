@@ -333,7 +333,7 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t stamp_from_ns; /* ... which was at this monotonic time */
 	uint64_t stamp_last_ns; /* highest stamp seen in any value (7.3) */
 	uint64_t deadline_ns;   /* the state machine's, as the last FLUSH said; NEVER = none */
-	uint32_t batch_bytes;   /* open batch in the ring place of `next`; 0 = none */
+	struct eng_batch batch; /* in the ring place of `next`, if it is open */
 	struct {                /* a command that is larger than a slot, on its way into slots */
 		struct decree_session session;
 		uint64_t seq;

@@ -81,7 +81,7 @@ eng_sessions_init(void *memory, const struct eng_config *config)
 uint32_t
 eng_commands_per_slot_max(const struct eng_config *config)
 {
-	return (config->slot_bytes - ENG_VALUE_HEADER_BYTES) / ENG_COMMAND_HEADER_BYTES + 1;
+	return eng_value_commands_max(config->slot_bytes);
 }
 
 uint32_t
@@ -240,33 +240,24 @@ execute(struct eng_sessions *s, uint32_t row, const struct decree_command *comma
 		w->admitted = w->last;
 }
 
-/* A command that is the next one of its session, and as many as follow it in the batch without a gap. @return how many */
-static uint32_t
-take_run(struct eng_value *v, struct decree_slot slot, const struct eng_applied *a,
+/* All that is left of a run. */
+static void
+take_run(struct eng_run run, struct decree_slot slot, uint32_t index,
 	struct decree_command *ret_commands)
 {
-	const struct decree_session session = a->session;
-	const uint8_t *body = a->body, *next = v->next, *end = v->end;
-	uint32_t bytes = a->bytes, count = 0;
+	for (; run.count > 0; ret_commands++, index++) {
+		struct eng_command c = eng_run_first(&run);
 
-	for (;;) {
-		ret_commands[count] = (struct decree_command){
+		eng_run_pass(&run, &c);
+		*ret_commands = (struct decree_command){
 			.slot = slot,
-			.index = a->index + count,
-			.session = session,
-			.seq = a->seq + count,
-			.body = body,
-			.bytes = bytes,
+			.index = index,
+			.session = c.session,
+			.seq = c.seq,
+			.body = c.body,
+			.bytes = c.bytes,
 		};
-		count++;
-		if (next == end || !eng_command_is(next, session, a->seq + count))
-			break;
-		body = next + ENG_COMMAND_HEADER_BYTES;
-		bytes = eng_command_bytes(next);
-		next = body + bytes;
 	}
-	v->next = next;
-	return count;
 }
 
 /* protocol 7.5: execute iff seq == last + 1. */
@@ -302,12 +293,10 @@ apply_request(struct eng_sessions *s, struct eng_applied *a)
 	a->result = reply->result;
 }
 
-/* A command, and what executes with it. @return how many execute */
-static uint32_t
-apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t index,
-	struct eng_value *v, struct eng_applied *ret_run, struct decree_command *ret_commands)
+static struct eng_applied
+apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t index)
 {
-	*ret_run = (struct eng_applied){
+	struct eng_applied a = {
 		.session = c->session,
 		.seq = c->seq,
 		.body = c->body,
@@ -315,16 +304,38 @@ apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t inde
 		.count = 1,
 		.index = index,
 	};
+
 	if (c->session.n == 0)
-		apply_register(s, ret_run);
+		apply_register(s, &a);
 	else
-		apply_request(s, ret_run);
-	if (ret_run->verdict != ENG_EXECUTE)
-		return 0;
-	ret_run->commands = ret_commands;
-	ret_run->count = take_run(v, s->applied, ret_run, ret_commands);
-	execute(s, s->row_recent, ret_commands, ret_run->count);
-	return ret_run->count;
+		apply_request(s, &a);
+	return a;
+}
+
+/* What of a run was executed before, is repeated or cannot be executed is judged command by command; from the first one that
+ * executes on, all of them do. @return how many verdicts; *ret_execute_count: of commands */
+static uint32_t
+apply_run(struct eng_sessions *s, struct eng_run run, uint32_t index, struct eng_applied *ret_runs,
+	struct decree_command *ret_commands, uint32_t *ret_execute_count)
+{
+	uint32_t count = 0;
+
+	*ret_execute_count = 0;
+	for (; run.count > 0; index++) {
+		const struct eng_command c = eng_run_first(&run);
+		struct eng_applied *a = &ret_runs[count++];
+
+		*a = apply_command(s, &c, index);
+		if (a->verdict == ENG_EXECUTE) {
+			a->count = *ret_execute_count = run.count;
+			a->commands = ret_commands;
+			take_run(run, s->applied, index, ret_commands);
+			execute(s, s->row_recent, ret_commands, run.count);
+			break;
+		}
+		eng_run_pass(&run, &c);
+	}
+	return count;
 }
 
 /* Slots come without gaps, and every other one closes the train: this is the one behind the last part. */
@@ -368,8 +379,8 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 	uint64_t *ret_cluster_ns)
 {
 	struct eng_value v;
-	struct eng_command c;
-	uint32_t index = 0, count = 0, execute_count = 0;
+	struct eng_run run;
+	uint32_t index = 0, count = 0, execute_count;
 
 	eng_value_reopen(value, bytes, &v); /* checked before it was accepted */
 	decree_assert(slot.n == s->applied.n + 1);
@@ -382,20 +393,16 @@ eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, const uint8_
 	if (v.kind == ENG_VALUE_FRAGMENT) {
 		if (!apply_fragment(s, slot, &v.fragment))
 			return 0;
-		c = (struct eng_command){ v.fragment.session, v.fragment.seq, s->body,
-			s->train.bytes };
-		v.next = v.end; /* nothing comes behind it */
-		(void)apply_command(s, &c, 0, &v, &ret_runs[0], ret_commands);
-		return 1;
+		run = (struct eng_run){ v.fragment.session, v.fragment.seq, 1, false,
+			s->train.bytes, s->body };
+		return apply_run(s, run, 0, ret_runs, ret_commands, &execute_count);
 	}
 	s->train.part_next = 0;
 	if (v.kind == ENG_VALUE_CONFIG)
 		(void)eng_configs_decide(&s->configs, slot, &v.membership); /* or it is void */
-	while (eng_value_next(&v, &c)) {
-		struct eng_applied *a = &ret_runs[count++];
-
-		execute_count += apply_command(s, &c, index, &v, a, ret_commands + execute_count);
-		index += a->count;
+	for (; eng_value_next_run(&v, &run); index += run.count) {
+		count += apply_run(s, run, index, ret_runs + count, ret_commands, &execute_count);
+		ret_commands += execute_count;
 	}
 	return count;
 }

@@ -37,7 +37,7 @@ static bool
 may_make_slot(const struct eng_replica *r)
 {
 	return r->role == DECREE_LEADER && r->ready && r->reprepare_ns == NEVER &&
-	       r->transfer.to == 0 && r->batch_bytes == 0 && r->next.n == r->chosen.n + 1 &&
+	       r->transfer.to == 0 && r->batch.bytes == 0 && r->next.n == r->chosen.n + 1 &&
 	       leader_has_room(r, 1);
 }
 

@@ -50,7 +50,7 @@ transfer_is_due(const struct eng_replica *r)
 {
 	const struct peer *p = &r->peers[peer_index(r, r->transfer.to)];
 
-	return r->batch_bytes == 0 && r->chosen.n + 1 == r->next.n && p->matched.n >= r->next.n &&
+	return r->batch.bytes == 0 && r->chosen.n + 1 == r->next.n && p->matched.n >= r->next.n &&
 	       r->now_ns >= r->transfer.send_ns;
 }
 

@@ -11,12 +11,12 @@
  *        4     4  zero
  *        8     8  stamp: cluster time in ns
  *
- *   batch, `count` times:          fragment:                       configuration:
+ *   batch, run by run:             fragment:                       configuration:
  *        0  8  session                  0  8  session                   0  4  epoch
- *        8  8  seq                      8  8  seq                       4  1  q1
- *       16  2  bytes                   16  8  train (slot of part 0)    5  1  q2
- *       18  .  body                    24  4  part, from 0              6  2  member count
- *                                      28  4  part count                8  4  slot_bytes
+ *        8  8  seq of the first         8  8  seq                       4  1  q1
+ *       16  2  count of commands       16  8  train (slot of part 0)    5  1  q2
+ *       18  2  bytes of each body      24  4  part, from 0              6  2  member count
+ *       20  .  bodies                  28  4  part count                8  4  slot_bytes
  *                                      32  4  bytes of the command     12  4  alpha
  *                                      36  4  bytes of this part       16  4  command_bytes_max
  *                                      40 16  digest of the command    20  4  session_count
@@ -40,8 +40,13 @@
  *        8  8  anchor: slot of an earlier mark, 0 = none
  *       16 16  digest of the leader's state right after the anchor; zero without one
  *
- * A value is valid if and only if every length adds up to its size exactly and every zero is zero. The
- * members of a configuration ascend by node_id, no disk occurs twice, and its quorums meet.
+ * A run is commands of one session, seq by seq. Where its bodies differ in size the bytes of each are 65535, and
+ * each body has its own in 2 bytes before it. A batch may hold runs of one session that could be one.
+ *
+ * A value is valid if and only if every length adds up to its size exactly, every zero is zero, no run is empty or goes
+ * beyond the last seq, and what registers (session 0) is alone in its run. The members of a configuration ascend by
+ * node_id, no disk occurs twice, and its quorums meet. A slot of n bytes holds at most n / ENG_COMMAND_SHARE_BYTES
+ * commands: who knows its size looks at that, too.
  */
 #ifndef ENG_VALUE_H
 #define ENG_VALUE_H
@@ -52,9 +57,16 @@
 #include "engine/core/core.h"
 
 #define ENG_VALUE_HEADER_BYTES    16
-#define ENG_COMMAND_HEADER_BYTES  18
+#define ENG_RUN_HEADER_BYTES      20
 #define ENG_FRAGMENT_HEADER_BYTES 56
 #define ENG_MARK_BYTES            32
+
+/* In the place of a run's bytes of each body: they differ, and each is preceded by its own. */
+#define ENG_RUN_MIXED       UINT16_MAX
+#define ENG_RUN_MIXED_BYTES 2
+
+/* What a command takes of a slot at least, as far as arrays for the commands of one are concerned. */
+#define ENG_COMMAND_SHARE_BYTES 16
 
 enum eng_value_kind {
 	ENG_VALUE_NOOP = 1,
@@ -83,6 +95,25 @@ struct eng_mark {
 	struct decree_digest digest; /* of the state right after the anchor */
 };
 
+/* Commands of one session, seq by seq, behind each other: what is left of them. */
+struct eng_run {
+	struct decree_session session;
+	uint64_t seq; /* of the first one */
+	uint32_t count;
+	bool is_mixed;
+	uint32_t bytes;    /* of each body, unless mixed */
+	const uint8_t *at; /* the first one's body; mixed: what says its size */
+};
+
+/* A batch that is being written. */
+struct eng_batch {
+	uint8_t *value; /* [slot_bytes] */
+	uint32_t slot_bytes;
+	uint32_t command_bytes_max; /* larger ones are not taken */
+	uint32_t bytes;             /* so far; 0: there is none */
+	uint32_t run;               /* offset of the last run, which may go on; 0: none */
+};
+
 struct eng_value {
 	enum eng_value_kind kind;
 	uint32_t count; /* commands of a batch */
@@ -90,8 +121,9 @@ struct eng_value {
 	struct eng_fragment fragment;     /* kind FRAGMENT */
 	struct eng_membership membership; /* kind CONFIG */
 	struct eng_mark mark;             /* kind MARK */
-	const uint8_t *next;              /* kind BATCH: eng_value_next()'s place */
+	const uint8_t *next;              /* kind BATCH: the next run */
 	const uint8_t *end;
+	struct eng_run run; /* eng_value_next()'s place; count 0: at the next run */
 };
 
 /** A value that was checked before: a batch's commands are not looked at once more. */
@@ -101,76 +133,75 @@ void eng_value_reopen(const uint8_t *bytes, uint32_t count, struct eng_value *re
  * @retval -EBADMSG it is not a value, and @p ret_value is not to be looked at */
 int eng_value_decode(const uint8_t *bytes, uint32_t count, struct eng_value *ret_value);
 
-/** Bytes of the body of the command of a batch that begins at @p at. */
+/** Commands that a slot of that size holds at most. */
 static inline uint32_t
-eng_command_bytes(const uint8_t *at)
+eng_value_commands_max(uint32_t slot_bytes)
 {
-	return load_u16(at + 16);
+	return slot_bytes / ENG_COMMAND_SHARE_BYTES;
 }
 
-/** Whether the command of a batch that begins at @p at is this one. */
-static inline bool
-eng_command_is(const uint8_t *at, struct decree_session session, uint64_t seq)
+/** The run that begins at @p at, its header being there. */
+static inline struct eng_run
+eng_run_at(const uint8_t *at)
 {
-	return load_u64(at) == session.n && load_u64(at + 8) == seq;
-}
+	uint32_t bytes = load_u16(at + 18);
 
-/** Commands of a batch, in order. @return false after the last one */
-static inline bool
-eng_value_next(struct eng_value *v, struct eng_command *ret_command)
-{
-	if (v->kind != ENG_VALUE_BATCH || v->next == v->end)
-		return false;
-	*ret_command = (struct eng_command){
-		.session = { load_u64(v->next) },
-		.seq = load_u64(v->next + 8),
-		.bytes = eng_command_bytes(v->next),
-		.body = v->next + ENG_COMMAND_HEADER_BYTES,
+	return (struct eng_run){
+		.session = { load_u64(at) },
+		.seq = load_u64(at + 8),
+		.count = load_u16(at + 16),
+		.is_mixed = bytes == ENG_RUN_MIXED,
+		.bytes = bytes,
+		.at = at + ENG_RUN_HEADER_BYTES,
 	};
-	v->next = ret_command->body + ret_command->bytes;
-	return true;
 }
+
+/** The first command of what is left, which is not nothing. */
+static inline struct eng_command
+eng_run_first(const struct eng_run *run)
+{
+	return (struct eng_command){
+		.session = run->session,
+		.seq = run->seq,
+		.bytes = run->is_mixed ? load_u16(run->at) : run->bytes,
+		.body = run->is_mixed ? run->at + ENG_RUN_MIXED_BYTES : run->at,
+	};
+}
+
+/** @param first  eng_run_first(): go on behind it */
+static inline void
+eng_run_pass(struct eng_run *run, const struct eng_command *first)
+{
+	run->seq++;
+	run->count--;
+	run->at = first->body + first->bytes;
+}
+
+/** Runs of a batch, in order. @return false after the last one */
+bool eng_value_next_run(struct eng_value *v, struct eng_run *ret_run);
+/** Its commands, in order. Not both. @return false after the last one */
+bool eng_value_next(struct eng_value *v, struct eng_command *ret_command);
 
 /** Cluster time of a value without looking at the rest. */
 uint64_t eng_value_stamp(const uint8_t *bytes);
 
 /* Writers. Each returns the value's size so far; `value` has room for slot_bytes. */
 uint32_t eng_value_begin(uint8_t *value, enum eng_value_kind kind);
-/** A command that fits, at the end of a batch that does not count it yet. @return the new size */
-static inline uint32_t
-eng_value_put(uint8_t *value, uint32_t bytes, const struct eng_command *command)
-{
-	uint8_t *at = value + bytes;
-
-	store_u64(at, command->session.n);
-	store_u64(at + 8, command->seq);
-	store_u16(at + 16, (uint16_t)command->bytes);
-	memcpy(at + ENG_COMMAND_HEADER_BYTES, command->body, command->bytes);
-	return bytes + ENG_COMMAND_HEADER_BYTES + command->bytes;
-}
-
-/** The batch has @p count commands more. */
-static inline void
-eng_value_count(uint8_t *value, uint32_t count)
-{
-	store_u16(value + 2, (uint16_t)(load_u16(value + 2) + count));
-}
-
-/** @return the new size, or 0 if the command does not fit @p slot_bytes */
-static inline uint32_t
-eng_value_add(
-	uint8_t *value, uint32_t bytes, uint32_t slot_bytes, const struct eng_command *command)
-{
-	if (bytes + ENG_COMMAND_HEADER_BYTES + command->bytes > slot_bytes)
-		return 0;
-	eng_value_count(value, 1);
-	return eng_value_put(value, bytes, command);
-}
-
+/** A whole batch. @return 0 if the commands do not fit @p slot_bytes */
+uint32_t eng_value_batch(
+	uint8_t *value, uint32_t slot_bytes, const struct eng_command *commands, uint32_t count);
 uint32_t eng_value_fragment(uint8_t *value, const struct eng_fragment *fragment);
 uint32_t eng_value_config(uint8_t *value, const struct eng_membership *m);
 uint32_t eng_value_mark(uint8_t *value, const struct eng_mark *mark);
 void eng_value_set_stamp(uint8_t *value, uint64_t stamp_ns);
+
+void eng_batch_open(
+	struct eng_batch *batch, uint8_t *value, uint32_t slot_bytes, uint32_t command_bytes_max);
+/** Whether there is a batch, and the command fits it. */
+bool eng_batch_has_room(const struct eng_batch *batch, const struct eng_command *command);
+/** A command and those that follow it in its session, as far as there is room. @param commands  [count], 1 or more
+ * @return how many it took */
+uint32_t eng_batch_add(struct eng_batch *batch, const struct eng_command *commands, uint32_t count);
 
 /** Parts that a command of @p bytes needs; 1 = it fits a batch. */
 static inline uint32_t
@@ -179,7 +210,7 @@ eng_value_part_count(uint32_t bytes, uint32_t slot_bytes)
 	uint32_t per_part = slot_bytes - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
 
 	decree_assert(slot_bytes > ENG_VALUE_HEADER_BYTES + ENG_FRAGMENT_HEADER_BYTES);
-	if (bytes + ENG_VALUE_HEADER_BYTES + ENG_COMMAND_HEADER_BYTES <= slot_bytes)
+	if (bytes + ENG_VALUE_HEADER_BYTES + ENG_RUN_HEADER_BYTES <= slot_bytes)
 		return 1;
 	return (bytes + per_part - 1) / per_part;
 }

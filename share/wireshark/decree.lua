@@ -224,6 +224,7 @@ field("bytes", "data", "Bytes held")
 
 field("uint8", "value.kind", "Kind of value", base.DEC, value_kinds)
 field("uint16", "value.commands", "Commands")
+field("uint16", "value.run_commands", "Commands of the run")
 field("uint64", "value.stamp", "Cluster time, ns")
 field("uint64", "session", "Session")
 field("uint64", "number", "Number in the session")
@@ -347,17 +348,35 @@ end
 
 -- ------------------------------------------------------------------------------------------- values of slots
 
+-- Commands of one session, number by number. @return how many
+local function read_run(r, tree, first)
+	local begin = r.at
+	local run = tree:add(decree, r:take(20, "commands from " .. first), "Run")
+	r.at = begin
+	local session = r:number(run, "session", 8)
+	local number = r:number(run, "number", 8)
+	local count = r:number(run, "value.run_commands", 2)
+	local each = r:number(run, "bytes16", 2)
+	local last = first + count - 1
+	run:set_text((count == 1 and "Command " .. first or "Commands " .. first .. " to " .. last) .. ": session " ..
+		tostring(session) .. ", number " .. tostring(number) .. (each == 65535 and "" or ", " .. each .. " bytes"))
+	for _ = 1, count do
+		local bytes = each
+		if each == 65535 then
+			bytes = r:number(run, "bytes16", 2)
+		end
+		r:data(run, "data", bytes)
+	end
+	if count == 0 then
+		stop(x_malformed, "a run without commands")
+	end
+	return count
+end
+
 local function read_batch(r, tree, count)
-	for i = 1, count do
-		local begin = r.at
-		local command = tree:add(decree, r:take(18, "command " .. i), "Command")
-		r.at = begin
-		local session = r:number(command, "session", 8)
-		local number = r:number(command, "number", 8)
-		local bytes = r:number(command, "bytes16", 2)
-		command:set_text("Command " .. i .. ": session " .. tostring(session) .. ", number " .. tostring(number) ..
-			", " .. bytes .. " bytes")
-		r:data(command, "data", bytes)
+	local first = 1
+	while first <= count do
+		first = first + read_run(r, tree, first)
 	end
 end
 

@@ -48,10 +48,11 @@ value_of(const struct words *w, struct forged_value *ret_value)
 	memset(ret_value, 0, sizeof(*ret_value));
 	memset(token, ' ', sizeof(token));
 	memcpy(token, text, strnlen(text, sizeof(token)));
-	ret_value->count = eng_value_begin(ret_value->bytes, ENG_VALUE_BATCH);
-	for (uint32_t i = strcmp(text, "large") == 0 ? 11 : 1; i > 0; i--)
-		ret_value->count =
-			eng_value_add(ret_value->bytes, ret_value->count, VALUE_BYTES, &c);
+	struct eng_command commands[11];
+	for (uint32_t i = 0; i < 11; i++)
+		commands[i] = c;
+	ret_value->count = eng_value_batch(
+		ret_value->bytes, VALUE_BYTES, commands, strcmp(text, "large") == 0 ? 11 : 1);
 	if (strcmp(text, "garbage") == 0)
 		ret_value->bytes[1] = 1;
 	ret_value->digest = base_digest(ret_value->bytes, ret_value->count);

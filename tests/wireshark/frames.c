@@ -78,9 +78,8 @@ make_values(void)
 			{ .node_id = 2, .role = ENG_VOTER, .disk = 6 } } };
 	const struct eng_mark mark = { .is_cut = true, .anchor = { 12 } };
 
-	value_bytes[0] = eng_value_begin(values[0], ENG_VALUE_BATCH);
-	for (int i = 0; i < 2; i++)
-		value_bytes[0] = eng_value_add(values[0], value_bytes[0], 512, &commands[i]);
+	value_bytes[0] = eng_value_batch(
+		values[0], sizeof(values[0]), commands, sizeof(commands) / sizeof(*commands));
 	value_bytes[1] = eng_value_fragment(values[1], &fragment);
 	value_bytes[2] = eng_value_mark(values[2], &mark);
 	value_bytes[3] = eng_value_config(values[3], &membership);

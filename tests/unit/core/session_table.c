@@ -63,9 +63,8 @@ table_apply(struct table *t, struct decree_session session, uint64_t seq, const 
 {
 	uint8_t value[SLOT_BYTES];
 	struct eng_command c = { session, seq, body, bytes };
-	uint32_t size = eng_value_begin(value, ENG_VALUE_BATCH);
+	uint32_t size = eng_value_batch(value, sizeof(value), &c, 1);
 
-	size = eng_value_add(value, size, sizeof(value), &c);
 	assert_int_not_equal(size, 0);
 	table_apply_value(t, value, size);
 	assert_int_equal(t->count, 1);

@@ -73,24 +73,29 @@ test_a_long_jump_of_the_commit_hint_applies_before_it_overwrites(void **state)
 
 /* ---- records that cannot be ours ---- */
 
+static void
+label(struct cluster_write *w, uint64_t slot, uint64_t round)
+{
+	struct eng_record record = {
+		.kind = ENG_RECORD_ACCEPTED,
+		.slot = { slot },
+		.vballot = { round << 16 | 1 },
+		.digest = base_digest(w->value, w->bytes),
+		.commit = { 2 },
+		.bytes = w->bytes,
+	};
+	eng_record_encode(&record, w->tag);
+}
+
 /* A write that will be the newest of a disk. */
 static struct cluster_write
 accepted(uint64_t slot, uint64_t round, const char *token)
 {
 	struct cluster_write w = { .kind = ENG_PERSIST_RECORD };
 	struct eng_command c = { .body = (const uint8_t *)token, .bytes = DECREE_UUID_BYTES };
-	uint32_t bytes = eng_value_begin(w.value, ENG_VALUE_BATCH);
 
-	w.bytes = eng_value_add(w.value, bytes, sizeof(w.value), &c);
-	struct eng_record record = {
-		.kind = ENG_RECORD_ACCEPTED,
-		.slot = { slot },
-		.vballot = { round << 16 | 1 },
-		.digest = base_digest(w.value, w.bytes),
-		.commit = { 2 },
-		.bytes = w.bytes,
-	};
-	eng_record_encode(&record, w.tag);
+	w.bytes = eng_value_batch(w.value, sizeof(w.value), &c, 1);
+	label(&w, slot, round);
 	return w;
 }
 
@@ -223,6 +228,32 @@ test_a_value_larger_than_a_slot_is_refused(void **state)
 			.record = { w.tag, value, sizeof(value) } });
 	assert_int_equal(c->nodes[2].halted, ENG_HALT_BAD_RECORD);
 	cluster_destroy(c);
+}
+
+/* Arrays for the commands of a slot are sized by its bytes: commands without bodies must not be more than they hold. */
+static void
+test_more_commands_than_a_slot_may_hold_are_refused(void **state)
+{
+	const uint32_t most = eng_value_commands_max(CLUSTER_SLOT_BYTES);
+
+	(void)state;
+	for (uint32_t count = most; count <= most + 1; count++) {
+		struct cluster *c = cluster_create(3, 0, 0, 1);
+		struct cluster_write w = { .kind = ENG_PERSIST_RECORD };
+		struct eng_command command = { .session = { 1 }, .seq = 1 };
+
+		w.bytes = eng_value_batch(w.value, sizeof(w.value), &command, 1);
+		store_u16(w.value + 2, (uint16_t)count);
+		store_u16(w.value + ENG_VALUE_HEADER_BYTES + 16, (uint16_t)count);
+		label(&w, 3, 9);
+		assert_true(cluster_elect(c, 1));
+		cluster_crash(c, 2);
+		append(c, 2, &w);
+		cluster_restart(c, 2);
+		assert_int_equal(
+			c->nodes[2].halted, count == most ? ENG_HALT_NONE : ENG_HALT_BAD_RECORD);
+		cluster_destroy(c);
+	}
 }
 
 static void
@@ -409,6 +440,7 @@ main(void)
 		cmocka_unit_test(test_a_long_jump_of_the_commit_hint_applies_before_it_overwrites),
 		cmocka_unit_test(test_a_record_is_judged_without_its_hint_too),
 		cmocka_unit_test(test_a_value_larger_than_a_slot_is_refused),
+		cmocka_unit_test(test_more_commands_than_a_slot_may_hold_are_refused),
 		cmocka_unit_test(test_a_hard_state_that_cannot_be_read_stops_the_node),
 		cmocka_unit_test(test_replay_keeps_the_highest_ballot),
 		cmocka_unit_test(test_a_record_behind_a_hole_and_beyond_the_ring_is_doubt),

@@ -75,6 +75,32 @@ test_nothing_is_executed_twice(void **state)
 	assert_int_equal(executed, 5);
 }
 
+/* Sent again with more behind it: what is old has its answer, what is new is executed (E22). */
+static void
+test_a_run_that_is_partly_old_is_split(void **state)
+{
+	struct table *t = *state;
+	struct decree_session a = table_open(t, 'a');
+	struct eng_command commands[5];
+	uint8_t value[SLOT_BYTES];
+
+	for (uint32_t i = 0; i < 5; i++)
+		commands[i] = (struct eng_command){ a, i + 1, (const uint8_t *)"body", 4 };
+	table_apply_value(t, value, eng_value_batch(value, SLOT_BYTES, commands, 3));
+	eng_session_answer(t->s, a, 2, 7, 4711);
+	table_apply_value(t, value, eng_value_batch(value, SLOT_BYTES, commands + 1, 4));
+	assert_int_equal(t->count, 4);
+	assert_int_equal(t->applied[0].verdict, ENG_REPLAYED);
+	assert_int_equal(t->applied[0].result, 4711);
+	assert_int_equal(t->applied[1].verdict, ENG_PENDING);
+	for (uint32_t i = 2; i < 4; i++) {
+		assert_int_equal(t->applied[i].verdict, ENG_EXECUTE);
+		assert_int_equal(t->applied[i].seq, i + 2);
+		assert_int_equal(t->applied[i].index, i);
+	}
+	assert_int_equal(eng_session_last(t->s, a), 5);
+}
+
 static void
 test_a_gap_changes_nothing(void **state)
 {
@@ -332,21 +358,21 @@ draw_command(struct table *t, const struct decree_session *sessions, uint64_t *r
 	return (struct eng_command){ .session = sessions[who],
 		.seq = seq,
 		.body = (const uint8_t *)bodies + (kind == 3 ? 5 : 0),
-		.bytes = 4 };
+		.bytes = 4 + (*random >> 44 & 7 ? 0 : 2) };
 }
 
 static void
 apply_batch(struct table *t, const struct eng_command *commands, uint32_t count,
 	uint8_t value[SLOT_BYTES])
 {
-	uint32_t size = eng_value_begin(value, ENG_VALUE_BATCH);
+	uint32_t size = eng_value_batch(value, SLOT_BYTES, commands, count);
 
-	for (uint32_t i = 0; i < count; i++)
-		size = eng_value_add(value, size, SLOT_BYTES, &commands[i]);
 	assert_int_not_equal(size, 0);
 	table_apply_value(t, value, size);
 	assert_int_equal(t->count, count);
 }
+
+#define DRAWN_COUNT 7 /* fit a slot, each in a run of its own */
 
 /* Runs of one session are executed at once, and nobody can tell (7.5). */
 static void
@@ -363,14 +389,14 @@ test_a_batch_does_what_its_commands_do_one_by_one(void **state)
 	}
 	for (uint32_t round = 0; round < 2000; round++) {
 		uint64_t ahead[SESSIONS] = { 0 };
-		struct eng_command commands[8];
-		enum eng_verdict verdicts[8];
+		struct eng_command commands[DRAWN_COUNT];
+		enum eng_verdict verdicts[DRAWN_COUNT];
 		uint8_t value[SLOT_BYTES], one[SLOT_BYTES];
 
-		for (uint32_t i = 0; i < 8; i++)
+		for (uint32_t i = 0; i < DRAWN_COUNT; i++)
 			commands[i] = draw_command(t, sessions, &random, ahead);
-		apply_batch(t, commands, 8, value);
-		for (uint32_t i = 0; i < 8; i++) {
+		apply_batch(t, commands, DRAWN_COUNT, value);
+		for (uint32_t i = 0; i < DRAWN_COUNT; i++) {
 			const struct eng_applied *a = &t->applied[i];
 
 			verdicts[i] = a->verdict;
@@ -380,7 +406,7 @@ test_a_batch_does_what_its_commands_do_one_by_one(void **state)
 			apply_batch(alone, &commands[i], 1, one);
 			assert_int_equal(alone->applied[0].verdict, verdicts[i]);
 		}
-		for (uint32_t i = 0; i < 8; i++)
+		for (uint32_t i = 0; i < DRAWN_COUNT; i++)
 			if (verdicts[i] == ENG_EXECUTE && (random >> (20 + i) & 1) != 0) {
 				eng_session_answer(
 					t->s, commands[i].session, commands[i].seq, 1, round);
@@ -477,6 +503,8 @@ main(void)
 			table_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_nothing_is_executed_twice, table_setup, table_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_run_that_is_partly_old_is_split, table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_gap_changes_nothing, table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(test_another_body_under_a_used_number_is_a_mismatch,

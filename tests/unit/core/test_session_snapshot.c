@@ -68,10 +68,8 @@ apply(struct table *t, struct decree_session session, uint64_t seq, const void *
 {
 	uint8_t value[SLOT_BYTES];
 	struct eng_command c = { session, seq, body, bytes };
-	uint32_t size = eng_value_begin(value, ENG_VALUE_BATCH);
 
-	size = eng_value_add(value, size, sizeof(value), &c);
-	apply_value(t, value, size);
+	apply_value(t, value, eng_value_batch(value, sizeof(value), &c, 1));
 	assert_int_equal(t->count, 1);
 	return t->applied[0].verdict;
 }

@@ -21,15 +21,23 @@ make_noop(uint8_t *value)
 	return ENG_VALUE_HEADER_BYTES;
 }
 
+/* Three runs: of one size, of several, and of another session. */
+static const struct eng_command batch_commands[] = {
+	{ { 7 << 16 }, 3, (const uint8_t *)"hello", 5 },
+	{ { 7 << 16 }, 4, (const uint8_t *)"world", 5 },
+	{ { 7 << 16 }, 5, (const uint8_t *)"abc", 3 },
+	{ { 7 << 16 }, 6, (const uint8_t *)"", 0 },
+	{ { 8 << 16 | 1 }, 4, (const uint8_t *)"", 0 },
+};
+#define BATCH_COUNT (sizeof(batch_commands) / sizeof(*batch_commands))
+#define BATCH_RUN_1 16 /* offsets of the runs */
+#define BATCH_RUN_2 46
+#define BATCH_RUN_3 73
+
 static uint32_t
 make_batch(uint8_t *value)
 {
-	uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
-	struct eng_command c = { { 7 << 16 }, 3, (const uint8_t *)"hello", 5 };
-
-	bytes = eng_value_add(value, bytes, SLOT_BYTES, &c);
-	c = (struct eng_command){ { 8 << 16 | 1 }, 4, (const uint8_t *)"", 0 };
-	return eng_value_add(value, bytes, SLOT_BYTES, &c);
+	return eng_value_batch(value, SLOT_BYTES, batch_commands, BATCH_COUNT);
 }
 
 static uint32_t
@@ -149,8 +157,14 @@ test_every_lie_about_a_length_is_refused(void **state)
 	} rows[] = {
 		{ 0, 2, 2 },
 		{ 1, 2, 2 },
-		{ 1, 32, 2 },
-		{ 1, 55, 2 },
+		{ 1, BATCH_RUN_1 + 16, 2 },
+		{ 1, BATCH_RUN_1 + 18, 2 },
+		{ 1, BATCH_RUN_2 + 16, 2 },
+		{ 1, BATCH_RUN_2 + 18, 2 },
+		{ 1, BATCH_RUN_2 + 20, 2 },
+		{ 1, BATCH_RUN_2 + 25, 2 },
+		{ 1, BATCH_RUN_3 + 16, 2 },
+		{ 1, BATCH_RUN_3 + 18, 2 },
 		{ 2, 2, 2 },
 		{ 2, 52, 4 },
 		{ 3, 2, 2 },
@@ -190,16 +204,172 @@ test_a_batch_gives_its_commands_back_in_order(void **state)
 	uint32_t bytes = make_batch(value);
 	eng_value_set_stamp(value, 77);
 	assert_int_equal(eng_value_decode(value, bytes, &v), 0);
-	assert_int_equal(v.count, 2);
+	assert_int_equal(v.count, BATCH_COUNT);
 	assert_int_equal(v.stamp_ns, 77);
-	assert_true(eng_value_next(&v, &c));
-	assert_int_equal(c.session.n, 7 << 16);
-	assert_int_equal(c.seq, 3);
-	assert_int_equal(c.bytes, 5);
-	assert_memory_equal(c.body, "hello", 5);
-	assert_true(eng_value_next(&v, &c));
-	assert_int_equal(c.bytes, 0);
+	for (uint32_t i = 0; i < BATCH_COUNT; i++) {
+		assert_true(eng_value_next(&v, &c));
+		assert_int_equal(c.session.n, batch_commands[i].session.n);
+		assert_int_equal(c.seq, batch_commands[i].seq);
+		assert_int_equal(c.bytes, batch_commands[i].bytes);
+		assert_memory_equal(c.body, batch_commands[i].body, c.bytes);
+	}
 	assert_false(eng_value_next(&v, &c));
+}
+
+static void
+assert_run(struct eng_value *v, uint64_t seq, uint32_t count, bool is_mixed)
+{
+	struct eng_run run;
+
+	assert_true(eng_value_next_run(v, &run));
+	assert_int_equal(run.seq, seq);
+	assert_int_equal(run.count, count);
+	assert_int_equal(run.is_mixed, is_mixed);
+}
+
+/* What commands have in common stands once: that is what a full slot is full of bodies for. */
+static void
+test_commands_of_a_session_are_a_run(void **state)
+{
+	uint8_t value[SLOT_BYTES];
+	struct eng_run run;
+	struct eng_value v;
+
+	(void)state;
+	uint32_t bytes = make_batch(value);
+	assert_int_equal(bytes, BATCH_RUN_3 + ENG_RUN_HEADER_BYTES);
+	assert_int_equal(eng_value_decode(value, bytes, &v), 0);
+	assert_run(&v, 3, 2, false);
+	assert_run(&v, 5, 2, true);
+	assert_run(&v, 4, 1, false);
+	assert_false(eng_value_next_run(&v, &run));
+}
+
+/* A gap, another session and a registration begin a run. */
+static void
+test_a_run_has_no_gaps(void **state)
+{
+	static const struct eng_command rows[][2] = {
+		{ { { 1 }, 3, (const uint8_t *)"a", 1 }, { { 1 }, 5, (const uint8_t *)"b", 1 } },
+		{ { { 1 }, 3, (const uint8_t *)"a", 1 }, { { 1 }, 3, (const uint8_t *)"b", 1 } },
+		{ { { 1 }, 3, (const uint8_t *)"a", 1 }, { { 2 }, 4, (const uint8_t *)"b", 1 } },
+		{ { { 0 }, 0, (const uint8_t *)"a", 1 }, { { 0 }, 0, (const uint8_t *)"b", 1 } },
+		{ { { 0 }, 0, (const uint8_t *)"a", 1 }, { { 0 }, 1, (const uint8_t *)"b", 1 } },
+	};
+	uint8_t value[SLOT_BYTES];
+	struct eng_value v;
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint32_t bytes = eng_value_batch(value, SLOT_BYTES, rows[i], 2);
+
+		assert_int_equal(eng_value_decode(value, bytes, &v), 0);
+		assert_run(&v, rows[i][0].seq, 1, false);
+		assert_run(&v, rows[i][1].seq, 1, false);
+	}
+}
+
+/* Header after header: each is well-formed, but for what makes it a lie. */
+static void
+test_a_senseless_run_is_refused(void **state)
+{
+	static const struct {
+		uint64_t session, seq;
+		uint32_t count, bytes;
+		bool is_valid;
+	} rows[] = {
+		{ 7, 1, 2, 0, true },
+		{ 7, 1, 0, 0, false },              /* nobody's */
+		{ 7, UINT64_MAX - 2, 2, 0, true },  /* the last ones that there are */
+		{ 7, UINT64_MAX - 1, 2, 0, false }, /* one too many */
+		{ 0, 0, 1, 0, true },
+		{ 0, 0, 2, 0, false },             /* registrations have no number that goes on */
+		{ 7, 1, 1, ENG_RUN_MIXED, false }, /* the size of the first is missing */
+		{ 7, 1, UINT16_MAX, ENG_RUN_MIXED - 1, false },
+	};
+	uint8_t value[SLOT_BYTES];
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		uint32_t bytes = make_batch(value);
+		uint8_t *run = value + bytes;
+
+		store_u64(run, rows[i].session);
+		store_u64(run + 8, rows[i].seq);
+		store_u16(run + 16, (uint16_t)rows[i].count);
+		store_u16(run + 18, (uint16_t)rows[i].bytes);
+		store_u16(value + 2, (uint16_t)(BATCH_COUNT + rows[i].count));
+		assert_int_equal(
+			decode(value, bytes + ENG_RUN_HEADER_BYTES) == 0, rows[i].is_valid);
+	}
+}
+
+#define DRAWN_COUNT 40
+
+/* Two sessions' commands, mostly in order, mostly of one size. */
+static void
+draw_commands(uint64_t *random, struct eng_command *ret_commands)
+{
+	static const uint8_t body[8] = "abcdefg";
+	struct eng_command c = { .body = body, .session = { 1 }, .seq = 1, .bytes = 3 };
+
+	for (uint32_t i = 0; i < DRAWN_COUNT; i++, c.seq++) {
+		*random = *random * 6364136223846793005ull + 1442695040888963407ull;
+		if ((*random >> 60) == 0)
+			c.session.n = *random >> 58 & 3;
+		if ((*random >> 50 & 15) == 0)
+			c.seq += *random >> 48 & 3;
+		if ((*random >> 40 & 7) == 0)
+			c.bytes = *random >> 36 & 7;
+		c.body = body + (*random >> 30 & 1);
+		ret_commands[i] = c;
+	}
+}
+
+/* Whatever is given to a batch, and in whatever portions: it holds the commands that it took, and nothing else. */
+static void
+test_a_batch_holds_what_it_took(void **state)
+{
+	uint8_t value[SLOT_BYTES], in_one[SLOT_BYTES];
+	struct eng_command commands[DRAWN_COUNT], c;
+	uint64_t random = 5;
+	struct eng_value v;
+
+	(void)state;
+	for (uint32_t round = 0; round < 3000; round++) {
+		uint32_t slot_bytes = 60 + round % (SLOT_BYTES - 60), count = 0;
+		struct eng_batch b;
+
+		draw_commands(&random, commands);
+		eng_batch_open(&b, value, slot_bytes, 6);
+		while (count < DRAWN_COUNT) {
+			bool has_room = eng_batch_has_room(&b, &commands[count]);
+			uint32_t portion = 1 + (uint32_t)(random >> 20 & 7);
+			uint32_t taken = eng_batch_add(&b, &commands[count],
+				portion < DRAWN_COUNT - count ? portion : DRAWN_COUNT - count);
+
+			assert_int_equal(taken > 0, has_room && commands[count].bytes <= 6);
+			count += taken;
+			if (taken == 0)
+				break;
+		}
+		if (count == 0)
+			continue;
+		assert_true(b.bytes <= slot_bytes);
+		assert_true(count <= eng_value_commands_max(slot_bytes));
+		assert_int_equal(eng_value_batch(in_one, slot_bytes, commands, count), b.bytes);
+		assert_memory_equal(in_one, value, b.bytes);
+		assert_int_equal(eng_value_decode(value, b.bytes, &v), 0);
+		assert_int_equal(v.count, count);
+		for (uint32_t i = 0; i < count; i++) {
+			assert_true(eng_value_next(&v, &c));
+			assert_int_equal(c.session.n, commands[i].session.n);
+			assert_int_equal(c.seq, commands[i].seq);
+			assert_int_equal(c.bytes, commands[i].bytes);
+			assert_memory_equal(c.body, commands[i].body, c.bytes);
+		}
+		assert_false(eng_value_next(&v, &c));
+	}
 }
 
 static void
@@ -208,14 +378,13 @@ test_a_command_that_does_not_fit_is_not_added(void **state)
 	uint8_t value[SLOT_BYTES];
 	uint8_t body[SLOT_BYTES] = { 0 };
 	struct eng_command c = { { 1 }, 1, body,
-		SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_COMMAND_HEADER_BYTES };
-	uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
+		SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_RUN_HEADER_BYTES };
 
 	(void)state;
 	c.bytes++;
-	assert_int_equal(eng_value_add(value, bytes, SLOT_BYTES, &c), 0);
+	assert_int_equal(eng_value_batch(value, SLOT_BYTES, &c, 1), 0);
 	c.bytes--;
-	assert_int_equal(eng_value_add(value, bytes, SLOT_BYTES, &c), SLOT_BYTES);
+	assert_int_equal(eng_value_batch(value, SLOT_BYTES, &c, 1), SLOT_BYTES);
 }
 
 static void
@@ -347,7 +516,7 @@ test_a_mark_without_an_anchor_has_no_digest(void **state)
 static void
 test_part_counts_meet_at_the_borders(void **state)
 {
-	uint32_t whole = SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_COMMAND_HEADER_BYTES;
+	uint32_t whole = SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_RUN_HEADER_BYTES;
 	uint32_t per_part = SLOT_BYTES - ENG_VALUE_HEADER_BYTES - ENG_FRAGMENT_HEADER_BYTES;
 
 	(void)state;
@@ -366,6 +535,10 @@ main(void)
 		cmocka_unit_test(test_every_zero_must_be_zero),
 		cmocka_unit_test(test_every_lie_about_a_length_is_refused),
 		cmocka_unit_test(test_a_batch_gives_its_commands_back_in_order),
+		cmocka_unit_test(test_commands_of_a_session_are_a_run),
+		cmocka_unit_test(test_a_run_has_no_gaps),
+		cmocka_unit_test(test_a_senseless_run_is_refused),
+		cmocka_unit_test(test_a_batch_holds_what_it_took),
 		cmocka_unit_test(test_a_command_that_does_not_fit_is_not_added),
 		cmocka_unit_test(test_a_fragment_comes_back),
 		cmocka_unit_test(test_a_senseless_configuration_is_refused),

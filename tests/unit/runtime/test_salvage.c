@@ -186,8 +186,7 @@ put_registration(struct fixture *f, uint64_t slot, uint16_t node_id)
 
 	r.boot_count = node_id != 0;
 	command.bytes = (uint16_t)eng_registration_encode(&r, body);
-	uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
-	bytes = eng_value_add(value, bytes, VALUE_BYTES, &command);
+	uint32_t bytes = eng_value_batch(value, VALUE_BYTES, &command, 1);
 	put(f, ENG_RECORD_ACCEPTED, slot, 1, slot - 1, value, bytes);
 }
 
@@ -497,11 +496,10 @@ test_a_log_that_is_too_small_is_refused(void **state)
 	put_config(f, 1, 1, 3, 11);
 	for (uint64_t slot = 2; slot < 4000; slot++) {
 		struct eng_command command = { .body = body, .bytes = sizeof(body) };
-		uint32_t bytes = eng_value_begin(value, ENG_VALUE_BATCH);
 
 		command.session.n = 1;
 		command.seq = slot;
-		bytes = eng_value_add(value, bytes, VALUE_BYTES, &command);
+		uint32_t bytes = eng_value_batch(value, VALUE_BYTES, &command, 1);
 		put(f, ENG_RECORD_ACCEPTED, slot, 1, slot - 1, value, bytes);
 	}
 	put_meta(f, 1);
