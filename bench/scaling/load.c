@@ -42,7 +42,7 @@ push_due(const struct world *w, struct group *g, uint64_t now_ns)
 }
 
 static uint32_t
-load_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
+load_pop(void *mailbox, struct eng_body *ret_commands, uint32_t count_max)
 {
 	struct group *g = mailbox;
 	const struct world *w = g->leader->world;
@@ -53,7 +53,7 @@ load_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
 	for (; count < count_max && g->popped < g->pushed; count++) {
 		g->popped++;
 		ret_commands[count] =
-			(struct mail_command){ .body = body, .bytes = w->s.command_bytes };
+			(struct eng_body){ .body = body, .bytes = w->s.command_bytes };
 	}
 	return count;
 }

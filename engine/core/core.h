@@ -124,6 +124,7 @@ enum eng_event_type {
 	ENG_EV_RECV,
 	ENG_EV_PERSISTED,
 	ENG_EV_SUBMIT,
+	ENG_EV_SUBMIT_RUN, /* the same for commands of one session, seq by seq */
 	ENG_EV_READ, /* what reads that begin now must see is asked for: answered by read_ready */
 	ENG_EV_VALUE,
 	ENG_EV_FLUSH,
@@ -142,6 +143,12 @@ enum eng_event_type {
 struct eng_command {
 	struct decree_session session;
 	uint64_t seq;
+	const uint8_t *body; /* lent for the step */
+	uint32_t bytes;
+};
+
+/* One of a run, whose session and seq the others know. */
+struct eng_body {
 	const uint8_t *body; /* lent for the step */
 	uint32_t bytes;
 };
@@ -250,6 +257,16 @@ struct eng_event {
 			uint32_t count;
 			enum eng_submit_status *ret_statuses; /* [count] */
 		} submit;
+		struct {
+			struct decree_session session;
+			uint64_t seq; /* of the first one */
+			const struct eng_body *
+				bodies; /* [count] those that lie behind each other are copied at once */
+			uint32_t count;
+			uint32_t *ret_taken; /* so many, from the first on, are OK or DUPLICATE */
+			enum eng_submit_status
+				*ret_status; /* of the one behind them, if there is one */
+		} submit_run;
 		struct {
 			uint64_t id; /* of the batch, the runtime's own */
 		} read;

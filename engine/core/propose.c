@@ -275,12 +275,19 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 }
 
 /* What submit_one() asks for each command is asked once for a run of them: the next ones of one session, without a
- * gap, as far as they go into the open batch. @return how many it took; 0: ask it */
+ * gap, as far as they go into the open batch. */
+static bool
+may_submit_run(struct eng_replica *r, struct decree_session session, uint64_t seq)
+{
+	return r->batch.bytes != 0 && r->transfer.to == 0 && r->train.part_count == 0 &&
+	       eng_session_is_next(r->sessions, session, seq);
+}
+
+/* @return how many it took; 0: ask submit_one() */
 static uint32_t
 submit_run(struct eng_replica *r, const struct eng_command *commands, uint32_t count)
 {
-	if (r->batch.bytes == 0 || r->transfer.to != 0 || r->train.part_count != 0 ||
-		!eng_session_is_next(r->sessions, commands[0].session, commands[0].seq))
+	if (!may_submit_run(r, commands[0].session, commands[0].seq))
 		return 0;
 	uint32_t taken = eng_batch_add(&r->batch, commands, count);
 	eng_session_admit_more(r->sessions, taken);
@@ -298,8 +305,9 @@ submit_one(struct eng_replica *r, const struct eng_command *c, struct eng_effect
 	return parts == 1 ? submit_small(r, c, fx) : submit_train(r, c, parts, fx);
 }
 
-void
-on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+/* @return whether this node leads, and may propose */
+static bool
+submit_begin(struct eng_replica *r)
 {
 	bool leads = r->role == DECREE_LEADER && r->ready && r->reprepare_ns == NEVER;
 
@@ -307,6 +315,14 @@ on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects 
 		eng_sessions_admit_reset(r->sessions);
 		r->admit_reset = false;
 	}
+	return leads;
+}
+
+void
+on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	bool leads = submit_begin(r);
+
 	for (uint32_t i = 0; i < ev->submit.count; i++) {
 		uint32_t run =
 			leads ? submit_run(r, &ev->submit.commands[i], ev->submit.count - i) : 0;
@@ -318,4 +334,39 @@ on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects 
 				leads ? submit_one(r, &ev->submit.commands[i], fx)
 				      : ENG_SUBMIT_NOT_LEADER;
 	}
+}
+
+void
+on_submit_run(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
+{
+	const struct eng_body *bodies = ev->submit_run.bodies;
+	const struct decree_session session = ev->submit_run.session;
+	const uint32_t count = ev->submit_run.count;
+	enum eng_submit_status status = ENG_SUBMIT_NOT_LEADER;
+	bool leads = submit_begin(r);
+	uint32_t taken = 0;
+
+	decree_assert(session.n != 0);
+	while (leads && taken < count) {
+		uint64_t seq = ev->submit_run.seq + taken;
+
+		if (may_submit_run(r, session, seq)) {
+			uint32_t run = eng_batch_add_run(
+				&r->batch, session, seq, &bodies[taken], count - taken);
+
+			eng_session_admit_more(r->sessions, run);
+			taken += run;
+			if (run > 0)
+				continue;
+		}
+		status = submit_one(r,
+			&(struct eng_command){
+				session, seq, bodies[taken].body, bodies[taken].bytes },
+			fx);
+		if (status != ENG_SUBMIT_OK && status != ENG_SUBMIT_DUPLICATE)
+			break;
+		taken++;
+	}
+	*ev->submit_run.ret_taken = taken;
+	*ev->submit_run.ret_status = status;
 }

@@ -501,6 +501,7 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	case ENG_EV_RECV: on_recv(r, ev->recv.msg, ev->recv.version_max, ret_fx); break;
 	case ENG_EV_PERSISTED: on_persisted(r, ev->persisted.seq, ret_fx); break;
 	case ENG_EV_SUBMIT: on_submit(r, ev, ret_fx); break;
+	case ENG_EV_SUBMIT_RUN: on_submit_run(r, ev, ret_fx); break;
 	case ENG_EV_READ: on_read(r, ev, ret_fx); break;
 	case ENG_EV_VALUE: on_value(r, ev, ret_fx); break;
 	case ENG_EV_FLUSH: on_flush(r, ev, ret_fx); break;

@@ -333,6 +333,7 @@ bool leader_has_train(struct eng_replica *r);
 /** The window, the log and the configurations allow @p slots more. */
 bool leader_has_room(const struct eng_replica *r, uint32_t slots);
 void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
+void on_submit_run(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 
 /* ---- stamp.c ---- */
 /** Ready leader: cluster time now. */

@@ -295,6 +295,49 @@ eng_batch_add(struct eng_batch *b, const struct eng_command *commands, uint32_t 
 	return taken;
 }
 
+/* Bodies of one size that lie behind each other, behind a run of that size. @return how many */
+static uint32_t
+run_add_stretch(struct eng_batch *b, const struct eng_body *bodies, uint32_t count)
+{
+	uint8_t *header = b->value + b->run;
+	const uint8_t *next = bodies[0].body;
+	const uint32_t bytes = bodies[0].bytes, left = b->slot_bytes - b->bytes;
+	uint32_t taken = 0;
+
+	if (bytes > 0 && count > left / bytes)
+		count = left / bytes;
+	for (; taken < count && bodies[taken].bytes == bytes && bodies[taken].body == next; taken++)
+		next += bytes;
+	memcpy(b->value + b->bytes, bodies[0].body, taken * (size_t)bytes);
+	store_u16(header + 16, (uint16_t)(load_u16(header + 16) + taken));
+	store_u16(b->value + 2, (uint16_t)(load_u16(b->value + 2) + taken));
+	b->bytes += taken * bytes;
+	return taken;
+}
+
+uint32_t
+eng_batch_add_run(struct eng_batch *b, struct decree_session session, uint64_t seq,
+	const struct eng_body *bodies, uint32_t count)
+{
+	uint32_t taken = 0;
+
+	if (count > count_left(b))
+		count = count_left(b);
+	while (taken < count) {
+		const struct eng_command c = { session, seq + taken, bodies[taken].body,
+			bodies[taken].bytes };
+		struct place place = place_of(b, &c);
+
+		if (c.bytes > b->command_bytes_max || place.bytes > b->slot_bytes - b->bytes)
+			break;
+		if (place.begins)
+			run_open(b, &c, place.is_mixed);
+		taken += place.is_mixed ? run_add(b, &c, 1)
+					: run_add_stretch(b, &bodies[taken], count - taken);
+	}
+	return taken;
+}
+
 uint32_t
 eng_value_batch(
 	uint8_t *value, uint32_t slot_bytes, const struct eng_command *commands, uint32_t count)

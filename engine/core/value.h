@@ -202,6 +202,9 @@ bool eng_batch_has_room(const struct eng_batch *batch, const struct eng_command 
 /** A command and those that follow it in its session, as far as there is room. @param commands  [count], 1 or more
  * @return how many it took */
 uint32_t eng_batch_add(struct eng_batch *batch, const struct eng_command *commands, uint32_t count);
+/** The same for a run. @param seq  of the first one */
+uint32_t eng_batch_add_run(struct eng_batch *batch, struct decree_session session, uint64_t seq,
+	const struct eng_body *bodies, uint32_t count);
 
 /** Parts that a command of @p bytes needs; 1 = it fits a batch. */
 static inline uint32_t

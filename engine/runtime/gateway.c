@@ -28,7 +28,7 @@
 #define FORWARD_FRAMES_MAX 32               /* per turn */
 #define BUSY_SHIFT_MAX     8
 
-static struct mail_command *
+static struct eng_body *
 entry_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
 {
 	return &gw->window[seq & (s->config.gateway_window - 1)];
@@ -81,7 +81,7 @@ shard_gateway_open(struct shard *s, uint16_t group, const uint8_t token[DECREE_U
 		return -ENOENT;
 	for (int i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
 		struct gateway *gw = &s->gateways[i];
-		struct mail_command *window = gw->window;
+		struct eng_body *window = gw->window;
 		uint64_t *open = gw->open;
 
 		if (gw->group != NULL)
@@ -222,22 +222,72 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 	}
 }
 
+/* @return how many entries, from the first on, are the commands */
+static uint32_t
+count_equal(
+	const struct eng_body *entries, const struct decree_command *commands, uint32_t count_max)
+{
+	uint32_t count = 0;
+
+	while (count < count_max && entries[count].bytes == commands[count].bytes &&
+		memcmp(entries[count].body, commands[count].body, commands[count].bytes) == 0)
+		count++;
+	return count;
+}
+
+/* @return how many entries, from the first on, have the sizes of the commands and lie as these do */
+static uint32_t
+count_alike(
+	const struct eng_body *entries, const struct decree_command *commands, uint32_t count_max)
+{
+	const uintptr_t distance = (uintptr_t)entries[0].body - (uintptr_t)commands[0].body;
+	uint32_t count = 0;
+
+	while (count < count_max && entries[count].bytes == commands[count].bytes &&
+		(uintptr_t)entries[count].body - (uintptr_t)commands[count].body == distance)
+		count++;
+	return count;
+}
+
+/* Bodies lie behind each other in the proposer's arena, and in a slot where a run has them so: then many are compared at once, with
+ * whatever lies between them. If that differs they are looked at one by one. */
+static uint32_t
+count_ours_of(
+	const struct eng_body *entries, const struct decree_command *commands, uint32_t count_max)
+{
+	uint32_t count = 0;
+
+	while (count < count_max) {
+		const struct eng_body *first = &entries[count];
+		uint32_t alike = count_alike(first, &commands[count], count_max - count);
+
+		if (alike == 0)
+			break;
+		const struct eng_body *last = &first[alike - 1];
+		if (memcmp(first->body, commands[count].body,
+			    (size_t)(last->body + last->bytes - first->body)) != 0)
+			return count + count_equal(first, &commands[count], count_max - count);
+		count += alike;
+	}
+	return count;
+}
+
 /* Session numbers are no secrets: a client may have used ours.
  * @return how many of a run that was executed, from its first on, are what we gave */
 static uint32_t
 count_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *run)
 {
-	uint32_t count_max = (uint32_t)min_u64(run->count, gw->popped - gw->executed), count = 0;
+	const struct eng_body *first = entry_of(s, gw, run->seq);
+	uint32_t to_end = s->config.gateway_window - (uint32_t)(first - gw->window);
+	uint32_t count_max = (uint32_t)min_u64(run->count, gw->popped - gw->executed);
+	uint32_t count;
 
 	if (run->seq != gw->executed + 1)
 		return 0;
-	for (; count < count_max; count++) {
-		const struct mail_command *entry = entry_of(s, gw, run->seq + count);
-		const struct decree_command *c = &run->commands[count];
-
-		if (entry->bytes != c->bytes || memcmp(entry->body, c->body, c->bytes) != 0)
-			break;
-	}
+	to_end = min_u32(to_end, count_max);
+	count = count_ours_of(first, run->commands, to_end);
+	if (count == to_end)
+		count += count_ours_of(gw->window, run->commands + count, count_max - count);
 	return count;
 }
 
@@ -281,7 +331,7 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 static bool
 take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
 {
-	const struct mail_command *entry = entry_of(s, gw, seq);
+	const struct eng_body *entry = entry_of(s, gw, seq);
 	struct decree_answer a;
 
 	if (!is_open(s, gw, seq))
@@ -382,7 +432,7 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 static struct eng_command
 command_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
 {
-	const struct mail_command *entry = entry_of(s, gw, seq);
+	const struct eng_body *entry = entry_of(s, gw, seq);
 
 	return (struct eng_command){
 		.session = gw->session,
@@ -399,7 +449,7 @@ pop(struct shard *s, struct gateway *gw)
 	uint32_t count, room;
 
 	do {
-		struct mail_command *first = entry_of(s, gw, gw->popped + 1);
+		struct eng_body *first = entry_of(s, gw, gw->popped + 1);
 
 		room = min_u32(
 			s->config.gateway_window - (uint32_t)(first - gw->window), POP_BURST);
@@ -412,43 +462,44 @@ pop(struct shard *s, struct gateway *gw)
 	} while (count == room);
 }
 
-/* @return false when there is no point in going on in this turn. A full window moves on by itself, within microseconds;
- * a full log needs a snapshot. */
-static bool
-on_submit_status(struct shard *s, struct gateway *gw, enum eng_submit_status status)
+/* Why a command was not taken. A full window moves on by itself, within microseconds; a full log needs a snapshot. */
+static void
+on_not_taken(struct shard *s, struct gateway *gw, enum eng_submit_status status)
 {
 	switch (status) {
-	case ENG_SUBMIT_OK:
-	case ENG_SUBMIT_DUPLICATE: gw->sent++; return true;
-	case ENG_SUBMIT_GAP: rewind_to_executed(gw, s->now_ns); return false;
-	case ENG_SUBMIT_TOO_LARGE: refuse_all(s, gw); return false;
-	case ENG_SUBMIT_NOT_LEADER:
-	case ENG_SUBMIT_NO_SESSION:
-	case ENG_SUBMIT_EVICTED: return false;
+	case ENG_SUBMIT_GAP: rewind_to_executed(gw, s->now_ns); break;
+	case ENG_SUBMIT_TOO_LARGE: refuse_all(s, gw); break;
 	case ENG_SUBMIT_BUSY:
 		eng_status(gw->group->replica, &gw->group->status);
 		if (gw->group->status.log_full)
 			wait_for_busy(s, gw, LOG_FULL_PAUSE_NS);
-		return false;
+		break;
+	case ENG_SUBMIT_OK:
+	case ENG_SUBMIT_DUPLICATE:
+	case ENG_SUBMIT_NOT_LEADER:
+	case ENG_SUBMIT_NO_SESSION:
+	case ENG_SUBMIT_EVICTED: break;
 	}
-	return false;
 }
 
 static void
 submit_here(struct shard *s, struct gateway *gw)
 {
 	while (gw->sent < gw->popped && s->stop == SHARD_RUNS) {
-		uint32_t count = (uint32_t)min_u64(gw->popped - gw->sent, SUBMIT_BURST);
+		const struct eng_body *first = entry_of(s, gw, gw->sent + 1);
+		uint32_t to_end = s->config.gateway_window - (uint32_t)(first - gw->window);
+		uint32_t count = (uint32_t)min_u64(gw->popped - gw->sent, SUBMIT_BURST), taken;
+		enum eng_submit_status status;
 
-		for (uint32_t i = 0; i < count; i++)
-			s->submit[i] = command_of(s, gw, gw->sent + 1 + i);
-		shard_submit(s, gw->group, count);
+		count = min_u32(count, to_end);
+		status = shard_submit_run(
+			s, gw->group, gw->session, gw->sent + 1, first, count, &taken);
 		s->did_work = true;
-		for (uint32_t i = 0; i < count; i++)
-			if (s->submit_status[i] == ENG_SUBMIT_OK)
-				gw->sent++;
-			else if (!on_submit_status(s, gw, s->submit_status[i]))
-				return;
+		gw->sent += taken;
+		if (taken < count) {
+			on_not_taken(s, gw, status);
+			return;
+		}
 	}
 }
 

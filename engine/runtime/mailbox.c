@@ -42,7 +42,7 @@ struct mailbox {
 	uint32_t window;
 	size_t arena_bytes;
 	uint8_t *arena;
-	struct mail_command *commands; /* [window] by seq */
+	struct eng_body *commands;     /* [window] by seq */
 	uint64_t *ends;                /* [window] by seq: place behind the body */
 	struct decree_answer *answers; /* [window] by seq, of those that were applied */
 	struct mail_query *queries;    /* [MAILBOX_READ_COUNT] by number */
@@ -197,7 +197,7 @@ mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cookie)
 	uint8_t *at = m->arena + start % m->arena_bytes;
 	if (bytes > 0)
 		memcpy(at, body, bytes);
-	m->commands[index] = (struct mail_command){
+	m->commands[index] = (struct eng_body){
 		.body = at,
 		.bytes = bytes,
 	};
@@ -340,7 +340,7 @@ mailbox_abandon(struct mailbox *m, struct decree_completion *ret_completions, ui
 /* ------------------------------------------------------------------------------ shard */
 
 static uint32_t
-ring_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
+ring_pop(void *mailbox, struct eng_body *ret_commands, uint32_t count_max)
 {
 	struct mailbox *m = mailbox;
 	uint64_t pushed = atomic_load_explicit(&m->commands_pushed, memory_order_acquire);

@@ -13,12 +13,7 @@
 #define RUNTIME_MAILBOX_OPS_H
 
 #include "decree/node.h"
-
-/* Their numbers, seq, count from 1 in the order in which they are popped. */
-struct mail_command {
-	const uint8_t *body;
-	uint32_t bytes;
-};
+#include "engine/core/core.h"
 
 struct mail_query {
 	const uint8_t *bytes; /* [count] stays where it is until the read's completion */
@@ -29,8 +24,9 @@ struct mail_query {
 };
 
 struct mailbox_ops {
-	/** @return 0 .. count_max, in order. Never more than the gateway's window without an outcome. */
-	uint32_t (*pop)(void *mailbox, struct mail_command *ret_commands, uint32_t count_max);
+	/** Commands. Their numbers, seq, count from 1 in the order in which they are popped.
+	 * @return 0 .. count_max, in order. Never more than the gateway's window without an outcome. */
+	uint32_t (*pop)(void *mailbox, struct eng_body *ret_commands, uint32_t count_max);
 
 	/** Bodies up to and including that of command @p seq are free again. Said before its outcome is. */
 	void (*consumed)(void *mailbox, uint64_t seq);

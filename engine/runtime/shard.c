@@ -137,6 +137,28 @@ shard_submit(struct shard *s, struct shard_group *g, uint32_t count)
 	shard_step(s, g, &event);
 }
 
+enum eng_submit_status
+shard_submit_run(struct shard *s, struct shard_group *g, struct decree_session session,
+	uint64_t seq, const struct eng_body *bodies, uint32_t count, uint32_t *ret_taken)
+{
+	enum eng_submit_status status = ENG_SUBMIT_BUSY;
+	struct eng_event event = {
+		.type = ENG_EV_SUBMIT_RUN,
+		.now_ns = s->now_ns,
+		.submit_run = { .session = session,
+			.seq = seq,
+			.bodies = bodies,
+			.count = count,
+			.ret_taken = ret_taken,
+			.ret_status = &status },
+	};
+
+	*ret_taken = 0;
+	if (room_for(s, g, ROOM_STEP))
+		shard_step(s, g, &event);
+	return status;
+}
+
 /* A message between replicas. Its sender is proved by the network; what it claims must agree. */
 static void
 on_node_message(

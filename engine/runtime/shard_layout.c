@@ -113,7 +113,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 			assemblies[i].bytes = bytes;
 	}
 	for (uint32_t i = 0; i < SHARD_GATEWAY_COUNT_MAX; i++) {
-		struct mail_command *window = carve(c, config->gateway_window * sizeof(*window));
+		struct eng_body *window = carve(c, config->gateway_window * sizeof(*window));
 		uint64_t *open = carve(c, (config->gateway_window / 64 + 1) * sizeof(*open));
 		if (s != NULL) {
 			s->gateways[i].window = window;

@@ -207,11 +207,11 @@ struct gateway {
 	uint8_t registration[ENG_REGISTRATION_GATEWAY_BYTES];
 	struct decree_session session; /* 0: not registered yet */
 	bool is_refused;
-	uint64_t refused_first; /* is_refused: from this seq on every command was, or will be */
-	struct mail_command *window; /* [gateway_window] by seq */
-	uint64_t *open;              /* [gateway_window / 64 + 1] by seq: bit set, no outcome yet */
-	uint32_t open_count;         /* of those */
-	uint64_t popped;             /* last seq taken from the mailbox */
+	uint64_t refused_first;  /* is_refused: from this seq on every command was, or will be */
+	struct eng_body *window; /* [gateway_window] by seq */
+	uint64_t *open;          /* [gateway_window / 64 + 1] by seq: bit set, no outcome yet */
+	uint32_t open_count;     /* of those */
+	uint64_t popped;         /* last seq taken from the mailbox */
 	uint64_t sent;     /* last seq given to the leader; Invariant: executed <= sent <= popped */
 	uint64_t executed; /* last seq applied here */
 	bool has_consumed; /* more than the mailbox knows */
@@ -410,6 +410,10 @@ void shard_note(struct shard *s, const struct shard_group *g, enum note note, co
 /* One event of a group and everything that it entails. */
 void shard_step(struct shard *s, struct shard_group *g, struct eng_event *event);
 void shard_submit(struct shard *s, struct shard_group *g, uint32_t count);
+/* Commands of one session, from seq on. @return of the one behind *ret_taken that are OK or DUPLICATE, if there is one */
+enum eng_submit_status
+shard_submit_run(struct shard *s, struct shard_group *g, struct decree_session session,
+	uint64_t seq, const struct eng_body *bodies, uint32_t count, uint32_t *ret_taken);
 
 /* stall.c */
 /** Tell the operator of a disk that does not answer. After completions were taken, once a turn. */

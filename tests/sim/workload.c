@@ -25,14 +25,14 @@ workload_draw(struct sim *sim)
 }
 
 static uint32_t
-mail_pop(void *mailbox, struct mail_command *ret_commands, uint32_t count_max)
+mail_pop(void *mailbox, struct eng_body *ret_commands, uint32_t count_max)
 {
 	struct sim_proposer *p = mailbox;
 	uint32_t count = 0;
 
 	while (count < count_max && p->seq_popped < p->seq_made) {
 		struct sim_command *c = &p->window[++p->seq_popped % SIM_IN_FLIGHT];
-		ret_commands[count++] = (struct mail_command){
+		ret_commands[count++] = (struct eng_body){
 			.body = c->body,
 			.bytes = c->bytes,
 		};

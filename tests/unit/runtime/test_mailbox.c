@@ -42,7 +42,7 @@ static void
 test_what_is_pushed_is_popped_in_order_with_its_body(void **state)
 {
 	struct mailbox *m = *state;
-	struct mail_command got[8];
+	struct eng_body got[8];
 
 	assert_int_equal(mailbox_push(m, "one", 3, m), 0);
 	assert_int_equal(mailbox_push(m, NULL, 0, NULL), 0);
@@ -58,7 +58,7 @@ static void
 test_the_window_fills_and_an_outcome_makes_room(void **state)
 {
 	struct mailbox *m = *state;
-	struct mail_command got[WINDOW];
+	struct eng_body got[WINDOW];
 	struct decree_completion done[4];
 
 	for (int i = 0; i < WINDOW; i++)
@@ -81,7 +81,7 @@ static void
 test_runs_of_outcomes_are_read_in_pieces(void **state)
 {
 	struct mailbox *m = *state;
-	struct mail_command got[WINDOW];
+	struct eng_body got[WINDOW];
 	struct decree_answer answers[WINDOW];
 	struct decree_completion done[7];
 	int cookies[WINDOW];
@@ -121,7 +121,7 @@ static void
 test_the_arena_fills_and_executed_bodies_make_room(void **state)
 {
 	struct mailbox *m = *state;
-	struct mail_command got[8];
+	struct eng_body got[8];
 	uint8_t body[1500];
 
 	memset(body, 'b', sizeof(body));
@@ -225,7 +225,7 @@ shard_main(void *context)
 	uint64_t seq = 0;
 
 	while (seq < COMMAND_COUNT) {
-		struct mail_command got[16];
+		struct eng_body got[16];
 		struct decree_answer answers[16];
 		uint32_t count = mailbox_ring_ops.pop(m, got, 16);
 

@@ -92,7 +92,7 @@ struct world_client_frame {
 };
 
 struct world_mailbox {
-	struct mail_command commands[WORLD_MAIL_COUNT_MAX];
+	struct eng_body commands[WORLD_MAIL_COUNT_MAX];
 	uint8_t *bodies; /* [WORLD_MAIL_COUNT_MAX][64], or one large one */
 	uint64_t pushed, popped, consumed, completed;
 	struct decree_completion completions[WORLD_MAIL_COUNT_MAX]; /* by seq */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static uint32_t
-mail_pop(void *ctx, struct mail_command *ret, uint32_t count_max)
+mail_pop(void *ctx, struct eng_body *ret, uint32_t count_max)
 {
 	struct world_mailbox *m = ctx;
 	uint32_t count = 0;
@@ -107,7 +107,7 @@ world_propose(struct world_mailbox *m, uint32_t bytes)
 
 	decree_assert(bytes <= MAIL_BODY_BYTES);
 	memset(body, (int)(seq & 0xff), bytes);
-	m->commands[seq % WORLD_MAIL_COUNT_MAX] = (struct mail_command){
+	m->commands[seq % WORLD_MAIL_COUNT_MAX] = (struct eng_body){
 		.body = body,
 		.bytes = bytes,
 	};
