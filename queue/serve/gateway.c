@@ -12,6 +12,7 @@
 #include "queue/serve/tls.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,6 +109,8 @@ queue_gateway_on_applied(void *gateway)
 	uint32_t sleep;
 
 	atomic_store_explicit(&g->applied_ns, gateway_moment_ns(), memory_order_relaxed);
+	atomic_store_explicit(
+		&g->shard_cpu, sched_getcpu(), memory_order_relaxed); /* no system call */
 	/* Pairs with the exchange in fall_asleep(). Without news a lost wake-up costs no more than the nap of a gateway that
 	 * is busy. */
 	if (g->has_news)

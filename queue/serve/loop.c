@@ -3,9 +3,13 @@
  * The gateway's thread.
  *
  * It sleeps until a socket is ready or the shard's thread wakes it: with a job for a worker that waits, and, while commands
- * are in flight, whenever something was executed. It would answer no sooner if it polled, and where CPUs are few its polling takes
- * them from those who could execute something. Replies are sent at the end of each turn, one write for each client. A wake-up that is missed by a hair costs a nap of a millisecond. Reads are
+ * are in flight, whenever something was executed. Replies are sent at the end of each turn, one write for each client. A wake-up that is missed by a hair costs a nap of a millisecond. Reads are
  * answered without anything being executed, so while some are under way it polls for two milliseconds, then naps.
+ *
+ * So it does while it waits for one to three commands and the shard's thread runs on another CPU: a wake-up from there is an interrupt, 8 us
+ * in a virtual machine, and a system call of the shard's thread. On the same CPU a wake-up is a change of threads at once, and polling
+ * would be a turn too late. With more commands in flight one wake-up brings many outcomes, and polling takes the CPU
+ * from those who could execute something.
  */
 #include "queue/serve/private.h"
 
@@ -17,6 +21,7 @@
 
 #define COMPLETION_COUNT 64
 #define POLL_NS          2000000ull /* so long after the last progress */
+#define POLL_COUNT       3          /* commands in flight, at most, that are worth it */
 /* With fewer commands in flight it gives way after a turn that did something: what is missing comes sooner than a wake-up. With more, giving
  * way after each turn makes turns of one or two answers each, and the change of threads costs more than they do. */
 #define FEW_COUNT   16
@@ -196,6 +201,16 @@ say_farewell(struct queue_gateway *g)
 	session_drop(g);
 }
 
+static bool
+is_polling(const struct queue_gateway *g, uint64_t progress_ns)
+{
+	if (g->now_ns - progress_ns >= POLL_NS)
+		return false;
+	return g->reading > 0 ||
+	       (g->flying > 0 && g->flying <= POLL_COUNT &&
+		       atomic_load_explicit(&g->shard_cpu, memory_order_relaxed) != sched_getcpu());
+}
+
 void *
 gateway_loop(void *context)
 {
@@ -211,9 +226,9 @@ gateway_loop(void *context)
 	while (has_events && !atomic_load_explicit(&g->is_stopping, memory_order_relaxed)) {
 		bool has_progress = turn(g);
 		bool is_idle = g->flying + g->reading == 0;
-		bool is_polling = g->reading > 0 && g->now_ns - progress_ns < POLL_NS;
 
-		if (g->has_handshake_waiting || (!is_idle && (has_progress || is_polling))) {
+		if (g->has_handshake_waiting ||
+			(!is_idle && (has_progress || is_polling(g, progress_ns)))) {
 			event_base_loop(g->base, EVLOOP_NONBLOCK);
 			if (!has_progress || g->flying < FEW_COUNT)
 				sched_yield();

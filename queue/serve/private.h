@@ -182,7 +182,8 @@ struct queue_gateway {
 	/* gateway_moment_ns() when a slot was last applied: the log's time was that slot's stamp then, and goes on
 	 * like any clock. Relaxed: a few milliseconds make no difference. 0: none yet */
 	_Alignas(64) _Atomic uint64_t applied_ns;
-	bool has_news; /* its own */
+	_Atomic int shard_cpu; /* on which it ran then: a hint, relaxed */
+	bool has_news;         /* its own */
 	/* Both write: the gateway's goes to sleep, the shard's wakes it. */
 	_Alignas(64) _Atomic uint32_t sleep; /* enum sleep_state */
 	/* The gateway's writes, whoever serves metrics reads. */
