@@ -15,6 +15,17 @@ base_digest(const void *data, size_t bytes)
 	return (struct decree_digest){ .lo = h.low64, .hi = h.high64 };
 }
 
+void
+base_digest_short_run(const uint8_t *bodies, size_t bytes, uint32_t count, uint32_t *ret_digests)
+{
+	if (bytes <= BASE_DIGEST_SHORT_BYTES) {
+		digest_crc_run(bodies, bytes, count, ret_digests);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		ret_digests[i] = base_digest_short(bodies + i * bytes, bytes);
+}
+
 /* Half a byte at a time: nearly every CPU has an instruction for it. */
 uint32_t
 digest_crc_plain(const uint8_t *bytes, size_t count)

@@ -24,3 +24,10 @@ digest_crc(const uint8_t *bytes, size_t count)
 {
 	return digest_crc_plain(bytes, count);
 }
+
+void
+digest_crc_run(const uint8_t *at, size_t bytes, uint32_t count, uint32_t *ret_crcs)
+{
+	for (uint32_t i = 0; i < count; i++)
+		ret_crcs[i] = digest_crc(at + i * bytes, bytes);
+}

@@ -19,6 +19,8 @@ struct decree_digest digest_wide(const void *data, size_t bytes);
 
 /** CRC-32C, by the CPU's instruction if it has one. */
 uint32_t digest_crc(const uint8_t *bytes, size_t count);
+/** Of each of @p count stretches of @p bytes, one behind the other. @param ret_crcs  [count] */
+void digest_crc_run(const uint8_t *at, size_t bytes, uint32_t count, uint32_t *ret_crcs);
 /** The same in plain C. */
 uint32_t digest_crc_plain(const uint8_t *bytes, size_t count);
 

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* Bodies that are digested in one go. */
+#define DIGEST_BURST 128
+
 static size_t
 align64(size_t bytes)
 {
@@ -211,28 +214,59 @@ was_session(const struct eng_sessions *s, struct decree_session session)
 	return session.n >> 16 != 0 && session.n >> 16 <= s->applied.n;
 }
 
-/* The commands of a row that are the next ones. Their replies take the places of some that are not kept any more. */
+/* Replies [first, first + count), which stand behind each other at @p at, are about to give up their places. */
 static void
-execute(struct eng_sessions *s, uint32_t row, const struct decree_command *commands, uint32_t count)
+forget_replies(
+	struct eng_sessions *s, struct row *w, struct reply *at, uint64_t first, uint32_t count)
+{
+	if (w->pending == 0 && first > w->summed)
+		return; /* all are answered, and the sum has none of them */
+	for (uint32_t i = 0; i < count; i++) {
+		if (at[i].state == REPLY_PENDING)
+			w->pending--;
+		else if (at[i].state == REPLY_DONE && first + i <= w->summed)
+			sum_take(&s->sum, reply_term(w, first + i, &at[i]));
+	}
+}
+
+/* @param ret_digests  [count] */
+static void
+digest_bodies(
+	const struct decree_command *commands, uint32_t count, bool is_mixed, uint32_t *ret_digests)
+{
+	if (!is_mixed) {
+		base_digest_short_run(commands->body, commands->bytes, count, ret_digests);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		ret_digests[i] = base_digest_short(commands[i].body, commands[i].bytes);
+}
+
+/* The commands of a row that are the next ones. Their replies take the places of some that are not kept any more.
+ * @param is_mixed  as in their run: else the bodies are of one size, and stand behind each other */
+static void
+execute(struct eng_sessions *s, uint32_t row, const struct decree_command *commands, uint32_t count,
+	bool is_mixed)
 {
 	struct row *w = &s->rows[row];
-	struct reply *replies = reply_of(s, (int32_t)row, 0);
-	uint64_t mask = s->window - 1, after = w->last + 1 + count;
+	uint64_t after = w->last + 1 + count;
+	uint32_t digests[DIGEST_BURST], part;
 
 	session_touch(s, row);
 	digest_go_ahead(s, row);
-	w->pending += count;
-	for (uint64_t seq = w->last + 1; seq < after; seq++, commands++) {
-		struct reply *reply = &replies[seq & mask];
+	for (uint64_t seq = w->last + 1; seq < after; seq += part, commands += part) {
+		struct reply *at = reply_of(s, (int32_t)row, seq);
+		uint64_t to_end = s->window - (seq & (s->window - 1));
 
-		if (reply->state == REPLY_PENDING)
-			w->pending--;
-		else if (reply->state == REPLY_DONE && seq - s->window <= w->summed)
-			sum_take(&s->sum, reply_term(w, seq - s->window, reply));
-		*reply = (struct reply){
-			.digest = base_digest_short(commands->body, commands->bytes),
-			.state = REPLY_PENDING,
-		};
+		part = (uint32_t)(after - seq < to_end ? after - seq : to_end);
+		if (part > DIGEST_BURST)
+			part = DIGEST_BURST;
+		if (seq >= s->window)
+			forget_replies(s, w, at, seq - s->window, part);
+		digest_bodies(commands, part, is_mixed, digests);
+		for (uint32_t i = 0; i < part; i++)
+			at[i] = (struct reply){ .digest = digests[i], .state = REPLY_PENDING };
+		w->pending += part;
 	}
 	w->used = s->applied.n;
 	w->last = after - 1;
@@ -240,23 +274,45 @@ execute(struct eng_sessions *s, uint32_t row, const struct decree_command *comma
 		w->admitted = w->last;
 }
 
-/* All that is left of a run. */
 static void
-take_run(struct eng_run run, struct decree_slot slot, uint32_t index,
-	struct decree_command *ret_commands)
+take_mixed_run(
+	struct eng_run run, struct decree_command command, struct decree_command *ret_commands)
 {
-	for (; run.count > 0; ret_commands++, index++) {
+	for (uint32_t i = 0; run.count > 0; i++) {
 		struct eng_command c = eng_run_first(&run);
 
 		eng_run_pass(&run, &c);
-		*ret_commands = (struct decree_command){
-			.slot = slot,
-			.index = index,
-			.session = c.session,
-			.seq = c.seq,
-			.body = c.body,
-			.bytes = c.bytes,
-		};
+		command.body = c.body;
+		command.bytes = c.bytes;
+		ret_commands[i] = command;
+		command.index++;
+		command.seq++;
+	}
+}
+
+/* All that is left of a run. */
+static void
+take_run(const struct eng_run *run, struct decree_slot slot, uint32_t index,
+	struct decree_command *ret_commands)
+{
+	struct decree_command command = {
+		.slot = slot,
+		.index = index,
+		.session = run->session,
+		.seq = run->seq,
+		.body = run->at,
+		.bytes = run->bytes,
+	};
+
+	if (run->is_mixed) {
+		take_mixed_run(*run, command, ret_commands);
+		return;
+	}
+	for (uint32_t i = 0; i < run->count; i++) {
+		ret_commands[i] = command;
+		command.index++;
+		command.seq++;
+		command.body = (const uint8_t *)command.body + command.bytes;
 	}
 }
 
@@ -329,8 +385,8 @@ apply_run(struct eng_sessions *s, struct eng_run run, uint32_t index, struct eng
 		if (a->verdict == ENG_EXECUTE) {
 			a->count = *ret_execute_count = run.count;
 			a->commands = ret_commands;
-			take_run(run, s->applied, index, ret_commands);
-			execute(s, s->row_recent, ret_commands, run.count);
+			take_run(&run, s->applied, index, ret_commands);
+			execute(s, s->row_recent, ret_commands, run.count, run.is_mixed);
 			break;
 		}
 		eng_run_pass(&run, &c);

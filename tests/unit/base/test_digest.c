@@ -56,6 +56,25 @@ test_every_length_has_the_digest_that_plain_code_computes(void **state)
 	}
 }
 
+/* Bodies of a size that stand behind each other: each has the digest that it has alone. */
+static void
+test_a_run_has_the_digests_of_its_bodies(void **state)
+{
+	uint32_t digests[16];
+
+	(void)state;
+	fill();
+	for (uint32_t bytes = 0; bytes <= BYTES_MAX / 16; bytes++)
+		for (uint32_t count = 1; count < 16; count++) {
+			digests[count] = 4711;
+			base_digest_short_run(text + bytes % 2, bytes, count, digests);
+			for (uint32_t i = 0; i < count; i++)
+				assert_int_equal(digests[i],
+					base_digest_short(text + bytes % 2 + i * bytes, bytes));
+			assert_int_equal(digests[count], 4711);
+		}
+}
+
 /* As xxhash 0.8 has it, for which formats are written down. */
 static void
 test_the_digest_of_some_bytes_is_known(void **state)
@@ -71,6 +90,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_length_has_the_digest_that_plain_code_computes),
+		cmocka_unit_test(test_a_run_has_the_digests_of_its_bodies),
 		cmocka_unit_test(test_the_digest_of_some_bytes_is_known),
 	};
 
