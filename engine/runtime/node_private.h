@@ -279,6 +279,15 @@ bool thread_is_of(const struct node_shard *ns);
 bool thread_is_shards(void);
 enum decree_idle idle_choose(const struct decree_node *node);
 const char *idle_name(enum decree_idle idle);
+/**
+ * How long `sleep` sleeps behind an empty turn.
+ *
+ * @param idle_ns        since the last turn that did something
+ * @param log_waits_ns   since the log last made something durable of what it has; 0 = it has nothing
+ * @param until_wake_ns  a turn is due then
+ * @return 0: yield
+ */
+uint64_t idle_pause_ns(uint64_t idle_ns, uint64_t log_waits_ns, uint64_t until_wake_ns);
 
 /* control.c */
 /* A thread that is no shard's: on control_cpu, if there is one. @return 0 or -errno */

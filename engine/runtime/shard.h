@@ -175,6 +175,9 @@ uint64_t shard_wake_at(const struct shard *s);
 /** Writes are on their way: a thread that shares its CPU should give way now and then. */
 bool shard_is_log_busy(const struct shard *s);
 
+/** For how long the log has made nothing durable of what it was given; 0 = nothing of it waits. */
+uint64_t shard_log_waits_ns(const struct shard *s, uint64_t now_ns);
+
 /** The boot count is durable and the groups run. */
 bool shard_has_started(const struct shard *s);
 

@@ -24,6 +24,7 @@
 #define TICK_NS      (5 * 1000 * 1000ull)
 #define RETRY_CUT_NS (1000 * 1000 * 1000ull)
 #define AGREE_NS     (1000 * 1000 * 1000ull)
+#define ROOM_LOOK_NS (500 * 1000ull) /* a seventh of what the store holds at the default rate */
 
 /* Each attempt costs two MARKs, and a full log has room for a few hundred: at 32 s apart they last for hours. */
 #define RETRY_CUT_SHIFT_MAX 5
@@ -384,6 +385,12 @@ point_at_ns(const struct shard *s, const struct shard_group *g)
 	return is_agreement_late(s, g) ? UINT64_MAX : cut->agree_by_ns;
 }
 
+static bool
+has_room(const struct shard *s, const struct shard_group *g)
+{
+	return s->config.snap_ops->room(s->config.snap_store, g->config.group) > 0;
+}
+
 /* Whether a turn could do something that does not depend on a completion. */
 static bool
 is_unfinished(const struct shard *s)
@@ -394,7 +401,7 @@ is_unfinished(const struct shard *s)
 		const struct snapshot_cut *cut = &s->groups[i].snap.cut;
 
 		ret |= s->fetch.state == FETCH_NONE && s->groups[i].snap.wanted_from != 0;
-		ret |= cut->state == CUT_WRITING || /* the store makes room as it writes */
+		ret |= (cut->state == CUT_WRITING && has_room(s, &s->groups[i])) ||
 		       s->now_ns >= point_at_ns(s, &s->groups[i]);
 	}
 	return ret;
@@ -413,6 +420,9 @@ snapshot_wake_at(const struct shard *s)
 	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		const struct shard_group *g = &s->groups[i];
 
+		/* The store makes room as it writes, and tells nobody. */
+		if (g->snap.cut.state == CUT_WRITING)
+			at = min_u64(at, s->now_ns + ROOM_LOOK_NS);
 		if (is_cut_due(s, g) && !g->snap.is_told)
 			at = min_u64(at, s->snap_tick_ns > g->snap.cut.retry_ns
 						 ? s->snap_tick_ns

@@ -39,3 +39,9 @@ stall_look(struct shard *s)
 			(unsigned long long)((s->now_ns - s->stall.since_ns) / 1000000));
 	}
 }
+
+uint64_t
+shard_log_waits_ns(const struct shard *s, uint64_t now_ns)
+{
+	return is_waiting(s) ? now_ns - s->stall.since_ns : 0;
+}

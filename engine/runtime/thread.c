@@ -9,8 +9,9 @@
  *           other shards wants them
  *   sleep   yield while there was work a moment ago, then sleep: the longer it has been idle the longer, so that a node
  *           at rest takes little and what comes then waits for little: laptops, several nodes or other programs on
- *           one CPU. A write that takes longer than a moment is slept through as well: the kernel's worker that
- *           ends it may be what waits for our CPU
+ *           one CPU. A write that takes longer than a moment is slept through as well, whatever else there is to do
+ *           meanwhile (a snapshot wants something every millisecond): the kernel's worker that ends it may be what
+ *           waits for our CPU
  *
  * auto takes spin if every shard is pinned to a CPU of its own that the kernel keeps other work away from
  * (isolcpus), else sleep. A pause or a sleep before the yield only costs: measured on shared CPUs, a yield
@@ -112,16 +113,30 @@ min_ns(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static uint64_t
+max_ns(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+uint64_t
+idle_pause_ns(uint64_t idle_ns, uint64_t log_waits_ns, uint64_t until_wake_ns)
+{
+	uint64_t quiet_ns = max_ns(idle_ns, log_waits_ns);
+	uint64_t pause_ns = min_ns(min_ns(quiet_ns / SLEEP_SHARE, SLEEP_NS_MAX), until_wake_ns);
+
+	return quiet_ns < SLEEP_AFTER_NS || pause_ns < SLEEP_NS_MIN ? 0 : pause_ns;
+}
+
 static void
 sleep_a_little(struct node_shard *ns, uint64_t now_ns)
 {
-	uint64_t idle_ns = now_ns - ns->turn_at_ns;
 	uint64_t wake_at = shard_wake_at(ns->shard);
-	uint64_t until_wake_ns = wake_at > now_ns ? wake_at - now_ns : 0;
-	uint64_t pause_ns = min_ns(min_ns(idle_ns / SLEEP_SHARE, SLEEP_NS_MAX), until_wake_ns);
+	uint64_t pause_ns = idle_pause_ns(now_ns - ns->turn_at_ns,
+		shard_log_waits_ns(ns->shard, now_ns), wake_at > now_ns ? wake_at - now_ns : 0);
 	struct timespec pause = { .tv_nsec = (long)pause_ns };
 
-	if (idle_ns < SLEEP_AFTER_NS || pause_ns < SLEEP_NS_MIN)
+	if (pause_ns == 0)
 		sched_yield();
 	else
 		nanosleep(&pause, NULL);

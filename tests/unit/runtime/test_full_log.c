@@ -43,6 +43,35 @@ test_the_log_is_never_full_because_of_the_snapshots_rate(void **state)
 	world_end(w);
 }
 
+/* The loop asks when a turn is due: not at once, for as long as the store only has to write what it was given. A shard that
+ * is told "now" for all the time of a snapshot never sleeps. */
+static void
+test_a_snapshot_that_waits_for_its_store_lets_the_loop_sleep(void **state)
+{
+	struct world *w = world_of_small_logs(RECORDS, 10000);
+	struct world_node *leader = world_elect(w);
+	const struct shard_group *g = &leader->shard->groups[0];
+	struct world_mailbox *mail = world_mailbox_new();
+	uint64_t slept = 0;
+
+	(void)state;
+	assert_int_equal(shard_gateway_open(leader->shard, 0, (const uint8_t *)"a proposer here",
+				 &world_mailbox_ops, mail),
+		0);
+	for (uint32_t i = 0; i < COMMANDS && slept < 100; i++) {
+		if (mail->pushed - mail->completed < UNDER_WAY_MAX)
+			world_propose(mail, 8);
+		world_run(w, 1 * MS);
+		if (g->snap.cut.state != CUT_WRITING)
+			continue;
+		slept += shard_wake_at(leader->shard) > w->now_ns;
+		assert_true(shard_wake_at(leader->shard) <= w->now_ns + 1 * MS);
+	}
+	assert_int_equal(slept, 100);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
 /* However it came about: counted and told once, and it is over with the room. */
 static void
 test_a_log_that_is_full_is_counted_and_told(void **state)
@@ -69,6 +98,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_log_is_never_full_because_of_the_snapshots_rate),
+		cmocka_unit_test(test_a_snapshot_that_waits_for_its_store_lets_the_loop_sleep),
 		cmocka_unit_test(test_a_log_that_is_full_is_counted_and_told),
 	};
 

@@ -229,6 +229,30 @@ test_a_full_buffer_costs_no_leader_its_place(void **state)
 	world_mailbox_free(mail);
 }
 
+/* Whoever shares a CPU with the kernel's workers has to know that it waits for one. */
+static void
+test_it_is_known_for_how_long_the_log_has_made_nothing_durable(void **state)
+{
+	struct world *w = *state;
+	struct world_node *leader = world_elect(w);
+	struct world_mailbox *mail = world_mailbox_new();
+
+	assert_int_equal(shard_gateway_open(leader->shard, 0, token, &world_mailbox_ops, mail), 0);
+	world_run(w, 50000000);
+	assert_int_equal(shard_log_waits_ns(leader->shard, w->now_ns), 0);
+	leader->log.hold_records = true;
+	world_propose(mail, 64);
+	world_run(w, 20000000);
+	assert_in_range(shard_log_waits_ns(leader->shard, w->now_ns), 19000000, 20000000);
+	world_propose(mail, 64); /* to give it more is no progress */
+	world_run(w, 20000000);
+	assert_in_range(shard_log_waits_ns(leader->shard, w->now_ns), 39000000, 40000000);
+	leader->log.hold_records = false;
+	world_run(w, 20000000);
+	assert_int_equal(shard_log_waits_ns(leader->shard, w->now_ns), 0);
+	world_mailbox_free(mail);
+}
+
 /* Messages may be lost at any time, so a dry pool is only a delay. */
 static void
 test_without_empty_frames_messages_are_lost_and_repeated_later(void **state)
@@ -509,6 +533,7 @@ main(void)
 		T(test_without_room_in_the_log_no_input_is_taken),
 		T(test_a_full_buffer_costs_no_leader_its_place),
 		T(test_logs_without_any_room_elect_a_leader),
+		T(test_it_is_known_for_how_long_the_log_has_made_nothing_durable),
 		T(test_without_empty_frames_messages_are_lost_and_repeated_later),
 		T(test_a_message_that_claims_another_sender_is_dropped),
 		T(test_a_restart_replays_the_log_into_the_same_state),
