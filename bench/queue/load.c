@@ -17,6 +17,8 @@
 #define FAN_AHEAD     1024u /* jobs that were put and not deleted, at most */
 #define FLY_COUNT_MAX 512u  /* of one connection, in an open loop and in pipelines */
 #define TTR_S         120u
+#define AWAKE_NS      100000u   /* before a request of an open loop is due: no timer is exact */
+#define WAIT_NS       10000000u /* for answers, before the time is looked at again */
 
 static_assert(LOAD_DEPTH_MAX <= FLY_COUNT_MAX, "each cycle has one request under way");
 
@@ -235,13 +237,14 @@ serve(struct run *r, uint32_t i, uint32_t events,
 	return rc < 0 || flush(r, i) != 0 || flush(r, 0) != 0 ? -1 : 0;
 }
 
-/* One turn. @param wait_ms  for anything to happen */
+/* One turn. @param wait_ns  for anything to happen, less than a second */
 static int
-turn(struct run *r, int wait_ms,
+turn(struct run *r, uint64_t wait_ns,
 	void (*on)(struct run *, struct client *, const struct client_answer *, uint64_t))
 {
+	const struct timespec wait = { .tv_nsec = (long)wait_ns };
 	struct epoll_event events[EVENT_COUNT];
-	int ready = epoll_wait(r->epoll_fd, events, EVENT_COUNT, wait_ms);
+	int ready = epoll_pwait2(r->epoll_fd, events, EVENT_COUNT, &wait, NULL);
 
 	for (int i = 0; i < ready; i++)
 		if (serve(r, events[i].data.u32, events[i].events, on) != 0)
@@ -297,7 +300,7 @@ settle(struct run *r,
 	if (flush_all(r) != 0)
 		return -1;
 	while (r->flying > 0)
-		if (turn(r, 1000, on) != 0)
+		if (turn(r, WAIT_NS, on) != 0)
 			return -1;
 	return 0;
 }
@@ -327,6 +330,20 @@ close_all(struct run *r)
 
 /* ------------------------------------------------------------------------------ runs */
 
+/* How long to wait for answers until the next request of an open loop is due. A client sleeps, and so does this one: one that
+ * polls with sched_yield() for all of the time can keep the kernel's workers from its CPU, for seconds where sessions
+ * are scheduled as groups (sched_autogroup), and the server's disk waits for these. */
+static uint64_t
+open_wait_ns(const struct run *r, uint64_t start_ns, uint64_t now)
+{
+	uint64_t due_ns = start_ns + r->due * 1000000000u / r->plan->rate;
+
+	if (due_ns > now + AWAKE_NS)
+		return due_ns - now - AWAKE_NS < WAIT_NS ? due_ns - now - AWAKE_NS : WAIT_NS;
+	sched_yield();
+	return 0;
+}
+
 static int
 measure(struct run *r)
 {
@@ -339,13 +356,15 @@ measure(struct run *r)
 	if (flush_all(r) != 0)
 		return -1;
 	while ((now = now_ns()) < r->until_ns) {
+		uint64_t wait_ns = WAIT_NS;
+
 		if (r->plan->rate > 0) {
 			ask_due(r, start_ns, now);
 			if (flush_all(r) != 0)
 				return -1;
-			sched_yield();
+			wait_ns = open_wait_ns(r, start_ns, now);
 		}
-		if (turn(r, r->plan->rate > 0 ? 0 : 10, on_answer) != 0)
+		if (turn(r, wait_ns, on_answer) != 0)
 			return -1;
 	}
 	r->result->per_s = (double)r->count * 1e9 / (double)r->plan->run_ns;
