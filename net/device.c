@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -119,6 +120,25 @@ check_interface(const char *device, uint32_t mtu, char *ret_error)
 			"%u'",
 			interface, mtu_of(interface), mtu, interface, mtu);
 	return 0;
+}
+
+/* The kernel's own header before a frame in af_packet's ring, with room to spare. */
+#define AF_PACKET_HEADER_BYTES 128u
+
+uint32_t
+device_frame_bytes(const char *device, uint32_t told_bytes)
+{
+	bool is_memif = strncmp(device, "net_memif", 9) == 0;
+	const char *key = is_memif ? "bsize=" : "framesz=";
+	const char *room = strstr(device, key);
+	uint32_t header = is_memif ? 0 : AF_PACKET_HEADER_BYTES;
+	unsigned long bytes;
+
+	if ((!is_memif && strncmp(device, "net_af_packet", 13) != 0) || room == NULL)
+		return told_bytes;
+	bytes = strtoul(room + strlen(key), NULL, 10);
+	return bytes < told_bytes + header || bytes > UINT16_MAX ? told_bytes
+								 : (uint32_t)bytes - header;
 }
 
 int

@@ -7,8 +7,17 @@
 #define DECREE_NET_DEVICE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /** "0000:3b:00.0" or "3b:00.0", perhaps with device arguments behind a comma. */
 bool device_is_pci(const char *device);
+
+/**
+ * The largest Ethernet frame that a port takes. Two drivers tell the same whatever they are given: memif has room for what `bsize` says
+ * (a frame in several of its buffers passes, but hardly ever: DPDK 22.11), and af_packet for what `framesz` says.
+ *
+ * @param told_bytes  by the driver
+ */
+uint32_t device_frame_bytes(const char *device, uint32_t told_bytes);
 
 #endif

@@ -35,6 +35,8 @@
 #define NET_IDENTITY_BYTES_MAX 256
 #define NET_MTU_DEFAULT        1500
 #define NET_MTU_MAX            9000
+#define NET_MTU_SPARE                                                                              \
+	256 /* in the buffers of a larger MTU: af_packet wants the room of its header, too */
 #define NET_MBUF_COUNT_DEFAULT 8192
 
 enum net_auth_mode {

@@ -74,7 +74,8 @@ create_pool(const struct net_config *config, uint16_t mtu)
 {
 	static _Atomic uint32_t serial; /* several nodes may live in one process */
 	uint32_t count = config->mbuf_count != 0 ? config->mbuf_count : NET_MBUF_COUNT_DEFAULT;
-	uint32_t room = RTE_PKTMBUF_HEADROOM + 18u + mtu;
+	uint32_t room =
+		RTE_PKTMBUF_HEADROOM + 18u + mtu + (mtu > NET_MTU_DEFAULT ? NET_MTU_SPARE : 0);
 	char name[RTE_MEMPOOL_NAMESIZE];
 
 	room = (room + 63) / 64 * 64;

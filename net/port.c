@@ -126,9 +126,14 @@ refuse_mtu(const struct port *port, uint32_t wanted, uint32_t possible, char *re
 {
 	snprintf(ret_error, DECREE_ERROR_BYTES,
 		"port \"%.256s\": its driver takes packets of %u bytes at most, and 'mtu' says %u: "
-		"lower 'mtu', and "
+		"%slower 'mtu', and "
 		"'slot_bytes' with it",
-		port->device, possible, wanted);
+		port->device, possible, wanted,
+		strncmp(port->device, "net_af_packet", 13) == 0
+			? "add ',blocksz=36864,framesz=9216,framecnt=512' to the port, or "
+		: strncmp(port->device, "net_memif", 9) == 0
+			? "add ',bsize=9216' to the link, at both ends, or "
+			: "");
 	return -EINVAL;
 }
 
@@ -167,6 +172,7 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = { 0 };
 	uint16_t mtu = 0;
+	uint32_t frame_bytes;
 	int rc = rte_eth_dev_info_get(port->id, &info);
 
 	if (rc != 0)
@@ -176,9 +182,12 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 	if (port->queue_count == 0)
 		return fail(port, "finding a queue", -ENODEV, ret_error);
 
-	if (node->mtu > RTE_ETHER_MTU && info.max_rx_pktlen < node->mtu + 14u)
-		return refuse_mtu(port, node->mtu, info.max_rx_pktlen - 14u, ret_error);
-	if (node->mtu > RTE_ETHER_MTU && info.max_mtu >= node->mtu)
+	frame_bytes = device_frame_bytes(port->device, info.max_rx_pktlen);
+	if (node->mtu > RTE_ETHER_MTU && frame_bytes < node->mtu + 14u)
+		return refuse_mtu(port, node->mtu, frame_bytes - 14u, ret_error);
+	/* EAL goes by what the driver says, and refuses what is beyond it. */
+	if (node->mtu > RTE_ETHER_MTU && info.max_mtu >= node->mtu &&
+		info.max_rx_pktlen >= node->mtu + 14u)
 		conf.rxmode.mtu = node->mtu;
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_UDP_CKSUM;

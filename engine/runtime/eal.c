@@ -110,10 +110,12 @@ eal_start(struct decree_node *node, char *ret_error)
 		.devices = devices,
 		.device_count = c->port_count,
 		.lcores = lcores,
-		.memory_mib =
-			EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT +
-			c->shard_count *
-				((NET_MBUF_COUNT_DEFAULT * (c->mtu - NET_MTU_DEFAULT) >> 20) + 1),
+		.memory_mib = EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT +
+			      c->shard_count *
+				      ((NET_MBUF_COUNT_DEFAULT *
+						       (c->mtu - NET_MTU_DEFAULT + NET_MTU_SPARE) >>
+					       20) +
+					      1),
 		.extra = extra,
 		.extra_count = c->eal_arg_count,
 	};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/net/common.h"
+
+#include "net/device.h"
+
+#define TOLD 1518u /* what the drivers of software say, whatever they have room for */
+
+/* A frame that is larger than the room is lost in silence, and with it every slot that is full. */
+static void
+test_room_is_what_the_device_was_given(void **state)
+{
+	static const struct {
+		const char *device;
+		uint32_t bytes;
+	} rows[] = {
+		{ "net_memif0,role=client,id=0,socket=/run/a", TOLD },
+		{ "net_memif0,role=client,bsize=9216,socket=/run/a", 9216 },
+		{ "net_memif0,role=client,bsize=1024", TOLD },
+		{ "net_memif0,role=client,bsize=70000", TOLD },
+		{ "net_memif0,bsize=much", TOLD },
+		{ "net_af_packet0,iface=eth0", TOLD },
+		{ "net_af_packet0,iface=eth0,blocksz=36864,framesz=9216,framecnt=512", 9088 },
+		{ "net_af_packet0,iface=eth0,bsize=9216", TOLD },
+		{ "net_af_xdp0,iface=eth0,framesz=9216", TOLD },
+		{ "0000:3b:00.0", TOLD },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(device_frame_bytes(rows[i].device, TOLD), rows[i].bytes);
+	assert_int_equal(device_frame_bytes("0000:3b:00.0", 9728), 9728);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_room_is_what_the_device_was_given),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
