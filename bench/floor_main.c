@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/options.h"
+#include "bench/commit/plan.h"
 #include "bench/floor.h"
 #include "bench/hosts/floor.h"
 #include "bench/hosts/main.h"
@@ -158,7 +159,8 @@ floor_main(int argc, char **argv)
 	plan.joined_by = (enum wire_kind)transport;
 	if (transport != WIRE_MEMIF &&
 		network_open(plan.node_count < ROUND_TRIP_NODE_COUNT ? ROUND_TRIP_NODE_COUNT
-								     : plan.node_count) != 0)
+								     : plan.node_count,
+			PLAN_MTU_MIN) != 0)
 		return EXIT_FAILURE;
 	return measure(&plan);
 }

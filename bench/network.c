@@ -26,7 +26,7 @@ leave_ipv6_out(void)
 }
 
 static int
-make_links(uint32_t count)
+make_links(uint32_t count, uint32_t mtu)
 {
 	FILE *ip = popen("ip -batch -", "we");
 	int status;
@@ -36,10 +36,10 @@ make_links(uint32_t count)
 	fprintf(ip, "link set lo up\nlink add bridge type bridge\nlink set bridge up\n");
 	for (uint32_t i = 1; i <= count; i++)
 		fprintf(ip,
-			"link add node%u index %u type veth peer name port%u\n"
+			"link add node%u index %u mtu %u type veth peer name port%u mtu %u\n"
 			"link set port%u master bridge\n"
 			"link set port%u up\nlink set node%u up\n",
-			i, i * INDEX_STEP, i, i, i, i);
+			i, i * INDEX_STEP, mtu, i, mtu, i, i, i);
 	status = pclose(ip);
 	if (status != 0)
 		fprintf(stderr, "decree bench: 'ip' could not make veth pairs and a bridge: is "
@@ -48,7 +48,7 @@ make_links(uint32_t count)
 }
 
 int
-network_open(uint32_t count)
+network_open(uint32_t count, uint32_t mtu)
 {
 	if (count == 0)
 		return 0;
@@ -62,5 +62,5 @@ network_open(uint32_t count)
 		return rc;
 	}
 	leave_ipv6_out();
-	return make_links(count);
+	return make_links(count, mtu);
 }

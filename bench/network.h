@@ -12,7 +12,8 @@
 
 #include <stdint.h>
 
-/** This process, and what it forks from now on, moves there. Node i, from 1, has the interface node<i>. @param count  0: nothing is done */
-int network_open(uint32_t count);
+/** This process, and what it forks from now on, moves there. Node i, from 1, has the interface node<i>. @param count  0: nothing is done
+ * @param mtu  of all of them */
+int network_open(uint32_t count, uint32_t mtu);
 
 #endif

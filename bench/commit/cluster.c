@@ -12,6 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Of a packet of `mtu` bytes, headers; and what slots have at most: what [cluster] slot_bytes takes. */
+#define SLOT_OVERHEAD  172
+#define SLOT_BYTES_MAX 8192
+
 #define LOG_BYTES_USUAL (256ull << 20) /* smaller ones need smaller segments than the usual ones */
 
 static int
@@ -35,15 +39,18 @@ write_link(FILE *file, const struct bench_cluster *c, uint32_t node_id, uint32_t
 	uint32_t low = node_id < peer_id ? node_id : peer_id;
 	uint32_t high = node_id < peer_id ? peer_id : node_id;
 
-	fprintf(file, "link = %u net_memif%u,role=%s,id=0,socket=%s/m%u%u,socket-abstract=no\n",
-		peer_id, peer_id, node_id == low ? "server" : "client", c->folder, low, high);
+	fprintf(file, "link = %u net_memif%u,role=%s,id=0,socket=%s/m%u%u,socket-abstract=no%s\n",
+		peer_id, peer_id, node_id == low ? "server" : "client", c->folder, low, high,
+		c->shape.mtu > PLAN_MTU_MIN ? ",bsize=9216" : "");
 }
 
 static void
 write_ports(FILE *file, const struct bench_cluster *c, uint32_t node_id)
 {
 	if (c->shape.joined_by == PLAN_AF_PACKET)
-		fprintf(file, "port = net_af_packet0,iface=node%u\n", node_id);
+		fprintf(file, "port = net_af_packet0,iface=node%u%s\n", node_id,
+			c->shape.mtu > PLAN_MTU_MIN ? ",blocksz=36864,framesz=9216,framecnt=512"
+						    : "");
 	else if (c->shape.joined_by == PLAN_AF_XDP)
 		fprintf(file, "port = net_af_xdp0,iface=node%u,start_queue=0,queue_count=1\n",
 			node_id);
@@ -89,6 +96,10 @@ write_config(const struct bench_cluster *c, uint32_t node_id, char *ret_error)
 		return fail(ret_error, "cannot write", path);
 	fprintf(file, "[cluster]\nid = dec0de\nauth = %s\nkey_file = cluster.key\nshards = %u\n",
 		c->shape.has_auth ? "gmac" : "none", c->shape.shard_count);
+	if (c->shape.mtu > PLAN_MTU_MIN)
+		fprintf(file, "mtu = %u\nslot_bytes = %u\n", c->shape.mtu,
+			c->shape.mtu - SLOT_OVERHEAD < SLOT_BYTES_MAX ? c->shape.mtu - SLOT_OVERHEAD
+								      : SLOT_BYTES_MAX);
 	if (c->has_clients)
 		fprintf(file, "client_key_file = client.key\n");
 	fprintf(file, "session_window = %u\n", session_window(c));
@@ -142,11 +153,12 @@ bench_cluster_format(struct bench_cluster *c, char *ret_error)
 		rc = write_config(c, i, ret_error);
 		bench_cluster_config(c, i, path);
 		if (rc == 0)
-			rc = decree_format(
-				path, NULL, 0, i == 1 && c->shape.has_auth, NULL, ret_error);
+			rc = decree_format(path, c->settings, c->setting_count,
+				i == 1 && c->shape.has_auth, NULL, ret_error);
 		/* Or the first load that fills the log waits for the file system, and the second does not. */
 		if (rc == 0 && c->shape.mode != PLAN_MEMORY && !c->is_not_prewritten)
-			rc = decree_prewrite(path, NULL, 0, NULL, NULL, ret_error);
+			rc = decree_prewrite(
+				path, c->settings, c->setting_count, NULL, NULL, ret_error);
 	}
 	return rc;
 }

@@ -15,6 +15,8 @@ struct bench_cluster {
 	uint64_t log_bytes; /* of a shard */
 	uint32_t in_flight; /* that a session has to take */
 	bool is_not_prewritten;
+	const char *const *settings; /* [setting_count] "section.key=value" of all nodes */
+	uint32_t setting_count;
 	bool has_clients; /* node N has the interface nN as well, and clients have a key */
 	uint16_t metrics_ports[PLAN_NODE_COUNT_MAX];               /* of 127.0.0.1 */
 	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */

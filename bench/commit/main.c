@@ -218,6 +218,17 @@ interface_count(const struct plan *plan)
 	return max;
 }
 
+static uint32_t
+mtu_max(const struct plan *plan)
+{
+	uint32_t max = PLAN_MTU_MIN;
+
+	for (uint32_t i = 0; i < plan->point_count; i++)
+		if (plan->points[i].shape.mtu > max)
+			max = plan->points[i].shape.mtu;
+	return max;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -244,7 +255,8 @@ main(int argc, char **argv)
 	if (realpath(b.plan.dir, dir) == NULL)
 		return complain("--dir %s: %s", b.plan.dir, strerror(errno));
 	b.plan.dir = dir;
-	if (network_open(interface_count(&b.plan)) != 0 || run_open(&b.run, &b.plan) != 0)
+	if (network_open(interface_count(&b.plan), mtu_max(&b.plan)) != 0 ||
+		run_open(&b.run, &b.plan) != 0)
 		return EXIT_FAILURE;
 	if (results_open(&b.results, &b.plan) == 0) {
 		report_header(&b.results);

@@ -21,8 +21,8 @@ struct list {
 
 struct options {
 	struct plan *plan;
-	struct list rates, in_flights, sizes, nodes, shards, modes, transports, auths, snapshots,
-		loads;
+	struct list rates, in_flights, sizes, nodes, shards, modes, transports, mtus, auths,
+		snapshots, loads;
 	bool is_closed, has_no_floor;
 	uint64_t rounds;
 };
@@ -193,7 +193,7 @@ add_loads(struct options *o, const struct plan_shape *shape)
 static struct plan_shape
 shape_at(const struct options *o, uint32_t k)
 {
-	struct plan_shape s;
+	struct plan_shape s = { 0 };
 
 	s.is_load_inside = o->loads.values[k % o->loads.count] == 1;
 	k /= o->loads.count;
@@ -201,6 +201,8 @@ shape_at(const struct options *o, uint32_t k)
 	k /= o->snapshots.count;
 	s.has_auth = o->auths.values[k % o->auths.count] == 0;
 	k /= o->auths.count;
+	s.mtu = o->mtus.values[k % o->mtus.count];
+	k /= o->mtus.count;
 	s.joined_by = (enum plan_transport)o->transports.values[k % o->transports.count];
 	k /= o->transports.count;
 	s.mode = (enum plan_mode)o->modes.values[k % o->modes.count];
@@ -215,7 +217,7 @@ static bool
 add_points(struct options *o)
 {
 	uint32_t count = o->nodes.count * o->shards.count * o->modes.count * o->transports.count *
-			 o->auths.count * o->snapshots.count * o->loads.count;
+			 o->mtus.count * o->auths.count * o->snapshots.count * o->loads.count;
 
 	for (uint32_t i = 0; i < count; i++) {
 		struct plan_shape shape = shape_at(o, i);
@@ -279,6 +281,17 @@ check(struct options *o)
 	if (plan->does_kill && plan->config != NULL)
 		return complain_usage(
 			"--kill-leader goes with nodes of this program: not with --config");
+	for (uint32_t i = 0; i < o->mtus.count; i++) {
+		if (o->mtus.values[i] == PLAN_MTU_MIN)
+			continue;
+		if (plan->config != NULL)
+			return complain_usage("--mtu goes with nodes of this program: with "
+					      "--config it is the configuration's");
+		for (uint32_t k = 0; k < o->transports.count; k++)
+			if (o->transports.values[k] == PLAN_AF_XDP)
+				return complain_usage("--mtu above 1500 goes with memif and "
+						      "af_packet: af_xdp takes no such packets");
+	}
 	for (uint32_t i = 0; plan->config != NULL && i < o->transports.count; i++)
 		if (o->transports.values[i] != PLAN_MEMIF)
 			return complain_usage("--transport goes with nodes of this program: "
@@ -313,6 +326,7 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 		.shards = { { 1 }, 1 },
 		.modes = { { PLAN_DURABLE }, 1 },
 		.transports = { { PLAN_MEMIF }, 1 },
+		.mtus = { { PLAN_MTU_MIN }, 1 },
 		.auths = { { 0 }, 1 },
 		.snapshots = { { 0 }, 1 },
 		.loads = { { 0 }, 1 },
@@ -338,6 +352,9 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			"what joins nodes: memif, af_packet, af_xdp; the last two need root "
 			"(memif)",
 			.take = take_list, .context = &o.transports, .words = transports },
+		{ "mtu", 0, "LIST", "1500 to 9000, and slots as large as it allows (1500)",
+			.take = take_list, .context = &o.mtus, .min = PLAN_MTU_MIN,
+			.max = PLAN_MTU_MAX },
 		{ "auth", 0, "LIST", "authentication of frames: gmac, none (gmac)",
 			.take = take_list, .context = &o.auths, .words = auths },
 		{ "snapshots", 0, "LIST", "off; on: every node is always writing one (off)",
@@ -390,6 +407,8 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 		status = read_shape(&o);
 	if (status == OPTIONS_GO_ON)
 		status = check(&o);
+	if (plan->config != NULL)
+		o.mtus = (struct list){ { 0 }, 1 }; /* the configuration's */
 	plan->has_floor = !o.has_no_floor;
 	if (status == OPTIONS_GO_ON && !add_points(&o))
 		return EXIT_USAGE;

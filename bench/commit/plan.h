@@ -17,6 +17,8 @@
 #define PLAN_SETTING_COUNT_MAX 16
 #define PLAN_IN_FLIGHT_MAX     16384
 #define PLAN_BYTES_MAX         65536
+#define PLAN_MTU_MIN           1500
+#define PLAN_MTU_MAX           9000
 
 enum plan_mode {
 	PLAN_DURABLE = 0,
@@ -36,6 +38,7 @@ struct plan_shape {
 	uint32_t shard_count; /* each with one group */
 	enum plan_mode mode;
 	enum plan_transport joined_by;
+	uint32_t mtu; /* slots are as large as it allows; 0: not said */
 	bool has_auth;
 	bool has_snapshots; /* one is always being written */
 	bool is_load_inside; /* in the shards' own turns; else a thread of the leader's process has the load */
@@ -105,9 +108,9 @@ static inline bool
 plan_is_same_shape(const struct plan_shape *a, const struct plan_shape *b)
 {
 	return a->node_count == b->node_count && a->shard_count == b->shard_count &&
-	       a->mode == b->mode && a->joined_by == b->joined_by && a->has_auth == b->has_auth &&
-	       a->has_snapshots == b->has_snapshots && a->is_load_inside == b->is_load_inside &&
-	       a->system == b->system;
+	       a->mode == b->mode && a->joined_by == b->joined_by && a->mtu == b->mtu &&
+	       a->has_auth == b->has_auth && a->has_snapshots == b->has_snapshots &&
+	       a->is_load_inside == b->is_load_inside && a->system == b->system;
 }
 
 #endif

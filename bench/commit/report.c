@@ -40,6 +40,8 @@ print_shape(const struct results *r, const struct plan_shape *s)
 		s->has_auth ? "gmac" : "none", plan_mode_word(s->mode),
 		s->mode == PLAN_DURABLE ? "" : ": NOT DURABLE");
 	printf(", load %s", s->is_load_inside ? "inside the shards" : "of a thread");
+	if (s->mtu > PLAN_MTU_MIN)
+		printf(", MTU %u", s->mtu);
 	if (s->has_snapshots)
 		printf(", always writing a snapshot");
 }

@@ -154,6 +154,8 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 		s->shard_count, plan_mode_word(s->mode), s->mode == PLAN_DURABLE ? "true" : "false",
 		results_transport(r, s), s->has_auth ? "gmac" : "none",
 		s->has_snapshots ? "true" : "false");
+	if (s->mtu > 0)
+		fprintf(to, ",\"mtu\":%u", s->mtu);
 	if (s->version != NULL)
 		fprintf(to, ",\"version\":\"%s\"", s->version);
 	if (s->started != NULL) {

@@ -574,6 +574,8 @@ run_open(struct run *r, const struct plan *plan)
 		return -ENOMEM;
 	}
 	r->cluster.log_bytes = plan->log_bytes;
+	r->cluster.settings = plan->settings;
+	r->cluster.setting_count = plan->setting_count;
 	r->cluster.is_not_prewritten = plan->is_not_prewritten;
 	r->cluster.in_flight = in_flight_max(plan);
 	r->cluster.cpu_count = plan->cpu_count;

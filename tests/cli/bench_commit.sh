@@ -29,6 +29,8 @@ expect 2 "--mode: 'fsync' is none of durable, buffered, memory" "$bench" --mode 
 expect 2 "--auth: 'yes' is none of gmac, none" "$bench" --auth yes
 expect 2 "--load: 'outside' is none of thread, inside" "$bench" --load outside
 expect 2 "--transport: 'tcp' is none of memif, af_packet, af_xdp" "$bench" --transport memif,tcp
+expect 2 "--mtu: '9001' is no number from 1500 to 9000" "$bench" --mtu 1500,9001
+expect 2 '--mtu above 1500 goes with memif and af_packet' "$bench" --mtu 9000 --transport memif,af_xdp
 expect 2 '--rate is of an open loop: not with --closed' "$bench" --closed --rate 5
 expect 2 '--in-flight is a list with --closed only' "$bench" --in-flight 1,2
 expect 2 '--in-flight 1: 2 shards need one each' "$bench" --closed --shards 2
@@ -84,6 +86,13 @@ expect 0 'true' jq -c '[.points[] | (.median.floor_p50_us != null) == (.setting.
 expect 0 '8' bash -c 'ls sweep-*.hgrm | wc -l'
 # A floor has one round under way: with more in flight there is no ratio to it.
 expect 0 '[null]' jq -c '[.points[].rounds[].p50_over_floor] | unique' sweep.json
+
+# Slots follow the MTU, up to their own limit: a batch of 64 commands is one frame, where the usual MTU takes several.
+
+expect 0 '3 nodes, 1 shard, memif, auth gmac, log memory: NOT DURABLE, load inside the shards, idle|3 nodes, 1 shard, memif, auth gmac, log memory: NOT DURABLE, load inside the shards, MTU 9000' \
+	"${run[@]}" --closed --load inside --in-flight 1000 --mtu 1500,9000 --mode memory --no-floor --rounds 1 --json mtu.json
+expect 0 '[[1500,9000],true]' jq -c '[[.points[].setting.mtu], ([.points[].rounds[0].commands_per_slot] | .[0] < 17 and .[1] > 17)]' mtu.json
+expect 0 '' "${run[@]}" --closed --nodes 1 --mode memory --no-floor --rounds 1 --set cluster.mtu=9000 --set cluster.slot_bytes=8192
 
 # One in flight has a ratio, more have none; floors and clusters take turns at going first, and a percentile that has too few samples is not told.
 
@@ -167,6 +176,9 @@ if unshare -n true 2>/dev/null && command -v ip >/dev/null; then
 	# Each is compared with the echo that a thread sees, over what joins its own nodes.
 	expect 0 'true' jq -c '[.points[] as $p | .floors[] | select(.kind == "echo to client" and .transport == $p.setting.transport)
 		| .rounds[0].p50_us == $p.rounds[0].floor_p50_us] | length == 2 and all' kernel.json
+	expect 0 'af_packet, auth gmac, log memory: NOT DURABLE, load inside the shards, MTU 9000' \
+		"${run[@]}" --closed --load inside --in-flight 1000 --mtu 9000 --transport af_packet --mode memory --no-floor --rounds 1 --json wide.json
+	expect 0 'true' jq -c '.points[0].rounds[0].commands_per_slot > 17' wide.json
 	expect 0 'round trip|majority echo|echo to client|append|floor ' "$bench" floor --dir disk --transport af_packet --milliseconds 20
 	[ "$(ip -o link | wc -l)" -eq "$before" ] || {
 		echo "FAILED: interfaces stay behind: $(ip -o link)"
