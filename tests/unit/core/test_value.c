@@ -372,6 +372,49 @@ test_a_batch_holds_what_it_took(void **state)
 	}
 }
 
+/* Given as a run, whose bodies lie behind each other or do not, they make the same batch. */
+static void
+test_a_run_makes_the_same_batch(void **state)
+{
+	static const uint8_t text[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	uint8_t value[SLOT_BYTES], other[SLOT_BYTES];
+	struct eng_command commands[DRAWN_COUNT];
+	struct eng_body bodies[DRAWN_COUNT];
+	uint64_t random = 7;
+
+	(void)state;
+	for (uint32_t round = 0; round < 3000; round++) {
+		uint32_t slot_bytes = 60 + round % (SLOT_BYTES - 60), bytes = round % 4, at = 0;
+		struct eng_batch one_by_one, run;
+
+		for (uint32_t i = 0; i < DRAWN_COUNT; i++) {
+			random = random * 6364136223846793005ull + 1442695040888963407ull;
+			if ((random >> 60) == 0)
+				bytes = random >> 57 & 7;
+			if ((random >> 50 & 7) == 0 || at + bytes >= sizeof(text))
+				at = random >> 40 & 7;
+			bodies[i] = (struct eng_body){ text + at, bytes };
+			commands[i] = (struct eng_command){ { 3 }, 9 + i, text + at, bytes };
+			at += bytes;
+		}
+		eng_batch_open(&one_by_one, value, slot_bytes, 6);
+		eng_batch_open(&run, other, slot_bytes, 6);
+		uint32_t taken = eng_batch_add(&one_by_one, commands, DRAWN_COUNT);
+		uint32_t portion = random >> 30 & 15;
+		if (portion > taken)
+			portion = taken;
+		uint32_t first =
+			eng_batch_add_run(&run, (struct decree_session){ 3 }, 9, bodies, portion);
+
+		assert_int_equal(first, portion);
+		assert_int_equal(first + eng_batch_add_run(&run, (struct decree_session){ 3 },
+						 9 + first, bodies + first, DRAWN_COUNT - first),
+			taken);
+		assert_int_equal(run.bytes, one_by_one.bytes);
+		assert_memory_equal(other, value, run.bytes);
+	}
+}
+
 static void
 test_a_command_that_does_not_fit_is_not_added(void **state)
 {
@@ -539,6 +582,7 @@ main(void)
 		cmocka_unit_test(test_a_run_has_no_gaps),
 		cmocka_unit_test(test_a_senseless_run_is_refused),
 		cmocka_unit_test(test_a_batch_holds_what_it_took),
+		cmocka_unit_test(test_a_run_makes_the_same_batch),
 		cmocka_unit_test(test_a_command_that_does_not_fit_is_not_added),
 		cmocka_unit_test(test_a_fragment_comes_back),
 		cmocka_unit_test(test_a_senseless_configuration_is_refused),
