@@ -26,7 +26,8 @@ static struct row rows[] = {
 	{ "what is due now is not slept through", 8 * MS, 8 * MS, 0, 0 },
 	{ "a write that has just begun is waited for awake", 10 * US, 999 * US, NEVER, 0 },
 	/* The kernel's worker that ends it may wait for this CPU, and a snapshot has something to do for ever. */
-	{ "a slow write is slept through, whatever there was to do", 10 * US, 2 * MS, 500 * US, 125 * US },
+	{ "a slow write is slept through, whatever there was to do", 10 * US, 2 * MS, 500 * US,
+		125 * US },
 };
 
 static void
@@ -34,8 +35,7 @@ test_row(void **state)
 {
 	const struct row *r = *state;
 
-	assert_int_equal(
-		idle_pause_ns(r->idle_ns, r->log_waits_ns, r->until_wake_ns), r->pause_ns);
+	assert_int_equal(idle_pause_ns(r->idle_ns, r->log_waits_ns, r->until_wake_ns), r->pause_ns);
 }
 
 int
