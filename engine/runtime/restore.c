@@ -140,9 +140,8 @@ restore_at_start(struct shard *s, struct shard_group *g)
 		other_version(s, why);
 	if (load.last == -EMSGSIZE)
 		(void)snprintf(why, sizeof(why),
-			"it was cut with more or less memory than this node has now: put [queue] "
-			"bytes back to what it was; decree-queue-move moves jobs to a queue of "
-			"another size");
+			"it was cut with more or less memory than the state machine has now: put "
+			"the setting of its size back to what it was");
 	if (rc != 0 || load.last != 1 || s->snap_reader.facts.slot.n != now.snapshot.n)
 		return start_refuse(s, g, now.snapshot, why);
 	g->snap.kept = (struct snapshot_kept){

@@ -79,8 +79,8 @@ transfer_on_restore_read(struct shard *s, const struct snap_completion *c)
 		shard_stop(s, SHARD_STOPPED_SNAPSHOT,
 			"group %u: the snapshot of slot %llu was fetched and verified, but the "
 			"state "
-			"cannot be restored from it (%s): do all nodes run the same version, with "
-			"the same [queue] bytes?",
+			"cannot be restored from it (%s): do all nodes run the same program, with "
+			"the same settings of its state machine?",
 			f->group->config.group, (unsigned long long)f->wanted.slot.n,
 			strerror(-rc));
 	}
