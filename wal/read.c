@@ -42,25 +42,24 @@ copy_from_buffer(struct wal *w, struct wal_read *slot)
 		memcpy(slot->sectors + i * WAL_SECTOR_BYTES, sector_at(ring, i), WAL_SECTOR_BYTES);
 }
 
-/* Its place may have been used again: who asked for it was late, and nothing is wrong with the disk. */
+/* Its place may have been used again: who asked for it was late, and nothing is wrong with the disk. In mode memory a place is used
+ * again one lap later, whoever may still want what it had. */
 static bool
-is_trimmed(const struct wal *w, uint64_t position)
+is_gone(const struct wal *w, uint64_t position)
 {
-	return position < w->trim.noted.position && !w->is_endless;
+	if (w->is_endless)
+		return position + w->geometry.log_bytes <
+			       w->append.head + w->geometry.window_bytes &&
+		       !is_buffered(w, position);
+	return position < w->trim.noted.position;
 }
 
-/* @return false for a position that no append has returned, or whose place was used again */
+/* @return false for a position that no append can have returned */
 static bool
-is_readable(const struct wal *w, uint64_t position)
+is_place(const struct wal *w, uint64_t position)
 {
-	if (position < w->geometry.log_bytes || position >= w->append.head)
-		return false;
-	if (position % WAL_SECTOR_BYTES != 0)
-		return false;
-	if (is_trimmed(w, position))
-		return false;
-	return position + w->geometry.log_bytes >= w->append.head + w->geometry.window_bytes ||
-	       is_buffered(w, position) || !w->is_endless;
+	return position >= w->geometry.log_bytes && position < w->append.head &&
+	       position % WAL_SECTOR_BYTES == 0;
 }
 
 int
@@ -84,9 +83,9 @@ read_start(struct wal *w, uint64_t position, uint64_t token)
 	slot->bytes = (uint32_t)bytes;
 	slot->rc = 0;
 	w->read_count++;
-	if (!is_readable(w, position)) {
+	if (!is_place(w, position) || is_gone(w, position)) {
 		slot->state = READ_ARRIVED;
-		slot->rc = is_trimmed(w, position) ? -ENODATA : -EIO;
+		slot->rc = is_place(w, position) ? -ENODATA : -EIO;
 	} else if (is_buffered(w, position)) {
 		copy_from_buffer(w, slot);
 		slot->state = READ_ARRIVED;
@@ -128,7 +127,7 @@ slot_deliver(struct wal *w, struct wal_read *slot, struct log_completion *ret)
 	if (slot->rc == 0 && (block_decode(&w->seal, ring, slot->bytes / WAL_SECTOR_BYTES, &header,
 				      slot->tag, slot->payload, &digest) != BLOCK_VALID ||
 				     header.position != slot->position))
-		slot->rc = is_trimmed(w, slot->position) ? -ENODATA : -EBADMSG;
+		slot->rc = is_gone(w, slot->position) ? -ENODATA : -EBADMSG;
 	*ret = (struct log_completion){
 		.kind = LOG_READ,
 		.rc = slot->rc,

@@ -252,6 +252,37 @@ test_a_record_that_is_gone_cannot_be_read(void **state)
 	end(t);
 }
 
+/* In mode memory the log goes around without end: what was there a lap ago is missing, and nothing is damaged. */
+static void
+test_what_a_log_in_memory_had_a_lap_ago_is_gone(void **state)
+{
+	struct trail *t = trail_create(&log_fixture_calm);
+	struct log_place first, last = { 0 };
+
+	(void)state;
+	t->f.cfg.mode = DECREE_LOG_MEMORY;
+	trail_open(t);
+	first = last = log_fixture_append(&t->f, 1, 100);
+	for (uint64_t number = 2; last.position < first.position + t->f.format.log_bytes;) {
+		last = log_fixture_append(&t->f, number++, 100);
+		log_fixture_settle(&t->f, last.lsn);
+	}
+	assert_int_equal(wal_log_ops.read(t->f.wal, first.position, 5), 0);
+	log_fixture_idle(&t->f);
+	assert_int_equal(t->f.read.token, 5);
+	assert_int_equal(t->f.read.rc, -ENODATA);
+	assert_int_equal(wal_log_ops.read(t->f.wal, last.position, 6), 0);
+	log_fixture_idle(&t->f);
+	assert_int_equal(t->f.read.token, 6);
+	assert_int_equal(t->f.read.rc, 0);
+	/* Where nothing was ever appended is another matter. */
+	assert_int_equal(wal_log_ops.read(t->f.wal, last.position + 4096, 7), 0);
+	log_fixture_idle(&t->f);
+	assert_int_equal(t->f.read.token, 7);
+	assert_int_equal(t->f.read.rc, -EIO);
+	end(t);
+}
+
 /* The moment that matters: the log is full, its first segment is given up, used again at once, and the power goes. */
 static void
 overrun(struct trail *t)
@@ -538,6 +569,7 @@ main(void)
 		cmocka_unit_test(test_the_log_goes_around_many_times),
 		cmocka_unit_test(test_a_trim_of_everything_keeps_the_last_segment),
 		cmocka_unit_test(test_a_record_that_is_gone_cannot_be_read),
+		cmocka_unit_test(test_what_a_log_in_memory_had_a_lap_ago_is_gone),
 		cmocka_unit_test(test_crashes_never_cost_a_record_that_was_not_given_up),
 		cmocka_unit_test(test_a_damaged_first_segment_is_refused),
 		cmocka_unit_test(test_damage_before_the_beginning_is_not_looked_at),
