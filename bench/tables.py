@@ -406,6 +406,8 @@ TABLES = {
     "modes": ("Modes of the log", lambda f: sweep(f, "modes", ["log", "in flight"], lambda s: [durability(s), count(s["in_flight"])])),
     "transports": ("Networks, memory: NOT DURABLE", lambda f: sweep(f, "transports", ["transport", "in flight"],
                                                                      lambda s: [s["transport"], count(s["in_flight"])])),
+    "jumbo": ("Packets of 1,500 and 9,000 bytes, memory: NOT DURABLE", lambda f: sweep(f, "jumbo", ["transport", "MTU", "in flight"],
+                                                                                      lambda s: [s["transport"], count(s.get("mtu", 1500)), count(s["in_flight"])])),
     "auth": ("Authentication of frames, memory: NOT DURABLE", lambda f: sweep(f, "auth", ["auth", "in flight"], lambda s: [s["auth"], count(s["in_flight"])])),
     "shards": ("Shards of one node, loaded from inside, memory: NOT DURABLE",
                lambda f: sweep(f, "shards", ["shards", "in flight"], lambda s: [s["shards"], count(s["in_flight"])])),

@@ -123,12 +123,12 @@ for time in once again; do
 done
 # The page of the project has a place for each of them, also those of which nothing is here.
 page=$(dirname "$all")/../docs/benchmarks.md
-expect 0 'aims|latency|stages|throughput|rates|sizes|nodes|modes|transports|auth|shards|kill|peers|budget|steady|queue' grep -o '<!-- bench/all [a-z]* -->' "$page"
+expect 0 'aims|latency|stages|throughput|rates|sizes|nodes|modes|transports|jumbo|auth|shards|kill|peers|budget|steady|queue' grep -o '<!-- bench/all [a-z]* -->' "$page"
 cp "$page" docs/benchmarks.md
 expect 0 'latency, throughput, modes, kill, peers, budget, steady, queue|!sizes|!aims|!host' "$all" --docs docs some
 expect 0 '!Some CPU, 2 CPUs|**Files.**|10.0 (8.0 to 12.0)' cat docs/benchmarks.md
 # Where it was, and the aims, are of all steps; one that failed has left its text.
-touch some/{latency,throughput,rates,sizes,nodes,transports,auth,shards,kill,peers,queue}.txt
+touch some/{latency,throughput,rates,sizes,nodes,transports,jumbo,auth,shards,kill,peers,queue}.txt
 expect 0 'host, aims, latency, throughput|!sizes' "$all" --docs docs some
 expect 0 'Some CPU, 2 CPUs|3.10 M/s' cat docs/benchmarks.md
 printf '%s\n' '<!-- bench/all luck -->' '<!-- end -->' >docs/benchmarks.md
