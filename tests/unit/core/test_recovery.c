@@ -240,7 +240,9 @@ test_more_commands_than_a_slot_may_hold_are_refused(void **state)
 	for (uint32_t count = most; count <= most + 1; count++) {
 		struct cluster *c = cluster_create(3, 0, 0, 1);
 		struct cluster_write w = { .kind = ENG_PERSIST_RECORD };
-		struct eng_command command = { .session = { 1 }, .seq = 1 };
+		struct eng_command command = {
+			.session = { 1 }, .seq = 1, .body = (const uint8_t *)""
+		};
 
 		w.bytes = eng_value_batch(w.value, sizeof(w.value), &command, 1);
 		store_u16(w.value + 2, (uint16_t)count);
