@@ -374,32 +374,24 @@ test_answers_by_bursts_are_those_of_one_by_one(void **state)
 	world_mailbox_free(other);
 }
 
-/* Two commands of this proposer, and behind them in the same slot one that somebody else gave under its number: what was
- * executed is told so, and not that it never will be. */
+/* Four commands of this proposer are on their way, and the first three numbers are executed in one slot.
+ * @param bodies  of these three */
 static void
-test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed(void **state)
+execute_three(struct fixture *f, const uint8_t *const bodies[3])
 {
-	struct fixture *f = *state;
 	struct shard *s = f->leader->shard;
 	struct gateway *gw = &s->gateways[0];
 	struct decree_command commands[3];
 	const struct decree_answer answers[3] = { { 1 }, { 2 }, { 3 } };
 
-	open_at(f, f->leader);
-	world_run(f->w, 50000000);
-	for (uint32_t i = 0; i < 3; i++)
-		f->w->nodes[i].log.hold_records = true;
-	propose(f, 4, 8);
-	world_run(f->w, 1000000);
 	assert_int_equal(gw->popped, 4);
 	assert_int_equal(gw->executed, 0);
 	for (uint64_t seq = 1; seq <= 3; seq++)
 		commands[seq - 1] = (struct decree_command){
 			.session = gw->session,
 			.seq = seq,
-			.body = seq == 3 ? (const uint8_t *)"stolen!!"
-					 : gw->window[seq % s->config.gateway_window].body,
-			.bytes = 8,
+			.body = bodies[seq - 1],
+			.bytes = 64,
 		};
 	gateway_on_applied(s, gw,
 		&(struct eng_applied){ .verdict = ENG_EXECUTE,
@@ -407,13 +399,91 @@ test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed(void **st
 			.seq = 1,
 			.count = 3,
 			.commands = commands });
-	assert_true(gw->is_refused);
-	gateway_on_answers(s, gw, 1, 3, answers); /* the last one is not ours */
+	gateway_on_answers(s, gw, 1, 3, answers); /* where one is not ours, not that one's */
 	gateway_flush(gw);
+}
+
+static void
+propose_four(struct fixture *f)
+{
+	open_at(f, f->leader);
+	world_run(f->w, 50000000);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].log.hold_records = true;
+	propose(f, 4, 64);
+	world_run(f->w, 1000000);
+}
+
+static void
+assert_two_applied_two_refused(const struct fixture *f)
+{
+	assert_true(f->leader->shard->gateways[0].is_refused);
 	assert_int_equal(f->mail->completed, 4);
 	for (uint64_t seq = 1; seq <= 4; seq++)
 		assert_int_equal(f->mail->completions[seq].outcome,
 			seq <= 2 ? DECREE_APPLIED : DECREE_REFUSED);
+}
+
+/* Two commands of this proposer, and behind them in the same slot one that somebody else gave under its number: what was
+ * executed is told so, and not that it never will be. */
+static void
+test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed(void **state)
+{
+	static const uint8_t stolen[64] = "stolen!!";
+	struct fixture *f = *state;
+
+	propose_four(f);
+	execute_three(f, (const uint8_t *const[3]){
+				 f->mail->commands[1].body, f->mail->commands[2].body, stolen });
+	assert_two_applied_two_refused(f);
+}
+
+/* As the three commands lie in the proposer's arena: then they are compared in one piece.
+ * @param ret_bodies  the copies */
+static void
+copy_three(const struct fixture *f, uint8_t *copy, size_t copy_bytes, uint8_t *ret_bodies[3])
+{
+	const uint8_t *first = f->mail->commands[1].body;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		size_t at = (size_t)(f->mail->commands[1 + i].body - first);
+
+		assert_true(at + 64 <= copy_bytes);
+		ret_bodies[i] = copy + at;
+		memcpy(ret_bodies[i], first + at, 64);
+	}
+}
+
+/* The same, with bodies that lie in the slot as the proposer's own do. */
+static void
+test_a_stolen_number_is_seen_among_bodies_that_are_compared_at_once(void **state)
+{
+	static uint8_t copy[16384];
+	uint8_t *bodies[3];
+	struct fixture *f = *state;
+
+	propose_four(f);
+	copy_three(f, copy, sizeof(copy), bodies);
+	bodies[2][63] ^= 1;
+	execute_three(f, (const uint8_t *const *)bodies);
+	assert_two_applied_two_refused(f);
+}
+
+/* What lies between bodies is nobody's. */
+static void
+test_what_lies_between_bodies_is_not_compared(void **state)
+{
+	static uint8_t copy[16384];
+	uint8_t *bodies[3];
+	struct fixture *f = *state;
+
+	propose_four(f);
+	memset(copy, 0xee, sizeof(copy));
+	copy_three(f, copy, sizeof(copy), bodies);
+	assert_true(bodies[1] > bodies[0] + 64);
+	execute_three(f, (const uint8_t *const *)bodies);
+	assert_false(f->leader->shard->gateways[0].is_refused);
+	assert_int_equal(f->mail->completed, 3);
 }
 
 int
@@ -435,6 +505,8 @@ main(void)
 		T(test_answers_by_bursts_are_those_of_one_by_one),
 		T(test_a_full_log_is_asked_again_after_a_pause),
 		T(test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed),
+		T(test_a_stolen_number_is_seen_among_bodies_that_are_compared_at_once),
+		T(test_what_lies_between_bodies_is_not_compared),
 	};
 
 	return cmocka_run_group_tests_name("gateway", tests, NULL, NULL);
