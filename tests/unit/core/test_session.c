@@ -236,6 +236,71 @@ test_a_registration_survives_its_encoding(void **state)
 	assert_int_equal(back.boot_count, 6);
 }
 
+/* Each command of a run that goes over the end of the kept replies has its own digest and its own answer, whatever the sizes of the bodies. */
+static void
+test_a_run_over_the_end_of_the_ring_is_answered_one_by_one(void **state)
+{
+	enum {
+		FIRST = WINDOW - 3,
+		COUNT = 8
+	};
+	struct table *t = *state;
+
+	for (uint32_t is_mixed = 0; is_mixed <= 1; is_mixed++) {
+		struct decree_session a = table_open(t, is_mixed ? 'b' : 'a');
+		struct eng_command commands[COUNT];
+		struct decree_answer answers[COUNT];
+		uint8_t value[SLOT_BYTES];
+
+		for (uint64_t seq = 1; seq < FIRST; seq++) {
+			assert_int_equal(table_apply(t, a, seq, "body", 4), ENG_EXECUTE);
+			eng_session_answer(t->s, a, seq, 0, 0);
+		}
+		for (uint32_t i = 0; i < COUNT; i++) {
+			commands[i] = (struct eng_command){ a, FIRST + i,
+				(const uint8_t *)"0123456789" + i, is_mixed ? 1 + i % 3 : 2 };
+			answers[i] = (struct decree_answer){ .result = 100 + i,
+				.status = (uint16_t)(i + 1) };
+		}
+		table_apply_value(t, value, eng_value_batch(value, SLOT_BYTES, commands, COUNT));
+		eng_session_answer_run(
+			t->s, (uint32_t)eng_session_row(t->s, a), FIRST, COUNT, answers);
+		for (uint32_t i = 0; i < COUNT; i++) {
+			uint32_t digest = base_digest_short(commands[i].body, commands[i].bytes);
+			uint16_t status;
+			uint64_t result;
+
+			assert_int_equal(
+				eng_session_lookup(t->s, a, FIRST + i, digest, &status, &result),
+				ENG_REPLAYED);
+			assert_int_equal(status, i + 1);
+			assert_int_equal(result, 100 + i);
+		}
+		assert_true(digest_eq(eng_sessions_digest(t->s), eng_sessions_digest_anew(t->s)));
+	}
+}
+
+/* Parked together and answered together, when the first ones have given up their places: the others get theirs. */
+static void
+test_a_run_of_answers_may_be_partly_too_late(void **state)
+{
+	static const struct decree_answer answers[3] = { { 1, 1 }, { 2, 2 }, { 3, 3 } };
+	struct table *t = *state;
+	struct decree_session a = table_open(t, 'a');
+	uint16_t status;
+	uint64_t result;
+
+	for (uint64_t seq = 1; seq <= WINDOW + 2; seq++)
+		assert_int_equal(table_apply(t, a, seq, "body", 4), ENG_EXECUTE);
+	eng_session_answer_run(t->s, (uint32_t)eng_session_row(t->s, a), 1, 3, answers);
+	assert_int_equal(table_lookup(t->s, a, 3, &status, &result), ENG_REPLAYED);
+	assert_int_equal(status, 3);
+	assert_int_equal(result, 3);
+	assert_int_equal(table_lookup(t->s, a, 4, &status, &result), ENG_PENDING);
+	assert_int_equal(table_lookup(t->s, a, WINDOW + 1, &status, &result), ENG_PENDING);
+	assert_int_equal(table_lookup(t->s, a, WINDOW + 2, &status, &result), ENG_PENDING);
+}
+
 /* A machine that answers what nobody asked, or asked too long ago, changes nothing. */
 static void
 test_an_answer_without_a_question_is_nothing(void **state)
@@ -518,6 +583,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_a_registration_of_another_length_opens_nothing,
 			table_setup, table_teardown),
 		cmocka_unit_test(test_a_registration_survives_its_encoding),
+		cmocka_unit_test_setup_teardown(
+			test_a_run_over_the_end_of_the_ring_is_answered_one_by_one, table_setup,
+			table_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_run_of_answers_may_be_partly_too_late, table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(
 			test_an_answer_without_a_question_is_nothing, table_setup, table_teardown),
 		cmocka_unit_test_setup_teardown(
