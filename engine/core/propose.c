@@ -165,7 +165,8 @@ static enum eng_submit_status
 submit_admit(struct eng_replica *r, const struct eng_command *c)
 {
 	if (c->session.n == 0)
-		return eng_is_registration(c->bytes) ? ENG_SUBMIT_OK : ENG_SUBMIT_NO_SESSION;
+		return c->seq == 0 && eng_is_registration(c->bytes) ? ENG_SUBMIT_OK
+								    : ENG_SUBMIT_NO_SESSION;
 	return eng_session_admit(r->sessions, c->session, c->seq);
 }
 

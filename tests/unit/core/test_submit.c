@@ -169,11 +169,29 @@ test_a_burst_is_taken_as_its_commands_would_be(void **state)
 	cluster_destroy(by_runs.c);
 }
 
+/* It is numbered by its slot. With the highest number of all its batch would be taken for damaged, after it was proposed. */
+static void
+test_a_registration_has_no_number(void **state)
+{
+	static const uint64_t numbers[] = { 1, UINT64_MAX };
+	static const uint8_t token[DECREE_UUID_BYTES] = "z";
+	struct side side;
+
+	(void)state;
+	open_side(&side);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(cluster_submit(side.c, 1, (struct decree_session){ 0 }, numbers[i],
+					 token, sizeof(token)),
+			ENG_SUBMIT_NO_SESSION);
+	cluster_destroy(side.c);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_burst_is_taken_as_its_commands_would_be),
+		cmocka_unit_test(test_a_registration_has_no_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
