@@ -339,6 +339,7 @@ struct sim {
 	uint64_t random_flaps; /* of FAULT_FLAPPING */
 	uint64_t random_space; /* of FAULT_SNAPSHOT_SPACE */
 	uint64_t random_timers;
+	uint64_t random_answers;
 	uint64_t now_ns;
 	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;    /* ids in use are 1 .. node_count */

@@ -238,6 +238,36 @@ const struct log_ops sim_log_ops = {
 
 /* ---- the state machine: every node must see the oracle's order ---- */
 
+#define PIECE_COUNT_MAX 5
+
+/* Of one piece some nodes hear the answers together, and others one by one: nobody can tell. */
+static void
+answer_piece(struct sim_node *n, struct decree_sink *sink, const struct decree_command *commands,
+	const struct decree_answer *answers, uint32_t count)
+{
+	if (sim_draw(&n->sim->random_answers, 2) == 0) {
+		decree_sink_answer_burst(sink, commands, answers, count);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		decree_sink_answer(sink, commands[i].session, commands[i].seq, answers[i].status,
+			answers[i].result);
+}
+
+static void
+execute_piece(struct sim_node *n, struct decree_sink *sink, const struct decree_command *commands,
+	uint32_t count)
+{
+	struct decree_answer answers[PIECE_COUNT_MAX];
+
+	for (uint32_t i = 0; i < count; i++) {
+		oracle_on_command(n->sim, n, &commands[i]);
+		sim_timer_set(n, &commands[i]);
+		answers[i] = (struct decree_answer){ .result = n->applied_count };
+	}
+	answer_piece(n, sink, commands, answers, count);
+}
+
 static void
 machine_apply(void *machine, const struct decree_command *commands, uint32_t count,
 	uint64_t cluster_ns, struct decree_sink *sink)
@@ -252,10 +282,11 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 		return;
 	}
 	sim_timer_look(n, count == 0);
-	for (uint32_t i = 0; i < count; i++) {
-		oracle_on_command(n->sim, n, &commands[i]);
-		sim_timer_set(n, &commands[i]);
-		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, n->applied_count);
+	for (uint32_t i = 0, piece; i < count; i += piece) {
+		piece = (uint32_t)sim_draw_between(&n->sim->random_answers, 1, PIECE_COUNT_MAX);
+		if (piece > count - i)
+			piece = count - i;
+		execute_piece(n, sink, &commands[i], piece);
 	}
 }
 
