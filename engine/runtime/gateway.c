@@ -350,32 +350,33 @@ take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
 	return true;
 }
 
-/* The state has jumped over slots that were never applied here: commands of ours may have been executed there. */
+/* The state has jumped over slots that were never applied here: commands of ours may have been executed there, or those
+ * from before a refusal answered. */
 void
 gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index)
 {
 	struct shard_group *g = gw->group;
+	uint64_t last_of_ours = gw->is_refused ? gw->refused_first - 1 : gw->popped;
 
-	if (gw->is_refused)
-		return;
-	if (gw->session.n == 0)
+	if (gw->session.n == 0 && !gw->is_refused)
 		gw->session = eng_session_find(g->sessions, gw->registration);
 	if (gw->session.n == 0)
-		return; /* not registered yet: it goes on trying */
+		return; /* not registered yet: it goes on trying, or has given up */
 	int32_t row = eng_session_row(g->sessions, gw->session);
 	if (row < 0) {
 		refuse_all(s, gw);
 		return;
 	}
 	g->owners[row] = (struct owner){ .kind = OWNER_GATEWAY, .index = index };
-	uint64_t last = min_u64(eng_session_last(g->sessions, gw->session), gw->popped);
+	uint64_t last = min_u64(eng_session_last(g->sessions, gw->session), last_of_ours);
 	uint64_t first = last > s->config.gateway_window ? last - s->config.gateway_window : 0;
 	for (uint64_t seq = first + 1; seq <= last; seq++)
 		if (!take_restored(s, gw, seq)) {
 			refuse_all(s, gw);
 			return;
 		}
-	rewind_to_executed(gw, s->now_ns);
+	if (!gw->is_refused)
+		rewind_to_executed(gw, s->now_ns);
 }
 
 /* A leader that stays busy, since its disk hangs or its quorum is away or its log is full, is asked less and less often

@@ -310,6 +310,81 @@ test_a_number_that_somebody_else_has_used_closes_the_proposer(void **state)
 	assert_int_equal(f->mail->consumed, 8);
 }
 
+/* A command waits for its answer when somebody else uses the number behind it. */
+static void
+park_and_steal(struct fixture *f)
+{
+	struct shard *s = f->leader->shard;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.is_parking = true;
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.parked_seq = 0;
+	s->submit[0] =
+		(struct eng_command){ gateway()->session, 5, (const uint8_t *)"stolen!!", 8 };
+	shard_submit(s, &s->groups[0], 1);
+	assert_int_equal(s->submit_status[0], ENG_SUBMIT_OK);
+	world_run(f->w, 50 * MS);
+	assert_true(gateway()->is_refused);
+	assert_int_equal(f->mail->completed, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct world_machine *m = &f->w->nodes[i].machine;
+
+		m->is_parking = false;
+		m->parked_session = gateway()->session;
+		m->parked_seq = 4; /* and 5, which is not ours, for ever */
+	}
+	lagging->machine.parked_seq = 0; /* it does not get to hear of what wakes it up */
+}
+
+/* The proposer was closed, and then what it had given before was answered in slots that are not here. */
+static void
+test_an_answer_before_the_stolen_number_comes_from_the_snapshot(void **state)
+{
+	struct fixture *f = *state;
+
+	park_and_steal(f);
+	deafen(f);
+	leave_behind(f); /* the first command of it wakes up the parked one */
+	assert_int_equal(f->mail->completed, 3);
+	restore(f);
+	world_turn(f->w);
+	assert_completed(f, 4, DECREE_APPLIED);
+	assert_int_equal(f->mail->completions[4].status, 7);
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	assert_completed(f, 5, DECREE_REFUSED);
+	assert_caught_up(f->w);
+}
+
+/* The same, when the answer comes after the snapshot. */
+static void
+test_an_answer_before_the_stolen_number_comes_after_the_snapshot(void **state)
+{
+	struct fixture *f = *state;
+
+	park_and_steal(f);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.parked_seq = 0; /* later than this */
+	deafen(f);
+	leave_behind(f);
+	restore(f);
+	world_run(f->w, 50 * MS);
+	assert_int_equal(f->mail->completed, 3);
+	for (uint32_t i = 0; i < 3; i++) {
+		f->w->nodes[i].machine.parked_session = gateway()->session;
+		f->w->nodes[i].machine.parked_seq = 4;
+	}
+	work(f->w, f->leader, (const uint8_t *)"somebody's more!");
+	assert_completed(f, 4, DECREE_APPLIED);
+	assert_int_equal(f->mail->completions[4].status, 7);
+}
+
 /* The snapshot does not know the session: nothing of it will ever be executed. */
 static void
 test_a_session_that_is_gone_is_refused(void **state)
@@ -347,6 +422,8 @@ main(void)
 		T(test_a_proposer_without_a_session_registers),
 		T(test_a_parked_command_is_answered_by_the_restored_machine),
 		T(test_a_number_that_somebody_else_has_used_closes_the_proposer),
+		T(test_an_answer_before_the_stolen_number_comes_from_the_snapshot),
+		T(test_an_answer_before_the_stolen_number_comes_after_the_snapshot),
 		T(test_a_session_that_is_gone_is_refused),
 	};
 
