@@ -332,7 +332,7 @@ static bool
 take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
 {
 	const struct eng_body *entry = entry_of(s, gw, seq);
-	struct decree_answer a;
+	struct decree_answer a = { 0 };
 
 	if (!is_open(s, gw, seq))
 		return true; /* answered long ago */

@@ -52,10 +52,15 @@ struct decree_command {
 	uint32_t bytes;
 };
 
-/** What a machine says of a command that it has executed. Both are kept for a command that is repeated. */
+/**
+ * What a machine says of a command that it has executed. Both are kept for a command that is repeated. It goes as an
+ * array, so it does not grow: what is to come takes the place of the padding, which has a name so that initialisers
+ * zero it.
+ */
 struct decree_answer {
-	uint64_t result; /* the machine's own, e.g. an id */
-	uint16_t status; /* the machine's own; 0 should mean success */
+	uint64_t result;      /* the machine's own, e.g. an id */
+	uint16_t status;      /* the machine's own; 0 should mean success */
+	uint16_t reserved[3]; /* 0 */
 };
 
 /** 128-bit content digest (XXH3-128). It finds accidents, not attackers. */
