@@ -22,9 +22,14 @@ caught_up() {
 	has_applied "$1" "$(field "$(leader)" applied)"
 }
 
+# slots_reach N: the damage below lies far enough before the end of every log that something names what it hits
+slots_reach() {
+	wait_until "$1 slots were chosen" has_applied "$(leader)" "$1"
+}
+
 begin
-load
-acks_grow 500
+load --in-flight 4 # many slots of few commands
+slots_reach 500
 
 note "records of one node rot"
 victim=$(set -- $(followers) && echo "$1")
@@ -48,6 +53,7 @@ acks_grow 300
 wait_until "node $victim had caught up" caught_up "$victim"
 
 note "every node has damage, at places of its own"
+slots_reach 1200
 unload
 for node in 1 2 3; do
 	cluster kill "$node"
