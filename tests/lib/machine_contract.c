@@ -41,15 +41,6 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 		sink->answers = (sink->answers ^ words[i]) * 0x9e3779b97f4a7c15ull;
 }
 
-void
-decree_sink_answer_burst(struct decree_sink *sink, const struct decree_command *commands,
-	const struct decree_answer *answers, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		decree_sink_answer(sink, commands[i].session, commands[i].seq, answers[i].status,
-			answers[i].result);
-}
-
 static struct machine
 machine_new(const struct machine_contract *c)
 {

@@ -4,7 +4,8 @@
  * Does a state machine keep what include/decree/machine.h asks of it? For yours as for ours: a test of your own calls
  * machine_contract_check() with your table and a supply of commands.
  *
- * It brings a decree_sink_answer() and a decree_sink_answer_burst() of its own, so link it with the machine, and not with libdecree.
+ * It brings a decree_sink_answer() of its own, and answer_each.c beside it the decree_sink_answer_burst(): link both with the machine,
+ * and not with libdecree.
  *
  * Threads:  the caller's.
  * Memory:   whole snapshots are kept on the heap: let the supply build a state of some megabytes at most.

@@ -27,15 +27,6 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 	answers[answer_count++ % 8] = result;
 }
 
-void
-decree_sink_answer_burst(struct decree_sink *sink, const struct decree_command *commands,
-	const struct decree_answer *given, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++)
-		decree_sink_answer(sink, commands[i].session, commands[i].seq, given[i].status,
-			given[i].result);
-}
-
 static struct decree_command
 command(uint64_t slot, uint32_t index, uint64_t seq, const void *body, uint32_t bytes)
 {

@@ -194,10 +194,24 @@ test_every_lie_about_a_length_is_refused(void **state)
 }
 
 static void
+assert_commands(struct eng_value *v, const struct eng_command *commands, uint32_t count)
+{
+	struct eng_command c;
+
+	for (uint32_t i = 0; i < count; i++) {
+		assert_true(eng_value_next(v, &c));
+		assert_int_equal(c.session.n, commands[i].session.n);
+		assert_int_equal(c.seq, commands[i].seq);
+		assert_int_equal(c.bytes, commands[i].bytes);
+		assert_memory_equal(c.body, commands[i].body, c.bytes);
+	}
+	assert_false(eng_value_next(v, &c));
+}
+
+static void
 test_a_batch_gives_its_commands_back_in_order(void **state)
 {
 	uint8_t value[SLOT_BYTES];
-	struct eng_command c;
 	struct eng_value v;
 
 	(void)state;
@@ -206,14 +220,7 @@ test_a_batch_gives_its_commands_back_in_order(void **state)
 	assert_int_equal(eng_value_decode(value, bytes, &v), 0);
 	assert_int_equal(v.count, BATCH_COUNT);
 	assert_int_equal(v.stamp_ns, 77);
-	for (uint32_t i = 0; i < BATCH_COUNT; i++) {
-		assert_true(eng_value_next(&v, &c));
-		assert_int_equal(c.session.n, batch_commands[i].session.n);
-		assert_int_equal(c.seq, batch_commands[i].seq);
-		assert_int_equal(c.bytes, batch_commands[i].bytes);
-		assert_memory_equal(c.body, batch_commands[i].body, c.bytes);
-	}
-	assert_false(eng_value_next(&v, &c));
+	assert_commands(&v, batch_commands, BATCH_COUNT);
 }
 
 static void
@@ -331,7 +338,7 @@ static void
 test_a_batch_holds_what_it_took(void **state)
 {
 	uint8_t value[SLOT_BYTES], in_one[SLOT_BYTES];
-	struct eng_command commands[DRAWN_COUNT], c;
+	struct eng_command commands[DRAWN_COUNT];
 	uint64_t random = 5;
 	struct eng_value v;
 
@@ -361,14 +368,7 @@ test_a_batch_holds_what_it_took(void **state)
 		assert_memory_equal(in_one, value, b.bytes);
 		assert_int_equal(eng_value_decode(value, b.bytes, &v), 0);
 		assert_int_equal(v.count, count);
-		for (uint32_t i = 0; i < count; i++) {
-			assert_true(eng_value_next(&v, &c));
-			assert_int_equal(c.session.n, commands[i].session.n);
-			assert_int_equal(c.seq, commands[i].seq);
-			assert_int_equal(c.bytes, commands[i].bytes);
-			assert_memory_equal(c.body, commands[i].body, c.bytes);
-		}
-		assert_false(eng_value_next(&v, &c));
+		assert_commands(&v, commands, count);
 	}
 }
 

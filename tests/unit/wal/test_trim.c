@@ -226,6 +226,15 @@ test_a_trim_of_everything_keeps_the_last_segment(void **state)
 }
 
 static void
+assert_read(struct trail *t, uint64_t position, uint64_t token, int rc)
+{
+	assert_int_equal(wal_log_ops.read(t->f.wal, position, token), 0);
+	log_fixture_idle(&t->f);
+	assert_int_equal(t->f.read.token, token);
+	assert_int_equal(t->f.read.rc, rc);
+}
+
+static void
 test_a_record_that_is_gone_cannot_be_read(void **state)
 {
 	struct trail *t = trail_create(&log_fixture_calm);
@@ -240,14 +249,8 @@ test_a_record_that_is_gone_cannot_be_read(void **state)
 	log_fixture_idle(&t->f);
 	last = log_fixture_append(&t->f, t->made + 1, 100);
 	log_fixture_settle(&t->f, last.lsn);
-	assert_int_equal(wal_log_ops.read(t->f.wal, first.position, 5), 0);
-	log_fixture_idle(&t->f);
-	assert_int_equal(t->f.read.token, 5);
-	assert_int_equal(t->f.read.rc, -ENODATA);
-	assert_int_equal(wal_log_ops.read(t->f.wal, last.position, 6), 0);
-	log_fixture_idle(&t->f);
-	assert_int_equal(t->f.read.token, 6);
-	assert_int_equal(t->f.read.rc, 0);
+	assert_read(t, first.position, 5, -ENODATA);
+	assert_read(t, last.position, 6, 0);
 	assert_int_equal(t->f.read.lsn, last.lsn);
 	end(t);
 }
@@ -267,19 +270,10 @@ test_what_a_log_in_memory_had_a_lap_ago_is_gone(void **state)
 		last = log_fixture_append(&t->f, number++, 100);
 		log_fixture_settle(&t->f, last.lsn);
 	}
-	assert_int_equal(wal_log_ops.read(t->f.wal, first.position, 5), 0);
-	log_fixture_idle(&t->f);
-	assert_int_equal(t->f.read.token, 5);
-	assert_int_equal(t->f.read.rc, -ENODATA);
-	assert_int_equal(wal_log_ops.read(t->f.wal, last.position, 6), 0);
-	log_fixture_idle(&t->f);
-	assert_int_equal(t->f.read.token, 6);
-	assert_int_equal(t->f.read.rc, 0);
+	assert_read(t, first.position, 5, -ENODATA);
+	assert_read(t, last.position, 6, 0);
 	/* Where nothing was ever appended is another matter. */
-	assert_int_equal(wal_log_ops.read(t->f.wal, last.position + 4096, 7), 0);
-	log_fixture_idle(&t->f);
-	assert_int_equal(t->f.read.token, 7);
-	assert_int_equal(t->f.read.rc, -EIO);
+	assert_read(t, last.position + 4096, 7, -EIO);
 	end(t);
 }
 
