@@ -39,6 +39,25 @@ device_is_pci(const char *device)
 	return end > 0 && (device[end] == '\0' || device[end] == ',');
 }
 
+bool
+device_is_memif(const char *device)
+{
+	return strncmp(device, "net_memif", 9) == 0;
+}
+
+bool
+device_is_memif_server(const char *device)
+{
+	return device_is_memif(device) &&
+	       (strstr(device, "role=server") != NULL || strstr(device, "role=master") != NULL);
+}
+
+static bool
+is_af_packet(const char *device)
+{
+	return strncmp(device, "net_af_packet", 13) == 0;
+}
+
 static bool
 is_for_dpdk(const char *driver)
 {
@@ -128,17 +147,27 @@ check_interface(const char *device, uint32_t mtu, char *ret_error)
 uint32_t
 device_frame_bytes(const char *device, uint32_t told_bytes)
 {
-	bool is_memif = strncmp(device, "net_memif", 9) == 0;
+	bool is_memif = device_is_memif(device);
 	const char *key = is_memif ? "bsize=" : "framesz=";
 	const char *room = strstr(device, key);
 	uint32_t header = is_memif ? 0 : AF_PACKET_HEADER_BYTES;
 	unsigned long bytes;
 
-	if ((!is_memif && strncmp(device, "net_af_packet", 13) != 0) || room == NULL)
+	if ((!is_memif && !is_af_packet(device)) || room == NULL)
 		return told_bytes;
 	bytes = strtoul(room + strlen(key), NULL, 10);
 	return bytes < told_bytes + header || bytes > UINT16_MAX ? told_bytes
 								 : (uint32_t)bytes - header;
+}
+
+const char *
+device_room_advice(const char *device)
+{
+	if (is_af_packet(device))
+		return "add ',blocksz=36864,framesz=9216,framecnt=512' to the port, or ";
+	if (device_is_memif(device))
+		return "add ',bsize=9216' to the link, at both ends, or ";
+	return "";
 }
 
 int

@@ -80,9 +80,7 @@ server_socket(const char *device, char *ret_path)
 	const char *socket_key = strstr(device, ",socket=");
 	size_t bytes;
 
-	if (strncmp(device, "net_memif", 9) != 0 || socket_key == NULL)
-		return false;
-	if (strstr(device, "role=server") == NULL && strstr(device, "role=master") == NULL)
+	if (!device_is_memif_server(device) || socket_key == NULL)
 		return false;
 	socket_key += strlen(",socket=");
 	bytes = strcspn(socket_key, ",");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening and closing a node's network, and what the control thread asks of it. */
+#include "net/device.h"
 #include "net/node.h"
 #include "net/steer.h"
 
@@ -117,9 +118,8 @@ open_ports(struct net_node *node, const struct net_config *config, char *ret_err
 		int rc;
 
 		snprintf(port->device, sizeof(port->device), "%s", config->ports[i].device);
-		port->is_memif_client = strncmp(port->device, "net_memif", 9) == 0 &&
-					strstr(port->device, "role=server") == NULL &&
-					strstr(port->device, "role=master") == NULL;
+		port->is_memif_client =
+			device_is_memif(port->device) && !device_is_memif_server(port->device);
 		rc = port_take(node, port, ret_error);
 		if (rc != 0)
 			return rc;

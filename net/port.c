@@ -126,14 +126,8 @@ refuse_mtu(const struct port *port, uint32_t wanted, uint32_t possible, char *re
 {
 	snprintf(ret_error, DECREE_ERROR_BYTES,
 		"port \"%.256s\": its driver takes packets of %u bytes at most, and 'mtu' says %u: "
-		"%slower 'mtu', and "
-		"'slot_bytes' with it",
-		port->device, possible, wanted,
-		strncmp(port->device, "net_af_packet", 13) == 0
-			? "add ',blocksz=36864,framesz=9216,framecnt=512' to the port, or "
-		: strncmp(port->device, "net_memif", 9) == 0
-			? "add ',bsize=9216' to the link, at both ends, or "
-			: "");
+		"%slower 'mtu', and 'slot_bytes' with it",
+		port->device, possible, wanted, device_room_advice(port->device));
 	return -EINVAL;
 }
 

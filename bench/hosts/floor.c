@@ -25,6 +25,8 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WARM_UP_COUNT 500
@@ -69,15 +71,22 @@ send_to_followers(struct hosts_floor *f, enum kind kind, uint64_t number)
 		send_to(f, i, kind, number);
 }
 
-static void
-name(const struct hosts_floor *f, uint32_t place, char ret_text[64])
+/* @return @p rc, having said which host it is that ... */
+static int __attribute__((format(printf, 4, 5)))
+refuse_host(const struct hosts_floor *f, uint32_t place, int rc, const char *format, ...)
 {
 	const struct config_node *n = f->lane.peers[place].node;
 	struct in_addr address = { htonl(n->ipv4) };
-	char text[INET_ADDRSTRLEN];
+	char address_text[INET_ADDRSTRLEN], what[512];
+	va_list args;
 
-	snprintf(ret_text, 64, "node %u (%s)", n->node_id,
-		inet_ntop(AF_INET, &address, text, sizeof(text)));
+	va_start(args, format);
+	(void)vsnprintf(what, sizeof(what), format, args); /* a longer one is cut */
+	va_end(args);
+	(void)complain("node %u (%s)%s %s", n->node_id,
+		inet_ntop(AF_INET, &address, address_text, sizeof(address_text)),
+		place == 0 ? ", which leads," : "", what);
+	return rc;
 }
 
 static int
@@ -127,22 +136,9 @@ step_block(struct hosts_floor *f)
 static int
 refuse_bytes(const struct hosts_floor *f, uint32_t place, uint64_t bytes)
 {
-	char who[64];
-
-	name(f, place, who);
-	(void)complain("%s was started with --bytes %llu, and this one with %u: give all the same",
-		who, (unsigned long long)bytes, f->block.bytes);
-	return -EINVAL;
-}
-
-static int
-on_gone(const struct hosts_floor *f, uint32_t place)
-{
-	char who[64];
-
-	name(f, place, who);
-	(void)complain("%s has ended: it says why there", who);
-	return -EPIPE;
+	return refuse_host(f, place, -EINVAL,
+		"was started with --bytes %llu, and this one with %u: give all the same",
+		(unsigned long long)bytes, f->block.bytes);
 }
 
 static void
@@ -172,7 +168,7 @@ take_answers(struct hosts_floor *f)
 		if (m->run != f->run)
 			continue;
 		if (m->kind == GONE)
-			return on_gone(f, m->from);
+			return refuse_host(f, m->from, -EPIPE, "has ended: it says why there");
 		if (m->kind == READY && m->step == f->step) {
 			f->ready_mask |= 1u << m->from;
 			note_append(f, m->from, m->number);
@@ -194,15 +190,12 @@ static int
 refuse_missing(const struct hosts_floor *f)
 {
 	for (uint32_t i = 1; i < f->lane.place_count; i++) {
-		char who[64];
-
 		if (f->ready_mask & 1u << i)
 			continue;
-		name(f, i, who);
-		(void)complain("%s has not come within %llu s: run the same command there. Of the "
-			       "way to it: %s",
-			who, (unsigned long long)(f->wait_ns / 1000000000),
-			lane_suspect(&f->lane, i));
+		(void)refuse_host(f, i, -ETIMEDOUT,
+			"has not come within %llu s: run the same command there. Of the way to it: "
+			"%s",
+			(unsigned long long)(f->wait_ns / 1000000000), lane_suspect(&f->lane, i));
 	}
 	return -ETIMEDOUT;
 }
@@ -229,11 +222,8 @@ hosts_gather(struct hosts_floor *f)
 static int
 refuse_silence(const struct hosts_floor *f, uint32_t place)
 {
-	char who[64];
-
-	name(f, place, who);
-	(void)complain("%s has fallen silent for 20 s: has it ended, or its network?", who);
-	return -ETIMEDOUT;
+	return refuse_host(
+		f, place, -ETIMEDOUT, "has fallen silent for 20 s: has it ended, or its network?");
 }
 
 static uint32_t
@@ -429,11 +419,7 @@ enter_step(struct hosts_floor *f, uint8_t step)
 static int
 refuse_leader(const struct hosts_floor *f, const char *what)
 {
-	char who[64];
-
-	name(f, 0, who);
-	(void)complain("%s, which leads, %s", who, what);
-	return -EPIPE;
+	return refuse_host(f, 0, -EPIPE, "%s", what);
 }
 
 /* @return 0, or why this is the end */

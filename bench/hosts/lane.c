@@ -15,6 +15,7 @@
 #include "bench/hosts/lane.h"
 
 #include "bench/dpdk.h"
+#include "net/device.h"
 #include "net/ether.h"
 
 #include <assert.h>
@@ -34,19 +35,6 @@ static const uint8_t magic[4] = { 'd', 'f', 'l', '1' };
 static const uint8_t everybody[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
 
 /* ------------------------------------------------------------------------------ opening */
-
-static bool
-is_memif(const char *device)
-{
-	return strncmp(device, "net_memif", 9) == 0;
-}
-
-static bool
-is_memif_client(const char *device)
-{
-	return is_memif(device) && strstr(device, "role=server") == NULL &&
-	       strstr(device, "role=master") == NULL;
-}
 
 /* A link of its own, or the port of all who have none. */
 static uint32_t
@@ -118,8 +106,9 @@ open_ports(struct lane *l, const struct config *c)
 
 		(void)rte_eth_macaddr_get(ids[i], &mac); /* it exists */
 		l->ports[i].id = ids[i];
-		l->ports[i].is_memif = is_memif(c->ports[i].device);
-		l->ports[i].is_memif_client = is_memif_client(c->ports[i].device);
+		l->ports[i].is_memif = device_is_memif(c->ports[i].device);
+		l->ports[i].is_memif_client =
+			l->ports[i].is_memif && !device_is_memif_server(c->ports[i].device);
 		memcpy(l->ports[i].mac, mac.addr_bytes, sizeof(l->ports[i].mac));
 		l->port_count = i + 1;
 	}

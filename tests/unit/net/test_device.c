@@ -31,10 +31,27 @@ test_room_is_what_the_device_was_given(void **state)
 	assert_int_equal(device_frame_bytes("0000:3b:00.0", 9728), 9728);
 }
 
+/* Who waits for the other one's socket, and what to add to a port whose room is too small. */
+static void
+test_drivers_are_told_apart(void **state)
+{
+	(void)state;
+	assert_true(device_is_memif("net_memif3,role=client"));
+	assert_false(device_is_memif_server("net_memif3,role=client"));
+	assert_true(device_is_memif_server("net_memif3,role=server"));
+	assert_true(device_is_memif_server("net_memif3,role=master"));
+	assert_false(device_is_memif("net_af_packet0,iface=eth0"));
+	assert_false(device_is_memif_server("net_vhost0,role=server"));
+	assert_non_null(strstr(device_room_advice("net_memif3,role=client"), "bsize="));
+	assert_non_null(strstr(device_room_advice("net_af_packet0,iface=eth0"), "framesz="));
+	assert_string_equal(device_room_advice("0000:3b:00.0"), "");
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_drivers_are_told_apart),
 		cmocka_unit_test(test_room_is_what_the_device_was_given),
 	};
 
