@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/disk_fake.h"
 
+#include "tests/lib/disk_fake_file.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SECTOR_BYTES       512
-#define PAGE_BYTES         4096
 #define INFLIGHT_COUNT_MAX 64
 #define LOST_COUNT_MAX     64
-
-struct fake_file {
-	uint8_t *seen;        /* what a read returns */
-	uint8_t *stable;      /* what survives a power cut for certain */
-	uint8_t *dirty;       /* [bytes / 512] 1: seen and stable may differ */
-	uint8_t *used;        /* [bytes / 4096] 1: may hold something else than zeros */
-	uint64_t dirty_first; /* every dirty sector is in [first, after) */
-	uint64_t dirty_after;
-	uint64_t bytes;
-};
 
 struct inflight {
 	struct disk_request request;
@@ -55,25 +45,6 @@ struct disk_fake {
 	uint32_t lost_count;
 	uint64_t astray; /* where the next write of a record goes instead, plus 1; 0: nowhere */
 };
-
-/* splitmix64: small, and good enough to draw coins. */
-static uint64_t
-draw(struct disk_fake *d)
-{
-	uint64_t z = d->random += 0x9e3779b97f4a7c15ull;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-	return z ^ (z >> 31);
-}
-
-static void *
-must(void *memory)
-{
-	if (memory == NULL)
-		abort();
-	return memory;
-}
 
 static bool
 is_spoilt(const struct disk_fake *d, const struct disk_request *r)
@@ -146,8 +117,10 @@ call(struct disk_fake *d)
 struct disk_fake *
 disk_fake_create(const struct disk_fake_config *cfg)
 {
-	struct disk_fake *d = must(calloc(1, sizeof(*d)));
+	struct disk_fake *d = calloc(1, sizeof(*d));
 
+	if (d == NULL)
+		abort();
 	d->cfg = *cfg;
 	d->random = cfg->seed;
 	d->fail_countdown = -1;
@@ -161,58 +134,8 @@ disk_fake_destroy(struct disk_fake *d)
 	if (d == NULL)
 		return;
 	for (int i = 0; i < DISK_FILE_COUNT; i++)
-		disk_fake_resize(d, (enum disk_file)i, 0);
+		fake_file_resize(&d->files[i], 0);
 	free(d);
-}
-
-static void
-mark_used(struct fake_file *f, uint64_t offset, uint64_t bytes)
-{
-	uint64_t first = offset / PAGE_BYTES, last = (offset + bytes - 1) / PAGE_BYTES;
-
-	if (bytes == 0)
-		return;
-	memset(f->used + first, 1, last - first + 1);
-}
-
-static uint64_t
-page_count(const struct fake_file *f)
-{
-	return (f->bytes + PAGE_BYTES - 1) / PAGE_BYTES;
-}
-
-static uint64_t
-page_bytes(const struct fake_file *f, uint64_t page)
-{
-	uint64_t left = f->bytes - page * PAGE_BYTES;
-
-	return left < PAGE_BYTES ? left : PAGE_BYTES;
-}
-
-/* Only pages that hold something in one of the two are touched. */
-static void
-assign_file(struct disk_fake *d, const struct disk_fake *from, enum disk_file file)
-{
-	struct fake_file *f = &d->files[file];
-	const struct fake_file *source = &from->files[file];
-
-	disk_fake_resize(d, file, source->bytes);
-	for (uint64_t page = 0; page < page_count(f); page++) {
-		uint64_t at = page * PAGE_BYTES, bytes = page_bytes(f, page);
-
-		if (source->used[page]) {
-			memcpy(f->seen + at, source->seen + at, bytes);
-			memcpy(f->stable + at, source->stable + at, bytes);
-		} else if (f->used[page]) {
-			memset(f->seen + at, 0, bytes);
-			memset(f->stable + at, 0, bytes);
-		}
-		f->used[page] = source->used[page];
-	}
-	if (f->bytes > 0)
-		memcpy(f->dirty, source->dirty, f->bytes / SECTOR_BYTES);
-	f->dirty_first = source->dirty_first;
-	f->dirty_after = source->dirty_after;
 }
 
 void
@@ -235,7 +158,7 @@ disk_fake_assign(
 	d->stall_until_ns = 0;
 	d->completion_count = 0;
 	for (int i = 0; i < DISK_FILE_COUNT; i++)
-		assign_file(d, from, (enum disk_file)i);
+		fake_file_assign(&d->files[i], &from->files[i]);
 }
 
 struct disk_fake *
@@ -288,78 +211,12 @@ disk_fake_completion_count(const struct disk_fake *d)
 	return d->completion_count;
 }
 
-static void
-make_stable(struct fake_file *f, uint64_t offset, uint64_t bytes)
-{
-	memcpy(f->stable + offset, f->seen + offset, bytes);
-	memset(f->dirty + offset / SECTOR_BYTES, 0, bytes / SECTOR_BYTES);
-}
-
-/* Only what is dirty: a simulator calls this for every durable write. */
-static void
-make_all_stable(struct disk_fake *d)
-{
-	for (int i = 0; i < DISK_FILE_COUNT; i++) {
-		struct fake_file *f = &d->files[i];
-
-		for (uint64_t sector = f->dirty_first; sector < f->dirty_after; sector++)
-			if (f->dirty[sector] != 0)
-				make_stable(f, sector * SECTOR_BYTES, SECTOR_BYTES);
-		f->dirty_first = f->dirty_after = 0;
-	}
-}
-
-static void
-make_dirty(struct fake_file *f, uint64_t offset, uint64_t bytes)
-{
-	uint64_t first = offset / SECTOR_BYTES, after = first + bytes / SECTOR_BYTES;
-
-	memset(f->dirty + first, 1, after - first);
-	if (f->dirty_first == f->dirty_after) {
-		f->dirty_first = first;
-		f->dirty_after = after;
-	}
-	if (first < f->dirty_first)
-		f->dirty_first = first;
-	if (after > f->dirty_after)
-		f->dirty_after = after;
-}
-
-static bool
-is_zero_over_unused(
-	const struct fake_file *f, uint64_t offset, const uint8_t *bytes, uint64_t count)
-{
-	uint64_t first = offset / PAGE_BYTES, last = (offset + count - 1) / PAGE_BYTES;
-
-	if (count == 0 || bytes[0] != 0 || memchr(f->used + first, 1, last - first + 1) != NULL)
-		return false;
-	return memcmp(bytes, bytes + 1, count - 1) == 0;
-}
-
-/* Pages that hold nothing are not looked at. */
-static void
-read_bytes(const struct fake_file *f, uint64_t offset, uint8_t *ret_bytes, uint64_t count)
-{
-	while (count > 0) {
-		uint64_t left = PAGE_BYTES - offset % PAGE_BYTES;
-		uint64_t piece = left < count ? left : count;
-
-		if (f->used[offset / PAGE_BYTES])
-			memcpy(ret_bytes, f->seen + offset, piece);
-		else
-			memset(ret_bytes, 0, piece);
-		ret_bytes += piece;
-		offset += piece;
-		count -= piece;
-	}
-}
-
 static int32_t
 carry_out_read(struct disk_fake *d, const struct disk_request *r, uint64_t bytes)
 {
 	if (is_spoilt(d, r) || reads_lost_sector(d, r))
 		return -EIO;
-	read_bytes(&d->files[r->file], r->offset_bytes, r->buffer, bytes);
+	fake_file_read(&d->files[r->file], r->offset_bytes, r->buffer, bytes);
 	return (int32_t)bytes;
 }
 
@@ -376,20 +233,25 @@ write_offset(struct disk_fake *d, const struct disk_request *r, uint64_t bytes)
 }
 
 static void
+make_all_stable(struct disk_fake *d)
+{
+	for (int i = 0; i < DISK_FILE_COUNT; i++)
+		fake_file_make_all_stable(&d->files[i]);
+}
+
+static void
 carry_out_write(struct disk_fake *d, const struct disk_request *r, uint64_t bytes)
 {
 	struct fake_file *f = &d->files[r->file];
 
 	if (d->lost_count > 0)
 		find_lost_sectors(d, r);
-	if (is_zero_over_unused(f, r->offset_bytes, r->buffer, bytes))
+	if (fake_file_is_zero_over_unused(f, r->offset_bytes, r->buffer, bytes))
 		return; /* pre-writing: megabytes that change nothing */
 	uint64_t offset = write_offset(d, r, bytes);
-	memcpy(f->seen + offset, r->buffer, bytes);
-	mark_used(f, offset, bytes);
-	make_dirty(f, offset, bytes);
+	fake_file_write(f, offset, r->buffer, bytes);
 	if (r->kind == DISK_WRITE_DURABLE && !d->is_lying && !d->is_dirty) {
-		make_stable(f, offset, bytes);
+		fake_file_make_stable(f, offset, bytes);
 		if (d->cfg.flush_covers_all)
 			make_all_stable(d);
 	}
@@ -431,38 +293,6 @@ disk_fake_kill_process(struct disk_fake *d)
 	d->next_ns = UINT64_MAX;
 }
 
-/* The first bytes of a sector are new, the rest is old. */
-static void
-tear_sector(struct disk_fake *d, struct fake_file *f, uint64_t at)
-{
-	uint64_t bytes = 1 + draw(d) % (SECTOR_BYTES - 1);
-
-	memcpy(f->stable + at, f->seen + at, bytes);
-	memcpy(f->seen + at, f->stable + at, SECTOR_BYTES);
-}
-
-/* Each sector that is not stable is kept or lost by itself. */
-static void
-settle_page(struct disk_fake *d, struct fake_file *f, uint64_t page, bool keeps_some)
-{
-	uint64_t first = page * (PAGE_BYTES / SECTOR_BYTES);
-	uint64_t after = first + page_bytes(f, page) / SECTOR_BYTES;
-
-	for (uint64_t sector = first; sector < after; sector++) {
-		uint64_t at = sector * SECTOR_BYTES;
-
-		if (f->dirty[sector] == 0)
-			continue;
-		if (d->is_torn && draw(d) % 4 == 0)
-			tear_sector(d, f, at);
-		else if (keeps_some && (draw(d) & 1))
-			memcpy(f->stable + at, f->seen + at, SECTOR_BYTES);
-		else
-			memcpy(f->seen + at, f->stable + at, SECTOR_BYTES);
-		f->dirty[sector] = 0;
-	}
-}
-
 void
 disk_fake_set_lying(struct disk_fake *d, bool is_lying)
 {
@@ -478,20 +308,14 @@ disk_fake_tear(struct disk_fake *d)
 void
 disk_fake_cut_power(struct disk_fake *d)
 {
-	bool keeps_some = !d->is_lying || (draw(d) & 1);
+	bool keeps_some = !d->is_lying || (fake_draw(&d->random) & 1);
 
 	for (uint32_t i = 0; i < d->inflight_count; i++)
 		d->inflight[i].request.kind =
 			d->inflight[i].request.kind == DISK_READ ? DISK_READ : DISK_WRITE;
 	disk_fake_kill_process(d);
-	for (int i = 0; i < DISK_FILE_COUNT; i++) {
-		struct fake_file *f = &d->files[i];
-
-		for (uint64_t page = 0; page < page_count(f); page++)
-			if (f->used[page])
-				settle_page(d, f, page, keeps_some);
-		f->dirty_first = f->dirty_after = 0;
-	}
+	for (int i = 0; i < DISK_FILE_COUNT; i++)
+		fake_file_settle(&d->files[i], &d->random, d->is_torn, keeps_some);
 	d->is_torn = false;
 }
 
@@ -521,14 +345,14 @@ disk_fake_data(struct disk_fake *d, enum disk_file file, uint64_t *ret_bytes)
 	if (ret_bytes != NULL)
 		*ret_bytes = d->files[file].bytes;
 	if (d->files[file].bytes > 0)
-		mark_used(&d->files[file], 0, d->files[file].bytes);
+		fake_file_mark_used(&d->files[file], 0, d->files[file].bytes);
 	return d->files[file].seen;
 }
 
 void
 disk_fake_flip(struct disk_fake *d, enum disk_file file, uint64_t offset_bytes, uint8_t mask)
 {
-	mark_used(&d->files[file], offset_bytes, 1);
+	fake_file_mark_used(&d->files[file], offset_bytes, 1);
 	d->files[file].seen[offset_bytes] ^= mask;
 	d->files[file].stable[offset_bytes] ^= mask;
 }
@@ -551,44 +375,15 @@ disk_fake_overwrite(struct disk_fake *d, enum disk_file file, uint64_t offset_by
 {
 	struct fake_file *f = &d->files[file];
 
-	mark_used(f, offset_bytes, bytes);
+	fake_file_mark_used(f, offset_bytes, bytes);
 	memmove(f->seen + offset_bytes, from, bytes);
 	memcpy(f->stable + offset_bytes, f->seen + offset_bytes, bytes);
-}
-
-/* Zeros that cost nothing until they are touched. */
-static uint8_t *
-grow(uint8_t *old, uint64_t old_bytes, uint64_t bytes)
-{
-	uint8_t *memory = must(calloc(1, bytes));
-
-	if (old_bytes > 0)
-		memcpy(memory, old, old_bytes < bytes ? old_bytes : bytes);
-	free(old);
-	return memory;
 }
 
 void
 disk_fake_resize(struct disk_fake *d, enum disk_file file, uint64_t bytes)
 {
-	struct fake_file *f = &d->files[file];
-	uint64_t old = f->bytes;
-
-	if (bytes == old)
-		return;
-	f->bytes = bytes;
-	if (bytes == 0) {
-		free(f->seen);
-		free(f->stable);
-		free(f->dirty);
-		free(f->used);
-		*f = (struct fake_file){ 0 };
-		return;
-	}
-	f->seen = grow(f->seen, old, bytes);
-	f->stable = grow(f->stable, old, bytes);
-	f->dirty = grow(f->dirty, old / SECTOR_BYTES, bytes / SECTOR_BYTES + 1);
-	f->used = grow(f->used, (old + PAGE_BYTES - 1) / PAGE_BYTES, page_count(f));
+	fake_file_resize(&d->files[file], bytes);
 }
 
 static int
@@ -654,7 +449,7 @@ fake_submit(void *disk, const struct disk_request *requests, uint32_t count)
 		d->inflight[d->inflight_count++] = (struct inflight){
 			.request = *r,
 			.due_ns = begin + d->cfg.latency_ns_min +
-				  (spread ? draw(d) % (spread + 1) : 0),
+				  (spread ? fake_draw(&d->random) % (spread + 1) : 0),
 			.rc = call(d),
 		};
 	}
