@@ -90,6 +90,7 @@ control_fill_status(void *context, struct decree_status *status)
 {
 	struct node_shard *ns = context;
 	struct decree_node *node = ns->node;
+	const struct net_counters *counters = node_shard_counters(ns);
 	struct wal_status wal;
 
 	wal_status(ns->wal, &wal);
@@ -102,9 +103,7 @@ control_fill_status(void *context, struct decree_status *status)
 	status->uptime_ns = node_now_ns() - node->process_start_ns;
 	status->start_to_ready_ns = atomic_load_explicit(&node->ready_ns, memory_order_relaxed);
 	status->memory_bytes = atomic_load_explicit(&node->memory_bytes, memory_order_relaxed);
-	if (node->net != NULL) {
-		const struct net_counters *counters = net_shard_counters(node->net, ns->index);
-
+	if (counters != NULL) {
 		status->frames_received =
 			atomic_load_explicit(&counters->received, memory_order_relaxed);
 		status->frames_sent = atomic_load_explicit(&counters->sent, memory_order_relaxed);

@@ -58,12 +58,12 @@ fill_rows(const struct metric_source *s, uint64_t *values)
 static void
 fill_drops(const struct node_shard *ns, uint64_t *values)
 {
-	if (ns->node->net == NULL)
+	const struct net_counters *counters = node_shard_counters(ns);
+
+	if (counters == NULL)
 		memset(values, 0, METRIC_DROP_COUNT * sizeof(*values));
 	else
-		copy(values,
-			&net_shard_counters(ns->node->net, ns->index)->dropped[NET_DROP_NONE + 1],
-			METRIC_DROP_COUNT);
+		copy(values, &counters->dropped[NET_DROP_NONE + 1], METRIC_DROP_COUNT);
 }
 
 static void

@@ -305,8 +305,10 @@ open_ports(struct decree_node *node, char *ret_error)
 
 	identity_add_leases(&mine, &node->config);
 	identity_encode(&mine, node->identity);
-	if (node->config.port_count == 0)
+	if (node->config.port_count == 0) {
+		local_clients_open(node);
 		return 0;
+	}
 	rc = node->options.eal_is_initialised ? eal_check_hosts(node, ret_error)
 					      : eal_start(node, ret_error);
 	if (rc == 0)
@@ -372,6 +374,15 @@ say_what_runs(struct decree_node *node)
 			"auth NONE: whoever reaches this port may speak for any node or client");
 }
 
+/* What the shard's net_ops are called with. */
+static void *
+net_of(struct decree_node *node, uint16_t shard)
+{
+	return node->net != NULL     ? (void *)net_shard(node->net, shard)
+	       : node->local != NULL ? (void *)local_shard(node->local, shard)
+				     : NULL;
+}
+
 static int
 build(struct decree_node *node, char *ret_error)
 {
@@ -390,8 +401,7 @@ build(struct decree_node *node, char *ret_error)
 		return rc;
 	node->idle = idle_choose(node);
 	for (uint32_t i = 0; i < node->shard_count; i++)
-		shard_attach(node->shards[i].shard, node->shards[i].wal,
-			node->net != NULL ? (void *)net_shard(node->net, (uint16_t)i) : NULL);
+		shard_attach(node->shards[i].shard, node->shards[i].wal, net_of(node, (uint16_t)i));
 	say_what_runs(node);
 	return 0;
 }
@@ -449,6 +459,8 @@ decree_start(struct decree_node *node)
 	if (rc == 0)
 		rc = metrics_server_start(node);
 	if (rc == 0)
+		rc = local_clients_start(node);
+	if (rc == 0)
 		telemetry_open(node);
 	else
 		decree_stop(node);
@@ -480,6 +492,7 @@ decree_stop(struct decree_node *node)
 		thread_join(&node->shards[i]);
 	snap_thread_join(node);
 	metrics_server_join(node);
+	local_clients_join(node);
 	control_join(node);
 	capture_join(node);
 }
@@ -502,6 +515,7 @@ decree_close(struct decree_node *node)
 	recover_undo(node);
 	snap_thread_close(node);
 	net_close(node->net);
+	local_close(node->local);
 	eal_stop(node);
 	for (uint32_t i = 0; node->shards != NULL && i < node->shard_count; i++)
 		free_shard(&node->shards[i]);

@@ -9,6 +9,7 @@
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
  *   metrics_fill.c, metrics_recent.c, metrics_text.c, metrics_http.c   see metrics.h
  *   capture.c  frames in a file, while an operator wants them
+ *   local_clients.c  clients on this host, of a node without ports
  *   watch.c    what the network turns away, told to the operator
  *   snap_thread.c  the thread that serves the shards' snapshot files
  *   clock.c    the node's clock, and whether leases may trust it
@@ -26,6 +27,7 @@
 #include "engine/runtime/metrics.h"
 #include "engine/runtime/shard.h"
 #include "engine/runtime/snap_file.h"
+#include "net/local.h"
 #include "net/net.h"
 #include "wal/directory.h"
 
@@ -182,7 +184,10 @@ struct decree_node {
 
 	bool owns_eal;
 	struct net_eal_args *eal_args;
-	struct net_node *net; /* NULL: a cluster of one without ports */
+	struct net_node *net; /* NULL: a cluster of one without ports, */
+	struct local *local;  /* and perhaps with clients on its own host. NULL: none */
+	pthread_t local_thread;
+	bool has_local_thread;
 	uint32_t shard_count;
 	struct node_shard *shards; /* [shard_count] */
 
@@ -237,6 +242,16 @@ bool node_is_owner(const struct decree_node *node);
 /** The keys that a configuration names, as the network wants them. @retval -errno  `ret_error` says which, and why */
 int node_read_keys(const struct config *c, struct net_config *net, char *ret_error);
 void node_forget_keys(struct net_config *net);
+
+/* local_clients.c */
+/** Hear clients on this host, if this node has no port and its address is one of loopback. Cannot fail: without them it serves all
+ * the same, and a line of the log says why. */
+void local_clients_open(struct decree_node *node);
+/** @return 0 or -errno */
+int local_clients_start(struct decree_node *node);
+void local_clients_join(struct decree_node *node);
+/** What a shard's network has counted. Any thread. @return NULL: it has none */
+const struct net_counters *node_shard_counters(const struct node_shard *ns);
 
 /* metrics_http.c */
 /** Bind a socket to "127.0.0.1:9464" or "[::1]:9464". @return its descriptor, or -errno */
@@ -370,8 +385,5 @@ uint64_t clock_slew_ppm(struct clock_watch *w);
 
 /* proposer.c */
 void proposer_serve(struct node_shard *ns); /* shard's thread, every turn */
-
-/* nonet.c: the network of a cluster of one without ports. */
-extern const struct net_ops nonet_ops;
 
 #endif

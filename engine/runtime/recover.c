@@ -147,7 +147,7 @@ fill_config(struct node_shard *ns)
 		count++;
 	}
 	ns->config = (struct shard_config){
-		.net_ops = c->port_count > 0 ? &net_dpdk_ops : &nonet_ops,
+		.net_ops = c->port_count > 0 ? &net_dpdk_ops : &local_ops,
 		.frame_bytes = frame_bytes(c),
 		.log_ops = &wal_log_ops,
 		.log_bytes = c->log_bytes,
