@@ -84,10 +84,10 @@ command_backup(int argc, char **argv)
 	struct backup_options o = { .config.is_optional = true };
 	const struct option_row rows[] = {
 		{ .argument = "FILE", .help = "the backup; must not exist yet" },
-		row_config(&o.config, "the configuration of the node"),
+		row_searched_config(&o.config),
 		{ "check", 0, "FILE", "read this backup, and change nothing", .text = &o.check },
 	};
-	const struct option_page page = { "-c FILE [section.key=value ...] FILE | --check FILE",
+	const struct option_page page = { "[-c FILE] [section.key=value ...] FILE | --check FILE",
 		about_backup, rows, ROW_COUNT(rows) };
 	const char *file = NULL;
 	int status = take_arguments(argc, argv, &page, &o.config, &file, 1);
@@ -97,7 +97,7 @@ command_backup(int argc, char **argv)
 	if ((file == NULL) == (o.check == NULL))
 		return complain_usage("name one file: the backup to make, or --check FILE");
 	if (file != NULL && o.config.path == NULL)
-		return complain_usage("whose backup? Add -c FILE, the configuration of the node");
+		return complain_no_config(&o.config);
 	return run_backup(&o, file);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/command.h"
 
+#include "apps/standalone.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,14 @@ struct option_row
 row_config(struct config_arguments *config, const char *help)
 {
 	return (struct option_row){ "config", 'c', "FILE", help, .text = &config->path };
+}
+
+struct option_row
+row_searched_config(struct config_arguments *config)
+{
+	config->is_searched = true;
+	return row_config(config,
+		"the configuration; without it, the one that a decreed without -c has made");
 }
 
 struct option_row
@@ -68,6 +78,27 @@ complain_argument(const char *text, bool has_config)
 	return complain_usage("what is '%s'?", text);
 }
 
+static void
+search_config(struct config_arguments *config)
+{
+	static char path[DECREE_PATH_BYTES];
+
+	if (standalone_find(path))
+		config->path = path;
+}
+
+int
+complain_no_config(const struct config_arguments *config)
+{
+	if (!config->is_searched)
+		return complain_usage("no configuration: add -c FILE");
+	return complain_usage(
+		"no configuration: add -c FILE (after 'decreed -b DIR' it is "
+		"DIR/" STANDALONE_FILE_NAME "), since a decreed without -b and -c "
+		"has left none that this user may read in " STANDALONE_SYSTEM_DIRECTORY
+		" or ~/.local/state/decree");
+}
+
 int
 take_arguments(int argc, char **argv, const struct option_page *page,
 	struct config_arguments *config, const char **ret_others, int count_max)
@@ -89,9 +120,11 @@ take_arguments(int argc, char **argv, const struct option_page *page,
 			return complain_argument(argv[i], config->path != NULL);
 		}
 	}
+	if (config->path == NULL && config->is_searched)
+		search_config(config);
 	if (config->path == NULL &&
 		!(config->is_optional && (config->has_own || config->setting_count == 0)))
-		return complain_usage("no configuration: add -c FILE");
+		return complain_no_config(config);
 	return OPTIONS_GO_ON;
 }
 

@@ -54,10 +54,13 @@ struct config_arguments {
 	uint32_t setting_count;
 	bool is_optional; /* it also runs without a configuration, */
 	bool has_own;     /* and then there is one that settings may change */
+	bool is_searched; /* without one it is that of a decreed that has made its own (standalone.h) */
 };
 
 /** Options of many commands. */
 struct option_row row_config(struct config_arguments *config, const char *help);
+/** Of commands that ask a node, which may be one that nobody has configured: sets is_searched. */
+struct option_row row_searched_config(struct config_arguments *config);
 struct option_row row_node(const char *name, char letter, uint64_t *node_id, const char *help);
 struct option_row row_group(uint64_t *group);
 struct option_row row_timeout(uint64_t *timeout_ms, const char *help);
@@ -71,6 +74,9 @@ struct option_row row_json(bool *is_json, const char *help);
  */
 int take_arguments(int argc, char **argv, const struct option_page *page,
 	struct config_arguments *config, const char **ret_others, int count_max);
+
+/** What take_arguments() says where one is needed and there is none. @return EXIT_USAGE */
+int complain_no_config(const struct config_arguments *config);
 
 /** A node's number in a command line. @return false after a complaint */
 bool parse_node(const char *what, const char *text, uint64_t *ret_node_id);

@@ -99,25 +99,42 @@ run(const struct log_options *o)
 	return status;
 }
 
+/* @return OPTIONS_GO_ON, or the exit status after a complaint */
+static int
+take_only_node(struct log_options *o)
+{
+	struct decree_setup setup;
+	int status = read_setup(&o->config, false, &setup);
+
+	if (status != OPTIONS_GO_ON)
+		return status;
+	if (setup.node_count != 1)
+		return complain_usage("whose log? Add --node N");
+	o->node_id = setup.nodes[0];
+	return OPTIONS_GO_ON;
+}
+
 int
 command_log(int argc, char **argv)
 {
 	struct log_options o = { .from = 1 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
-		row_node("node", 'n', &o.node_id, "ask this node"),
+		row_searched_config(&o.config),
+		row_node("node", 'n', &o.node_id, "ask this node (the only one)"),
 		row_group(&o.group),
 		{ "from", 'f', "SLOT", "from this slot on", .number = &o.from, .min = 1,
 			.max = INT64_MAX },
 		row_json(&o.is_json, "one JSON object per line"),
 	};
-	const struct option_page page = { "-c FILE --node N [OPTION ...] [section.key=value ...]",
-		about, rows, ROW_COUNT(rows) };
+	const struct option_page page = {
+		"[-c FILE] [--node N] [OPTION ...] [section.key=value ...]", about, rows,
+		ROW_COUNT(rows)
+	};
 	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 
 	if (status != OPTIONS_GO_ON)
 		return status;
 	if (o.node_id == 0)
-		return complain_usage("whose log? Add --node N");
-	return run(&o);
+		status = take_only_node(&o);
+	return status == OPTIONS_GO_ON ? run(&o) : status;
 }

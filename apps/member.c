@@ -132,7 +132,7 @@ command_member(int argc, char **argv)
 		{ .argument = "replace OLD NODE DISK",
 			.help = "NODE takes the place of OLD, whose disk is lost, say" },
 		{ .argument = "list", .help = "who the members are" },
-		row_config(&o.config, "the configuration of the cluster"),
+		row_searched_config(&o.config),
 		row_group(&o.group),
 		{ "q1", 0, "N", "nodes that elect a leader, afterwards (a majority)",
 			.number = &o.q1, .min = 1, .max = DECREE_NODE_COUNT_MAX },
@@ -140,7 +140,7 @@ command_member(int argc, char **argv)
 			.number = &o.q2, .min = 1, .max = DECREE_NODE_COUNT_MAX },
 		row_timeout(&o.timeout_ms, "wait this long for the outcome"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...] WHAT",
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...] WHAT",
 		about, rows, ROW_COUNT(rows) };
 	const char *words[WORD_COUNT_MAX] = { NULL };
 	int status = take_arguments(argc, argv, &page, &o.config, words, WORD_COUNT_MAX);

@@ -140,11 +140,11 @@ command_snapshot(int argc, char **argv)
 {
 	struct snapshot_options o = { .timeout_ms = 60000 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_searched_config(&o.config),
 		row_group(&o.group),
 		row_timeout(&o.timeout_ms, "wait this long altogether"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...]", about,
 		rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 

@@ -15,8 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SYSTEM_DIRECTORY "/var/lib/decree"
-
 #define LOG_BYTES         "256M"
 #define QUEUE_BYTES       "1G"
 #define COMMAND_BYTES_MIN 131072 /* the engine's default */
@@ -26,6 +24,8 @@
  * takes a whole CPU. */
 static const char file_text[] =
 	"# Made by decreed: one node, no network. docs/operating.md says what may stand here.\n"
+	"# decree tasks, status and the like ask it at ip, which is an address of this host's own\n"
+	"# and different from those of other queues on it.\n"
 	"\n"
 	"[cluster]\n"
 	"id = %016" PRIx64 "\n"
@@ -36,7 +36,7 @@ static const char file_text[] =
 	"session_idle_slots = 16\n"
 	"\n"
 	"[node 1]\n"
-	"ip = 127.0.0.1\n"
+	"ip = 127.%u.%u.%u\n"
 	"\n"
 	"[local]\n"
 	"node = 1\n"
@@ -50,11 +50,10 @@ static const char file_text[] =
 /* A first start makes everything in NEW. Renamed to MADE it is whole, and its parts move from there to their places in the
  * folder, the configuration last: whoever finds that finds all. A start that is killed on the way leaves NEW, which the
  * next one throws away, or MADE, which the next one goes on to empty. */
-#define NEW       "decree.new"
-#define MADE      "decree.made"
-#define FILE_NAME "decree.ini"
+#define NEW  "decree.new"
+#define MADE "decree.made"
 
-static const char *const parts[] = { "cluster.key", "client.key", "data", FILE_NAME };
+static const char *const parts[] = { "cluster.key", "client.key", "data", STANDALONE_FILE_NAME };
 #define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
 
 struct folder {
@@ -90,26 +89,19 @@ make_folders(char *path)
 static bool
 choose_in_home(char *ret_path)
 {
-	const char *state = getenv("XDG_STATE_HOME");
-	const char *home = getenv("HOME");
-	int length = -1;
-
-	if (state != NULL && state[0] == '/')
-		length = snprintf(ret_path, DECREE_PATH_BYTES, "%s/decree", state);
-	else if (home != NULL && home[0] == '/')
-		length = snprintf(ret_path, DECREE_PATH_BYTES, "%s/.local/state/decree", home);
-	if (length > 0 && length < DECREE_PATH_BYTES)
+	if (standalone_home(ret_path))
 		return make_folders(ret_path) || fail(ret_path, "cannot make the folder");
 	exit_status = EXIT_USAGE;
-	(void)complain(SYSTEM_DIRECTORY " cannot be written by this user, and it has no home: "
-					"name a folder, -b DIR");
+	(void)complain(
+		STANDALONE_SYSTEM_DIRECTORY " cannot be written by this user, and it has no home: "
+					    "name a folder, -b DIR");
 	return false;
 }
 
 static bool
 choose_directory(char *ret_path)
 {
-	(void)strcpy(ret_path, SYSTEM_DIRECTORY); /* fits */
+	(void)strcpy(ret_path, STANDALONE_SYSTEM_DIRECTORY); /* fits */
 	if ((mkdir(ret_path, 0700) != 0 && errno != EEXIST) || access(ret_path, W_OK | X_OK) != 0)
 		if (!choose_in_home(ret_path))
 			return false;
@@ -142,6 +134,14 @@ setting_of(const struct standalone_first *first, const char *name, const char *o
 	return otherwise;
 }
 
+/* Queues on one host want different addresses of loopback: from their ids, which are random. Neither 127.0.0.1, which is everybody's,
+ * nor a broadcast address. */
+static unsigned int
+loopback_byte(uint64_t id)
+{
+	return 1 + (unsigned int)(id & 0xff) % 254;
+}
+
 static bool
 write_file(const char *path, const struct standalone_first *first)
 {
@@ -157,7 +157,8 @@ write_file(const char *path, const struct standalone_first *first)
 	while (id == 0)
 		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
 			return fail(path, "no random numbers");
-	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max,
+	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max, loopback_byte(id),
+		loopback_byte(id >> 8), loopback_byte(id >> 16),
 		setting_of(first, "local.log_bytes=", LOG_BYTES),
 		setting_of(first, "queue.bytes=", QUEUE_BYTES));
 	if (length >= (int)sizeof(text)) {
@@ -272,7 +273,8 @@ make_new(const struct folder *f, const struct standalone_first *first)
 	int rc;
 
 	(void)snprintf(path, sizeof(path), "%s/" NEW, f->path);
-	if (snprintf(file, sizeof(file), "%s/" NEW "/" FILE_NAME, f->path) >= (int)sizeof(file)) {
+	if (snprintf(file, sizeof(file), "%s/" NEW "/" STANDALONE_FILE_NAME, f->path) >=
+		(int)sizeof(file)) {
 		errno = ENAMETOOLONG;
 		return fail(f->path, "cannot be used");
 	}
@@ -346,7 +348,8 @@ prepare_folder(const char *directory, const struct standalone_first *first, char
 	f.fd = open(f.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (f.fd < 0)
 		return fail(f.path, "cannot be opened");
-	if (snprintf(f.file, sizeof(f.file), "%s/" FILE_NAME, f.path) >= (int)sizeof(f.file)) {
+	if (snprintf(f.file, sizeof(f.file), "%s/" STANDALONE_FILE_NAME, f.path) >=
+		(int)sizeof(f.file)) {
 		errno = ENAMETOOLONG;
 		return fail(f.path, "cannot be used");
 	}

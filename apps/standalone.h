@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file standalone.h
- * A node that nobody has configured: a cluster of one without a network, all of it in one folder.
+ * A node that nobody has configured: a cluster of one without a network, all of it in one folder; and how the commands of
+ * `decree` find it.
  *
  *   DIR/decree.ini                a configuration like any other, to be looked at and changed
- *   DIR/cluster.key, client.key   nobody needs them until there is a network
+ *   DIR/client.key                who may read it may ask the node, with `decree tasks` and the like
+ *   DIR/cluster.key               nobody needs it until there is a network
  *   DIR/data                      the node's data directory
  *
  * Threads:  one.
@@ -14,6 +16,11 @@
 #define APPS_STANDALONE_H
 
 #include <decree/setup.h>
+
+#include <stdbool.h>
+
+#define STANDALONE_SYSTEM_DIRECTORY "/var/lib/decree"
+#define STANDALONE_FILE_NAME        "decree.ini"
 
 /** What only the first start asks for: it stands in the configuration from then on. */
 struct standalone_first {
@@ -36,5 +43,12 @@ struct standalone_first {
  * @return OPTIONS_GO_ON, or the exit status after a complaint
  */
 int standalone_prepare(const char *directory, const struct standalone_first *first, char *ret_path);
+
+/** The folder of a user who cannot write to the system's. @return false: there is no home, or its path is too long */
+bool standalone_home(char ret_path[DECREE_PATH_BYTES]);
+
+/** The configuration that a `decreed` without one has made, in the folder that it takes by itself: this user's one first.
+ * @return false: there is none that this user can read */
+bool standalone_find(char ret_path[DECREE_PATH_BYTES]);
 
 #endif

@@ -226,11 +226,11 @@ command_status(int argc, char **argv)
 {
 	struct status_options o = { .timeout_ms = 500 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_searched_config(&o.config),
 		row_timeout(&o.timeout_ms, "wait this long for each node"),
 		row_json(&o.is_json, "one JSON object per line"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...]", about,
 		rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 

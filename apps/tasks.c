@@ -350,7 +350,7 @@ command_tasks(int argc, char **argv)
 {
 	struct tasks_options o = { .timeout_ms = 5000, .interval_ms = 1000, .limit = 100 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_searched_config(&o.config),
 		{ "jobs", 'j', NULL, "its jobs, too, and who holds them",
 			.flag = &o.are_jobs_wanted },
 		{ "tube", 't', "NAME", "only this tube", .text = &o.tube },
@@ -362,7 +362,7 @@ command_tasks(int argc, char **argv)
 		row_node("node", 0, &o.node, "ask this node (any)"),
 		row_timeout(&o.timeout_ms, "wait this long for an answer"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...]", about,
 		rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 

@@ -262,14 +262,14 @@ command_top(int argc, char **argv)
 {
 	struct top_options o = { .timeout_ms = 500, .interval_ms = 1000 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_searched_config(&o.config),
 		{ "once", 0, NULL, "once, also on a terminal", .flag = &o.is_once },
 		row_json(&o.is_json, "once, as one JSON object per line"),
 		{ "interval", 0, "MS", "between two looks", .number = &o.interval_ms, .min = 10,
 			.max = 3600000 },
 		row_timeout(&o.timeout_ms, "wait this long for each node"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...]", about,
 		rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 

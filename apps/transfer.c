@@ -39,11 +39,11 @@ command_transfer(int argc, char **argv)
 {
 	struct transfer_options o = { .timeout_ms = 5000 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_searched_config(&o.config),
 		row_group(&o.group),
 		row_timeout(&o.timeout_ms, "wait this long for the outcome"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...] NODE",
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...] NODE",
 		about, rows, ROW_COUNT(rows) };
 	const char *node = NULL;
 	int status = take_arguments(argc, argv, &page, &o.config, &node, 1);

@@ -88,13 +88,13 @@ command_upgrade(int argc, char **argv)
 {
 	struct upgrade_options o = { 0 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_searched_config(&o.config),
 		{ "finish", 0, NULL, "raise the version of the cluster: no way back",
 			.flag = &o.is_finishing },
 		row_timeout(&o.timeout_ms,
 			"wait this long for the outcome (10000), or for each node (500)"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...]", about,
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...]", about,
 		rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 

@@ -53,9 +53,6 @@ for command in read snapshot transfer capture member force-recover; do
 done
 expect 2 "unknown option '--prewrit': there are" "$decree" format -c good.ini --prewrit # one letter is missing
 expect 2 '-c FILE' "$decree" read count
-expect 2 '-c FILE' "$decree" snapshot
-expect 2 '-c FILE' "$decree" transfer 2
-expect 2 '-c FILE' "$decree" member list
 expect 2 '-c FILE' "$decree" force-recover --from data
 expect 2 'none.ini|No such file' "$decree" read -c none.ini count
 expect 2 'none.ini|No such file' "$decree" snapshot -c none.ini
@@ -92,7 +89,6 @@ expect 2 '--q1 8' "$decree" member -c good.ini --q1 8 remove 3
 expect 2 '--from DIR' "$decree" force-recover -c good.ini
 expect 2 'name one file' "$decree" backup -c good.ini
 expect 2 'name one file' "$decree" backup -c good.ini --check a b
-expect 2 'Add -c FILE' "$decree" backup a
 expect 2 "what is 'b'?" "$decree" backup -c good.ini a b
 expect 2 'none.ini|No such file' "$decree" backup -c none.ini a
 expect 1 'a|No such file' "$decree" backup --check a
@@ -104,10 +100,9 @@ expect 0 'usage: decree log' "$decree" log --help
 expect 2 '--frob' "$decree" log --frob
 expect 2 'none.ini|No such file' "$decree" log --node 1 -c none.ini
 expect 2 '-z' "$decree" log -z
-for command in format submit status log; do
+for command in format submit; do
 	expect 2 '-c FILE' "$decree" $command
 done
-expect 2 '-c FILE' "$decree" tasks
 expect 2 '-c' "$decree" status -c
 expect 2 "what is 'surplus'?" "$decree" status -c good.ini surplus
 expect 2 '--node N' "$decree" log -c good.ini
