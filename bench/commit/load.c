@@ -211,10 +211,12 @@ end(struct load *l)
 		g->unsent_count += is_measured(l, due_ns(l, l->due_count++));
 }
 
+/* Behind the end nothing is due any more: answers that are late come sooner if their disk's kernel worker has this CPU. */
 static bool
 is_due_soon(const struct load *l, uint64_t now)
 {
-	return l->board->load.rate > 0 && due_ns(l, l->due_count) < now + SOON_NS;
+	return l->board->load.rate > 0 && now < l->board->until_ns &&
+	       due_ns(l, l->due_count) < now + SOON_NS;
 }
 
 /* One turn. @return true if there was anything to do */

@@ -191,44 +191,60 @@ run_stop(struct run *r)
 
 /* ------------------------------------------------------------------------------ leaders */
 
-/* @return true if each group is led by one node that takes its commands, which is its owner then; a process that does
- * nothing but load owns them all, once it is ready */
+/* @return how many nodes lead it, and take its commands; if it is one, that is its owner then. A process that does nothing but
+ * load owns all groups, once it is ready */
+static uint32_t
+find_owner(struct run *r, uint32_t group)
+{
+	uint32_t first = r->process_count > r->node_count ? r->node_count : 0, leaders = 0;
+
+	for (uint32_t i = first; i < r->process_count; i++) {
+		if ((atomic_load(&r->board->nodes[i].leads) & 1u << group) == 0)
+			continue;
+		r->board->owners[group] = i;
+		leaders++;
+	}
+	return leaders;
+}
+
 static bool
 find_owners(struct run *r)
 {
-	uint32_t first = r->process_count > r->node_count ? r->node_count : 0;
-
-	for (uint32_t group = 0; group < r->group_count; group++) {
-		uint32_t leaders = 0;
-
-		for (uint32_t i = first; i < r->process_count; i++) {
-			if ((atomic_load(&r->board->nodes[i].leads) & 1u << group) == 0)
-				continue;
-			r->board->owners[group] = i;
-			leaders++;
-		}
-		if (leaders != 1)
+	for (uint32_t group = 0; group < r->group_count; group++)
+		if (find_owner(r, group) != 1)
 			return false;
-	}
 	return true;
+}
+
+static void
+tell_leaders(struct run *r, uint64_t for_ns)
+{
+	fprintf(stderr, "decree bench: not every group is led within %llu s:",
+		(unsigned long long)(for_ns / 1000000000u));
+	for (uint32_t group = 0; group < r->group_count; group++)
+		fprintf(stderr, "%s group %u by %u", group == 0 ? "" : ",", group,
+			find_owner(r, group));
+	fprintf(stderr, "\n");
 }
 
 static int
 await_leaders(struct run *r, uint64_t for_ns)
 {
-	uint64_t until = now_ns() + for_ns;
+	uint64_t from = now_ns(), until = from + for_ns;
 	int rc = 0;
 
 	atomic_store(&r->board->is_electing, true);
 	while (rc == 0 && !find_owners(r)) {
 		rc = sleep_until(r, now_ns() + PAUSE_NS);
 		if (rc == 0 && now_ns() > until) {
-			fprintf(stderr, "decree bench: not every group is led within %llu s\n",
-				(unsigned long long)(for_ns / 1000000000u));
+			tell_leaders(r, for_ns);
 			rc = -ETIMEDOUT;
 		}
 	}
 	atomic_store(&r->board->is_electing, false);
+	if (rc == 0 && r->plan->is_verbose)
+		fprintf(stderr, "decree bench: every group is led after %.3f s\n",
+			(double)(now_ns() - from) / 1e9);
 	return rc;
 }
 

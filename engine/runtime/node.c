@@ -27,6 +27,10 @@
 #include <unistd.h>
 
 #define ANSWER_NS_MAX 1000000000ull /* a shard that does not answer for so long is paused */
+/* One that is awake answers within this; for another it is slept, since sched_yield() for all of the time can keep every
+ * other thread from this CPU, the shard and the kernel's workers too (thread.c). */
+#define ANSWER_YIELD_NS 20000
+#define ANSWER_NAP_NS   50000
 
 static int
 refuse(int rc, char *ret_error, const char *text)
@@ -549,7 +553,8 @@ take_back_question(struct node_shard *ns)
 static int
 ask(struct node_shard *ns, uint16_t group, struct decree_group_status *ret_status)
 {
-	uint64_t until_ns = node_now_ns() + ANSWER_NS_MAX;
+	const struct timespec nap = { .tv_nsec = ANSWER_NAP_NS };
+	uint64_t asked_ns = node_now_ns();
 
 	ns->question_group = group;
 	/* Release and acquire: pair with those in answer_question(). */
@@ -557,9 +562,14 @@ ask(struct node_shard *ns, uint16_t group, struct decree_group_status *ret_statu
 	while (atomic_load_explicit(&ns->question, memory_order_acquire) != QUESTION_ANSWERED) {
 		if (!is_running(ns) && take_back_question(ns))
 			return shard_group_status(ns->shard, group, ret_status);
-		if (node_now_ns() > until_ns && take_back_question(ns))
+		uint64_t waited_ns = node_now_ns() - asked_ns;
+
+		if (waited_ns > ANSWER_NS_MAX && take_back_question(ns))
 			return -ETIMEDOUT;
-		sched_yield();
+		if (waited_ns < ANSWER_YIELD_NS)
+			sched_yield();
+		else
+			(void)nanosleep(&nap, NULL); /* woken early is as good */
 	}
 	*ret_status = ns->question_answer;
 	return ns->question_rc;

@@ -78,6 +78,7 @@ shard_start(struct shard *s, uint64_t boot_count, uint64_t now_ns)
 	decree_assert(boot_count > s->boot_count);
 	s->boot_count = boot_count;
 	s->now_ns = now_ns;
+	s->stall.since_ns = now_ns;
 	for (uint32_t i = 0; i < s->config.group_count; i++)
 		(void)version_follow(s, &s->groups[i]);
 	meta_write_boot(s);
@@ -346,6 +347,7 @@ turn_boot(struct shard *s)
 {
 	s->config.log_ops->submit(s->log, s->now_ns);
 	(void)reap(s);
+	stall_look(s);
 	if (s->stop == SHARD_RUNS && s->durable_generation >= s->boot_generation)
 		start_groups(s);
 	return s->did_work || s->stop != SHARD_RUNS;
@@ -458,7 +460,7 @@ shard_wake_at(const struct shard *s)
 	uint64_t at = s->net_tick_at_ns;
 
 	if (!s->has_started)
-		return 0;
+		return UINT64_MAX; /* there is nothing to do before the log has answered */
 	if (is_unfinished(s))
 		return s->now_ns;
 	for (uint32_t i = 0; i < s->config.group_count; i++)

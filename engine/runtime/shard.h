@@ -169,7 +169,8 @@ void shard_start(struct shard *s, uint64_t boot_count, uint64_t now_ns);
 /** One turn: bounded work. @return whether it did any */
 bool shard_turn(struct shard *s, uint64_t now_ns);
 
-/** A turn is due then even if nothing arrives; at once, if the last one left something undone. */
+/** A turn is due then even if nothing arrives; at once, if the last one left something undone. UINT64_MAX: only the log
+ * can make one due, and has to be asked whether it has. */
 uint64_t shard_wake_at(const struct shard *s);
 
 /** Writes are on their way: a thread that shares its CPU should give way now and then. */

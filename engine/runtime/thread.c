@@ -17,7 +17,9 @@
  * (isolcpus), else sleep. A pause or a sleep before the yield only costs: measured on shared CPUs, a yield
  * on every empty turn gives 4 us round trips where pausing first gives milliseconds. But it must not yield for ever: with
  * twenty other busy threads on two CPUs, durable writes of a shard that did took up to 25 seconds, since the kernel's
- * worker that ends them got no CPU; none took one second with sleep.
+ * worker that ends them got no CPU; none took one second with sleep. Nor may it while it starts, or for a turn that is due
+ * and does nothing: with sessions scheduled as groups (sched_autogroup, 6.18) nothing else on the host ran meanwhile, ksoftirqd
+ * included.
  *
  * After a turn that did something the loop looks again at once, since under load there is more to do. With one command in
  * flight there hardly ever is (0 to 16 % of looks, 35 % and more with 64 in flight), and the one whose turn it is waits
@@ -34,9 +36,10 @@
 #include <time.h>
 
 #define SLEEP_AFTER_NS 1000000
-#define SLEEP_SHARE    16    /* of the time that it has been idle */
-#define SLEEP_NS_MIN   20000 /* under this, timers cost more than they save */
-#define SLEEP_NS_MAX   500000
+#define SLEEP_SHARE    16 /* of the time that it has been idle */
+#define SLEEP_NS_MIN                                                                               \
+	20000 /* also where a turn is due: what did nothing for SLEEP_AFTER_NS can wait */
+#define SLEEP_NS_MAX 500000
 
 #define LOOK_SCORE_MAX 64
 #define LOOK_SCORE     32 /* from here on the CPU is given away */
@@ -125,7 +128,7 @@ idle_pause_ns(uint64_t idle_ns, uint64_t log_waits_ns, uint64_t until_wake_ns)
 	uint64_t quiet_ns = max_ns(idle_ns, log_waits_ns);
 	uint64_t pause_ns = min_ns(min_ns(quiet_ns / SLEEP_SHARE, SLEEP_NS_MAX), until_wake_ns);
 
-	return quiet_ns < SLEEP_AFTER_NS || pause_ns < SLEEP_NS_MIN ? 0 : pause_ns;
+	return quiet_ns < SLEEP_AFTER_NS ? 0 : max_ns(pause_ns, SLEEP_NS_MIN);
 }
 
 static void
@@ -247,6 +250,7 @@ run(struct node_shard *ns)
 	uint64_t turns = 0;
 	bool is_ready = false, is_look = false;
 
+	ns->turn_at_ns = node_now_ns();
 	while (!atomic_load_explicit(&node->stop, memory_order_relaxed)) {
 		uint64_t now_ns = node_now_ns();
 		bool did_work = turn(ns, now_ns);

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -635,6 +636,43 @@ test_what_a_shards_turns_left_open_is_closed_by_who_stopped_it(void **state)
 	decree_proposer_close(in.proposer);
 }
 
+/* A shard that stands still for as long as it is told to. */
+static bool
+stand_still(void *context, uint16_t shard)
+{
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	_Atomic bool *is_told = context;
+
+	while (shard == 1 && atomic_load(is_told))
+		(void)nanosleep(&nap, NULL);
+	return false;
+}
+
+/* Whoever asks a shard that does not answer may be what keeps it from its CPU: a thread that does nothing but
+ * sched_yield() has kept every other thread from it for 20 seconds. Only sleep is counted as given up of its own will. */
+static void
+test_who_waits_for_a_shards_answer_sleeps(void **state)
+{
+	struct fixture *f = *state;
+	struct decree_options options = sound_options(f);
+	struct decree_group_status status;
+	struct rusage before, after;
+	_Atomic bool is_told = true;
+
+	options.context = &is_told;
+	options.on_log = NULL;
+	options.on_turn = stand_still;
+	assert_int_equal(decree_open(&options, &f->node, f->error), 0);
+	assert_int_equal(decree_start(f->node), 0);
+	assert_int_equal(getrusage(RUSAGE_THREAD, &before), 0);
+	assert_int_equal(decree_group_status(f->node, 1, &status), -ETIMEDOUT);
+	assert_int_equal(getrusage(RUSAGE_THREAD, &after), 0);
+	assert_true(after.ru_nvcsw > before.ru_nvcsw);
+	atomic_store(&is_told, false);
+	assert_int_equal(decree_group_status(f->node, 1, &status), 0);
+	decree_stop(f->node);
+}
+
 int
 main(void)
 {
@@ -656,6 +694,7 @@ main(void)
 		T(test_a_program_may_work_in_a_shards_own_turns),
 		T(test_in_its_turns_a_shard_asks_of_its_own_groups_alone),
 		T(test_what_a_shards_turns_left_open_is_closed_by_who_stopped_it),
+		T(test_who_waits_for_a_shards_answer_sleeps),
 	};
 
 	return cmocka_run_group_tests_name("node", tests, NULL, NULL);

@@ -52,6 +52,9 @@ test_nothing_is_sent_before_the_boot_count_is_durable(void **state)
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(w->nodes[i].net.sent, 0);
 		assert_false(shard_has_started(w->nodes[i].shard));
+		/* Nothing is due, so the loop may sleep: a thread that waits for a disk must not keep the CPU. */
+		assert_true(shard_wake_at(w->nodes[i].shard) == UINT64_MAX);
+		assert_true(shard_log_waits_ns(w->nodes[i].shard, w->now_ns) >= 1900000000);
 	}
 	for (uint32_t i = 0; i < 3; i++)
 		w->nodes[i].log.hold_meta = false;
