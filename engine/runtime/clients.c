@@ -292,19 +292,22 @@ on_status(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	return true;
 }
 
-/* A registration that was applied already needs no slot. */
+/* A registration that was applied already needs no slot. A client is told its session; a node finds it where it applies what we
+ * have applied, or takes it over with a snapshot, and repeats itself until then: a slot for each would keep a small log so
+ * busy that the node never gets there. */
 static bool
 is_registered(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	const struct eng_command *c)
 {
 	struct decree_session session;
 
-	if (c->session.n != 0 || from.node_id != 0)
+	if (c->session.n != 0)
 		return false;
 	session = eng_session_find(g->sessions, c->body);
 	if (session.n == 0)
 		return false;
-	reply_registered(s, g, from, c->body, session);
+	if (from.node_id == 0)
+		reply_registered(s, g, from, c->body, session);
 	return true;
 }
 

@@ -180,6 +180,46 @@ test_a_full_window_is_not_taken_for_what_stood_there_before(void **state)
 }
 
 static bool
+lose_what_the_lagging_node_would_learn(
+	struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w, (void)from;
+	return to == lagging->node_id && payload[0] != ENG_MSG_HEARTBEAT;
+}
+
+static uint64_t
+chosen_at(const struct world_node *n)
+{
+	struct decree_group_status status;
+
+	assert_int_equal(shard_group_status(n->shard, 0, &status), 0);
+	return status.chosen.n;
+}
+
+/* It knows who leads and asks, again and again, and has not come to the slot with its registration yet. One slot is enough: if each
+ * repetition took one, a small log would move on faster than the node can follow. */
+static void
+test_a_repeated_registration_takes_no_more_slots(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t chosen;
+
+	f->w->lose = lose_what_the_lagging_node_would_learn;
+	chosen = chosen_at(f->leader);
+	open_gateway(f);
+	propose(f, 5);
+	world_run(f->w, 5000 * MS);
+	assert_int_equal(gateway()->leader, f->leader->node_id);
+	assert_int_equal(gateway()->session.n, 0);
+	assert_int_equal(chosen_at(f->leader), chosen + 1);
+	f->w->lose = NULL;
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 5);
+	assert_completed(f, 5, DECREE_APPLIED);
+	assert_caught_up(f->w);
+}
+
+static bool
 lose_commands(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
 {
 	(void)w, (void)to;
@@ -418,6 +458,7 @@ main(void)
 		T(test_a_full_window_is_not_taken_for_what_stood_there_before),
 		T(test_what_was_not_executed_is_given_again),
 		T(test_what_is_left_is_given_at_once),
+		T(test_a_repeated_registration_takes_no_more_slots),
 		T(test_a_session_that_was_opened_meanwhile_is_found),
 		T(test_a_proposer_without_a_session_registers),
 		T(test_a_parked_command_is_answered_by_the_restored_machine),
