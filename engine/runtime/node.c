@@ -19,10 +19,12 @@
 #include "base/memory.h"
 #include "base/versioned.h"
 
+#include <linux/magic.h>
 #include <rte_eal.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -121,7 +123,8 @@ load_config(struct decree_node *node, char *ret_error)
 			node->config.path, node->config.group_count, o->group_count);
 		return -EINVAL;
 	}
-	if (!o->eal_is_initialised)
+	rc = thread_check_cpus(&node->config, ret_error);
+	if (rc == 0 && !o->eal_is_initialised)
 		rc = eal_check_devices(&node->config, ret_error);
 	/* The network reads them again: here it is to know, before anything is opened, that it will. */
 	if (rc == 0 && node->config.port_count > 0)
@@ -343,6 +346,44 @@ create_shards(struct decree_node *node, char *ret_error)
 	return 0;
 }
 
+/* For experiments. Whoever did not mean it would find out after a reboot. */
+static const char *
+memory_filesystem(const char *data_dir)
+{
+	struct statfs fs;
+
+	if (statfs(data_dir, &fs) != 0)
+		return NULL;
+	return fs.f_type == TMPFS_MAGIC ? "tmpfs" : fs.f_type == RAMFS_MAGIC ? "ramfs" : NULL;
+}
+
+static void
+say_what_is_not_safe(struct decree_node *node)
+{
+	const struct config *c = &node->config;
+	const char *filesystem = memory_filesystem(c->data_dir);
+
+	if (c->log_mode == DECREE_LOG_MEMORY)
+		node_log(node, NOTE_MODE,
+			"log mode MEMORY: a restart of this process loses what it promised; such a "
+			"node must be "
+			"replaced, never restarted");
+	else if (filesystem != NULL)
+		node_log(node, NOTE_MODE,
+			"%.200s is on %s, which is MEMORY: a reboot loses what this node promised; "
+			"put "
+			"data_dir on a disk",
+			c->data_dir, filesystem);
+	if (c->log_mode == DECREE_LOG_BUFFERED)
+		node_log(node, NOTE_MODE,
+			"log mode BUFFERED: a power cut loses what was acknowledged; a node that "
+			"lost power "
+			"must be replaced");
+	if (c->auth == CONFIG_AUTH_NONE)
+		node_log(node, NOTE_MODE,
+			"auth NONE: whoever reaches this port may speak for any node or client");
+}
+
 static void
 say_what_runs(struct decree_node *node)
 {
@@ -363,19 +404,7 @@ say_what_runs(struct decree_node *node)
 		net_describe_steering(node->net, steering);
 	if (steering[0] != '\0')
 		node_log(node, NOTE_NETWORK, "steering: %s", steering);
-	if (c->log_mode == DECREE_LOG_MEMORY)
-		node_log(node, NOTE_MODE,
-			"log mode MEMORY: a restart of this process loses what it promised; such a "
-			"node must be "
-			"replaced, never restarted");
-	if (c->log_mode == DECREE_LOG_BUFFERED)
-		node_log(node, NOTE_MODE,
-			"log mode BUFFERED: a power cut loses what was acknowledged; a node that "
-			"lost power "
-			"must be replaced");
-	if (c->auth == CONFIG_AUTH_NONE)
-		node_log(node, NOTE_MODE,
-			"auth NONE: whoever reaches this port may speak for any node or client");
+	say_what_is_not_safe(node);
 }
 
 /* What the shard's net_ops are called with. */

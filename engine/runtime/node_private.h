@@ -288,6 +288,8 @@ int eal_check_hosts(struct decree_node *node, char *ret_error);
 /* thread.c */
 int thread_start(struct node_shard *ns);
 void thread_join(struct node_shard *ns);
+/** May threads run on the CPUs that the configuration names? @retval -EINVAL  `ret_error` says on which not */
+int thread_check_cpus(const struct config *c, char *ret_error);
 /** Is this the shard's own thread? */
 bool thread_is_of(const struct node_shard *ns);
 /** Is this the thread of any shard? */

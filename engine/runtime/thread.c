@@ -302,6 +302,45 @@ thread_main(void *context)
 	return NULL;
 }
 
+/* The kernel alone knows: a CPU may be absent, switched off, or another cpuset's. Lists of what is allowed now (taskset) bind nobody. */
+static bool
+may_run_on(uint32_t cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
+static int
+refuse_cpu(uint32_t cpu, const char *key, char *ret_error)
+{
+	(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+		"CPU %u of '%s' does not exist here, or is not allowed to this process: 'lscpu -e' "
+		"lists them",
+		cpu, key);
+	return -EINVAL;
+}
+
+int
+thread_check_cpus(const struct config *c, char *ret_error)
+{
+	cpu_set_t before;
+	int rc = 0;
+
+	if (sched_getaffinity(0, sizeof(before), &before) != 0)
+		return 0; /* more CPUs than a set holds: the threads' start tells */
+	for (uint32_t i = 0; rc == 0 && i < c->cpu_count; i++)
+		if (!may_run_on(c->cpus[i]))
+			rc = refuse_cpu(c->cpus[i], "cpus", ret_error);
+	if (rc == 0 && c->control_cpu >= 0 && !may_run_on((uint32_t)c->control_cpu))
+		rc = refuse_cpu((uint32_t)c->control_cpu, "control_cpu", ret_error);
+	(void)sched_setaffinity(
+		0, sizeof(before), &before); /* where this thread was allowed before */
+	return rc;
+}
+
 static int
 set_cpu(pthread_attr_t *attr, uint16_t cpu)
 {

@@ -101,6 +101,9 @@ check 'NIC without a driver of DPDK'
 rm $nic/vendor
 echo 3 >root/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages
 check 'huge pages too few'
+node 'CPU that is not there' 2 local.cpus=99
+expect 2 "CPU 99 of 'control_cpu' does not exist here" "$decreed" --machine=log -c good.ini local.cpus=0 local.control_cpu=99
+count=$((count - 1))
 node 'NIC that is not there' 1 local.port=0000:99:00.0
 node 'interface that is not there' 1 local.port=net_af_packet0,iface=nosuch0
 
