@@ -24,8 +24,7 @@ standalone_home(char ret_path[DECREE_PATH_BYTES])
 static bool
 is_made_in(const char *directory, char *ret_path)
 {
-	int length = snprintf(
-		ret_path, DECREE_PATH_BYTES, "%s/" STANDALONE_FILE_NAME, directory);
+	int length = snprintf(ret_path, DECREE_PATH_BYTES, "%s/" STANDALONE_FILE_NAME, directory);
 
 	return length < DECREE_PATH_BYTES && access(ret_path, R_OK) == 0;
 }

@@ -25,15 +25,15 @@ static_assert((RING_COUNT & RING_MASK) == 0, "an index is a mask away");
 
 /* How long the thread sleeps while an answer may come: the longer ago the last datagram is, the longer. A client that waits asks
  * again, which makes it quick again. */
-#define NAP_SHARE    8 /* of the time since */
-#define NAP_NS_MIN   UINT64_C(50000)
-#define NAP_NS_MAX   UINT64_C(5000000)
-#define ANSWER_NS    UINT64_C(2000000000)
+#define NAP_SHARE  8 /* of the time since */
+#define NAP_NS_MIN UINT64_C(50000)
+#define NAP_NS_MAX UINT64_C(5000000)
+#define ANSWER_NS  UINT64_C(2000000000)
 
 /* Frames on their way from one thread to another, in places that are used in turn. */
 struct ring {
-	BASE_OWN_LINE _Atomic uint32_t head; /* giver's: frames given so far */
-	BASE_OWN_LINE _Atomic uint32_t tail; /* taker's: frames done with so far */
+	BASE_OWN_LINE _Atomic uint32_t head;        /* giver's: frames given so far */
+	BASE_OWN_LINE _Atomic uint32_t tail;        /* taker's: frames done with so far */
 	BASE_OWN_LINE uint16_t buffers[RING_COUNT]; /* giver's, as all below */
 	uint32_t bytes[RING_COUNT];
 };
@@ -44,8 +44,8 @@ BASE_ASSERT_WHOLE_LINES(struct ring);
 struct local_shard {
 	struct path path; /* the shard's, as all up to `received` */
 	struct path_neighbours neighbours;
-	uint32_t taken;   /* frames of `received` that were looked at */
-	uint32_t held;    /* of these the shard has so many */
+	uint32_t taken;    /* frames of `received` that were looked at */
+	uint32_t held;     /* of these the shard has so many */
 	uint32_t regained; /* frames of `sent` whose buffers are free again */
 	uint16_t free[RING_COUNT];
 	uint32_t free_count;
@@ -151,8 +151,7 @@ local_send(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count)
 		enum net_drop drop;
 
 		decree_assert(PATH_HEADER_BYTES + bytes <= s->buffer_bytes);
-		drop = path_seal(
-			&s->path, &frames[i].peer, send_buffer(s, buffer), bytes, &port);
+		drop = path_seal(&s->path, &frames[i].peer, send_buffer(s, buffer), bytes, &port);
 		if (drop == NET_DROP_NONE) {
 			give(s, buffer, PATH_HEADER_BYTES + bytes);
 			sent_count++;
@@ -313,8 +312,8 @@ send_one(const struct local_shard *s, const uint8_t *frame, uint32_t bytes)
 	to.sin_addr.s_addr = htonl(d.target.ipv4);
 	to.sin_port = htons(d.target.udp_port);
 	/* One that does not leave is lost, as on any network. */
-	(void)sendto(s->fd, d.bytes, d.count, MSG_DONTWAIT, (const struct sockaddr *)&to,
-		sizeof(to));
+	(void)sendto(
+		s->fd, d.bytes, d.count, MSG_DONTWAIT, (const struct sockaddr *)&to, sizeof(to));
 }
 
 static void

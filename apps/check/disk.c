@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* The data directory, or the nearest folder above it that exists. */
@@ -47,6 +49,14 @@ check_parent(struct check *c, const char *data_dir)
 	report(c, VERDICT_FATAL, "data_dir", remedy, "there is no folder %s", parent);
 }
 
+static bool
+is_in_memory(const char *folder)
+{
+	struct statfs fs;
+
+	return statfs(folder, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 static void
 check_direct(struct check *c, const char *folder)
 {
@@ -61,7 +71,10 @@ check_direct(struct check *c, const char *folder)
 		memset(sector, 0, 4096);
 		done = pwrite(fd, sector, 4096, 0);
 	}
-	if (done == 4096)
+	if (done == 4096 && is_in_memory(folder))
+		report(c, VERDICT_NOTE, "disk", "Put data_dir on ext4 or XFS on a local disk",
+			"%s is in memory (tmpfs): a reboot loses what this node promised", folder);
+	else if (done == 4096)
 		report(c, VERDICT_GOOD, "disk", NULL, "%s takes O_DIRECT writes", folder);
 	else
 		report(c, VERDICT_FATAL, "disk",

@@ -15,9 +15,11 @@ say_why_not(struct decree_node *node, uint32_t ipv4, int rc)
 	bool is_taken = rc == -EADDRINUSE;
 
 	node_log(node, NOTE_NETWORK,
-		"decree tasks, status and the like cannot ask this node: %u.%u.%u.%u:%u: %s%s", ipv4 >> 24,
-		ipv4 >> 16 & 255, ipv4 >> 8 & 255, ipv4 & 255, node->config.base_port, strerror(-rc),
-		is_taken ? ": give [node] of its configuration an ip of its own in 127.0.0.0/8" : "");
+		"decree tasks, status and the like cannot ask this node: %u.%u.%u.%u:%u: %s%s",
+		ipv4 >> 24, ipv4 >> 16 & 255, ipv4 >> 8 & 255, ipv4 & 255, node->config.base_port,
+		strerror(-rc),
+		is_taken ? ": give [node] of its configuration an ip of its own in 127.0.0.0/8"
+			 : "");
 }
 
 void

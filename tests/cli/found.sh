@@ -102,6 +102,13 @@ start 11303 -b fourth
 put 11303
 expect 0 'cannot ask this node: |client.key' cat log.11303
 
+mkdir memory && mount -t tmpfs -o size=400m none memory
+start 11304 -b memory/queue local.log_bytes=128M
+expect 0 'memory/queue/data is on tmpfs, which is MEMORY' cat log.11304
+expect 0 'note  disk        | is in memory (tmpfs)' "$decree" check -c memory/queue/decree.ini
+kill "${pids[-1]}" && wait "${pids[-1]}" 2>/dev/null
+umount -l memory
+
 # Another key.
 head -c 64 /dev/zero | tr '\0' '7' >other.key && chmod 600 other.key
 expect 1 'another key' "$decree" status --timeout 100 cluster.client_key_file="$work/other.key"

@@ -138,8 +138,8 @@ client_say(struct fixture *f, uint32_t number)
 	uint8_t datagram[ROOM];
 
 	memcpy(datagram + UDP_SESSION_HEADER_BYTES, &number, sizeof(number));
-	client_send(f, datagram,
-		udp_session_seal(&f->client, clock_ns(), datagram, sizeof(number)));
+	client_send(
+		f, datagram, udp_session_seal(&f->client, clock_ns(), datagram, sizeof(number)));
 }
 
 /* @return whether a payload came */
