@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define LOG_BYTES         "256M"
+#define SEGMENT_BYTES     "64M"
 #define QUEUE_BYTES       "1G"
 #define COMMAND_BYTES_MIN 131072 /* the engine's default */
 #define COMMAND_OVERHEAD  64     /* of a put around its body, and room to spare */
@@ -42,6 +43,7 @@ static const char file_text[] =
 	"node = 1\n"
 	"data_dir = data\n"
 	"log_bytes = %s\n"
+	"segment_bytes = %s\n"
 	"idle = sleep\n"
 	"\n"
 	"[queue]\n"
@@ -160,10 +162,11 @@ write_file(const char *path, const struct standalone_first *first)
 	length = snprintf(text, sizeof(text), file_text, id, command_bytes_max, loopback_byte(id),
 		loopback_byte(id >> 8), loopback_byte(id >> 16),
 		setting_of(first, "local.log_bytes=", LOG_BYTES),
+		setting_of(first, "local.segment_bytes=", SEGMENT_BYTES),
 		setting_of(first, "queue.bytes=", QUEUE_BYTES));
 	if (length >= (int)sizeof(text)) {
 		errno = EINVAL;
-		return fail(path, "local.log_bytes or queue.bytes");
+		return fail(path, "local.log_bytes, local.segment_bytes or queue.bytes");
 	}
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -265,6 +268,23 @@ is_empty(const struct folder *f)
 	return entry == NULL;
 }
 
+/* Of a file with the standard values, so that a complaint is about the setting and not about a line of ours. */
+static bool
+are_settings_sound(const char *path, const struct standalone_first *first)
+{
+	const struct standalone_first standard = { .job_bytes_max = first->job_bytes_max };
+	char error[DECREE_ERROR_BYTES];
+	struct decree_setup setup;
+	int rc;
+
+	if (!write_file(path, &standard))
+		return false;
+	rc = decree_setup_read(path, first->settings, first->setting_count, true, &setup, error);
+	if (rc != 0)
+		exit_status = complain_of(rc, error);
+	return unlink(path) == 0 && rc == 0;
+}
+
 static bool
 make_new(const struct folder *f, const struct standalone_first *first)
 {
@@ -282,6 +302,10 @@ make_new(const struct folder *f, const struct standalone_first *first)
 		return fail(path, "cannot be removed");
 	if (mkdir(path, 0700) != 0)
 		return fail(path, "cannot make the folder");
+	if (!are_settings_sound(file, first)) {
+		(void)rmdir(path); /* empty; if not the next start removes it */
+		return false;
+	}
 	if (!write_file(file, first))
 		return false;
 	rc = decree_format(file, NULL, 0, true, NULL, error);

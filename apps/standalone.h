@@ -26,7 +26,7 @@
 struct standalone_first {
 	uint32_t job_bytes_max; /* commands are as large as that needs */
 	const char *const *
-		settings; /* [setting_count] of the command line; local.log_bytes and queue.bytes are taken */
+		settings; /* [setting_count] of the command line; local.log_bytes, local.segment_bytes and queue.bytes are taken */
 	uint32_t setting_count;
 };
 

@@ -206,7 +206,8 @@ check_local(const struct config *c, char *error)
 			"[cluster] has no 'key_file', which every node needs (auth = gmac)");
 	if (c->log_bytes % c->segment_bytes != 0 || c->log_bytes < 2 * c->segment_bytes)
 		return wrong(c, error,
-			"log_bytes = %lluM is not 2 or more times segment_bytes = %lluM",
+			"log_bytes = %lluM is not 2 or more times segment_bytes = %lluM: lower "
+			"segment_bytes, or raise log_bytes",
 			(unsigned long long)(c->log_bytes >> 20),
 			(unsigned long long)(c->segment_bytes >> 20));
 	if (c->cpu_count > 0 && c->cpu_count != c->shard_count)

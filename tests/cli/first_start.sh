@@ -23,7 +23,7 @@ fail() {
 
 # begin FOLDER [KILL_AT N]: a start that ends behind the preparation of the folder, as it is told nonsense.
 begin() {
-	"${@:2}" "$decreed" -b "$1" -p 0 cluster.mtu=9 >out 2>&1
+	"${@:2}" "$decreed" -b "$1" -p 0 local.cpus=99 >out 2>&1
 }
 
 # What of it is there, and nothing else.
@@ -59,7 +59,7 @@ for ((n = 1; ; n++)); do
 	left=:$(ls queue queue/decree.made 2>/dev/null | xargs)
 	begin queue "$kill_at" $((n % 5 + 1))
 	begin queue
-	grep -qF 'cluster.mtu=9' out || fail "killed at change $n: $(cat out)"
+	grep -qF 'CPU 99 of' out || fail "killed at change $n: $(cat out)"
 	check_whole queue "killed at change $n"
 	if [ -z "${seen[$left]:-}" ]; then
 		"$decree" wal verify queue/data >out 2>&1 || fail "killed at change $n: $(cat out)"
@@ -89,8 +89,17 @@ rm -r other
 # Larger jobs than its commands may be: said so, and nothing is changed.
 expect 2 'job_bytes = 200000|command_bytes_max = 131072|another folder' "$decreed" -b queue -p 0 -z 200000
 rm -r queue
-expect 2 'cluster.mtu=9' "$decreed" -b queue -p 0 -z 200000 cluster.mtu=9
+expect 2 'CPU 99 of' "$decreed" -b queue -p 0 -z 200000 local.cpus=99
 grep -q '^command_bytes_max = 200064$' queue/decree.ini || fail "no room for the jobs that -z asks for"
+rm -r queue
+
+# What only the first start takes, and a setting that is wrong: named as it was given, and nothing is made.
+expect 2 "setting 'queue.bytes=9999G'" "$decreed" -b queue -p 0 queue.bytes=9999G
+expect 2 "setting 'queue.listen=here'" "$decreed" -b queue -p 0 queue.listen=here
+expect 2 'log_bytes = 64M is not 2 or more times segment_bytes = 64M: lower segment_bytes' "$decreed" -b queue -p 0 local.log_bytes=64M
+[ -z "$(ls queue)" ] || fail "a wrong setting left $(ls queue)"
+expect 2 'CPU 99 of' "$decreed" -b queue -p 0 local.log_bytes=64M local.segment_bytes=16M local.cpus=99
+[ "$(stat -c %s queue/data/shard-0/segments)" = $((64 << 20)) ] || fail "the log has another size"
 
 echo "$((n - 1)) changes, ${#seen[@]} states"
 exit $failed
