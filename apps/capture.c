@@ -59,7 +59,7 @@ command_capture(int argc, char **argv)
 {
 	struct capture_options o = { .seconds = 10, .mib = 64, .snap_bytes = 512 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_cluster_config(&o.config),
 		row_node("node", 'n', &o.node_id, "whose frames"),
 		{ "seconds", 's', "S", "end after this time, up to 3600", .number = &o.seconds,
 			.min = 1, .max = 3600 },
@@ -69,7 +69,7 @@ command_capture(int argc, char **argv)
 			.number = &o.snap_bytes, .min = 64, .max = 9216 },
 		{ "stop", 0, NULL, "end the capture that is under way", .flag = &o.is_stop },
 	};
-	const struct option_page page = { "-c FILE --node N [OPTION ...] [section.key=value ...]",
+	const struct option_page page = { "[-c FILE] --node N [OPTION ...] [section.key=value ...]",
 		about, rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, NULL, 0);
 

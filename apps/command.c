@@ -19,11 +19,19 @@ row_config(struct config_arguments *config, const char *help)
 }
 
 struct option_row
+row_cluster_config(struct config_arguments *config)
+{
+	config->is_in_environment = true;
+	return row_config(config, "the configuration of the cluster; without it, $DECREE_CONFIG");
+}
+
+struct option_row
 row_searched_config(struct config_arguments *config)
 {
+	config->is_in_environment = true;
 	config->is_searched = true;
-	return row_config(config,
-		"the configuration; without it, the one that a decreed without -c has made");
+	return row_config(config, "the configuration; without it, $DECREE_CONFIG, or the one that "
+				  "a decreed without -c has made");
 }
 
 struct option_row
@@ -82,8 +90,11 @@ static void
 search_config(struct config_arguments *config)
 {
 	static char path[DECREE_PATH_BYTES];
+	const char *named = config->is_in_environment ? getenv("DECREE_CONFIG") : NULL;
 
-	if (standalone_find(path))
+	if (named != NULL && named[0] != '\0')
+		config->path = named;
+	else if (config->is_searched && standalone_find(path))
 		config->path = path;
 }
 
@@ -120,7 +131,7 @@ take_arguments(int argc, char **argv, const struct option_page *page,
 			return complain_argument(argv[i], config->path != NULL);
 		}
 	}
-	if (config->path == NULL && config->is_searched)
+	if (config->path == NULL)
 		search_config(config);
 	if (config->path == NULL &&
 		!(config->is_optional && (config->has_own || config->setting_count == 0)))

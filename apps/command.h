@@ -52,14 +52,17 @@ struct config_arguments {
 	const char *path; /* NULL: not given */
 	const char *settings[SETTING_COUNT_MAX];
 	uint32_t setting_count;
-	bool is_optional; /* it also runs without a configuration, */
-	bool has_own;     /* and then there is one that settings may change */
-	bool is_searched; /* without one it is that of a decreed that has made its own (standalone.h) */
+	bool is_optional;       /* it also runs without a configuration, */
+	bool has_own;           /* and then there is one that settings may change */
+	bool is_in_environment; /* without one it is $DECREE_CONFIG, if that is set; */
+	bool is_searched;       /* else that of a decreed that has made its own (standalone.h) */
 };
 
 /** Options of many commands. */
 struct option_row row_config(struct config_arguments *config, const char *help);
-/** Of commands that ask a node, which may be one that nobody has configured: sets is_searched. */
+/** Of commands that ask nodes: sets is_in_environment. */
+struct option_row row_cluster_config(struct config_arguments *config);
+/** Of those that ask a queue of one node that nobody has configured, too: sets is_searched as well. */
 struct option_row row_searched_config(struct config_arguments *config);
 struct option_row row_node(const char *name, char letter, uint64_t *node_id, const char *help);
 struct option_row row_group(uint64_t *group);

@@ -67,14 +67,14 @@ command_read(int argc, char **argv)
 	static const char *const words[] = { "linearizable", "lease", "stale", NULL };
 	struct read_options o = { .timeout_ms = 5000 };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_cluster_config(&o.config),
 		{ "consistency", 0, "WORD", consistency_help, .number = &o.consistency,
 			.words = words },
 		row_node("node", 0, &o.node, "ask this node (any)"),
 		row_group(&o.group),
 		row_timeout(&o.timeout_ms, "wait this long for the answer"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] QUERY [section.key=value ...]",
+	const struct option_page page = { "[-c FILE] [OPTION ...] QUERY [section.key=value ...]",
 		about, rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, &o.query, 1);
 

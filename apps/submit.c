@@ -413,7 +413,7 @@ command_submit(int argc, char **argv)
 {
 	struct submit_options o = { .in_flight = IN_FLIGHT };
 	const struct option_row rows[] = {
-		row_config(&o.config, "the configuration of the cluster"),
+		row_cluster_config(&o.config),
 		{ "in-flight", 'n', "N", "commands on their way at a time", .number = &o.in_flight,
 			.min = 1, .max = 65536 },
 		row_group(&o.group),
@@ -422,7 +422,7 @@ command_submit(int argc, char **argv)
 		{ "acks", 0, "FILE", acks_help, .text = &o.acks_path },
 		row_json(&o.is_json, "print the summary as one JSON object"),
 	};
-	const struct option_page page = { "-c FILE [OPTION ...] [section.key=value ...] [LINES]",
+	const struct option_page page = { "[-c FILE] [OPTION ...] [section.key=value ...] [LINES]",
 		about, rows, ROW_COUNT(rows) };
 	int status = take_arguments(argc, argv, &page, &o.config, &o.input_path, 1);
 

@@ -8,6 +8,7 @@ set -u
 decree=$(realpath "$1")
 decreed=$(realpath "$2")
 . "$(dirname "$0")/expect.sh"
+unset DECREE_CONFIG
 
 # config NAME SED_EXPRESSION: good.ini, changed.
 config() {

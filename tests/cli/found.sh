@@ -16,7 +16,7 @@ PATH=$PATH:/usr/sbin:/sbin
 . "$(dirname "$0")/expect.sh"
 ip link set lo up
 mkdir var none
-unset HOME
+unset HOME DECREE_CONFIG
 export XDG_STATE_HOME=$work/state
 pids=()
 undo() {
@@ -87,6 +87,17 @@ start 11301 --sandbox
 expect 0 '"ready":0,' "$decree" tasks --json
 expect 0 '"ready":1,' "$decree" tasks --json -c state/decree/decree.ini
 expect 0 '"ready":1,' setpriv --bounding-set=-all --inh-caps=-all "$decree" tasks --json -c state/decree/decree.ini
+
+# One that the environment names comes before both, and -c before that.
+expect 0 '"ready":1,' env DECREE_CONFIG=state/decree/decree.ini "$decree" tasks --json
+expect 0 '"ready":0,' env DECREE_CONFIG=state/decree/decree.ini "$decree" tasks --json -c var/decree/decree.ini
+expect 0 '"ready":0,' env DECREE_CONFIG= "$decree" tasks --json
+expect 2 'none.ini' env DECREE_CONFIG=none.ini "$decree" status
+for command in 'capture --node 1' 'submit' 'read count'; do
+	# shellcheck disable=SC2086
+	expect 2 'none.ini' env DECREE_CONFIG=none.ini "$decree" $command
+done
+expect 2 '-c FILE' env DECREE_CONFIG=state/decree/decree.ini "$decree" format
 
 # What keeps a node from being asked is said, and it serves all the same.
 taken=$(sed -n 's/^ip = //p' state/decree/decree.ini)
