@@ -87,8 +87,8 @@ membership_promised(struct eng_replica *r, const struct peer *p, struct eng_effe
 static void
 fill(struct eng_replica *r, struct eng_effects *fx)
 {
-	if (r->inherit_next.n < r->next.n || leader_has_train(r))
-		return;
+	if (r->inherit_next.n < r->next.n || leader_has_train(r) || !fx_has_room(fx, 2, 1))
+		return; /* or what is open would have to leave without room for it */
 	batch_seal(r, fx);
 	while (r->next.n < r->config_next.from.n && leader_has_room(r, 1) &&
 		fx_has_room(fx, 2, 1)) {

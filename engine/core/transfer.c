@@ -86,7 +86,8 @@ on_transfer(struct eng_replica *r, const struct eng_event *ev, struct eng_effect
 	r->transfer.to = to;
 	r->transfer.until_ns = r->now_ns + r->cfg.election_ns;
 	r->transfer.send_ns = r->now_ns;
-	batch_seal(r, fx);
+	if (fx_has_room(fx, 1, 1))
+		batch_seal(r, fx); /* else a flush does, as soon as there is room */
 	transfer_continue(r, fx);
 }
 

@@ -316,6 +316,17 @@ apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 					slot, eng_state_digest(n->sessions, n->applied_digest) } });
 }
 
+/* A log takes no more records than it has said; more of them would end the node. Hard states are none. */
+static void
+check_room(const struct eng_effects *fx, uint32_t record_room)
+{
+	uint32_t records = 0;
+
+	for (uint32_t i = 0; i < fx->persist_count; i++)
+		records += fx->persists[i].kind == ENG_PERSIST_RECORD;
+	decree_assert(records <= record_room);
+}
+
 void
 cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 {
@@ -325,6 +336,7 @@ cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 		return;
 	ev->record_room = n->record_room != 0 ? n->record_room - 1 : ENG_FX_PERSIST_MAX;
 	eng_step(n->replica, ev, c->fx);
+	check_room(c->fx, ev->record_room);
 	if (c->fx->halt != ENG_HALT_NONE) {
 		n->halted = c->fx->halt;
 		if (c->on_halt != NULL)
@@ -354,7 +366,7 @@ cluster_flush(struct cluster *c, uint16_t node)
 	cluster_step(c, node,
 		&(struct eng_event){ .type = ENG_EV_FLUSH,
 			.now_ns = c->now_ns,
-			.flush = { .log_is_idle = true,
+			.flush = { .log_is_idle = !c->nodes[node].log_is_busy,
 				.log_space_slots = c->nodes[node].log_is_full
 							   ? c->nodes[node].log_slots_left
 							   : 1000000,

@@ -75,6 +75,7 @@ struct cluster_node {
 	struct decree_digest applied_digest; /* of all values in order */
 	uint64_t executed;                   /* commands that reached the state machine */
 	uint64_t deadline_ns; /* its machine wants to be called at this cluster time; NEVER */
+	bool log_is_busy;     /* a write is under way: what comes waits in the open batch */
 	bool log_is_full;
 	uint32_t log_slots_left; /* if it is full */
 	uint32_t record_room;    /* writes that a step may make + 1; 0 = as many as it likes */

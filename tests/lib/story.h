@@ -48,6 +48,8 @@
  *                                known), unknown, lost (not even its slot is known)
  *   logfull N [SLOTS]            the log of a node has no room, or room for so few slots
  *   logroom N                    ... has room
+ *   logbusy N                    node N's log writes something: what is submitted waits in the open batch
+ *   logidle N                    ... does not
  *   cut-snapshot N               of what this node applied; its file is durable, the pointer is on its way
  *   trim N SLOT                  records of slots below SLOT leave this node's log
  *   install N M                  N has fetched M's snapshot; the pointer to it is on its way

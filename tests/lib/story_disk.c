@@ -49,6 +49,17 @@ do_logfull(struct story *s, const struct words *w)
 }
 
 static bool
+do_logbusy(struct story *s, const struct words *w)
+{
+	uint16_t node = story_node_of(s, w->at[1]);
+
+	s->cluster->nodes[node].log_is_busy = strcmp(w->at[0], "logbusy") == 0;
+	if (node != 0)
+		cluster_flush(s->cluster, node);
+	return node != 0;
+}
+
+static bool
 do_room(struct story *s, const struct words *w)
 {
 	uint16_t node = story_node_of(s, w->at[1]);
@@ -240,6 +251,8 @@ const struct story_command story_disk_commands[] = {
 	{ "resume", 2, 2, do_resume },
 	{ "logfull", 2, 3, do_logfull },
 	{ "logroom", 2, 2, do_logfull },
+	{ "logbusy", 2, 2, do_logbusy },
+	{ "logidle", 2, 2, do_logbusy },
 	{ "room", 3, 3, do_room },
 	{ "crash", 2, 2, do_crash },
 	{ "restart", 2, 2, do_restart },
