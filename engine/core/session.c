@@ -499,17 +499,6 @@ eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uin
 		sum_add(&s->sum, reply_term(w, first, reply_of(s, (int32_t)row, first)));
 }
 
-void
-eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
-	uint16_t status, uint64_t result)
-{
-	int32_t row = row_near(s, session);
-
-	if (row >= 0)
-		eng_session_answer_run(s, (uint32_t)row, seq, 1,
-			&(struct decree_answer){ .result = result, .status = status });
-}
-
 enum eng_verdict
 eng_session_lookup(const struct eng_sessions *s, struct decree_session session, uint64_t seq,
 	uint32_t body_digest, uint16_t *ret_status, uint64_t *ret_result)

@@ -22,7 +22,7 @@
 #include "engine/core/value.h"
 
 enum eng_verdict {
-	ENG_EXECUTE = 1,    /* hand it to the state machine, then eng_session_answer() */
+	ENG_EXECUTE = 1,    /* hand it to the state machine, then eng_session_answer_run() */
 	ENG_REPLAYED = 2,   /* executed before: `status` and `result` are the first answer */
 	ENG_PENDING = 3,    /* executed before, not answered yet: its answer will come */
 	ENG_GAP = 4,        /* an earlier one is missing; nothing happened */
@@ -93,11 +93,8 @@ uint32_t eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, con
 	uint32_t bytes, struct eng_applied *ret_runs, struct decree_command *ret_commands,
 	uint64_t *ret_cluster_ns);
 
-/** Store the state machine's answer to an executed command, at once or later (a parked one). */
-void eng_session_answer(struct eng_sessions *s, struct decree_session session, uint64_t seq,
-	uint16_t status, uint64_t result);
-/** The same for commands [first, first + count) of a session whose row is known: eng_session_row(), before any
- * registration. @param answers  [count] */
+/** Store the state machine's answers to executed commands [first, first + count), at once or later (parked ones), of a session
+ * whose row is known: eng_session_row(), before any registration. @param answers  [count] */
 void eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uint32_t count,
 	const struct decree_answer *answers);
 

@@ -278,7 +278,7 @@ on_command(struct cluster *c, uint16_t node, struct decree_slot slot, const stru
 
 	if (a->verdict == ENG_EXECUTE) {
 		n->executed++;
-		eng_session_answer(n->sessions, a->session, a->seq, 0, slot.n << 16 | a->index);
+		applied_answer(n->sessions, a->session, a->seq, 0, slot.n << 16 | a->index);
 	}
 	if (c->on_command != NULL)
 		c->on_command(c, node, slot, a);

@@ -3,6 +3,7 @@
 #include "tests/unit/core/session_table.h"
 
 #include "base/digest.h"
+#include "tests/lib/applied.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +55,7 @@ test_a_repeat_gets_the_first_answer_and_is_not_executed(void **state)
 
 	assert_int_equal(table_apply(t, a, 1, "pay", 3), ENG_EXECUTE);
 	assert_int_equal(table_apply(t, a, 1, "pay", 3), ENG_PENDING);
-	eng_session_answer(t->s, a, 1, 7, 4711);
+	applied_answer(t->s, a, 1, 7, 4711);
 	assert_int_equal(table_apply(t, a, 1, "pay", 3), ENG_REPLAYED);
 	assert_int_equal(t->applied[0].status, 7);
 	assert_int_equal(t->applied[0].result, 4711);
@@ -87,7 +88,7 @@ test_a_run_that_is_partly_old_is_split(void **state)
 	for (uint32_t i = 0; i < 5; i++)
 		commands[i] = (struct eng_command){ a, i + 1, (const uint8_t *)"body", 4 };
 	table_apply_value(t, value, eng_value_batch(value, SLOT_BYTES, commands, 3));
-	eng_session_answer(t->s, a, 2, 7, 4711);
+	applied_answer(t->s, a, 2, 7, 4711);
 	table_apply_value(t, value, eng_value_batch(value, SLOT_BYTES, commands + 1, 4));
 	assert_int_equal(t->count, 4);
 	assert_int_equal(t->applied[0].verdict, ENG_REPLAYED);
@@ -150,7 +151,7 @@ test_older_than_the_kept_replies_is_stale(void **state)
 
 	for (uint64_t seq = 1; seq <= WINDOW + 1; seq++) {
 		assert_int_equal(table_apply(t, a, seq, "body", 4), ENG_EXECUTE);
-		eng_session_answer(t->s, a, seq, 0, seq);
+		applied_answer(t->s, a, seq, 0, seq);
 	}
 	assert_int_equal(table_apply(t, a, 1, "body", 4), ENG_STALE);
 	assert_int_equal(table_apply(t, a, 0, "body", 4), ENG_STALE);
@@ -176,7 +177,7 @@ test_an_answer_that_is_too_late_is_dropped(void **state)
 
 	for (uint64_t seq = 1; seq <= WINDOW + 1; seq++)
 		assert_int_equal(table_apply(t, a, seq, "body", 4), ENG_EXECUTE);
-	eng_session_answer(t->s, a, 1, 9, 9);
+	applied_answer(t->s, a, 1, 9, 9);
 	assert_int_equal(table_lookup(t->s, a, WINDOW + 1, &status, &result), ENG_PENDING);
 }
 
@@ -254,7 +255,7 @@ test_a_run_over_the_end_of_the_ring_is_answered_one_by_one(void **state)
 
 		for (uint64_t seq = 1; seq < FIRST; seq++) {
 			assert_int_equal(table_apply(t, a, seq, "body", 4), ENG_EXECUTE);
-			eng_session_answer(t->s, a, seq, 0, 0);
+			applied_answer(t->s, a, seq, 0, 0);
 		}
 		for (uint32_t i = 0; i < COUNT; i++) {
 			commands[i] = (struct eng_command){ a, FIRST + i,
@@ -310,11 +311,11 @@ test_an_answer_without_a_question_is_nothing(void **state)
 
 	assert_int_equal(table_apply(t, a, 1, "body", 4), ENG_EXECUTE);
 	struct decree_digest before = eng_sessions_digest(t->s);
-	eng_session_answer(t->s, (struct decree_session){ 99 << 16 }, 1, 7, 7);
-	eng_session_answer(t->s, a, 0, 7, 7);
-	eng_session_answer(t->s, a, 2, 7, 7);
+	applied_answer(t->s, (struct decree_session){ 99 << 16 }, 1, 7, 7);
+	applied_answer(t->s, a, 0, 7, 7);
+	applied_answer(t->s, a, 2, 7, 7);
 	assert_true(digest_eq(before, eng_sessions_digest(t->s)));
-	eng_session_answer(t->s, a, 1, 7, 7);
+	applied_answer(t->s, a, 1, 7, 7);
 	assert_false(digest_eq(before, eng_sessions_digest(t->s)));
 }
 
@@ -329,7 +330,7 @@ test_an_answer_is_known_as_long_as_it_is_kept(void **state)
 
 	assert_int_equal(table_apply(t, a, 1, "body", 4), ENG_EXECUTE);
 	assert_false(eng_session_answer_of(t->s, a, 1, &status, &result)); /* it waits */
-	eng_session_answer(t->s, a, 1, 3, 4711);
+	applied_answer(t->s, a, 1, 3, 4711);
 	assert_false(eng_session_answer_of(
 		t->s, (struct decree_session){ 99 << 16 }, 1, &status, &result));
 	assert_false(eng_session_answer_of(t->s, a, 0, &status, &result));
@@ -401,7 +402,7 @@ test_the_digest_is_that_of_the_table(void **state)
 		}
 		assert_false(digest_eq(before, eng_sessions_digest(t->s)));
 		if ((random >> 33 & 7) != 0)
-			eng_session_answer(t->s, s, seq, (uint16_t)(random >> 50), random);
+			applied_answer(t->s, s, seq, (uint16_t)(random >> 50), random);
 		assert_true(digest_eq(eng_sessions_digest(t->s), eng_sessions_digest_anew(t->s)));
 	}
 }
@@ -473,9 +474,9 @@ test_a_batch_does_what_its_commands_do_one_by_one(void **state)
 		}
 		for (uint32_t i = 0; i < DRAWN_COUNT; i++)
 			if (verdicts[i] == ENG_EXECUTE && (random >> (20 + i) & 1) != 0) {
-				eng_session_answer(
+				applied_answer(
 					t->s, commands[i].session, commands[i].seq, 1, round);
-				eng_session_answer(
+				applied_answer(
 					alone->s, commands[i].session, commands[i].seq, 1, round);
 			}
 		assert_true(digest_eq(eng_sessions_digest(t->s), eng_sessions_digest(alone->s)));
@@ -498,7 +499,7 @@ test_another_answer_is_another_digest(void **state)
 		struct decree_session a = table_open(t, 'a');
 		assert_int_equal(table_apply(t, a, 1, "body", 4), ENG_EXECUTE);
 		if (i < 3)
-			eng_session_answer(t->s, a, 1, i == 1 ? 5 : 4, i == 2 ? 5 : 4);
+			applied_answer(t->s, a, 1, i == 1 ? 5 : 4, i == 2 ? 5 : 4);
 		digests[i] = eng_state_digest(t->s, (struct decree_digest){ 0, 0 });
 		for (uint32_t j = 0; j < i; j++)
 			assert_false(digest_eq(digests[i], digests[j]));

@@ -3,6 +3,7 @@
 #include "tests/unit/core/session_table.h"
 
 #include "base/digest.h"
+#include "tests/lib/applied.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +55,7 @@ is_there(const struct table *t, struct decree_session s)
 static void
 answer(struct table *t, struct decree_session s, uint64_t seq)
 {
-	eng_session_answer(t->s, s, seq, 0, seq);
+	applied_answer(t->s, s, seq, 0, seq);
 }
 
 static void

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "tests/lib/applied.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,7 +88,7 @@ command(struct table *t, uint32_t who, uint64_t seq)
 static void
 answer(struct table *t, uint32_t who, uint64_t seq)
 {
-	eng_session_answer(t->s, t->sessions[who], seq, (uint16_t)(seq % 7), seq * 1000 + who);
+	applied_answer(t->s, t->sessions[who], seq, (uint16_t)(seq % 7), seq * 1000 + who);
 }
 
 /* One step of a random history: registrations, commands, answers at once or late. */
