@@ -78,13 +78,15 @@ charge(struct world *w, struct host *host, uint32_t count)
 }
 
 static void
-load_complete(void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers)
+load_complete(void *mailbox, uint64_t first, uint32_t count, enum decree_outcome outcome,
+	const struct decree_answer *answers)
 {
 	struct group *g = mailbox;
 	struct world *w = g->leader->world;
 	uint64_t now_ns = moment_ns(w, g);
 
-	if (answers == NULL)
+	(void)answers;
+	if (outcome != DECREE_APPLIED)
 		die("a command was not committed");
 	for (uint32_t i = 0; i < count; i++) {
 		if (w->is_measured)

@@ -180,11 +180,16 @@ tell_owner(struct decree_sink *sink, const struct eng_applied *a)
 		clients_on_applied(s, sink->group, sink->owner, a);
 }
 
-/* A new session's row may have been another's: its owner does not wait for this one's answers. */
+/* A new session's row may have been another's. A client finds out when it repeats; a proposer here has nobody else who tells it. */
 static void
-forget_owner(struct shard_group *g, struct decree_session session)
+forget_owner(struct shard *s, struct shard_group *g, struct decree_session session)
 {
-	g->owners[eng_session_row(g->sessions, session)] = (struct owner){ .kind = OWNER_NONE };
+	struct owner *owner = &g->owners[eng_session_row(g->sessions, session)];
+	const struct owner former = *owner;
+
+	*owner = (struct owner){ .kind = OWNER_NONE };
+	if (former.kind == OWNER_GATEWAY)
+		gateway_on_evicted(s, &s->gateways[former.index]);
 }
 
 /* @return true if they execute */
@@ -198,7 +203,7 @@ sort_out(struct decree_sink *sink, struct decree_slot slot, const struct eng_app
 	case ENG_REGISTERED:
 	case ENG_TABLE_FULL:
 		if (a->has_new_row)
-			forget_owner(sink->group, a->session);
+			forget_owner(s, sink->group, a->session);
 		gateway_on_registered(s, sink->group, a);
 		clients_on_registered(s, sink->group, a);
 		sink_forget(sink); /* a session may have found its owner just now */

@@ -18,31 +18,16 @@
  *   - when nothing was executed for retry_ns, which doubles each time;
  *   - when the leader is busy, after the pause that it asks for.
  *
- * What may fail: the session table is full, or has lost the session: every command ends as REFUSED.
+ * What may fail: the session table is full; another session has taken the row, as it does if this node is no member any more;
+ * somebody else has used our numbers. Then the proposer is closed: commands that a leader may have end as EVICTED, since they
+ * may be executed where nobody here sees it, and all others as REFUSED. A snapshot jumps over commands: gateway_restored.c.
  */
-#include "base/digest.h"
-#include "engine/runtime/shard_private.h"
+#include "engine/runtime/gateway_private.h"
 
 #define REWIND_PAUSE_NS    (1000 * 1000ull)
 #define LOG_FULL_PAUSE_NS  (1000 * 1000ull) /* at first */
 #define FORWARD_FRAMES_MAX 32               /* per turn */
 #define BUSY_SHIFT_MAX     8
-
-static struct eng_body *
-entry_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
-{
-	return &gw->window[seq & (s->config.gateway_window - 1)];
-}
-
-static bool
-is_open(const struct shard *s, const struct gateway *gw, uint64_t seq)
-{
-	uint64_t index = seq & (s->config.gateway_window - 1);
-
-	/* Or its place is a later one's. */
-	return gw->popped - seq < s->config.gateway_window &&
-	       (gw->open[index / 64] >> index % 64 & 1) != 0;
-}
 
 /* Each is turned once. */
 static void
@@ -143,15 +128,14 @@ gateway_flush(struct gateway *gw)
 	gw->has_consumed = false;
 }
 
-/* Bodies first: a proposer that sees its command's outcome may count on its memory.
- * @param answers  NULL: refused */
-static void
-complete(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
-	const struct decree_answer *answers)
+/* Bodies first: a proposer that sees its command's outcome may count on its memory. */
+void
+gateway_complete(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
+	enum decree_outcome outcome, const struct decree_answer *answers)
 {
 	gateway_flush(gw);
 	set_open(s, gw, first, count, false);
-	gw->ops->complete(gw->mailbox, first, count, answers);
+	gw->ops->complete(gw->mailbox, first, count, outcome, answers);
 	gw->has_told = true;
 }
 
@@ -163,31 +147,66 @@ gateway_on_answers(const struct shard *s, struct gateway *gw, uint64_t first, ui
 	if (gw->is_refused && gw->refused_first < first + count)
 		count = gw->refused_first < first ? 0 : (uint32_t)(gw->refused_first - first);
 	if (count > 0)
-		complete(s, gw, first, count, answers);
+		gateway_complete(s, gw, first, count, DECREE_APPLIED, answers);
 }
 
 /* ------------------------------------------------------------------------------ what was applied */
 
-/* Nothing more will be executed: the session does not exist. */
 static void
-refuse_all(const struct shard *s, struct gateway *gw)
+note_given(struct gateway *gw)
 {
-	uint64_t first = gw->executed + 1;
-
-	if (!gw->is_refused)
-		gw->refused_first = first;
-	gw->is_refused = true;
-	gw->retry_at_ns = UINT64_MAX;
-	if (first > gw->popped)
-		return;
-	gw->executed = gw->sent = gw->popped;
-	gw->has_consumed = true;
-	complete(s, gw, first, (uint32_t)(gw->popped - first + 1), NULL);
+	gw->given = max_u64(gw->given, gw->sent);
 }
 
-static void
-rewind_to_executed(struct gateway *gw, uint64_t now_ns)
+void
+gateway_end_from(const struct shard *s, struct gateway *gw, uint64_t first)
 {
+	uint64_t behind = gw->popped > s->config.gateway_window
+				  ? gw->popped - s->config.gateway_window
+				  : 0; /* these are not open any more */
+
+	if (!gw->is_refused) {
+		note_given(gw);
+		gw->given = max_u64(gw->given, gw->executed); /* a snapshot may have told */
+		gw->refused_first = first;
+	}
+	gw->is_refused = true;
+	gw->refused_first = min_u64(gw->refused_first, first);
+	gw->retry_at_ns = UINT64_MAX;
+	if (gw->executed < gw->popped) {
+		gw->executed = gw->sent = gw->popped;
+		gw->has_consumed = true;
+	}
+	for (uint64_t seq = max_u64(first, behind + 1); seq <= gw->popped; seq++)
+		if (gateway_is_open(s, gw, seq))
+			gateway_complete(s, gw, seq, 1,
+				seq <= gw->given ? DECREE_EVICTED : DECREE_REFUSED, NULL);
+}
+
+void
+gateway_on_evicted(struct shard *s, struct gateway *gw)
+{
+	shard_note(s, gw->group, NOTE_SESSIONS,
+		"group %u: the session of a proposer of this node has given way to another: the "
+		"proposer is closed",
+		gw->group->config.group);
+	gateway_end_from(s, gw, 1);
+}
+
+void
+gateway_on_stolen(struct shard *s, struct gateway *gw, uint64_t first)
+{
+	shard_note(s, gw->group, NOTE_STOLEN,
+		"group %u: somebody else used the session of a proposer of this node: a client "
+		"with the client key borrowed its number. The proposer is closed",
+		gw->group->config.group);
+	gateway_end_from(s, gw, first);
+}
+
+void
+gateway_rewind(struct gateway *gw, uint64_t now_ns)
+{
+	note_given(gw);
 	gw->sent = gw->executed;
 	gw->is_register_sent = false;
 	gw->gap_at_ns = UINT64_MAX;
@@ -209,7 +228,7 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 				"group %u: a proposer was refused, the session table is full (%u "
 				"rows)",
 				g->config.group, g->config.session_count);
-			refuse_all(s, gw);
+			gateway_end_from(s, gw, 1);
 			return;
 		}
 		gw->session = a->session;
@@ -277,7 +296,7 @@ count_ours_of(
 static uint32_t
 count_ours(const struct shard *s, const struct gateway *gw, const struct eng_applied *run)
 {
-	const struct eng_body *first = entry_of(s, gw, run->seq);
+	const struct eng_body *first = gateway_entry(s, gw, run->seq);
 	uint32_t to_end = s->config.gateway_window - (uint32_t)(first - gw->window);
 	uint32_t count_max = (uint32_t)min_u64(run->count, gw->popped - gw->executed);
 	uint32_t count;
@@ -311,72 +330,11 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 
 		if (count > 0)
 			on_executed(s, gw, a->seq + count - 1);
-		if (count < a->count) {
-			shard_note(s, gw->group, NOTE_STOLEN,
-				"group %u: somebody else used the session of a proposer of this "
-				"node: a "
-				"client with the client key borrowed its number. The proposer is "
-				"closed",
-				gw->group->config.group);
-			refuse_all(s, gw);
-		}
+		if (count < a->count)
+			gateway_on_stolen(s, gw, gw->executed + 1);
 	} else if (a->verdict == ENG_GAP) {
 		gw->gap_at_ns = min_u64(gw->gap_at_ns, s->now_ns + REWIND_PAUSE_NS);
-	} else if (a->verdict == ENG_NO_SESSION || a->verdict == ENG_EVICTED) {
-		refuse_all(s, gw);
 	}
-}
-
-/* @return false if somebody else has used this number */
-static bool
-take_restored(struct shard *s, struct gateway *gw, uint64_t seq)
-{
-	const struct eng_body *entry = entry_of(s, gw, seq);
-	struct decree_answer a = { 0 };
-
-	if (!is_open(s, gw, seq))
-		return true; /* answered long ago */
-	if (seq > gw->executed) {
-		uint32_t digest = base_digest_short(entry->body, entry->bytes);
-
-		if (eng_session_lookup(gw->group->sessions, gw->session, seq, digest, &a.status,
-			    &a.result) == ENG_MISMATCH)
-			return false;
-		gw->executed = seq;
-		gw->has_consumed = true;
-	}
-	if (eng_session_answer_of(gw->group->sessions, gw->session, seq, &a.status, &a.result))
-		complete(s, gw, seq, 1, &a);
-	return true;
-}
-
-/* The state has jumped over slots that were never applied here: commands of ours may have been executed there, or those
- * from before a refusal answered. */
-void
-gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index)
-{
-	struct shard_group *g = gw->group;
-	uint64_t last_of_ours = gw->is_refused ? gw->refused_first - 1 : gw->popped;
-
-	if (gw->session.n == 0 && !gw->is_refused)
-		gw->session = eng_session_find(g->sessions, gw->registration);
-	if (gw->session.n == 0)
-		return; /* not registered yet: it goes on trying, or has given up */
-	int32_t row = eng_session_row(g->sessions, gw->session);
-	if (row < 0) {
-		refuse_all(s, gw);
-		return;
-	}
-	g->owners[row] = (struct owner){ .kind = OWNER_GATEWAY, .index = index };
-	uint64_t last = min_u64(eng_session_last(g->sessions, gw->session), last_of_ours);
-	uint64_t first = last > s->config.gateway_window ? last - s->config.gateway_window : 0;
-	for (uint64_t seq = first + 1; seq <= last; seq++)
-		if (!take_restored(s, gw, seq)) {
-			refuse_all(s, gw);
-			return;
-		}
-	if (!gw->is_refused)
-		rewind_to_executed(gw, s->now_ns);
 }
 
 /* A leader that stays busy, since its disk hangs or its quorum is away or its log is full, is asked less and less often
@@ -393,7 +351,7 @@ wait_for_busy(const struct shard *s, struct gateway *gw, uint64_t pause_ns)
 static void
 on_redirect(struct shard *s, struct gateway *gw, const struct client_msg *m)
 {
-	rewind_to_executed(gw, s->now_ns);
+	gateway_rewind(gw, s->now_ns);
 	if (s->now_ns < gw->not_before_ns)
 		return;
 	if (m->redirect.reason == CLIENT_REDIRECT_NOT_LEADER) {
@@ -433,7 +391,7 @@ gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_
 static struct eng_command
 command_of(const struct shard *s, const struct gateway *gw, uint64_t seq)
 {
-	const struct eng_body *entry = entry_of(s, gw, seq);
+	const struct eng_body *entry = gateway_entry(s, gw, seq);
 
 	return (struct eng_command){
 		.session = gw->session,
@@ -450,7 +408,7 @@ pop(struct shard *s, struct gateway *gw)
 	uint32_t count, room;
 
 	do {
-		struct eng_body *first = entry_of(s, gw, gw->popped + 1);
+		struct eng_body *first = gateway_entry(s, gw, gw->popped + 1);
 
 		room = min_u32(
 			s->config.gateway_window - (uint32_t)(first - gw->window), POP_BURST);
@@ -468,8 +426,8 @@ static void
 on_not_taken(struct shard *s, struct gateway *gw, enum eng_submit_status status)
 {
 	switch (status) {
-	case ENG_SUBMIT_GAP: rewind_to_executed(gw, s->now_ns); break;
-	case ENG_SUBMIT_TOO_LARGE: refuse_all(s, gw); break;
+	case ENG_SUBMIT_GAP: gateway_rewind(gw, s->now_ns); break;
+	case ENG_SUBMIT_TOO_LARGE: gateway_end_from(s, gw, gw->executed + 1); break;
 	case ENG_SUBMIT_BUSY:
 		eng_status(gw->group->replica, &gw->group->status);
 		if (gw->group->status.log_full)
@@ -487,7 +445,7 @@ static void
 submit_here(struct shard *s, struct gateway *gw)
 {
 	while (gw->sent < gw->popped && s->stop == SHARD_RUNS) {
-		const struct eng_body *first = entry_of(s, gw, gw->sent + 1);
+		const struct eng_body *first = gateway_entry(s, gw, gw->sent + 1);
 		uint32_t to_end = s->config.gateway_window - (uint32_t)(first - gw->window);
 		uint32_t count = (uint32_t)min_u64(gw->popped - gw->sent, SUBMIT_BURST), taken;
 		enum eng_submit_status status;
@@ -629,7 +587,7 @@ follow_leader(struct shard *s, struct gateway *gw)
 	gw->retry_ns = RETRY_NS_MIN;
 	gw->not_before_ns = 0;
 	gw->busy_count = 0;
-	rewind_to_executed(gw, s->now_ns);
+	gateway_rewind(gw, s->now_ns);
 }
 
 static void
@@ -639,7 +597,7 @@ retry_if_due(struct shard *s, struct gateway *gw)
 		gw->retry_ns = min_u64(gw->retry_ns * 2, RETRY_NS_MAX);
 	else if (s->now_ns < gw->gap_at_ns)
 		return;
-	rewind_to_executed(gw, s->now_ns);
+	gateway_rewind(gw, s->now_ns);
 }
 
 void
@@ -649,7 +607,7 @@ gateway_run(struct shard *s, struct gateway *gw)
 
 	pop(s, gw);
 	if (gw->is_refused) {
-		refuse_all(s, gw);
+		gateway_end_from(s, gw, gw->executed + 1);
 		return;
 	}
 	follow_leader(s, gw);

@@ -375,7 +375,8 @@ outcome_put(struct mailbox *m, uint64_t first, uint32_t count, enum decree_outco
 }
 
 static void
-ring_complete(void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers)
+ring_complete(void *mailbox, uint64_t first, uint32_t count, enum decree_outcome outcome,
+	const struct decree_answer *answers)
 {
 	struct mailbox *m = mailbox;
 	uint32_t index = (uint32_t)first & (m->window - 1);
@@ -388,7 +389,7 @@ ring_complete(void *mailbox, uint64_t first, uint32_t count, const struct decree
 		memset(&m->answers[index], 0, to_end * sizeof(*answers));
 		memset(m->answers, 0, (count - to_end) * sizeof(*answers));
 	}
-	outcome_put(m, first, count, answers != NULL ? DECREE_APPLIED : DECREE_REFUSED);
+	outcome_put(m, first, count, outcome);
 }
 
 static void

@@ -32,9 +32,9 @@ struct mailbox_ops {
 	void (*consumed)(void *mailbox, uint64_t seq);
 
 	/** Outcomes of commands [first, first + count). There is always room: commands without an outcome are limited by the
-	 * window. @param answers  [count] they were applied; NULL: they are refused */
-	void (*complete)(
-		void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers);
+	 * window. @param answers  [count] if they were APPLIED; else NULL */
+	void (*complete)(void *mailbox, uint64_t first, uint32_t count, enum decree_outcome outcome,
+		const struct decree_answer *answers);
 
 	/** Of a read; there is always room, too. */
 	void (*complete_read)(void *mailbox, const struct decree_completion *completion);

@@ -214,6 +214,7 @@ struct gateway {
 	uint64_t popped;         /* last seq taken from the mailbox */
 	uint64_t sent;     /* last seq given to the leader; Invariant: executed <= sent <= popped */
 	uint64_t executed; /* last seq applied here */
+	uint64_t given;    /* highest that `sent` has been before it fell back; is_refused: ever */
 	bool has_consumed; /* more than the mailbox knows */
 	bool has_told;     /* outcomes, in this turn */
 	bool is_register_sent;
@@ -484,7 +485,11 @@ void gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_ap
 void gateway_on_answers(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
 	const struct decree_answer *answers);
 void gateway_on_read(struct gateway *gw, const struct decree_completion *done);
+/** Another session has its row. */
+void gateway_on_evicted(struct shard *s, struct gateway *gw);
+/* gateway_restored.c */
 void gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index);
+/* gateway.c */
 /** Tell which bodies are free. */
 void gateway_flush(struct gateway *gw);
 void gateway_on_node_msg(struct shard *s, struct shard_group *g, const struct client_msg *m);
@@ -587,6 +592,12 @@ static inline uint64_t
 min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static inline uint64_t
+max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 static inline uint32_t

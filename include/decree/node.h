@@ -141,11 +141,13 @@ int decree_group_status(
 enum decree_outcome {
 	DECREE_APPLIED =
 		0, /* chosen and applied on this node; `status` and `result` are the machine's */
-	DECREE_REFUSED = 1, /* never executed and never will be: the session is gone */
+	DECREE_REFUSED = 1, /* never executed and never will be: there is no session */
 	DECREE_UNKNOWN = 2, /* the node was stopped: it may or may not be executed */
 	DECREE_EVICTED =
-		3, /* clients only: unused for long, the session gave way to another one before the
-			       answer came. It may have been executed, once: do not just submit it again */
+		3, /* the session is gone before the answer came: a client's was unused for long and gave way
+			       to another one, a proposer's node is no member any more, or somebody else
+			       has used its session. It may have been executed, once: do not just submit it
+			       again */
 	/* A read is APPLIED when it was answered, REFUSED if the machine answers no reads. */
 };
 
@@ -165,7 +167,8 @@ struct decree_completion {
 
 /**
  * Open the calling thread's way into a group. It registers a session of its own; commands proposed
- * meanwhile wait for it.
+ * meanwhile wait for it. After an outcome REFUSED or EVICTED it has none any more, and refuses every command: close it,
+ * and open another.
  */
 DECREE_API
 int decree_proposer_open(struct decree_node *node, uint16_t group,
@@ -173,7 +176,8 @@ int decree_proposer_open(struct decree_node *node, uint16_t group,
 
 /**
  * Propose one command. It is executed exactly once, in the order of this proposer's calls, on whatever
- * node leads; the node retries until it is, through any number of leader changes.
+ * node leads; the node retries until it is, through any number of leader changes. Whatever happens, it has one outcome,
+ * once; UNKNOWN at the latest, when the node has stopped.
  *
  * @param body    lent for the call
  * @param bytes   0 .. the cluster's command_bytes_max

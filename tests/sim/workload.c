@@ -82,12 +82,13 @@ node_of(struct sim_proposer *p)
 }
 
 static void
-mail_complete(void *mailbox, uint64_t first, uint32_t count, const struct decree_answer *answers)
+mail_complete(void *mailbox, uint64_t first, uint32_t count, enum decree_outcome outcome,
+	const struct decree_answer *answers)
 {
 	struct sim_proposer *p = mailbox;
 	struct sim_node *n = node_of(p);
 
-	if (answers == NULL) {
+	if (outcome != DECREE_APPLIED) {
 		/* The table of sessions is full, or the session gave way: what happened is unknown. */
 		p->is_open = false;
 		p->begins_anew = n->sim->queue->is_on;

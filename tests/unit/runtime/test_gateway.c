@@ -271,6 +271,68 @@ test_proposers_come_and_go_and_the_silent_one_keeps_its_session(void **state)
 	assert_int_equal(f->mail->completions[2].outcome, DECREE_APPLIED);
 }
 
+/* Nobody but the log tells a proposer that its session is no more: a leader gives other nodes no reasons. */
+static void
+assert_evicted_is_told(struct fixture *f, struct world_node *n)
+{
+	open_at(f, n);
+	propose(f, 2, 8);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 2);
+	world_evict(f->w, f->leader, n, n->shard->gateways[0].session);
+	world_run(f->w, 50000000);
+	propose(f, 1, 8);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 3);
+	assert_int_equal(f->mail->completions[3].outcome, DECREE_REFUSED);
+	assert_int_equal(f->mail->consumed, 3);
+	assert_int_equal(f->leader->machine.count, 2);
+}
+
+static void
+test_a_session_that_gave_way_ends_a_proposer_at_the_leader(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_evicted_is_told(f, f->leader);
+}
+
+static void
+test_a_session_that_gave_way_ends_a_proposer_at_a_follower(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_evicted_is_told(f, f->follower);
+}
+
+static bool
+lose_all_commands(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w;
+	(void)from;
+	(void)to;
+	return payload[0] >= CLIENT_MSG_COMMANDS;
+}
+
+/* The leader may have had them: their proposer cannot know that they were lost on the way. */
+static void
+test_what_was_given_before_its_session_gave_way_may_have_been_executed(void **state)
+{
+	struct fixture *f = *state;
+
+	open_at(f, f->follower);
+	propose(f, 2, 8);
+	world_run(f->w, 50000000);
+	f->w->lose = lose_all_commands;
+	propose(f, 3, 8);
+	world_run(f->w, 50000000);
+	world_evict(f->w, f->leader, f->follower, f->follower->shard->gateways[0].session);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 5);
+	for (uint64_t seq = 3; seq <= 5; seq++)
+		assert_int_equal(f->mail->completions[seq].outcome, DECREE_EVICTED);
+}
+
 /* apply() may leave a command unanswered and answer it with a later one. */
 static void
 test_a_parked_command_completes_when_the_machine_answers_it(void **state)
@@ -414,20 +476,21 @@ propose_four(struct fixture *f)
 	world_run(f->w, 1000000);
 }
 
+/* The leader has all four. What it makes of those behind the stolen number nobody tells. */
 static void
-assert_two_applied_two_refused(const struct fixture *f)
+assert_two_applied_two_evicted(const struct fixture *f)
 {
 	assert_true(f->leader->shard->gateways[0].is_refused);
 	assert_int_equal(f->mail->completed, 4);
 	for (uint64_t seq = 1; seq <= 4; seq++)
 		assert_int_equal(f->mail->completions[seq].outcome,
-			seq <= 2 ? DECREE_APPLIED : DECREE_REFUSED);
+			seq <= 2 ? DECREE_APPLIED : DECREE_EVICTED);
 }
 
 /* Two commands of this proposer, and behind them in the same slot one that somebody else gave under its number: what was
  * executed is told so, and not that it never will be. */
 static void
-test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed(void **state)
+test_a_stolen_number_behind_our_own_ends_only_what_was_not_executed(void **state)
 {
 	static const uint8_t stolen[64] = "stolen!!";
 	struct fixture *f = *state;
@@ -435,7 +498,7 @@ test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed(void **st
 	propose_four(f);
 	execute_three(f, (const uint8_t *const[3]){
 				 f->mail->commands[1].body, f->mail->commands[2].body, stolen });
-	assert_two_applied_two_refused(f);
+	assert_two_applied_two_evicted(f);
 }
 
 /* As the three commands lie in the proposer's arena: then they are compared in one piece.
@@ -466,7 +529,7 @@ test_a_stolen_number_is_seen_among_bodies_that_are_compared_at_once(void **state
 	copy_three(f, copy, sizeof(copy), bodies);
 	bodies[2][63] ^= 1;
 	execute_three(f, (const uint8_t *const *)bodies);
-	assert_two_applied_two_refused(f);
+	assert_two_applied_two_evicted(f);
 }
 
 /* What lies between bodies is nobody's. */
@@ -500,11 +563,14 @@ main(void)
 		T(test_a_new_leader_gets_everything_that_was_in_flight),
 		T(test_a_full_session_table_refuses_the_proposer_and_executes_nothing),
 		T(test_proposers_come_and_go_and_the_silent_one_keeps_its_session),
+		T(test_a_session_that_gave_way_ends_a_proposer_at_the_leader),
+		T(test_a_session_that_gave_way_ends_a_proposer_at_a_follower),
+		T(test_what_was_given_before_its_session_gave_way_may_have_been_executed),
 		T(test_a_parked_command_completes_when_the_machine_answers_it),
 		T(test_commands_parked_within_a_slot_get_their_answers_in_between),
 		T(test_answers_by_bursts_are_those_of_one_by_one),
 		T(test_a_full_log_is_asked_again_after_a_pause),
-		T(test_a_stolen_number_behind_our_own_refuses_only_what_was_not_executed),
+		T(test_a_stolen_number_behind_our_own_ends_only_what_was_not_executed),
 		T(test_a_stolen_number_is_seen_among_bodies_that_are_compared_at_once),
 		T(test_what_lies_between_bodies_is_not_compared),
 	};

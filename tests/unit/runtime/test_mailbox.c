@@ -35,7 +35,7 @@ complete(struct mailbox *m, uint64_t seq)
 {
 	struct decree_answer a = { .result = seq * 3, .status = 1 };
 
-	mailbox_ring_ops.complete(m, seq, 1, &a);
+	mailbox_ring_ops.complete(m, seq, 1, DECREE_APPLIED, &a);
 }
 
 static void
@@ -95,9 +95,9 @@ test_runs_of_outcomes_are_read_in_pieces(void **state)
 			answers[i] = (struct decree_answer){ .result = first + i, .status = 5 };
 		}
 		assert_int_equal(mailbox_ring_ops.pop(m, got, WINDOW), 40);
-		mailbox_ring_ops.complete(m, first, 30, answers);
-		mailbox_ring_ops.complete(m, first + 30, 8, NULL);
-		mailbox_ring_ops.complete(m, first + 38, 2, answers + 38);
+		mailbox_ring_ops.complete(m, first, 30, DECREE_APPLIED, answers);
+		mailbox_ring_ops.complete(m, first + 30, 8, DECREE_REFUSED, NULL);
+		mailbox_ring_ops.complete(m, first + 38, 2, DECREE_APPLIED, answers + 38);
 		for (uint32_t i = 0; i < 40;) {
 			uint32_t count = mailbox_poll(m, done, 7);
 
@@ -245,7 +245,7 @@ shard_main(void *context)
 		mailbox_ring_ops.consumed(m, seq);
 		for (uint32_t i = 0; i < count; i++)
 			answers[i] = (struct decree_answer){ .result = (seq - count + 1 + i) * 3 };
-		mailbox_ring_ops.complete(m, seq - count + 1, count, answers);
+		mailbox_ring_ops.complete(m, seq - count + 1, count, DECREE_APPLIED, answers);
 	}
 	return NULL;
 }

@@ -396,6 +396,65 @@ test_after_a_stop_what_was_in_flight_is_unknown(void **state)
 	decree_proposer_close(p);
 }
 
+#define FLIGHT_COUNT 700
+
+static struct decree_proposer *
+fly(struct fixture *f)
+{
+	struct decree_proposer *p;
+	char error[DECREE_ERROR_BYTES];
+
+	assert_int_equal(open_node(f, NULL), 0);
+	assert_int_equal(decree_start(f->node), 0);
+	assert_int_equal(decree_proposer_open(f->node, 0, &p, error), 0);
+	for (uint64_t i = 0; i < FLIGHT_COUNT; i++)
+		assert_int_equal(decree_propose(p, &i, sizeof(i), &f->machines[0]), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(decree_read(p, "sum", 3, DECREE_LINEARIZABLE, read_cookie), 0);
+	return p;
+}
+
+/* Wherever a stop strikes, in the first commands or behind the last: each has one outcome, those that were executed before it
+ * those of their machine. */
+static void
+test_a_stop_in_full_flight_tells_each_once(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int round = 0; round < 4; round++) {
+		struct decree_proposer *p = fly(f);
+		struct decree_completion done[50];
+		uint64_t seq = 0;
+		uint32_t reads = 0, count, unknown = 0;
+
+		for (uint32_t polled = 0; polled < (uint32_t)round * 200; polled += count) {
+			count = decree_poll(p, done, 7);
+			for (uint32_t i = 0; i < count; i++)
+				if (done[i].answer == NULL)
+					assert_int_equal(done[i].seq, ++seq);
+				else
+					reads++;
+			sched_yield();
+		}
+		decree_stop(f->node);
+		while ((count = decree_poll(p, done, 50)) > 0)
+			for (uint32_t i = 0; i < count; i++) {
+				reads += done[i].answer != NULL;
+				if (done[i].answer != NULL)
+					continue;
+				assert_int_equal(done[i].seq, ++seq);
+				assert_ptr_equal(done[i].cookie, &f->machines[0]);
+				unknown += done[i].outcome == DECREE_UNKNOWN;
+				assert_int_equal(done[i].outcome,
+					unknown > 0 ? DECREE_UNKNOWN : DECREE_APPLIED);
+			}
+		assert_int_equal(seq, FLIGHT_COUNT);
+		assert_int_equal(reads, 20);
+		decree_proposer_close(p);
+		close_node(f);
+	}
+}
+
 static void
 test_other_constants_than_the_formatted_ones_are_refused(void **state)
 {
@@ -684,6 +743,7 @@ main(void)
 		T(test_large_commands_pass_through_the_arena_and_the_log),
 		T(test_a_call_from_a_wrong_thread_is_refused),
 		T(test_after_a_stop_what_was_in_flight_is_unknown),
+		T(test_a_stop_in_full_flight_tells_each_once),
 		T(test_other_constants_than_the_formatted_ones_are_refused),
 		T(test_a_directory_in_use_is_refused),
 		T(test_options_of_an_older_version_are_taken),

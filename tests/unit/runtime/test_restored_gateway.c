@@ -346,7 +346,7 @@ test_a_number_that_somebody_else_has_used_closes_the_proposer(void **state)
 	assert_int_equal(f->mail->completed, 8);
 	assert_completed(f, 5, DECREE_APPLIED);
 	for (uint64_t seq = 6; seq <= 8; seq++)
-		assert_completed(f, seq, DECREE_REFUSED);
+		assert_completed(f, seq, DECREE_EVICTED); /* 7 and 8 were executed */
 	assert_int_equal(f->mail->consumed, 8);
 }
 
@@ -425,9 +425,64 @@ test_an_answer_before_the_stolen_number_comes_after_the_snapshot(void **state)
 	assert_int_equal(f->mail->completions[4].status, 7);
 }
 
-/* The snapshot does not know the session: nothing of it will ever be executed. */
+/* The session is gone from the snapshot, so nobody tells what was answered in the slots that are not here; and what was given
+ * to the leader may have been executed there. What is proposed from then on never will be. */
 static void
-test_a_session_that_is_gone_is_refused(void **state)
+test_answers_that_went_with_their_session_are_told_so(void **state)
+{
+	struct fixture *f = *state;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.is_parking = true;
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.is_parking = false;
+	lagging->machine.parked_seq = 0; /* it does not get to hear of what wakes it up */
+	assert_int_equal(gateway()->executed, 4);
+	assert_int_equal(f->mail->completed, 3);
+	deafen(f);
+	propose(f, 2);
+	world_run(f->w, 50 * MS);
+	assert_int_equal(f->leader->machine.count, 6);
+	world_evict(f->w, f->leader, lagging, gateway()->session);
+	leave_behind(f);
+	restore(f);
+	world_turn(f->w);
+	assert_int_equal(f->mail->completed, 6);
+	for (uint64_t seq = 4; seq <= 6; seq++)
+		assert_completed(f, seq, DECREE_EVICTED);
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	assert_int_equal(f->mail->completed, 7);
+	assert_completed(f, 7, DECREE_REFUSED);
+	assert_int_equal(f->mail->consumed, 7);
+	assert_caught_up(f->w);
+}
+
+/* So many numbers that the table keeps no answer any more that this proposer could ask for. */
+static void
+steal(struct fixture *f, uint64_t first, uint32_t count)
+{
+	struct shard *s = f->leader->shard;
+
+	for (uint32_t i = 0; i < count; i++) {
+		s->submit[0] = (struct eng_command){ gateway()->session, first + i,
+			(const uint8_t *)"stolen!!", 8 };
+		shard_submit(s, &s->groups[0], 1);
+		assert_int_equal(s->submit_status[0], ENG_SUBMIT_OK);
+		world_run(f->w, 1 * MS);
+	}
+	assert_int_equal(
+		eng_session_last(s->groups[0].sessions, gateway()->session), first + count - 1);
+}
+
+/* What the table would say of them is forgotten. Nobody can tell whose they were, or what was answered. */
+static void
+test_numbers_that_are_not_kept_any_more_close_the_proposer(void **state)
 {
 	struct fixture *f = *state;
 
@@ -435,18 +490,54 @@ test_a_session_that_is_gone_is_refused(void **state)
 	propose(f, 3);
 	world_run(f->w, 50 * MS);
 	isolate(f->w);
-	propose(f, 2);
+	propose(f, 5);
+	steal(f, 4, f->leader->eng.session_window + 10);
 	leave_behind(f);
-	gateway()->session.n = UINT64_MAX / 2;
 	restore(f);
 	world_turn(f->w);
-	assert_int_equal(f->mail->completed, 5);
-	assert_completed(f, 4, DECREE_REFUSED);
-	assert_completed(f, 5, DECREE_REFUSED);
+	assert_int_equal(f->mail->completed, 8);
+	for (uint64_t seq = 4; seq <= 8; seq++)
+		assert_completed(f, seq, DECREE_EVICTED);
 	propose(f, 1);
 	world_run(f->w, 50 * MS);
-	assert_completed(f, 6, DECREE_REFUSED);
-	assert_int_equal(f->leader->machine.count, 900 + 3);
+	assert_completed(f, 9, DECREE_REFUSED);
+}
+
+/* The leader takes what comes under these numbers for repeats, and the log says nothing of them any more. */
+static void
+test_numbers_that_somebody_else_has_used_ahead_close_the_proposer(void **state)
+{
+	struct fixture *f = *state;
+
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	isolate(f->w);
+	steal(f, 4, 3);
+	leave_behind(f);
+	restore(f);
+	propose(f, 1);
+	world_run(f->w, 1000 * MS);
+	assert_int_equal(f->mail->completed, 4);
+	assert_completed(f, 4, DECREE_REFUSED);
+	assert_caught_up(f->w);
+}
+
+/* A command that was executed here, and answered where this node has not looked: that is forgotten, too. */
+static void
+test_an_answer_that_is_not_kept_any_more_closes_the_proposer(void **state)
+{
+	struct fixture *f = *state;
+
+	park_and_steal(f);
+	deafen(f);
+	steal(f, 6, f->leader->eng.session_window + 10);
+	leave_behind(f);
+	assert_int_equal(f->mail->completed, 3);
+	restore(f);
+	world_turn(f->w);
+	assert_int_equal(f->mail->completed, 4);
+	assert_completed(f, 4, DECREE_EVICTED);
 }
 
 int
@@ -465,7 +556,10 @@ main(void)
 		T(test_a_number_that_somebody_else_has_used_closes_the_proposer),
 		T(test_an_answer_before_the_stolen_number_comes_from_the_snapshot),
 		T(test_an_answer_before_the_stolen_number_comes_after_the_snapshot),
-		T(test_a_session_that_is_gone_is_refused),
+		T(test_answers_that_went_with_their_session_are_told_so),
+		T(test_numbers_that_are_not_kept_any_more_close_the_proposer),
+		T(test_numbers_that_somebody_else_has_used_ahead_close_the_proposer),
+		T(test_an_answer_that_is_not_kept_any_more_closes_the_proposer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

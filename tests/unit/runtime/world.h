@@ -204,6 +204,10 @@ void world_deliver(struct world *w, struct world_node *to, struct net_endpoint f
 
 struct world_mailbox *world_mailbox_new(void);
 void world_mailbox_free(struct world_mailbox *m);
+/** A gateway's session gives way to others: one registers a later gateway of the same place, as a copy of the node would, and
+ * so many clients come that the row is taken. */
+void world_evict(struct world *w, struct world_node *leader, const struct world_node *n,
+	struct decree_session session);
 /** One read of the count. */
 void world_read(struct world_mailbox *m, enum decree_consistency consistency);
 /** One command of 8 bytes, its seq; or of @p bytes times the seq's low byte. */

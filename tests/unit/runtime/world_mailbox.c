@@ -3,6 +3,7 @@
 #include "tests/unit/runtime/world.h"
 
 #include "base/assert.h"
+#include "engine/runtime/shard_private.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +29,23 @@ mail_consumed(void *ctx, uint64_t seq)
 }
 
 static void
-mail_complete(void *ctx, uint64_t first, uint32_t count, const struct decree_answer *answers)
+mail_complete(void *ctx, uint64_t first, uint32_t count, enum decree_outcome outcome,
+	const struct decree_answer *answers)
 {
 	struct world_mailbox *m = ctx;
 
-	for (uint64_t seq = first; seq < first + count; seq++)
-		m->completions[seq % WORLD_MAIL_COUNT_MAX] = (struct decree_completion){
+	decree_assert((answers != NULL) == (outcome == DECREE_APPLIED));
+	for (uint64_t seq = first; seq < first + count; seq++) {
+		struct decree_completion *done = &m->completions[seq % WORLD_MAIL_COUNT_MAX];
+
+		decree_assert(seq <= m->popped && done->seq < seq); /* each is told once */
+		*done = (struct decree_completion){
 			.seq = seq,
-			.outcome = answers != NULL ? DECREE_APPLIED : DECREE_REFUSED,
+			.outcome = outcome,
 			.status = answers != NULL ? answers[seq - first].status : 0,
 			.result = answers != NULL ? answers[seq - first].result : 0,
 		};
+	}
 	m->completed += count;
 }
 
@@ -111,4 +118,29 @@ world_propose(struct world_mailbox *m, uint32_t bytes)
 		.body = body,
 		.bytes = bytes,
 	};
+}
+
+void
+world_evict(struct world *w, struct world_node *leader, const struct world_node *n,
+	struct decree_session session)
+{
+	struct shard *s = leader->shard;
+	uint8_t body[ENG_REGISTRATION_GATEWAY_BYTES];
+	const struct eng_registration later = {
+		.token = "a copy of it",
+		.node_id = n->node_id,
+		.opened = 99,
+		.boot_count = n->boot_count,
+	};
+	uint32_t bytes = eng_registration_encode(&later, body);
+
+	for (uint32_t i = 1; eng_session_row(s->groups[0].sessions, session) >= 0; i++) {
+		decree_assert(i < 2 * leader->eng.session_count);
+		s->submit[0] = (struct eng_command){ .body = body, .bytes = bytes };
+		shard_submit(s, &s->groups[0], 1);
+		decree_assert(s->submit_status[0] == ENG_SUBMIT_OK);
+		world_run(w, 10000000);
+		bytes = ENG_REGISTRATION_CLIENT_BYTES; /* from here on */
+		body[15] = (uint8_t)i;
+	}
 }
