@@ -95,6 +95,9 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_SNAPSHOT_SPACE] = { "snapshot-space",
 		"nodes have no space for snapshots: they take no commands, and hand over", 20, NULL,
 		fault_snapshot_space_strike, 10, 80 },
+	[FAULT_USURPER] = { "usurper",
+		"somebody registers proposers in a node's name, and its own loses its session", 15,
+		fault_usurper_draw, fault_usurper_strike, 5, 60 },
 };
 
 uint64_t
@@ -137,6 +140,7 @@ stream_of(struct sim *sim, enum fault_kind kind)
 	case FAULT_TWIN: return &sim->random_twins;
 	case FAULT_FLAPPING: return &sim->random_flaps;
 	case FAULT_SNAPSHOT_SPACE: return &sim->random_space;
+	case FAULT_USURPER: return &sim->random_usurpers;
 	default: return kind < FAULT_DAMAGE ? NULL : &sim->random_disks;
 	}
 }

@@ -68,6 +68,8 @@ enum fault_kind {
 	FAULT_FLAPPING,
 	/* faults_disk.c */
 	FAULT_SNAPSHOT_SPACE,
+	/* faults_usurper.c */
+	FAULT_USURPER,
 	FAULT_KIND_COUNT,
 };
 
@@ -134,7 +136,9 @@ struct sim_faults {
 	uint32_t flaps_left;      /* changes to come */
 	bool is_flapped_off;      /* those links carry nothing just now */
 	uint8_t is_flapping[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
-	uint32_t no_space; /* bit per node without space for snapshots */
+	uint32_t no_space;      /* bit per node without space for snapshots */
+	uint32_t session_count; /* rows of the table; 0 = SIM_SESSION_COUNT */
+	uint32_t usurper_count; /* proposers that were opened by nobody */
 };
 
 /* faults.c */
@@ -176,6 +180,10 @@ void faults_net_draw(struct sim *sim);
 void fault_flapping_draw(struct sim *sim);
 void fault_flapping_strike(struct sim *sim);
 void sim_flapping_end(struct sim *sim);
+
+/* faults_usurper.c */
+void fault_usurper_draw(struct sim *sim);
+void fault_usurper_strike(struct sim *sim);
 
 /* faults_process.c */
 void faults_process_draw(struct sim *sim);

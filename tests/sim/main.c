@@ -65,6 +65,8 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->fenced += sim->count.fenced;
 	t->forgetful += sim->count.forgetful;
 	t->rewritten += sim->count.rewritten;
+	t->refused += sim->count.refused;
+	t->evicted += sim->count.evicted;
 	t->filled += sim->count.filled;
 	t->emptied += sim->count.emptied;
 	t->fired += sim->count.fired;
@@ -114,6 +116,8 @@ totals_add(struct totals *t, const struct totals *other)
 	t->fenced += other->fenced;
 	t->forgetful += other->forgetful;
 	t->rewritten += other->rewritten;
+	t->refused += other->refused;
+	t->evicted += other->evicted;
 	t->filled += other->filled;
 	t->emptied += other->emptied;
 	t->fired += other->fired;
@@ -173,6 +177,9 @@ totals_print(const struct totals *t)
 	       "they had called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
 		t->damaged, t->nameless, t->rewritten, t->refused_starts, t->rolled_back, t->twins,
 		t->fenced, t->forgetful, t->lost_nodes, t->filled, t->emptied);
+	printf("sessions: %lu commands were refused, %lu had none any more before they were "
+	       "answered\n",
+		t->refused, t->evicted);
 	printf("members: %lu added, %lu removed, %lu replaced, %lu requests refused; %lu leaders "
 	       "chosen by hand, %lu clusters raised to another version, %lu programs too old for "
 	       "it\n",

@@ -23,7 +23,8 @@ struct totals {
 	uint64_t snapshots, restores, fetched;
 	uint64_t damaged, nameless, refused_starts, rolled_back, twins, fenced, forgetful,
 		rewritten, lost_nodes, filled, emptied;
-	uint64_t fetching_seeds; /* that had a state transfer */
+	uint64_t refused, evicted; /* commands */
+	uint64_t fetching_seeds;   /* that had a state transfer */
 	uint64_t changes[3], changes_refused, transfers, raises, too_old; /* of the members */
 	uint64_t crash_free;                                              /* runs without a crash */
 	uint64_t fired, fired_idle; /* timers of the state machine */

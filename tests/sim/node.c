@@ -65,7 +65,8 @@ group_config(struct sim *sim, const struct sim_node *n)
 		.ring_slots = sim->ring_slots,
 		.frame_bytes = SIM_FRAME_BYTES,
 		.command_bytes_max = SIM_COMMAND_BYTES,
-		.session_count = SIM_SESSION_COUNT,
+		.session_count = sim->faults.session_count != 0 ? sim->faults.session_count
+								: SIM_SESSION_COUNT,
 		.session_window = SIM_SESSION_WINDOW,
 		.session_idle_slots = 32,
 		.digest_slots = 64,

@@ -12,6 +12,7 @@
  *   elected   rounds do not run away: whoever meets a higher promise waits before it tries again
  *   durable   a node that comes back stands by every promise and every acceptance that it ever sent (S4)
  *   applied   the chosen value of each slot, in order, the same commands everywhere, each once (S3, S4)
+ *   told      each command has one outcome: an answer, that nothing executes it, or that its session is gone
  *   answered  only what was executed; in the end the whole history is checked to be linearizable (S5)
  */
 #include "tests/sim/sim.h"
@@ -36,6 +37,7 @@ oracle_create(struct sim *sim)
 	o->firings = calloc(SIM_FIRING_MAX, sizeof(*o->firings));
 	o->history = history_create();
 	o->sessions = calloc(SIM_PROPOSER_MAX, sizeof(*o->sessions));
+	o->ended = calloc(SIM_PROPOSER_MAX, sizeof(*o->ended));
 }
 
 void
@@ -49,6 +51,7 @@ oracle_reset(struct sim *sim)
 	memset(o->value_first, 0, (o->slot_high + 1) * sizeof(*o->value_first));
 	memset(o->executed, 0, SIM_PROPOSER_MAX * sizeof(*o->executed));
 	memset(o->sessions, 0, SIM_PROPOSER_MAX * sizeof(*o->sessions));
+	memset(o->ended, 0, SIM_PROPOSER_MAX * sizeof(*o->ended));
 	o->value_count = 0;
 	o->slot_high = 0;
 	o->chosen_last = 0;

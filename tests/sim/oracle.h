@@ -81,6 +81,7 @@ struct sim_oracle {
 	uint64_t slot_high;              /* highest slot that has one */
 	uint64_t *executed;              /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
 	struct decree_session *sessions; /* [SIM_PROPOSER_MAX] of each proposer */
+	bool *ended; /* [SIM_PROPOSER_MAX] was told that it has no session: nothing more of it is executed */
 	struct sim_chosen
 		*snapshots; /* [SIM_SLOT_MAX] digest of the bytes that somebody cut there */
 	uint64_t snapshot_last;
@@ -108,6 +109,9 @@ void oracle_on_applied(
 	struct sim *sim, struct sim_node *node, struct decree_slot first, struct decree_slot after);
 void oracle_on_command(struct sim *sim, struct sim_node *node, const struct decree_command *c);
 void oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq);
+/** A node tells its proposer that a command ends without an answer. */
+void oracle_on_end(
+	struct sim *sim, const struct sim_node *node, uint64_t seq, enum decree_outcome outcome);
 /** The whole history is that of a single copy: commands take their places between question and answer, and reads
  * see everything that was answered before they began (S5). */
 void oracle_check_history(struct sim *sim);

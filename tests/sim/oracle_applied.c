@@ -92,6 +92,9 @@ note_executed(struct sim *sim, const struct decree_command *c, struct decree_dig
 		"slot %lu holds a command that nobody proposed", c->slot.n);
 	sim_check(sim, o->executed[id] + 1 == c->seq,
 		"command %lu of proposer %lu executed twice or out of order", c->seq, id);
+	sim_check(sim, !o->ended[id],
+		"command %lu of proposer %lu is executed after it was told that none will be",
+		c->seq, id);
 	if (c->seq == 1)
 		o->sessions[id] = c->session;
 	sim_check(sim, o->sessions[id].n == c->session.n, "proposer %lu has two sessions", id);
@@ -156,4 +159,23 @@ oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq)
 	sim->oracle.acked_count++;
 	sim_check(sim, seq <= sim->oracle.executed[proposer],
 		"command %lu of proposer %lu was acknowledged and never executed", seq, proposer);
+}
+
+/* The slot in which its session gave way is applied here, so whatever was executed of it is known. */
+void
+oracle_on_end(struct sim *sim, const struct sim_node *n, uint64_t seq, enum decree_outcome outcome)
+{
+	struct sim_oracle *o = &sim->oracle;
+	uint64_t id = n->proposer.id;
+
+	sim_check(sim,
+		outcome == DECREE_EVICTED || (outcome == DECREE_REFUSED && seq > o->executed[id]),
+		"command %lu of proposer %lu ends with %d, and %lu were executed", seq, id,
+		(int)outcome, o->executed[id]);
+	sim_check(sim,
+		o->sessions[id].n == 0 ||
+			eng_session_row(shard_sessions(n->shard, 0), o->sessions[id]) < 0,
+		"command %lu of proposer %lu ends with %d, and it has its session", seq, id,
+		(int)outcome);
+	o->ended[id] = true;
 }

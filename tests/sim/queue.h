@@ -113,8 +113,6 @@ void sim_queue_check_end(struct sim *sim);
 uint32_t sim_queue_command(struct sim *sim, struct sim_node *n, uint8_t *ret_bytes);
 /** @return how long it is silent now, 0 nearly always */
 uint64_t sim_queue_silence_ns(struct sim *sim);
-/** A node's place in the cluster is lost, or left: its gateway drops its clients, and a new one opens. */
-void sim_queue_begin_anew(struct sim *sim, struct sim_node *n);
 /** The first to execute a command: what its proposer has to be told. */
 void sim_queue_expect(struct sim *sim, const struct decree_command *c,
 	const struct sim_queue_word *w, uint64_t place);

@@ -84,15 +84,6 @@ sim_queue_silence_ns(struct sim *sim)
 }
 
 void
-sim_queue_begin_anew(struct sim *sim, struct sim_node *n)
-{
-	sim_trace(sim, "node %u: the gateway begins anew", n->id);
-	shard_gateway_close(n->shard, n->proposer.gateway);
-	workload_open(sim, n);
-	sim->queue->count.begun_anew++;
-}
-
-void
 sim_queue_expect(struct sim *sim, const struct decree_command *c, const struct sim_queue_word *w,
 	uint64_t place)
 {

@@ -133,7 +133,7 @@ struct sim_read {
 struct sim_proposer {
 	uint64_t id; /* unique in the run */
 	bool is_open;
-	bool begins_anew; /* with a queue: as soon as it may, under another name */
+	bool begins_anew; /* as soon as it may, under another name */
 	uint32_t
 		opened; /* with a queue: bit per connection that it has asked for, since it last attached */
 	int gateway;
@@ -272,7 +272,8 @@ struct sim_count {
 	uint64_t frames, completions, timers, commands; /* their sum is the number of events */
 	uint64_t progress_tenths; /* of T, from the end of the faults to the first new answer */
 	uint64_t reads;
-	uint64_t refused; /* proposers that lost their session */
+	uint64_t refused; /* commands whose proposer has no session ... */
+	uint64_t evicted; /* ... or had one that gave way before they were answered */
 	uint64_t sent, lost, crashes, power_cuts, faults[FAULT_KIND_COUNT];
 	uint64_t snapshots, restores, fetched;
 	uint64_t damaged;  /* records handed over as such ... */
@@ -340,6 +341,7 @@ struct sim {
 	uint64_t random_space; /* of FAULT_SNAPSHOT_SPACE */
 	uint64_t random_timers;
 	uint64_t random_answers;
+	uint64_t random_usurpers; /* of FAULT_USURPER */
 	uint64_t now_ns;
 	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;    /* ids in use are 1 .. node_count */

@@ -67,12 +67,25 @@ command_done(
 {
 	const struct sim_command *command = &p->window[seq % SIM_IN_FLIGHT];
 
-	sim_check(n->sim, seq == p->seq_done + 1, "proposer %lu: outcome of %lu after %lu", p->id,
-		seq, p->seq_done);
-	p->seq_done = seq;
 	oracle_on_ack(n->sim, p->id, seq);
 	history_return(n->sim->oracle.history, load_u32(command->body + 16), n->sim->now_ns,
 		place_of(n->sim, p, command, a), 0);
+}
+
+/* The table of sessions is full, or the session gave way. */
+static void
+command_ended(struct sim_node *n, struct sim_proposer *p, uint64_t seq, enum decree_outcome outcome)
+{
+	struct sim *sim = n->sim;
+
+	if (p->is_open)
+		sim_trace(sim, "node %u%s: its proposer %lu has no session, from command %lu on",
+			n->id, sim_copy_mark(n), p->id, seq);
+	p->is_open = false;
+	p->begins_anew = sim->queue->is_on || sim->faults.has[FAULT_USURPER];
+	oracle_on_end(sim, n, seq, outcome);
+	sim->count.refused += outcome == DECREE_REFUSED;
+	sim->count.evicted += outcome == DECREE_EVICTED;
 }
 
 static struct sim_node *
@@ -88,15 +101,14 @@ mail_complete(void *mailbox, uint64_t first, uint32_t count, enum decree_outcome
 	struct sim_proposer *p = mailbox;
 	struct sim_node *n = node_of(p);
 
-	if (outcome != DECREE_APPLIED) {
-		/* The table of sessions is full, or the session gave way: what happened is unknown. */
-		p->is_open = false;
-		p->begins_anew = n->sim->queue->is_on;
-		n->sim->count.refused += count;
-		return;
-	}
-	for (uint32_t i = 0; i < count; i++)
-		command_done(n, p, first + i, &answers[i]);
+	sim_check(n->sim, first == p->seq_done + 1 && first + count <= p->seq_popped + 1,
+		"proposer %lu: outcomes of %lu to %lu after %lu of %lu", p->id, first,
+		first + count - 1, p->seq_done, p->seq_popped);
+	for (; p->seq_done < first + count - 1; p->seq_done++)
+		if (outcome == DECREE_APPLIED)
+			command_done(n, p, p->seq_done + 1, answers++);
+		else
+			command_ended(n, p, p->seq_done + 1, outcome);
 }
 
 static void
@@ -133,6 +145,15 @@ workload_open(struct sim *sim, struct sim_node *n)
 	sim_check(sim, p->gateway >= 0, "no way in for a proposer");
 	p->is_open = true;
 	p->next_ns = sim->now_ns;
+}
+
+static void
+begin_anew(struct sim *sim, struct sim_node *n)
+{
+	sim_trace(sim, "node %u%s: its proposer begins anew", n->id, sim_copy_mark(n));
+	shard_gateway_close(n->shard, n->proposer.gateway);
+	workload_open(sim, n);
+	sim->queue->count.begun_anew += sim->queue->is_on;
 }
 
 static void
@@ -180,7 +201,7 @@ propose_some(struct sim *sim, struct sim_node *n)
 	if (sim->now_ns < p->next_ns || sim->is_silent || !n->is_up)
 		return;
 	if (p->begins_anew)
-		sim_queue_begin_anew(sim, n);
+		begin_anew(sim, n);
 	if (!p->is_open)
 		return;
 	uint64_t burst = sim_draw(&sim->random_load, 4) == 0
@@ -230,8 +251,9 @@ bool
 workload_is_done(const struct sim *sim)
 {
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
-		const struct sim_proposer *p = &sim->nodes[id].proposer;
-		if (sim_is_member(sim, id) && p->is_open &&
+		const struct sim_node *n = &sim->nodes[id];
+		const struct sim_proposer *p = &n->proposer;
+		if (sim_is_member(sim, id) && n->is_up &&
 			(p->seq_done < p->seq_made || !sim_reads_are_done(p)))
 			return false;
 	}
