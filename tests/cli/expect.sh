@@ -8,6 +8,17 @@ cd "$work" || exit 1
 failed=0
 count=0
 
+# A file's first and last bytes: why a long run failed stands at its end.
+both_ends() {
+	if [ "$(stat -c %s "$1")" -le 4000 ]; then
+		cat "$1"
+	else
+		head -c 2000 "$1"
+		printf '\n[...]\n'
+		tail -c 2000 "$1"
+	fi
+}
+
 # expect STATUS WORDS COMMAND...: WORDS, separated by '|', all have to be in what it prints; those with '!' before must not.
 # A command has 30 seconds, or $expect_seconds.
 expect() {
@@ -18,7 +29,7 @@ expect() {
 	timeout "${expect_seconds:-30}" "$@" >out 2>&1 </dev/null
 	got=$?
 	if [ $got -ne "$status" ]; then
-		printf 'FAILED: %s\n  status %s instead of %s: %s\n' "${*##*/}" $got "$status" "$(head -c 2000 out)"
+		printf 'FAILED: %s\n  status %s instead of %s: %s\n' "${*##*/}" $got "$status" "$(both_ends out)"
 		failed=1
 		return
 	fi
