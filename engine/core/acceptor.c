@@ -39,7 +39,7 @@ on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		failure_send(r, m, ENG_FAIL_LEASE, fx);
 		return;
 	}
-	if (m->ballot.n < r->promised.n) {
+	if (is_beaten(r, m->ballot)) {
 		ballot_refuse(r, m, fx);
 		return;
 	}
@@ -191,7 +191,7 @@ on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 {
 	if (ballot_node(m->ballot) != m->src || m->accept.slot.n == 0)
 		return;
-	if (m->ballot.n < r->promised.n) {
+	if (is_beaten(r, m->ballot)) {
 		ballot_refuse(r, m, fx);
 		return;
 	}

@@ -55,7 +55,7 @@ is_leader_alive(const struct eng_replica *r)
 void
 follow(struct eng_replica *r, uint16_t leader, struct decree_ballot ballot, struct eng_effects *fx)
 {
-	decree_assert(ballot.n >= r->promised.n);
+	decree_assert(!is_beaten(r, ballot));
 
 	if (r->role == DECREE_LEADER || r->campaign != CAMPAIGN_NONE)
 		step_down(r, 0, fx);
@@ -153,7 +153,7 @@ prevote_reason(
 		*ret_reason = ENG_FAIL_LEADER_ALIVE;
 	else if (lease_refuses(r, m->src))
 		*ret_reason = ENG_FAIL_LEASE;
-	else if (m->ballot.n <= r->promised.n)
+	else if (m->ballot.n <= ballot_highest(r).n)
 		*ret_reason = ENG_FAIL_BALLOT;
 	else
 		return true;
@@ -173,7 +173,7 @@ on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	reply->ballot = m->ballot;
 	reply->prevote_reply.granted = granted;
 	reply->prevote_reply.reason = reason;
-	reply->prevote_reply.promised = r->promised;
+	reply->prevote_reply.promised = ballot_highest(r);
 	reply->prevote_reply.dst_nonce = m->src_nonce;
 	/* It hears no leader and so of no decision. The first that it lacks tells it how many there are and
 	 * where to ask: it need not lead to learn (10.7). */
@@ -498,7 +498,7 @@ ballot_refuse(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 /*
  * One member is stuck at a higher promise: phase 1 above it, without PreVote, lets it vote again (5.8).
  *
- * If it follows a leader at that ballot, though, a q1 quorum has promised it and none of our slots can be
+ * If it follows a leader at a higher ballot, though, a q1 quorum has promised that and none of our slots can be
  * chosen any more. Two leaders that do not hear each other, A - B - C, would take B from each other for ever.
  */
 static void
@@ -549,7 +549,7 @@ on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 void
 on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	if (ballot_node(m->ballot) != m->src || m->ballot.n < r->promised.n)
+	if (ballot_node(m->ballot) != m->src || is_beaten(r, m->ballot))
 		return;
 	if (m->leader_change.timeout_now) {
 		/* The leader's disk has stalled and it asks us to take over: no PreVote, for everybody

@@ -155,6 +155,8 @@ leader_check_ready(struct eng_replica *r, struct eng_effects *fx)
 void
 leader_begin(struct eng_replica *r, struct eng_effects *fx)
 {
+	decree_assert(!is_beaten(r, r->ballot));
+
 	r->role = DECREE_LEADER;
 	r->leader = r->cfg.node_id;
 	r->leader_ballot = r->ballot;

@@ -92,7 +92,7 @@ learn_commit(struct eng_replica *r, struct decree_ballot ballot, struct decree_s
 void
 on_success(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
-	if (ballot_node(m->ballot) != m->src || m->ballot.n < r->promised.n)
+	if (ballot_node(m->ballot) != m->src || is_beaten(r, m->ballot))
 		return;
 	follow(r, m->src, m->ballot, fx);
 	learn_commit(r, m->ballot, m->success.start, m->success.commit, fx);
@@ -103,7 +103,7 @@ on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 {
 	if (ballot_node(m->ballot) != m->src)
 		return;
-	if (m->ballot.n < r->promised.n) {
+	if (is_beaten(r, m->ballot)) {
 		ballot_refuse(r, m, fx);
 		return;
 	}

@@ -24,12 +24,14 @@
  *
  * A member that has promised less than the leader's ballot counts like one that promised exactly that: what a
  * round must know is that its member had promised nothing higher, since a new leader needs the promise of one
- * member of every such set. One that has promised more does not echo at all.
+ * member of every such set. One that has promised more, or heard a later leader, does not echo at all.
  *
  * Leases. An echo is also a grant: its sender refuses everybody else's phase 1 for a while, counted from its
  * receipt. The leader counts the same time from its heartbeat's sending, hence from earlier, and by the
  * drift that both clocks may have had it stops before the first of them begins to promise others anything.
- * While grants of members that meet every phase 1 quorum hold, the leader needs no round.
+ * While grants of members that meet every phase 1 quorum hold, the leader needs no round. A grant gives way to one for
+ * a higher ballot only: that a leader was elected there means that the lease of the lower one had ended. is_beaten() sees to it
+ * also for a member that has promised neither.
  */
 #include "engine/core/readindex.h"
 

@@ -273,7 +273,7 @@ failure_send(struct eng_replica *r, const struct eng_msg *m, enum eng_failure_re
 
 	f->ballot = m->ballot;
 	f->failure.reason = reason;
-	f->failure.promised = r->promised;
+	f->failure.promised = ballot_highest(r);
 	f->failure.dst_nonce = m->src_nonce;
 	f->failure.snapshot.n = 0;
 	f->failure.other_disk = false;

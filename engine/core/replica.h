@@ -146,6 +146,20 @@ void halt(struct eng_replica *r, enum eng_halt why, struct eng_effects *fx);
 struct eng_promise_entry
 eng_replica_promise_entry(const struct eng_replica *r, struct decree_slot slot);
 
+/** The highest ballot that this node goes by: promised, or of a leader that it has heard. */
+static inline struct decree_ballot
+ballot_highest(const struct eng_replica *r)
+{
+	return r->promised.n > r->leader_ballot.n ? r->promised : r->leader_ballot;
+}
+
+/** Whoever prepares, leads or has led at this ballot is refused everything (8.3). */
+static inline bool
+is_beaten(const struct eng_replica *r, struct decree_ballot ballot)
+{
+	return ballot.n < ballot_highest(r).n;
+}
+
 /* ---- recovery.c ---- */
 void on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 /**

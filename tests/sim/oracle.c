@@ -449,12 +449,18 @@ on_message(struct sim *sim, struct sim_node *n, const uint8_t *data, uint32_t by
 	struct eng_msg m;
 
 	if (data[0] != ENG_MSG_ACCEPT && data[0] != ENG_MSG_ACCEPTED &&
-		data[0] != ENG_MSG_PROMISE && data[0] != ENG_MSG_PREPARE)
+		data[0] != ENG_MSG_PROMISE && data[0] != ENG_MSG_PREPARE &&
+		data[0] != ENG_MSG_LEADER_CHANGE)
 		return;
 	if (eng_msg_decode(data, bytes, &m) != 0)
 		sim_check(sim, false, "node %u sends what it could not read", n->id);
 	if (m.type == ENG_MSG_ACCEPT) {
 		(void)note_proposed(sim, m.accept.slot.n, m.ballot, m.accept.digest);
+		return;
+	}
+	if (m.type == ENG_MSG_LEADER_CHANGE) {
+		if (!m.leader_change.timeout_now)
+			sim_leases_check(sim, n, m.ballot);
 		return;
 	}
 	sim_check(sim, sim_replica(n)->promised.n >= m.ballot.n,

@@ -578,6 +578,8 @@ void sim_timers_require(struct sim *sim);
 
 /* queries.c */
 void sim_reads_draw(struct sim *sim); /* after the faults */
+/** Somebody is elected: nobody may hold the lease of a lower ballot. */
+void sim_leases_check(struct sim *sim, const struct sim_node *leader, struct decree_ballot ballot);
 void sim_reads_open(struct sim_proposer *p);
 /** Somebody executes a command: whoever still believes to lead, and does not, is asked. */
 void sim_reads_ask_deposed(struct sim *sim, const struct sim_node *leader);
