@@ -165,13 +165,14 @@ draw_kind(struct sim *sim, enum fault_kind kind)
 	const struct fault *row = &sim_fault_table[kind];
 	struct sim_faults *f = &sim->faults;
 	struct sim_faults before = *f;
-	bool has = sim_draw_percent(&sim->random_faults, row->percent);
+	bool is_drawn = sim_draw_percent(&sim->random_faults, row->percent);
+	bool has = (is_drawn || sim->options.with[kind]) && !sim->options.without[kind];
 	uint64_t tenths = sim_draw_between(&sim->random_faults, row->every_min, row->every_max);
 
 	if (row->draw != NULL)
 		row->draw(sim);
 	f->next_ns[kind] = UINT64_MAX;
-	if (!has || sim->options.without[kind]) {
+	if (!has) {
 		*f = before;
 		f->next_ns[kind] = UINT64_MAX;
 		return;

@@ -163,7 +163,7 @@ on_done(struct sim *sim)
 	sim_faults_note_operator(sim, UINT64_MAX);
 }
 
-/* As things are it is not possible. They may change; a lost node must be replaced. */
+/* As things are it is not possible. They may change, until all is calm; a lost node must be replaced. */
 static void
 on_refused(struct sim *sim, const struct client_msg *m)
 {
@@ -171,7 +171,9 @@ on_refused(struct sim *sim, const struct client_msg *m)
 		(const char *)m->admin_reply.text);
 	sim->count.changes_refused++;
 	sim->admin.token = ++sim->admin.token_last; /* that one has got its answer */
-	if (sim->admin.lost == 0 && sim_draw_percent(&sim->random_faults, 30))
+	if (sim->admin.lost != 0)
+		return;
+	if (sim_draw_percent(&sim->random_faults, 30) || sim->is_calm)
 		give_up(sim);
 }
 

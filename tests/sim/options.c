@@ -52,6 +52,7 @@ static const char usage[] =
 	"  --events N     length of the first part (default 4000); a run has a quarter more at "
 	"least,\n"
 	"                 and at least 50 commands and a crash\n"
+	"  --with K,..    have these kinds of fault in every world where they can be\n"
 	"  --without K,.. leave these kinds of fault out\n"
 	"  --only-faults N,..  of the faults that strike, keep those with these numbers (as "
 	"--trace\n"
@@ -188,6 +189,7 @@ static const struct option long_options[] = {
 	{ "nodes", required_argument, NULL, 'n' },
 	{ "machine", required_argument, NULL, 'm' },
 	{ "events", required_argument, NULL, 'e' },
+	{ "with", required_argument, NULL, 'i' },
 	{ "without", required_argument, NULL, 'w' },
 	{ "only-faults", required_argument, NULL, 'o' },
 	{ "trace", no_argument, NULL, 'v' },
@@ -224,6 +226,7 @@ take(int option, struct call *c)
 		o->node_count = (uint32_t)number;
 		return true;
 	case 'm': return parse_machine(optarg, &o->machine);
+	case 'i': return parse_kinds(optarg, o->with);
 	case 'w': return parse_kinds(optarg, o->without);
 	case 'o': return parse_numbers(optarg, o);
 	case 'v': o->trace = true; return true;

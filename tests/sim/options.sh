@@ -21,6 +21,9 @@ expect 2 '--only-faults x: a number from 0 to 4294967295' "$sim" --only-faults x
 expect 2 '--only-faults 3y' "$sim" --only-faults 1,2,3y
 expect 2 '--only-faults: which?' "$sim" --only-faults ''
 expect 2 "no kind of fault is called 'los'" "$sim" --without los
+expect 2 "no kind of fault is called 'log'" "$sim" --with small-log,log
+expect 0 'logs take ' "$sim" --seed 2 --events 100 --trace --with small-log
+expect 0 '!logs take ' "$sim" --seed 2 --events 100 --trace --with small-log --without small-log
 expect 2 "what is 'seed'?" "$sim" seed 17
 expect 2 'see sim --help' "$sim" --sed 17
 echo "$count command lines"

@@ -125,20 +125,27 @@ fewer_faults(struct sim_options *o, struct told *told)
 }
 
 static void
+print_kinds(const char *option, const bool kinds[FAULT_KIND_COUNT])
+{
+	const char *separator = option;
+
+	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
+		if (kinds[kind]) {
+			printf("%s%s", separator, sim_fault_table[kind].name);
+			separator = ",";
+		}
+}
+
+static void
 print_command(const struct sim_options *o)
 {
-	const char *separator = " --without ";
-
 	printf("sim --seed %lu --trace --events %lu", o->seed, o->event_count);
 	if (o->node_count != 0)
 		printf(" --nodes %u", o->node_count);
 	if (o->machine != SIM_MACHINE_DRAWN)
 		printf(" --machine %s", o->machine == SIM_MACHINE_QUEUE ? "queue" : "log");
-	for (int kind = 0; kind < FAULT_KIND_COUNT; kind++)
-		if (o->without[kind]) {
-			printf("%s%s", separator, sim_fault_table[kind].name);
-			separator = ",";
-		}
+	print_kinds(" --with ", o->with);
+	print_kinds(" --without ", o->without);
 	printf(" --only-faults ");
 	for (uint32_t i = 0; i < o->only_count; i++)
 		printf("%s%u", i == 0 ? "" : ",", o->only_faults[i]);

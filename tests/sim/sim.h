@@ -324,6 +324,7 @@ struct sim_options {
 	uint32_t node_count;  /* 0: drawn */
 	uint64_t event_count; /* of the part with faults */
 	bool trace;
+	bool with[FAULT_KIND_COUNT];    /* kinds that need not be drawn */
 	bool without[FAULT_KIND_COUNT]; /* kinds that are switched off */
 	const uint32_t *only_faults; /* [only_count] ascending numbers of occurrences; NULL: all */
 	uint32_t only_count;         /* a list of a single 0 keeps none */
