@@ -136,6 +136,5 @@ on_snapshot_installed(struct eng_replica *r, const struct eng_event *ev, struct 
 	if (r->halt != ENG_HALT_NONE)
 		return;
 	advance_chosen(r, fx);
-	if (r->chosen.n < r->chosen_seen.n)
-		learner_want(r, r->chosen_seen, r->now_ns);
+	learner_ask_anew(r);
 }

@@ -154,13 +154,20 @@ query_peer_next(struct eng_replica *r)
 	return r->query_turn;
 }
 
+/* A log without room turns away what comes. Whether a snapshot would help is answered to a question for one slot, too. */
+static uint64_t
+query_slots_max(const struct eng_replica *r)
+{
+	return r->log_space_slots == 0 && r->query_fruitless > 0 ? 1 : QUERY_SLOT_COUNT;
+}
+
 static void
 query_send(struct eng_replica *r, struct decree_slot first, struct eng_effects *fx)
 {
 	uint64_t after = r->chosen_seen.n + 1;
 
-	if (after > first.n + QUERY_SLOT_COUNT)
-		after = first.n + QUERY_SLOT_COUNT;
+	if (after > first.n + query_slots_max(r))
+		after = first.n + query_slots_max(r);
 	struct eng_msg *q = message_add(r, ENG_MSG_QUERY, r->peers[r->query_peer].node_id, fx);
 	q->query.first = first;
 	q->query.after.n = after;
@@ -174,7 +181,9 @@ static void
 query_pace(struct eng_replica *r)
 {
 	uint32_t rounds = ++r->query_fruitless / r->peer_count;
-	uint32_t doublings = rounds < QUERY_DOUBLINGS_MAX ? rounds : QUERY_DOUBLINGS_MAX;
+	uint32_t doublings_max =
+		r->log_space_slots == 0 ? QUERY_FULL_DOUBLINGS_MAX : QUERY_DOUBLINGS_MAX;
+	uint32_t doublings = rounds < doublings_max ? rounds : doublings_max;
 
 	r->query_idle_ns = r->now_ns + (QUERY_RETRY_NS << doublings);
 	r->query_ns = r->query_idle_ns;
@@ -182,6 +191,15 @@ query_pace(struct eng_replica *r)
 		r->chosen_seen = r->chosen;
 		r->query_ns = NEVER;
 	}
+}
+
+void
+learner_ask_anew(struct eng_replica *r)
+{
+	r->query_fruitless = 0;
+	r->query_idle_ns = 0;
+	if (r->chosen.n < r->chosen_seen.n)
+		learner_want(r, r->chosen_seen, r->now_ns);
 }
 
 void

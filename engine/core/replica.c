@@ -429,7 +429,11 @@ on_tick(struct eng_replica *r, struct eng_effects *fx)
 static void
 on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx)
 {
+	bool was_full = r->log_space_slots == 0;
+
 	r->log_space_slots = ev->flush.log_space_slots;
+	if (was_full && r->log_space_slots > 0)
+		learner_ask_anew(r);
 	r->deadline_ns = ev->flush.deadline_ns;
 	damage_write(r, fx);
 	rewrite_flush(r, fx);

@@ -386,6 +386,8 @@ void
 decided_send(struct eng_replica *r, struct decree_slot slot, uint16_t to, struct eng_effects *fx);
 /** Ask a peer for decided slots soon. */
 void learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns);
+/** What made the last questions fruitless is over. */
+void learner_ask_anew(struct eng_replica *r);
 
 /* ---- membership.c ---- */
 

@@ -37,6 +37,9 @@
 #define QUERY_DOUBLINGS_MAX 4
 #define QUERY_ROUNDS_MAX    8
 
+/* A log without room has no use for values. What may help it is a snapshot that somebody cuts, and that takes its time. */
+#define QUERY_FULL_DOUBLINGS_MAX 8
+
 /* A hole below the commit index usually means that its Accept is still on its way. */
 #define QUERY_GRACE_NS 1000000ull
 
