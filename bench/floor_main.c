@@ -90,15 +90,46 @@ take_setting(const struct option_row *row, const char *text)
 	return true;
 }
 
+static int
+between_hosts(
+	const struct floor_plan *plan, const struct settings *settings, struct hosts_options *hosts)
+{
+	hosts->settings = settings->texts;
+	hosts->setting_count = settings->count;
+	hosts->dir = plan->dir;
+	hosts->seconds = plan->seconds;
+	hosts->block_bytes = plan->block_bytes;
+	return hosts_main(hosts);
+}
+
+static int
+on_this_host(struct floor_plan *plan)
+{
+	uint32_t place_count = plan->node_count;
+	char dir[PATH_MAX];
+
+	if (plan->dir == NULL)
+		plan->dir = "/var/tmp";
+	if (realpath(plan->dir, dir) == NULL)
+		return complain("--dir %s: %s", plan->dir, strerror(errno));
+	plan->dir = dir; /* sockets have to have absolute paths */
+	if (place_count < ROUND_TRIP_NODE_COUNT)
+		place_count = ROUND_TRIP_NODE_COUNT;
+	if (plan->joined_by != WIRE_MEMIF && network_open(place_count, PLAN_MTU_MIN) != 0)
+		return EXIT_FAILURE;
+	return measure(plan);
+}
+
 int
 floor_main(int argc, char **argv)
 {
 	struct floor_plan plan = { .node_count = 3, .block_bytes = 4096 };
 	static const char *const transports[] = { "memif", "af_packet", "af_xdp", NULL };
 	uint64_t milliseconds = 1000, transport = WIRE_MEMIF;
-	struct hosts_options hosts = { .round_count = 3, .wait_s = 60 };
+	struct hosts_options hosts = {
+		.round_count = 3, .wait_s = 60, .words = argv, .word_count = (uint32_t)argc
+	};
 	struct settings settings = { .count = 0 };
-	char dir[PATH_MAX];
 	const struct option_row rows[] = {
 		{ "nodes", 0, "N", "how many processes", .number32 = &plan.node_count, .min = 1,
 			.max = FLOOR_NODE_COUNT_MAX },
@@ -127,8 +158,7 @@ floor_main(int argc, char **argv)
 	};
 	const struct option_page page = { "[OPTION ...]", about, rows,
 		sizeof(rows) / sizeof(rows[0]) };
-	int first;
-	int status;
+	int first, status;
 
 	options_set_program("decree", "bench floor");
 	status = options_take(argc, argv, &page, &first);
@@ -138,29 +168,9 @@ floor_main(int argc, char **argv)
 		return complain_usage("what is '%s'?", argv[first]);
 	if (plan.block_bytes % 512 != 0)
 		return complain_usage("--bytes %u: expected a multiple of 512", plan.block_bytes);
-	if (hosts.config != NULL) {
-		if (transport != WIRE_MEMIF)
-			return complain_usage("--transport goes without --config, which says it");
-		hosts.settings = settings.texts;
-		hosts.setting_count = settings.count;
-		hosts.dir = plan.dir;
-		hosts.seconds = (double)milliseconds / 1e3;
-		hosts.block_bytes = plan.block_bytes;
-		hosts.words = argv;
-		hosts.word_count = (uint32_t)argc;
-		return hosts_main(&hosts);
-	}
-	if (plan.dir == NULL)
-		plan.dir = "/var/tmp";
-	if (realpath(plan.dir, dir) == NULL)
-		return complain("--dir %s: %s", plan.dir, strerror(errno));
-	plan.dir = dir; /* sockets have to have absolute paths */
+	if (hosts.config != NULL && transport != WIRE_MEMIF)
+		return complain_usage("--transport goes without --config, which says it");
 	plan.seconds = (double)milliseconds / 1e3;
 	plan.joined_by = (enum wire_kind)transport;
-	if (transport != WIRE_MEMIF &&
-		network_open(plan.node_count < ROUND_TRIP_NODE_COUNT ? ROUND_TRIP_NODE_COUNT
-								     : plan.node_count,
-			PLAN_MTU_MIN) != 0)
-		return EXIT_FAILURE;
-	return measure(&plan);
+	return hosts.config != NULL ? between_hosts(&plan, &settings, &hosts) : on_this_host(&plan);
 }

@@ -98,6 +98,39 @@ take_dpdk_lines(void)
 		(void)rte_openlog_stream(stream); /* for the life of the process, as EAL */
 }
 
+static int
+init_eal(struct decree_node *node, char *ret_error)
+{
+	int rc;
+
+	/* Before EAL's own, so that it runs after: then the folder is empty. Without it the folder stays, which does no harm. */
+	(void)atexit(remove_runtime_folder);
+	take_dpdk_lines();
+	rc = rte_eal_init(node->eal_args->argc, node->eal_args->argv);
+	(void)snprintf(runtime_folder, sizeof(runtime_folder), "%s",
+		rte_eal_get_runtime_dir()); /* cut: stays */
+	if (rc >= 0)
+		return 0;
+	if (rte_errno == EALREADY)
+		return refuse(-EALREADY, ret_error,
+			"DPDK's EAL was started in this process before, and that works once: a "
+			"program that calls rte_eal_init() itself sets eal_is_initialised");
+	snprintf(ret_error, DECREE_ERROR_BYTES,
+		"DPDK's EAL did not start (%s): its own lines above say more; 'decree check' looks "
+		"at hugepages, drivers and limits",
+		rte_strerror(rte_errno));
+	return rte_errno > 0 ? -rte_errno : -EIO;
+}
+
+static uint32_t
+memory_mib(const struct config *c)
+{
+	uint32_t spare_bytes = c->mtu - NET_MTU_DEFAULT + NET_MTU_SPARE; /* of a buffer */
+	uint32_t spare_mib = (NET_MBUF_COUNT_DEFAULT * spare_bytes >> 20) + 1;
+
+	return EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT + c->shard_count * spare_mib;
+}
+
 int
 eal_start(struct decree_node *node, char *ret_error)
 {
@@ -110,12 +143,7 @@ eal_start(struct decree_node *node, char *ret_error)
 		.devices = devices,
 		.device_count = c->port_count,
 		.lcores = lcores,
-		.memory_mib = EAL_MIB_FIRST + (c->shard_count - 1) * EAL_MIB_NEXT +
-			      c->shard_count *
-				      ((NET_MBUF_COUNT_DEFAULT *
-						       (c->mtu - NET_MTU_DEFAULT + NET_MTU_SPARE) >>
-					       20) +
-					      1),
+		.memory_mib = memory_mib(c),
 		.extra = extra,
 		.extra_count = c->eal_arg_count,
 	};
@@ -137,25 +165,9 @@ eal_start(struct decree_node *node, char *ret_error)
 		return rc;
 	if (node->eal_args->notice[0] != '\0')
 		node_log(node, NOTE_NETWORK, "%s", node->eal_args->notice);
-	/* Before EAL's own, so that it runs after: then the folder is empty. Without it the folder stays, which does no harm. */
-	(void)atexit(remove_runtime_folder);
-	take_dpdk_lines();
-	rc = rte_eal_init(node->eal_args->argc, node->eal_args->argv);
-	(void)snprintf(runtime_folder, sizeof(runtime_folder), "%s",
-		rte_eal_get_runtime_dir()); /* cut: stays */
-	if (rc < 0) {
-		if (rte_errno == EALREADY)
-			return refuse(-EALREADY, ret_error,
-				"DPDK's EAL was started in this process before, and that works "
-				"once: a program "
-				"that calls rte_eal_init() itself sets eal_is_initialised");
-		snprintf(ret_error, DECREE_ERROR_BYTES,
-			"DPDK's EAL did not start (%s): its own lines above say more; 'decree "
-			"check' looks "
-			"at hugepages, drivers and limits",
-			rte_strerror(rte_errno));
-		return rte_errno > 0 ? -rte_errno : -EIO;
-	}
+	rc = init_eal(node, ret_error);
+	if (rc != 0)
+		return rc;
 	node->owns_eal = true;
 	(void)sched_setaffinity(0, sizeof(cpus), &cpus); /* as it was; failing costs only speed */
 	return 0;
