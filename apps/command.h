@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file command.h
- * What the subcommands of `decree` share: their table, their options, their errors.
+ * What the subcommands of `decree` share: their options, their errors.
  *
  * A subcommand gets its own name as argv[0] and returns the exit status: 0 done; 1 failed (one line on standard error says
  * why); 2 the command line, the configuration or what it names is wrong, and trying again does not help. `wal` has a status more.
@@ -19,15 +19,6 @@
 #define MS                UINT64_C(1000000)
 #define SETTING_COUNT_MAX 64
 #define ROW_COUNT(rows)   ((uint32_t)(sizeof(rows) / sizeof((rows)[0])))
-
-struct command {
-	const char *name;
-	int (*run)(int argc, char **argv);
-	const char *summary;
-};
-
-extern const struct command commands[];
-extern const uint32_t command_count;
 
 int command_format(int argc, char **argv);
 int command_submit(int argc, char **argv);

@@ -9,7 +9,11 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct command commands[] = {
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+} commands[] = {
 	{ "format", command_format, "make the data directory of a node" },
 	{ "submit", command_submit, "submit each line of a file as a command" },
 	{ "read", command_read, "ask the state machine" },
@@ -29,7 +33,7 @@ const struct command commands[] = {
 	{ "check", command_check, "is this host ready to run a node?" },
 };
 
-const uint32_t command_count = sizeof(commands) / sizeof(commands[0]);
+static const uint32_t command_count = sizeof(commands) / sizeof(commands[0]);
 
 /* Programs of their own, decree-X, since they take libraries or an interpreter that a node's host need not have. */
 static const struct {

@@ -33,10 +33,6 @@ struct top_view {
 	uint32_t history_count;
 };
 
-/** A value by its metric's name, and its labels if they tell several apart; DECREE_METRIC_ABSENT: there is no such
- * metric, or that node does not know of it. */
-uint64_t top_value(const struct decree_metrics *m, const char *name, const char *labels);
-
 /** Commands that the cluster executes each second: every group counts once. */
 uint64_t top_rate(const struct top_view *v);
 

@@ -16,8 +16,10 @@ struct pen {
 
 /* ------------------------------------------------------------------------------ values */
 
-uint64_t
-top_value(const struct decree_metrics *m, const char *name, const char *labels)
+/* By its metric's name, and its labels if they tell several apart; DECREE_METRIC_ABSENT: there is no such metric, or that node does
+ * not know of it. */
+static uint64_t
+value_of(const struct decree_metrics *m, const char *name, const char *labels)
 {
 	const struct decree_metric *row;
 
@@ -31,7 +33,7 @@ top_value(const struct decree_metrics *m, const char *name, const char *labels)
 static uint64_t
 value(const struct top_row *r, const char *name)
 {
-	return top_value(&r->metrics, name, NULL);
+	return value_of(&r->metrics, name, NULL);
 }
 
 /* What is not known is not on. */
@@ -124,7 +126,7 @@ whole_number(uint64_t n, char text[24])
 static uint64_t
 stage(const struct top_row *r, const char *labels)
 {
-	return top_value(&r->metrics, "decree_stage_recent_seconds", labels);
+	return value_of(&r->metrics, "decree_stage_recent_seconds", labels);
 }
 
 /* ------------------------------------------------------------------------------ head */

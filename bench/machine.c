@@ -25,13 +25,6 @@ bench_machine_init(struct bench_machine *m, uint64_t state_bytes)
 	return 0;
 }
 
-void
-bench_machine_fini(struct bench_machine *m)
-{
-	free((void *)m->ballast);
-	m->ballast = NULL;
-}
-
 static void
 apply(void *machine, const struct decree_command *commands, uint32_t count, uint64_t cluster_ns,
 	struct decree_sink *sink)

@@ -28,6 +28,5 @@ extern const struct decree_machine_ops bench_machine_ops;
 
 /** @retval 0  @retval -ENOMEM */
 int bench_machine_init(struct bench_machine *m, uint64_t state_bytes);
-void bench_machine_fini(struct bench_machine *m);
 
 #endif

@@ -201,7 +201,6 @@ size_t queue_reply_stats_tube(bool has_old_yaml, const uint64_t *numbers, const 
  * A list of tubes grows name by name, as the answers to LIST_TUBES come: its YAML is queue_yaml_list(), then
  * queue_yaml_item() for each name. Then its size is known, for queue_reply_ok().
  */
-#define QUEUE_YAML_ITEM_BYTES_MAX (QUEUE_NAME_BYTES_MAX + 3)
 size_t queue_yaml_list(char *ret, size_t capacity);
 size_t queue_yaml_item(const void *name, uint32_t name_bytes, char *ret, size_t capacity);
 

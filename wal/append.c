@@ -24,8 +24,9 @@ buffer_at(const struct wal *w, uint64_t position)
 	};
 }
 
-uint64_t
-append_position(const struct wal *w, uint32_t sector_count)
+/* Where the next block of that many sectors goes: the head, or the next segment's start. */
+static uint64_t
+next_position(const struct wal *w, uint32_t sector_count)
 {
 	uint64_t head = w->append.head;
 	uint64_t end = head + (uint64_t)sector_count * WAL_SECTOR_BYTES;
@@ -70,7 +71,7 @@ append_block(struct wal *w, enum block_kind kind, const uint8_t *tag, const void
 	uint32_t count = block_sector_count(payload_bytes);
 	struct block_header header = {
 		.lsn = a->next_lsn,
-		.position = append_position(w, count),
+		.position = next_position(w, count),
 		.durable_lsn = a->durable_lsn,
 		.previous = a->previous,
 		.generation = w->session.number,
@@ -117,7 +118,7 @@ append_records(struct wal *w, const struct log_record *records, uint32_t count,
 		uint32_t sectors = block_sector_count(r->payload_bytes);
 
 		decree_assert(r->payload_bytes <= w->geometry.payload_bytes_max);
-		if (append_position(w, sectors) + (uint64_t)sectors * WAL_SECTOR_BYTES > limit)
+		if (next_position(w, sectors) + (uint64_t)sectors * WAL_SECTOR_BYTES > limit)
 			break;
 		ret_places[done] =
 			append_block(w, BLOCK_RECORD, r->tag, r->payload, r->payload_bytes);

@@ -46,8 +46,9 @@ static_assert(
 	SEGMENT_BYTES_UNIT >> IDENTIFIERS_BYTES_SHIFT == 4096, "ring bytes come in whole pages");
 static_assert(PAGE_HEADER_BYTES + LOG_META_BYTES_MAX == PAGE_BYTES_MAX, "on-disk layout");
 
-const char *
-geometry_check(struct wal_geometry *g)
+/* Derive and check. @return NULL, or what is wrong in words */
+static const char *
+check_geometry(struct wal_geometry *g)
 {
 	uint64_t block_bytes;
 
@@ -93,8 +94,9 @@ geometry_default(struct wal_geometry *g, const struct wal_format *f)
 	g->window_bytes = f->window_bytes != 0 ? f->window_bytes : (uint32_t)window;
 }
 
-void
-identity_seal(uint8_t *page, const struct wal_geometry *g, const struct wal_format *f)
+/* Put the page of a format together. */
+static void
+seal_identity(uint8_t *page, const struct wal_geometry *g, const struct wal_format *f)
 {
 	uint8_t *body = page + PAGE_HEADER_BYTES;
 	struct page_header header = {
@@ -132,7 +134,7 @@ wal_identity_decode(const uint8_t *page, uint32_t body_bytes, struct wal_geometr
 	*ret_blob = body + IDENTITY_FIXED_BYTES;
 	if (*ret_blob_bytes != body_bytes - IDENTITY_FIXED_BYTES)
 		return -EBADMSG;
-	return geometry_check(ret_geometry) == NULL ? 0 : -EBADMSG;
+	return check_geometry(ret_geometry) == NULL ? 0 : -EBADMSG;
 }
 
 void
@@ -259,7 +261,7 @@ format_write(const struct disk_ops *ops, void *disk, const struct wal_geometry *
 	if (rc == 0)
 		rc = ops->sync_all(disk);
 	if (rc == 0) {
-		identity_seal(page, g, format);
+		seal_identity(page, g, format);
 		rc = page_store(ops, disk, &page_identity, page);
 	}
 	if (rc == 0)
@@ -277,7 +279,7 @@ wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *form
 	int rc;
 
 	geometry_default(&geometry, format);
-	wrong = geometry_check(&geometry);
+	wrong = check_geometry(&geometry);
 	if (wrong == NULL && format->identity_bytes > WAL_IDENTITY_BLOB_BYTES_MAX)
 		wrong = "the identity is larger than 2 KiB";
 	if (wrong != NULL) {

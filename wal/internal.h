@@ -219,8 +219,6 @@ segment_next(const struct wal *w, uint64_t position)
 }
 
 /* append.c */
-/** Where the next block of that many sectors goes: the head, or the next segment's start. */
-uint64_t append_position(const struct wal *w, uint32_t sector_count);
 /** Encode one block into the buffer. The caller has checked the room. @return its place */
 struct log_place append_block(struct wal *w, enum block_kind kind, const uint8_t *tag,
 	const void *payload, uint32_t payload_bytes);
@@ -300,14 +298,9 @@ void scrub_judge(struct wal *w);
 void scrub_report_hole(struct wal *w, uint64_t lsn_last);
 
 /* identity.c */
-/** Put the page of a format together. @return its bytes */
-void
-identity_seal(uint8_t *page, const struct wal_geometry *geometry, const struct wal_format *format);
 /** @retval 0  @retval -EBADMSG numbers that do not fit each other */
 int wal_identity_decode(const uint8_t *page, uint32_t body_bytes, struct wal_geometry *ret_geometry,
 	const uint8_t **ret_blob, uint32_t *ret_blob_bytes);
-/** Derive and check. @return NULL, or what is wrong in words */
-const char *geometry_check(struct wal_geometry *geometry);
 void
 wal_session_seal(uint8_t *page, const struct wal_session *session, const struct wal_seal *seal);
 int session_decode(const uint8_t *page, const struct page_header *header,

@@ -45,8 +45,9 @@ print_us(double us, int width)
 		printf("%*.*f", width, us < 100 ? 1 : 0, us);
 }
 
-double
-results_stage_us(const struct results *r, const struct result_stage *rounds)
+/* Mean of a stage in us: the rounds' median. NAN if it is that in one of them */
+static double
+stage_us(const struct results *r, const struct result_stage *rounds)
 {
 	double means[PLAN_ROUND_COUNT_MAX];
 
@@ -66,7 +67,7 @@ print_row(const struct results *r, const struct row *row, const struct result_st
 	}
 	printf("  %*s%-*s", (int)row->indent * 2, "", 17 - (int)row->indent * 2,
 		watch_stage_word(row->kind));
-	print_us(results_stage_us(r, rounds), 9);
+	print_us(stage_us(r, rounds), 9);
 	print_us(results_median_of(p50, r->round_count), 10);
 	print_us(results_median_of(p99, r->round_count), 10);
 	printf("   %*s%s\n", (int)row->indent * 2, "", row->about);
@@ -80,7 +81,7 @@ print_rows(const struct results *r, const struct row *rows, size_t count,
 	double sum = NAN;
 
 	for (size_t i = 0; i < count; i++) {
-		double mean = results_stage_us(r, stages[rows[i].kind]);
+		double mean = stage_us(r, stages[rows[i].kind]);
 
 		print_row(r, &rows[i], stages[rows[i].kind]);
 		if (rows[i].indent == 0 && !isnan(mean))
@@ -96,7 +97,7 @@ report_stages(const struct results *r, const struct result_point *p)
 	/* Of a command that is alone each stage is passed once; with others, stages of a turn are those of many commands. */
 	bool is_alone = results_is_one_in_flight(&p->point.load, mean);
 
-	if (isnan(results_stage_us(r, p->stages[WATCH_STEP]))) {
+	if (isnan(stage_us(r, p->stages[WATCH_STEP]))) {
 		printf("\nStages: not told, since %s\n",
 			results_median(r, p->rounds, NUMBER_LEADERS) == 1
 				? "the nodes have not told them in each round"
@@ -118,5 +119,5 @@ report_stages(const struct results *r, const struct result_point *p)
 	if (!isnan(sum) && is_alone)
 		printf("  followers' add up to %.1f of the leader's %.1f us between append and "
 		       "chosen\n",
-			sum, results_stage_us(r, p->stages[WATCH_CHOSEN]));
+			sum, stage_us(r, p->stages[WATCH_CHOSEN]));
 }

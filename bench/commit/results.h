@@ -151,9 +151,6 @@ double results_median(const struct results *r, const struct numbers *rounds, enu
 double results_min(const struct results *r, const struct numbers *rounds, enum number n);
 double results_max(const struct results *r, const struct numbers *rounds, enum number n);
 
-/** Mean of a stage in us: the rounds' median. NAN if it is that in one of them */
-double results_stage_us(const struct results *r, const struct result_stage *rounds);
-
 /** Whether others, programs or guests, took so much of the CPUs in that round that a figure tells of them, too. */
 bool results_is_disturbed(const struct numbers *round);
 

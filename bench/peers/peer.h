@@ -67,14 +67,11 @@ void peer_client_serve(const struct peer_client *client, struct board *board, ui
 /** Fork three processes of @p serve, and one of @p load if it is not NULL; each with @p p. A peer's start(). */
 int peer_fork(struct peer_run *p, run_body *serve, run_body *load);
 
-/** Ask every server's first port of @p p as peer_asks() does. @return the port that had @p word in its answer; 0: none */
+/** Ask every server's first port of @p p one question until @p word is in an answer. @return that port; 0: none */
 uint16_t peer_find_leader(const struct peer_run *p, const char *question, const char *word);
 
 /** Become another program; what it prints goes to @p log_path. Ends this process if it is not there. */
 _Noreturn void peer_exec(const char *log_path, const char *const *argv);
-
-/** Ask a port of loopback one question until @p word is in an answer. @return false: not there, or another answer */
-bool peer_asks(uint16_t port, const char *question, const char *word);
 
 /** Where on the path a program is. @return false: nowhere */
 bool peer_find(const char *program, char *ret_path, size_t capacity);

@@ -117,8 +117,9 @@ peer_dial(uint16_t port)
 	return rc;
 }
 
-bool
-peer_asks(uint16_t port, const char *question, const char *word)
+/* Ask a port of loopback one question until @p word is in an answer. @return false: not there, or another answer */
+static bool
+asks(uint16_t port, const char *question, const char *word)
 {
 	static char answer[ANSWER_BYTES_MAX];
 	struct timeval patience = { .tv_sec = 2 };
@@ -154,7 +155,7 @@ uint16_t
 peer_find_leader(const struct peer_run *p, const char *question, const char *word)
 {
 	for (uint32_t i = 0; i < PEER_NODE_COUNT; i++)
-		if (peer_asks(p->ports[3 * i], question, word))
+		if (asks(p->ports[3 * i], question, word))
 			return p->ports[3 * i];
 	return 0;
 }

@@ -10,6 +10,13 @@
 #define ETHERNET_BYTES_MIN   84 /* of the smallest frame, with these */
 #define FRAMES_AT_A_TIME     256
 
+static void
+frame_give(struct world *w, struct frame *f)
+{
+	f->next = w->frames_free;
+	w->frames_free = f;
+}
+
 static struct frame *
 frame_take(struct world *w)
 {
@@ -23,13 +30,6 @@ frame_take(struct world *w)
 	}
 	w->frames_free = f->next;
 	return f;
-}
-
-void
-frame_give(struct world *w, struct frame *f)
-{
-	f->next = w->frames_free;
-	w->frames_free = f;
 }
 
 static uint32_t

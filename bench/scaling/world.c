@@ -134,8 +134,9 @@ next_turn_ns(const struct world *w, const struct member *m)
 	return at_ns < w->now_ns ? w->now_ns : at_ns;
 }
 
-void
-world_plan(struct world *w, struct member *m)
+/* Something has changed for it: when is its next turn? */
+static void
+plan_turn(struct world *w, struct member *m)
 {
 	uint64_t at_ns;
 
@@ -218,7 +219,7 @@ on_load(struct world *w, struct group *g)
 {
 	g->is_expected = false;
 	g->has_news = true;
-	world_plan(w, g->leader);
+	plan_turn(w, g->leader);
 }
 
 static void
@@ -230,12 +231,12 @@ carry_out(struct world *w, const struct event *e)
 	case EVENT_WRITE: log_disk_hand_over(w, &((struct member *)e->of)->disk); break;
 	case EVENT_END:
 		((struct member *)e->of)->is_busy = false;
-		world_plan(w, e->of);
+		plan_turn(w, e->of);
 		break;
 	case EVENT_FRAME: world_at(w, wire_arrive(w, e->of), EVENT_INBOX, e->of); break;
 	case EVENT_INBOX:
 		wire_deliver(e->of);
-		world_plan(w, ((struct frame *)e->of)->to);
+		plan_turn(w, ((struct frame *)e->of)->to);
 		break;
 	case EVENT_LOAD: on_load(w, e->of); break;
 	}
@@ -395,7 +396,7 @@ world_run(struct world *w)
 	for (uint32_t i = 0; i < w->s.shard_count; i++) {
 		load_begin(w, &w->groups[i]);
 		for (uint32_t k = 0; k < w->s.node_count; k++)
-			world_plan(w, w->groups[i].members[k]);
+			plan_turn(w, w->groups[i].members[k]);
 	}
 	run_until(w, w->done + commands / WARM_UP + 1);
 	begin_measuring(w);

@@ -139,8 +139,6 @@ uint64_t wire_arrive(struct world *w, const struct frame *f);
 /** It is in the receiver's memory. */
 void wire_deliver(struct frame *f);
 
-void frame_give(struct world *w, struct frame *f);
-
 /* ---- device.c ---- */
 
 struct device {
@@ -278,7 +276,6 @@ struct world {
 	uint64_t event_capacity;
 	uint64_t event_number;
 	struct frame *frames_free;
-	struct member *turning; /* whose turn it is */
 	struct histogram *latency;
 	struct totals begin, end;
 };
@@ -290,8 +287,6 @@ uint64_t draw(uint64_t *stream, uint64_t bound); /* 0 .. bound - 1; 0 if bound i
 void *take(size_t bytes);                        /* zeroed, in whole pages; ends the program */
 
 void world_at(struct world *w, uint64_t at_ns, enum event_kind kind, void *of);
-/** Something has changed for it: when is its next turn? */
-void world_plan(struct world *w, struct member *m);
 void world_settle(struct world *w);
 void world_run(struct world *w);
 

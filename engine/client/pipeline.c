@@ -245,12 +245,6 @@ pipeline_wake_at(const struct pipeline *p)
 	return wake_at_ns;
 }
 
-uint64_t
-pipeline_in_flight(const struct pipeline *p)
-{
-	return p->accepted - p->answered;
-}
-
 /* What to send */
 
 static uint32_t

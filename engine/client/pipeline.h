@@ -123,7 +123,4 @@ uint32_t pipeline_completions(
 /** When pipeline_tick() has something to do next; UINT64_MAX = only after a submit or an answer. */
 uint64_t pipeline_wake_at(const struct pipeline *p);
 
-/** Commands accepted and not yet answered. */
-uint64_t pipeline_in_flight(const struct pipeline *p);
-
 #endif

@@ -18,8 +18,9 @@
 
 #include <stdarg.h>
 
-void
-admin_answer(struct admin_job *job, enum client_admin_status status, const char *format, ...)
+/* How the job ends, or that it goes on. */
+static void __attribute__((format(printf, 3, 4)))
+answer(struct admin_job *job, enum client_admin_status status, const char *format, ...)
 {
 	va_list args;
 
@@ -36,19 +37,19 @@ transfer_refuse(struct admin_job *job, uint16_t to, enum eng_transfer_result why
 {
 	switch (why) {
 	case ENG_TRANSFER_NOT_MEMBER:
-		admin_answer(job, CLIENT_ADMIN_REFUSED, "node %u is no voter of this group", to);
+		answer(job, CLIENT_ADMIN_REFUSED, "node %u is no voter of this group", to);
 		break;
 	case ENG_TRANSFER_UNHEARD:
-		admin_answer(job, CLIENT_ADMIN_REFUSED,
+		answer(job, CLIENT_ADMIN_REFUSED,
 			"node %u does not answer the leader's heartbeats: is it running, and "
 			"reachable both ways?",
 			to);
 		break;
 	case ENG_TRANSFER_BUSY:
-		admin_answer(job, CLIENT_ADMIN_BUSY, "another transfer is under way");
+		answer(job, CLIENT_ADMIN_BUSY, "another transfer is under way");
 		break;
 	case ENG_TRANSFER_NOT_LEADER:
-		admin_answer(job, CLIENT_ADMIN_BUSY, "the leader is not ready yet");
+		answer(job, CLIENT_ADMIN_BUSY, "the leader is not ready yet");
 		break;
 	case ENG_TRANSFER_OK:
 	case ENG_TRANSFER_SELF: break; /* no refusals */
@@ -65,13 +66,13 @@ transfer_begin(struct shard *s, struct shard_group *g, struct admin_job *job)
 		.transfer = { .to = to, .ret_result = &result } };
 
 	if (eng_leader(g->replica) == to) {
-		admin_answer(job, CLIENT_ADMIN_DONE, "node %u leads", to);
+		answer(job, CLIENT_ADMIN_DONE, "node %u leads", to);
 		return;
 	}
 	if (room_for(s, g, ROOM_STEP))
 		shard_step(s, g, &event);
 	if (result == ENG_TRANSFER_OK)
-		admin_answer(job, CLIENT_ADMIN_PENDING, "handing over to node %u", to);
+		answer(job, CLIENT_ADMIN_PENDING, "handing over to node %u", to);
 	else
 		transfer_refuse(job, to, result);
 }
@@ -84,13 +85,13 @@ transfer_look(struct shard *s, struct shard_group *g, struct admin_job *job)
 
 	eng_status(g->replica, &now);
 	if (eng_leader(g->replica) == to)
-		admin_answer(job, CLIENT_ADMIN_DONE, "node %u leads", to);
+		answer(job, CLIENT_ADMIN_DONE, "node %u leads", to);
 	else if (now.role == DECREE_LEADER && now.transfer_to != to)
-		admin_answer(job, CLIENT_ADMIN_FAILED,
+		answer(job, CLIENT_ADMIN_FAILED,
 			"node %u did not take over in time; node %u goes on leading", to,
 			s->node_id);
 	else if (now.role != DECREE_LEADER && eng_leader(g->replica) != 0)
-		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node took over");
+		answer(job, CLIENT_ADMIN_NOT_LEADER, "another node took over");
 }
 
 /* ---- members ---- */
@@ -145,7 +146,7 @@ member_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
 	struct eng_member_change change = change_of(job);
 	enum eng_member_result result = change_ask(s, g, &change);
 
-	admin_answer(job, change_status(job, result), "node %u: %s", change.member.node_id,
+	answer(job, change_status(job, result), "node %u: %s", change.member.node_id,
 		eng_member_result_text(result));
 }
 
@@ -153,7 +154,7 @@ static void
 member_look(struct shard *s, struct shard_group *g, struct admin_job *job)
 {
 	if (eng_leader(g->replica) != s->node_id && eng_leader(g->replica) != 0)
-		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
+		answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
 	else
 		member_ask(s, g, job);
 }
@@ -189,9 +190,9 @@ raise_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
 		status = CLIENT_ADMIN_PENDING;
 	spoken_text(s, g, version + 1, spoken, sizeof(spoken));
 	if (result == ENG_MEMBER_DONE)
-		admin_answer(job, status, "the cluster is of version %u", version);
+		answer(job, status, "the cluster is of version %u", version);
 	else
-		admin_answer(job, status, "the cluster stays of version %u: %s%s", version,
+		answer(job, status, "the cluster stays of version %u: %s%s", version,
 			eng_member_result_text(result),
 			result == ENG_MEMBER_OLD_PROGRAM ? spoken : "");
 }
@@ -208,7 +209,7 @@ static void
 raise_look(struct shard *s, struct shard_group *g, struct admin_job *job)
 {
 	if (eng_leader(g->replica) != s->node_id && eng_leader(g->replica) != 0)
-		admin_answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
+		answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
 	else
 		raise_ask(s, g, job);
 }
@@ -248,7 +249,7 @@ member_list(struct shard *s, struct shard_group *g, struct admin_job *job)
 				(unsigned long long)(commit < now.chosen.n ? now.chosen.n - commit
 									   : 0));
 	}
-	admin_answer(job, CLIENT_ADMIN_DONE, "%s", text);
+	answer(job, CLIENT_ADMIN_DONE, "%s", text);
 }
 
 /* ---- snapshots ---- */
@@ -260,11 +261,10 @@ snapshot_look(struct shard *s, struct shard_group *g, struct admin_job *job)
 
 	eng_status(g->replica, &now);
 	if (now.snapshot.n >= job->slot.n)
-		admin_answer(job, CLIENT_ADMIN_DONE, "node %u has a snapshot of slot %llu",
-			s->node_id, (unsigned long long)now.snapshot.n);
+		answer(job, CLIENT_ADMIN_DONE, "node %u has a snapshot of slot %llu", s->node_id,
+			(unsigned long long)now.snapshot.n);
 	else if (now.role != DECREE_LEADER)
-		admin_answer(
-			job, CLIENT_ADMIN_NOT_LEADER, "node %u does not lead any more", s->node_id);
+		answer(job, CLIENT_ADMIN_NOT_LEADER, "node %u does not lead any more", s->node_id);
 }
 
 static void
@@ -272,11 +272,11 @@ snapshot_start(struct shard *s, struct shard_group *g, struct admin_job *job)
 {
 	job->slot = g->applied;
 	if (!snapshot_ask(s, g)) {
-		admin_answer(job, CLIENT_ADMIN_REFUSED,
+		answer(job, CLIENT_ADMIN_REFUSED,
 			"the state machine of node %u has no snapshot hooks", s->node_id);
 		return;
 	}
-	admin_answer(job, CLIENT_ADMIN_PENDING, "cutting a snapshot of slot %llu or later",
+	answer(job, CLIENT_ADMIN_PENDING, "cutting a snapshot of slot %llu or later",
 		(unsigned long long)job->slot.n);
 	snapshot_look(s, g, job);
 }
@@ -365,7 +365,7 @@ job_begin(struct shard *s, struct shard_group *g, const struct admin_op *op, str
 	if (g->admin.status == CLIENT_ADMIN_PENDING)
 		job_look(s, g, op_find(g->admin.op)); /* whoever asked for it may have gone */
 	if (g->admin.status == CLIENT_ADMIN_PENDING) {
-		admin_answer(job, CLIENT_ADMIN_BUSY, "another request is being carried out");
+		answer(job, CLIENT_ADMIN_BUSY, "another request is being carried out");
 		return;
 	}
 	op->begin(s, g, job);
@@ -377,7 +377,7 @@ static void
 node_ask(struct shard *s, struct admin_job *job)
 {
 	if (s->config.on_node_request == NULL)
-		admin_answer(job, CLIENT_ADMIN_REFUSED, "this node cannot do that");
+		answer(job, CLIENT_ADMIN_REFUSED, "this node cannot do that");
 	else
 		job->status = s->config.on_node_request(
 			s->config.context, job->token, job->op, job->arguments, job->text);
@@ -392,10 +392,10 @@ admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint fro
 
 	memcpy(job.arguments, m->admin_request.arguments, sizeof(job.arguments));
 	if (s->config.refuses_admin) {
-		admin_answer(&job, CLIENT_ADMIN_OFF, "[cluster] admin = no");
+		answer(&job, CLIENT_ADMIN_OFF, "[cluster] admin = no");
 	} else if (op == NULL) {
-		admin_answer(&job, CLIENT_ADMIN_UNKNOWN, "node %u does not know operation %u",
-			s->node_id, job.op);
+		answer(&job, CLIENT_ADMIN_UNKNOWN, "node %u does not know operation %u", s->node_id,
+			job.op);
 	} else if (op->is_of_node) {
 		node_ask(s, &job);
 	} else if (is_repeated(&g->admin, m)) {
@@ -403,7 +403,7 @@ admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint fro
 		job.status = g->admin.status;
 		memcpy(job.text, g->admin.text, sizeof(job.text));
 	} else if (op->needs_leader && eng_leader(g->replica) != s->node_id) {
-		admin_answer(&job, CLIENT_ADMIN_NOT_LEADER, "node %u does not lead", s->node_id);
+		answer(&job, CLIENT_ADMIN_NOT_LEADER, "node %u does not lead", s->node_id);
 	} else {
 		job_begin(s, g, op, &job);
 	}

@@ -44,11 +44,6 @@ struct backup_header {
 void
 backup_header_encode(const struct backup_header *header, uint8_t ret_bytes[BACKUP_HEADER_BYTES]);
 
-/** @param ret_version  of the file, with -EPROTONOSUPPORT
- * @retval -EBADMSG it is no backup, or damaged  @retval -EPROTONOSUPPORT another version's */
-int backup_header_decode(const uint8_t bytes[BACKUP_HEADER_BYTES], struct backup_header *ret_header,
-	uint32_t *ret_version);
-
 /* A backup, open for reading. */
 struct backup {
 	int fd; /* -1 = none */

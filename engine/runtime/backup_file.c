@@ -59,8 +59,10 @@ backup_header_encode(const struct backup_header *h, uint8_t ret[BACKUP_HEADER_BY
 	store_u64(ret + DIGEST_AT + 8, digest.hi);
 }
 
-int
-backup_header_decode(const uint8_t bytes[BACKUP_HEADER_BYTES], struct backup_header *ret_header,
+/* @param ret_version  of the file, with -EPROTONOSUPPORT
+ * @retval -EBADMSG it is no backup, or damaged  @retval -EPROTONOSUPPORT another version's */
+static int
+decode_header(const uint8_t bytes[BACKUP_HEADER_BYTES], struct backup_header *ret_header,
 	uint32_t *ret_version)
 {
 	uint8_t again[BACKUP_HEADER_BYTES];
@@ -119,8 +121,7 @@ read_header(struct backup *b, char *ret_error)
 	if (got < (ssize_t)sizeof(magic) || memcmp(bytes, magic, sizeof(magic)) != 0)
 		return fail(-EBADMSG, ret_error, "%.300s is no backup made by 'decree backup'",
 			b->path);
-	rc = got < (ssize_t)sizeof(bytes) ? -ENODATA
-					  : backup_header_decode(bytes, &b->header, &version);
+	rc = got < (ssize_t)sizeof(bytes) ? -ENODATA : decode_header(bytes, &b->header, &version);
 	if (rc == -EPROTONOSUPPORT)
 		return fail(rc, ret_error,
 			"%.300s is of version %u of the format, and this program knows version %u: "

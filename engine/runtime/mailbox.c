@@ -49,7 +49,6 @@ struct mailbox {
 	struct outcome *outcomes;      /* [outcome_mask + 1] by number */
 	uint32_t outcome_mask;
 	struct read_place *places; /* [MAILBOX_READ_COUNT] */
-	size_t memory_bytes;
 
 	/* owner: the proposer's thread */
 	struct {
@@ -95,14 +94,6 @@ static_assert(offsetof(struct mailbox, consumed) / BASE_CACHE_LINE ==
 	"the same writer");
 BASE_ASSERT_WHOLE_LINES(struct mailbox);
 
-static void *
-take_zeros(struct mailbox *m, size_t count, size_t element_bytes)
-{
-	m->memory_bytes +=
-		(count * element_bytes + BASE_CACHE_LINE - 1) / BASE_CACHE_LINE * BASE_CACHE_LINE;
-	return base_zeros(count, element_bytes);
-}
-
 struct mailbox *
 mailbox_create(uint32_t window, size_t arena_bytes)
 {
@@ -114,17 +105,16 @@ mailbox_create(uint32_t window, size_t arena_bytes)
 		return NULL;
 	m->window = window;
 	m->arena_bytes = arena_bytes;
-	m->memory_bytes = sizeof(*m);
 	m->outcome_mask = 2 * (window < MAILBOX_READ_COUNT ? MAILBOX_READ_COUNT : window) - 1;
-	m->arena = take_zeros(m, arena_bytes, 1);
-	m->producer.cookies = take_zeros(m, window, sizeof(*m->producer.cookies));
-	m->producer.is_open = take_zeros(m, window, sizeof(*m->producer.is_open));
-	m->places = take_zeros(m, MAILBOX_READ_COUNT, sizeof(*m->places));
-	m->commands = take_zeros(m, window, sizeof(*m->commands));
-	m->ends = take_zeros(m, window, sizeof(*m->ends));
-	m->answers = take_zeros(m, window, sizeof(*m->answers));
-	m->queries = take_zeros(m, MAILBOX_READ_COUNT, sizeof(*m->queries));
-	m->outcomes = take_zeros(m, m->outcome_mask + 1, sizeof(*m->outcomes));
+	m->arena = base_zeros(arena_bytes, 1);
+	m->producer.cookies = base_zeros(window, sizeof(*m->producer.cookies));
+	m->producer.is_open = base_zeros(window, sizeof(*m->producer.is_open));
+	m->places = base_zeros(MAILBOX_READ_COUNT, sizeof(*m->places));
+	m->commands = base_zeros(window, sizeof(*m->commands));
+	m->ends = base_zeros(window, sizeof(*m->ends));
+	m->answers = base_zeros(window, sizeof(*m->answers));
+	m->queries = base_zeros(MAILBOX_READ_COUNT, sizeof(*m->queries));
+	m->outcomes = base_zeros(m->outcome_mask + 1, sizeof(*m->outcomes));
 	if (m->arena == NULL || m->producer.cookies == NULL || m->producer.is_open == NULL ||
 		m->places == NULL || m->commands == NULL || m->ends == NULL || m->answers == NULL ||
 		m->outcomes == NULL || m->queries == NULL) {
@@ -149,12 +139,6 @@ mailbox_destroy(struct mailbox *m)
 	free(m->producer.cookies);
 	free(m->arena);
 	free(m);
-}
-
-size_t
-mailbox_bytes(const struct mailbox *m)
-{
-	return m->memory_bytes;
 }
 
 static uint32_t

@@ -46,6 +46,4 @@ mailbox_poll(struct mailbox *m, struct decree_completion *ret_completions, uint3
 uint32_t
 mailbox_abandon(struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max);
 
-size_t mailbox_bytes(const struct mailbox *m);
-
 #endif

@@ -41,8 +41,8 @@ refuse(int rc, char *ret_error, const char *text)
 	return rc;
 }
 
-bool
-node_is_owner(const struct decree_node *node)
+static bool
+is_owner(const struct decree_node *node)
 {
 	return pthread_equal(node->owner, pthread_self());
 }
@@ -478,7 +478,7 @@ decree_start(struct decree_node *node)
 {
 	int rc = 0;
 
-	if (!node_is_owner(node))
+	if (!is_owner(node))
 		return -EPERM;
 	if (node->is_started)
 		return -EALREADY;
@@ -518,7 +518,7 @@ DECREE_API
 void
 decree_stop(struct decree_node *node)
 {
-	decree_assert(node_is_owner(node));
+	decree_assert(is_owner(node));
 	telemetry_close(node);
 	atomic_store(&node->stop, true);
 	for (uint32_t i = 0; i < node->shard_count; i++)

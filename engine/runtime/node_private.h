@@ -237,8 +237,6 @@ void node_log(struct decree_node *node, enum note note, const char *format, ...)
 /** Remember why, and let every thread end. Any thread. */
 void node_fail(struct decree_node *node, int rc, const char *text);
 
-bool node_is_owner(const struct decree_node *node);
-
 /** The keys that a configuration names, as the network wants them. @retval -errno  `ret_error` says which, and why */
 int node_read_keys(const struct config *c, struct net_config *net, char *ret_error);
 void node_forget_keys(struct net_config *net);

@@ -84,9 +84,6 @@ int salvage_read_old(struct salvage *s, uint32_t shard, const struct wal_recover
 /** Is the configuration one of a cluster that begins with this node alone? */
 int salvage_check_config(const struct salvage *s);
 
-/** The survey of a backup, its snapshots included. */
-int salvage_survey_backup(struct salvage *s);
-
 /** Build what was surveyed beside its place, and rename it; or leave nothing. */
 int salvage_make(struct salvage *s);
 

@@ -33,8 +33,9 @@ check_origin(const struct salvage *s)
 		difference, s->config.path);
 }
 
-int
-salvage_survey_backup(struct salvage *s)
+/* The survey of a backup, its snapshots included. */
+static int
+survey_backup(struct salvage *s)
 {
 	const struct backup_header *h = &s->backup->header;
 	int rc = check_origin(s);
@@ -78,7 +79,7 @@ decree_restore(const char *config_path, const char *const *settings, uint32_t se
 	if (rc == 0)
 		rc = salvage_check_config(s);
 	if (rc == 0)
-		rc = salvage_survey_backup(s);
+		rc = survey_backup(s);
 	if (rc == 0)
 		rc = salvage_make(s);
 	if (rc == 0) {

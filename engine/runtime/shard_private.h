@@ -378,7 +378,6 @@ struct shard {
 	uint32_t gateway_opened;     /* so far */
 	struct assembly *assemblies; /* [config.assembly_count] */
 	uint64_t assembly_clock;
-	uint8_t *assembly_scratch;
 	struct read_request reads[READ_COUNT_MAX];
 	struct log_job jobs[LOG_JOB_COUNT_MAX];
 
@@ -451,7 +450,6 @@ void bundles_flush(struct shard *s);
 bool persist_append(struct shard *s, struct shard_group *g, const struct eng_effects *fx);
 void persist_on_completion(struct shard *s, const struct log_completion *c);
 void persist_release(struct shard *s);
-bool persist_is_busy(const struct shard *s, const struct shard_group *g);
 void meta_init(struct shard *s);
 int meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes);
 void meta_write_boot(struct shard *s);
@@ -510,9 +508,6 @@ void clients_flush(struct shard *s);
 /* admin.c */
 void admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	const struct client_msg *m);
-/* How the job ends, or that it goes on. */
-__attribute__((format(printf, 3, 4))) void
-admin_answer(struct admin_job *job, enum client_admin_status status, const char *format, ...);
 
 /* reads.c */
 void reads_ask(struct shard *s, struct shard_group *g, const struct eng_read *read);

@@ -241,7 +241,6 @@ void snap_writer_fini(struct snap_writer *w);
 bool snap_scrub_step(struct snap_store *s, uint64_t now_ns);
 
 /* snap_read.c */
-void snap_read_serve(struct snap_store *s, struct snap_read_slot *r);
 /** Whoever reads it next opens it again. */
 void snap_read_close(struct snap_store *s, uint16_t group, uint64_t below);
 /** Read a piece of a file from the medium. @retval 1 it is the last one @retval 0 it is not @retval -errno as load() */

@@ -207,8 +207,8 @@ snap_read_verify(struct snap_store *s, uint16_t group, uint64_t slot, uint64_t i
 	return (index + 1) * SNAP_PIECE_BYTES >= f->page.bytes;
 }
 
-void
-snap_read_serve(struct snap_store *s, struct snap_read_slot *r)
+static void
+serve(struct snap_store *s, struct snap_read_slot *r)
 {
 	r->rc = read_part(s, r);
 	/* Release: pairs with the acquire in file_reap(). */
@@ -344,7 +344,7 @@ snap_store_step(struct snap_store *s, uint64_t now_ns)
 		/* Acquire: pairs with the release in file_read(). */
 		if (atomic_load_explicit(&s->reads[i].state, memory_order_acquire) ==
 			READ_SLOT_ASKED) {
-			snap_read_serve(s, &s->reads[i]);
+			serve(s, &s->reads[i]);
 			did_work = true;
 		}
 	for (uint32_t i = 0; i < SNAP_WRITER_COUNT_MAX; i++) {

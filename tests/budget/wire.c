@@ -212,14 +212,6 @@ wire_new(void)
 	return w;
 }
 
-void
-wire_free(struct wire *w)
-{
-	for (uint16_t i = 0; i < WIRE_NODE_COUNT; i++)
-		path_fini(&w->nets[i].path);
-	free(w);
-}
-
 struct wire_net *
 wire_net(struct wire *w, uint16_t node_id)
 {

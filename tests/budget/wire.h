@@ -33,7 +33,6 @@ extern const struct net_ops wire_ops;
 
 /** @return NULL: no memory, or no AES */
 struct wire *wire_new(void);
-void wire_free(struct wire *w);
 
 /** @param node_id  1 .. WIRE_NODE_COUNT */
 struct wire_net *wire_net(struct wire *w, uint16_t node_id);

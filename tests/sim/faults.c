@@ -100,8 +100,9 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 		fault_usurper_draw, fault_usurper_strike, 5, 60 },
 };
 
-uint64_t
-sim_faults_schedule(struct sim *sim, uint64_t every_ns)
+/* From now on, after an average of @p every_ns; UINT64_MAX for 0. */
+static uint64_t
+schedule(struct sim *sim, uint64_t every_ns)
 {
 	if (every_ns == 0)
 		return UINT64_MAX;
@@ -180,7 +181,7 @@ draw_kind(struct sim *sim, enum fault_kind kind)
 	f->has[kind] = true;
 	if (row->strike != NULL) {
 		f->every_ns[kind] = tenths * sim->election_ns / 10;
-		f->next_ns[kind] = sim_faults_schedule(sim, f->every_ns[kind]);
+		f->next_ns[kind] = schedule(sim, f->every_ns[kind]);
 	}
 }
 
@@ -302,7 +303,7 @@ sim_faults_strike(struct sim *sim, enum fault_kind kind)
 	struct sim_faults *f = &sim->faults;
 
 	change_stream(sim, kind);
-	f->next_ns[kind] = sim_faults_schedule(sim, f->every_ns[kind]);
+	f->next_ns[kind] = schedule(sim, f->every_ns[kind]);
 	if (sim_faults_number(sim, sim_fault_table[kind].name) && !is_held_back(sim, kind)) {
 		sim->count.faults[kind]++;
 		sim_fault_table[kind].strike(sim);

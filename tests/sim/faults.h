@@ -148,8 +148,6 @@ void sim_faults_step(struct sim *sim);
 void sim_faults_strike(struct sim *sim, enum fault_kind kind);
 /** The next occurrence gets its number. @return whether --only-faults keeps it */
 bool sim_faults_number(struct sim *sim, const char *name);
-/** From now on, after an average of @p every_ns; UINT64_MAX for 0. */
-uint64_t sim_faults_schedule(struct sim *sim, uint64_t every_ns);
 void sim_faults_note_heal(struct sim *sim, uint64_t heal_ns);
 uint16_t sim_any_node(struct sim *sim);
 /** Leaders are where the interesting state is. */

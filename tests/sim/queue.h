@@ -22,7 +22,6 @@
 
 struct sim;
 struct sim_node;
-struct sim_proposer;
 
 #define SIM_QUEUE_WORD_MAX  (4 * SIM_COMMAND_MAX)
 #define SIM_QUEUE_TOLD_MAX  1024 /* in one slot */

@@ -558,7 +558,6 @@ void liveness_require(struct sim *sim);
 void liveness_heal_all(struct sim *sim);
 
 /* workload.c */
-extern const struct mailbox_ops sim_mailbox_ops;
 void workload_draw(struct sim *sim);
 void workload_open(struct sim *sim, struct sim_node *node);
 void workload_step(struct sim *sim);

@@ -119,7 +119,7 @@ mail_complete_read(void *mailbox, const struct decree_completion *completion)
 	sim_reads_complete(n->sim, n->id, completion);
 }
 
-const struct mailbox_ops sim_mailbox_ops = {
+static const struct mailbox_ops mailbox_ops = {
 	.pop = mail_pop,
 	.consumed = mail_consumed,
 	.complete = mail_complete,
@@ -141,7 +141,7 @@ workload_open(struct sim *sim, struct sim_node *n)
 	sim_reads_open(p);
 	store_u64(token, p->id);
 	store_u64(token + 8, sim->options.seed);
-	p->gateway = shard_gateway_open(n->shard, 0, token, &sim_mailbox_ops, p);
+	p->gateway = shard_gateway_open(n->shard, 0, token, &mailbox_ops, p);
 	sim_check(sim, p->gateway >= 0, "no way in for a proposer");
 	p->is_open = true;
 	p->next_ns = sim->now_ns;

@@ -114,9 +114,6 @@ bool cluster_is_idle(struct cluster *c);
 extern const struct decree_machine_ops machine_ops;
 extern const struct decree_machine_ops machine_snapshot_ops;
 
-/** Something that must never happen. */
-void judge_wrong(struct cluster *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 /** Slots up to before @p after were applied there. */
 void judge_applied(struct node *n, struct decree_slot after);
 

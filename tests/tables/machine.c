@@ -17,8 +17,8 @@
 #define STATE_BYTES 32
 #define CHUNK_COUNT 2
 
-void
-judge_wrong(struct cluster *c, const char *format, ...)
+/* Something that must never happen. */
+static void __attribute__((format(printf, 2, 3))) accuse(struct cluster *c, const char *format, ...)
 {
 	va_list args;
 
@@ -69,15 +69,15 @@ judge_slot(struct node *n, uint64_t slot, struct decree_digest digest, uint64_t 
 	uint64_t missing = passed_over(c, n->machine.last, slot);
 
 	if (slot <= n->machine.last)
-		judge_wrong(c, "node %u applied slot %lu after slot %lu", n->world->node_id, slot,
+		accuse(c, "node %u applied slot %lu after slot %lu", n->world->node_id, slot,
 			n->machine.last);
 	if (missing != 0)
-		judge_wrong(c, "node %u applied slot %lu without slot %lu", n->world->node_id, slot,
+		accuse(c, "node %u applied slot %lu without slot %lu", n->world->node_id, slot,
 			missing);
 	if (!s->is_known)
 		*s = (struct judged_slot){ .is_known = true, .digest = digest, .number = number };
 	if (!digest_eq(s->digest, digest))
-		judge_wrong(c, "node %u applied command %lu in slot %lu, which held command %lu",
+		accuse(c, "node %u applied command %lu in slot %lu, which held command %lu",
 			n->world->node_id, number, slot, s->number);
 	if (c->slot_last < slot)
 		c->slot_last = slot;
@@ -91,7 +91,7 @@ judge_applied(struct node *n, struct decree_slot after)
 	uint64_t missing = passed_over(n->cluster, n->machine.last, after.n);
 
 	if (missing != 0)
-		judge_wrong(n->cluster, "node %u found nothing in slot %lu, which held command %lu",
+		accuse(n->cluster, "node %u found nothing in slot %lu, which held command %lu",
 			n->world->node_id, missing, n->cluster->slots[missing].number);
 }
 
@@ -117,7 +117,7 @@ judge_restored(struct node *n)
 			count++;
 		}
 	if (count != m->count || !digest_eq(expected, m->fold))
-		judge_wrong(n->cluster, "node %u restored a state of slot %lu that never was",
+		accuse(n->cluster, "node %u restored a state of slot %lu that never was",
 			n->world->node_id, m->last);
 }
 
@@ -134,7 +134,7 @@ machine_apply(void *machine, const struct decree_command *commands, uint32_t cou
 	decree_assert(count >= 1 && commands[0].slot.n < SLOT_MAX);
 	for (uint32_t i = 0; i < count; i++) {
 		if (!is_whole(&commands[i]))
-			judge_wrong(m->node->cluster, "node %u applied bytes of nobody in slot %lu",
+			accuse(m->node->cluster, "node %u applied bytes of nobody in slot %lu",
 				m->node->world->node_id, commands[i].slot.n);
 		fold(&all, base_digest(commands[i].body, commands[i].bytes));
 		decree_sink_answer(sink, commands[i].session, commands[i].seq, 0, 0);

@@ -137,8 +137,9 @@ grouped_end(struct world *w)
 		world_mailbox_free(mails[i]);
 }
 
-bool
-grouped_runs(const struct world_node *n)
+/* It has not stopped, either. */
+static bool
+is_up(const struct world_node *n)
 {
 	return !n->is_down && shard_stop_reason(n->shard, NULL) == SHARD_RUNS;
 }
@@ -148,7 +149,7 @@ leads(const struct world_node *n, uint16_t group)
 {
 	struct decree_group_status status;
 
-	return grouped_runs(n) && shard_group_status(n->shard, group, &status) == 0 &&
+	return is_up(n) && shard_group_status(n->shard, group, &status) == 0 &&
 	       status.role == DECREE_LEADER && status.ready;
 }
 
@@ -229,8 +230,7 @@ static bool
 has_all(const struct world *w, uint16_t group, uint64_t count)
 {
 	for (uint32_t i = 0; i < w->node_count; i++)
-		if (grouped_runs(&w->nodes[i]) &&
-			grouped_machine(&w->nodes[i], group)->count < count)
+		if (is_up(&w->nodes[i]) && grouped_machine(&w->nodes[i], group)->count < count)
 			return false;
 	return true;
 }
@@ -245,7 +245,7 @@ grouped_assert_all_have(struct world *w, uint16_t group, uint64_t count)
 	for (uint32_t i = 0; i < w->node_count; i++) {
 		const struct world_machine *m = grouped_machine(&w->nodes[i], group);
 
-		if (!grouped_runs(&w->nodes[i]))
+		if (!is_up(&w->nodes[i]))
 			continue;
 		assert_int_equal(m->count, count);
 		if (digest != NULL)

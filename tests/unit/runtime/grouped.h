@@ -37,9 +37,6 @@ void grouped_settle(struct world *w, uint16_t group);
 struct shard_group *grouped_of(const struct world_node *n, uint16_t group);
 struct world_machine *grouped_machine(const struct world_node *n, uint16_t group);
 
-/** It is up, and has not stopped. */
-bool grouped_runs(const struct world_node *n);
-
 /** All nodes that run have executed so many commands of the group, with one state. Gives them time to. */
 void grouped_assert_all_have(struct world *w, uint16_t group, uint64_t count);
 

@@ -71,7 +71,6 @@ struct world_log {
 	uint64_t frames_at_submit; /* frames that had left when submit() saw new records */
 	struct world_read reads[64];
 	uint32_t read_count;
-	uint8_t read_tag[64][LOG_TAG_BYTES];
 };
 
 struct world_net {
