@@ -159,6 +159,18 @@ sector_check(const struct wal_seal *seal, const uint8_t *sector, struct sector_t
 	return SECTOR_VALID;
 }
 
+bool
+sector_tag(const uint8_t *sector, const struct sector_trailer *trailer, uint8_t *ret_tag)
+{
+	memset(ret_tag, 0, LOG_TAG_BYTES);
+	if (trailer->index == 0)
+		memcpy(ret_tag, sector + BLOCK_HEADER_BYTES, LOG_TAG_BYTES);
+	else if (trailer->index == trailer->count - 1)
+		memcpy(ret_tag, sector + WAL_SECTOR_DATA_BYTES - BLOCK_REPEAT_BYTES,
+			BLOCK_REPEAT_BYTES);
+	return trailer->index == 0 || trailer->index == trailer->count - 1;
+}
+
 uint64_t
 sector_durable_lsn(const uint8_t *sector)
 {

@@ -110,6 +110,14 @@ enum sector_state sector_check(
 	const struct wal_seal *seal, const uint8_t *sector, struct sector_trailer *ret_trailer);
 
 /**
+ * The tag of a block from one of its sectors alone: the first has it, the last one repeats most of it.
+ *
+ * @param ret_tag  [LOG_TAG_BYTES], what is not known as zeros
+ * @return false: it is neither of these
+ */
+bool sector_tag(const uint8_t *sector, const struct sector_trailer *trailer, uint8_t *ret_tag);
+
+/**
  * Verify the block that starts at a sector, except for what only its neighbours can tell (lsn, position, chain).
  *
  * @param at                 ring; at least sector_count_max sectors from at.offset are readable

@@ -300,13 +300,7 @@ tag_of_sector(struct scan *s, uint64_t position, struct damage *ret)
 		.kind = BLOCK_RECORD,
 		.tag = s->tag,
 	};
-	memset(s->tag, 0, sizeof(s->tag));
-	if (t.index == 0)
-		memcpy(s->tag, sector + BLOCK_HEADER_BYTES, LOG_TAG_BYTES);
-	else if (t.index == t.count - 1)
-		memcpy(s->tag, sector + WAL_SECTOR_DATA_BYTES - BLOCK_REPEAT_BYTES,
-			BLOCK_REPEAT_BYTES);
-	return t.index == 0 || t.index == t.count - 1;
+	return sector_tag(sector, &t, s->tag);
 }
 
 /* The tag of x from what is left of its sectors, the first before the last. */

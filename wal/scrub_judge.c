@@ -202,14 +202,8 @@ tag_of_sector(struct wal *w, uint64_t position, uint64_t *ret_after)
 		t.count > w->geometry.sector_count_max || t.index >= t.count ||
 		position != s->at.position + (uint64_t)t.index * WAL_SECTOR_BYTES)
 		return false;
-	memset(s->tag, 0, sizeof(s->tag));
-	if (t.index == 0)
-		memcpy(s->tag, sector + BLOCK_HEADER_BYTES, LOG_TAG_BYTES);
-	else if (t.index == t.count - 1)
-		memcpy(s->tag, sector + WAL_SECTOR_DATA_BYTES - BLOCK_REPEAT_BYTES,
-			BLOCK_REPEAT_BYTES);
 	*ret_after = position + (uint64_t)(t.count - t.index) * WAL_SECTOR_BYTES;
-	return t.index == 0 || t.index == t.count - 1;
+	return sector_tag(sector, &t, s->tag);
 }
 
 static void

@@ -12,8 +12,8 @@
 #define BAR_WIDTH_MAX 40
 #define BAR_COUNT     10
 
-static void
-print_us(double us, int width)
+void
+report_us(double us, int width)
 {
 	if (isnan(us))
 		printf("%*s", width, "-");
@@ -98,9 +98,9 @@ report_round(const struct results *r, uint32_t round)
 		if (r->plan->point_count > 1)
 			printf("#%u ", i + 1);
 		printf("p50");
-		print_us(of[NUMBER_P50], 7);
+		report_us(of[NUMBER_P50], 7);
 		printf(" us, p99");
-		print_us(of[NUMBER_P99], 7);
+		report_us(of[NUMBER_P99], 7);
 		printf(", %.0f commits/s", of[NUMBER_RATE]);
 		if (!isnan(of[NUMBER_RATIO_P50]))
 			printf("; floor p50 %.1f: %.2f x", of[NUMBER_FLOOR_P50],
@@ -142,7 +142,7 @@ print_bars(const struct histogram *h)
 		uint64_t width = h->count > 0 ? (until - before) * BAR_WIDTH_MAX * 2 / h->count : 0;
 
 		printf("  ");
-		print_us(bound, 9);
+		report_us(bound, 9);
 		printf(" us [%llu]\t|", (unsigned long long)(until - before));
 		for (uint64_t k = 0; k < width && k < 2 * BAR_WIDTH_MAX; k++)
 			printf("∎");
@@ -173,17 +173,17 @@ print_distribution(const struct results *r, const struct result_point *p)
 		if (!histogram_has(&p->all, percents[i]))
 			break;
 		printf("  %5g%% in", percents[i]);
-		print_us((double)histogram_at(&p->all, percents[i]) / 1e3, 9);
+		report_us((double)histogram_at(&p->all, percents[i]) / 1e3, 9);
 		printf(" us");
 		while (k < 4 && rows[k].percent < percents[i])
 			k++;
 		if (rows[k].percent == percents[i] &&
 			!isnan(results_median(r, p->rounds, rows[k].number))) {
-			print_us(results_median(r, p->rounds, rows[k].number), 12);
+			report_us(results_median(r, p->rounds, rows[k].number), 12);
 			printf("  [");
-			print_us(results_min(r, p->rounds, rows[k].number), 0);
+			report_us(results_min(r, p->rounds, rows[k].number), 0);
 			printf(" .. ");
-			print_us(results_max(r, p->rounds, rows[k].number), 0);
+			report_us(results_max(r, p->rounds, rows[k].number), 0);
 			printf("]");
 			if (rows[k].ratio != NUMBER_COUNT &&
 				!isnan(results_median(r, p->rounds, rows[k].ratio)))
@@ -251,9 +251,9 @@ print_one(const struct results *r, const struct result_point *p)
 		results_min(r, p->rounds, NUMBER_RATE), results_max(r, p->rounds, NUMBER_RATE));
 	if (p->point.load.rate > 0) {
 		printf("  Sent late by: p99 ");
-		print_us(results_median(r, p->rounds, NUMBER_LAG_P99), 0);
+		report_us(results_median(r, p->rounds, NUMBER_LAG_P99), 0);
 		printf(" us, at most ");
-		print_us(results_max(r, p->rounds, NUMBER_LAG_MAX), 0);
+		report_us(results_max(r, p->rounds, NUMBER_LAG_MAX), 0);
 		printf(" us; %.0f never sent (worst round)\n",
 			results_max(r, p->rounds, NUMBER_UNSENT));
 	}
@@ -298,18 +298,18 @@ print_row(const struct results *r, const struct result_point *p, uint32_t index)
 	else
 		printf("     closed");
 	printf(" %9u %11.0f", p->point.load.in_flight, results_median(r, p->rounds, NUMBER_RATE));
-	print_us(results_median(r, p->rounds, NUMBER_MIN), 10);
-	print_us(percentile_us(r, p, NUMBER_P50, 50), 10);
-	print_us(percentile_us(r, p, NUMBER_P90, 90), 10);
-	print_us(percentile_us(r, p, NUMBER_P99, 99), 10);
-	print_us(percentile_us(r, p, NUMBER_P999, 99.9), 10);
-	print_us(percentile_us(r, p, NUMBER_P9999, 99.99), 10);
-	print_us(results_max(r, p->rounds, NUMBER_MAX), 10);
+	report_us(results_median(r, p->rounds, NUMBER_MIN), 10);
+	report_us(percentile_us(r, p, NUMBER_P50, 50), 10);
+	report_us(percentile_us(r, p, NUMBER_P90, 90), 10);
+	report_us(percentile_us(r, p, NUMBER_P99, 99), 10);
+	report_us(percentile_us(r, p, NUMBER_P999, 99.9), 10);
+	report_us(percentile_us(r, p, NUMBER_P9999, 99.99), 10);
+	report_us(results_max(r, p->rounds, NUMBER_MAX), 10);
 	printf(isnan(spread) ? "        -" : "   %5.0f%%", spread);
 	printf(isnan(ratio50) ? "        -" : "   %6.2f", ratio50);
 	printf(isnan(ratio99) ? "        -" : "   %6.2f", ratio99);
 	if (p->point.load.rate > 0) {
-		print_us(results_median(r, p->rounds, NUMBER_LAG_P99), 10);
+		report_us(results_median(r, p->rounds, NUMBER_LAG_P99), 10);
 		printf(" %8.0f", results_median(r, p->rounds, NUMBER_UNSENT));
 	}
 	printf("\n");
@@ -404,12 +404,12 @@ report_floors(const struct results *r)
 			printf(" blocks of %6u:", f->block_bytes);
 		else
 			printf(" nothing written:");
-		print_us(results_median(r, f->rounds, NUMBER_P50), 9);
-		print_us(results_median(r, f->rounds, NUMBER_P99), 9);
+		report_us(results_median(r, f->rounds, NUMBER_P50), 9);
+		report_us(results_median(r, f->rounds, NUMBER_P99), 9);
 		printf("  [");
-		print_us(results_min(r, f->rounds, NUMBER_P50), 0);
+		report_us(results_min(r, f->rounds, NUMBER_P50), 0);
 		printf(" .. ");
-		print_us(results_max(r, f->rounds, NUMBER_P50), 0);
+		report_us(results_max(r, f->rounds, NUMBER_P50), 0);
 		printf("]");
 		print_disturbed(r, f->rounds);
 		printf("\n");

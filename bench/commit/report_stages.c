@@ -36,15 +36,6 @@ static const struct row follower_rows[] = {
 
 #define ROW_COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))
 
-static void
-print_us(double us, int width)
-{
-	if (isnan(us))
-		printf("%*s", width, "-");
-	else
-		printf("%*.*f", width, us < 100 ? 1 : 0, us);
-}
-
 /* Mean of a stage in us: the rounds' median. NAN if it is that in one of them */
 static double
 stage_us(const struct results *r, const struct result_stage *rounds)
@@ -67,9 +58,9 @@ print_row(const struct results *r, const struct row *row, const struct result_st
 	}
 	printf("  %*s%-*s", (int)row->indent * 2, "", 17 - (int)row->indent * 2,
 		watch_stage_word(row->kind));
-	print_us(stage_us(r, rounds), 9);
-	print_us(results_median_of(p50, r->round_count), 10);
-	print_us(results_median_of(p99, r->round_count), 10);
+	report_us(stage_us(r, rounds), 9);
+	report_us(results_median_of(p50, r->round_count), 10);
+	report_us(results_median_of(p99, r->round_count), 10);
 	printf("   %*s%s\n", (int)row->indent * 2, "", row->about);
 }
 

@@ -174,6 +174,8 @@ void report_round(const struct results *r, uint32_t round);
 void report_print(const struct results *r);
 void report_floors(const struct results *r);
 void report_stages(const struct results *r, const struct result_point *p);
+/** With one decimal below 100; "-" for NAN. */
+void report_us(double us, int width);
 
 /** Files. @retval 0  @return -errno */
 int results_write_json(const struct results *r, const char *path);

@@ -97,6 +97,14 @@ log_fixture_fini(struct log_fixture *f)
 }
 
 int
+log_fixture_teardown(void **state)
+{
+	log_fixture_fini(*state);
+	free(*state);
+	return 0;
+}
+
+int
 log_fixture_open(struct log_fixture *f)
 {
 	f->found_count = 0;

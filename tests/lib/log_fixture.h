@@ -57,6 +57,9 @@ uint32_t log_fixture_size(uint64_t number);
 void log_fixture_init(struct log_fixture *f, const struct disk_fake_config *disk);
 void log_fixture_fini(struct log_fixture *f);
 
+/** Of a test whose state is a fixture from malloc(). */
+int log_fixture_teardown(void **state);
+
 /** Open (without format). @return wal_open()'s */
 int log_fixture_open(struct log_fixture *f);
 

@@ -81,6 +81,24 @@ qf_destroy(struct queue_fixture *f)
 	free(f);
 }
 
+int
+qf_setup(void **state)
+{
+	struct queue_fixture *f = qf_create(QUEUE_BYTES_MIN);
+
+	qf_open(f, 1);
+	qf_open(f, 2);
+	*state = f;
+	return 0;
+}
+
+int
+qf_teardown(void **state)
+{
+	qf_destroy(*state);
+	return 0;
+}
+
 /* ------------------------------------------------------------------------------ the log */
 
 static uint32_t

@@ -51,6 +51,9 @@ struct queue_fixture {
  * if that fails. */
 struct queue_fixture *qf_create(uint64_t queue_bytes);
 void qf_destroy(struct queue_fixture *f);
+/** A test's state is one with the least memory and the connections 1 and 2. */
+int qf_setup(void **state);
+int qf_teardown(void **state);
 
 /** Apply one command in a slot of its own. @return its answer; QF_PENDING if it waits */
 struct qf_answer qf_do(struct queue_fixture *f, struct queue_command c);

@@ -190,21 +190,19 @@ test_a_gap_resumes_behind_what_the_leader_has(void **state)
 	assert_false(fixture_send_one(f)); /* the same complaint */
 }
 
-/* Blind repetition under a new session could execute a command twice. */
+/* One command was sent, and one was not. The next one does not go under another session, but registers anew. */
 static void
-test_a_lost_session_makes_sent_commands_unknown_and_others_refused(void **state)
+assert_session_ends(struct fixture *f, enum client_reply_kind kind, enum decree_outcome of_sent)
 {
-	struct fixture *f = *state;
 	struct decree_completion done[64];
 
 	fixture_submit(f, 1);
 	assert_true(fixture_send_one(f));
 	fixture_submit(f, 1);
-	fixture_receive_reply(f, 1,
-		(struct client_reply){
-			.kind = CLIENT_REPLY_NO_SESSION, .session = { SESSION }, .seq = 1 });
+	fixture_receive_reply(
+		f, 1, (struct client_reply){ .kind = kind, .session = { SESSION }, .seq = 1 });
 	assert_int_equal(fixture_take(f, done), 2);
-	assert_int_equal(done[0].outcome, DECREE_UNKNOWN);
+	assert_int_equal(done[0].outcome, of_sent);
 	assert_int_equal(done[1].outcome, DECREE_REFUSED);
 	fixture_submit(f, 1);
 	assert_true(fixture_send_one(f));
@@ -212,27 +210,18 @@ test_a_lost_session_makes_sent_commands_unknown_and_others_refused(void **state)
 	assert_memory_not_equal(fixture_first_sent(f).body, "random token 16", 16);
 }
 
+/* Blind repetition under a new session could execute a command twice. */
+static void
+test_a_lost_session_makes_sent_commands_unknown_and_others_refused(void **state)
+{
+	assert_session_ends(*state, CLIENT_REPLY_NO_SESSION, DECREE_UNKNOWN);
+}
+
 /* An evicted client is told so: what it sent may have been executed, and is not repeated. */
 static void
 test_an_evicted_session_has_an_outcome_of_its_own(void **state)
 {
-	struct fixture *f = *state;
-	struct decree_completion done[64];
-
-	fixture_submit(f, 1);
-	assert_true(fixture_send_one(f));
-	fixture_submit(f, 1);
-	fixture_receive_reply(f, 1,
-		(struct client_reply){
-			.kind = CLIENT_REPLY_EVICTED, .session = { SESSION }, .seq = 1 });
-	assert_int_equal(fixture_take(f, done), 2);
-	assert_int_equal(done[0].outcome, DECREE_EVICTED);
-	assert_int_equal(done[1].outcome, DECREE_REFUSED);
-	fixture_submit(f, 1);
-	assert_true(fixture_send_one(f));
-	assert_int_equal(fixture_first_sent(f).session.n,
-		0); /* and not a repetition under another session */
-	assert_memory_not_equal(fixture_first_sent(f).body, "random token 16", 16);
+	assert_session_ends(*state, CLIENT_REPLY_EVICTED, DECREE_EVICTED);
 }
 
 static void

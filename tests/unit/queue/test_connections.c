@@ -9,24 +9,6 @@
 
 #include <cmocka.h>
 
-static int
-setup(void **state)
-{
-	struct queue_fixture *f = qf_create(QUEUE_BYTES_MIN);
-
-	qf_open(f, 1);
-	qf_open(f, 2);
-	*state = f;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	qf_destroy(*state);
-	return 0;
-}
-
 static struct qf_answer
 of(struct queue_fixture *f, enum queue_op op, uint64_t connection)
 {
@@ -363,7 +345,7 @@ test_nonsense_changes_nothing(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, qf_setup, qf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_connection_is_a_session_and_a_number),
 		TEST(test_closing_releases_jobs_at_once),

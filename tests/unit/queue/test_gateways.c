@@ -23,13 +23,6 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	qf_destroy(*state);
-	return 0;
-}
-
 static struct qf_answer
 of(struct queue_fixture *f, uint64_t session, enum queue_op op, uint64_t connection)
 {
@@ -442,7 +435,7 @@ test_a_snapshot_before_the_rest(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, qf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_who_is_not_attached_has_no_clients),
 		TEST(test_attaching_again_is_harmless),

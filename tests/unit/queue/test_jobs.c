@@ -8,24 +8,6 @@
 
 #include <cmocka.h>
 
-static int
-setup(void **state)
-{
-	struct queue_fixture *f = qf_create(QUEUE_BYTES_MIN);
-
-	qf_open(f, 1);
-	qf_open(f, 2);
-	*state = f;
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	qf_destroy(*state);
-	return 0;
-}
-
 static uint64_t
 state_of(struct queue_fixture *f, uint64_t id)
 {
@@ -275,7 +257,7 @@ test_a_body_comes_back_as_it_was_put(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, qf_setup, qf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_ids_count_from_1),
 		TEST(test_ready_order_is_priority_then_id),

@@ -30,13 +30,6 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	qf_destroy(*state);
-	return 0;
-}
-
 static void
 read_in_parts(struct queue_fixture *f, struct queue_query q, const uint8_t *body, uint32_t count)
 {
@@ -274,7 +267,7 @@ test_reads_change_nothing(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, qf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_long_body_in_parts),
 		TEST(test_the_largest_body),

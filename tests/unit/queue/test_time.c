@@ -19,13 +19,6 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	qf_destroy(*state);
-	return 0;
-}
-
 /* Nothing is due but the end of gateways of which nothing is heard any more. */
 static bool
 is_calm(struct queue_fixture *f)
@@ -265,7 +258,7 @@ test_the_longest_times(void **state)
 int
 main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, qf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_put_answers_whoever_waits),
 		TEST(test_who_waits_longest_is_served_first),

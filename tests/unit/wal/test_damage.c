@@ -63,14 +63,6 @@ setup_without_identifiers(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	log_fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
 /* Open a damaged disk: all or nothing. @return wal_open()'s */
 static int
 open_damaged(struct log_fixture *f, const char *what, uint64_t where)
@@ -550,8 +542,9 @@ test_sizes_that_do_not_fit_are_refused_by_format(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define W(name) cmocka_unit_test_setup_teardown(name, setup_without_identifiers, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, log_fixture_teardown)
+#define W(name)                                                                                    \
+	cmocka_unit_test_setup_teardown(name, setup_without_identifiers, log_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_every_flipped_byte_is_refused_or_harmless),
 		W(test_every_flipped_byte_is_refused_or_harmless_without_identifiers),

@@ -129,14 +129,6 @@ setup_buffered(void **state)
 	return make_log(*state, DECREE_LOG_BUFFERED);
 }
 
-static int
-teardown(void **state)
-{
-	log_fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
 /* Looking is not touching: every byte of all four files stays. */
 static void
 test_looking_changes_nothing(void **state)
@@ -254,15 +246,15 @@ test_a_buffered_log_after_a_restart_is_shown(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, log_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_looking_changes_nothing),
 		T(test_an_unreadable_sector_is_called_so),
 		T(test_an_unreadable_copy_of_a_page_is_called_so),
 		T(test_an_identifier_is_compared_in_every_part),
 		T(test_what_is_refused_is_shown),
-		cmocka_unit_test_setup_teardown(
-			test_a_buffered_log_after_a_restart_is_shown, setup_buffered, teardown),
+		cmocka_unit_test_setup_teardown(test_a_buffered_log_after_a_restart_is_shown,
+			setup_buffered, log_fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,14 +84,6 @@ setup_without_identifiers(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	log_fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static void
 reopen(struct log_fixture *f)
 {
@@ -496,8 +488,9 @@ test_every_range_of_sectors(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define W(name) cmocka_unit_test_setup_teardown(name, setup_without_identifiers, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, log_fixture_teardown)
+#define W(name)                                                                                    \
+	cmocka_unit_test_setup_teardown(name, setup_without_identifiers, log_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_an_identifier_names_the_block),
 		T(test_a_lost_write_is_damage),

@@ -29,14 +29,6 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	log_fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static void
 reopen(struct log_fixture *f)
 {
@@ -466,7 +458,7 @@ test_an_orderly_close_leaves_nothing_behind(void **state)
 int
 main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, log_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_records_of_every_size_come_back_in_order),
 		T(test_appends_continue_after_a_restart),

@@ -46,14 +46,6 @@ setup(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	log_fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
 static void
 open_and_use(struct log_fixture *f)
 {
@@ -165,7 +157,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, log_fixture_teardown)
 		T(test_all_of_its_space_is_ready),
 		T(test_a_log_that_was_used_is_left_alone),
 		T(test_an_end_in_the_middle_leaves_a_new_log),

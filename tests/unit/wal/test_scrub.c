@@ -91,14 +91,6 @@ setup_full(void **state)
 	return 0;
 }
 
-static int
-teardown(void **state)
-{
-	log_fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
 /* All that is there has been read again since now. */
 static void
 scrub(struct log_fixture *f)
@@ -527,13 +519,13 @@ test_every_byte_of_an_identifier_is_mended(void **state)
 int
 main(void)
 {
-#define FULL(test) cmocka_unit_test_setup_teardown(test, setup_full, teardown)
+#define FULL(test) cmocka_unit_test_setup_teardown(test, setup_full, log_fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		FULL(test_a_log_without_damage_is_read_in_silence),
 		cmocka_unit_test_setup_teardown(
-			test_an_empty_log_has_nothing_to_read, setup, teardown),
+			test_an_empty_log_has_nothing_to_read, setup, log_fixture_teardown),
 		cmocka_unit_test_setup_teardown(
-			test_a_log_in_use_is_read_in_silence, setup, teardown),
+			test_a_log_in_use_is_read_in_silence, setup, log_fixture_teardown),
 		FULL(test_it_keeps_to_its_rate),
 		FULL(test_it_can_be_off),
 		FULL(test_memory_names_what_has_rotten),

@@ -487,6 +487,16 @@ test_damage_before_the_beginning_is_not_looked_at(void **state)
 	end(t);
 }
 
+static void
+live_for_one_record(struct trail *t)
+{
+	trail_open(t);
+	assert_true(trail_append(t, 10));
+	log_fixture_settle(&t->f, 1);
+	disk_fake_cut_power(t->f.disk);
+	log_fixture_abandon(&t->f);
+}
+
 /* Session pages of 40 bytes are from before there were trims. */
 static void
 test_a_session_page_of_an_earlier_version_is_read(void **state)
@@ -495,11 +505,7 @@ test_a_session_page_of_an_earlier_version_is_read(void **state)
 	struct wal_seal seal = wal_seal_of(&t->f.format.uuid);
 
 	(void)state;
-	trail_open(t);
-	assert_true(trail_append(t, 10));
-	log_fixture_settle(&t->f, 1);
-	disk_fake_cut_power(t->f.disk);
-	log_fixture_abandon(&t->f);
+	live_for_one_record(t);
 	for (int i = 0; i < 2; i++) {
 		uint8_t *page = disk_fake_data(t->f.disk, DISK_IDENTITY, NULL) +
 				page_session.offset_bytes[i];
@@ -541,11 +547,7 @@ test_a_copy_of_a_newer_version_is_not_passed_over(void **state)
 	struct trail *t = trail_create(&log_fixture_calm);
 
 	(void)state;
-	trail_open(t);
-	assert_true(trail_append(t, 10));
-	log_fixture_settle(&t->f, 1);
-	disk_fake_cut_power(t->f.disk);
-	log_fixture_abandon(&t->f);
+	live_for_one_record(t);
 	for (uint64_t where = 0; where < 6; where++) {
 		assert_int_equal(open_copy(t, make_newer, where), -EPROTONOSUPPORT);
 		assert_non_null(strstr(t->f.error, names[where / 2]));
