@@ -576,10 +576,13 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 			r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
 		return;
 	}
-	/* A learner waits. A node that was removed asks: those that have all it has turn it away, and when
-	 * they are a quorum it ends (12.4); if they have not, it must lead until they do. */
+	/* A learner does not stand. It asks for the next decision: it may have been removed while it heard nobody. A node that
+	 * was removed and knows it asks for votes: those that have all it has turn it away, and when they are a quorum it
+	 * ends (12.4); if they have not, it must lead until they do. */
 	if ((!is_voter(r) && !is_removed(r)) || !has_round_left(r)) {
 		r->election_ns = r->now_ns + election_timeout(r);
+		if (!is_voter(r) && r->was_member)
+			learner_want(r, slot_next(r->chosen), r->now_ns);
 		return;
 	}
 	if (lease_refuses(r, r->cfg.node_id)) {

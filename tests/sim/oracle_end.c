@@ -13,8 +13,6 @@ must_end(const struct sim *sim, const struct sim_node *n)
 	const struct config *newest = r->config_next.from.n != NEVER ? &r->config_next : &r->config;
 	uint32_t tellers = 0;
 
-	if (!n->is_wiped && !(newest->voters & set_of(r->self)))
-		return false; /* a learner that hears nobody says nothing, so nobody can answer */
 	for (uint32_t i = 0; i < r->peer_count; i++)
 		tellers +=
 			(newest->voters >> i & 1) != 0 && sim_is_member(sim, r->peers[i].node_id);
