@@ -3,6 +3,7 @@
 
 #include "net/net.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int __attribute__((format(printf, 4, 5)))
@@ -50,6 +52,58 @@ device_is_memif_server(const char *device)
 {
 	return device_is_memif(device) &&
 	       (strstr(device, "role=server") != NULL || strstr(device, "role=master") != NULL);
+}
+
+/* What follows the last slash of the socket's path: the server may see the folder elsewhere. */
+static void
+socket_name(const char *device, char *ret_name, size_t capacity)
+{
+	const char *path = strstr(device, ",socket=");
+	const char *last;
+	size_t bytes;
+
+	path = path != NULL ? path + strlen(",socket=")
+			    : "memif.sock"; /* the driver's own choice */
+	bytes = strcspn(path, ",");
+	last = memrchr(path, '/', bytes);
+	if (last != NULL) {
+		bytes -= (size_t)(last + 1 - path);
+		path = last + 1;
+	}
+	(void)snprintf(
+		ret_name, capacity, "%.*s", (int)bytes, path); /* no socket has a longer one */
+}
+
+/* @param fd  any file */
+static bool
+is_connected_to(int fd, const char *name)
+{
+	struct sockaddr_un peer = { 0 };
+	socklen_t bytes = sizeof(peer) - 1; /* or it might not end */
+	const char *path, *last;
+
+	if (getpeername(fd, (struct sockaddr *)&peer, &bytes) != 0 || peer.sun_family != AF_UNIX)
+		return false;
+	path = peer.sun_path[0] != '\0' ? peer.sun_path : peer.sun_path + 1; /* "abstract" ones */
+	last = strrchr(path, '/');
+	return strcmp(last != NULL ? last + 1 : path, name) == 0;
+}
+
+bool
+device_has_connection(const char *device)
+{
+	char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	DIR *files = opendir("/proc/self/fd");
+	struct dirent *file;
+	bool is_found = false;
+
+	if (files == NULL)
+		return true;
+	socket_name(device, name, sizeof(name));
+	while (!is_found && (file = readdir(files)) != NULL)
+		is_found = is_connected_to(atoi(file->d_name), name);
+	(void)closedir(files); /* was only read */
+	return is_found;
 }
 
 static bool

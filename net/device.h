@@ -16,6 +16,10 @@ bool device_is_pci(const char *device);
 bool device_is_memif(const char *device);
 bool device_is_memif_server(const char *device);
 
+/** A memif client's: this process has a connection to its server, or to one whose socket has the same name. Reads the list of open
+ * files, and takes true for an answer if there is none. */
+bool device_has_connection(const char *device);
+
 /** Told to take larger packets, these drivers do. @return how to tell it, with "or" behind; "" if there is no way */
 const char *device_room_advice(const char *device);
 

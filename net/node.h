@@ -53,7 +53,9 @@ struct port {
 	BASE_OWN_LINE _Atomic bool is_wanted; /* -> shards, which look in tick() */
 	_Atomic bool is_up;                   /* link state, for the status */
 	enum port_state state;
-	uint64_t state_ns;                              /* since when, or when to try again */
+	uint64_t state_ns; /* since when, or when to try again */
+	uint64_t
+		started_ns; /* a memif client's last start, as the control thread knows it; 0: none yet */
 	_Atomic enum port_steering steering;            /* others read it, relaxed */
 	struct rte_flow *rules[DECREE_SHARD_COUNT_MAX]; /* by shard; NULL: none */
 };

@@ -3,6 +3,10 @@
 
 #include "net/device.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
 #define TOLD 1518u /* what the drivers of software say, whatever they have room for */
 
 /* A frame that is larger than the room is lost in silence, and with it every slot that is full. */
@@ -47,11 +51,38 @@ test_drivers_are_told_apart(void **state)
 	assert_string_equal(device_room_advice("0000:3b:00.0"), "");
 }
 
+/* A connection that is half made must not be begun anew; one that its server has ended must. */
+static void
+test_a_memif_clients_connection_is_found(void **state)
+{
+	static const char device[] =
+		"net_memif3,role=client,id=0,socket=/elsewhere/m13,mac=2:0:0:0:0:3";
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "m13" };
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	(void)unlink(address.sun_path); /* of a run that was killed */
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_false(device_has_connection(device));
+	assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_true(device_has_connection(device)); /* though nobody has accepted it yet */
+	assert_true(device_has_connection("net_memif3,socket=m13"));
+	assert_false(device_has_connection("net_memif3,role=client,socket=/elsewhere/m1"));
+	assert_false(device_has_connection("net_memif3,role=client"));
+	close(client);
+	assert_false(device_has_connection(device));
+	close(listener);
+	(void)unlink(address.sun_path);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_drivers_are_told_apart),
+		cmocka_unit_test(test_a_memif_clients_connection_is_found),
 		cmocka_unit_test(test_room_is_what_the_device_was_given),
 	};
 
