@@ -12,8 +12,10 @@
 #include "net/steer.h"
 
 #include <errno.h>
+#include <rte_alarm.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,6 +95,53 @@ port_take(struct net_node *node, struct port *port, char *ret_error)
 	return -EBUSY;
 }
 
+/* ------------------------------------------------------------------ the end */
+
+/* What EAL's interrupt thread is asked to do. */
+struct errand {
+	const struct port *port;
+	bool is_close; /* else it is to be stopped */
+	sem_t done;
+};
+
+static void
+errand_run(const struct errand *e)
+{
+	if (e->is_close)
+		(void)rte_eth_dev_close(e->port->id); /* whatever fails, it is gone */
+	else
+		(void)rte_eth_dev_stop(e->port->id); /* it fails only if it is stopped */
+}
+
+static void
+on_errand(void *context)
+{
+	struct errand *e = context;
+
+	errand_run(e);
+	(void)sem_post(&e->done); /* it is ours, and counts to one */
+}
+
+/* The driver of memif serves its connections on EAL's interrupt thread. There it frees what a connection had when the peer
+ * ends it, without a lock against whoever stops or closes the port at that moment, and both free the same: so we do
+ * it on that thread too. Alarms run there. */
+static void
+end_device(const struct port *port, bool is_close)
+{
+	struct errand e = { .port = port, .is_close = is_close };
+
+	if (!device_is_memif(port->device) || sem_init(&e.done, 0, 0) != 0) {
+		errand_run(&e);
+		return;
+	}
+	if (rte_eal_alarm_set(1, on_errand, &e) == 0)
+		while (sem_wait(&e.done) != 0)
+			continue; /* a signal */
+	else
+		errand_run(&e);
+	(void)sem_destroy(&e.done); /* nobody waits */
+}
+
 void
 port_close(struct net_node *node, struct port *port)
 {
@@ -106,6 +155,8 @@ port_close(struct net_node *node, struct port *port)
 		return;
 	}
 	/* Out of EAL altogether: a stopped device may still point into our pools. */
+	if (device_is_memif(port->device))
+		end_device(port, true);
 	if (info.device == NULL || rte_dev_remove(info.device) != 0)
 		(void)rte_eth_dev_close(port->id);
 }
@@ -231,6 +282,6 @@ void
 port_stop(struct port *port)
 {
 	steer_stop(port);
-	(void)rte_eth_dev_stop(port->id); /* it fails only if it is stopped */
+	end_device(port, false);
 	port->state = PORT_STOPPED;
 }

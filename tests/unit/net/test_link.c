@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When a memif client is begun anew, against a driver whose connections take as long as a test says:
+ * When a memif client is begun anew, and on which thread, against a driver whose connections take as long as a test says:
  * functions that the linker puts before DPDK's. Virtual time, one thread.
  */
 #include "tests/unit/net/common.h"
 
 #include "net/node.h"
 
+#include <rte_alarm.h>
 #include <stdio.h>
 
 struct fixture {
@@ -15,7 +16,7 @@ struct fixture {
 	uint64_t now_ns;
 	uint64_t handshake_ns; /* what a connection takes, if nobody begins it anew */
 	uint64_t started_ns;
-	bool is_started, is_server_there, is_turned_away;
+	bool is_started, is_server_there, is_turned_away, is_on_interrupt_thread;
 	uint32_t start_count, stop_count;
 };
 
@@ -25,6 +26,7 @@ int __wrap_rte_eth_dev_start(uint16_t port);
 int __wrap_rte_eth_dev_stop(uint16_t port);
 int __wrap_rte_eth_link_get_nowait(uint16_t port, struct rte_eth_link *ret_link);
 bool __wrap_device_has_connection(const char *device);
+int __wrap_rte_eal_alarm_set(uint64_t us, rte_eal_alarm_callback call, void *context);
 
 int
 __wrap_rte_eth_dev_start(uint16_t port)
@@ -39,10 +41,12 @@ __wrap_rte_eth_dev_start(uint16_t port)
 	return 0;
 }
 
+/* The driver frees, without a lock, what a message from the peer may free at the same moment on that thread. */
 int
 __wrap_rte_eth_dev_stop(uint16_t port)
 {
 	(void)port;
+	assert_true(fixture.is_on_interrupt_thread);
 	fixture.is_started = false;
 	fixture.stop_count++;
 	return 0;
@@ -52,11 +56,21 @@ int
 __wrap_rte_eth_link_get_nowait(uint16_t port, struct rte_eth_link *ret_link)
 {
 	(void)port;
-	ret_link->link_status = fixture.is_started && fixture.is_server_there &&
-						fixture.now_ns - fixture.started_ns >=
-							fixture.handshake_ns
-					? RTE_ETH_LINK_UP
-					: RTE_ETH_LINK_DOWN;
+	ret_link->link_status =
+		fixture.is_started && fixture.is_server_there &&
+				fixture.now_ns - fixture.started_ns >= fixture.handshake_ns
+			? RTE_ETH_LINK_UP
+			: RTE_ETH_LINK_DOWN;
+	return 0;
+}
+
+int
+__wrap_rte_eal_alarm_set(uint64_t us, rte_eal_alarm_callback call, void *context)
+{
+	(void)us;
+	fixture.is_on_interrupt_thread = true;
+	call(context);
+	fixture.is_on_interrupt_thread = false;
 	return 0;
 }
 
