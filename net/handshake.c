@@ -171,6 +171,51 @@ judge_newcomer(const struct handshake *h, uint64_t now_ns, const struct hello *h
 	return NET_DROP_NONE;
 }
 
+static void
+remember_session(struct handshake *h)
+{
+	struct handshake_past *past = &h->past[h->past_count++ % HELLO_PAST_COUNT];
+
+	memcpy(past->peer_nonce, h->peer_nonce, NONCE_BYTES);
+	past->replay = h->session.replay;
+}
+
+/* What was heard in an earlier session with this life of the peer; nothing, if there was none. */
+static struct replay
+recall_replay(const struct handshake *h, const uint8_t *peer_nonce)
+{
+	uint64_t oldest = h->past_count > HELLO_PAST_COUNT ? h->past_count - HELLO_PAST_COUNT : 0;
+
+	for (uint64_t i = h->past_count; i-- > oldest;) {
+		const struct handshake_past *past = &h->past[i % HELLO_PAST_COUNT];
+
+		if (nonce_eq(past->peer_nonce, peer_nonce))
+			return past->replay;
+	}
+	return (struct replay){ 0 };
+}
+
+/* The keys may be those of an earlier session: see handshake.h. */
+static void
+open_session(struct handshake *h, const struct hello *hello, const uint8_t *peer_secret)
+{
+	uint64_t sent_counter = h->session.sent_counter;
+
+	if (h->is_established)
+		remember_session(h);
+	session_start(h->config.auth, &h->session, h->config.secret, peer_secret, &h->config.ends,
+		h->config.nonce, hello->nonce,
+		versions_common(h->config.versions, hello->versions));
+	h->session.sent_counter = sent_counter; /* no counter twice under one key */
+	h->session.replay = recall_replay(h, hello->nonce);
+	memcpy(h->peer_nonce, hello->nonce, NONCE_BYTES);
+	h->peer_boot_count = hello->boot_count;
+	h->peer_version_max = hello->versions.max;
+	h->is_established = true;
+	h->is_confirmed = false;
+	h->session_count++;
+}
+
 static enum net_drop
 on_proved(
 	struct handshake *h, uint64_t now_ns, const struct hello *hello, const uint8_t *peer_secret)
@@ -186,15 +231,7 @@ on_proved(
 			h->refused_count++;
 			return refusal;
 		}
-		session_start(h->config.auth, &h->session, h->config.secret, peer_secret,
-			&h->config.ends, h->config.nonce, hello->nonce,
-			versions_common(h->config.versions, hello->versions));
-		h->peer_version_max = hello->versions.max;
-		memcpy(h->peer_nonce, hello->nonce, NONCE_BYTES);
-		h->peer_boot_count = hello->boot_count;
-		h->is_established = true;
-		h->is_confirmed = false;
-		h->session_count++;
+		open_session(h, hello, peer_secret);
 		h->session_heard_ns = now_ns;
 	}
 	if (hello->flags & HELLO_ESTABLISHED)

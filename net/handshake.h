@@ -22,7 +22,9 @@
  *  - The cluster key is being changed, node by node: each node sends under one key and takes another as well. What comes
  *    is told by its tag, and each direction's keys are derived from its sender's: nothing has to be agreed on.
  *  - No version is spoken by both ends: refused like constants that do not fit, and each side says what the other speaks.
- *  - Both nonces together are new whenever either side starts, so no key is ever used twice.
+ *  - Both nonces together are new whenever either side starts. A recording that was proved before (our nonce stays the
+ *    same for our life) can still take the place of a silent session, whose peer gets it back under the same keys: so
+ *    counters run on through all sessions of our life, and what was heard under a nonce is remembered.
  *
  * Payload of a HELLO frame, little-endian (the tag is in the frame header, under a key of its own):
  *
@@ -48,6 +50,7 @@
 #define HELLO_ESTABLISHED        1
 #define HELLO_CONFIRMED          2
 #define HELLO_KEY_COUNT          2 /* live at a time, while a key is being changed */
+#define HELLO_PAST_COUNT         8 /* replaced sessions that are remembered */
 
 struct hello {
 	uint8_t nonce[NONCE_BYTES];
@@ -91,6 +94,12 @@ struct handshake_config {
 	void *accept_context;
 };
 
+/* A session that another one has replaced. */
+struct handshake_past {
+	uint8_t peer_nonce[NONCE_BYTES];
+	struct replay replay;
+};
+
 struct handshake {
 	struct handshake_config config;
 	uint8_t send_key[NET_KEY_BYTES];                      /* of hellos */
@@ -118,6 +127,9 @@ struct handshake {
 	uint64_t
 		answer_due_ns[2]; /* [1]: to hellos of the highest boot heard; [0]: to all others */
 	uint64_t jitter;          /* state of a small generator, seeded from the nonce */
+
+	struct handshake_past past[HELLO_PAST_COUNT]; /* the last ones, in turns */
+	uint64_t past_count;                          /* so many in all */
 };
 
 void handshake_init(struct handshake *h, const struct handshake_config *config);

@@ -354,6 +354,50 @@ test_a_silent_session_gives_way_to_any_proved_boot_count(void **state)
 	}
 }
 
+/* Somebody on the path recorded how b's earlier life proved itself. He holds b back until its session is silent, says the recording
+ * to a, which has not restarted since, and lets b through again: both have the keys that they had. */
+static void
+test_a_session_that_comes_back_repeats_no_counter(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t recorded[HELLO_DATAGRAM_BYTES], heard[FRAME_HEADER_BYTES + 4] = { 0 };
+	struct frame_header h;
+	uint64_t sent_counter;
+	uint32_t bytes;
+
+	poll(f, &f->a);
+	assert_int_equal(give(f, &f->b, f->a.out, f->a.out_bytes), NET_DROP_NONE);
+	f->a.out_bytes = 0;
+	bytes = f->b.out_bytes;
+	memcpy(recorded, f->b.out, bytes);
+	settle(f);
+	start(f, &f->b, 10, 0xbb);
+	poll(f, &f->b);
+	settle(f);
+	session_seal(&f->auth, &f->b.handshake.session, &f->b.handshake.config.ends, 0, heard, 4);
+	assert_int_equal(frame_decode(heard, sizeof(heard), &h), NET_DROP_NONE);
+	assert_int_equal(session_open(&f->auth, &f->a.handshake.session, &h, heard), NET_DROP_NONE);
+	for (int i = 0; i < 5; i++)
+		assert_true(talks(f, &f->a, &f->b));
+	sent_counter = f->a.handshake.session.sent_counter;
+
+	f->now_ns += HELLO_SESSION_SILENCE_NS;
+	assert_int_equal(give(f, &f->a, recorded, bytes), NET_DROP_NONE);
+	assert_int_equal(f->a.handshake.peer_boot_count, 9);
+	f->a.out_bytes = 0;
+	assert_false(talks(f, &f->b, &f->a));
+	f->now_ns += HELLO_SESSION_SILENCE_NS;
+	poll(f, &f->a);
+	settle(f);
+
+	assert_int_equal(f->a.handshake.peer_boot_count, 10);
+	assert_true(f->a.handshake.session.sent_counter >= sent_counter);
+	assert_true(talks(f, &f->a, &f->b));
+	assert_true(talks(f, &f->b, &f->a));
+	assert_int_equal(
+		session_open(&f->auth, &f->a.handshake.session, &h, heard), NET_DROP_REPLAY);
+}
+
 static bool
 refuse_everybody(void *context, uint16_t node_id, const uint8_t *identity, uint32_t identity_bytes)
 {
@@ -627,6 +671,7 @@ main(void)
 		TEST(test_lower_boot_count_is_refused_and_seen),
 		TEST(test_twin_with_equal_boot_count_is_refused),
 		TEST(test_a_silent_session_gives_way_to_any_proved_boot_count),
+		TEST(test_a_session_that_comes_back_repeats_no_counter),
 		TEST(test_unfitting_identity_is_refused_and_seen),
 		TEST(test_wrong_cluster_key_is_refused),
 		TEST(test_unequal_authentication_modes_do_not_meet),
