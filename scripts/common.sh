@@ -17,6 +17,7 @@ die() {
 build_release() {
 	local log=$root/build.log
 
+	command -v meson >/dev/null || die "meson is missing: scripts/deps build installs what a build needs"
 	if ! {
 		{ [ -f "$root/build/build.ninja" ] ||
 			meson setup "$root/build" "$root" --buildtype=release; } &&

@@ -31,6 +31,14 @@ demo() {
 	}
 }
 
+# What is no file of lines is refused before anything is built.
+for name in "$work" "$work/nothing" /dev/null; do
+	! "$top/scripts/demo" "$name" >"$work/out" 2>&1 && [ "$(cat "$work/out")" = "demo: cannot read '$name': name a file of lines" ] || {
+		echo "FAILED: $name: $(cat "$work/out")"
+		exit 1
+	}
+done
+
 # What it takes for two holders: a reservation that two have, a later one than that which deleted the job, two deletes, somebody who is
 # told so. A holder whose server died before it knew its token is none.
 PYTHONPATH=$top/scripts python3 - <<'END' || exit 1

@@ -79,6 +79,9 @@ for n in 1 2 3; do
 		and (.jobs[0] | .tube == "held" and .state == "reserved" and .reserves == 1 and .bytes == 1 and .left_s > 3000
 			and .holder.node == $node)' >/dev/null || fail "node $n tells of other tasks: $(tasks "$n" --jobs --tube held)"
 done
+"$top/scripts/cluster" exec "$DECREE_BIN/decree" tasks --once >/dev/null || fail "decree tasks on the client's host, without -c"
+! "$top/scripts/cluster" submit </dev/null 2>"$work/refused" || fail "lines are submitted to a queue"
+grep -q "machine is the queue" "$work/refused" || fail "why a queue takes no lines: $(cat "$work/refused")"
 decree tasks -c "$client_ini" --jobs --tube held >"$work/tasks" || fail "decree tasks"
 grep -Eq "^held +0 +1 " "$work/tasks" || fail "no row of the tube: $(cat "$work/tasks")"
 grep -Eq " 1 reserved .* held +node $other, connection" "$work/tasks" || fail "no row of the job: $(cat "$work/tasks")"
