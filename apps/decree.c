@@ -56,13 +56,14 @@ print_help(FILE *to)
 			  "A setting section.key=value overrides the configuration file.\n");
 }
 
-/* decree-X beside this program, else in PATH. */
+/* decree-X beside this program, or where the tree that it was built in has the benchmarks; else in PATH. */
 static int
 run_other(char **argv)
 {
+	static const char *const places[] = { "", "../bench/" };
 	char path[PATH_MAX];
 	char name[NAME_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name) - 1);
+	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof(name) - 16);
 	char *slash;
 
 	if (strchr(argv[0], '/') != NULL ||
@@ -71,9 +72,11 @@ run_other(char **argv)
 	if (length > 0) {
 		path[length] = '\0';
 		slash = strrchr(path, '/');
-		(void)strcpy(slash + 1, name); /* room was kept */
 		argv[0] = path;
-		(void)execv(path, argv); /* returns only if there is none */
+		for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+			(void)sprintf(slash + 1, "%s%s", places[i], name); /* room was kept */
+			(void)execv(path, argv); /* returns only if there is none */
+		}
 	}
 	argv[0] = name;
 	(void)execvp(name, argv);

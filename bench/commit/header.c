@@ -215,6 +215,12 @@ or_none(const char *text)
 	return text[0] == '\0' ? "none" : text;
 }
 
+bool
+header_is_in_memory(const struct header *h)
+{
+	return strcmp(h->filesystem, "tmpfs") == 0 || strcmp(h->filesystem, "ramfs") == 0;
+}
+
 void
 header_print(const struct header *h, FILE *to)
 {

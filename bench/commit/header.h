@@ -31,6 +31,9 @@ struct header {
 /** @param dir  where the logs are. What cannot be found out stays empty */
 void header_read(struct header *h, const char *dir);
 
+/** Whether that folder is in memory, tmpfs: no log there is durable. */
+bool header_is_in_memory(const struct header *h);
+
 /** Whether this program was built to be fast: optimised, and with nothing that looks on. */
 bool header_is_release(void);
 

@@ -19,8 +19,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 struct bench {
@@ -131,52 +129,7 @@ measure_joined(struct bench *b)
 	return rc;
 }
 
-/* ------------------------------------------------------------------------------ files */
-
-/* decree-bench-plot, which is beside this program. */
-static int
-draw(const char *json, const char *folder)
-{
-	char path[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - sizeof("-plot"));
-	int status;
-	pid_t pid;
-
-	if (length <= 0)
-		return complain("where is this program?");
-	(void)strcpy(path + length, "-plot"); /* room was kept */
-	(void)fflush(NULL);                   /* or a child would print it again */
-	pid = fork();
-	if (pid == 0) {
-		(void)execl(path, path, json, folder, (char *)NULL);
-		(void)complain("%s: %s", path, strerror(errno));
-		_exit(EXIT_FAILURE);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
-		return complain("no plots were drawn");
-	return EXIT_SUCCESS;
-}
-
-static int
-write_files(const struct bench *b)
-{
-	char path[PATH_MAX];
-	const char *json = b->outputs.json;
-	int rc;
-
-	if (b->outputs.plot != NULL && json == NULL) {
-		(void)mkdir(b->outputs.plot, 0777); /* may be there */
-		(void)snprintf(path, sizeof(path), "%s/results.json", b->outputs.plot);
-		json = path;
-	}
-	rc = json == NULL ? 0 : results_write_json(&b->results, json);
-	if (rc != 0)
-		return complain("%s: %s", json, strerror(-rc));
-	rc = b->outputs.hgrm == NULL ? 0 : results_write_hgrm(&b->results, b->outputs.hgrm);
-	if (rc != 0)
-		return complain("%s: %s", b->outputs.hgrm, strerror(-rc));
-	return b->outputs.plot == NULL ? EXIT_SUCCESS : draw(json, b->outputs.plot);
-}
+/* ------------------------------------------------------------------------------ all of it */
 
 static int
 run(struct bench *b)
@@ -184,7 +137,7 @@ run(struct bench *b)
 	if (measure_all(b) != 0)
 		return EXIT_FAILURE;
 	report_print(&b->results);
-	return write_files(b);
+	return outputs_write(&b->outputs, &b->results);
 }
 
 /* To be interrupted is how a node that serves ends; whoever measures then has nothing to tell. */
@@ -195,7 +148,7 @@ run_as_node(struct bench *b)
 
 	if (rc == 0) {
 		report_print(&b->results);
-		status = write_files(b);
+		status = outputs_write(&b->outputs, &b->results);
 		rc = run_serve(&b->run);
 	}
 	if (rc == 0 || rc == -EINTR)
@@ -255,6 +208,9 @@ main(int argc, char **argv)
 	if (realpath(b.plan.dir, dir) == NULL)
 		return complain("--dir %s: %s", b.plan.dir, strerror(errno));
 	b.plan.dir = dir;
+	status = outputs_check(&b.outputs);
+	if (status != EXIT_SUCCESS)
+		return status;
 	if (network_open(interface_count(&b.plan), mtu_max(&b.plan)) != 0 ||
 		run_open(&b.run, &b.plan) != 0)
 		return EXIT_FAILURE;

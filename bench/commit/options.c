@@ -253,6 +253,23 @@ read_shape(struct options *o)
 
 /* ------------------------------------------------------------------------------ what does not go together */
 
+/* A list that is too short would be passed over. */
+static int
+check_cpus(const struct options *o)
+{
+	uint32_t nodes = 0, shards = 0;
+
+	for (uint32_t i = 0; i < o->nodes.count; i++)
+		nodes = o->nodes.values[i] > nodes ? o->nodes.values[i] : nodes;
+	for (uint32_t i = 0; i < o->shards.count; i++)
+		shards = o->shards.values[i] > shards ? o->shards.values[i] : shards;
+	if (o->plan->cpu_count == 0 || o->plan->config != NULL ||
+		o->plan->cpu_count >= nodes * shards)
+		return OPTIONS_GO_ON;
+	return complain_usage("--cpus: %u CPUs for %u nodes of %u shards: name one for each shard",
+		o->plan->cpu_count, nodes, shards);
+}
+
 static int
 check(struct options *o)
 {
@@ -407,6 +424,8 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 		status = read_shape(&o);
 	if (status == OPTIONS_GO_ON)
 		status = check(&o);
+	if (status == OPTIONS_GO_ON)
+		status = check_cpus(&o);
 	if (plan->config != NULL)
 		o.mtus = (struct list){ { 0 }, 1 }; /* the configuration's */
 	plan->has_floor = !o.has_no_floor;

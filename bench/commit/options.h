@@ -6,11 +6,8 @@
 #ifndef BENCH_COMMIT_OPTIONS_H
 #define BENCH_COMMIT_OPTIONS_H
 
+#include "bench/commit/outputs.h"
 #include "bench/commit/plan.h"
-
-struct bench_outputs {
-	const char *json, *hgrm, *plot; /* NULL: not wanted */
-};
 
 /** @return OPTIONS_GO_ON, or the exit status */
 int

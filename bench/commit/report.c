@@ -38,7 +38,7 @@ print_shape(const struct results *r, const struct plan_shape *s)
 		s->node_count == 1 ? "" : "s", s->shard_count, s->shard_count == 1 ? "" : "s",
 		s->node_count == 1 ? "no network" : results_transport(r, s),
 		s->has_auth ? "gmac" : "none", plan_mode_word(s->mode),
-		s->mode == PLAN_DURABLE ? "" : ": NOT DURABLE");
+		results_is_durable(r, s) ? "" : ": NOT DURABLE");
 	printf(", load %s", s->is_load_inside ? "inside the shards" : "of a thread");
 	if (s->mtu > PLAN_MTU_MIN)
 		printf(", MTU %u", s->mtu);
@@ -75,7 +75,10 @@ report_header(const struct results *r)
 		printf("transport   af_packet and af_xdp over veth pairs and a bridge, in a "
 		       "network "
 		       "namespace of this program's own\n");
-	if (!is_durable)
+	if (header_is_in_memory(&r->header))
+		printf("log         NOT DURABLE: on %s, which is memory; --dir names a disk\n",
+			r->header.filesystem);
+	else if (!is_durable)
 		printf("log         NOT DURABLE where it is not `durable`: a power cut loses what "
 		       "was "
 		       "answered\n");

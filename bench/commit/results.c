@@ -165,6 +165,12 @@ results_add(struct results *r, uint32_t point, uint32_t round, const struct run_
 
 /* ------------------------------------------------------------------------------ floors */
 
+bool
+results_is_durable(const struct results *r, const struct plan_shape *shape)
+{
+	return shape->mode == PLAN_DURABLE && !header_is_in_memory(&r->header);
+}
+
 const char *
 results_transport(const struct results *r, const struct plan_shape *shape)
 {

@@ -133,6 +133,8 @@ void results_add_floor(struct result_floor *f, uint32_t round, const struct hist
 	const struct host_share *host);
 
 /** What joins the nodes, in a word. */
+/** Whether what a log of this shape answered survives a power cut. */
+bool results_is_durable(const struct results *r, const struct plan_shape *shape);
 const char *results_transport(const struct results *r, const struct plan_shape *shape);
 
 /** A block that this point's floor writes; 0: none. */

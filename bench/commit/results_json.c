@@ -151,9 +151,9 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 		"\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s",
 		s->system == NULL ? "decree" : s->system, l->rate > 0 ? "open" : "closed", l->rate,
 		l->in_flight, l->bytes, s->is_load_inside ? "inside" : "thread", s->node_count,
-		s->shard_count, plan_mode_word(s->mode), s->mode == PLAN_DURABLE ? "true" : "false",
-		results_transport(r, s), s->has_auth ? "gmac" : "none",
-		s->has_snapshots ? "true" : "false");
+		s->shard_count, plan_mode_word(s->mode),
+		results_is_durable(r, s) ? "true" : "false", results_transport(r, s),
+		s->has_auth ? "gmac" : "none", s->has_snapshots ? "true" : "false");
 	if (s->mtu > 0)
 		fprintf(to, ",\"mtu\":%u", s->mtu);
 	if (s->version != NULL)

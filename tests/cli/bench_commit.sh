@@ -15,7 +15,7 @@ run=("$bench" --dir disk --seconds 0.3 --warm-up 0.05 --settle 0 --rounds 2 --lo
 
 # Command lines
 
-PATH=$(dirname "$bench"):$PATH expect 0 'usage: decree bench [OPTION ...]|--rate LIST|--closed|--in-flight LIST|--kill-leader|--config FILE|--hgrm FILE' \
+expect 0 'usage: decree bench [OPTION ...]|--rate LIST|--closed|--in-flight LIST|--kill-leader|--config FILE|--hgrm FILE' \
 	"$decree" bench --help
 expect 2 "unknown option '--frob'" "$bench" --frob
 expect 2 "what is 'fast'?" "$bench" fast
@@ -44,6 +44,16 @@ expect 2 '--log-bytes: 4 MiB or more' "$bench" --log-bytes 1000
 expect 1 'nowhere.ini' "$bench" --config nowhere.ini
 expect 1 '--dir nowhere: No such file' "$bench" --dir nowhere
 expect 1 'unknown section' "$bench" --dir disk --set no.such=1 --no-floor
+expect 1 'nowhere/one.json: No such file|!round' "$bench" --dir disk --json nowhere/one.json
+expect 1 'disk: Is a directory|!round' "$bench" --dir disk --hgrm disk
+expect 1 'out/plots: Not a directory|!round' "$bench" --dir disk --plot out/plots
+expect 1 "CPU 999 of 'cpus' does not exist here|!panic" "${run[@]}" --no-floor --nodes 1 --cpus 999
+expect 2 '--cpus: 1 CPUs for 3 nodes of 2 shards' "$bench" --shards 1,2 --cpus 0
+[ ! -e one.json ] || { echo "FAILED: a file was made for nothing" && failed=1; }
+if [ "$(stat -f -c %T /dev/shm)" = tmpfs ]; then
+	expect 0 'on tmpfs, which is memory|log durable: NOT DURABLE' "${run[@]}" --dir /dev/shm --nodes 1 --rounds 1 --no-floor --json memory.json
+	expect 0 false jq .points[0].setting.durable memory.json
+fi
 expect 2 '--bytes 1000: expected a multiple of 512' "$bench" floor --bytes 1000
 
 # One load, durable, as an open loop: etcd's layout, the header, stages, floors, files; nothing stays behind.
