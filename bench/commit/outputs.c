@@ -93,7 +93,8 @@ outputs_write(const struct bench_outputs *o, const struct results *r)
 	int rc;
 
 	if (o->plot != NULL && json == NULL) {
-		(void)snprintf(path, sizeof(path), "%s/results.json", o->plot); /* fits: see check_folder() */
+		(void)snprintf(path, sizeof(path), "%s/results.json",
+			o->plot); /* fits: see check_folder() */
 		json = path;
 	}
 	rc = json == NULL ? 0 : results_write_json(r, json);

@@ -42,6 +42,7 @@ struct plan_shape {
 	bool has_auth;
 	bool has_snapshots; /* one is always being written */
 	bool is_load_inside; /* in the shards' own turns; else a thread of the leader's process has the load */
+	bool is_load_apart; /* neither: a client in a process of its own */
 	/* Another one than decree in processes that memif joins; NULL: that. */
 	const char *system, *version, *transport;
 	const char *started; /* how it was, in words */

@@ -138,6 +138,12 @@ write_kills(FILE *to, const struct results *r, const struct result_point *p)
 	fprintf(to, "]");
 }
 
+static const char *
+load_word(const struct plan_shape *s)
+{
+	return s->is_load_inside ? "inside" : s->is_load_apart ? "client" : "thread";
+}
+
 static void
 write_point(FILE *to, const struct results *r, const struct result_point *p)
 {
@@ -150,10 +156,10 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 		"\"durable\":%s,"
 		"\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s",
 		s->system == NULL ? "decree" : s->system, l->rate > 0 ? "open" : "closed", l->rate,
-		l->in_flight, l->bytes, s->is_load_inside ? "inside" : "thread", s->node_count,
-		s->shard_count, plan_mode_word(s->mode),
-		results_is_durable(r, s) ? "true" : "false", results_transport(r, s),
-		s->has_auth ? "gmac" : "none", s->has_snapshots ? "true" : "false");
+		l->in_flight, l->bytes, load_word(s), s->node_count, s->shard_count,
+		plan_mode_word(s->mode), results_is_durable(r, s) ? "true" : "false",
+		results_transport(r, s), s->has_auth ? "gmac" : "none",
+		s->has_snapshots ? "true" : "false");
 	if (s->mtu > 0)
 		fprintf(to, ",\"mtu\":%u", s->mtu);
 	if (s->version != NULL)

@@ -235,6 +235,7 @@ add_points(struct bench *b, struct peer_entry *e)
 					.mode = PLAN_DURABLE,
 					.has_auth = has_auth(e->peer),
 					.is_load_inside = e->peer->is_load_inside,
+					.is_load_apart = !e->peer->is_embedded,
 					.system = e->peer->system,
 					.version = e->version,
 					.transport = e->peer->transport,

@@ -33,6 +33,7 @@ expect 0 'true' jq -c '.points | group_by(.system) | map(map(.all.count) | add >
 expect 0 'true' jq -c '[.points[] | select(.all.count > 0) | .median.commits_per_s > 0 and .median.cpu_us_per_commit > 0 and .median.max_us >= .median.min_us] | all' peers.json
 expect 0 '[[1,20,40]]' jq -c '[.points | group_by(.system)[] | [.[].setting.in_flight] | sort] | unique' peers.json
 # What was set, how it was started, and a floor of the same round, to which one in flight has a ratio.
+expect 0 'true' jq -c '[.points[] | .setting.load == (if .system | IN("decree", "libraft") then "inside" elif .system == "decree, by a thread" then "thread" else "client" end)] | all' peers.json
 expect 0 '[3,false,["floor","floor to client"]]' jq -c '[.settings.connections, .settings.prewritten, ([.floors[].kind] | sort)]' peers.json
 expect 0 'true' jq -c '[.points[] | (.median.p50_over_floor != null) == (.setting.in_flight == 1 and .median.p50_us != null) and .retried_rounds != null] | all' peers.json
 expect 0 'true' jq -c '[.points[] | (.setting.started != null) == (.system | startswith("decree") | not)] | all' peers.json
