@@ -163,7 +163,8 @@ check_ports(struct check *c)
 
 		if (parse_pci(device, address))
 			check_pci(c, address);
-		else if (interface != NULL)
+		else if (interface != NULL &&
+			 strncmp(device, "net_tap", 7) != 0) /* that makes its own */
 			check_interface(c, device, interface + strlen("iface="));
 		else
 			report(c, VERDICT_GOOD, "port", NULL, "%s is a software port", device);

@@ -177,6 +177,8 @@ looks 1 'no such PCI device|decree-bind-nic' local.port=0000:99:00.0
 rm -r "$root/sys/kernel/iommu_groups"
 looks 1 'note  iommu|VT-d or AMD-Vi'
 put down "$root/sys/class/net/eth7/operstate"
+looks 0 'ok    port        net_tap0,iface=eth9 is a software port|!eth9: there is no interface' local.port=net_tap0,iface=eth9
+looks 1 'BAD   port        net_af_packet0,iface=eth9: there is no interface eth9' local.port=net_af_packet0,iface=eth9
 looks 1 'interface eth7 is down|ip link set eth7 up' local.port=net_af_packet0,iface=eth7
 
 # Somebody who may less than the unit's node: what he cannot look at is no fault of the host's, and the remedy is not the unit's.
