@@ -42,7 +42,7 @@ local_clients_open(struct decree_node *node)
 
 	if (!IS_LOOPBACK(ipv4))
 		return;
-	if (node_read_keys(c, &net, error) != 0)
+	if (node_read_client_keys(c, &net, error) != 0)
 		node_log(node, NOTE_NETWORK,
 			"decree tasks, status and the like cannot ask this node: %s", error);
 	else if (net.are_clients_allowed) {

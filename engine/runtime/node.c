@@ -204,7 +204,7 @@ read_key_also(const char *path, const char *first_path, const uint8_t *first, ui
 }
 
 int
-node_read_keys(const struct config *c, struct net_config *net, char *ret_error)
+node_read_client_keys(const struct config *c, struct net_config *net, char *ret_error)
 {
 	int rc = 0;
 
@@ -212,15 +212,25 @@ node_read_keys(const struct config *c, struct net_config *net, char *ret_error)
 	net->are_clients_allowed = c->auth == CONFIG_AUTH_NONE || c->client_key_file[0] != '\0';
 	if (c->auth == CONFIG_AUTH_NONE)
 		return 0;
-	rc = config_key_read(c->key_file, net->cluster_key, ret_error);
-	if (rc == 0 && net->are_clients_allowed)
+	if (net->are_clients_allowed)
 		rc = config_key_read(c->client_key_file, net->client_key, ret_error);
-	if (rc == 0)
-		rc = read_key_also(c->key_file_also, c->key_file, net->cluster_key,
-			net->cluster_key_also, &net->has_cluster_key_also, ret_error);
 	if (rc == 0)
 		rc = read_key_also(c->client_key_file_also, c->client_key_file, net->client_key,
 			net->client_key_also, &net->has_client_key_also, ret_error);
+	return rc;
+}
+
+int
+node_read_keys(const struct config *c, struct net_config *net, char *ret_error)
+{
+	bool has_keys = c->auth != CONFIG_AUTH_NONE;
+	int rc = has_keys ? config_key_read(c->key_file, net->cluster_key, ret_error) : 0;
+
+	if (rc == 0)
+		rc = node_read_client_keys(c, net, ret_error);
+	if (rc == 0 && has_keys)
+		rc = read_key_also(c->key_file_also, c->key_file, net->cluster_key,
+			net->cluster_key_also, &net->has_cluster_key_also, ret_error);
 	return rc;
 }
 

@@ -239,6 +239,8 @@ void node_fail(struct decree_node *node, int rc, const char *text);
 
 /** The keys that a configuration names, as the network wants them. @retval -errno  `ret_error` says which, and why */
 int node_read_keys(const struct config *c, struct net_config *net, char *ret_error);
+/** Those of clients alone. */
+int node_read_client_keys(const struct config *c, struct net_config *net, char *ret_error);
 void node_forget_keys(struct net_config *net);
 
 /* local_clients.c */

@@ -124,6 +124,12 @@ umount -l memory
 head -c 64 /dev/zero | tr '\0' '7' >other.key && chmod 600 other.key
 expect 1 'another key' "$decree" status --timeout 100 cluster.client_key_file="$work/other.key"
 
+rm fourth/cluster.key # of nodes, and there are no others
+kill "${pids[-2]}" && wait "${pids[-2]}" 2>/dev/null
+start 11303 -b fourth node.1.ip=127.9.9.9 cluster.client_key_file="$work/other.key"
+put 11303 # answered once it leads
+expect 0 leader "$decree" status -c fourth/decree.ini node.1.ip=127.9.9.9 cluster.client_key_file="$work/other.key"
+
 # The system's node has ended.
 kill "${pids[1]}" && wait "${pids[1]}" 2>/dev/null
 expect 1 'no answer' "$decree" tasks --json --timeout 100
