@@ -223,7 +223,9 @@ explain(const struct tasks_options *o, int rc)
 				" ms: no node reachable, or no majority ('decree status' tells)",
 			o->timeout_ms);
 	case -ENOTSUP:
-	case -EINVAL: return complain("this cluster is no task queue: --machine=queue");
+	case -EINVAL:
+	case -EPROTO: /* somebody else's state machine answers something else */
+		return complain("this cluster is no task queue (decreed --machine=queue)");
 	case -ENOENT:
 		return o->tube != NULL ? complain("there is no tube '%.200s'", o->tube)
 				       : complain("there is no node %" PRIu64, o->node);
@@ -290,7 +292,7 @@ show_screen(const struct tasks_options *o, const struct tasks_question *t, struc
 	struct sample now;
 	FILE *to;
 
-	if (rc == -EINVAL || rc == -ENOTSUP || (rc == -ENOENT && o->tube == NULL))
+	if (rc == -EINVAL || rc == -ENOTSUP || rc == -EPROTO || (rc == -ENOENT && o->tube == NULL))
 		return explain(o, rc);
 	if (rc != 0) {
 		(void)explain(o, rc); /* it may come */

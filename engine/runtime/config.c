@@ -447,7 +447,10 @@ config_load(const char *path, const char *const *settings, uint32_t setting_coun
 	size_t bytes = 0;
 	int rc = fd < 0 ? -errno : text == NULL ? -ENOMEM : read_whole(fd, text, &bytes);
 
-	if (rc == 0)
+	if (path[0] == '\0')
+		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+			"no configuration: the path of one is needed, and it is empty");
+	else if (rc == 0)
 		rc = config_parse(
 			path, text, bytes, settings, setting_count, purpose, ret_config, ret_error);
 	else

@@ -52,6 +52,7 @@ expect 3 'get b' none
 many 1 1 500
 
 note "a node is killed behind a snapshot, the others go on, it comes back"
+decree tasks -c "$client_ini" 2>&1 | grep -q "is no task queue" || fail "decree tasks of a store: $(decree tasks -c "$client_ini" 2>&1)"
 decree snapshot -c "$client_ini" >"$work/snapshot.log" 2>&1 || fail "decree snapshot: $(cat "$work/snapshot.log")"
 victim=$(leader)
 end_program "$victim" KILL
