@@ -4,6 +4,7 @@
 #include "tests/unit/net/common.h"
 
 #include "net/node.h"
+#include "tests/unit/net/start_eal.h"
 
 #include <rte_eal.h>
 #include <rte_eth_ring.h>
@@ -423,20 +424,10 @@ main(void)
 		cmocka_unit_test(test_too_few_huge_pages_are_to_be_reserved_beside_those_of_others),
 		cmocka_unit_test(test_payload_capacity_is_what_a_slot_counts_on),
 	};
-	static const char *const extra[] = { "--no-telemetry" };
-	struct net_eal_config config = { .program = "test_net_dpdk",
-		.file_prefix = "decree-test-net",
-		.memory_mib = 128,
-		.extra = extra,
-		.extra_count = 1 };
-	static struct net_eal_args args;
-	char error[DECREE_ERROR_BYTES];
-	int rc;
+	int rc = start_eal("test_net_dpdk", "decree-test-net", 128);
 
-	if (net_eal_args(&config, &args, error) != 0)
-		return 1;
-	if (rte_eal_init(args.argc, args.argv) < 0)
-		return 77; /* no DPDK on this machine */
+	if (rc != 0)
+		return rc;
 	rc = cmocka_run_group_tests_name("dpdk", tests, setup, teardown);
 	rte_eal_cleanup();
 	return rc;

@@ -5,6 +5,7 @@
 
 #include "net/node.h"
 #include "tests/unit/net/fake_nic.h"
+#include "tests/unit/net/start_eal.h"
 
 #include <errno.h>
 #include <rte_eal.h>
@@ -394,20 +395,10 @@ main(void)
 		TEST(test_rules_go_with_the_node),
 		TEST(test_lost_rules_lose_no_frame),
 	};
-	static const char *const extra[] = { "--no-telemetry" };
-	struct net_eal_config config = { .program = "test_net_steer",
-		.file_prefix = "decree-test-steer",
-		.memory_mib = 192,
-		.extra = extra,
-		.extra_count = 1 };
-	static struct net_eal_args args;
-	char error[DECREE_ERROR_BYTES];
-	int rc;
+	int rc = start_eal("test_net_steer", "decree-test-steer", 192);
 
-	if (net_eal_args(&config, &args, error) != 0)
-		return 1;
-	if (rte_eal_init(args.argc, args.argv) < 0)
-		return 77; /* no DPDK on this machine */
+	if (rc != 0)
+		return rc;
 	rc = cmocka_run_group_tests_name("steer", tests, NULL, NULL);
 	rte_eal_cleanup();
 	return rc;
