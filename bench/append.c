@@ -10,10 +10,10 @@
 #include "apps/options.h"
 #include "bench/clock.h"
 #include "bench/raw.h"
+#include "bench/wait.h"
 #include "wal/directory.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +110,7 @@ log_append(struct wal *wal, const struct options *o)
 	};
 	struct log_completion done;
 	struct log_place place;
-	uint64_t durable_lsn = 0;
+	uint64_t durable_lsn = 0, began = now_ns();
 
 	if (wal_log_ops.append(wal, &record, 1, &place) != 1)
 		die("log append (the log is full: fewer rounds)", -ENOSPC);
@@ -119,7 +119,7 @@ log_append(struct wal *wal, const struct options *o)
 
 		wal_log_ops.submit(wal, t);
 		if (wal_log_ops.reap(wal, t, &done, 1) == 0)
-			sched_yield();
+			wait_a_little(t - began);
 		else if (done.kind == LOG_FAILED)
 			die("log", done.rc);
 		else

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log itself, as a shard's loop drives it: append, submit, reap, sched_yield() when nothing happens. An append that is
+ * The log itself, as a shard's loop drives it: append, submit, reap, and a wait as of wait.h when nothing happens. An append that is
  * larger than a record is a burst of records. All space is pre-written before anything is measured, and
  * what was appended is given back at once, so that the log goes around as it does in a node that takes snapshots.
  */
 #include "bench/clock.h"
+#include "bench/wait.h"
 #include "bench/wal/way.h"
 #include "wal/directory.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +27,7 @@ struct log_self {
 	uint8_t payload[WAL_PAYLOAD_BYTES_MAX];
 	uint64_t appended_lsn;
 	uint64_t durable_lsn;
+	uint64_t heard_ns; /* of the disk, last */
 };
 
 static void
@@ -73,7 +74,18 @@ turn(struct log_self *l, bool *ret_is_busy)
 	if (l->durable_lsn > 0)
 		wal_log_ops.trim(l->wal, l->durable_lsn);
 	*ret_is_busy = count > 0;
+	if (count > 0)
+		l->heard_ns = now;
 	return 0;
+}
+
+/* Behind a turn without anything to do. */
+static void
+idle(const struct log_self *l)
+{
+	uint64_t now = now_ns();
+
+	wait_a_little(now > l->heard_ns ? now - l->heard_ns : 0);
 }
 
 /* Turns until all that was appended is durable. */
@@ -86,7 +98,7 @@ settle(struct log_self *l)
 	while (rc == 0 && l->durable_lsn < l->appended_lsn) {
 		rc = turn(l, &is_busy);
 		if (!is_busy)
-			sched_yield();
+			idle(l);
 	}
 	return rc;
 }
@@ -99,7 +111,7 @@ prepare(struct log_self *l)
 
 	while (rc == 0 && wal_log_ops.room(l->wal).space_record_count_unprepared > 0) {
 		rc = turn(l, &is_busy);
-		sched_yield();
+		idle(l);
 	}
 	return rc;
 }
@@ -217,7 +229,7 @@ fill(struct log_self *l, uint32_t burst_count, uint64_t until)
 			l->appended_lsn = l->places[n - 1].lsn;
 		rc = turn(l, &is_busy);
 		if (n == 0 && !is_busy)
-			sched_yield();
+			idle(l);
 	}
 	return rc != 0 ? rc : settle(l);
 }
