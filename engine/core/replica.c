@@ -491,6 +491,8 @@ eng_step(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 		return;
 	}
 	decree_assert(ev->now_ns >= r->now_ns);
+	if (ev->now_ns - r->now_ns > r->cfg.election_ns)
+		stamp_leave_out(r, ev->now_ns - r->now_ns);
 	r->now_ns = ev->now_ns;
 	r->released = r->chosen;
 	switch (ev->type) {

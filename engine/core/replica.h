@@ -352,6 +352,8 @@ void on_submit_run(struct eng_replica *r, const struct eng_event *ev, struct eng
 /* ---- stamp.c ---- */
 /** Ready leader: cluster time now. */
 uint64_t stamp_now(const struct eng_replica *r);
+/** This node was away for @p away_ns, T or longer: none of that is cluster time. */
+void stamp_leave_out(struct eng_replica *r, uint64_t away_ns);
 /** A ready leader proposes a slot of nothing but time if the state machine's deadline has come. */
 void due_flush(struct eng_replica *r, struct eng_effects *fx);
 /** When it will, on this node's clock; NEVER = not as things are. */

@@ -32,6 +32,17 @@ stamp_now(const struct eng_replica *r)
 	return stamp_ns > r->stamp_last_ns ? stamp_ns : r->stamp_last_ns;
 }
 
+/*
+ * A leader is called every heartbeat, if nothing else happens. One that was not called for T was stopped, or its host
+ * slept, and nobody was served: an outage like any other, only that a node alone, or one of a cluster that slept as a
+ * whole, finds itself leader when it is over.
+ */
+void
+stamp_leave_out(struct eng_replica *r, uint64_t away_ns)
+{
+	r->stamp_from_ns += away_ns;
+}
+
 /* Nothing is on its way that brings the time along, and nothing forbids a slot. */
 static bool
 may_make_slot(const struct eng_replica *r)
