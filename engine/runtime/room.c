@@ -21,13 +21,15 @@
  * a leader asks the next voter in the order of the ids to take over: there may be space. So leadership comes to
  * each in turn. If there is none anywhere, each has led once, and whoever leads then says BUSY; somebody else may have
  * got space since, so after AGAIN_ELECTIONS it goes round once more. A transfer that has come to nothing does not count,
- * and the next voter is asked. So does a leader the log of which has no room even for the MARKs of a cut, but once
- * only: elections have used it up, and more of them would not give it back.
+ * and the next voter is asked: in the first round at once, then later and later, since while somebody is asked nothing is
+ * proposed, not even what the others' snapshots need. So does a leader the log of which has no room even for the MARKs
+ * of a cut, but once only: elections have used it up, and more of them would not give it back.
  */
 #include "engine/runtime/shard_private.h"
 
-#define PATIENCE_NS     (5 * 1000 * 1000ull) /* a quarter of a heartbeat */
-#define AGAIN_ELECTIONS 20
+#define PATIENCE_NS        (5 * 1000 * 1000ull) /* a quarter of a heartbeat */
+#define AGAIN_ELECTIONS    20
+#define VAIN_DOUBLINGS_MAX 3
 
 /* Kept for ticks when messages are turned away, and for messages when a flush is. */
 #define RESERVE_TICK    4
@@ -104,6 +106,7 @@ fitness_look(struct shard *s)
 	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		s->groups[i].has_handed_over = false;
 		s->groups[i].handed_to = 0;
+		s->groups[i].handed_in_vain = 0;
 	}
 }
 
@@ -146,12 +149,25 @@ node_behind(const struct shard_group *g, uint16_t id)
 	return ret;
 }
 
+/* How long after one voter was asked the next one is. A transfer takes T to fail. */
+static uint64_t
+ask_pause_ns(const struct shard_group *g)
+{
+	uint16_t nodes[ENG_PEER_COUNT_MAX];
+	uint32_t count = eng_targets(g->replica, nodes);
+	uint32_t rounds = count > 0 ? g->handed_in_vain / count : 0;
+
+	return g->config.election_ns << min_u32(rounds, VAIN_DOUBLINGS_MAX);
+}
+
 /* The transfer is over, and we still lead, as we did. */
 static bool
-has_failed(const struct shard_group *g)
+has_failed(const struct shard *s, const struct shard_group *g)
 {
 	struct eng_status now;
 
+	if (s->now_ns < g->handed_ns + ask_pause_ns(g))
+		return false; /* or it has, and nobody else is asked yet */
 	eng_status(g->replica, &now);
 	return now.role == DECREE_LEADER && now.transfer_to == 0 &&
 	       now.ballot.n == g->handed_ballot.n;
@@ -166,6 +182,7 @@ hand_over_again(const struct shard *s, struct shard_group *g)
 		s->now_ns < g->handed_ns + AGAIN_ELECTIONS * g->config.election_ns)
 		return;
 	g->has_handed_over = false;
+	g->handed_in_vain = 0;
 }
 
 /* What the core keeps of it for what is under way, it keeps while it takes no commands. */
@@ -190,8 +207,9 @@ hand_over(struct shard *s, struct shard_group *g)
 
 	hand_over_again(s, g);
 	if (g->status.role != DECREE_LEADER || s->stop != SHARD_RUNS || !room_for_turn(s, g) ||
-		(g->has_handed_over && !has_failed(g)))
+		(g->has_handed_over && !has_failed(s, g)))
 		return;
+	g->handed_in_vain += g->has_handed_over;
 	g->handed_to = node_behind(g, g->handed_to != 0 ? g->handed_to : s->node_id);
 	if (g->handed_to == 0)
 		return;

@@ -192,6 +192,7 @@ struct shard_group {
 	struct stage_marks stages;
 	struct decree_ballot handed_ballot; /* ours when it handed over */
 	uint64_t handed_ns;
+	uint32_t handed_in_vain; /* times in a row that nobody has taken over */
 	struct pending_register registers[REGISTER_COUNT_MAX];
 	uint32_t register_next;
 	uint64_t *skips; /* [SKIP_COUNT_MAX] slot << 16 | index, ascending */

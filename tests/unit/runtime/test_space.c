@@ -222,6 +222,48 @@ test_whoever_stands_in_vain_is_not_asked_for_ever(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static uint64_t
+failed_transfers(const struct world_node *n)
+{
+	struct eng_status status;
+
+	eng_status(n->shard->groups[0].replica, &status);
+	return status.counters.transfers_failed;
+}
+
+static void
+hold_others(struct world *w, const struct world_node *leader, bool held)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		if (&w->nodes[i] != leader)
+			w->nodes[i].log.hold_records = held;
+}
+
+/* Nobody has what the full leader has proposed, so it hands over to nobody, however often it tries: first each in his T, then less
+ * and less often. */
+static void
+test_a_leader_whom_nobody_relieves_asks_less_and_less(void **state)
+{
+	struct world *w = *state;
+	struct world_node *full = world_elect(w);
+	uint64_t failed;
+
+	assert_int_equal(shard_gateway_open(full->shard, 0, token, &world_mailbox_ops, mail), 0);
+	hold_others(w, full, true);
+	world_run(w, 10 * MS);
+	snap_fake_set_space_low(stores[full->node_id], true);
+	world_run(w, 500 * MS);
+	assert_int_equal(failed_transfers(full), 2);
+	world_run(w, 4000 * MS); /* 20 T */
+	failed = failed_transfers(full);
+	world_run(w, 8000 * MS); /* 40 T, 8 between two of them */
+	assert_in_range(failed_transfers(full) - failed, 4, 6);
+	assert_int_equal(full->role, DECREE_LEADER);
+	hold_others(w, full, false);
+	world_run(w, 2000 * MS);
+	assert_int_not_equal(full->role, DECREE_LEADER);
+}
+
 int
 main(void)
 {
@@ -234,6 +276,7 @@ main(void)
 		TEST(test_without_space_anywhere_commands_wait),
 		TEST(test_space_that_comes_back_elsewhere_is_found),
 		TEST(test_whoever_stands_in_vain_is_not_asked_for_ever),
+		TEST(test_a_leader_whom_nobody_relieves_asks_less_and_less),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
