@@ -212,8 +212,10 @@ open_inet(struct queue_gateway *g, const char *address, const char *where, char 
 			"unix:PATH",
 			ret_error);
 	rc = getaddrinfo(host, port, &hints, &found);
-	if (rc != 0)
-		return complain(address, -EINVAL, gai_strerror(rc), ret_error);
+	if (rc != 0) {
+		(void)complain(address, -EADDRNOTAVAIL, gai_strerror(rc), ret_error);
+		return -EINVAL;
+	}
 	rc = listen_at(g, address, found->ai_addr, found->ai_addrlen, ret_error);
 	if (rc >= 0) {
 		g->listens[at].port = port_of(rc);

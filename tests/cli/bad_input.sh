@@ -157,6 +157,8 @@ s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1], flush=True
 holder=$!
 until [ -s taken ]; do sleep 0.01; done
 refuses 'port of clients in use' 1 "$decreed" -c good.ini "queue.listen=127.0.0.1:$(cat taken)"
+expect 2 'nowhere.invalid:11300: |name an address of this host' "$decreed" -c good.ini queue.listen=nowhere.invalid:11300
+count=$((count - 1))
 refuses 'port of metrics in use' 1 "$decreed" -c good.ini queue.listen=127.0.0.1:0 "metrics.listen=127.0.0.1:$(cat taken)"
 kill $holder && rm taken
 

@@ -109,6 +109,7 @@ moves 1 'start it with -z 4' "$old" "$new"
 end new
 queue new second
 moves 0 'jobs moved' "$old" "$new"
+"$top/scripts/queue-move" 127.0.0.1:1 "unix:$work/nothing" 2>&1 | grep -qx 'queue-move: 127.0.0.1:1: Connection refused' || fail "a server that is not there"
 [ "$(jobs_of drink "$new" | wc -l)" -eq 2000 ] || fail "the refused job was not moved, or others were twice"
 end old
 end new
