@@ -232,6 +232,7 @@ struct eng_event {
 			struct decree_slot slot;
 			struct decree_ballot vballot;
 			struct decree_digest digest;
+			bool is_decision; /* what is lost was learned as decided: it is no vote */
 		} faulty_id;
 		struct {
 			struct decree_slot first; /* [first, after); first 0 = any slot */

@@ -7,6 +7,8 @@
  *
  *   ID       ballot and digest are known from elsewhere on the disk; only the value is gone
  *   UNKNOWN  the slot is known, its ballot is not: it counts as infinite
+ *   decision what was lost is no vote: the slot is decided, with the value of this digest. Its ballot is that of
+ *            whoever told us, perhaps below that of a vote of our own, so it counts as UNKNOWN
  *   doubt    not even the slot is known: every slot that is not decided here counts as UNKNOWN, without end
  *
  * A mark is listed in every Promise and keeps the slot from being acknowledged. It is durable before this node
@@ -90,6 +92,13 @@ is_superseded(const struct eng_replica *r, const struct damage *d)
 	return e != NULL && d->vballot.n != 0 && e->vballot.n >= d->vballot.n;
 }
 
+/* Votes rise from record to record; a decision comes behind any of them. */
+static bool
+is_news(const struct damage *old, const struct damage *d)
+{
+	return old == NULL || d->is_decided || d->vballot.n == 0 || d->vballot.n > old->vballot.n;
+}
+
 static void
 damage_mark(struct eng_replica *r, const struct damage *d)
 {
@@ -105,7 +114,7 @@ damage_mark(struct eng_replica *r, const struct damage *d)
 	}
 	if (old != NULL && d->is_written && ballot_eq(old->vballot, d->vballot))
 		old->is_written = true;
-	else if (old == NULL || d->vballot.n == 0 || d->vballot.n > old->vballot.n)
+	else if (is_news(old, d))
 		*(old != NULL ? old : &r->damage.marks[r->damage.count++]) = *d;
 	if (r->last.n < d->slot.n)
 		r->last = d->slot;
@@ -121,6 +130,10 @@ on_recover_faulty_id(struct eng_replica *r, const struct eng_event *ev)
 	};
 
 	decree_assert(d.slot.n != 0 && d.vballot.n != 0);
+	if (ev->faulty_id.is_decision) {
+		d.vballot.n = 0;
+		d.is_decided = true;
+	}
 	damage_mark(r, &d);
 }
 
@@ -167,6 +180,15 @@ damage_recover_record(struct eng_replica *r, const struct eng_record *record)
 
 	if (d != NULL && (record->kind == ENG_RECORD_DECIDED || record->vballot.n >= d->vballot.n))
 		damage_clear(r, record->slot);
+}
+
+/* A hint speaks of what the log held before it, lost or not. Where not even the digest is known it tells nothing. */
+void
+damage_recover_commit(struct eng_replica *r, struct decree_slot commit)
+{
+	for (uint32_t i = 0; i < r->damage.count; i++)
+		r->damage.marks[i].is_decided |=
+			r->damage.marks[i].slot.n <= commit.n && r->damage.marks[i].vballot.n != 0;
 }
 
 /* ---- writing the marks down ---- */
@@ -287,12 +309,15 @@ damage_repair(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 {
 	const struct damage *d = damage_find(r, m->query_reply.slot);
 
-	if (d == NULL || d->vballot.n == 0 || !digest_eq(d->digest, m->query_reply.digest) ||
-		r->log_space_slots == 0 || !fx_has_room(fx, 1, 1))
+	if (d == NULL || (d->vballot.n == 0 && !d->is_decided) ||
+		!digest_eq(d->digest, m->query_reply.digest) || r->log_space_slots == 0 ||
+		!fx_has_room(fx, 1, 1))
 		return;
 
 	/* From here on: the very bytes that were lost; written again, the copy is whole. */
 
-	entry_store(r, m->query_reply.slot, d->vballot, m->query_reply.digest, m->query_reply.value,
-		m->query_reply.bytes, false, fx);
+	entry_store(r, m->query_reply.slot, d->vballot.n != 0 ? d->vballot : m->query_reply.vballot,
+		m->query_reply.digest, m->query_reply.value, m->query_reply.bytes, d->is_decided,
+		fx);
+	advance_chosen(r, fx);
 }

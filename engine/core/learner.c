@@ -299,16 +299,18 @@ static void
 learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
 	struct entry *e = entry_find(r, m->query_reply.slot);
+	bool is_same = e != NULL && digest_eq(e->digest, m->query_reply.digest);
 
-	if (e != NULL && digest_eq(e->digest, m->query_reply.digest)) {
+	/* Under a mark only a record decides: hints speak of the last one, and that is not this copy (11.3). */
+	if (is_same && damage_find(r, e->slot) == NULL) {
 		mark_decided(r, e);
 		return;
 	}
-	if (e != NULL && e->decided) {
+	if (!is_same && e != NULL && e->decided) {
 		halt(r, ENG_HALT_TWO_DECISIONS, fx);
 		return;
 	}
-	if (e != NULL && ballot_eq(e->vballot, m->query_reply.vballot)) {
+	if (!is_same && e != NULL && ballot_eq(e->vballot, m->query_reply.vballot)) {
 		halt(r, ENG_HALT_TWO_VALUES, fx);
 		return;
 	}

@@ -49,13 +49,31 @@ recover_entry(struct eng_replica *r, const struct eng_record *record, const uint
 		r->last = record->slot;
 }
 
-/* A hole stops the prefix; what lies behind it is decided all the same. In doubt a hint proves nothing: the copy at
- * hand may be an older one than it spoke of. */
+/* What the hints before this one spoke of is decided, or is lost. But the first slot that the prefix lacks may have been
+ * written again since. */
+static uint64_t
+hint_first(const struct eng_replica *r)
+{
+	struct decree_slot first = slot_next(r->chosen);
+
+	if (r->damage.hint.n <= r->chosen.n ||
+		(entry_find(r, first) != NULL && damage_find(r, first) == NULL))
+		return first.n;
+	return r->damage.hint.n + 1;
+}
+
+/*
+ * A hint decides what the log holds before it: the last record of each slot up to there, and nothing that was written
+ * later, for that may be the vote for a value that has lost. A hole stops the prefix; what lies behind it is
+ * decided all the same. In doubt a hint proves nothing: the copy at hand may be an older one than it spoke of.
+ */
 static void
 recover_decided(struct eng_replica *r, struct decree_slot commit)
 {
-	uint64_t first = (r->damage.hint.n > r->chosen.n ? r->damage.hint.n : r->chosen.n) + 1;
+	uint64_t first = hint_first(r);
 
+	if (!r->damage.doubt)
+		damage_recover_commit(r, commit);
 	for (uint64_t slot = first; slot <= commit.n && !r->damage.doubt; slot++) {
 		struct decree_slot s = { slot };
 		struct entry *e = entry_find(r, s);
@@ -66,17 +84,6 @@ recover_decided(struct eng_replica *r, struct decree_slot commit)
 	}
 	if (r->damage.hint.n < commit.n)
 		r->damage.hint = commit;
-}
-
-/* Written again after it was damaged: the hints that came meanwhile passed over it. */
-static void
-recover_rewritten(struct eng_replica *r, struct decree_slot slot)
-{
-	struct entry *e = entry_find(r, slot);
-
-	if (e != NULL && slot.n <= r->damage.hint.n && !r->damage.doubt &&
-		damage_find(r, slot) == NULL)
-		mark_decided(r, e);
 }
 
 void
@@ -123,7 +130,6 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 		r->promised = record.vballot;
 	if (record.slot.n > r->chosen.n)
 		recover_entry(r, &record, ev->record.value);
-	recover_rewritten(r, record.slot);
 	advance_chosen(r, fx);
 }
 

@@ -197,6 +197,8 @@ void on_recover_faulty_unknown(struct eng_replica *r, const struct eng_event *ev
 void damage_recover_mark(struct eng_replica *r, const struct eng_record *record);
 /** An intact record that follows; it may replace a damaged one. */
 void damage_recover_record(struct eng_replica *r, const struct eng_record *record);
+/** A record that follows says that all up to @p commit was decided when it was appended. */
+void damage_recover_commit(struct eng_replica *r, struct decree_slot commit);
 /** The same while this node runs: nothing is left of this vote. @param vballot  0 = unknown */
 void damage_found(struct eng_replica *r, struct decree_slot slot, struct decree_ballot vballot,
 	struct decree_digest digest);

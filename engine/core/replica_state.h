@@ -95,7 +95,8 @@ struct report {
 struct damage {
 	struct decree_slot slot;
 	struct decree_ballot vballot; /* 0 = unknown */
-	struct decree_digest digest;  /* if the ballot is known */
+	struct decree_digest digest;  /* if the ballot is known, or a decision was lost */
+	bool is_decided;              /* the slot was decided, with the value of this digest */
 	bool is_written;              /* the mark is in the log, or on its way there */
 };
 

@@ -70,6 +70,7 @@ shard_recover_damaged(struct shard *s, const uint8_t *tag, struct log_place plac
 	event.faulty_id.slot = record.slot;
 	event.faulty_id.vballot = record.vballot;
 	event.faulty_id.digest = record.digest;
+	event.faulty_id.is_decision = record.kind == ENG_RECORD_DECIDED;
 	return recover_faulty(s, record.group, record.slot, place, &event);
 }
 

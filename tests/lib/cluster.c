@@ -63,6 +63,7 @@ recover_damaged(struct cluster *c, uint16_t node, const struct cluster_write *w)
 		ev.faulty_id.slot = record.slot;
 		ev.faulty_id.vballot = record.vballot;
 		ev.faulty_id.digest = record.digest;
+		ev.faulty_id.is_decision = record.kind == ENG_RECORD_DECIDED;
 	}
 	cluster_step(c, node, &ev);
 }
