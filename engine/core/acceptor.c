@@ -279,7 +279,7 @@ ack_advance(struct eng_replica *r)
 void
 acceptor_flush(struct eng_replica *r, struct eng_effects *fx)
 {
-	if (!r->ack.wanted)
+	if (!r->ack.wanted || r->persisted < r->found_seq)
 		return;
 	ack_advance(r);
 	struct eng_msg *a = message_add(r, ENG_MSG_ACCEPTED, ballot_node(r->ack.ballot), fx);

@@ -22,6 +22,7 @@ on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_ef
 	}
 	if (r->promised.n < hard.promised.n)
 		r->promised = hard.promised;
+	r->promised_hard = hard.promised;
 	r->damage.doubt = r->damage.doubt_written = hard.doubt;
 	r->snapshot.slot = hard.snapshot;
 	r->snapshot.durable = hard.snapshot;
@@ -139,5 +140,10 @@ on_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	r->started = true;
 	election_start(r);
 	damage_start(r, fx);
+	if (r->promised_hard.n < r->promised.n) {
+		/* It was on its way when power went. The record that tells of it may rot before the next start. */
+		hard_persist(r, fx);
+		r->found_seq = r->persist_last;
+	}
 	guard_start(r, ev, fx);
 }

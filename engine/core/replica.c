@@ -168,6 +168,7 @@ hard_persist(struct eng_replica *r, struct eng_effects *fx)
 		.doubt = r->damage.doubt,
 	};
 
+	r->promised_hard = r->promised;
 	p->slot.n = 0;
 	p->value = NULL;
 	p->bytes = 0;

@@ -255,6 +255,10 @@ struct eng_replica { /* owner: the shard that runs it */
 
 	/* Acceptor */
 	struct decree_ballot promised;
+	struct decree_ballot promised_hard; /* as the hard state says, or will */
+	/* What START wrote, if records said more than the hard state: no vote before persisted >= this */
+	uint64_t found_seq;
+
 	uint64_t persist_last;     /* last persist sequence number given out */
 	uint64_t persisted;        /* durable up to here; Invariant: persisted <= persist_last */
 	uint64_t stalled_since_ns; /* the oldest write is under way since; NEVER = none */

@@ -293,6 +293,56 @@ test_replay_keeps_the_highest_ballot(void **state)
 	cluster_destroy(c);
 }
 
+/* ---- a promise that only a record tells of ---- */
+
+static uint32_t
+accepted_in_flight(const struct cluster *c)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < c->flight_count; i++)
+		count += c->flight[i].src == 2 && c->flight[i].data[0] == ENG_MSG_ACCEPTED;
+	return count;
+}
+
+/* 2: the record of an Accept may be durable before the hard state that was written beside it. Its ballot is promised, but
+ * what is said by that promise must not hang on one record that may rot. */
+static void
+test_a_promise_found_in_a_record_is_durable_before_a_vote(void **state)
+{
+	struct cluster *c = cluster_create(3, 0, 0, 1);
+	struct cluster_write w = accepted(3, 9, "sixteen bytes...");
+	struct eng_msg m = { 0 };
+	struct eng_hard hard;
+
+	(void)state;
+	assert_true(cluster_elect(c, 1));
+	cluster_crash(c, 2);
+	append(c, 2, &w);
+	cluster_restart(c, 2);
+	while (c->flight_count > 0)
+		cluster_deliver(c, 0, false); /* who is who; nothing becomes durable */
+	eng_msg_address(cluster_replica(c, 1), ENG_MSG_ACCEPT, 2, &m);
+	m.ballot.n = 9 << 16 | 1;
+	m.accept.slot.n = m.accept.start.n = 3;
+	m.accept.commit.n = 2;
+	m.accept.digest = base_digest(w.value, w.bytes);
+	m.accept.value = w.value;
+	m.accept.bytes = w.bytes;
+	cluster_step(c, 2,
+		&(struct eng_event){
+			.type = ENG_EV_RECV, .now_ns = c->now_ns, .recv = { .msg = &m } });
+	cluster_flush(c, 2);
+	assert_int_equal(cluster_replica(c, 2)->promised.n, 9 << 16 | 1);
+	assert_int_equal(accepted_in_flight(c), 0);
+
+	cluster_persist(c, 2, UINT32_MAX);
+	assert_int_equal(eng_hard_decode(c->nodes[2].hard, &hard), 0);
+	assert_int_equal(hard.promised.n, 9 << 16 | 1);
+	assert_int_equal(accepted_in_flight(c), 1);
+	cluster_destroy(c);
+}
+
 /* ---- damage ---- */
 
 static void
@@ -429,7 +479,7 @@ test_a_later_record_ends_a_mark(void **state)
 int
 main(void)
 {
-	struct CMUnitTest tests[SPOILED_COUNT + 12] = { { 0 } };
+	struct CMUnitTest tests[SPOILED_COUNT + 13] = { { 0 } };
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < SPOILED_COUNT; i++)
@@ -445,6 +495,7 @@ main(void)
 		cmocka_unit_test(test_more_commands_than_a_slot_may_hold_are_refused),
 		cmocka_unit_test(test_a_hard_state_that_cannot_be_read_stops_the_node),
 		cmocka_unit_test(test_replay_keeps_the_highest_ballot),
+		cmocka_unit_test(test_a_promise_found_in_a_record_is_durable_before_a_vote),
 		cmocka_unit_test(test_a_record_behind_a_hole_and_beyond_the_ring_is_doubt),
 		cmocka_unit_test(test_damage_beyond_the_ring_is_doubt),
 		cmocka_unit_test(test_more_damage_than_the_table_holds_is_doubt),
