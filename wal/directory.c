@@ -119,6 +119,7 @@ wal_directory_open(const char *path, const struct wal_config *given, uint64_t me
 	struct disk_uring_config disk_cfg = {
 		.path = path,
 		.is_buffered = given->mode == DECREE_LOG_BUFFERED,
+		.is_read_only = given->is_read_only,
 		.lock_wait_ms = LOCK_WAIT_MS,
 	};
 	struct wal_config cfg = *given;
@@ -213,7 +214,11 @@ int
 wal_directory_examine(
 	const char *path, const struct wal_config *given, char error[DECREE_ERROR_BYTES])
 {
-	struct disk_uring_config disk_cfg = { .path = path, .is_read_only = true };
+	struct disk_uring_config disk_cfg = {
+		.path = path,
+		.is_read_only = true,
+		.is_unlocked = true,
+	};
 	struct wal_config cfg = {
 		.ops = &disk_uring_ops,
 		.disk_close = close_uring,

@@ -23,7 +23,8 @@ int wal_directory_prewrite(
 	const char *path, const struct wal_recovery *to, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Lock the directory and open its log; see wal_open(). wal_close() unlocks it.
+ * Lock the directory and open its log; see wal_open(). wal_close() unlocks it. With is_read_only no file is opened for
+ * writing, so a file system that is mounted read-only will do, and nobody can start a node on it meanwhile.
  *
  * @param cfg  ops, disk, disk_close, boot_id and flushes_own_only are filled in here, whatever they hold
  * @param memory_log_bytes  mode `memory`: how much of the log read() can reach back to; 0 = 32 MiB; a multiple

@@ -114,12 +114,13 @@ static int
 lock_take(struct disk_uring *d, const struct disk_uring_config *cfg, char *error)
 {
 	const struct timespec step = { .tv_nsec = LOCK_STEP_MS * 1000000 };
+	int kind = cfg->is_read_only ? LOCK_SH : LOCK_EX;
 
 	if (d->fds[DISK_IDENTITY] < 0)
 		return 0; /* nothing there to protect: the log will say so */
-	if (cfg->is_read_only)
+	if (cfg->is_unlocked)
 		return 0;
-	for (uint32_t waited_ms = 0; flock(d->fds[DISK_IDENTITY], LOCK_EX | LOCK_NB) != 0;
+	for (uint32_t waited_ms = 0; flock(d->fds[DISK_IDENTITY], kind | LOCK_NB) != 0;
 		waited_ms += LOCK_STEP_MS) {
 		if (errno != EWOULDBLOCK)
 			return fail(
@@ -168,6 +169,7 @@ disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret_dis
 	struct disk_uring *d = calloc(1, sizeof(*d));
 	int rc = 0;
 
+	decree_assert(cfg->is_read_only || !cfg->is_unlocked);
 	if (d == NULL)
 		return fail(error, -ENOMEM, cfg->path, "", "");
 	d->dir_fd = -1;

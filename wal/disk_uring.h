@@ -20,14 +20,15 @@ extern const struct disk_ops disk_uring_ops;
 struct disk_uring_config {
 	const char *path;  /* of the directory */
 	bool is_new;       /* create what is missing */
-	bool is_read_only; /* neither written nor locked: somebody else may do both meanwhile */
+	bool is_read_only; /* never written: works on a file system that is mounted read-only, too */
+	bool is_unlocked;  /* with is_read_only: somebody else may lock and write it meanwhile */
 	bool is_buffered;  /* through the page cache, never flushed: mode `buffered` */
 	uint32_t
 		lock_wait_ms; /* how long to wait for a process that is just ending; 0 = refuse at once */
 };
 
 /**
- * Open and lock a directory.
+ * Open and lock a directory; to read, with a lock that others who only read share.
  *
  * @retval -EBUSY    another process has it open
  * @retval -ENOENT   no such directory

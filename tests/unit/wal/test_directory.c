@@ -202,6 +202,30 @@ test_a_missing_directory_or_file_is_named(void **state)
 	assert_non_null(strstr(d->error, "segments"));
 }
 
+/* Tools that only read are refused while a node runs, and keep one from being started; two of them do not mind. */
+static void
+test_who_only_reads_keeps_writers_out(void **state)
+{
+	struct disk_uring_config read = { .is_read_only = true }, write = { 0 };
+	struct disk_uring *reader, *other;
+	struct directory *d = *state;
+
+	read.path = d->path;
+	write.path = d->path;
+	assert_int_equal(directory_open(d, DECREE_LOG_DURABLE), 0);
+	assert_int_equal(disk_uring_open(&read, &reader, d->error), -EBUSY);
+	directory_close(d);
+	read.lock_wait_ms = 30000; /* the kernel ends a ring when it gets to it */
+	assert_int_equal(disk_uring_open(&read, &reader, d->error), 0);
+	assert_int_equal(disk_uring_open(&read, &other, d->error), 0);
+	disk_uring_close(other);
+	assert_int_equal(disk_uring_open(&write, &other, d->error), -EBUSY);
+	disk_uring_close(reader);
+	write.lock_wait_ms = 30000;
+	assert_int_equal(disk_uring_open(&write, &other, d->error), 0);
+	disk_uring_close(other);
+}
+
 static void
 test_a_full_disk_is_a_clear_error(void **state)
 {
@@ -306,6 +330,7 @@ main(void)
 		T(test_what_was_reported_survives_kill_9),
 		T(test_a_directory_in_use_is_refused),
 		T(test_a_missing_directory_or_file_is_named),
+		T(test_who_only_reads_keeps_writers_out),
 		T(test_a_full_disk_is_a_clear_error),
 		T(test_a_failed_fsync_is_the_last_one),
 		T(test_buffered_survives_a_process_and_not_a_boot),
