@@ -164,6 +164,17 @@ note_slot(struct salvage_group *g, const struct eng_record *record)
 	return 0;
 }
 
+static struct salvage_group *
+group_of_record(const struct reading *r, const struct eng_record *record)
+{
+	struct salvage *s = r->s;
+
+	if (record->group >= s->config.group_count ||
+		config_group_to_shard(&s->config, record->group) != r->shard)
+		return NULL;
+	return &s->groups[record->group];
+}
+
 static int
 on_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
 	uint32_t bytes)
@@ -175,11 +186,9 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	struct eng_value v;
 
 	(void)place;
-	if (eng_record_decode(tag, &record) != 0 || record.group >= s->config.group_count ||
-		config_group_to_shard(&s->config, record.group) != r->shard)
+	if (eng_record_decode(tag, &record) != 0 || (g = group_of_record(r, &record)) == NULL)
 		return salvage_refuse(s, -EBADMSG,
 			"%.300s holds a record of a group that is not here", s->rescue->data_dir);
-	g = &s->groups[record.group];
 	if (g->found.decided.n < record.commit.n)
 		g->found.decided = record.commit;
 	if (record.slot.n <= g->found.snapshot.n)
@@ -194,6 +203,31 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 			g->has_first = true;
 	}
 	return note_slot(g, &record);
+}
+
+/* A record that rotted is as a mark would say it: what stands before it of the same slot is not what was accepted. And
+ * if nothing tells which slot it was, every group of the log may be the one. */
+static int
+on_damaged(void *context, const struct log_place *place, const uint8_t *tag)
+{
+	const struct reading *r = context;
+	struct salvage *s = r->s;
+	struct eng_record record;
+	struct salvage_group *g;
+
+	(void)place;
+	for (uint32_t i = 0; tag == NULL && i < salvage_group_count(s, r->shard); i++)
+		s->groups[salvage_group_of(s, r->shard, i)].found.is_doubtful = true;
+	if (tag == NULL)
+		return 0;
+	if (eng_record_decode(tag, &record) != 0 || (g = group_of_record(r, &record)) == NULL)
+		return salvage_refuse(s, -EBADMSG,
+			"%.300s holds a damaged record of a group that is not here",
+			s->rescue->data_dir);
+	if (g->found.decided.n < record.commit.n)
+		g->found.decided = record.commit;
+	record.kind = ENG_RECORD_FAULTY;
+	return record.slot.n <= g->found.snapshot.n ? 0 : note_slot(g, &record);
 }
 
 /* ------------------------------------------------------------------------------ what is kept */
@@ -223,6 +257,7 @@ salvage_survey(struct salvage *s, uint32_t shard)
 		.identity = on_identity,
 		.meta = on_meta,
 		.record = on_record,
+		.damaged = on_damaged,
 		.lossy = on_lossy,
 	};
 	int rc = salvage_read_old(s, shard, &recovery);
@@ -233,6 +268,13 @@ salvage_survey(struct salvage *s, uint32_t shard)
 		struct salvage_group *g = &s->groups[salvage_group_of(s, shard, i)];
 
 		conclude(g);
+		if (g->found.last.n == 0 &&
+			(g->has_first || g->held_last.n != 0 || g->found.is_doubtful))
+			return salvage_refuse(s, -EBADMSG,
+				"%.300s: group %u: slot 1 is damaged or missing, and there is no "
+				"snapshot, so nothing of it could be kept. Use another node's "
+				"directory, or a backup",
+				s->rescue->data_dir, salvage_group_of(s, shard, i));
 		if (g->found.snapshot.n == 0 && !g->has_first)
 			return salvage_refuse(s, -EBADMSG,
 				"%.300s: group %u holds nothing: this node never was a member of a "

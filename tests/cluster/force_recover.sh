@@ -53,6 +53,19 @@ mkdir "$work/elsewhere"
 refused 'No space left' --accept-loss snapshot.directory="$work/elsewhere" local.log_bytes=1024G
 ! ls "$work/elsewhere" | grep '^snapshot-0-' || fail "a snapshot of a cluster that never was is left behind"
 
+note "a disk that the kernel has made read-only, with a sector that has rotted"
+cp -r --sparse=always "$home/data" "$work/rotten"
+recover || fail "the survey failed: $(cat "$work/recover")"
+slot=$(($(sed -n 's/^group 0: .*, last //p' "$work/recover") - 2))
+byte=$("$DECREE_BIN/decree" wal inspect --json -s "$slot" "$work/rotten/shard-0" |
+	sed -n 's/^{"type":"block".*"byte":\([0-9]*\),.*/\1/p' | tail -1)
+dd if=/dev/urandom of="$work/rotten/shard-0/segments" bs=512 seek=$((byte / 512)) count=1 conv=notrunc status=none
+unshare -m bash -c 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && "$2" force-recover -c "$3" --from "$1"' \
+	- "$work/rotten" "$DECREE_BIN/decree" "$home/new.ini" >"$work/rotten.log" 2>&1 ||
+	fail "what is left cannot be looked at: $(cat "$work/rotten.log")"
+grep -q "slot $slot is missing or damaged here: 2 slots behind it are NOT kept" "$work/rotten.log" ||
+	fail "no word of the rotten sector: $(cat "$work/rotten.log")"
+
 note "two of three are lost, for ever"
 cluster kill 1
 cluster kill 2

@@ -191,16 +191,73 @@ put_registration(struct fixture *f, uint64_t slot, uint16_t node_id)
 }
 
 static void
-put_meta(struct fixture *f, uint32_t round)
+put_hard(struct fixture *f, const struct eng_hard *hard)
 {
-	struct eng_hard hard = { .promised = BALLOT(round), .doubt = true };
 	uint8_t meta[META_BYTES_MAX] = { 0 };
 
 	meta_begin(meta, 1);
 	meta_set_boot_count(meta, 7);
-	eng_hard_encode(&hard, meta_hard(meta, 0));
+	eng_hard_encode(hard, meta_hard(meta, 0));
 	meta_set_has_hard(meta, 0);
 	wait_for(f, LOG_META, wal_log_ops.meta(f->old, meta, meta_bytes(1)));
+}
+
+static void
+put_meta(struct fixture *f, uint32_t round)
+{
+	struct eng_hard hard = { .promised = BALLOT(round), .doubt = true };
+
+	put_hard(f, &hard);
+}
+
+/* ------------------------------------------------------------------------------ rot */
+
+#define MARKED(n) (0x5a5ae7c3d1b2a500 + (n)) /* a stamp that nothing else on the disk looks like */
+
+static FILE *
+open_file(struct fixture *f, const char *name)
+{
+	char path[160];
+	FILE *file;
+
+	wal_close(f->old);
+	f->old = NULL;
+	snprintf(path, sizeof(path), "%s/shard-0/%s", f->old_dir, name);
+	file = fopen(path, "r+b");
+	assert_non_null(file);
+	return file;
+}
+
+/* The sector of the record whose value has this stamp turns to noise. */
+static void
+rot(struct fixture *f, uint64_t stamp_ns)
+{
+	FILE *file = open_file(f, "segments");
+	uint8_t sector[512];
+	bool is_found = false;
+
+	while (!is_found && fread(sector, sizeof(sector), 1, file) == 1)
+		is_found = memmem(sector, sizeof(sector), &stamp_ns, sizeof(stamp_ns)) != NULL;
+	assert_true(is_found);
+	memset(sector, 0xee, sizeof(sector));
+	assert_int_equal(fseek(file, -(long)sizeof(sector), SEEK_CUR), 0);
+	assert_int_equal(fwrite(sector, sizeof(sector), 1, file), 1);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* What would name a record whose sectors are gone. */
+static void
+rot_identifiers(struct fixture *f)
+{
+	FILE *file = open_file(f, "identifiers");
+	long bytes;
+
+	assert_int_equal(fseek(file, 0, SEEK_END), 0);
+	bytes = ftell(file);
+	rewind(file);
+	for (long i = 0; i < bytes; i++)
+		assert_int_equal(fputc(0xee, file), 0xee);
+	assert_int_equal(fclose(file), 0);
 }
 
 /* ------------------------------------------------------------------------------ doing it, reading the new log */
@@ -441,6 +498,80 @@ test_a_damaged_copy_is_a_gap(void **state)
 	assert_int_equal(f->rescue.groups[0].dropped_count, 0);
 }
 
+/* One rotten sector is no reason to lose what stands before it: after such a loss there is nobody to fetch it from. */
+static void
+test_a_rotten_sector_is_a_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	for (uint64_t slot = 2; slot <= 6; slot++)
+		put_value(f, slot, 1, slot - 1, MARKED(slot));
+	put_meta(f, 1);
+	rot(f, MARKED(4));
+	if (rescue(f) != 0)
+		fail_msg("%s", f->error);
+	assert_int_equal(f->rescue.groups[0].last.n, 3);
+	assert_int_equal(f->rescue.groups[0].dropped_count, 2);
+	read_new(f);
+	assert_int_equal(f->found.count, 3);
+	assert_int_equal(eng_value_stamp(f->found.values[2]), MARKED(3));
+}
+
+/* What the slot held before is not what was accepted last; what was written after it is. */
+static void
+test_a_rotten_sector_speaks_for_its_slot(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, MARKED(2));
+	put_value(f, 3, 1, 2, MARKED(3));
+	put_value(f, 2, 2, 1, MARKED(22));
+	put_value(f, 3, 2, 2, MARKED(33));
+	put_value(f, 4, 2, 2, MARKED(4));
+	put_meta(f, 1);
+	rot(f, MARKED(2));
+	rot(f, MARKED(33));
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 2);
+	assert_int_equal(f->rescue.groups[0].dropped_count, 1);
+	read_new(f);
+	assert_int_equal(eng_value_stamp(f->found.values[f->found.count - 1]), MARKED(22));
+}
+
+/* Then no slot is beyond doubt, and it is said. */
+static void
+test_rot_without_a_name_is_said(void **state)
+{
+	struct eng_hard hard = { .promised = BALLOT(1) };
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	for (uint64_t slot = 2; slot <= 6; slot++)
+		put_value(f, slot, 1, slot - 1, MARKED(slot));
+	put_hard(f, &hard);
+	rot(f, MARKED(4));
+	rot_identifiers(f);
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 3);
+	assert_true(f->rescue.groups[0].is_doubtful);
+}
+
+static void
+test_a_log_without_its_beginning_is_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, MARKED(1));
+	put_value(f, 2, 1, 1, MARKED(2));
+	put_meta(f, 1);
+	rot(f, MARKED(1));
+	assert_int_equal(rescue(f), -EBADMSG);
+	assert_non_null(strstr(f->error, "slot 1 is damaged"));
+	assert_false(exists(f, "new"));
+}
+
 /* Looking changes nothing. */
 static void
 test_a_survey_makes_nothing(void **state)
@@ -520,6 +651,10 @@ main(void)
 		TEST(test_the_sessions_stay_the_same),
 		TEST(test_a_gap_ends_what_is_kept),
 		TEST(test_a_damaged_copy_is_a_gap),
+		TEST(test_a_rotten_sector_is_a_gap),
+		TEST(test_a_rotten_sector_speaks_for_its_slot),
+		TEST(test_rot_without_a_name_is_said),
+		TEST(test_a_log_without_its_beginning_is_refused),
 		TEST(test_a_survey_makes_nothing),
 		TEST(test_a_node_without_history_is_refused),
 		TEST(test_what_exists_is_not_touched),
