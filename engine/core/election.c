@@ -576,6 +576,12 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 			r, r->cfg.election_ns, fx); /* cannot promise itself anything now (10.4) */
 		return;
 	}
+	if (r->campaign == CAMPAIGN_PREPARING && r->log_space_slots == 0) {
+		/* What phase 1 found is to be written down, and there is no room for it. Each Prepare of ours keeps the others
+		 * from standing: for a while it is their turn. */
+		step_down(r, 2 * r->cfg.election_ns, fx);
+		return;
+	}
 	/* A learner does not stand. It asks for the next decision: it may have been removed while it heard nobody. A node that
 	 * was removed and knows it asks for votes: those that have all it has turn it away, and when they are a quorum it
 	 * ends (12.4); if they have not, it must lead until they do. */
