@@ -9,7 +9,8 @@
  *                  A peer that has restarted knows no such slot. It compared the two before it ever kept the file,
  *                  so its word must do: the MARK may be a slot that cannot be chosen again until we can vote on it.
  *                  The next MARK compares our state with everybody's in any case (7.4)
- *   4. COMMITTING  the store makes the file durable, and reads it back
+ *   4. COMMITTING  the store makes the file durable, and reads it back. From here on the others are asked to keep theirs,
+ *                  and with it what is behind it in their logs
  *
  * and in transfer_install.c
  *
@@ -452,6 +453,28 @@ transfer_on_completion(struct shard *s, const struct snap_completion *c)
 
 /* ------------------------------------------------------------------------------ the turn */
 
+/* Restoring may take long, and then what comes behind this snapshot must still be in somebody's log. So whoever stands on it is asked
+ * for none of its bytes, now and then: for as long as it is being fetched, and the log allows it, the next one waits. */
+static void
+ask_to_keep(struct shard *s)
+{
+	struct snapshot_fetch *f = &s->fetch;
+	uint16_t nodes[ENG_PEER_COUNT_MAX];
+	uint32_t count = eng_targets(f->group->replica, nodes);
+
+	if (s->now_ns < f->retry_ns)
+		return;
+	f->retry_ns = s->now_ns + f->group->config.election_ns / 4;
+	for (uint32_t i = 0; i < count; i++) {
+		struct eng_msg m = transfer_message(f->group, ENG_MSG_SNAPSHOT_FETCH, nodes[i]);
+
+		m.snapshot_fetch.slot = f->wanted.slot;
+		m.snapshot_fetch.offset_bytes = f->wanted.bytes;
+		m.snapshot_fetch.count = 0;
+		transfer_send(s, f->group, &m);
+	}
+}
+
 static void
 on_silence(struct shard *s)
 {
@@ -477,6 +500,8 @@ transfer_turn(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
 
+	if (f->state >= FETCH_COMMITTING)
+		ask_to_keep(s);
 	switch (f->state) {
 	case FETCH_NONE: fetch_begin(s); break;
 	case FETCH_COMMITTING: break;

@@ -333,6 +333,40 @@ test_a_snapshot_that_is_being_fetched_is_kept(void **state)
 	world_end(w);
 }
 
+/* Half of the others' log lasts for less than this node takes to make the snapshot durable and to restore it, and seven eighths of it
+ * for longer. With a command each millisecond, what comes behind the snapshot would be gone each time. */
+static void
+test_what_comes_behind_a_snapshot_is_kept_until_it_is_restored(void **state)
+{
+	const uint64_t slow_ns = 600 * 1000000ull;
+	struct world *w = world_of_small_logs(6000, 0);
+	struct world_node *leader = world_elect(w);
+	struct world_mailbox *mail = world_mailbox_new();
+
+	(void)state;
+	lagging = world_follower(w);
+	for (uint32_t i = 0; i < 3; i++)
+		w->nodes[i].log.is_ring = true;
+	snap_fake_reset(stores[lagging->node_id],
+		&(struct snap_fake_config){
+			.seed = 1, .latency_ns_min = slow_ns, .latency_ns_max = slow_ns });
+	assert_int_equal(shard_gateway_open(leader->shard, 0, (const uint8_t *)"a proposer's two",
+				 &world_mailbox_ops, mail),
+		0);
+	isolate(w);
+	for (uint32_t ms = 0; ms < 20000; ms++) {
+		if (ms == 4000)
+			heal(w);
+		if (mail->pushed - mail->completed < 100)
+			world_propose(mail, 8);
+		world_run(w, 1000000);
+	}
+	assert_true(lagging->machine.count + 100 > leader->machine.count);
+	assert_int_equal(shard_counters(leader->shard)->log_full, 0);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
 /* A leader whose memory is not what its log says, and nobody left to tell it: its cuts carry its own word on its own
  * state. It keeps its log, and the third node, back again, has the log's state, not the leader's. */
 static void
@@ -410,6 +444,7 @@ main(void)
 		cmocka_unit_test(test_a_silent_donor_and_one_that_has_let_go),
 		cmocka_unit_test(test_a_strange_disk_is_not_served),
 		cmocka_unit_test(test_a_snapshot_that_is_being_fetched_is_kept),
+		cmocka_unit_test(test_what_comes_behind_a_snapshot_is_kept_until_it_is_restored),
 		cmocka_unit_test(test_a_diverged_leader_keeps_its_log),
 		cmocka_unit_test(test_a_snapshot_that_rots_is_replaced),
 	};
