@@ -59,6 +59,8 @@ follow(struct eng_replica *r, uint16_t leader, struct decree_ballot ballot, stru
 
 	if (r->role == DECREE_LEADER || r->campaign != CAMPAIGN_NONE)
 		step_down(r, 0, fx);
+	if (!ballot_eq(r->leader_ballot, ballot))
+		r->heard_seq = 0;
 	r->leader = leader;
 	r->leader_ballot = ballot;
 	r->heard_ns = r->now_ns;
@@ -552,6 +554,11 @@ on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 	if (ballot_node(m->ballot) != m->src || is_beaten(r, m->ballot))
 		return;
 	if (m->leader_change.timeout_now) {
+		/* It is repeated with each heartbeat, for as long as it is meant. */
+		if (ballot_eq(m->ballot, r->leader_ballot) && m->leader_change.seq < r->heard_seq) {
+			r->counters.dropped_stale++;
+			return;
+		}
 		/* The leader's disk has stalled and it asks us to take over: no PreVote, for everybody
 		 * has just heard of a leader. */
 		lease_give_back(r, m->src);

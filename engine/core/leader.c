@@ -199,6 +199,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 		m->ballot = r->ballot;
 		m->leader_change.start = r->start;
 		m->leader_change.timeout_now = false;
+		m->leader_change.seq = r->heartbeat_seq;
 	}
 	membership_begin(r, fx);
 	inherit_pump(r, fx);

@@ -108,6 +108,8 @@ on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects 
 		return;
 	}
 	follow(r, m->src, m->ballot, fx);
+	if (r->heard_seq < m->heartbeat.seq)
+		r->heard_seq = m->heartbeat.seq;
 	guard_on_heartbeat(r, m, fx);
 	lease_grant(r, m->src);
 	struct eng_msg *echo = message_add(r, ENG_MSG_HEARTBEAT_ECHO, m->src, fx);

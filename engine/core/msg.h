@@ -134,6 +134,7 @@ struct eng_msg {
 		struct {
 			struct decree_slot start;
 			bool timeout_now; /* stand for election at once (hand-over) */
+			uint64_t seq;     /* of the heartbeat that the sender had sent last */
 		} leader_change;
 		struct {
 			uint64_t seq;

@@ -306,6 +306,7 @@ struct eng_replica { /* owner: the shard that runs it */
 	enum decree_role role;
 	uint16_t leader;                    /* node_id, 0 = unknown */
 	struct decree_ballot leader_ballot; /* highest of a leader that was heard; never falls */
+	uint64_t heard_seq;                 /* highest heartbeat heard at leader_ballot */
 	uint64_t heard_ns;                  /* last message of a live leader; 0 = never */
 	uint64_t started_ns;  /* until T after it, a leader may live that we have not heard yet */
 	uint64_t round_seen;  /* highest round in any message */

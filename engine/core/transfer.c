@@ -9,6 +9,8 @@
  *
  * What goes wrong, and where it ends:
  *   - TimeoutNow is lost: it is repeated with every heartbeat
+ *   - TimeoutNow comes late, when this leader has long gone on: it names the last heartbeat before it, and whoever has
+ *     heard a later one of this ballot does not believe it
  *   - the successor is too slow, dead or cut off: after T this leader takes commands again
  *   - the successor is removed meanwhile: given up at once
  *   - this leader falls meanwhile: so does the plan, whoever leads next
@@ -23,6 +25,7 @@ timeout_now_send(struct eng_replica *r, uint32_t member, struct eng_effects *fx)
 	m->ballot = r->ballot;
 	m->leader_change.start = r->start;
 	m->leader_change.timeout_now = true;
+	m->leader_change.seq = r->heartbeat_seq;
 	lease_revoke(r);
 }
 

@@ -524,7 +524,7 @@ local bodies = {
 	[7] = { slot("start"), slot("commit"), words = function(s) return "commit " .. tostring(s.commit) end },
 	[8] = { ballot("promised"), u64("answers_nonce"), slot("snapshot"), { "reason", 1 },
 		words = function(s) return (failure_reasons[s.reason] or tostring(s.reason)) .. ", promised " .. s.promised end },
-	[9] = { slot("start"), words = function(s) return "start " .. tostring(s.start) ..
+	[9] = { slot("start"), u64("seq"), words = function(s) return "start " .. tostring(s.start) ..
 		(s.flag == 1 and ", stand at once" or "") end },
 	[10] = { u64("seq"), slot("start"), slot("commit"), tail = tail_marks,
 		words = function(s) return "number " .. tostring(s.seq) .. " commit " .. tostring(s.commit) end },

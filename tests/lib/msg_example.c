@@ -64,6 +64,7 @@ msg_example(enum eng_msg_type type)
 	case ENG_MSG_LEADER_CHANGE:
 		m.leader_change.start.n = 20;
 		m.leader_change.timeout_now = true;
+		m.leader_change.seq = 21;
 		break;
 	case ENG_MSG_HEARTBEAT:
 		m.heartbeat.seq = 20;

@@ -114,6 +114,7 @@ election_body(struct eng_msg *m, const struct words *w, uint64_t nonce)
 	case ENG_MSG_LEADER_CHANGE:
 		m->leader_change.start.n = story_number_of(w, "start", 1);
 		m->leader_change.timeout_now = story_number_of(w, "now", 0);
+		m->leader_change.seq = story_number_of(w, "seq", UINT64_MAX); /* never late */
 		return true;
 	case ENG_MSG_FAILURE:
 		m->failure.reason = reason_of(w);
