@@ -231,11 +231,16 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 			gateway_end_from(s, gw, 1);
 			return;
 		}
+		int32_t row = eng_session_row(g->sessions, a->session);
+		if (row < 0) {
+			/* It was opened, and gave way within this slot to a later one of the same place, which a second
+			 * process with our id has opened. */
+			gateway_on_evicted(s, gw);
+			return;
+		}
 		gw->session = a->session;
 		gw->retry_at_ns = UINT64_MAX;
 		gw->retry_ns = RETRY_NS_MIN;
-		int32_t row = eng_session_row(g->sessions, a->session);
-		decree_assert(row >= 0);
 		g->owners[row] = (struct owner){ .kind = OWNER_GATEWAY, .index = (uint16_t)i };
 		return;
 	}

@@ -199,26 +199,27 @@ test_a_new_leader_gets_everything_that_was_in_flight(void **state)
 	assert_all_applied_once(f);
 }
 
-/* Clients take every row, all in one slot. */
+/* Clients take all rows but @p left: all in one slot, or with a pause behind each. */
 static void
-fill_table(struct fixture *f)
+fill_table(struct fixture *f, uint32_t left, uint64_t pause_ns)
 {
 	static const struct net_endpoint client = { .client = 5, .client_generation = 9 };
 	uint8_t payload[WORLD_FRAME_BYTES];
 	uint8_t name[DECREE_UUID_BYTES] = "a client";
 	struct eng_command c = { .body = name, .bytes = sizeof(name) };
 
-	for (uint32_t i = 0; i < f->leader->eng.session_count; i++) {
+	for (uint32_t i = 0; i < f->leader->eng.session_count - left; i++) {
 		struct client_writer w;
 
 		name[15] = (uint8_t)i;
 		client_commands_begin(&w, payload, sizeof(payload), 0);
 		assert_true(client_commands_add(&w, &c));
 		world_deliver(f->w, f->leader, client, payload, client_writer_finish(&w));
+		world_run(f->w, pause_ns);
 	}
 	world_run(f->w, 20000000);
 	assert_int_equal(eng_session_count(shard_sessions(f->leader->shard, 0)),
-		f->leader->eng.session_count);
+		f->leader->eng.session_count - left);
 }
 
 static void
@@ -226,13 +227,40 @@ test_a_full_session_table_refuses_the_proposer_and_executes_nothing(void **state
 {
 	struct fixture *f = *state;
 
-	fill_table(f);
+	fill_table(f, 0, 0);
 	open_at(f, f->leader);
 	propose(f, 3, 8);
 	world_run(f->w, 50000000);
 	assert_int_equal(f->mail->completed, 3);
 	assert_int_equal(f->mail->completions[1].outcome, DECREE_REFUSED);
 	assert_int_equal(f->leader->machine.count, 0);
+}
+
+/* A second process with this node's id opens a proposer for the same place, and the slot has both: in a full table the
+ * later one takes the row of the earlier one before anybody hears of that. */
+static void
+test_a_session_that_is_gone_in_its_own_slot_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct shard *s = f->leader->shard;
+	uint8_t body[ENG_REGISTRATION_GATEWAY_BYTES];
+	struct eng_registration twin;
+
+	fill_table(f, 1, 5000000);
+	open_at(f, f->leader);
+	propose(f, 1, 8);
+	gateway_run(s, &s->gateways[0]);
+	eng_registration_decode(s->gateways[0].registration, sizeof(body), &twin);
+	twin.token[0] ^= 1;
+	twin.opened++;
+	s->submit[0] =
+		(struct eng_command){ .body = body, .bytes = eng_registration_encode(&twin, body) };
+	shard_submit(s, &s->groups[0], 1);
+	assert_int_equal(s->submit_status[0], ENG_SUBMIT_OK);
+	world_run(f->w, 50000000);
+	assert_int_equal(f->mail->completed, 1);
+	assert_int_equal(f->mail->completions[1].outcome, DECREE_REFUSED);
+	assert_int_not_equal(eng_session_find(shard_sessions(s, 0), twin.token).n, 0);
 }
 
 /* protocol 7.5: the table has room for whoever works, however often proposers come and go and nodes restart;
@@ -562,6 +590,7 @@ main(void)
 		T(test_lost_fragments_are_repeated),
 		T(test_a_new_leader_gets_everything_that_was_in_flight),
 		T(test_a_full_session_table_refuses_the_proposer_and_executes_nothing),
+		T(test_a_session_that_is_gone_in_its_own_slot_is_refused),
 		T(test_proposers_come_and_go_and_the_silent_one_keeps_its_session),
 		T(test_a_session_that_gave_way_ends_a_proposer_at_the_leader),
 		T(test_a_session_that_gave_way_ends_a_proposer_at_a_follower),
