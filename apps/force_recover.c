@@ -11,8 +11,13 @@ static const char about[] =
 	"THIS LOSES DATA: whatever the lost nodes alone knew is gone, acknowledged or not; "
 	"and what this node had written down without knowing whether it was decided becomes "
 	"part of the history.\n\n"
-	"With several nodes left, look at each, and take the one with the highest ballot; of "
-	"several with the same ballot the one with the highest 'last'.";
+	"With several nodes left, look at each before you take one. Leave out every node whose "
+	"'last' "
+	"is below the highest 'decided' that any of them says: it lacks what another one is known "
+	"to have decided. Of those that remain take the one with the highest ballot; of several "
+	"with "
+	"the same ballot the one with the highest 'last'. If none remains, take the one with the "
+	"highest 'last' of all.";
 
 static const char config_help[] =
 	"of the new cluster, on this host: a new id, this node its only member so far "
@@ -43,6 +48,11 @@ print_survivor(const struct decree_survivor *g)
 		(void)printf("group %u: slot %" PRIu64 " is missing or damaged here: %" PRIu64
 			     " slots behind it are NOT kept\n",
 			g->group, g->last.n + 1, g->dropped_count);
+	if (g->decided.n > g->last.n)
+		(void)printf("group %u: slots %" PRIu64 " to %" PRIu64
+			     " were decided and are NOT kept: a node whose 'last' is %" PRIu64
+			     " or more has them\n",
+			g->group, g->last.n + 1, g->decided.n, g->decided.n);
 	if (g->is_doubtful)
 		(void)printf("group %u: this node knew that records were lost, but not which: "
 			     "what is kept may hold older values\n",
@@ -72,8 +82,12 @@ run(const struct recover_options *o, const struct decree_setup *setup)
 	for (uint32_t i = 0; i < rescue.group_count; i++)
 		print_survivor(&rescue.groups[i]);
 	if (rescue.is_dry) {
-		(void)printf("Nothing was changed. With --accept-loss, cluster %" PRIx64
-			     " begins with this, and everything else is LOST.\n",
+		(void)printf(
+			"If other nodes are left, look at each. Leave out those whose 'last' is "
+			"below the highest 'decided' of any; of the others take the highest "
+			"ballot, then the highest 'last'.\n"
+			"Nothing was changed. With --accept-loss, cluster %" PRIx64
+			" begins with this, and everything else is LOST.\n",
 			setup->cluster_id);
 		return EXIT_SUCCESS;
 	}

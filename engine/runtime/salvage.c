@@ -237,8 +237,10 @@ decree_force_recover(const char *config_path, const char *const *settings, uint3
 	rescue->disk = eng_disk_short(&s->disk);
 	if (rc != 0 && ret_error[0] == '\0')
 		salvage_refuse(s, rc, "%.300s: %s", rescue->data_dir, strerror(-rc));
-	for (uint32_t i = 0; i < DECREE_GROUP_COUNT_MAX; i++)
+	for (uint32_t i = 0; i < DECREE_GROUP_COUNT_MAX; i++) {
 		free(s->groups[i].held);
+		free(s->groups[i].ballots);
+	}
 	free(s);
 	return rc;
 }

@@ -11,7 +11,7 @@
  *   salvage_backup.c    the same with a backup instead of a node: snapshots, and no records
  *
  * Threads:  one; everything blocks.
- * Memory:   allocates as it needs: a bit per slot behind the snapshot.
+ * Memory:   allocates as it needs: a bit per slot behind the snapshot, and 16 bytes per leader.
  */
 #ifndef RUNTIME_SALVAGE_H
 #define RUNTIME_SALVAGE_H
@@ -34,6 +34,12 @@ struct salvage_group {
 	uint64_t *held;      /* bit i: slot snapshot + 1 + i */
 	uint64_t held_count; /* bits that `held` has room for */
 	struct decree_slot held_last;
+	/* Where each ballot of an intact record is met first: which of them count is known when the gap is. */
+	struct salvage_ballot {
+		struct decree_ballot ballot;
+		struct decree_slot first;
+	} * ballots; /* ascending */
+	uint32_t ballot_count, ballot_capacity;
 };
 
 struct salvage {

@@ -85,6 +85,7 @@ on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 		if (meta_has_hard(meta, i) && eng_hard_decode(meta_hard(meta, i), &g->hard) != 0)
 			return -EBADMSG;
 		g->found.snapshot = g->hard.snapshot;
+		g->found.decided = g->hard.snapshot;
 		g->found.is_doubtful = g->hard.doubt;
 	}
 	return 0;
@@ -144,6 +145,35 @@ is_held(const struct salvage_group *g, uint64_t slot)
 	return bit < g->held_count && (g->held[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
+/* From the end: most records have the ballot of the one before. */
+static int
+note_ballot(struct salvage_group *g, const struct eng_record *record)
+{
+	uint32_t at = g->ballot_count;
+
+	while (at > 0 && g->ballots[at - 1].ballot.n > record->vballot.n)
+		at--;
+	if (at > 0 && g->ballots[at - 1].ballot.n == record->vballot.n) {
+		if (g->ballots[at - 1].first.n > record->slot.n)
+			g->ballots[at - 1].first = record->slot;
+		return 0;
+	}
+	if (g->ballot_count == g->ballot_capacity) {
+		uint32_t capacity = g->ballot_capacity != 0 ? 2 * g->ballot_capacity : 64;
+		struct salvage_ballot *more = realloc(g->ballots, capacity * sizeof(*more));
+
+		if (more == NULL)
+			return -ENOMEM;
+		g->ballots = more;
+		g->ballot_capacity = capacity;
+	}
+	memmove(&g->ballots[at + 1], &g->ballots[at],
+		(g->ballot_count - at) * sizeof(g->ballots[0]));
+	g->ballots[at] = (struct salvage_ballot){ record->vballot, record->slot };
+	g->ballot_count++;
+	return 0;
+}
+
 static int
 note_slot(struct salvage_group *g, const struct eng_record *record)
 {
@@ -159,9 +189,18 @@ note_slot(struct salvage_group *g, const struct eng_record *record)
 		g->held[bit / 64] |= 1ull << (bit % 64);
 	if (g->held_last.n < record->slot.n)
 		g->held_last = record->slot;
-	if (g->found.ballot.n < record->vballot.n)
-		g->found.ballot = record->vballot;
-	return 0;
+	return record->kind == ENG_RECORD_FAULTY ? 0 : note_ballot(g, record);
+}
+
+static void
+note_decided(struct salvage_group *g, const struct eng_record *record)
+{
+	struct decree_slot *decided = &g->found.decided;
+
+	if (decided->n < record->commit.n)
+		*decided = record->commit;
+	if (record->kind == ENG_RECORD_DECIDED && record->slot.n == decided->n + 1)
+		*decided = record->slot;
 }
 
 static struct salvage_group *
@@ -189,8 +228,7 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	if (eng_record_decode(tag, &record) != 0 || (g = group_of_record(r, &record)) == NULL)
 		return salvage_refuse(s, -EBADMSG,
 			"%.300s holds a record of a group that is not here", s->rescue->data_dir);
-	if (g->found.decided.n < record.commit.n)
-		g->found.decided = record.commit;
+	note_decided(g, &record);
 	if (record.slot.n <= g->found.snapshot.n)
 		return 0;
 	if (record.kind != ENG_RECORD_FAULTY) {
@@ -224,8 +262,7 @@ on_damaged(void *context, const struct log_place *place, const uint8_t *tag)
 		return salvage_refuse(s, -EBADMSG,
 			"%.300s holds a damaged record of a group that is not here",
 			s->rescue->data_dir);
-	if (g->found.decided.n < record.commit.n)
-		g->found.decided = record.commit;
+	note_decided(g, &record);
 	record.kind = ENG_RECORD_FAULTY;
 	return record.slot.n <= g->found.snapshot.n ? 0 : note_slot(g, &record);
 }
@@ -242,10 +279,11 @@ conclude(struct salvage_group *g)
 		f->last.n++;
 	for (uint64_t slot = f->last.n + 1; slot <= g->held_last.n; slot++)
 		f->dropped_count += is_held(g, slot);
-	if (f->decided.n < f->snapshot.n)
-		f->decided = f->snapshot;
-	if (f->decided.n > f->last.n)
-		f->decided = f->last;
+	/* A ballot of what is left out says nothing for what is kept: it may be that of a leader of whom a node far
+	 * behind has heard a single Accept. */
+	for (uint32_t i = 0; i < g->ballot_count; i++)
+		if (g->ballots[i].first.n <= f->last.n)
+			f->ballot = g->ballots[i].ballot;
 }
 
 int

@@ -102,9 +102,10 @@ struct decree_survivor {
 	uint16_t group;
 	struct decree_slot snapshot; /* everything up to here is in a snapshot; 0 = there is none */
 	struct decree_slot last;     /* kept is everything up to here */
-	struct decree_slot decided;  /* <= last: up to here this node knew it to be decided */
+	struct decree_slot
+		decided; /* up to here this node knew it to be decided; what is behind `last` it has lost */
 	struct decree_ballot
-		ballot; /* newest of a record here; 0 = no record behind the snapshot */
+		ballot; /* newest of a record that is kept; 0 = none is, behind the snapshot */
 	uint64_t
 		dropped_count; /* slots that this node holds behind a gap or damaged record: not kept */
 	bool is_doubtful;      /* records were lost before, and which ones was not known */

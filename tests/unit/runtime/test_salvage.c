@@ -146,6 +146,16 @@ put(struct fixture *f, enum eng_record_kind kind, uint64_t slot, uint32_t round,
 	wait_for(f, LOG_DURABLE, place.lsn);
 }
 
+static void
+put_decided(struct fixture *f, uint64_t slot, uint32_t round, uint64_t commit)
+{
+	uint8_t value[ENG_VALUE_HEADER_BYTES];
+	uint32_t bytes = eng_value_begin(value, ENG_VALUE_NOOP);
+
+	eng_value_set_stamp(value, slot);
+	put(f, ENG_RECORD_DECIDED, slot, round, commit, value, bytes);
+}
+
 /* A no-op with a stamp of its own tells one value from another. */
 static void
 put_value(struct fixture *f, uint64_t slot, uint32_t round, uint64_t commit, uint64_t stamp_ns)
@@ -472,7 +482,7 @@ test_a_gap_ends_what_is_kept(void **state)
 	put_meta(f, 1);
 	assert_int_equal(rescue(f), 0);
 	assert_int_equal(f->rescue.groups[0].last.n, 2);
-	assert_int_equal(f->rescue.groups[0].decided.n, 2);
+	assert_int_equal(f->rescue.groups[0].decided.n, 5);
 	assert_int_equal(f->rescue.groups[0].dropped_count, 2);
 	read_new(f);
 	assert_int_equal(f->found.count, 3);
@@ -498,6 +508,59 @@ test_a_damaged_copy_is_a_gap(void **state)
 	assert_int_equal(f->rescue.groups[0].dropped_count, 0);
 }
 
+/* Nodes are chosen by their ballots. One that was away hears a new leader's first Accept, of a slot far behind what it
+ * has: it has nothing of that leader's to keep, and must not be taken for the sake of it. */
+static void
+test_a_ballot_counts_if_its_slot_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, 22);
+	put_value(f, 3, 1, 2, 33);
+	put_value(f, 2, 2, 2, 23);
+	put_value(f, 23, 4, 2, 44);
+	put_value(f, 24, 3, 2, 45);
+	put_meta(f, 4);
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 3);
+	assert_int_equal(f->rescue.groups[0].ballot.n, BALLOT(2).n);
+	assert_int_equal(f->rescue.groups[0].dropped_count, 2);
+}
+
+/* The order of the records is none of the slots': a ballot is met first behind the gap, and then before it. */
+static void
+test_a_ballot_counts_for_its_first_slot(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 5, 4, 1, 55);
+	put_value(f, 2, 2, 1, 22);
+	put_value(f, 3, 4, 1, 33);
+	put_meta(f, 4);
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 3);
+	assert_int_equal(f->rescue.groups[0].ballot.n, BALLOT(4).n);
+}
+
+/* What was learned as decided is known to be, before a later record says so. */
+static void
+test_a_decision_is_known_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_decided(f, 2, 1, 1);
+	put_decided(f, 3, 1, 1);
+	put_decided(f, 5, 1, 1);
+	put_value(f, 4, 1, 1, 44);
+	put_meta(f, 4);
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 5);
+	assert_int_equal(f->rescue.groups[0].decided.n, 3);
+}
+
 /* One rotten sector is no reason to lose what stands before it: after such a loss there is nobody to fetch it from. */
 static void
 test_a_rotten_sector_is_a_gap(void **state)
@@ -512,6 +575,7 @@ test_a_rotten_sector_is_a_gap(void **state)
 	if (rescue(f) != 0)
 		fail_msg("%s", f->error);
 	assert_int_equal(f->rescue.groups[0].last.n, 3);
+	assert_int_equal(f->rescue.groups[0].decided.n, 5); /* another node may have it */
 	assert_int_equal(f->rescue.groups[0].dropped_count, 2);
 	read_new(f);
 	assert_int_equal(f->found.count, 3);
@@ -651,6 +715,9 @@ main(void)
 		TEST(test_the_sessions_stay_the_same),
 		TEST(test_a_gap_ends_what_is_kept),
 		TEST(test_a_damaged_copy_is_a_gap),
+		TEST(test_a_ballot_counts_if_its_slot_is_kept),
+		TEST(test_a_ballot_counts_for_its_first_slot),
+		TEST(test_a_decision_is_known_at_once),
 		TEST(test_a_rotten_sector_is_a_gap),
 		TEST(test_a_rotten_sector_speaks_for_its_slot),
 		TEST(test_rot_without_a_name_is_said),
