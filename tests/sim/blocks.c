@@ -9,6 +9,7 @@
  */
 #include "tests/sim/sim.h"
 
+#include "engine/core/record.h"
 #include "wal/identifier.h"
 
 #define WALK_MAX         200 /* more records are never without an identifier */
@@ -82,6 +83,16 @@ sim_block_find(const struct sim_node *n, uint64_t lsn, struct sim_block *ret)
 		if (!next_block(n, ++known, ret))
 			return false;
 	return true;
+}
+
+bool
+sim_block_is_decision(const struct sim_node *n, const struct sim_block *b)
+{
+	const uint8_t *log = disk_fake_seen(n->disk, DISK_SEGMENTS);
+	struct eng_record record;
+
+	return eng_record_decode(log + b->offset + BLOCK_HEADER_BYTES, &record) == 0 &&
+	       record.kind == ENG_RECORD_DECIDED;
 }
 
 /* ---- damage ---- */

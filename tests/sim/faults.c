@@ -98,6 +98,9 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_USURPER] = { "usurper",
 		"somebody registers proposers in a node's name, and its own loses its session", 15,
 		fault_usurper_draw, fault_usurper_strike, 5, 60 },
+	[FAULT_DECISION] = { "decision",
+		"records of decisions that a node has learned rot, and its process dies", 15, NULL,
+		fault_decision_strike, 5, 40 },
 };
 
 /* From now on, after an average of @p every_ns; UINT64_MAX for 0. */
@@ -142,6 +145,7 @@ stream_of(struct sim *sim, enum fault_kind kind)
 	case FAULT_FLAPPING: return &sim->random_flaps;
 	case FAULT_SNAPSHOT_SPACE: return &sim->random_space;
 	case FAULT_USURPER: return &sim->random_usurpers;
+	case FAULT_DECISION: return &sim->random_decisions;
 	default: return kind < FAULT_DAMAGE ? NULL : &sim->random_disks;
 	}
 }
@@ -198,8 +202,8 @@ one_family(struct sim *sim)
 			   f->has[FAULT_MEMBER_REPLACE] || f->has[FAULT_DISK_LOST];
 
 	if (has_members) {
-		f->has[FAULT_TWIN] = false;
-		f->next_ns[FAULT_TWIN] = UINT64_MAX;
+		f->has[FAULT_TWIN] = f->has[FAULT_DECISION] = false;
+		f->next_ns[FAULT_TWIN] = f->next_ns[FAULT_DECISION] = UINT64_MAX;
 	}
 	if (!has_disks || !has_members)
 		return;
@@ -286,6 +290,7 @@ is_held_back(const struct sim *sim, enum fault_kind kind)
 	case FAULT_ABSENT:
 	case FAULT_DISK_ERROR:
 	case FAULT_DAMAGE:
+	case FAULT_DECISION:
 	case FAULT_ROT:
 	case FAULT_READ_ERROR:
 	case FAULT_TORN_SECTOR:

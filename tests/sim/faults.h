@@ -70,6 +70,8 @@ enum fault_kind {
 	FAULT_SNAPSHOT_SPACE,
 	/* faults_usurper.c */
 	FAULT_USURPER,
+	/* faults_damage.c */
+	FAULT_DECISION,
 	FAULT_KIND_COUNT,
 };
 
@@ -210,6 +212,7 @@ void fault_small_log_draw(struct sim *sim);
 void fault_damage_draw(struct sim *sim);
 void fault_damage_strike(struct sim *sim);
 void fault_rot_strike(struct sim *sim);
+void fault_decision_strike(struct sim *sim);
 void fault_read_error_strike(struct sim *sim);
 void fault_torn_sector_strike(struct sim *sim);
 void fault_misdirect_strike(struct sim *sim);

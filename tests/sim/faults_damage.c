@@ -6,6 +6,8 @@
  *                cannot be read, with or without their identifiers
  *   rot          one place, under a process that dies or under one that goes on: also of a page. A node that cannot
  *                read a page may be refused its start; then it is lost
+ *   decision     records of decisions that the node was told (9.1): what they say is no vote, and the votes before them
+ *                are of values that may have lost
  *   torn-sector  the next power cut leaves sectors of which a part is new and the rest is old
  *   misdirect    a write is reported and is not where it should be, but over another record
  *   read-error   a request fails while the node starts: it does not start, and tries again, or reads it once more
@@ -19,7 +21,8 @@
 #define RECENT_RECORDS  24
 #define LAST_RECORDS    2
 #define STRUCK_MAX      6
-#define PLACE_COUNT_MAX 32 /* struck of one node */
+#define PLACE_COUNT_MAX 32  /* struck of one node */
+#define DECISIONS_BACK  400 /* records, within which those of decisions are looked for */
 
 uint32_t
 sim_spare_count(const struct sim *sim)
@@ -178,6 +181,30 @@ fault_rot_strike(struct sim *sim)
 			sim_draw_between(&sim->random_faults, st.lsn_first, st.lsn_durable));
 		break;
 	default: damage_one(sim, n, &st); break;
+	}
+}
+
+/* One, some or all of the last ones, with what the log says elsewhere of each still there. */
+void
+fault_decision_strike(struct sim *sim)
+{
+	uint64_t *random = &sim->random_faults;
+	uint64_t percent = sim_draw_between(random, 20, 100),
+		 back = sim_draw(random, DECISIONS_BACK);
+	struct wal_status st;
+	struct sim_node *n = any_victim(sim, &st);
+	struct sim_block b;
+
+	if (n == NULL)
+		return;
+	fault_crash_now(sim, n->id);
+	for (uint64_t lsn = st.lsn_durable; lsn >= st.lsn_first && st.lsn_durable - lsn <= back;
+		lsn--) {
+		if (n->damage_count >= PLACE_COUNT_MAX || !sim_block_find(n, lsn, &b) ||
+			!sim_block_is_decision(n, &b) || !sim_draw_percent(random, percent))
+			continue;
+		n->damage_count++;
+		sim_block_spoil(sim, n, &b, sim_spoil_draw(sim, &b), b.is_identified);
 	}
 }
 

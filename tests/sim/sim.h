@@ -342,7 +342,8 @@ struct sim {
 	uint64_t random_space; /* of FAULT_SNAPSHOT_SPACE */
 	uint64_t random_timers;
 	uint64_t random_answers;
-	uint64_t random_usurpers; /* of FAULT_USURPER */
+	uint64_t random_usurpers;  /* of FAULT_USURPER */
+	uint64_t random_decisions; /* of FAULT_DECISION */
 	uint64_t now_ns;
 	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;    /* ids in use are 1 .. node_count */
@@ -495,6 +496,8 @@ enum sim_spoil {
 
 /** @return false if it is not there, or what lies before it is damaged */
 bool sim_block_find(const struct sim_node *n, uint64_t lsn, struct sim_block *ret);
+/** Its record is of a decision that the node was told. */
+bool sim_block_is_decision(const struct sim_node *n, const struct sim_block *b);
 /** What may happen to it, so that it is known that something was there. */
 enum sim_spoil sim_spoil_draw(struct sim *sim, const struct sim_block *b);
 /** To all of its sectors, or to one. */

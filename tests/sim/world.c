@@ -175,6 +175,7 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->queue->random = sim_draw(&stream, UINT64_MAX);
 	sim->random_answers = sim_draw(&stream, UINT64_MAX);
 	sim->random_usurpers = sim_draw(&stream, UINT64_MAX);
+	sim->random_decisions = sim_draw(&stream, UINT64_MAX);
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
