@@ -129,13 +129,29 @@ give_up(struct shard *s)
 	*f = (struct snapshot_fetch){ .state = FETCH_NONE, .patience = f->patience };
 }
 
-/* The next one in the order of the core's list. @return false if there is no other, or all were asked */
+/* The members, and who leads: a newcomer has not come to the slots that made a member of either. */
+static uint32_t
+peers_of(const struct shard *s, uint16_t ret_nodes[ENG_PEER_COUNT_MAX + 1])
+{
+	const struct eng_replica *r = s->fetch.group->replica;
+	uint32_t count = eng_targets(r, ret_nodes);
+	uint16_t leader = eng_leader(r);
+
+	for (uint32_t i = 0; i < count; i++)
+		if (ret_nodes[i] == leader)
+			return count;
+	if (leader != 0 && leader != s->node_id)
+		ret_nodes[count++] = leader;
+	return count;
+}
+
+/* The next one in the order of that list. @return false if there is no other, or all were asked */
 static bool
 next_peer(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
-	uint16_t nodes[ENG_PEER_COUNT_MAX];
-	uint32_t count = eng_targets(f->group->replica, nodes);
+	uint16_t nodes[ENG_PEER_COUNT_MAX + 1];
+	uint32_t count = peers_of(s, nodes);
 	uint32_t at = 0;
 
 	if (count == 0 || ++f->refusals > count)
@@ -459,8 +475,8 @@ static void
 ask_to_keep(struct shard *s)
 {
 	struct snapshot_fetch *f = &s->fetch;
-	uint16_t nodes[ENG_PEER_COUNT_MAX];
-	uint32_t count = eng_targets(f->group->replica, nodes);
+	uint16_t nodes[ENG_PEER_COUNT_MAX + 1];
+	uint32_t count = peers_of(s, nodes);
 
 	if (s->now_ns < f->retry_ns)
 		return;

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "engine/core/replica.h"
 #include "engine/runtime/shard_private.h"
 
 #include <errno.h>
@@ -260,6 +261,40 @@ ask_as(struct world *w, struct world_node *donor, bool is_strange)
 	world_run(w, 10000000);
 }
 
+static bool
+lose_chunks(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w, (void)from, (void)to;
+	return payload[0] == ENG_MSG_SNAPSHOT_CHUNK;
+}
+
+/* A newcomer is given a snapshot by its leader, of whom it has not read yet: its configuration is still that of a member who is gone.
+ * When the leader is slow for a while, that one is asked, and then the leader again. */
+static void
+test_a_newcomer_asks_the_leader_again(void **state)
+{
+	struct world *w = world_with_history();
+	struct world_node *leader = world_elect(w);
+	struct world_node *gone = &w->nodes[0];
+	struct eng_replica *r = lagging->shard->groups[0].replica;
+
+	(void)state;
+	while (gone == leader || gone == lagging)
+		gone++;
+	gone->is_down = true;
+	heal(w);
+	while (lagging->shard->fetch.state != FETCH_BYTES)
+		world_turn(w);
+	r->targets = (uint16_t)(1u << peer_index(r, gone->node_id));
+	w->lose = lose_chunks;
+	world_run(w, 1000000000);
+	assert_int_equal(lagging->shard->fetch.state, FETCH_BYTES);
+	w->lose = NULL;
+	world_run(w, 3000000000);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 1);
+	world_end(w);
+}
+
 /* Under a member's id, a disk that is not its own is given no snapshot (12.4). */
 static void
 test_a_strange_disk_is_not_served(void **state)
@@ -442,6 +477,7 @@ main(void)
 		cmocka_unit_test(test_a_donor_that_has_restarted_is_believed),
 		cmocka_unit_test(test_what_only_a_dead_donor_had_is_given_up),
 		cmocka_unit_test(test_a_silent_donor_and_one_that_has_let_go),
+		cmocka_unit_test(test_a_newcomer_asks_the_leader_again),
 		cmocka_unit_test(test_a_strange_disk_is_not_served),
 		cmocka_unit_test(test_a_snapshot_that_is_being_fetched_is_kept),
 		cmocka_unit_test(test_what_comes_behind_a_snapshot_is_kept_until_it_is_restored),
