@@ -22,12 +22,14 @@
 static int
 complain(const char *address, int rc, const char *why, char *ret_error)
 {
-	const char *remedy =
-		rc == -EADDRINUSE
-			? ": name another port, or end what uses it ('ss -ltnp' shows that)"
-		: rc == -EADDRNOTAVAIL ? ": name an address of this host ('ip address' lists them)"
-				       : "";
+	const char *remedy = "";
 
+	if (rc == -EADDRINUSE && strncmp(address, "unix:", 5) == 0)
+		remedy = ": name another path, or end what uses it ('ss -lxp' shows that)";
+	else if (rc == -EADDRINUSE)
+		remedy = ": name another port, or end what uses it ('ss -ltnp' shows that)";
+	else if (rc == -EADDRNOTAVAIL)
+		remedy = ": name an address of this host ('ip address' lists them)";
 	snprintf(ret_error, DECREE_ERROR_BYTES, "queue: cannot listen on %s: %s%s", address, why,
 		remedy);
 	return rc;
@@ -131,6 +133,19 @@ listen_at(struct queue_gateway *g, const char *address, const struct sockaddr *s
 	return fd;
 }
 
+/* Nobody answers at what a process that was killed has left behind. A queue of clients that is full is an answer, too. */
+static bool
+is_stale(const struct sockaddr_un *un)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool is_refused = fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof(*un)) != 0 &&
+			  errno == ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	return is_refused;
+}
+
 static int
 open_unix(struct queue_gateway *g, const char *address, const char *path, char *ret_error)
 {
@@ -142,7 +157,7 @@ open_unix(struct queue_gateway *g, const char *address, const char *path, char *
 	if (path[0] == 0 || strlen(path) >= sizeof(un.sun_path))
 		return complain(address, -EINVAL, "the path is empty or too long", ret_error);
 	strcpy(un.sun_path, path);
-	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode))
+	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && is_stale(&un))
 		(void)unlink(path); /* if that fails, so does bind() */
 	fd = listen_at(g, address, (struct sockaddr *)&un, sizeof(un), ret_error);
 	if (fd < 0)

@@ -169,6 +169,36 @@ test_a_unix_socket(void **state)
 	gf_destroy(f);
 }
 
+/* What a killed process left behind goes. What a living one listens at is its own, and stays. */
+static void
+test_a_unix_socket_in_use_is_left_alone(void **state)
+{
+	struct gateway_fixture *f = gf_create();
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int other = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+	char listen_unix[128], error[DECREE_ERROR_BYTES];
+	const char *listens[] = { listen_unix };
+	const struct queue_gateway_options options = {
+		.listens = listens, .listen_count = 1, .node_id = 1
+	};
+	struct queue_gateway *g;
+
+	(void)state;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", f->folder);
+	snprintf(listen_unix, sizeof(listen_unix), "unix:%s", address.sun_path);
+	assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(other, 1), 0);
+	assert_int_equal(queue_gateway_create(&options, &g, error), -EADDRINUSE);
+	assert_non_null(strstr(error, "name another path"));
+	assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(client);
+	close(other);
+	assert_int_equal(gf_open_gateway(f, options), 0);
+	gf_start(f);
+	gf_stop(f);
+	gf_destroy(f);
+}
+
 static void
 test_addresses(void **state)
 {
@@ -202,6 +232,7 @@ main(void)
 		TEST(test_time_limits),
 		TEST(test_draining),
 		cmocka_unit_test(test_a_unix_socket),
+		cmocka_unit_test(test_a_unix_socket_in_use_is_left_alone),
 		cmocka_unit_test(test_addresses),
 	};
 
