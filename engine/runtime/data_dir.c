@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -42,6 +43,15 @@ data_dir_sync(const char *path)
 	if (fd >= 0)
 		(void)close(fd); /* read only */
 	return rc;
+}
+
+int
+data_dir_sync_name(const char *path)
+{
+	char parent[CONFIG_PATH_BYTES];
+
+	(void)snprintf(parent, sizeof(parent), "%s", path); /* a path of a configuration fits */
+	return data_dir_sync(dirname(parent));
 }
 
 void

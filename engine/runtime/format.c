@@ -43,6 +43,18 @@ take_back(const struct formatting *f)
 }
 
 static int
+refuse_formatted(const char *path, char *ret_error)
+{
+	(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+		"%.300s: already formatted, and never formatted "
+		"again. A node that lost its data needs a new node id; to throw a whole "
+		"cluster away, "
+		"remove the folder yourself",
+		path);
+	return -EEXIST;
+}
+
+static int
 make_data_dir(struct formatting *f, char *ret_error)
 {
 	const char *path = f->c->data_dir;
@@ -68,15 +80,8 @@ make_data_dir(struct formatting *f, char *ret_error)
 	}
 	for (uint32_t i = 0; i < DECREE_SHARD_COUNT_MAX; i++) {
 		data_shard_path(path, i, shard);
-		if (access(shard, F_OK) != 0)
-			continue;
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.300s: already formatted, and never formatted "
-			"again. A node that lost its data needs a new node id; to throw a whole "
-			"cluster away, "
-			"remove the folder yourself",
-			path);
-		return -EEXIST;
+		if (access(shard, F_OK) == 0)
+			return refuse_formatted(path, ret_error);
 	}
 	return 0;
 }
@@ -115,6 +120,28 @@ prepare_keys(struct formatting *f, bool are_keys_new, char *ret_error)
 	return rc;
 }
 
+/* Whoever makes the folder formats it, and may take it back: another one that formats the same directory at this moment
+ * has been refused by then. */
+static int
+make_shard(struct formatting *f, const struct decree_uuid *disk, char *ret_error)
+{
+	char path[DATA_PATH_BYTES];
+
+	data_shard_path(f->c->data_dir, f->shard_count, path);
+	if (mkdir(path, 0700) != 0)
+		return errno == EEXIST ? refuse_formatted(f->c->data_dir, ret_error) : -errno;
+	return data_dir_format_shard(f->c, f->c->data_dir, f->shard_count++, disk, ret_error);
+}
+
+/* Its name too: a machine that loses power must not come back without a disk that the others have been told of. */
+static int
+sync_all(const struct formatting *f)
+{
+	int rc = data_dir_sync(f->c->data_dir);
+
+	return rc == 0 && f->is_data_dir_ours ? data_dir_sync_name(f->c->data_dir) : rc;
+}
+
 static int
 format_all(struct formatting *f, bool are_keys_new, uint64_t *ret_disk, char *ret_error)
 {
@@ -125,12 +152,10 @@ format_all(struct formatting *f, bool are_keys_new, uint64_t *ret_disk, char *re
 		rc = prepare_keys(f, are_keys_new, ret_error);
 	if (rc == 0 && getrandom(disk.bytes, sizeof(disk.bytes), 0) != sizeof(disk.bytes))
 		rc = -EIO;
-	for (uint32_t i = 0; i < f->c->shard_count && rc == 0; i++) {
-		f->shard_count = i + 1;
-		rc = data_dir_format_shard(f->c, f->c->data_dir, i, &disk, ret_error);
-	}
+	while (rc == 0 && f->shard_count < f->c->shard_count)
+		rc = make_shard(f, &disk, ret_error);
 	if (rc == 0)
-		rc = data_dir_sync(f->c->data_dir);
+		rc = sync_all(f);
 	if (rc == 0 && ret_disk != NULL)
 		*ret_disk = eng_disk_short(&disk);
 	return rc;

@@ -180,18 +180,12 @@ take_back(const struct salvage *s)
 static int
 put_in_place(const struct salvage *s, bool *ret_is_placed)
 {
-	char parent[CONFIG_PATH_BYTES];
-	char *slash;
 	int rc = data_dir_sync(s->building);
 
 	if (rc == 0 && rename(s->building, s->config.data_dir) != 0)
 		rc = -errno;
 	*ret_is_placed = rc == 0;
-	snprintf(parent, sizeof(parent), "%s", s->config.data_dir);
-	slash = strrchr(parent, '/');
-	if (slash != NULL)
-		slash[slash == parent] = '\0';
-	return rc == 0 ? data_dir_sync(slash != NULL ? parent : ".") : rc;
+	return rc == 0 ? data_dir_sync_name(s->config.data_dir) : rc;
 }
 
 int
