@@ -449,8 +449,7 @@ proposer_open(struct cluster *c, struct node *n)
 
 	if (c->proposer != NULL)
 		shard_gateway_close(c->proposer->world->shard, 0);
-	m->pushed = m->popped = m->consumed = m->completed = 0;
-	m->query_pushed = m->query_popped = m->query_completed = 0;
+	world_mailbox_empty(m);
 	store_u64(token, c->world->now_ns);
 	store_u64(token + 8, c->proposed + 1);
 	rc = shard_gateway_open(n->world->shard, 0, token, &world_mailbox_ops, m);

@@ -203,6 +203,8 @@ void world_deliver(struct world *w, struct world_node *to, struct net_endpoint f
 
 struct world_mailbox *world_mailbox_new(void);
 void world_mailbox_free(struct world_mailbox *m);
+/** For another proposer, whose commands count from 1. */
+void world_mailbox_empty(struct world_mailbox *m);
 /** A gateway's session gives way to others: one registers a later gateway of the same place, as a copy of the node would, and
  * so many clients come that the row is taken. */
 void world_evict(struct world *w, struct world_node *leader, const struct world_node *n,

@@ -100,6 +100,14 @@ world_mailbox_new(void)
 }
 
 void
+world_mailbox_empty(struct world_mailbox *m)
+{
+	m->pushed = m->popped = m->consumed = m->completed = 0;
+	m->query_pushed = m->query_popped = m->query_completed = 0;
+	memset(m->completions, 0, sizeof(m->completions));
+}
+
+void
 world_mailbox_free(struct world_mailbox *m)
 {
 	free(m->bodies);
