@@ -506,7 +506,8 @@ class Player:
             self.start_waiting(number)
         elif luck < 0.022 and self.waiting is not None:
             self.stop_waiting()
-        elif luck > 0.99:
+        elif luck > 0.99 and not (self.waiting is not None and self.behind):
+            # A job of its own would end the wait, and what stands behind that may count this connection, or not any more.
             self.garbage()
         else:
             count = 1 if self.waiting is not None or luck < 0.5 else self.random.randrange(2, 30)
