@@ -36,7 +36,7 @@ sink_look_up(struct decree_sink *sink, struct decree_session session)
 	sink->session = session;
 	sink->row = eng_session_row(sink->group->sessions, session);
 	sink->owner = sink->row < 0 ? (struct owner){ .kind = OWNER_NONE }
-				    : sink->group->owners[sink->row];
+				    : *owner_at(sink->group, sink->row);
 }
 
 /* A machine may answer a session that is none: it has no row either. */
@@ -184,10 +184,13 @@ tell_owner(struct decree_sink *sink, const struct eng_applied *a)
 static void
 forget_owner(struct shard *s, struct shard_group *g, struct decree_session session)
 {
-	struct owner *owner = &g->owners[eng_session_row(g->sessions, session)];
-	const struct owner former = *owner;
+	int32_t row = eng_session_row(g->sessions, session);
+	struct owner former;
 
-	*owner = (struct owner){ .kind = OWNER_NONE };
+	if (row < 0)
+		return; /* gone within its own slot: whoever has the row by now tells the former owner */
+	former = *owner_at(g, row);
+	*owner_at(g, row) = (struct owner){ .kind = OWNER_NONE };
 	if (former.kind == OWNER_GATEWAY)
 		gateway_on_evicted(s, &s->gateways[former.index]);
 }

@@ -170,8 +170,8 @@ own_session(struct shard_group *g, struct decree_session session, struct net_end
 {
 	int32_t row = eng_session_row(g->sessions, session);
 
-	if (row >= 0 && from.node_id == 0 && g->owners[row].kind != OWNER_GATEWAY)
-		g->owners[row] = (struct owner){
+	if (row >= 0 && from.node_id == 0 && owner_at(g, row)->kind != OWNER_GATEWAY)
+		*owner_at(g, row) = (struct owner){
 			.kind = OWNER_CLIENT,
 			.index = from.client,
 			.generation = from.client_generation,

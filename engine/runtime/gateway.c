@@ -107,7 +107,7 @@ shard_gateway_close(struct shard *s, int gateway)
 	query_forget(s, gw);
 	int32_t row = eng_session_row(gw->group->sessions, gw->session);
 	if (gw->session.n != 0 && row >= 0)
-		gw->group->owners[row] = (struct owner){ .kind = OWNER_NONE };
+		*owner_at(gw->group, row) = (struct owner){ .kind = OWNER_NONE };
 	gw->group = NULL;
 	while (s->gateway_after > 0 && s->gateways[s->gateway_after - 1].group == NULL)
 		s->gateway_after--;
@@ -241,7 +241,7 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 		gw->session = a->session;
 		gw->retry_at_ns = UINT64_MAX;
 		gw->retry_ns = RETRY_NS_MIN;
-		g->owners[row] = (struct owner){ .kind = OWNER_GATEWAY, .index = (uint16_t)i };
+		*owner_at(g, row) = (struct owner){ .kind = OWNER_GATEWAY, .index = (uint16_t)i };
 		return;
 	}
 }

@@ -51,7 +51,7 @@ gateway_on_restored(struct shard *s, struct gateway *gw, uint16_t index)
 		gateway_on_evicted(s, gw);
 		return;
 	}
-	g->owners[row] = (struct owner){ .kind = OWNER_GATEWAY, .index = index };
+	*owner_at(g, row) = (struct owner){ .kind = OWNER_GATEWAY, .index = index };
 	uint64_t last_of_all = eng_session_last(g->sessions, gw->session);
 	uint64_t last = min_u64(last_of_all, last_of_ours);
 	uint64_t first = last > s->config.gateway_window ? last - s->config.gateway_window : 0;

@@ -161,7 +161,7 @@ void
 restore_owners(struct shard *s, struct shard_group *g)
 {
 	for (uint32_t row = 0; row < g->config.session_count; row++)
-		g->owners[row] = (struct owner){ .kind = OWNER_NONE }; /* clients ask again */
+		*owner_at(g, row) = (struct owner){ .kind = OWNER_NONE }; /* clients ask again */
 	for (uint32_t i = 0; i < s->gateway_after; i++)
 		if (s->gateways[i].group == g)
 			gateway_on_restored(s, &s->gateways[i], (uint16_t)i);

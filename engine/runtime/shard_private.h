@@ -201,6 +201,14 @@ struct shard_group {
 	struct snapshot_group snap;
 };
 
+/** Who waits for the answers of the session in row @p row of the group's table. */
+static inline struct owner *
+owner_at(const struct shard_group *g, int32_t row)
+{
+	decree_assert(row >= 0); /* a session that is gone has none */
+	return &g->owners[row];
+}
+
 struct gateway {
 	struct shard_group *group; /* NULL: closed */
 	const struct mailbox_ops *ops;
