@@ -6,7 +6,8 @@
  *   configurations   each names this node alone, at its epoch and in its slot. For replay it still names whom it named,
  *                    because sessions depend on that (7.5), and old marks on sessions
  *   beyond the gap   what salvage_survey() does not keep is left out
- *   hints            no record calls anything decided that is not here
+ *   hints            no record calls anything decided that is not here, or from the first slot on of which a record was lost: a
+ *                    hint speaks of the last record before it, and that would be an older one now
  *
  * What was accepted and not decided gets decided by the new cluster's first election: this node's phase 1 finds
  * it as it would find it on any acceptor.
@@ -136,6 +137,17 @@ replace_config(const struct copy *c, const struct eng_record *record, const stru
 	return bytes;
 }
 
+/* The highest slot that a hint may speak of. Behind it ballots and records of decisions tell. */
+static struct decree_slot
+hint_last(const struct salvage_group *g)
+{
+	if (g->found.is_doubtful)
+		return g->found.snapshot; /* what is lost may be of any slot */
+	if (g->lost_first.n != 0 && g->lost_first.n <= g->found.last.n)
+		return (struct decree_slot){ g->lost_first.n - 1 };
+	return g->found.last;
+}
+
 static int
 on_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
 	uint32_t bytes)
@@ -143,6 +155,7 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	uint8_t value[ENG_VALUE_HEADER_BYTES + ENG_CONFIG_BYTES_MAX], new_tag[LOG_TAG_BYTES];
 	struct copy *c = context;
 	struct log_record out = { .tag = new_tag, .payload = payload, .payload_bytes = bytes };
+	const struct salvage_group *g;
 	const struct decree_survivor *found;
 	struct eng_record record;
 	struct eng_value v;
@@ -150,12 +163,13 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	(void)place;
 	if (eng_record_decode(tag, &record) != 0)
 		return -EBADMSG; /* the survey read it, and nobody has written since */
-	found = &c->s->groups[record.group].found;
+	g = &c->s->groups[record.group];
+	found = &g->found;
 	if (record.kind == ENG_RECORD_FAULTY || record.slot.n <= found->snapshot.n ||
 		record.slot.n > found->last.n)
 		return 0;
-	if (record.commit.n > found->last.n)
-		record.commit = found->last;
+	if (record.commit.n > hint_last(g).n)
+		record.commit = hint_last(g);
 	if (eng_value_decode(payload, bytes, &v) == 0 && v.kind == ENG_VALUE_CONFIG) {
 		record.bytes = replace_config(c, &record, &v, value);
 		record.digest = base_digest(value, record.bytes);

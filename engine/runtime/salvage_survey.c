@@ -183,10 +183,13 @@ note_slot(struct salvage_group *g, const struct eng_record *record)
 	if (rc != 0)
 		return rc;
 	/* A mark speaks of a record before it: whatever of this slot stands there is not what it was (11.4). */
-	if (record->kind == ENG_RECORD_FAULTY)
+	if (record->kind == ENG_RECORD_FAULTY) {
 		g->held[bit / 64] &= ~(1ull << (bit % 64));
-	else
+		if (g->lost_first.n == 0 || g->lost_first.n > record->slot.n)
+			g->lost_first = record->slot;
+	} else {
 		g->held[bit / 64] |= 1ull << (bit % 64);
+	}
 	if (g->held_last.n < record->slot.n)
 		g->held_last = record->slot;
 	return record->kind == ENG_RECORD_FAULTY ? 0 : note_ballot(g, record);

@@ -215,7 +215,7 @@ put_hard(struct fixture *f, const struct eng_hard *hard)
 static void
 put_meta(struct fixture *f, uint32_t round)
 {
-	struct eng_hard hard = { .promised = BALLOT(round), .doubt = true };
+	struct eng_hard hard = { .promised = BALLOT(round) };
 
 	put_hard(f, &hard);
 }
@@ -363,7 +363,7 @@ test_everything_is_kept(void **state)
 	assert_int_equal(f->rescue.groups[0].decided.n, 2);
 	assert_int_equal(f->rescue.groups[0].ballot.n, BALLOT(2).n);
 	assert_int_equal(f->rescue.groups[0].dropped_count, 0);
-	assert_true(f->rescue.groups[0].is_doubtful);
+	assert_false(f->rescue.groups[0].is_doubtful);
 	read_new(f);
 	assert_int_equal(f->found.count, 4);
 	assert_int_equal(f->found.records[3].vballot.n, BALLOT(2).n);
@@ -372,6 +372,26 @@ test_everything_is_kept(void **state)
 	assert_int_equal(meta_boot_count(f->found.meta), 7);
 	assert_int_equal(eng_hard_decode(meta_hard(f->found.meta, 0), &hard), 0);
 	assert_int_equal(hard.promised.n, BALLOT(5).n);
+}
+
+/* Records are gone, and nothing says whose: any hint may have spoken of one of them. */
+static void
+test_in_doubt_no_hint_is_kept(void **state)
+{
+	struct eng_hard hard = { .promised = BALLOT(1), .doubt = true };
+	struct fixture *f = *state;
+
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, 22);
+	put_value(f, 3, 1, 2, 33);
+	put_hard(f, &hard);
+	assert_int_equal(rescue(f), 0);
+	assert_true(f->rescue.groups[0].is_doubtful);
+	read_new(f);
+	assert_int_equal(f->found.count, 3);
+	for (uint32_t i = 0; i < f->found.count; i++)
+		assert_int_equal(f->found.records[i].commit.n, 0);
+	assert_int_equal(eng_hard_decode(meta_hard(f->found.meta, 0), &hard), 0);
 	assert_false(hard.doubt);
 }
 
@@ -605,6 +625,33 @@ test_a_rotten_sector_speaks_for_its_slot(void **state)
 }
 
 /* Then no slot is beyond doubt, and it is said. */
+/* y was accepted, x learned as decided, and that record rots. x is accepted again later, so its slot is kept; but the hint in between
+ * spoke of what has rotted, and in the new log it would speak of y. */
+static void
+test_a_hint_speaks_of_nothing_that_is_left_out(void **state)
+{
+	uint8_t value[ENG_VALUE_HEADER_BYTES];
+	uint32_t bytes = eng_value_begin(value, ENG_VALUE_NOOP);
+	struct fixture *f = *state;
+
+	eng_value_set_stamp(value, MARKED(33));
+	put_config(f, 1, 1, 3, 11);
+	put_value(f, 2, 1, 1, MARKED(2));
+	put_value(f, 3, 4, 2, MARKED(3));
+	put(f, ENG_RECORD_DECIDED, 3, 2, 2, value, bytes);
+	put_value(f, 4, 4, 3, MARKED(4));
+	put(f, ENG_RECORD_ACCEPTED, 3, 6, 2, value, bytes);
+	put_value(f, 5, 6, 4, MARKED(5));
+	put_meta(f, 1);
+	rot(f, MARKED(33)); /* the first of the two */
+	assert_int_equal(rescue(f), 0);
+	assert_int_equal(f->rescue.groups[0].last.n, 5);
+	read_new(f);
+	assert_int_equal(f->found.count, 6);
+	for (uint32_t i = 0; i < f->found.count; i++)
+		assert_in_range(f->found.records[i].commit.n, 0, 2);
+}
+
 static void
 test_rot_without_a_name_is_said(void **state)
 {
@@ -711,6 +758,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_everything_is_kept),
+		TEST(test_in_doubt_no_hint_is_kept),
 		TEST(test_configurations_are_replaced),
 		TEST(test_the_sessions_stay_the_same),
 		TEST(test_a_gap_ends_what_is_kept),
@@ -720,6 +768,7 @@ main(void)
 		TEST(test_a_decision_is_known_at_once),
 		TEST(test_a_rotten_sector_is_a_gap),
 		TEST(test_a_rotten_sector_speaks_for_its_slot),
+		TEST(test_a_hint_speaks_of_nothing_that_is_left_out),
 		TEST(test_rot_without_a_name_is_said),
 		TEST(test_a_log_without_its_beginning_is_refused),
 		TEST(test_a_survey_makes_nothing),
