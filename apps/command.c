@@ -10,7 +10,7 @@
 
 #define TIMEOUT_MS_MAX 86400000
 
-/* ------------------------------------------------------------------------------ the command line */
+/* ----------------------------------------------------------------------------- the command line */
 
 struct option_row
 row_config(struct config_arguments *config, const char *help)

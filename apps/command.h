@@ -3,8 +3,9 @@
  * @file command.h
  * What the subcommands of `decree` share: their options, their errors.
  *
- * A subcommand gets its own name as argv[0] and returns the exit status: 0 done; 1 failed (one line on standard error says
- * why); 2 the command line, the configuration or what it names is wrong, and trying again does not help. `wal` has a status more.
+ * A subcommand gets its own name as argv[0] and returns the exit status: 0 done; 1 failed (one line
+ * on standard error says why); 2 the command line, the configuration or what it names is wrong, and
+ * trying again does not help. `wal` has a status more.
  */
 #ifndef APPS_COMMAND_H
 #define APPS_COMMAND_H
@@ -61,7 +62,8 @@ struct option_row row_timeout(uint64_t *timeout_ms, const char *help);
 struct option_row row_json(bool *is_json, const char *help);
 
 /**
- * Take a whole command line: options; settings (with '=' and '.') into @p config; others for the caller.
+ * Take a whole command line: options; settings (with '=' and '.') into @p config; others for the
+ * caller.
  *
  * @param ret_others  [count_max]; those that were not given stay as they are
  * @return OPTIONS_GO_ON, or the exit status
@@ -75,8 +77,9 @@ int complain_no_config(const struct config_arguments *config);
 /** A node's number in a command line. @return false after a complaint */
 bool parse_node(const char *what, const char *text, uint64_t *ret_node_id);
 
-/** The exit status for what the library returned: EXIT_USAGE if a person has to correct the configuration, a key file or the
- * place of the data first; EXIT_FAILURE for what may be otherwise the next time: a port or a lock that is taken, a full disk. */
+/** The exit status for what the library returned: EXIT_USAGE if a person has to correct the
+ * configuration, a key file or the place of the data first; EXIT_FAILURE for what may be otherwise
+ * the next time: a port or a lock that is taken, a full disk. */
 int status_of(int rc);
 
 /** Complain about what the library returned. @return status_of(rc) */

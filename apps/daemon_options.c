@@ -34,7 +34,7 @@ static const char directory_help[] =
 static const char sandbox_help[] =
 	"once it runs, give up all capabilities and every system call that it does not need then";
 
-/* ------------------------------------------------------------------------------ options without a place */
+/* ---------------------------------------------------------------------- options without a place */
 
 static const char always_synced[] = "a job is on the disk before it is answered, always";
 static const char no_segments[] =
@@ -50,7 +50,7 @@ ignore(const struct option_row *row, const char *text)
 	return true;
 }
 
-/* ------------------------------------------------------------------------------ whose process it is */
+/* -------------------------------------------------------------------------- whose process it is */
 
 /* Before anything is opened: what is made belongs to that user. */
 static bool
@@ -120,7 +120,7 @@ add_job_bytes(struct daemon_options *o)
 	return add_setting(o, o->job_bytes_setting);
 }
 
-/* ------------------------------------------------------------------------------ the command line */
+/* ----------------------------------------------------------------------------- the command line */
 
 static int
 check(struct daemon_options *o)

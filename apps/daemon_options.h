@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file daemon_options.h
- * The command line of decreed: its own options, and those of beanstalkd, which become settings of the
- * configuration or a line that says why they have no effect.
+ * The command line of decreed: its own options, and those of beanstalkd, which become settings of
+ * the configuration or a line that says why they have no effect.
  *
  * Threads:  one.
  * Errors:   one line on standard error.

@@ -35,7 +35,8 @@ static const struct {
 
 static const uint32_t command_count = sizeof(commands) / sizeof(commands[0]);
 
-/* Programs of their own, decree-X, since they take libraries or an interpreter that a node's host need not have. */
+/* Programs of their own, decree-X, since they take libraries or an interpreter that a node's host
+ * need not have. */
 static const struct {
 	const char *name, *summary;
 } others[] = {
@@ -56,7 +57,8 @@ print_help(FILE *to)
 			  "A setting section.key=value overrides the configuration file.\n");
 }
 
-/* decree-X beside this program, or where the tree that it was built in has the benchmarks; else in PATH. */
+/* decree-X beside this program, or where the tree that it was built in has the benchmarks; else in
+ * PATH. */
 static int
 run_other(char **argv)
 {

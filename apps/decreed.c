@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon: one node of a cluster whose state machine is a task queue with its clients' sockets, or an ordered log.
+ * The daemon: one node of a cluster whose state machine is a task queue with its clients' sockets,
+ * or an ordered log.
  *
- * It runs in the foreground, logs to standard error or the journal (journal.h), and ends with status 0 on SIGTERM and SIGINT, 1 if
- * the node cannot start now or has to stop, 2 if somebody has to correct the command line, the configuration or what it names. Without a configuration it makes one (standalone.h). A service manager
- * hears of it (service.h); with --sandbox it gives up what it does not need any more once it runs (sandbox.h).
+ * It runs in the foreground, logs to standard error or the journal (journal.h), and ends with
+ * status 0 on SIGTERM and SIGINT, 1 if the node cannot start now or has to stop, 2 if somebody has
+ * to correct the command line, the configuration or what it names. Without a configuration it makes
+ * one (standalone.h). A service manager hears of it (service.h); with --sandbox it gives up what it
+ * does not need any more once it runs (sandbox.h).
  */
 #include "apps/daemon_options.h"
 #include "apps/journal.h"
@@ -190,8 +193,8 @@ block_signals(struct daemon *d)
 	(void)signal(SIGPIPE, SIG_IGN);
 }
 
-/* Each client is an open file, and what shells and services start with allows a thousand, for the sake of programs that use
- * select(). */
+/* Each client is an open file, and what shells and services start with allows a thousand, for the
+ * sake of programs that use select(). */
 static void
 allow_open_files(void)
 {

@@ -121,8 +121,8 @@ histogram_deviation(const struct histogram *h)
 	return h->count > 0 ? sqrt(sum / (double)h->count) : 0;
 }
 
-/* Half of what is left to 100 % gets so many steps, then half of the rest: where a latency's tail is, there
- * are as many points as where its body is. */
+/* Half of what is left to 100 % gets so many steps, then half of the rest: where a latency's tail
+ * is, there are as many points as where its body is. */
 static double
 percent_after(double percent, uint32_t steps_per_half)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file histogram.h
- * Latencies in constant memory, as an HdrHistogram with three significant digits counts them: values below 2,048 have a
- * bucket each; above, each power of two is cut into 1,024 equal parts, so that a percentile is at most 0.1 % above the
- * true one. From 0 to 2^42 (73 minutes in nanoseconds); larger values count as the largest.
+ * Latencies in constant memory, as an HdrHistogram with three significant digits counts them:
+ * values below 2,048 have a bucket each; above, each power of two is cut into 1,024 equal parts, so
+ * that a percentile is at most 0.1 % above the true one. From 0 to 2^42 (73 minutes in
+ * nanoseconds); larger values count as the largest.
  *
  * Threads:  one at a time.
  * Memory:   270 KB each, in the struct; nothing is allocated.
@@ -32,7 +33,8 @@ void histogram_add(struct histogram *h, uint64_t value);
 /** Count what another one has counted, too. */
 void histogram_merge(struct histogram *to, const struct histogram *from);
 
-/** The smallest bucket's upper bound that @p percent of the values do not exceed; 0 if there are none.
+/** The smallest bucket's upper bound that @p percent of the values do not exceed; 0 if there are
+ * none.
  * @param percent  0 .. 100: 99.9 = p99.9; 0: the lower bound of the smallest value's bucket */
 uint64_t histogram_at(const struct histogram *h, double percent);
 
@@ -53,7 +55,8 @@ struct histogram_step {
 };
 
 /**
- * Walk over the percentiles as HdrHistogram does: so many steps for each halving of the distance to 100 %.
+ * Walk over the percentiles as HdrHistogram does: so many steps for each halving of the distance to
+ * 100 %.
  *
  * @param step  zeroed before the first call, and untouched between two
  * @return false: the last one was the end

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal's own protocol: one datagram per line, of FIELD=value lines. libsystemd has a function for it, but that one waits
- * when journald is slow or hangs, and the thread that would wait also feeds the watchdog.
+ * The journal's own protocol: one datagram per line, of FIELD=value lines. libsystemd has a
+ * function for it, but that one waits when journald is slow or hangs, and the thread that would
+ * wait also feeds the watchdog.
  *
- * JOURNAL_STREAM names the device and inode of the stream that systemd made standard error. Who redirects standard
- * error wants the lines there.
+ * JOURNAL_STREAM names the device and inode of the stream that systemd made standard error. Who
+ * redirects standard error wants the lines there.
  */
 #include "apps/journal.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file journal.h
- * Where the daemon's lines go: into systemd's journal, with fields to filter by, if standard error is a stream of it;
- * else to standard error, as lines.
+ * Where the daemon's lines go: into systemd's journal, with fields to filter by, if standard error
+ * is a stream of it; else to standard error, as lines.
  *
  * Threads:  any. Nobody is ever waited for: what cannot be taken at once is lost, counted, and the count is said.
  */
@@ -12,7 +12,8 @@
 #include <decree/node.h>
 #include <decree/setup.h>
 
-/* X(identifier, level, word, message id, what it means): the daemon's own kinds of lines, beside the node's. */
+/* X(identifier, level, word, message id, what it means): the daemon's own kinds of lines, beside
+ * the node's. */
 #define JOURNAL_TABLE(X)                                                                           \
 	X(READY, NOTICE, "ready", "8633b0781b5569893e1579a9b3d4d542", "The node takes part.")      \
 	X(LISTENS, NOTICE, "listens", "31ad585a6b9625922dd13832767de142",                          \

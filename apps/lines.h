@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file lines.h
- * Lines of a file or pipe as they are: any bytes but the newline, empty ones included, the last one with
- * or without its newline.
+ * Lines of a file or pipe as they are: any bytes but the newline, empty ones included, the last one
+ * with or without its newline.
  */
 #ifndef APPS_LINES_H
 #define APPS_LINES_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file log_machine.h
- * The simplest state machine: an ordered log of commands, reduced to how many there were and a running
- * digest of all of them. Each command is answered with its number, from 1.
+ * The simplest state machine: an ordered log of commands, reduced to how many there were and a
+ * running digest of all of them. Each command is answered with its number, from 1.
  *
- * Reads: "count" gives the number of commands in decimal, "digest" 32 hexadecimal digits; others -EINVAL.
+ * Reads: "count" gives the number of commands in decimal, "digest" 32 hexadecimal digits; others
+ * -EINVAL.
  */
 #ifndef APPS_LOG_MACHINE_H
 #define APPS_LOG_MACHINE_H

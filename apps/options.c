@@ -262,7 +262,7 @@ take_value(const struct option_row *row, const char *text)
 	return true;
 }
 
-/* ------------------------------------------------------------------------------ the command line */
+/* ----------------------------------------------------------------------------- the command line */
 
 /* The table in getopt's words. */
 struct getopt_tables {
@@ -347,8 +347,9 @@ has_word(int argc, char **argv, const char *word, const char *other)
 	return false;
 }
 
-/* getopt_long() takes any beginning of a name that no other one has; but a script that has one stops to work, or does something else,
- * on the day that another option begins so. @param word  as it was given @return true: all of the name */
+/* getopt_long() takes any beginning of a name that no other one has; but a script that has one
+ * stops to work, or does something else, on the day that another option begins so. @param word  as
+ * it was given @return true: all of the name */
 static bool
 is_whole_name(const struct option_row *row, const char *word)
 {

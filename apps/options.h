@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file options.h
- * Command lines: a program describes its options in a table, and the rest follows from it: what is taken, what
- * --help prints, and what is said about a command line that is wrong.
+ * Command lines: a program describes its options in a table, and the rest follows from it: what is
+ * taken, what --help prints, and what is said about a command line that is wrong.
  *
- *	struct copy_options o = { .count = 64 };
- *	const struct option_row rows[] = {
- *		{ "count", 'n', "N", "so many at a time", .number = &o.count, .min = 1, .max = 4096 },
- *		{ "json", 0, NULL, "one JSON object per line", .flag = &o.is_json },
- *	};
+ * 	struct copy_options o = { .count = 64 };
+ * 	const struct option_row rows[] = {
+ * 		{ "count", 'n', "N", "so many at a time", .number = &o.count, .min = 1, .max = 4096 },
+ * 		{ "json", 0, NULL, "one JSON object per line", .flag = &o.is_json },
+ * 	};
  *
  * Threads:  one: getopt() keeps its place in globals.
  * Errors:   one line on standard error, and the exit status of the program.
@@ -31,8 +31,8 @@ struct option_row {
 	const char *argument; /* what --help calls its value; NULL: it takes none */
 	const char *help;
 
-	/* Where it goes: one of these. What stands there before is the default, and --help shows it, if it
-	 * is a value that could be given. */
+	/* Where it goes: one of these. What stands there before is the default, and --help shows
+	 * it, if it is a value that could be given. */
 	bool *flag;
 	const char **text;
 	uint64_t *number; /* min .. max, or which of the words */

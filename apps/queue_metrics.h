@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file queue_metrics.h
- * What a task queue counts, as rows for decree_options.metrics. Sums over all tubes: the names of tubes are the
- * clients', and would make as many labels as they like.
+ * What a task queue counts, as rows for decree_options.metrics. Sums over all tubes: the names of
+ * tubes are the clients', and would make as many labels as they like.
  */
 #ifndef APPS_QUEUE_METRICS_H
 #define APPS_QUEUE_METRICS_H

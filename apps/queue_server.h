@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file queue_server.h
- * The task queue of one node: the state machine and the gateway to it, as the configuration has them.
+ * The task queue of one node: the state machine and the gateway to it, as the configuration has
+ * them.
  *
  * Threads:  the node's owner, queue_server_on_applied() and queue_server_read_metrics() excepted.
  * Errors:   one line on standard error.

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A list of what is allowed, not of what is not: new system calls are refused until somebody adds them. What is refused gets
- * EPERM and does not end the process, since a library may ask for something and live without it.
+ * A list of what is allowed, not of what is not: new system calls are refused until somebody adds
+ * them. What is refused gets EPERM and does not end the process, since a library may ask for
+ * something and live without it.
  *
- * Left out on purpose: execve and its kin, everything with namespaces, mounts, modules, users or the memory of other processes, bpf,
- * perf_event_open, ptrace, keyctl, new rings (the logs have theirs), and sockets that are neither TCP, UDP nor of this host:
- * raw frames and netlink above all. Of what is allowed, some is so for the process itself alone (its threads' signals, its
- * limits), and a second filter takes out requests that write into a terminal's input or have the kernel send others signals. io_uring is a way around a filter for what its rings can do: read, write, open and connect,
- * which are allowed anyway, and sockets of other families, of which raw frames need a capability that is gone by then.
+ * Left out on purpose: execve and its kin, everything with namespaces, mounts, modules, users or
+ * the memory of other processes, bpf, perf_event_open, ptrace, keyctl, new rings (the logs have
+ * theirs), and sockets that are neither TCP, UDP nor of this host: raw frames and netlink above
+ * all. Of what is allowed, some is so for the process itself alone (its threads' signals, its
+ * limits), and a second filter takes out requests that write into a terminal's input or have the
+ * kernel send others signals. io_uring is a way around a filter for what its rings can do: read,
+ * write, open and connect, which are allowed anyway, and sockets of other families, of which raw
+ * frames need a capability that is gone by then.
  */
 #include "apps/sandbox.h"
 
@@ -71,8 +75,8 @@ on_drop_signal(int number)
 	errno = saved;
 }
 
-/* A worker of the kernel's for io_uring: listed among our threads, but it runs nothing of ours and takes no signal. What it does it
- * does with the rights of the thread that asked for it. */
+/* A worker of the kernel's for io_uring: listed among our threads, but it runs nothing of ours and
+ * takes no signal. What it does it does with the rights of the thread that asked for it. */
 static bool
 is_kernels(const char *thread)
 {
@@ -200,8 +204,8 @@ allow_sockets(scmp_filter_ctx filter)
 	return rc;
 }
 
-/* Threads, but no namespaces. What clone3() is asked for is behind a pointer, where no filter sees it; told that there is
- * none, the C library takes clone(). */
+/* Threads, but no namespaces. What clone3() is asked for is behind a pointer, where no filter sees
+ * it; told that there is none, the C library takes clone(). */
 static int
 allow_threads(scmp_filter_ctx filter)
 {
@@ -211,7 +215,8 @@ allow_threads(scmp_filter_ctx filter)
 	return rc != 0 ? rc : seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-/* Numbers are compared as they are, all 64 bits: what the kernel would cut to our own is none of ours. */
+/* Numbers are compared as they are, all 64 bits: what the kernel would cut to our own is none of
+ * ours. */
 static int
 allow_for_itself(scmp_filter_ctx filter)
 {
@@ -242,7 +247,8 @@ build_allowed(scmp_filter_ctx filter)
 		rc = allow_threads(filter);
 	if (rc == 0)
 		rc = allow_for_itself(filter);
-	/* A tree instead of a list: a dozen steps for any call, and not as many as there are calls before it. */
+	/* A tree instead of a list: a dozen steps for any call, and not as many as there are calls
+	 * before it. */
 	if (rc == 0)
 		rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	return rc;
@@ -256,12 +262,13 @@ forbid_request(scmp_filter_ctx filter, int number, uint32_t request)
 		SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, request));
 }
 
-/* A list of what is not allowed, for calls with too many good requests to list: a second filter, since the stricter of two
- * counts. */
+/* A list of what is not allowed, for calls with too many good requests to list: a second filter,
+ * since the stricter of two counts. */
 static int
 build_forbidden(scmp_filter_ctx filter)
 {
-	/* What types into a terminal, the one that somebody has started us from; and whom the kernel sends signals. */
+	/* What types into a terminal, the one that somebody has started us from; and whom the
+	 * kernel sends signals. */
 	static const uint32_t ioctls[] = { TIOCSTI, TIOCLINUX, TIOCSPGRP, FIOSETOWN, SIOCSPGRP };
 	static const uint32_t fcntls[] = { F_SETOWN, F_SETOWN_EX, F_SETSIG };
 	int rc = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);

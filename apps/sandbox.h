@@ -17,8 +17,9 @@
 /**
  * Give up every capability, in every thread.
  *
- * The kernel lets a thread change its own only, so each of the others gets a signal. They run libraries' code and are known
- * to bear it: a system call that was interrupted is taken up again, or returns EINTR.
+ * The kernel lets a thread change its own only, so each of the others gets a signal. They run
+ * libraries' code and are known to bear it: a system call that was interrupted is taken up again,
+ * or returns EINTR.
  *
  * @retval -ETIMEDOUT  a thread does not take signals
  */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file service.h
- * What the daemon tells the manager that started it, if that is systemd or speaks like it (NOTIFY_SOCKET).
+ * What the daemon tells the manager that started it, if that is systemd or speaks like it
+ * (NOTIFY_SOCKET).
  *
- * Without one all of this does nothing. A message that cannot be sent is lost: the manager then acts as if the daemon did
- * not run well, which is what it is for.
+ * Without one all of this does nothing. A message that cannot be sent is lost: the manager then
+ * acts as if the daemon did not run well, which is what it is for.
  */
 #ifndef APPS_SERVICE_H
 #define APPS_SERVICE_H

@@ -21,8 +21,8 @@
 #define COMMAND_BYTES_MIN 131072 /* the engine's default */
 #define COMMAND_OVERHEAD  64     /* of a put around its body, and room to spare */
 
-/* Few sessions, since each start takes one and only the last of them lives; a node that does not sleep
- * takes a whole CPU. */
+/* Few sessions, since each start takes one and only the last of them lives; a node that does not
+ * sleep takes a whole CPU. */
 static const char file_text[] =
 	"# Made by decreed: one node, no network. docs/operating.md says what may stand here.\n"
 	"# decree tasks, status and the like ask it at ip, which is an address of this host's own\n"
@@ -49,9 +49,10 @@ static const char file_text[] =
 	"[queue]\n"
 	"bytes = %s\n";
 
-/* A first start makes everything in NEW. Renamed to MADE it is whole, and its parts move from there to their places in the
- * folder, the configuration last: whoever finds that finds all. A start that is killed on the way leaves NEW, which the
- * next one throws away, or MADE, which the next one goes on to empty. */
+/* A first start makes everything in NEW. Renamed to MADE it is whole, and its parts move from there
+ * to their places in the folder, the configuration last: whoever finds that finds all. A start that
+ * is killed on the way leaves NEW, which the next one throws away, or MADE, which the next one goes
+ * on to empty. */
 #define NEW  "decree.new"
 #define MADE "decree.made"
 
@@ -124,7 +125,8 @@ write_whole(int fd, const char *text, size_t bytes)
 	return written == (ssize_t)bytes && fsync(fd) == 0;
 }
 
-/* How large the log and the queue are shall be for ever, so the first start's settings are what the file says. */
+/* How large the log and the queue are shall be for ever, so the first start's settings are what the
+ * file says. */
 static const char *
 setting_of(const struct standalone_first *first, const char *name, const char *otherwise)
 {
@@ -136,8 +138,8 @@ setting_of(const struct standalone_first *first, const char *name, const char *o
 	return otherwise;
 }
 
-/* Queues on one host want different addresses of loopback: from their ids, which are random. Neither 127.0.0.1, which is everybody's,
- * nor a broadcast address. */
+/* Queues on one host want different addresses of loopback: from their ids, which are random.
+ * Neither 127.0.0.1, which is everybody's, nor a broadcast address. */
 static unsigned int
 loopback_byte(uint64_t id)
 {
@@ -203,7 +205,8 @@ remove_new(const char *path)
 	return nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT;
 }
 
-/* Data or keys: those of this program, those of the package's node.conf, and those of nodes under other names. */
+/* Data or keys: those of this program, those of the package's node.conf, and those of nodes under
+ * other names. */
 static bool
 is_of_node(const struct folder *f, const char *name)
 {
@@ -222,7 +225,8 @@ is_of_node(const struct folder *f, const char *name)
 	return faccessat(f->fd, log, F_OK, 0) == 0;
 }
 
-/* Jobs that beanstalkd kept. Whoever gives its folder expects to find them, and would be served an empty queue. */
+/* Jobs that beanstalkd kept. Whoever gives its folder expects to find them, and would be served an
+ * empty queue. */
 static bool
 is_of_beanstalkd(const char *name)
 {
@@ -232,8 +236,8 @@ is_of_beanstalkd(const char *name)
 	return strncmp(name, binlog, sizeof(binlog) - 1) == 0 && *number >= '0' && *number <= '9';
 }
 
-/* Clients of a node that is down must not find a queue of its own here, under the address that they know, whose jobs are on this
- * disk alone. */
+/* Clients of a node that is down must not find a queue of its own here, under the address that they
+ * know, whose jobs are on this disk alone. */
 static void
 complain_of_owner(const struct folder *f, const char *name)
 {
@@ -268,7 +272,8 @@ is_empty(const struct folder *f)
 	return entry == NULL;
 }
 
-/* Of a file with the standard values, so that a complaint is about the setting and not about a line of ours. */
+/* Of a file with the standard values, so that a complaint is about the setting and not about a line
+ * of ours. */
 static bool
 are_settings_sound(const char *path, const struct standalone_first *first)
 {

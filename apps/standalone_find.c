@@ -34,7 +34,8 @@ standalone_find(char ret_path[DECREE_PATH_BYTES])
 {
 	char home[DECREE_PATH_BYTES];
 
-	/* Where this user's own decreed keeps what it has; then somebody else's, who lets it be read. */
+	/* Where this user's own decreed keeps what it has; then somebody else's, who lets it be
+	 * read. */
 	if (access(STANDALONE_SYSTEM_DIRECTORY, W_OK | X_OK) == 0 &&
 		is_made_in(STANDALONE_SYSTEM_DIRECTORY, ret_path))
 		return true;

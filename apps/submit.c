@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree submit: each line is a command. Lines are read while they come, N of them are on their way at a
- * time, and the library repeats them until each has been executed once.
+ * decree submit: each line is a command. Lines are read while they come, N of them are on their way
+ * at a time, and the library repeats them until each has been executed once.
  *
- * A line that is too long is refused before anything was sent if the input is a file, which is looked
- * through first; of a pipe everything before it has been sent by then, and is waited for.
+ * A line that is too long is refused before anything was sent if the input is a file, which is
+ * looked through first; of a pipe everything before it has been sent by then, and is waited for.
  */
 #include "apps/command.h"
 #include "apps/digest.h"

@@ -3,8 +3,8 @@
  * @file tasks_view.h
  * What a task queue holds at this moment, asked page by page from outside.
  *
- * Each page is a linearizable read; pages are asked one after the other, so while the queue works a job may be seen twice, in
- * two states, and sums need not agree to the job.
+ * Each page is a linearizable read; pages are asked one after the other, so while the queue works a
+ * job may be seen twice, in two states, and sums need not agree to the job.
  *
  * Threads:  one.
  * Errors:   as decree_client_read().
@@ -57,7 +57,8 @@ struct tasks_question {
 
 /**
  * Ask anew.
- * @retval 0        done  @retval -ENOENT there is no such tube  @retval -EINVAL the cluster is no task queue
+ * @retval 0        done  @retval -ENOENT there is no such tube  @retval -EINVAL the cluster is no
+ * task queue
  * @retval -EPROTO  an answer that makes no sense  @retval -errno  as decree_client_read()
  */
 int tasks_view_fetch(struct tasks_view *view, const struct tasks_question *question);

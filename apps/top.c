@@ -222,7 +222,8 @@ open_clients(const struct top_options *o, const struct decree_setup *setup,
 		ret_clients[group] = open_client(&o->config, group, 1, &status);
 		if (ret_clients[group] == NULL)
 			return status;
-		/* Begins the handshakes, so that no group waits for another one's. Nothing is complete yet. */
+		/* Begins the handshakes, so that no group waits for another one's. Nothing is
+		 * complete yet. */
 		(void)decree_client_poll(ret_clients[group], NULL, 0, 0);
 	}
 	return OPTIONS_GO_ON;

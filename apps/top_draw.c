@@ -16,8 +16,8 @@ struct pen {
 
 /* ------------------------------------------------------------------------------ values */
 
-/* By its metric's name, and its labels if they tell several apart; DECREE_METRIC_ABSENT: there is no such metric, or that node does
- * not know of it. */
+/* By its metric's name, and its labels if they tell several apart; DECREE_METRIC_ABSENT: there is
+ * no such metric, or that node does not know of it. */
 static uint64_t
 value_of(const struct decree_metrics *m, const char *name, const char *labels)
 {
@@ -45,8 +45,9 @@ is_on(const struct top_row *r, const char *name)
 	return now != 0 && now != DECREE_METRIC_ABSENT;
 }
 
-/* The nodes execute the same commands: the leader tells how many there are, since a node that catches up executes more at a
- * time. While nobody leads, the fastest is the one that is not behind. */
+/* The nodes execute the same commands: the leader tells how many there are, since a node that
+ * catches up executes more at a time. While nobody leads, the fastest is the one that is not
+ * behind. */
 uint64_t
 top_rate(const struct top_view *v)
 {
@@ -194,7 +195,7 @@ draw_head(const struct pen *p, const struct top_view *v)
 	draw_history(p, v);
 }
 
-/* ------------------------------------------------------------------------------ rates and latencies */
+/* -------------------------------------------------------------------------- rates and latencies */
 
 static const char *
 role(const struct top_row *r)
@@ -230,7 +231,7 @@ draw_silence(const struct pen *p, const struct top_row *r)
 	(void)fprintf(p->to, "%4u %5u %sno answer%s\n", r->node_id, r->group, p->bad, p->plain);
 }
 
-/* ------------------------------------------------------------------------------ what is full, what is wrong */
+/* ------------------------------------------------------------------ what is full, what is wrong */
 
 static void
 draw_bar(const struct pen *p, uint64_t used, uint64_t size)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The hash of xxhash.h once more, in a file that is compiled for AVX2: a slot's value takes half as many instructions. */
+/* The hash of xxhash.h once more, in a file that is compiled for AVX2: a slot's value takes half as
+ * many instructions. */
 #define XXH_INLINE_ALL
 #include "base/digest_wide.h"
 

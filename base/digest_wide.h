@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file digest_wide.h
- * Digests on what this CPU has beyond the ones that every program of its kind may count on. The same digests.
+ * Digests on what this CPU has beyond the ones that every program of its kind may count on. The
+ * same digests.
  */
 #ifndef DECREE_BASE_DIGEST_WIDE_H
 #define DECREE_BASE_DIGEST_WIDE_H

@@ -32,7 +32,8 @@ find(const char *name)
 	return NULL;
 }
 
-/* Before main(), and so before the first thread. A name that does not exist would make a test that tests nothing. */
+/* Before main(), and so before the first thread. A name that does not exist would make a test that
+ * tests nothing. */
 __attribute__((constructor)) static void
 failpoint_begin(void)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file failpoint.h
- * Places where a test lets the process die, as `kill -9` would at that very moment. Only in a build with
- * -Dfailpoints=true; in every other one they are nothing at all.
+ * Places where a test lets the process die, as `kill -9` would at that very moment. Only in a build
+ * with -Dfailpoints=true; in every other one they are nothing at all.
  *
- * DECREE_FAILPOINT=NAME[:COUNT] in the environment arms one: the process kills itself when it comes there for the
- * COUNT-th time (1). DECREE_FAILPOINT=list prints every name that this executable has, and ends it.
- * tests/cluster/failpoints.sh walks through all of them.
+ * DECREE_FAILPOINT=NAME[:COUNT] in the environment arms one: the process kills itself when it comes
+ * there for the COUNT-th time (1). DECREE_FAILPOINT=list prints every name that this executable
+ * has, and ends it. tests/cluster/failpoints.sh walks through all of them.
  *
  * Threads:  any.
  */

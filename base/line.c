@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A descriptor that we inherit is shared with others, so O_NONBLOCK is not ours to set: it would be theirs, too. Each
- * kind of descriptor has its own way instead:
+ * A descriptor that we inherit is shared with others, so O_NONBLOCK is not ours to set: it would be
+ * theirs, too. Each kind of descriptor has its own way instead:
  *
  *   sockets          MSG_DONTWAIT; the journal's standard error is one
  *   pipes            RWF_NOWAIT where the kernel has it for pipes (6.4), else poll() says whether a page is free, which
@@ -41,7 +41,8 @@ write_what_polls(int fd, const char *bytes, size_t count)
 	struct stat st;
 	ssize_t rc;
 
-	/* RWF_NOWAIT is no question of readers to a file: btrfs and XFS refuse it for what every line changes. */
+	/* RWF_NOWAIT is no question of readers to a file: btrfs and XFS refuse it for what every
+	 * line changes. */
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
 		return write(fd, bytes, count);
 	if (!has_room(fd))

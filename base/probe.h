@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file probe.h
- * Places where a tracer may look at what runs: USDT probes of the provider "decree", for perf, bpftrace and systemtap.
+ * Places where a tracer may look at what runs: USDT probes of the provider "decree", for perf,
+ * bpftrace and systemtap.
  *
- * A probe is one nop and a note in the ELF file that says where it is and where its arguments are; the tracer puts a
- * breakpoint in its place. So arguments must be at hand: what is computed for a probe is computed always. The table
- * in docs/operating.md has them all.
+ * A probe is one nop and a note in the ELF file that says where it is and where its arguments are;
+ * the tracer puts a breakpoint in its place. So arguments must be at hand: what is computed for a
+ * probe is computed always. The table in docs/operating.md has them all.
  */
 #ifndef BASE_PROBE_H
 #define BASE_PROBE_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file versioned.h
- * Structures that grow. The first member is the size that the caller was compiled with; members are only ever added, at
- * the end and not into padding, and zero means what it was like before there was the member.
+ * Structures that grow. The first member is the size that the caller was compiled with; members are
+ * only ever added, at the end and not into padding, and zero means what it was like before there
+ * was the member.
  */
 #ifndef DECREE_BASE_VERSIONED_H
 #define DECREE_BASE_VERSIONED_H
@@ -16,8 +17,8 @@
 #define VERSIONED_BYTES_MAX 4096
 
 /**
- * Take over a caller's structure: an older one is filled up with zeros; a newer one is welcome as long as it uses nothing
- * that is not known here.
+ * Take over a caller's structure: an older one is filled up with zeros; a newer one is welcome as
+ * long as it uses nothing that is not known here.
  *
  * @param to    [to_bytes] a whole structure in any case
  * @param from  begins with its size

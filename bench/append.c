@@ -2,10 +2,11 @@
 /*
  * The floor of a durable append, and what the log adds to it.
  *
- * N processes (as many as nodes share a disk) each write blocks of a fixed size, one at a time, to a pre-written
- * O_DIRECT file of their own with io_uring and RWF_DSYNC, polling with sched_yield: the raw floor, without a line of
- * the log's code. With --wal, rounds of the raw loop and of one-record appends to a real log alternate (A B A B), so
- * that both see the same disk. --prewrite leaves the log's background pre-writing on during the rounds.
+ * N processes (as many as nodes share a disk) each write blocks of a fixed size, one at a time, to
+ * a pre-written O_DIRECT file of their own with io_uring and RWF_DSYNC, polling with sched_yield:
+ * the raw floor, without a line of the log's code. With --wal, rounds of the raw loop and of
+ * one-record appends to a real log alternate (A B A B), so that both see the same disk. --prewrite
+ * leaves the log's background pre-writing on during the rounds.
  */
 #include "apps/options.h"
 #include "bench/clock.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file asker.h
- * A thread that asks another one of its process for one thing after the other and waits for each, as a proposer does a shard.
+ * A thread that asks another one of its process for one thing after the other and waits for each,
+ * as a proposer does a shard.
  *
  * Threads:  asker_*() belong to the one that is asked.
  */
@@ -23,7 +24,8 @@ struct asker {
 	pthread_t thread;
 };
 
-/** It asks for so long. @param times  of each wait, ns; its own until asker_end() @retval 0  @return -errno */
+/** It asks for so long. @param times  of each wait, ns; its own until asker_end() @retval 0  @return
+ * -errno */
 int asker_begin(struct asker *a, double seconds, struct histogram *times);
 
 /** @return what it waits for, from 1; 0: nothing */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A device's statistics count a flush that somebody asks for as a write of nothing, and once more as a flush when the
- * device gets it, one for all who asked meanwhile. So the writes less the flushes are the writes with data only while
- * flushes are not shared: three nodes on one disk share a fifth of theirs. The tracepoint of requests that are sent to
- * the device tells the writes with data from the others, and counts them exactly.
+ * A device's statistics count a flush that somebody asks for as a write of nothing, and once more
+ * as a flush when the device gets it, one for all who asked meanwhile. So the writes less the
+ * flushes are the writes with data only while flushes are not shared: three nodes on one disk share
+ * a fifth of theirs. The tracepoint of requests that are sent to the device tells the writes with
+ * data from the others, and counts them exactly.
  */
 #include "bench/counters.h"
 
@@ -98,7 +99,8 @@ issues_read(const struct counter_source *source, uint64_t *ret_count)
 
 /* ------------------------------------------------------------------------------ the source */
 
-/* Flushes are counted for a disk, not for its partitions: @return the device of the disk that @p device is or lies on */
+/* Flushes are counted for a disk, not for its partitions: @return the device of the disk that @p
+ * device is or lies on */
 static dev_t
 disk_of(dev_t device)
 {
@@ -172,7 +174,8 @@ counters_read(const struct counter_source *source, struct counters *ret)
 	if (bytes < 0)
 		return -errno;
 	line[bytes] = '\0';
-	/* Four numbers of reads, four of writes, three of the queue, four of discards, two of flushes. */
+	/* Four numbers of reads, four of writes, three of the queue, four of discards, two of
+	 * flushes. */
 	if (sscanf(line, "%*u %*u %*u %*u %llu %*u %llu %*u %*u %*u %*u %*u %*u %*u %*u %llu %*u",
 		    &writes, &sectors, &flushes) != 3)
 		return -ENOTSUP;

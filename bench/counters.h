@@ -26,8 +26,8 @@ struct counter_source {
 	uint32_t issue_count;
 };
 
-/** @retval 0  @return -errno if the folder's device is not known to the kernel (overlayfs, btrfs) or does not count
- * flushes; the source is closed then */
+/** @retval 0  @return -errno if the folder's device is not known to the kernel (overlayfs, btrfs) or
+ * does not count flushes; the source is closed then */
 int counters_open(struct counter_source *source, const char *folder);
 
 void counters_close(struct counter_source *source);

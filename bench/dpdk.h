@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file dpdk.h
- * DPDK's ports for a benchmark that moves frames itself: one queue pair each, no offloads, nothing of net's.
+ * DPDK's ports for a benchmark that moves frames itself: one queue pair each, no offloads, nothing
+ * of net's.
  *
  * Threads:  one.
  * Errors:   NULL, or what is wrong, in a sentence that stays.

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The floor of a commit: a leader and followers that exchange a frame, write one block durably and answer, and do nothing
- * else. A round is complete when it is durable on a majority.
+ * The floor of a commit: a leader and followers that exchange a frame, write one block durably and
+ * answer, and do nothing else. A round is complete when it is durable on a majority.
  *
- * Processes over memif or interfaces of the kernel's, on any CPU as the nodes are; each has one write in flight at a time, into a pre-written O_DIRECT
- * file of its own (io_uring, RWF_DSYNC), and polls disk and port as a node does (wait.h). A follower that is behind makes up for
- * all that came meanwhile with its next write, as a log's group commit does. A block is 4 KiB, as the floor is defined; a
- * node writes 512 bytes for a command of 64, which takes 2 % less. Writes go around in 16 MiB; a node's log is 128 MiB and more,
- * which makes no difference that can be measured here.
+ * Processes over memif or interfaces of the kernel's, on any CPU as the nodes are; each has one
+ * write in flight at a time, into a pre-written O_DIRECT file of its own (io_uring, RWF_DSYNC), and
+ * polls disk and port as a node does (wait.h). A follower that is behind makes up for all that came
+ * meanwhile with its next write, as a log's group commit does. A block is 4 KiB, as the floor is
+ * defined; a node writes 512 bytes for a command of 64, which takes 2 % less. Writes go around in
+ * 16 MiB; a node's log is 128 MiB and more, which makes no difference that can be measured here.
  */
 #include "bench/floor.h"
 
@@ -42,7 +43,7 @@ struct floor {
 	struct histogram times[FLOOR_NODE_COUNT_MAX];
 };
 
-/* ------------------------------------------------------------------------------ one process's disk */
+/* --------------------------------------------------------------------------- one process's disk */
 
 static void
 disk_path(const struct floor *f, uint32_t place, char ret_path[300])
@@ -136,8 +137,9 @@ ask_followers(const struct floor *f, struct wire *w, uint64_t sequence)
 		wire_send(w, i, sequence);
 }
 
-/* One round. Frames leave before the write is handed to the kernel, which takes microseconds that the followers need not
- * wait for; a shard's turn has the same order. @param answers  the newest round that each process has told. @return ns */
+/* One round. Frames leave before the write is handed to the kernel, which takes microseconds that
+ * the followers need not wait for; a shard's turn has the same order. @param answers  the newest
+ * round that each process has told. @return ns */
 static uint64_t
 commit(const struct floor *f, struct wire *w, struct block *d, uint64_t *answers, uint64_t sequence)
 {
@@ -251,7 +253,8 @@ run_place(struct floor *f, uint32_t place, bool are_writers)
 	_exit(0);
 }
 
-/* Followers run until they are told, or until the leader has failed; a leader's and a writer's end is the measurement's.
+/* Followers run until they are told, or until the leader has failed; a leader's and a writer's end
+ * is the measurement's.
  * @return 0 or -EIO */
 static int
 await(struct floor *f, const pid_t *pids, uint32_t count, bool are_writers)

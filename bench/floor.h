@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file floor.h
- * What a commit cannot be faster than here: processes that do what the nodes of a cluster cannot leave out, and nothing else.
+ * What a commit cannot be faster than here: processes that do what the nodes of a cluster cannot
+ * leave out, and nothing else.
  *
  * Threads:  each floor runs in processes of its own, which are gone when the call returns.
  * Errors:   0 or -errno; what was wrong is on standard error.
@@ -28,15 +29,16 @@ struct floor_plan {
 };
 
 /**
- * A leader and its followers exchange a frame, write a block durably and answer; a round is complete at the
- * majority's last one. Without blocks and with two nodes this is the raw round trip.
+ * A leader and its followers exchange a frame, write a block durably and answer; a round is
+ * complete at the majority's last one. Without blocks and with two nodes this is the raw round
+ * trip.
  *
  * @param ret_times  a round's nanoseconds
  */
 int floor_commit(const struct floor_plan *plan, struct histogram *ret_times);
 
-/** As many processes as there are nodes write one block after the other, each to a file of its own: what the disk that
- * they share does for them without anybody who waits for anybody. */
+/** As many processes as there are nodes write one block after the other, each to a file of its own:
+ * what the disk that they share does for them without anybody who waits for anybody. */
 int floor_append(const struct floor_plan *plan, struct histogram *ret_times);
 
 /** `decree bench floor`: the floors of a cluster, as text. @return the exit status */

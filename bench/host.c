@@ -37,7 +37,8 @@ read_sums(struct host_cpu *ret)
 	(void)fclose(file); /* was only read */
 }
 
-/* "7 (kworker/0:1) I 2 0 0 0 -1 FLAGS minflt cminflt majflt cmajflt UTIME STIME": a name may have anything in it.
+/* "7 (kworker/0:1) I 2 0 0 0 -1 FLAGS minflt cminflt majflt cmajflt UTIME STIME": a name may have
+ * anything in it.
  * @return 0 if it is a program's */
 static uint64_t
 kernel_thread_ns(const char *pid)
@@ -93,7 +94,8 @@ host_cpu_between(const struct host_cpu *before, const struct host_cpu *after, ui
 
 	if (after->programs_ns == 0 || all <= 0)
 		return (struct host_share){ NAN, NAN };
-	/* Ticks are samples: a little less than nothing is nothing, and a little more than everything is everything. */
+	/* Ticks are samples: a little less than nothing is nothing, and a little more than
+	 * everything is everything. */
 	others = others < 0 ? 0 : others > all ? all : others;
 	return (struct host_share){ .others_percent = others / all * 100,
 		.stolen_percent = difference(after->stolen_ns, before->stolen_ns) / all * 100 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file host.h
- * What else the host did during a measurement: CPU that other programs took, and that the hypervisor gave to other guests.
+ * What else the host did during a measurement: CPU that other programs took, and that the
+ * hypervisor gave to other guests.
  */
 #ifndef BENCH_HOST_H
 #define BENCH_HOST_H

@@ -7,9 +7,10 @@
 #include <string.h>
 
 /*
- * Apart of the numbers of two interfaces. DPDK's af_packet names a group of sockets by 16 bits of (process ^ interface), and a group
- * is of one interface: with numbers that follow each other, as those of the processes do, two nodes had the same name
- * now and then ("could not set PACKET_FANOUT"). Like this they do not, as long as the processes' numbers differ by less.
+ * Apart of the numbers of two interfaces. DPDK's af_packet names a group of sockets by 16 bits of
+ * (process ^ interface), and a group is of one interface: with numbers that follow each other, as
+ * those of the processes do, two nodes had the same name now and then ("could not set
+ * PACKET_FANOUT"). Like this they do not, as long as the processes' numbers differ by less.
  */
 #define INDEX_STEP 4096u
 

@@ -10,7 +10,8 @@
 
 #define PORTS_COUNT_MAX 16
 
-/** All are held until all are found, so that they differ; then somebody else may take them. @return 0 or -errno */
+/** All are held until all are found, so that they differ; then somebody else may take them. @return
+ * 0 or -errno */
 int ports_choose(uint16_t *ret_ports, uint32_t count);
 
 #endif

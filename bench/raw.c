@@ -149,8 +149,8 @@ raw_start(struct raw *r, uint32_t bytes)
 	return rc < 0 ? rc : 0;
 }
 
-/* @return 0, or what is wrong with a completion. An fdatasync carries no length; a write that is linked to one has a
- * completion only if it failed. */
+/* @return 0, or what is wrong with a completion. An fdatasync carries no length; a write that is
+ * linked to one has a completion only if it failed. */
 static int
 result_check(const struct io_uring_cqe *cqe)
 {

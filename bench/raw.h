@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file raw.h
- * Durable writes without a line of the log's code: io_uring on a pre-written O_DIRECT file, one write behind the other,
- * from the file's beginning again once it is full. What the disk and the kernel can do, for the log to be
- * compared with.
+ * Durable writes without a line of the log's code: io_uring on a pre-written O_DIRECT file, one
+ * write behind the other, from the file's beginning again once it is full. What the disk and the
+ * kernel can do, for the log to be compared with.
  *
  * Threads:  one at a time.
  * Errors:   0 or -errno.
@@ -35,7 +35,8 @@ int raw_open(const char *path, enum raw_kind kind, struct raw **ret_raw);
 /** NULL is accepted. Nothing may be in flight. */
 void raw_close(struct raw *r);
 
-/** Start a write; fewer than RAW_DEPTH_MAX are in flight. @param bytes  multiple of 512, <= RAW_WRITE_BYTES_MAX */
+/** Start a write; fewer than RAW_DEPTH_MAX are in flight. @param bytes  multiple of 512, <=
+ * RAW_WRITE_BYTES_MAX */
 int raw_start(struct raw *r, uint32_t bytes);
 
 /** @param ret_count  writes that became durable since the last call. Never blocks */

@@ -2,10 +2,10 @@
 /*
  * How fast recovery reads a log, against the disk itself.
  *
- * A log of the given size is filled with records of one size and closed. Then rounds alternate (A B C A B C ...): the file
- * `segments` read from front to back with O_DIRECT, one request of 1 MiB at a time (dd) and eight at a time (as fast
- * as the disk can), and the log opened for reading with everything that a node's start does in the log. Nothing comes
- * from the page cache.
+ * A log of the given size is filled with records of one size and closed. Then rounds alternate (A B
+ * C A B C ...): the file `segments` read from front to back with O_DIRECT, one request of 1 MiB at
+ * a time (dd) and eight at a time (as fast as the disk can), and the log opened for reading with
+ * everything that a node's start does in the log. Nothing comes from the page cache.
  */
 #include "apps/options.h"
 #include "bench/clock.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file wait.h
- * How whoever measures polls: it gives the CPU away at every empty turn, and sleeps once nothing has come for a millisecond,
- * as a node's shard does.
+ * How whoever measures polls: it gives the CPU away at every empty turn, and sleeps once nothing
+ * has come for a millisecond, as a node's shard does.
  *
- * A thread that does nothing but sched_yield() can keep a kernel's worker from its CPU for seconds (seen with 6.18: the one
- * that completes durable writes), and what it waits for then never comes. What takes longer than a millisecond is
- * measured up to WAIT_SLEEP_NS too long.
+ * A thread that does nothing but sched_yield() can keep a kernel's worker from its CPU for seconds
+ * (seen with 6.18: the one that completes durable writes), and what it waits for then never comes.
+ * What takes longer than a millisecond is measured up to WAIT_SLEEP_NS too long.
  */
 #ifndef BENCH_WAIT_H
 #define BENCH_WAIT_H

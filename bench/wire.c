@@ -146,7 +146,8 @@ wire_send(struct wire *w, uint32_t to, uint64_t number)
 	}
 }
 
-/* The kernel may send something of its own, and a bridge lets everybody see what is for somebody whom it does not know yet. */
+/* The kernel may send something of its own, and a bridge lets everybody see what is for somebody
+ * whom it does not know yet. */
 static bool
 is_ours(const struct wire *w, const uint8_t *frame, uint32_t bytes)
 {

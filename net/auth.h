@@ -5,8 +5,9 @@
  * share, with the frame counter as the nonce. Hellos, whose keys are static: BLAKE2b keyed hash
  * (libsodium), since GMAC must never see a nonce twice under one key.
  *
- * Under NET_AUTH_NONE all of it runs with keys of zero: the tag of a data frame is then the session's
- * key itself, a cookie. It keeps out frames of an earlier life by accident, and nobody by intent.
+ * Under NET_AUTH_NONE all of it runs with keys of zero: the tag of a data frame is then the
+ * session's key itself, a cookie. It keeps out frames of an earlier life by accident, and nobody by
+ * intent.
  *
  * Threads: a struct auth belongs to one shard.
  */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The burst functions: buffers between ports, rings and the loop. What is in them is path.c's business.
+/* The burst functions: buffers between ports, rings and the loop. What is in them is path.c's
+ * business.
  *
- * Overload. A port's queue is first in, first out, so a flood of client frames could keep a heartbeat
- * waiting behind it until the queue overflows. While some port has had a full burst for
- * OVERLOAD_TURNS calls in a row, recv() reads up to OVERLOAD_BURSTS bursts per call and drops client
- * data beyond OVERLOAD_CLIENT_COUNT per call before it costs a tag. Frames of nodes are never
- * dropped here. */
+ * Overload. A port's queue is first in, first out, so a flood of client frames could keep a
+ * heartbeat waiting behind it until the queue overflows. While some port has had a full burst for
+ * OVERLOAD_TURNS calls in a row, recv() reads up to OVERLOAD_BURSTS bursts per call and drops
+ * client data beyond OVERLOAD_CLIENT_COUNT per call before it costs a tag. Frames of nodes are
+ * never dropped here. */
 #include "net/node.h"
 
 #include "base/assert.h"

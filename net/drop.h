@@ -55,7 +55,8 @@ enum net_drop {
 	NET_DROP_COUNT,
 };
 
-/* Counters of one shard. Written by the shard alone, read by anybody: relaxed, no read-modify-write. */
+/* Counters of one shard. Written by the shard alone, read by anybody: relaxed, no
+ * read-modify-write. */
 struct net_counters {
 	_Atomic uint64_t received; /* authenticated payloads handed to the loop */
 	_Atomic uint64_t sent;     /* payloads handed to a port */

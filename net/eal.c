@@ -73,7 +73,8 @@ free_hugepages_mib(void)
 	       1024 * read_count("/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
 }
 
-/* @param ret_path  [108] @return true if the device is a memif server with a socket in the file system */
+/* @param ret_path  [108] @return true if the device is a memif server with a socket in the file
+ * system */
 static bool
 server_socket(const char *device, char *ret_path)
 {

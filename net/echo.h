@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file echo.h
- * ICMP echo, which every `ping` speaks: nodes answer it, and ask their peers whether a frame of full size gets
- * through; on whole frames, without a device. Pure.
+ * ICMP echo, which every `ping` speaks: nodes answer it, and ask their peers whether a frame of
+ * full size gets through; on whole frames, without a device. Pure.
  *
  *     0  Ethernet, IPv4          34 bytes (ether.h)
  *    34  ICMP: type, 0, checksum, id, sequence number; all big-endian
@@ -33,7 +33,8 @@ enum net_drop echo_decode(const uint8_t *frame, uint32_t frame_bytes, struct ech
 /** Is the checksum right? Reads all of it. */
 bool echo_is_intact(const uint8_t *frame, const struct echo *e);
 
-/** Turn a request that was decoded into its answer, in place. @param mac  [6] of the port that answers */
+/** Turn a request that was decoded into its answer, in place. @param mac  [6] of the port that
+ * answers */
 void echo_answer(uint8_t *frame, const uint8_t *mac);
 
 /**

@@ -60,7 +60,8 @@ struct ether_arp {
 /** @return the EtherType, 0 if the frame is too short to have one */
 uint16_t ether_type(const uint8_t *frame, uint32_t frame_bytes);
 
-/** The IPv4 header of a frame, checked: its length, its checksum, no fragment, all of the packet there. */
+/** The IPv4 header of a frame, checked: its length, its checksum, no fragment, all of the packet
+ * there. */
 enum net_drop ether_decode_ip(const uint8_t *frame, uint32_t frame_bytes, struct ether_ip *ret_ip);
 
 /** Write Ethernet's and IPv4's headers, 34 bytes. */

@@ -13,8 +13,9 @@
  *    10  u16  payload bytes
  *    12  u32  client: place in the node's table of clients, 0 between nodes
  *
- * The version of a HELLO is 1, and what it looks like does not change any more: it says which versions its sender
- * speaks. That of DATA is the session's, the highest that both ends speak (docs/wire-format.md).
+ * The version of a HELLO is 1, and what it looks like does not change any more: it says which
+ * versions its sender speaks. That of DATA is the session's, the highest that both ends speak
+ * (docs/wire-format.md).
  *
  * A frame is valid if and only if magic, version and kind are known, the datagram is exactly 48 +
  * payload bytes long, at most one of the two nodes is 0, and its tag is right. Pure.

@@ -150,8 +150,9 @@ make_hello(struct handshake *h, const uint8_t *echo, uint8_t *ret_datagram)
 	return hello_encode(h->config.auth, h->send_key, &h->config.ends, 0, &hello, ret_datagram);
 }
 
-/* A proved hello, not of the live session: may its sender have a new one? A session that has fallen silent is not
- * protected: whether this is an old copy of a disk is then the core's to say, and the sender shall hear it. */
+/* A proved hello, not of the live session: may its sender have a new one? A session that has fallen
+ * silent is not protected: whether this is an old copy of a disk is then the core's to say, and the
+ * sender shall hear it. */
 static enum net_drop
 judge_newcomer(const struct handshake *h, uint64_t now_ns, const struct hello *hello)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Links that come and go. af_packet and af_xdp recover by themselves when a peer is killed. A memif
- * client does not: its server's socket is gone, and only dev_stop and dev_start make it connect again.
- * Both are slow, so they run on the control thread, after the shards have let go of the port (node.h).
+ * client does not: its server's socket is gone, and only dev_stop and dev_start make it connect
+ * again. Both are slow, so they run on the control thread, after the shards have let go of the port
+ * (node.h).
  *
  *   STOPPED  --dev_start succeeds-->  RUNNING  --link down, no connection-->  DRAINING
  *      ^                                 ^                                    |
@@ -14,10 +15,12 @@
 #define RETRY_NS (50 * UINT64_C(1000000))
 /* A link that is not up after this is looked at again: perhaps its server was not ready. */
 #define SETTLE_NS (250 * UINT64_C(1000000))
-/* But not while its connection is open. It needs seven messages and four for each shard, one after the other, each of which
- * wakes a thread of the other process, and how long that takes on a busy host, or with a part of a CPU, is anybody's guess:
- * begun anew it might be begun for ever. Worse, DPDK's driver (22.11) frees twice what a connection had that ends half made,
- * and a server whose client is gone before it could answer ends its process (rte_panic). This is for one that is stuck. */
+/* But not while its connection is open. It needs seven messages and four for each shard, one after
+ * the other, each of which wakes a thread of the other process, and how long that takes on a busy
+ * host, or with a part of a CPU, is anybody's guess: begun anew it might be begun for ever. Worse,
+ * DPDK's driver (22.11) frees twice what a connection had that ends half made, and a server whose
+ * client is gone before it could answer ends its process (rte_panic). This is for one that is
+ * stuck. */
 #define PATIENCE_NS (10000 * UINT64_C(1000000))
 
 /* It has just been started. */
@@ -78,8 +81,8 @@ link_step(struct net_node *node, uint32_t index, uint64_t now_ns)
 			port->state_ns = now_ns + RETRY_NS;
 			break;
 		}
-		/* Sequentially consistent, as the two in link_sync(): either the shard sees that the
-		 * port is not wanted, or we see that it is used. */
+		/* Sequentially consistent, as the two in link_sync(): either the shard sees that
+		 * the port is not wanted, or we see that it is used. */
 		atomic_store(&port->is_wanted, false);
 		port->state = PORT_DRAINING;
 		break;

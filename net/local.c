@@ -23,8 +23,8 @@
 #define RING_MASK  (RING_COUNT - 1)
 static_assert((RING_COUNT & RING_MASK) == 0, "an index is a mask away");
 
-/* How long the thread sleeps while an answer may come: the longer ago the last datagram is, the longer. A client that waits asks
- * again, which makes it quick again. */
+/* How long the thread sleeps while an answer may come: the longer ago the last datagram is, the
+ * longer. A client that waits asks again, which makes it quick again. */
 #define NAP_SHARE  8 /* of the time since */
 #define NAP_NS_MIN UINT64_C(50000)
 #define NAP_NS_MAX UINT64_C(5000000)
@@ -117,7 +117,8 @@ give(struct local_shard *s, uint16_t buffer, uint32_t bytes)
 	decree_assert(head - s->regained < RING_COUNT);
 	s->sent.buffers[head & RING_MASK] = buffer;
 	s->sent.bytes[head & RING_MASK] = bytes;
-	/* Release: pairs with the acquire in send_out(). The frame must be visible before its place. */
+	/* Release: pairs with the acquire in send_out(). The frame must be visible before its
+	 * place. */
 	atomic_store_explicit(&s->sent.head, head + 1, memory_order_release);
 }
 
@@ -295,7 +296,8 @@ take_in(struct local_shard *s)
 		return false; /* nothing there, or an error of an earlier answer: it is told once */
 	ether_encode_udp(&source, &s->self, (uint32_t)bytes, true, frame);
 	s->received.bytes[head & RING_MASK] = ETHER_UDP_BYTES + (uint32_t)bytes;
-	/* Release: pairs with the acquire in local_recv(). The frame must be visible before its place. */
+	/* Release: pairs with the acquire in local_recv(). The frame must be visible before its
+	 * place. */
 	atomic_store_explicit(&s->received.head, head + 1, memory_order_release);
 	return true;
 }

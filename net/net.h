@@ -4,9 +4,10 @@
  * The network of one node over DPDK: ports, queues, authenticated sessions with peers and clients.
  *
  * Start: net_eal_args() -> the caller's rte_eal_init() -> net_open() -> one `struct net` per shard
- * for the calls of net_dpdk_ops. On an EAL that somebody else has started, net_open() alone: it makes
- * EAL probe what is missing, and net_close() takes these ports out of EAL again, and no others. Queue i of every port belongs to shard i; a frame that a port
- * delivers to the wrong shard is handed over through a ring.
+ * for the calls of net_dpdk_ops. On an EAL that somebody else has started, net_open() alone: it
+ * makes EAL probe what is missing, and net_close() takes these ports out of EAL again, and no
+ * others. Queue i of every port belongs to shard i; a frame that a port delivers to the wrong shard
+ * is handed over through a ring.
  *
  * Threads:  net_open(), net_close(): control thread, while no shard runs. net_control_tick(), status:
  *           control thread. net_dpdk_ops on net_shard(n, i): the thread of shard i alone, which
@@ -80,7 +81,8 @@ struct net_config {
 	uint8_t cluster_key[NET_KEY_BYTES]; /* ignored under NET_AUTH_NONE */
 	uint8_t client_key[NET_KEY_BYTES];  /* used if are_clients_allowed */
 	bool are_clients_allowed;
-	/* Peers and clients may use these, too; this node never does but to answer a client that did. */
+	/* Peers and clients may use these, too; this node never does but to answer a client that
+	 * did. */
 	bool has_cluster_key_also;
 	bool has_client_key_also;
 	uint8_t cluster_key_also[NET_KEY_BYTES];
@@ -89,7 +91,8 @@ struct net_config {
 	/* Only look who is there: ARP and echoes, no handshakes and no data. */
 	bool is_probe;
 
-	/* Opaque to the net: what peers must know of this node's constants (disk uuid, slot_bytes, ...). */
+	/* Opaque to the net: what peers must know of this node's constants (disk uuid, slot_bytes,
+	 * ...). */
 	const uint8_t *identity;
 	uint16_t identity_bytes; /* 0 .. NET_IDENTITY_BYTES_MAX */
 	/* Is a proved peer's identity acceptable? Called on shard threads. NULL: everything is. */
@@ -146,8 +149,8 @@ extern const struct net_ops net_dpdk_ops;
  */
 int net_open(const struct net_config *config, struct net_node **ret_node, char *ret_error);
 
-/** Stop the ports and free everything. NULL is fine. No shard may use its part any more. A port of the host's is
- * stopped, and needs new queues before it is started again. */
+/** Stop the ports and free everything. NULL is fine. No shard may use its part any more. A port of
+ * the host's is stopped, and needs new queues before it is started again. */
 void net_close(struct net_node *node);
 
 /** @param shard  0 .. shard_count - 1 */
@@ -156,8 +159,8 @@ struct net *net_shard(struct net_node *node, uint16_t shard);
 /** Capacity of net_frame.payload when sending: mtu - 76. At least 1,424 at an MTU of 1,500. */
 uint32_t net_payload_bytes_max(const struct net_node *node);
 
-/** Slow work, dev_stop and dev_start of links that went down: every 10 .. 100 ms, control thread. May
- * block for some milliseconds. Never called by a shard. */
+/** Slow work, dev_stop and dev_start of links that went down: every 10 .. 100 ms, control thread.
+ * May block for some milliseconds. Never called by a shard. */
 void net_control_tick(struct net_node *node, uint64_t now_ns);
 
 /** Status of one peer as one shard sees it, at most one tick() old. Control thread.
@@ -173,8 +176,8 @@ bool net_address_taken(const struct net_node *node, uint8_t *ret_mac);
 const struct net_counters *net_shard_counters(const struct net_node *node, uint16_t shard);
 
 /**
- * Have each shard copy the frames that its queues receive and send, whatever becomes of them, into its tap; or no more.
- * It takes a tick until they do. One thread at a time that is no shard's.
+ * Have each shard copy the frames that its queues receive and send, whatever becomes of them, into
+ * its tap; or no more. It takes a tick until they do. One thread at a time that is no shard's.
  * @param snap_bytes  of each frame, TAP_SNAP_BYTES_MIN .. TAP_SNAP_BYTES_MAX
  * @retval 0  @retval -EBUSY  a shard has not let go of its tap yet
  */
@@ -194,17 +197,19 @@ uint32_t net_port_count(const struct net_node *node);
 /** One line for start-up messages and benchmark headers: "memif, auth gmac", "af_packet, AUTH NONE". */
 const char *net_describe(const struct net_node *node);
 
-/** How frames get to their shards, at any of the ports: "flow rules", "RSS", "the driver's own queues", "one queue,
- * handed over", or some of these with " and " between; "" with one shard. Any thread. */
+/** How frames get to their shards, at any of the ports: "flow rules", "RSS", "the driver's own
+ * queues", "one queue, handed over", or some of these with " and " between; "" with one shard. Any
+ * thread. */
 #define NET_STEERING_BYTES 96
 void net_describe_steering(const struct net_node *node, char ret_text[NET_STEERING_BYTES]);
 
-/* ------------------------------------------------------------------ arguments for rte_eal_init() */
+/* ----------------------------------------------------------------- arguments for rte_eal_init() */
 
 #define NET_EAL_ARG_COUNT_MAX 64
 
 /**
- * Is what a port names there, and ours to have? Before EAL looks, which tells in lines of its own what it does not find.
+ * Is what a port names there, and ours to have? Before EAL looks, which tells in lines of its own
+ * what it does not find.
  *
  * @param device     a PCI address, or a virtual device; what is neither is left to net_eal_args()
  * @param mtu        that an interface of the kernel's must have at least
@@ -234,8 +239,8 @@ struct net_eal_args {
 };
 
 /**
- * Compose the arguments of rte_eal_init() for a list of ports, and remove the stale sockets of memif
- * servers (left by a kill -9) that nobody listens on any more.
+ * Compose the arguments of rte_eal_init() for a list of ports, and remove the stale sockets of
+ * memif servers (left by a kill -9) that nobody listens on any more.
  *
  * @param ret_args   caller's; must stay while EAL runs, since EAL keeps argv[0]
  * @param ret_error  [DECREE_ERROR_BYTES] on failure
@@ -246,7 +251,8 @@ struct net_eal_args {
 int
 net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args, char *ret_error);
 
-/** If the device is a memif server whose socket a killed process left behind, remove that. Anything else is left alone. */
+/** If the device is a memif server whose socket a killed process left behind, remove that. Anything
+ * else is left alone. */
 void net_remove_stale_socket(const char *device);
 
 #endif

@@ -17,8 +17,8 @@
 
 #define NET_BURST 32 /* frames handled per indirect call */
 
-/* Who is at the other end: a node (its node_id, 1 .. 65535) or a client (its place in this shard's table
- * of clients, which is reused after the client has been silent for long). */
+/* Who is at the other end: a node (its node_id, 1 .. 65535) or a client (its place in this shard's
+ * table of clients, which is reused after the client has been silent for long). */
 struct net_endpoint {
 	uint16_t node_id;           /* 0: a client */
 	uint16_t client;            /* index, if node_id is 0 */
@@ -36,8 +36,8 @@ struct net_frame {
 };
 
 struct net_ops {
-	/** Frames whose authenticity, freshness and addressing have been checked. They stay ours to read
-	 * until release(). @return 0 .. count_max */
+	/** Frames whose authenticity, freshness and addressing have been checked. They stay ours to
+	 * read until release(). @return 0 .. count_max */
 	uint32_t (*recv)(
 		void *net, uint64_t now_ns, struct net_frame *ret_frames, uint32_t count_max);
 
@@ -47,14 +47,16 @@ struct net_ops {
 	/** Empty frames to write payloads into. @return 0 .. count; fewer when the pool is dry */
 	uint32_t (*alloc)(void *net, struct net_frame *ret_frames, uint32_t count);
 
-	/** Send frames from alloc(), in order; they are gone afterwards whatever happens. A frame for a peer
-	 * without a session is dropped and counted. */
+	/** Send frames from alloc(), in order; they are gone afterwards whatever happens. A frame
+	 * for a peer without a session is dropped and counted. */
 	void (*send)(void *net, uint64_t now_ns, struct net_frame *frames, uint32_t count);
 
-	/** Handshakes, ARP, link recovery: call at least every 10 ms. Bounded work. NULL: there is none. */
+	/** Handshakes, ARP, link recovery: call at least every 10 ms. Bounded work. NULL: there is
+	 * none. */
 	void (*tick)(void *net, uint64_t now_ns);
 
-	/** From now on a node that does not speak @p version gets no session; those that there are stay. NULL: no matter */
+	/** From now on a node that does not speak @p version gets no session; those that there are
+	 * stay. NULL: no matter */
 	void (*require)(void *net, uint8_t version);
 };
 

@@ -4,9 +4,10 @@
  * What the files of net that know DPDK share among themselves: ports, rings between shards, and the
  * hand-shaking by which the control thread takes a port away from the shards to restart it.
  *
- * Taking a port away. The control thread clears `is_wanted`. Each shard looks at it in tick(), stops
- * using the port, and clears its `is_used`. When no shard uses it, the control thread may stop the
- * device. Nothing of this costs the hot path anything: it looks at a flag of its own shard.
+ * Taking a port away. The control thread clears `is_wanted`. Each shard looks at it in tick(),
+ * stops using the port, and clears its `is_used`. When no shard uses it, the control thread may
+ * stop the device. Nothing of this costs the hot path anything: it looks at a flag of its own
+ * shard.
  */
 #ifndef DECREE_NET_NODE_H
 #define DECREE_NET_NODE_H
@@ -78,8 +79,8 @@ struct net {
 	struct path path;
 	struct net_node *node;
 	uint16_t shard;
-	/* What passes through our queues is copied while `is_tapped`: the shard's own word, brought up to date in
-	 * tick(), so that the hot path pays for one branch. */
+	/* What passes through our queues is copied while `is_tapped`: the shard's own word, brought
+	 * up to date in tick(), so that the hot path pays for one branch. */
 	bool is_tapped;
 	uint64_t now_ns; /* of the call from the loop */
 	struct rte_mempool *pool;
@@ -113,8 +114,8 @@ struct net_node {
 	uint64_t owner_id; /* ours, among those who share EAL's ports */
 	struct path_neighbours neighbours;
 	struct net *shards; /* [shard_count] */
-	/* [from * shard_count + to], single producer, single consumer; NULL if every port has a queue
-	 * for every shard and from == to */
+	/* [from * shard_count + to], single producer, single consumer; NULL if every port has a
+	 * queue for every shard and from == to */
 	struct rte_ring **received_rings; /* frames that arrived at the wrong shard */
 	struct rte_ring **sending_rings;  /* frames for a port whose queue another shard owns */
 	char description[128];
@@ -122,14 +123,16 @@ struct net_node {
 BASE_ASSERT_APART(struct net_node, owner_id, neighbours);
 BASE_ASSERT_APART(struct net_node, neighbours, shards);
 
-/** Find the device among EAL's ports, or make EAL probe it, and own it: what succeeds here ends with port_close().
+/** Find the device among EAL's ports, or make EAL probe it, and own it: what succeeds here ends with
+ * port_close().
  * @retval -ENODEV  EAL cannot make it  @retval -EBUSY  it has an owner */
 int port_take(struct net_node *node, struct port *port, char *ret_error);
 
 /** Configure queues and offloads. The pools exist. @return 0 or -errno with ret_error written */
 int port_configure(struct net_node *node, struct port *port, char *ret_error);
 
-/** Start it, with its flow rules. A memif client without a server is left stopped, for the control thread to retry. */
+/** Start it, with its flow rules. A memif client without a server is left stopped, for the control
+ * thread to retry. */
 int port_start(const struct net_node *node, struct port *port, char *ret_error);
 
 /** Stop it, its flow rules first. No shard uses it. */

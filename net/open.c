@@ -20,11 +20,11 @@
 #define POOL_CACHE_COUNT 256
 #define MBUF_COUNT_MIN   4096 /* below, af_xdp's rings leave nothing to send with */
 
-/* Buffers per shard: 1,024 receive and 1,024 send descriptors of one physical port (memif and af_packet
- * copy and hold none; af_xdp always takes 2,048); 2 x 1,024 in rings from and to other shards; 2 x 1.5 x 256 in the caches of
- * the shard's and the control thread's core; the rest, some 3,000, for what the loop holds: a window of
- * 256 slots to six peers is 1,536. At an MTU of 1,500 that is 8,192 x 2.4 KiB = 20 MiB of the node's
- * 256. */
+/* Buffers per shard: 1,024 receive and 1,024 send descriptors of one physical port (memif and
+ * af_packet copy and hold none; af_xdp always takes 2,048); 2 x 1,024 in rings from and to other
+ * shards; 2 x 1.5 x 256 in the caches of the shard's and the control thread's core; the rest, some
+ * 3,000, for what the loop holds: a window of 256 slots to six peers is 1,536. At an MTU of 1,500
+ * that is 8,192 x 2.4 KiB = 20 MiB of the node's 256. */
 
 static int
 fail(int rc, const char *what, char *ret_error)
@@ -293,8 +293,8 @@ destroy_rings(const struct net_node *node, struct rte_ring **rings)
 	free(rings);
 }
 
-/* A driver may keep buffers of a stopped port until its queues are set up again. Where the port is the host's, its
- * pool outlives us then: it costs memory, and would else cost the host its life. */
+/* A driver may keep buffers of a stopped port until its queues are set up again. Where the port is
+ * the host's, its pool outlives us then: it costs memory, and would else cost the host its life. */
 static void
 free_pool(const struct net_node *node, struct rte_mempool *pool)
 {

@@ -305,8 +305,8 @@ on_data(struct path *p, uint64_t now_ns, uint16_t port, const struct ether_datag
 	return drop;
 }
 
-/* Is the datagram for this cluster, node and shard? @retval NET_DROP_SHARD also for a shard of ours that
- * is not this one: the caller looks at header->target_shard */
+/* Is the datagram for this cluster, node and shard? @retval NET_DROP_SHARD also for a shard of ours
+ * that is not this one: the caller looks at header->target_shard */
 static enum net_drop
 check_target(const struct path *p, uint16_t port, const struct ether_datagram *d,
 	struct frame_header *ret_header)
@@ -470,8 +470,8 @@ poll_arp(struct path *p, uint32_t index, uint64_t now_ns, uint8_t *ret_frame)
 
 	if (peer->config.has_mac || now_ns < peer->arp_due_ns)
 		return 0;
-	/* Asked while known as well, so that a moved address is noticed; and all shards ask, since a
-	 * port may answer each in its own queue. */
+	/* Asked while known as well, so that a moved address is noticed; and all shards ask, since
+	 * a port may answer each in its own queue. */
 	peer->arp_due_ns =
 		now_ns + (neighbour_get(p, index, mac) ? PATH_ARP_REFRESH_NS : PATH_ARP_RETRY_NS);
 	memcpy(arp.sender_mac, port->mac, ETHER_MAC_BYTES);
@@ -479,7 +479,8 @@ poll_arp(struct path *p, uint32_t index, uint64_t now_ns, uint8_t *ret_frame)
 	return ETHER_ARP_BYTES;
 }
 
-/* Who else has the address of port 0? A question without a sender's address changes nobody's table (RFC 5227). */
+/* Who else has the address of port 0? A question without a sender's address changes nobody's table
+ * (RFC 5227). */
 static uint32_t
 poll_probe(struct path *p, uint64_t now_ns, uint8_t *ret_frame)
 {
@@ -497,7 +498,8 @@ poll_probe(struct path *p, uint64_t now_ns, uint8_t *ret_frame)
 	return ETHER_ARP_BYTES;
 }
 
-/* A hello under somebody else's address, and then mostly under its number too, would take the peers' sessions from it. */
+/* A hello under somebody else's address, and then mostly under its number too, would take the
+ * peers' sessions from it. */
 static bool
 is_address_in_doubt(const struct path *p, uint64_t now_ns)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file path.h
- * Everything between a shard's loop and a device's frames, without the device: Ethernet frames go in,
- * a decision comes out, and the other way round. Pure: time arrives as data, no I/O, no allocation
- * after path_init().
+ * Everything between a shard's loop and a device's frames, without the device: Ethernet frames go
+ * in, a decision comes out, and the other way round. Pure: time arrives as data, no I/O, no
+ * allocation after path_init().
  *
- * A frame that arrives is, in this order: taken apart (ether.h); looked at for cluster, node and shard;
- * handed over if it belongs to another shard; for DATA, its session is found, its tag checked and its
- * counter taken; for HELLO, given to the handshake. The first thing that is wrong ends it, counted.
+ * A frame that arrives is, in this order: taken apart (ether.h); looked at for cluster, node and
+ * shard; handed over if it belongs to another shard; for DATA, its session is found, its tag
+ * checked and its counter taken; for HELLO, given to the handshake. The first thing that is wrong
+ * ends it, counted.
  *
  * Threads: a struct path belongs to its shard. The neighbours are shared by the node's shards.
  */
@@ -27,7 +28,8 @@
 #define PATH_ARP_RETRY_NS   (100 * UINT64_C(1000000))
 #define PATH_ARP_REFRESH_NS (30 * UINT64_C(1000000000))
 
-/* A young node asks whether somebody else has its address, so often; it ends if somebody has, and an older one only says so. */
+/* A young node asks whether somebody else has its address, so often; it ends if somebody has, and
+ * an older one only says so. */
 #define PATH_PROBE_COUNT   3
 #define PATH_PROBE_GAP_NS  (100 * UINT64_C(1000000))
 #define PATH_PROBE_LIFE_NS (2 * UINT64_C(1000000000))
@@ -36,7 +38,8 @@
 /* Echoes are answered to so many at a time, and to nobody while there is more than enough to do. */
 #define PATH_ECHO_BURST     16
 #define PATH_ECHO_WINDOW_NS (100 * UINT64_C(1000000))
-/* Rounds of one small echo and one of full size: often until a full one was answered, then now and then. */
+/* Rounds of one small echo and one of full size: often until a full one was answered, then now and
+ * then. */
 #define PATH_ECHO_ROUND_NS       (1 * UINT64_C(1000000000))
 #define PATH_ECHO_ROUND_LONG_NS  (30 * UINT64_C(1000000000))
 #define PATH_ECHO_ROUND_PROBE_NS (100 * UINT64_C(1000000))
@@ -53,7 +56,8 @@ struct path_neighbours {
 	_Atomic uint64_t macs[NET_PEER_COUNT_MAX]; /* bit 48: known */
 	_Atomic uint64_t taken_by; /* a young node's address is this MAC's; bit 48 */
 	uint64_t echo_nonce;       /* of our echoes, of this life */
-	/* Written with each answer, when all that is above is only read, for each frame that is sent. */
+	/* Written with each answer, when all that is above is only read, for each frame that is
+	 * sent. */
 	BASE_OWN_LINE _Atomic uint64_t
 		echoes[NET_PEER_COUNT_MAX]; /* answered since the round began */
 };

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ICMP echoes of a shard. `ping -M do -s 1472` to a node answers an operator's first question, and the nodes ask each other the same:
- * handshakes and heartbeats are small, so a network that carries them and loses full frames looks healthy and decides nothing.
+ * ICMP echoes of a shard. `ping -M do -s 1472` to a node answers an operator's first question, and
+ * the nodes ask each other the same: handshakes and heartbeats are small, so a network that carries
+ * them and loses full frames looks healthy and decides nothing.
  *
- * An echo is nobody's secret and needs no key. What it could be abused for is bounded: an answer is as large as its question, goes
- * back to where that came from, there are few of them, and none at all while frames of clients are being dropped for lack of time.
+ * An echo is nobody's secret and needs no key. What it could be abused for is bounded: an answer is
+ * as large as its question, goes back to where that came from, there are few of them, and none at
+ * all while frames of clients are being dropped for lack of time.
  */
 #include "net/path.h"
 

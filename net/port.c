@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finding, configuring and starting a port. What a port cannot do (checksums, many queues) is done in
- * software, so any driver will do.
+/* Finding, configuring and starting a port. What a port cannot do (checksums, many queues) is done
+ * in software, so any driver will do.
  *
- * Whose a port is. One that EAL has probed for us, at its start or on our request, goes when we go. On an EAL of
- * the host program others may be there already: such a port is used if nobody else does, and left to the
- * host, stopped, afterwards. A port that is in use has an owner, or is started; whatever belongs to somebody
- * else is not even stopped. While we use a port we are its owner, so that a host that walks over all ports
- * (RTE_ETH_FOREACH_DEV) passes by. */
+ * Whose a port is. One that EAL has probed for us, at its start or on our request, goes when we go.
+ * On an EAL of the host program others may be there already: such a port is used if nobody else
+ * does, and left to the host, stopped, afterwards. A port that is in use has an owner, or is
+ * started; whatever belongs to somebody else is not even stopped. While we use a port we are its
+ * owner, so that a host that walks over all ports (RTE_ETH_FOREACH_DEV) passes by. */
 #include "net/device.h"
 #include "net/node.h"
 #include "net/steer.h"
@@ -66,8 +66,8 @@ find(struct port *port, bool is_eal_hosts, char *ret_error)
 		port->is_hosts = is_eal_hosts;
 		return 0;
 	}
-	/* An EAL that its host has started knows nothing of our ports; one of ours has tried before,
-	 * and now says again why it failed. */
+	/* An EAL that its host has started knows nothing of our ports; one of ours has tried
+	 * before, and now says again why it failed. */
 	net_remove_stale_socket(port->device);
 	if (rte_dev_probe(port->device) == 0 && is_there(port->device, &port->id))
 		return 0;
@@ -122,9 +122,9 @@ on_errand(void *context)
 	(void)sem_post(&e->done); /* it is ours, and counts to one */
 }
 
-/* The driver of memif serves its connections on EAL's interrupt thread. There it frees what a connection had when the peer
- * ends it, without a lock against whoever stops or closes the port at that moment, and both free the same: so we do
- * it on that thread too. Alarms run there. */
+/* The driver of memif serves its connections on EAL's interrupt thread. There it frees what a
+ * connection had when the peer ends it, without a lock against whoever stops or closes the port at
+ * that moment, and both free the same: so we do it on that thread too. Alarms run there. */
 static void
 end_device(const struct port *port, bool is_close)
 {

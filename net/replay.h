@@ -3,9 +3,9 @@
  * @file replay.h
  * Which counters of an authenticated stream have been seen: a bitmap of the newest 1,024.
  *
- * A frame may arrive up to 960 counters late and still be taken, once: the window is kept in words of
- * 64, and a whole word is given up when its place is needed. Reordering in a local network is a few
- * frames deep and a burst is 32, so this is 30 bursts. Pure.
+ * A frame may arrive up to 960 counters late and still be taken, once: the window is kept in words
+ * of 64, and a whole word is given up when its place is needed. Reordering in a local network is a
+ * few frames deep and a burst is 32, so this is 30 bursts. Pure.
  */
 #ifndef DECREE_NET_REPLAY_H
 #define DECREE_NET_REPLAY_H

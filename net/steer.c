@@ -48,7 +48,8 @@ write_rule(struct rule *r, enum rule_form form, uint16_t udp_port, uint16_t queu
 	}
 }
 
-/* Of one form: all or none. Asked first, since many drivers refuse a second one of what they have taken once. */
+/* Of one form: all or none. Asked first, since many drivers refuse a second one of what they have
+ * taken once. */
 static bool
 make_rules(const struct net_node *node, struct port *port, enum rule_form form)
 {
@@ -109,7 +110,8 @@ steer_stop(struct port *port)
 
 	for (uint16_t shard = 0; shard < DECREE_SHARD_COUNT_MAX; shard++) {
 		if (port->rules[shard] != NULL)
-			/* One that stays leads to a queue that somebody reads, or to a port that is stopped. */
+			/* One that stays leads to a queue that somebody reads, or to a port that is
+			 * stopped. */
 			(void)rte_flow_destroy(port->id, port->rules[shard], &ignored);
 		port->rules[shard] = NULL;
 	}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tap.h
- * Copies of a shard's frames, on their way to a file: a ring of bytes that the shard's thread writes and one
- * other thread reads. Nobody waits: what finds no room is counted and left out.
+ * Copies of a shard's frames, on their way to a file: a ring of bytes that the shard's thread
+ * writes and one other thread reads. Nobody waits: what finds no room is counted and left out.
  *
- * A record in the ring: struct tap_record, then the frame's first bytes, then filler up to a multiple of 8.
+ * A record in the ring: struct tap_record, then the frame's first bytes, then filler up to a
+ * multiple of 8.
  *
  * Threads:  tap_push(): the shard's. tap_pop(): one reader. tap_lost_count(): any.
  * Memory:   tap_init() reserves addresses; pages come with the first frames that are copied.

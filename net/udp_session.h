@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file udp_session.h
- * A client's end of a session with one shard of one node, for hosts with ordinary UDP sockets. Bytes
- * in, bytes out: the socket, the clock and the random numbers are the caller's.
+ * A client's end of a session with one shard of one node, for hosts with ordinary UDP sockets.
+ * Bytes in, bytes out: the socket, the clock and the random numbers are the caller's.
  *
  *     for (;;) {
  *         n = udp_session_hello(&s, now, random16, buffer);        // often; at least every 10 ms

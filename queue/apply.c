@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each command of command.h, in its order there. A handler turns away, counts, does the work, answers; whether there is
- * room is asked before anything changes.
+ * Each command of command.h, in its order there. A handler turns away, counts, does the work,
+ * answers; whether there is room is asked before anything changes.
  */
 #include "queue/private.h"
 
@@ -294,7 +294,7 @@ on_ignore(const struct call *call)
 	reply(call, QUEUE_OK, connection->watch_count);
 }
 
-/* ------------------------------------------------------------------------------ whoever looks after a tube */
+/* ------------------------------------------------------------------- whoever looks after a tube */
 
 static void
 kick(struct queue_machine *m, uint32_t job)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file assert.h
- * Invariants that stay on in release builds. The queue needs nothing but include/decree, so it has its own.
+ * Invariants that stay on in release builds. The queue needs nothing but include/decree, so it has
+ * its own.
  */
 #ifndef QUEUE_ASSERT_H
 #define QUEUE_ASSERT_H

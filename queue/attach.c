@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gateways: who is alive. A gateway is one session, attached under the number of its node, and clients are opened at it.
+ * Gateways: who is alive. A gateway is one session, attached under the number of its node, and
+ * clients are opened at it.
  *
  *   attached   every command of its session puts its end off by QUEUE_SILENCE_S
  *   detached   its end has come, or another session was attached under its number: commands of its session no longer
  *              find it nor its connections. What it has left is cleared away in steps, each one of what is due at
  *              one time (due.c): its reserves that wait, then connection by connection the jobs and the connection, then itself
  *
- * The log may stand still for seconds and go on with a leap of its time: a disk hangs, and its node still leads. Whatever gateways
- * had to say comes behind the leap, so of a leap their ends are put off by all but QUEUE_SILENCE_STEP_MS. And so that no time
- * in which the log goes on is taken for one, there is a slot at least that often (due_next()) as long as there are gateways.
+ * The log may stand still for seconds and go on with a leap of its time: a disk hangs, and its node
+ * still leads. Whatever gateways had to say comes behind the leap, so of a leap their ends are put
+ * off by all but QUEUE_SILENCE_STEP_MS. And so that no time in which the log goes on is taken for
+ * one, there is a slot at least that often (due_next()) as long as there are gateways.
  *
- * Reserves come first, since no job may go to a client that is gone; what becomes ready before they are through
- * is left over until those that stand before a living one have gone (reserve.c). A session that was detached may attach anew: as a gateway
- * of its own, with the old one's connections on their way out beside it.
+ * Reserves come first, since no job may go to a client that is gone; what becomes ready before they
+ * are through is left over until those that stand before a living one have gone (reserve.c). A
+ * session that was detached may attach anew: as a gateway of its own, with the old one's
+ * connections on their way out beside it.
  */
 #include "queue/private.h"
 
@@ -23,7 +26,8 @@ gateway_is_detached(const struct queue_machine *m, uint32_t gateway)
 	return object_at(m, gateway)->state & IS_DETACHED;
 }
 
-/* Only at an ATTACH, of which there is one in a node's life, and there are as many gateways as nodes. */
+/* Only at an ATTACH, of which there is one in a node's life, and there are as many gateways as
+ * nodes. */
 uint32_t
 gateway_find_node(const struct queue_machine *m, uint64_t node)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file bytes.h
- * Little-endian loads and stores at any alignment. The queue needs nothing but include/decree, so it has its own.
+ * Little-endian loads and stores at any alignment. The queue needs nothing but include/decree, so
+ * it has its own.
  */
 #ifndef QUEUE_BYTES_H
 #define QUEUE_BYTES_H

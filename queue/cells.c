@@ -4,10 +4,10 @@
  *
  *   by_number | by_key | cells
  *
- * The kernel gives pages as they are touched, so an empty queue is small however large its arena. Cells come from what
- * was given back first, then from what was never used. Of all cells one ninth is not for objects but for
- * images (walk.c): nodes differ in how far their walks are, and must not differ in what fits. Of the others a few are
- * kept for connections and gateways (enum purpose).
+ * The kernel gives pages as they are touched, so an empty queue is small however large its arena.
+ * Cells come from what was given back first, then from what was never used. Of all cells one ninth
+ * is not for objects but for images (walk.c): nodes differ in how far their walks are, and must not
+ * differ in what fits. Of the others a few are kept for connections and gateways (enum purpose).
  */
 #include "queue/private.h"
 

@@ -3,15 +3,18 @@
  * @file command.h
  * The commands of the queue's log, as bytes, and what they are answered with.
  *
- * A gateway proposes them in its own session; `connection` is a number that it chose for one of its clients when it
- * opened it, and (session, connection) names the client everywhere. Limits that a client could break (names, sizes,
- * numbers) are the gateway's to check; the machine checks only what it needs to stay whole.
+ * A gateway proposes them in its own session; `connection` is a number that it chose for one of its
+ * clients when it opened it, and (session, connection) names the client everywhere. Limits that a
+ * client could break (names, sizes, numbers) are the gateway's to check; the machine checks only
+ * what it needs to stay whole.
  *
- * A gateway is attached from ATTACH until QUEUE_SILENCE_S of cluster time pass without any command of its session, or another
- * session attaches under its number. Then it is detached: its clients are gone, and their reserves answered with CLOSED.
+ * A gateway is attached from ATTACH until QUEUE_SILENCE_S of cluster time pass without any command
+ * of its session, or another session attaches under its number. Then it is detached: its clients
+ * are gone, and their reserves answered with CLOSED.
  *
- * Bytes, little-endian: op 1, its highest bit the mark AFTER, connection 8, then those of these that the command has, in this
- * order: id 8, pri 4, seconds 4, ttr_s 4, bound 4, flag 1, and the tail up to the end.
+ * Bytes, little-endian: op 1, its highest bit the mark AFTER, connection 8, then those of these
+ * that the command has, in this order: id 8, pri 4, seconds 4, ttr_s 4, bound 4, flag 1, and the
+ * tail up to the end.
  *
  *   command           fields                        tail       answer (status and result)
  *   ATTACH            id = the node, 1 .. 65535                OK: connections that the gateway before it had. OUT_OF_MEMORY
@@ -35,25 +38,30 @@
  *   CANCEL                                                     OK: 1 if a waiting reserve was given up with TIMED_OUT
  *   COUNT             flag = a producer             pairs      OK
  *
- * A reserve that is answered PARKED waits. How that ends is not an answer but told by on_reserved() (machine.h), on every
- * node: an unanswered command would hold its place in the session's window, and thousands of workers may wait.
+ * A reserve that is answered PARKED waits. How that ends is not an answer but told by on_reserved()
+ * (machine.h), on every node: an unanswered command would hold its place in the session's window,
+ * and thousands of workers may wait.
  *
- * What stands behind a reserve may be proposed before that is answered, with the mark AFTER: "only if no reserve before me had to
- * wait". A connection remembers that a reserve of it was PARKED, also when that wait is over, until its next command without
- * the mark. As long as it does, each one with the mark is answered BEHIND. The gateway keeps those, and when the wait has ended
- * proposes them again in their order, the first without the mark. So they are executed after whatever ended the wait, however late that
- * is known, as if they had not been proposed at all before. OPEN, CLOSE, CANCEL, ATTACH, and COUNT without the flag never bear it, and CLOSE and CANCEL
- * do not make the connection forget.
+ * What stands behind a reserve may be proposed before that is answered, with the mark AFTER: "only
+ * if no reserve before me had to wait". A connection remembers that a reserve of it was PARKED,
+ * also when that wait is over, until its next command without the mark. As long as it does, each
+ * one with the mark is answered BEHIND. The gateway keeps those, and when the wait has ended
+ * proposes them again in their order, the first without the mark. So they are executed after
+ * whatever ended the wait, however late that is known, as if they had not been proposed at all
+ * before. OPEN, CLOSE, CANCEL, ATTACH, and COUNT without the flag never bear it, and CLOSE and
+ * CANCEL do not make the connection forget.
  *
- * ATTACH and COUNT are the gateway's own. ATTACH changes nothing if it is attached under that number already, and is a
- * BAD_COMMAND if it is attached under another one. COUNT looks at `connection` only for the flag: a gateway that has nothing to
- * say says COUNT without pairs, so that it is heard.
+ * ATTACH and COUNT are the gateway's own. ATTACH changes nothing if it is attached under that
+ * number already, and is a BAD_COMMAND if it is attached under another one. COUNT looks at
+ * `connection` only for the flag: a gateway that has nothing to say says COUNT without pairs, so
+ * that it is heard.
  *
- * Every one of them may also be answered with BAD_COMMAND; OPEN and COUNT with NO_GATEWAY; those of a connection with
- * NO_CONNECTION, and while it waits with WAITS, or with the mark BEHIND (CLOSE and CANCEL excepted). Answers other than OK change
- * nothing but counters and, where it is a reserve, who counts as a worker; OUT_OF_MEMORY, WAITS, BEHIND, NO_CONNECTION, NO_GATEWAY
- * and BAD_COMMAND change nothing at all. But whatever the answer, the gateway was heard; and a command without the mark lets its connection
- * forget, unless it is answered WAITS.
+ * Every one of them may also be answered with BAD_COMMAND; OPEN and COUNT with NO_GATEWAY; those of
+ * a connection with NO_CONNECTION, and while it waits with WAITS, or with the mark BEHIND (CLOSE
+ * and CANCEL excepted). Answers other than OK change nothing but counters and, where it is a
+ * reserve, who counts as a worker; OUT_OF_MEMORY, WAITS, BEHIND, NO_CONNECTION, NO_GATEWAY and
+ * BAD_COMMAND change nothing at all. But whatever the answer, the gateway was heard; and a command
+ * without the mark lets its connection forget, unless it is answered WAITS.
  */
 #ifndef QUEUE_COMMAND_H
 #define QUEUE_COMMAND_H
@@ -90,8 +98,9 @@ enum queue_op {
 };
 #define QUEUE_OP_COUNT 21
 
-/* A gateway of which nothing was heard for so long is detached. Of the time between two calls of apply() no more counts than
- * QUEUE_SILENCE_STEP_MS: when the log itself stood still, nobody could be heard. */
+/* A gateway of which nothing was heard for so long is detached. Of the time between two calls of
+ * apply() no more counts than QUEUE_SILENCE_STEP_MS: when the log itself stood still, nobody could
+ * be heard. */
 #define QUEUE_SILENCE_S       10
 #define QUEUE_SILENCE_STEP_MS 2500
 
@@ -116,8 +125,9 @@ enum queue_status {
 };
 
 /**
- * One KICK moves at most this many jobs, so that a shard's turn stays short. The gateway repeats it with what is left
- * of the client's bound and the kind of the first answer, until that is used up or an answer falls short of this.
+ * One KICK moves at most this many jobs, so that a shard's turn stays short. The gateway repeats it
+ * with what is left of the client's bound and the kind of the first answer, until that is used up
+ * or an answer falls short of this.
  */
 #define QUEUE_KICK_COUNT_MAX 1024
 
@@ -128,7 +138,8 @@ enum queue_kick {
 	QUEUE_KICK_DELAYED = 2, /* with delayed ones; not counted again */
 };
 
-/** The counters of `stats`, in its order. Those of reads are counted by COUNT, the others by the commands. */
+/** The counters of `stats`, in its order. Those of reads are counted by COUNT, the others by the
+ * commands. */
 enum queue_counter {
 	QUEUE_CMD_PUT,
 	QUEUE_CMD_PEEK,

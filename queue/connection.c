@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clients, as (gateway, id), and the tubes that they use and watch. A watch is an object of its own, since a tube may
- * have any number of watchers and a client may watch any number of tubes.
+ * Clients, as (gateway, id), and the tubes that they use and watch. A watch is an object of its
+ * own, since a tube may have any number of watchers and a client may watch any number of tubes.
  */
 #include "queue/private.h"
 
@@ -91,7 +91,7 @@ connection_ignore(struct queue_machine *m, uint32_t watch)
 	tube_drop(m, tube);
 }
 
-/* ------------------------------------------------------------------------------ who it is, and its end */
+/* ----------------------------------------------------------------------- who it is, and its end */
 
 void
 connection_set_flag(struct queue_machine *m, uint32_t connection, uint8_t flag)
@@ -138,7 +138,7 @@ connection_close(struct queue_machine *m, uint32_t connection)
 	tube_drop(m, tube);
 }
 
-/* ------------------------------------------------------------------------------ what it waits for */
+/* ---------------------------------------------------------------------------- what it waits for */
 
 static uint64_t
 job_until(const struct queue_machine *m, const struct connection *c)
@@ -148,7 +148,8 @@ job_until(const struct queue_machine *m, const struct connection *c)
 	return job == 0 ? NEVER_NS : object_at(m, job)->order.key;
 }
 
-/* When a reserve that waits is to be answered with DEADLINE_SOON: a worker must not wait away the last second of a job. */
+/* When a reserve that waits is to be answered with DEADLINE_SOON: a worker must not wait away the
+ * last second of a job. */
 static uint64_t
 margin_from(const struct queue_machine *m, const struct connection *c)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What becomes due as cluster time goes on: delayed jobs, pauses, time-outs of jobs and of reserves, the end of silent gateways.
- * Each tube, gateway and connection stands in one tree by the first of its own, and they happen in the order of their times.
+ * What becomes due as cluster time goes on: delayed jobs, pauses, time-outs of jobs and of
+ * reserves, the end of silent gateways. Each tube, gateway and connection stands in one tree by the
+ * first of its own, and they happen in the order of their times.
  *
- * When ten million jobs were put with the same delay, or a gateway dies with all its clients, many are due at once, and a shard must
- * not stand still for seconds: so many happen at one time and no more, on all nodes alike, and the rest at the next.
+ * When ten million jobs were put with the same delay, or a gateway dies with all its clients, many
+ * are due at once, and a shard must not stand still for seconds: so many happen at one time and no
+ * more, on all nodes alike, and the rest at the next.
  */
 #include "queue/private.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file gateway.h
- * Clients of the beanstalk protocol: one thread of its own serves their sockets and turns their lines into commands of
- * the queue (command.h) and reads (query.h).
+ * Clients of the beanstalk protocol: one thread of its own serves their sockets and turns their
+ * lines into commands of the queue (command.h) and reads (query.h).
  *
- * A gateway is one session. It attaches as the gateway of its node, opens a connection for each client that says
- * something, and drops all clients and begins anew if the session, or the attachment, is lost.
+ * A gateway is one session. It attaches as the gateway of its node, opens a connection for each
+ * client that says something, and drops all clients and begins anew if the session, or the
+ * attachment, is lost.
  *
  *   queue_gateway_create()      binds the sockets; before decree_open()
  *   queue_machine_create()      with queue_gateway_on_reserved() and _on_restored() in its queue_config
@@ -32,13 +33,14 @@ struct queue_gateway;
 #define QUEUE_JOB_BYTES_DEFAULT 65535u
 
 struct queue_gateway_options {
-	/** [listen_count] "ADDR:PORT", "[V6]:PORT", "unix:PATH"; "tls:" before one of the first two: TLS 1.3 only. A path that is
-	 * a socket already is removed. */
+	/** [listen_count] "ADDR:PORT", "[V6]:PORT", "unix:PATH"; "tls:" before one of the first two:
+	 * TLS 1.3 only. A path that is a socket already is removed. */
 	const char *const *listens;
 	uint32_t listen_count;
 
-	/** For those with "tls:", files in PEM: the certificate, with those between it and its authority behind it, and its key, which
-	 * only its owner may read. NULL: none. With @p tls_ca clients must show a certificate that is signed by one of these. */
+	/** For those with "tls:", files in PEM: the certificate, with those between it and its
+	 * authority behind it, and its key, which only its owner may read. NULL: none. With @p
+	 * tls_ca clients must show a certificate that is signed by one of these. */
 	const char *tls_cert, *tls_key, *tls_ca;
 
 	uint16_t node_id;
@@ -47,16 +49,18 @@ struct queue_gateway_options {
 	bool has_old_yaml;      /* strings in answers as beanstalkd up to 1.12 had them: unquoted */
 
 	void *context; /* given to on_log */
-	/** One line for the log, without a newline. Gateway's thread. NULL: lines go to standard error. */
+	/** One line for the log, without a newline. Gateway's thread. NULL: lines go to standard
+	 * error. */
 	void (*on_log)(void *context, enum decree_log_level level, const char *line);
 };
 
 /**
- * Take memory, read the certificates, and bind the sockets. Nobody is accepted yet. A line of the log warns of addresses that others
- * can reach without TLS.
+ * Take memory, read the certificates, and bind the sockets. Nobody is accepted yet. A line of the
+ * log warns of addresses that others can reach without TLS.
  *
  * @param options  lent for the call, but its context and callback are kept
- * @retval -EINVAL  an address is none, job_bytes_max is too large, or the certificate or its key cannot be used
+ * @retval -EINVAL  an address is none, job_bytes_max is too large, or the certificate or its key
+ * cannot be used
  * @retval -EPERM   others may read the key
  * @retval -errno   of socket(), bind(), listen()
  */
@@ -74,7 +78,8 @@ void queue_gateway_on_applied(void *gateway);
 /**
  * Start the thread, which opens its proposer.
  * @param node     started, lent until queue_gateway_stop()
- * @param machine  of that node, lent as long: a put that it has no room for is refused before it is proposed
+ * @param machine  of that node, lent as long: a put that it has no room for is refused before it is
+ * proposed
  */
 int queue_gateway_start(struct queue_gateway *gateway, struct decree_node *node,
 	const struct queue_machine *machine, char ret_error[DECREE_ERROR_BYTES]);
@@ -88,7 +93,8 @@ void queue_gateway_stop(struct queue_gateway *gateway);
 /** NULL is fine. A unix socket's path is removed. */
 void queue_gateway_destroy(struct queue_gateway *gateway);
 
-/** The port that the socket at @p index of the options is bound to: for those that asked for 0. 0: it is a unix socket. */
+/** The port that the socket at @p index of the options is bound to: for those that asked for 0. 0:
+ * it is a unix socket. */
 uint16_t queue_gateway_port(const struct queue_gateway *gateway, uint32_t index);
 
 /**

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hashes for the digest and the tables. They find accidents; nobody who writes jobs can make the replicas differ by a
- * collision, since all of them apply the same commands.
+ * Hashes for the digest and the tables. They find accidents; nobody who writes jobs can make the
+ * replicas differ by a collision, since all of them apply the same commands.
  *
- * One step folds the 128-bit product of two odd-looking words, which mixes every bit of the input into every one of the result.
+ * One step folds the 128-bit product of two odd-looking words, which mixes every bit of the input
+ * into every one of the result.
  */
 #include "queue/bytes.h"
 #include "queue/private.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two hash tables of fixed size, chained through the objects: everything by (kind, number), and all but jobs by
- * what clients call them. There are about as many places as cells, so a chain has one member or two.
+ * Two hash tables of fixed size, chained through the objects: everything by (kind, number), and all
+ * but jobs by what clients call them. There are about as many places as cells, so a chain has one
+ * member or two.
  */
 #include "queue/private.h"
 

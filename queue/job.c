@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Jobs and their four states. A job is in exactly one tree at a time, and its key there is one of its words.
+ * Jobs and their four states. A job is in exactly one tree at a time, and its key there is one of
+ * its words.
  */
 #include "queue/private.h"
 
@@ -101,7 +102,8 @@ job_to_reserved(struct queue_machine *m, uint32_t job, uint32_t connection)
 {
 	struct job *j = job_at(m, job);
 
-	/* `reserves` is no key, so this and the move are two changes of words and one to whoever looks on. */
+	/* `reserves` is no key, so this and the move are two changes of words and one to whoever
+	 * looks on. */
 	object_edit(m, &j->o);
 	j->reserves++;
 	object_done(m, &j->o);

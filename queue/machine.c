@@ -43,7 +43,8 @@ queue_machine_destroy(struct queue_machine *m)
 			m, struct_bytes() + m->arena_bytes); /* fails for other addresses only */
 }
 
-/* What restoring an older life's state must not inherit, and what it must: the configuration and the arena. */
+/* What restoring an older life's state must not inherit, and what it must: the configuration and
+ * the arena. */
 void
 machine_reset(struct queue_machine *m, bool is_bare)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file machine.h
- * The task queue as a state machine: beanstalkd's semantics over include/decree/machine.h. docs/queue.md explains it.
+ * The task queue as a state machine: beanstalkd's semantics over include/decree/machine.h.
+ * docs/queue.md explains it.
  *
  * Commands are those of command.h, reads those of query.h.
  *
@@ -33,17 +34,20 @@ struct queue_reserved {
 };
 
 struct queue_config {
-	/** The whole arena; the same on all nodes, as it decides which put is answered OUT_OF_MEMORY.
-	 * At least QUEUE_BYTES_MIN. A job of up to 100 bytes takes about 245 of it. */
+	/** The whole arena; the same on all nodes, as it decides which put is answered
+	 * OUT_OF_MEMORY. At least QUEUE_BYTES_MIN. A job of up to 100 bytes takes about 245 of
+	 * it. */
 	uint64_t queue_bytes;
 
 	/**
-	 * A reserve of some session gets a job, which is the moment to fetch its body with queue_machine_body(), or a
-	 * reserve that waited ends without one. Called on every node, and only for what is executed there: see
-	 * on_restored. May be NULL, as that. They change nothing in the machine, and need not be the same on all nodes.
+	 * A reserve of some session gets a job, which is the moment to fetch its body with
+	 * queue_machine_body(), or a reserve that waited ends without one. Called on every node,
+	 * and only for what is executed there: see on_restored. May be NULL, as that. They change
+	 * nothing in the machine, and need not be the same on all nodes.
 	 */
 	void (*on_reserved)(void *context, struct queue_machine *m, const struct queue_reserved *r);
-	/** The state was replaced by that of another node: waits may have ended meanwhile without on_reserved(). */
+	/** The state was replaced by that of another node: waits may have ended meanwhile without
+	 * on_reserved(). */
 	void (*on_restored)(void *context);
 	void *context;
 };
@@ -68,14 +72,16 @@ void queue_machine_destroy(struct queue_machine *m);
  * A part of a job's body.
  *
  * @param ret_part  [capacity]
- * @return bytes written: 0 where the body ends at or before @p offset; -ENOENT: there is no such job
+ * @return bytes written: 0 where the body ends at or before @p offset; -ENOENT: there is no such
+ * job
  */
 int64_t queue_machine_body(
 	struct queue_machine *m, uint64_t id, uint32_t offset, void *ret_part, uint32_t capacity);
 
 /**
- * Whether a job with such a body would have fitted after the last slot that was applied here. Nothing hangs on it: a put
- * that is proposed is answered by the state that it meets. Any thread, at any time.
+ * Whether a job with such a body would have fitted after the last slot that was applied here.
+ * Nothing hangs on it: a put that is proposed is answered by the state that it meets. Any thread,
+ * at any time.
  */
 bool queue_machine_had_room(const struct queue_machine *m, uint32_t body_bytes);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file numbers.h
- * The two ways in which beanstalkd reads a number. Text is [at, end); what is behind the number stays.
+ * The two ways in which beanstalkd reads a number. Text is [at, end); what is behind the number
+ * stays.
  */
 #ifndef QUEUE_NUMBERS_H
 #define QUEUE_NUMBERS_H

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tubes, gateways, connections, watches and jobs have in common: a number, a place in the list of their kind in the order
- * of numbers (which is how a snapshot walks), an entry in the index, and words.
+ * What tubes, gateways, connections, watches and jobs have in common: a number, a place in the list
+ * of their kind in the order of numbers (which is how a snapshot walks), an entry in the index, and
+ * words.
  *
- * The digest is the sum of a term for each object, so it costs two terms to change one, however many there are.
+ * The digest is the sum of a term for each object, so it costs two terms to change one, however
+ * many there are.
  */
 #include "queue/private.h"
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lists that an operator looks at, in pages: tubes with their numbers, the jobs of a tube, the jobs that are held and by
- * whom. A page begins behind a place in a tree, found anew each time, so it costs O(log n) for each entry whatever the size of
- * the queue, and whatever has happened since the page before.
+ * The lists that an operator looks at, in pages: tubes with their numbers, the jobs of a tube, the
+ * jobs that are held and by whom. A page begins behind a place in a tree, found anew each time, so
+ * it costs O(log n) for each entry whatever the size of the queue, and whatever has happened since
+ * the page before.
  *
- * Jobs that are held are in the trees of their holders, and each holder is among the timers, since a TTR runs: their list goes
- * through the timers, and through the jobs of each connection there.
+ * Jobs that are held are in the trees of their holders, and each holder is among the timers, since
+ * a TTR runs: their list goes through the timers, and through the jobs of each connection there.
  */
 #include "queue/pages.h"
 
 #include <errno.h>
 
-/* A page of HELD looks at no more timers than this: others than holders have some too, and a shard must not stand still. */
+/* A page of HELD looks at no more timers than this: others than holders have some too, and a shard
+ * must not stand still. */
 #define TIMER_COUNT_MAX 64
 
 static bool
@@ -91,7 +93,7 @@ page_jobs(const struct queue_machine *m, const struct queue_query *q, struct wri
 	return (int32_t)w->count;
 }
 
-/* ------------------------------------------------------------------------------ jobs that are held */
+/* --------------------------------------------------------------------------- jobs that are held */
 
 /* Where a list of them has come to: in the timers, and in the jobs of the connection there. */
 struct place {

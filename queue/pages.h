@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file pages.h
- * Answers to queries, and those of them that are a page of a long list. Only for the files that answer (query.h).
+ * Answers to queries, and those of them that are a page of a long list. Only for the files that
+ * answer (query.h).
  */
 #ifndef QUEUE_PAGES_H
 #define QUEUE_PAGES_H

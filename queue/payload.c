@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A tube's name, a job's body: bytes that never change, beginning in the object's own cell and going on in a chain.
+ * A tube's name, a job's body: bytes that never change, beginning in the object's own cell and
+ * going on in a chain.
  */
 #include "queue/private.h"
 

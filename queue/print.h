@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file print.h
- * Writing text into a buffer of the caller's. What does not fit is noticed once, at the end. No printf: replies are written for
- * every command.
+ * Writing text into a buffer of the caller's. What does not fit is noticed once, at the end. No
+ * printf: replies are written for every command.
  */
 #ifndef QUEUE_PRINT_H
 #define QUEUE_PRINT_H

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file private.h
- * What the files of the queue machine offer each other. All of it runs on the machine's one thread, and nothing fails unless it
- * says so.
+ * What the files of the queue machine offer each other. All of it runs on the machine's one thread,
+ * and nothing fails unless it says so.
  */
 #ifndef QUEUE_PRIVATE_H
 #define QUEUE_PRIVATE_H
 
 #include "queue/state.h"
 
-/* ------------------------------------------------------------------------------ cells.c, payload.c */
+/* --------------------------------------------------------------------------- cells.c, payload.c */
 
 /** Forget all cells, and lay the arena out anew. */
 void cells_reset(struct queue_machine *m);
@@ -56,7 +56,8 @@ tree_behind(const struct queue_machine *m, uint32_t root, size_t at, uint64_t ke
 
 uint64_t hash_word(uint64_t hash, uint64_t word);
 uint64_t hash_bytes(const void *bytes, size_t count);
-/** One piece after another, each but the last of a multiple of 8 bytes, then hash_end(): hash_bytes() of all. */
+/** One piece after another, each but the last of a multiple of 8 bytes, then hash_end():
+ * hash_bytes() of all. */
 uint64_t hash_part(uint64_t hash, const void *bytes, size_t count);
 uint64_t hash_end(uint64_t hash, size_t bytes_all);
 struct decree_digest digest_words(const uint64_t *words, uint32_t count);
@@ -101,13 +102,15 @@ void tube_enter(struct queue_machine *m, uint32_t tube);
 void tube_drop(struct queue_machine *m, uint32_t tube);
 /** @param pause_ns  0: no pause; those that wait get what is ready */
 void tube_pause(struct queue_machine *m, uint32_t tube, uint64_t pause_ns);
-/** @return whether somebody waits for it and a job is ready: between two commands only as long as reserve_match() has left something over */
+/** @return whether somebody waits for it and a job is ready: between two commands only as long as
+ * reserve_match() has left something over */
 bool tube_is_matching(const struct tube *t);
 /** What it waits for may have changed. */
 void tube_set_timer(struct queue_machine *m, uint32_t tube);
 /** A ready job, or somebody who waits, has left it: there may be nothing left over any more. */
 void tube_note_match(struct queue_machine *m, uint32_t tube);
-/** Its timer has come: what was left over goes on, one delayed job becomes ready, or its pause is over. */
+/** Its timer has come: what was left over goes on, one delayed job becomes ready, or its pause is
+ * over. */
 void tube_due(struct queue_machine *m, uint32_t tube);
 
 /* ------------------------------------------------------------------------------ job.c */
@@ -146,7 +149,7 @@ void gateway_due(struct queue_machine *m, uint32_t gateway);
 void gateway_enter(struct queue_machine *m, uint32_t connection);
 void gateway_leave(struct queue_machine *m, uint32_t connection);
 
-/* ------------------------------------------------------------------------------ connection.c, reserve.c, due.c */
+/* --------------------------------------------------------------- connection.c, reserve.c, due.c */
 
 /** @return cell, or none: there is no room */
 uint32_t connection_open(struct queue_machine *m, uint32_t gateway, uint64_t id);
@@ -170,7 +173,8 @@ void reserve(struct queue_machine *m, uint32_t connection, uint64_t seq, bool ha
 	uint32_t seconds);
 /** The job goes to the connection, and the answer to its reserve. */
 void reserve_give(struct queue_machine *m, uint32_t connection, uint64_t seq, uint32_t job);
-/** As long as somebody waits for this tube and a job is ready: serve them. If they are too many the tube's timer goes on with it. */
+/** As long as somebody waits for this tube and a job is ready: serve them. If they are too many the
+ * tube's timer goes on with it. */
 void reserve_match(struct queue_machine *m, uint32_t tube);
 /** The tube is matching: whoever waits longest gets a job, or goes since his gateway is detached. */
 void reserve_match_one(struct queue_machine *m, uint32_t tube);
@@ -190,7 +194,7 @@ uint64_t due_next(const struct queue_machine *m);
 void answer(struct queue_machine *m, uint64_t session, uint64_t seq, enum queue_status status,
 	uint64_t result);
 
-/* ------------------------------------------------------------------------------ apply.c, query.c, walk.c, restore.c */
+/* ---------------------------------------------------------- apply.c, query.c, walk.c, restore.c */
 
 void execute(struct queue_machine *m, const struct decree_command *command);
 

@@ -2,13 +2,15 @@
 /*
  * Cuts a connection's bytes into lines and bodies.
  *
- * A line is looked for in the first 224 bytes: the first CR there must have LF behind it. If it has not, or there is none,
- * those 224 are thrown away, and so are further windows of 224 up to one whose first CR has LF behind it; then comes
- * BAD_FORMAT, and what follows is a new line. That is how beanstalkd finds its way back, and clients are told the same
- * by both: a CR LF that falls on the border of two windows is overlooked, and one CR in the middle spoils its window.
+ * A line is looked for in the first 224 bytes: the first CR there must have LF behind it. If it has
+ * not, or there is none, those 224 are thrown away, and so are further windows of 224 up to one
+ * whose first CR has LF behind it; then comes BAD_FORMAT, and what follows is a new line. That is
+ * how beanstalkd finds its way back, and clients are told the same by both: a CR LF that falls on
+ * the border of two windows is overlooked, and one CR in the middle spoils its window.
  *
- * Behind the head of a put come as many bytes as it said and two more. Are these no CR LF, EXPECTED_CRLF is all that
- * happens: the next line begins right behind them. Too large a body is thrown away unseen, its last two bytes as well.
+ * Behind the head of a put come as many bytes as it said and two more. Are these no CR LF,
+ * EXPECTED_CRLF is all that happens: the next line begins right behind them. Too large a body is
+ * thrown away unseen, its last two bytes as well.
  */
 #include "queue/protocol.h"
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file protocol.h
- * The beanstalk protocol as bytes: a parser of what a client says, and all the replies. Pure functions: no socket, no clock.
+ * The beanstalk protocol as bytes: a parser of what a client says, and all the replies. Pure
+ * functions: no socket, no clock.
  *
- * What is right is what beanstalkd does, and not what its text says: the rows of tests/lib/beanstalk_rows.c hold both to it.
+ * What is right is what beanstalkd does, and not what its text says: the rows of
+ * tests/lib/beanstalk_rows.c hold both to it.
  *
- * One connection's input goes through one `struct queue_parser`, in pieces of any size; how it is cut makes no difference.
- * A put comes as PUT (its head), BODY (parts, none if it is empty), BODY_END, so that a body of any size is copied once and
- * into memory that was asked for by its size.
+ * One connection's input goes through one `struct queue_parser`, in pieces of any size; how it is
+ * cut makes no difference. A put comes as PUT (its head), BODY (parts, none if it is empty),
+ * BODY_END, so that a body of any size is copied once and into memory that was asked for by its
+ * size.
  *
  * Threads:  none of its own; a parser belongs to whoever feeds it.
  * Errors:   a client's are requests of the verb ERROR, with the reply that they get. Functions that write return the
@@ -85,8 +88,9 @@ struct queue_request {
 	enum queue_verb verb;
 	enum queue_reply reply; /* ERROR */
 
-	/* What `stats` counts it as, or QUEUE_COUNTER_COUNT: as nothing. Commands of the log are counted by the machine;
-	 * whoever answers by itself (reads, errors, a put that it refuses) has it counted by COUNT. */
+	/* What `stats` counts it as, or QUEUE_COUNTER_COUNT: as nothing. Commands of the log are
+	 * counted by the machine; whoever answers by itself (reads, errors, a put that it refuses)
+	 * has it counted by COUNT. */
 	enum queue_counter counter;
 	bool is_producer; /* ERROR: the head of a put was good, so the client is a producer from now on */
 
@@ -98,7 +102,8 @@ struct queue_request {
 	uint32_t bound;     /* most jobs to kick */
 	uint32_t timeout_s; /* at most INT32_MAX */
 
-	/* Lent until the parser is fed again: they point into the bytes that it was fed with, or into the parser. */
+	/* Lent until the parser is fed again: they point into the bytes that it was fed with, or
+	 * into the parser. */
 	const char *name; /* [name_bytes], valid and at most QUEUE_NAME_BYTES_MAX */
 	uint32_t name_bytes;
 	const uint8_t *part; /* [part_bytes], at least one */
@@ -130,20 +135,22 @@ size_t queue_parser_feed(struct queue_parser *p, const uint8_t *bytes, size_t co
 	struct queue_request *ret_request);
 
 /**
- * Between PUT and BODY_END: there is no room for the body. What is left of it is thrown away unseen, its end too, and
- * then comes an ERROR with this reply, counted as a put.
+ * Between PUT and BODY_END: there is no room for the body. What is left of it is thrown away
+ * unseen, its end too, and then comes an ERROR with this reply, counted as a put.
  */
 void queue_parser_skip_body(struct queue_parser *p, enum queue_reply reply);
 
 /** @return whether the input may end here: no line and no put is incomplete */
 bool queue_parser_is_idle(const struct queue_parser *p);
 
-/** @return whether a put has begun whose end, and with it the request that counts it, is still to come */
+/** @return whether a put has begun whose end, and with it the request that counts it, is still to
+ * come */
 bool queue_parser_is_in_put(const struct queue_parser *p);
 
 /* ------------------------------------------------------------------------------ replies */
 
-/* Of every reply but those of stats and the lists: USING and a name is the longest. Bodies come extra. */
+/* Of every reply but those of stats and the lists: USING and a name is the longest. Bodies come
+ * extra. */
 #define QUEUE_REPLY_BYTES_MAX 256
 
 /** "WORD\r\n" */
@@ -165,9 +172,10 @@ size_t queue_reply_found(uint64_t id, uint32_t body_bytes, char *ret, size_t cap
 /** "OK bytes\r\n"; so many bytes of YAML and "\r\n" follow */
 size_t queue_reply_ok(uint64_t yaml_bytes, char *ret, size_t capacity);
 
-/* ------------------------------------------------------------------------------ stats and lists: whole replies */
+/* --------------------------------------------------------------- stats and lists: whole replies */
 
-/* A buffer that each of the three stats fits in, if the strings of queue_server are at most 255 bytes. */
+/* A buffer that each of the three stats fits in, if the strings of queue_server are at most 255
+ * bytes. */
 #define QUEUE_STATS_BYTES_MAX 4096
 
 /** What of `stats` only the server knows. */
@@ -198,8 +206,9 @@ size_t queue_reply_stats_tube(bool has_old_yaml, const uint64_t *numbers, const 
 	uint32_t tube_bytes, char *ret, size_t capacity);
 
 /**
- * A list of tubes grows name by name, as the answers to LIST_TUBES come: its YAML is queue_yaml_list(), then
- * queue_yaml_item() for each name. Then its size is known, for queue_reply_ok().
+ * A list of tubes grows name by name, as the answers to LIST_TUBES come: its YAML is
+ * queue_yaml_list(), then queue_yaml_item() for each name. Then its size is known, for
+ * queue_reply_ok().
  */
 size_t queue_yaml_list(char *ret, size_t capacity);
 size_t queue_yaml_item(const void *name, uint32_t name_bytes, char *ret, size_t capacity);

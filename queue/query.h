@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file query.h
- * What can be asked of the queue without changing it: the peeks, stats and lists, for decree_read(). They count nothing;
- * a gateway counts with COUNT (command.h).
+ * What can be asked of the queue without changing it: the peeks, stats and lists, for
+ * decree_read(). They count nothing; a gateway counts with COUNT (command.h).
  *
- * Query, little-endian: kind 1, session 8, connection 8, id 8, offset 4, key 8, and the name up to the end.
+ * Query, little-endian: kind 1, session 8, connection 8, id 8, offset 4, key 8, and the name up to
+ * the end.
  *
  *   query                uses                 answer
  *   PEEK                 id, offset           id 8, body's bytes 4, the body from offset on, as much as fits
@@ -28,11 +29,12 @@
  *                                             numbers of 8, bytes of its tube's name 1, name. All 0: that were all. First come
  *                                             the jobs of whoever has something to expect first
  *
- * The last three are pages of a list that changes meanwhile: what moves may be seen twice. They cost what they list, and O(log n)
- * for each; HELD may have an empty page on the way.
+ * The last three are pages of a list that changes meanwhile: what moves may be seen twice. They
+ * cost what they list, and O(log n) for each; HELD may have an empty page on the way.
  *
- * Where "connection" is used, it and `session` name it. Instead of an answer: -ENOENT if the job, tube or connection is not
- * there, -EINVAL if the query is none, -EMSGSIZE if the answer's first part does not fit.
+ * Where "connection" is used, it and `session` name it. Instead of an answer: -ENOENT if the job,
+ * tube or connection is not there, -EINVAL if the query is none, -EMSGSIZE if the answer's first
+ * part does not fit.
  */
 #ifndef QUEUE_QUERY_H
 #define QUEUE_QUERY_H

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A line is found by how it begins: the first row of the table that it begins with. So "stats-jobx" is no stats-job, whose
- * row ends with a space, but a stats with something behind it, and therefore BAD_FORMAT, while "statx" is no command at
- * all. "pause-tubex 1" pauses the tube "x", and everything that begins with "quit" is one. All of it was found out by asking
- * beanstalkd.
+ * A line is found by how it begins: the first row of the table that it begins with. So "stats-jobx"
+ * is no stats-job, whose row ends with a space, but a stats with something behind it, and therefore
+ * BAD_FORMAT, while "statx" is no command at all. "pause-tubex 1" pauses the tube "x", and
+ * everything that begins with "quit" is one. All of it was found out by asking beanstalkd.
  */
 #include "queue/request.h"
 #include "queue/numbers.h"
 
 #include <string.h>
 
-/* What stands behind the word; each reads the rest of the line into the request and says whether it is well-formed. */
+/* What stands behind the word; each reads the rest of the line into the request and says whether it
+ * is well-formed. */
 typedef bool (*rest_fn)(struct queue_text *t, struct queue_request *r);
 
 struct row {

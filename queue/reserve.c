@@ -6,9 +6,10 @@
  *     command is answered PARKED
  *   a job becomes ready, or a pause ends: whoever waits longest for that tube gets it, in the same command
  *
- * So between two commands nobody waits for a tube that has a ready job, unless it is paused; and a job that becomes
- * ready concerns the waiters of one tube only. The exception: when a pause of many ends, or many who wait longest are on their
- * way out, a shard must not stand still meanwhile. What is left over then is due at once (tube_set_timer()).
+ * So between two commands nobody waits for a tube that has a ready job, unless it is paused; and a
+ * job that becomes ready concerns the waiters of one tube only. The exception: when a pause of many
+ * ends, or many who wait longest are on their way out, a shard must not stand still meanwhile. What
+ * is left over then is due at once (tube_set_timer()).
  */
 #include "queue/private.h"
 

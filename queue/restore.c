@@ -2,10 +2,11 @@
 /*
  * A snapshot becomes a state again: walk.c says what the bytes are.
  *
- * An object is accepted if and only if its kind is the one whose turn it is, its number is larger than the one before
- * it, all that it refers to came before it, its words are within their ranges, and its payload has the hash that
- * they name. The words are those of the log's own machine, so this is about accidents; but whatever the
- * bytes are, nothing outside the arena is touched, and -EBADMSG is the worst that happens.
+ * An object is accepted if and only if its kind is the one whose turn it is, its number is larger
+ * than the one before it, all that it refers to came before it, its words are within their ranges,
+ * and its payload has the hash that they name. The words are those of the log's own machine, so
+ * this is about accidents; but whatever the bytes are, nothing outside the arena is touched, and
+ * -EBADMSG is the worst that happens.
  */
 #include "queue/private.h"
 
@@ -55,7 +56,7 @@ restore_header(struct queue_machine *m, const uint8_t *bytes)
 	return memcmp(m->globals.capacity, capacity, sizeof(capacity)) == 0 ? 0 : -EMSGSIZE;
 }
 
-/* ------------------------------------------------------------------------------ one kind after the other */
+/* --------------------------------------------------------------------- one kind after the other */
 
 static uint32_t
 low(uint64_t word)

@@ -3,15 +3,16 @@
  * @file state.h
  * The state of the queue machine.
  *
- * Everything lives in cells of one size in one array; a cell's index is its name, 0 is none. So memory can be full
- * but never fragmented, and whether something fits depends on how many cells the state has, not on its history:
- * a node that was restored from a snapshot refuses the same put as one that lived through everything.
+ * Everything lives in cells of one size in one array; a cell's index is its name, 0 is none. So
+ * memory can be full but never fragmented, and whether something fits depends on how many cells the
+ * state has, not on its history: a node that was restored from a snapshot refuses the same put as
+ * one that lived through everything.
  *
  *   tube, gateway, connection, watch, job   an object: one cell, and a chain of more where a name or body goes on
  *   image                                   an object as it was when a snapshot began (walk.c)
  *
- * An object's *words* are what it is: they are digested and written into snapshots. Everything else in it is derived.
- * Between object_edit() and object_done() its words may change, and nowhere else.
+ * An object's *words* are what it is: they are digested and written into snapshots. Everything else
+ * in it is derived. Between object_edit() and object_done() its words may change, and nowhere else.
  */
 #ifndef QUEUE_STATE_H
 #define QUEUE_STATE_H
@@ -28,7 +29,7 @@
 #define SECOND_NS 1000000000ull
 #define NEVER_NS  UINT64_MAX
 
-/* ------------------------------------------------------------------------------ what is in a cell */
+/* ---------------------------------------------------------------------------- what is in a cell */
 
 #define CELL_BYTES 208 /* so that a job of 100 bytes is one cell */
 
@@ -58,8 +59,9 @@ struct object {
 	uint8_t kind;
 	uint8_t state; /* enum job_state; flags of a gateway or connection */
 	uint64_t number;
-	/* A job: in its tube's or holder's tree, see enum job_state. A watch: in its tube's tree of those that wait;
-	 * a connection: in its gateway's. A tube: in that of all tubes, with key 0. An image: in the walk's. */
+	/* A job: in its tube's or holder's tree, see enum job_state. A watch: in its tube's tree of
+	 * those that wait; a connection: in its gateway's. A tube: in that of all tubes, with key
+	 * 0. An image: in the walk's. */
 	struct link order;
 };
 
@@ -166,7 +168,8 @@ struct chain {
 	uint8_t bytes[CHAIN_BYTES];
 };
 
-/* Chains that nobody uses are kept as they were, so that giving one back costs the same whatever its length. */
+/* Chains that nobody uses are kept as they were, so that giving one back costs the same whatever
+ * its length. */
 struct free_cell {
 	uint32_t next; /* of the same chain */
 	uint32_t next_chain;
@@ -175,8 +178,8 @@ struct free_cell {
 /* ------------------------------------------------------------------------------ the machine */
 
 /*
- * What cells are wanted for. Jobs may not fill the memory to its end: whoever wants to delete some has to come in first, and
- * a node that was started anew has to attach before it lets anybody in.
+ * What cells are wanted for. Jobs may not fill the memory to its end: whoever wants to delete some
+ * has to come in first, and a node that was started anew has to attach before it lets anybody in.
  *
  *   JOBS          puts; tubes that a connection watches beyond the first WATCH_KEPT_COUNT
  *   CONNECTIONS   a connection, the tube that it uses, the first tubes that it watches: so each of them takes little
@@ -190,7 +193,8 @@ enum purpose {
 };
 #define WATCH_KEPT_COUNT 8
 
-/* What is replicated and belongs to no object; all of it is digested and in the header of a snapshot. */
+/* What is replicated and belongs to no object; all of it is digested and in the header of a
+ * snapshot. */
 struct globals {
 	uint64_t now_ns;
 	uint64_t due_budget; /* how many due things may still happen at this time */
@@ -274,12 +278,13 @@ struct queue_machine {
 	struct restoring restoring;
 	uint8_t chunk[DECREE_CHUNK_BYTES_MAX];
 
-	/* Relaxed: cells that were left for jobs, for threads that cannot look. They do for each put; nothing else here is theirs. */
+	/* Relaxed: cells that were left for jobs, for threads that cannot look. They do for each
+	 * put; nothing else here is theirs. */
 	_Alignas(64) _Atomic uint32_t job_room;
 };
 static_assert(offsetof(struct queue_machine, job_room) % 64 == 0, "on a line of its own");
 
-/* ------------------------------------------------------------------------------ a cell by its name */
+/* --------------------------------------------------------------------------- a cell by its name */
 
 static inline void *
 cell_at(const struct queue_machine *m, uint32_t cell)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ordered sets as treaps (Seidel and Aragon, 1996): search trees by (key, number) that are heaps by a weight drawn from the
- * number alone. So the shape follows from what is in it and not from how it got there, a step costs O(log n) on
- * average, and a member needs two links and no more: no array to grow, nothing to allocate.
+ * Ordered sets as treaps (Seidel and Aragon, 1996): search trees by (key, number) that are heaps by
+ * a weight drawn from the number alone. So the shape follows from what is in it and not from how it
+ * got there, a step costs O(log n) on average, and a member needs two links and no more: no array
+ * to grow, nothing to allocate.
  */
 #include "queue/private.h"
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tubes: they are there while a connection uses or watches them or a job lives in them; "default" always is.
+ * Tubes: they are there while a connection uses or watches them or a job lives in them; "default"
+ * always is.
  */
 #include "queue/private.h"
 
-/* Before all else that is due. It follows from the rest of the state: a node that was restored does not know in which moment
- * reserve_match() left something over. */
+/* Before all else that is due. It follows from the rest of the state: a node that was restored does
+ * not know in which moment reserve_match() left something over. */
 #define AT_ONCE_NS 1
 
 uint64_t

@@ -7,12 +7,14 @@
  *   object    its words (object.c), then its payload. Words are never cut by the end of a chunk, payloads may be
  *   chunk     ends where the next words do not fit, or is full
  *
- * The walk shows the moment of its beginning. Before an object that it has not passed changes, its words are kept as an
- * image; when it goes, the image keeps its cells as well, since that is where the payload is. So an object ahead is
- * either untouched or has an image, and the walk merges both in the order of numbers.
+ * The walk shows the moment of its beginning. Before an object that it has not passed changes, its
+ * words are kept as an image; when it goes, the image keeps its cells as well, since that is where
+ * the payload is. So an object ahead is either untouched or has an image, and the walk merges both
+ * in the order of numbers.
  *
- * Images take cells of a share of their own. When it is used up the walk fails, and with it this snapshot; what clients
- * see does not depend on walks. Images that are left over are given back a few at a time.
+ * Images take cells of a share of their own. When it is used up the walk fails, and with it this
+ * snapshot; what clients see does not depend on walks. Images that are left over are given back a
+ * few at a time.
  */
 #include "queue/private.h"
 
@@ -257,7 +259,8 @@ add_live(struct queue_machine *m, uint32_t cell, struct filling *f)
 	return true;
 }
 
-/* The first object ahead, as an image or as it is. @return false: there is none of this kind any more */
+/* The first object ahead, as an image or as it is. @return false: there is none of this kind any
+ * more */
 static bool
 find_next(struct queue_machine *m, uint32_t *ret_image, uint32_t *ret_live)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Statistics and lists, as the YAML that clients know from beanstalkd: the same keys in the same order.
+ * Statistics and lists, as the YAML that clients know from beanstalkd: the same keys in the same
+ * order.
  *
- * 1.13 puts strings of its dictionaries in quotes (name, tube, version, hostname, os, platform), 1.12 only the version.
- * Neither has quotes around `id`, a state or the names of a list.
+ * 1.13 puts strings of its dictionaries in quotes (name, tube, version, hostname, os, platform),
+ * 1.12 only the version. Neither has quotes around `id`, a state or the names of a list.
  *
  * There are no binlog files here, so their numbers are 0, and so is a job's `file`.
  */

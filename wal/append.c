@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The write path. append_block() encodes into the buffer at the block's own position modulo the buffer's size;
- * append_next_write() turns everything since the last write into one contiguous request; writes finish in any
- * order, but only the finished prefix counts.
+ * The write path. append_block() encodes into the buffer at the block's own position modulo the
+ * buffer's size; append_next_write() turns everything since the last write into one contiguous
+ * request; writes finish in any order, but only the finished prefix counts.
  *
- * A block never straddles the end of a segment: the rest of the segment is written as zeros. A write never
- * straddles the end of the buffer or of the log, so a block may take two writes there.
+ * A block never straddles the end of a segment: the rest of the segment is written as zeros. A
+ * write never straddles the end of the buffer or of the log, so a block may take two writes there.
  */
 #include "base/assert.h"
 #include "base/failpoint.h"
@@ -35,8 +35,9 @@ next_position(const struct wal *w, uint32_t sector_count)
 	return end <= next ? head : next;
 }
 
-/* @return the position that no block may cross now. The window counts from the last durable block and not from the
- * last durable byte, which may lie in the middle of a block: recovery knows only blocks. */
+/* @return the position that no block may cross now. The window counts from the last durable block
+ * and not from the last durable byte, which may lie in the middle of a block: recovery knows only
+ * blocks. */
 static uint64_t
 limit_position(const struct wal *w)
 {
@@ -183,8 +184,9 @@ space_unprepared(const struct wal *w, uint64_t space)
 	return whole > space ? whole - space : 0;
 }
 
-/* A short block before large ones may push one of them over a segment's end, which then wastes almost a whole
- * block there: callers may mix sizes, so one block per segment in reach is held back. */
+/* A short block before large ones may push one of them over a segment's end, which then wastes
+ * almost a whole block there: callers may mix sizes, so one block per segment in reach is held
+ * back. */
 struct log_room
 append_room(const struct wal *w)
 {
@@ -214,8 +216,8 @@ append_room(const struct wal *w)
 		.space_record_count_max = w->is_endless ? UINT64_MAX : append_space_max(w) };
 }
 
-/* A small write beside another splits what would have become one write, and costs a flush more; a large one keeps the disk
- * busy while the other waits for its flush. */
+/* A small write beside another splits what would have become one write, and costs a flush more; a
+ * large one keeps the disk busy while the other waits for its flush. */
 static bool
 may_write(const struct wal_append *a, uint64_t bytes)
 {

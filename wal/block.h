@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file block.h
- * The format of a record on disk: one block of k sectors of 512 bytes, each of which can be told old, new or
- * rotten on its own. Pure functions over memory; docs/wal-format.md has the same tables in prose.
+ * The format of a record on disk: one block of k sectors of 512 bytes, each of which can be told
+ * old, new or rotten on its own. Pure functions over memory; docs/wal-format.md has the same tables
+ * in prose.
  *
  * Sector (512 bytes, little-endian):
  *      0  496  data: this sector's part of the block's stream
@@ -26,7 +27,8 @@
  *   last 40 -  if k > 1: the first 40 bytes of the tag once more, so that what the block was about survives the
  *              loss of its first sector
  *
- * The digest of a block is XXH3-128 over its stream's first 112 bytes and the CRCs of all its sectors.
+ * The digest of a block is XXH3-128 over its stream's first 112 bytes and the CRCs of all its
+ * sectors.
  */
 #ifndef DECREE_WAL_BLOCK_H
 #define DECREE_WAL_BLOCK_H
@@ -110,7 +112,8 @@ enum sector_state sector_check(
 	const struct wal_seal *seal, const uint8_t *sector, struct sector_trailer *ret_trailer);
 
 /**
- * The tag of a block from one of its sectors alone: the first has it, the last one repeats most of it.
+ * The tag of a block from one of its sectors alone: the first has it, the last one repeats most of
+ * it.
  *
  * @param ret_tag  [LOG_TAG_BYTES], what is not known as zeros
  * @return false: it is neither of these
@@ -118,7 +121,8 @@ enum sector_state sector_check(
 bool sector_tag(const uint8_t *sector, const struct sector_trailer *trailer, uint8_t *ret_tag);
 
 /**
- * Verify the block that starts at a sector, except for what only its neighbours can tell (lsn, position, chain).
+ * Verify the block that starts at a sector, except for what only its neighbours can tell (lsn,
+ * position, chain).
  *
  * @param at                 ring; at least sector_count_max sectors from at.offset are readable
  * @param sector_count_max   a block with more is incomplete

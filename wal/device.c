@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every durable write of the log is a write with RWF_DSYNC, whatever the device: the kernel makes of it the least that
- * is enough, a single write where no cache is volatile or the device has FUA, else a write and a flush. What the log
- * itself has to know is what such a write does for the others: a flush makes all that completed before it durable, FUA
- * only its own write.
+ * Every durable write of the log is a write with RWF_DSYNC, whatever the device: the kernel makes
+ * of it the least that is enough, a single write where no cache is volatile or the device has FUA,
+ * else a write and a flush. What the log itself has to know is what such a write does for the
+ * others: a flush makes all that completed before it durable, FUA only its own write.
  *
- * A folder on a file system without a block device of its own (overlayfs, btrfs, tmpfs) has a device number that
- * the kernel tells nothing about. Then nothing is taken for granted.
+ * A folder on a file system without a block device of its own (overlayfs, btrfs, tmpfs) has a
+ * device number that the kernel tells nothing about. Then nothing is taken for granted.
  */
 #include "wal/device.h"
 

@@ -41,12 +41,13 @@ void wal_device_probe(
 int wal_device_of(const char *path, struct wal_device *ret_device);
 
 /**
- * Whether one durable write also makes those that completed before it durable: true only if the device is known to
- * flush its whole cache for it, or to have none.
+ * Whether one durable write also makes those that completed before it durable: true only if the
+ * device is known to flush its whole cache for it, or to have none.
  */
 bool wal_device_flushes_all(const struct wal_device *device);
 
-/** For the operator: the device, and what a durable write takes on it. @param ret  [WAL_DEVICE_SENTENCE_BYTES] */
+/** For the operator: the device, and what a durable write takes on it. @param ret
+ * [WAL_DEVICE_SENTENCE_BYTES] */
 void wal_device_sentence(const struct wal_device *device, char *ret);
 
 #endif

@@ -3,8 +3,8 @@
  * @file directory.h
  * A log in a directory of a real file system: what a node uses. See wal.h for everything else.
  *
- * Mode `memory` keeps its records in memory only. The directory then holds the identity and a mark: a node that
- * ran in that mode once has forgotten what it promised, and is refused ever after.
+ * Mode `memory` keeps its records in memory only. The directory then holds the identity and a mark:
+ * a node that ran in that mode once has forgotten what it promised, and is refused ever after.
  */
 #ifndef DECREE_WAL_DIRECTORY_H
 #define DECREE_WAL_DIRECTORY_H
@@ -23,10 +23,12 @@ int wal_directory_prewrite(
 	const char *path, const struct wal_recovery *to, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Lock the directory and open its log; see wal_open(). wal_close() unlocks it. With is_read_only no file is opened for
- * writing, so a file system that is mounted read-only will do, and nobody can start a node on it meanwhile.
+ * Lock the directory and open its log; see wal_open(). wal_close() unlocks it. With is_read_only no
+ * file is opened for writing, so a file system that is mounted read-only will do, and nobody can
+ * start a node on it meanwhile.
  *
- * @param cfg  ops, disk, disk_close, boot_id and flushes_own_only are filled in here, whatever they hold
+ * @param cfg  ops, disk, disk_close, boot_id and flushes_own_only are filled in here, whatever they
+ * hold
  * @param memory_log_bytes  mode `memory`: how much of the log read() can reach back to; 0 = 32 MiB; a multiple
  *                          of 128 KiB
  */
@@ -36,7 +38,8 @@ int wal_directory_open(const char *path, const struct wal_config *cfg, uint64_t 
 /**
  * What this log was given when it was formatted, whether a process uses it or not.
  * @param ret_blob  [WAL_IDENTITY_BLOB_BYTES_MAX]
- * @retval -ENOENT   no log  @retval -EBADMSG  neither copy is whole, or of a version that is not known here
+ * @retval -ENOENT   no log  @retval -EBADMSG  neither copy is whole, or of a version that is not
+ * known here
  */
 int wal_directory_identity(const char *path, uint8_t *ret_blob, uint32_t *ret_bytes,
 	char ret_error[DECREE_ERROR_BYTES]);
@@ -45,7 +48,8 @@ int wal_directory_identity(const char *path, uint8_t *ret_blob, uint32_t *ret_by
 bool wal_directory_is_used(const char *path);
 
 /**
- * Look at a log and change nothing, not even its lock: a node may be started on it meanwhile, and that is noticed.
+ * Look at a log and change nothing, not even its lock: a node may be started on it meanwhile, and
+ * that is noticed.
  *
  * @param cfg  as for wal_directory_open(); only `recovery` counts
  * @retval -EBUSY  a node runs on it, or did meanwhile: what was handed over is void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file disk_memory.h
- * A disk that is memory: for log mode `memory`, where only the other nodes keep a copy. Writes complete at the
- * next reap(). Identifiers are dropped: they help recovery, and there will be none.
+ * A disk that is memory: for log mode `memory`, where only the other nodes keep a copy. Writes
+ * complete at the next reap(). Identifiers are dropped: they help recovery, and there will be none.
  *
  * Threads:  one owner.   Memory: the segments are taken by create() and populated as they are written.
  */
@@ -16,7 +16,8 @@ struct disk_memory;
 extern const struct disk_ops disk_memory_ops;
 
 /**
- * @param companion        may be NULL; given to companion_close() by destroy(): the locked directory of the node
+ * @param companion        may be NULL; given to companion_close() by destroy(): the locked
+ * directory of the node
  * @param companion_close  may be NULL
  * @retval 0  @retval -ENOMEM
  */

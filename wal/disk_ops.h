@@ -6,9 +6,10 @@
  * Implemented by wal/disk_uring.c (the only file that knows io_uring), by wal/disk_memory.c (mode
  * `memory`: nothing is written), and by tests/lib/disk_fake.c for tests and the simulator.
  *
- * A write without DISK_WRITE_DURABLE may be lost, torn at any sector, or reordered with others until
- * sync_all(); one with it has reached stable storage when it completes. Whether that also makes earlier
- * writes stable depends on the device (a flush does, FUA does not), so nothing may rely on it.
+ * A write without DISK_WRITE_DURABLE may be lost, torn at any sector, or reordered with others
+ * until sync_all(); one with it has reached stable storage when it completes. Whether that also
+ * makes earlier writes stable depends on the device (a flush does, FUA does not), so nothing may
+ * rely on it.
  */
 #ifndef DECREE_WAL_DISK_OPS_H
 #define DECREE_WAL_DISK_OPS_H
@@ -54,8 +55,8 @@ struct disk_ops {
 	/** Create or extend a file to @p bytes, allocated but not written. Start-up only; blocks. */
 	int (*allocate)(void *disk, enum disk_file file, uint64_t bytes);
 
-	/** Make every completed write, file creation and size durable (fsync of files and directory).
-	 * Start-up and shut-down only; blocks. */
+	/** Make every completed write, file creation and size durable (fsync of files and
+	 * directory). Start-up and shut-down only; blocks. */
 	int (*sync_all)(void *disk);
 
 	/** Register the log's buffers once, so that requests need not be mapped one by one.
@@ -71,7 +72,8 @@ struct disk_ops {
 	/** @return completions written to @p ret; never blocks */
 	uint32_t (*reap)(void *disk, struct disk_completion *ret, uint32_t count_max);
 
-	/** Let time pass until a completion may have arrived. Start-up and shut-down only; may block. */
+	/** Let time pass until a completion may have arrived. Start-up and shut-down only; may
+	 * block. */
 	void (*wait)(void *disk);
 };
 

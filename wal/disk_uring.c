@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk of a real node: O_DIRECT files, one io_uring, registered files and buffers. A durable write is one
- * write with RWF_DSYNC: on a device with FUA it is a single command, elsewhere a write and a flush, issued by
- * the kernel without coming back to us in between.
+ * The disk of a real node: O_DIRECT files, one io_uring, registered files and buffers. A durable
+ * write is one write with RWF_DSYNC: on a device with FUA it is a single command, elsewhere a write
+ * and a flush, issued by the kernel without coming back to us in between.
  *
- * COOP_TASKRUN keeps the kernel from interrupting this thread for completions: they are collected when it enters
- * the kernel anyway (sched_yield does), or when reap() sees twice the flag that says some are waiting: a loop that
- * has nothing else to do yields in between. DEFER_TASKRUN would tie the ring to one thread and make every reap a system call.
+ * COOP_TASKRUN keeps the kernel from interrupting this thread for completions: they are collected
+ * when it enters the kernel anyway (sched_yield does), or when reap() sees twice the flag that says
+ * some are waiting: a loop that has nothing else to do yields in between. DEFER_TASKRUN would tie
+ * the ring to one thread and make every reap a system call.
  *
- * The directory is locked by flock() on `identity`. That file is registered with the ring, so the lock of a
- * killed process goes only after the kernel has finished its last write.
+ * The directory is locked by flock() on `identity`. That file is registered with the ring, so the
+ * lock of a killed process goes only after the kernel has finished its last write.
  */
 #include "wal/disk_uring.h"
 
@@ -258,7 +259,8 @@ uring_allocate(void *disk, enum disk_file file, uint64_t bytes)
 	struct disk_uring *d = disk;
 	struct statvfs vfs;
 
-	/* Asked beforehand, since a fallocate that fails has taken all the space there was for a moment. */
+	/* Asked beforehand, since a fallocate that fails has taken all the space there was for a
+	 * moment. */
 	if (fstatvfs(d->dir_fd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < bytes)
 		return -ENOSPC;
 	if (d->fds[file] < 0) {
@@ -294,7 +296,8 @@ uring_sync_all(void *disk)
 	return rc;
 }
 
-/* Registration saves a page-table walk and a file lookup per request; without it (ulimit -l) all still works. */
+/* Registration saves a page-table walk and a file lookup per request; without it (ulimit -l) all
+ * still works. */
 static int
 uring_attach(void *disk, void *memory, size_t bytes)
 {

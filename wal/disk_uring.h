@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file disk_uring.h
- * A log directory on a real file system, through io_uring. disk_uring.c is the only file that knows it.
+ * A log directory on a real file system, through io_uring. disk_uring.c is the only file that knows
+ * it.
  *
  * Threads:  one owner at a time. A thread that waits for completions on a CPU that also completes the I/O must
  *           call sched_yield() while it polls, or every completion takes a scheduler tick (4 ms at HZ=250).
@@ -39,7 +40,8 @@ int disk_uring_open(const struct disk_uring_config *cfg, struct disk_uring **ret
 	char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Whether a process has the directory open and locked. Asks for a lock for a moment; who opens the directory just then waits for it.
+ * Whether a process has the directory open and locked. Asks for a lock for a moment; who opens the
+ * directory just then waits for it.
  *
  * @param ret_changed_ns  when the file that every open writes was last written
  */

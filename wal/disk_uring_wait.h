@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file disk_uring_wait.h
- * Whether completions that wait in the kernel are asked for by a system call of their own. They come when this thread enters the
- * kernel; a loop without work does that by its next sched_yield(), which saves a system call for each tenth write. One
- * that is busy, or has waited for so long that it may sleep, has to ask.
+ * Whether completions that wait in the kernel are asked for by a system call of their own. They
+ * come when this thread enters the kernel; a loop without work does that by its next sched_yield(),
+ * which saves a system call for each tenth write. One that is busy, or has waited for so long that
+ * it may sleep, has to ask.
  *
  * Threads:  the disk's.
  */

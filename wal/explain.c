@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What recovery says to a tool that asks (explain.h): facts about what it has just read, gathered from the same
- * bytes. All of it happens while the scan stands still, and nothing of it changes what the scan does next.
+ * What recovery says to a tool that asks (explain.h): facts about what it has just read, gathered
+ * from the same bytes. All of it happens while the scan stands still, and nothing of it changes
+ * what the scan does next.
  */
 #include "wal/explain.h"
 
@@ -177,7 +178,8 @@ piece_read(struct wal *w, uint64_t at, uint64_t end, uint8_t *ret_piece)
 	return bytes;
 }
 
-/* Read again, piece by piece: what the reader's buffer still has of them depends on how the hole was judged. */
+/* Read again, piece by piece: what the reader's buffer still has of them depends on how the hole
+ * was judged. */
 static void
 sectors_look(struct scan *s, const struct damage *d, uint8_t *piece, struct wal_damage_view *view)
 {

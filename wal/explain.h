@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file explain.h
- * What an open that only reads can say about everything that it meets: for tools that show a log to somebody.
+ * What an open that only reads can say about everything that it meets: for tools that show a log to
+ * somebody.
  *
- * Recovery calls these while it decides, so that what is shown is what a start of the node would find: there is no
- * second procedure that might come to another conclusion. Nothing here decides anything.
+ * Recovery calls these while it decides, so that what is shown is what a start of the node would
+ * find: there is no second procedure that might come to another conclusion. Nothing here decides
+ * anything.
  *
  * Errors:   a hook that returns int may stop the open with -errno.
  * Memory:   everything is lent for the call.
@@ -133,7 +135,8 @@ struct wal_rest_view {
 	uint64_t later_offset_bytes;
 };
 
-/* Each may be NULL. In this order: pages and log (as far as they can be read), blocks and damage by lsn, end, rest. */
+/* Each may be NULL. In this order: pages and log (as far as they can be read), blocks and damage by
+ * lsn, end, rest. */
 struct wal_explainer {
 	void *context;
 	void (*page)(void *context, const struct wal_page_view *page);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The hard state: one opaque blob in two copies. Copy 0 is written and durable before copy 1 is started, and
- * only when both are does the new generation count. So at any moment one copy is whole, and a generation that
- * was reported is found again whichever copy is lost.
+ * The hard state: one opaque blob in two copies. Copy 0 is written and durable before copy 1 is
+ * started, and only when both are does the new generation count. So at any moment one copy is
+ * whole, and a generation that was reported is found again whichever copy is lost.
  *
  * Requests that arrive during a write coalesce: the newest blob is written next.
  */

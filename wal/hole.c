@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What it means that block x is not where it should be, at p. Let W be the window (most that is ever written but not
- * yet durable), L the largest durable lsn that any valid block, sector, identifier or hard state names, and the place
- * of x the sectors that the largest block at p, or at the start of the next segment, would have.
+ * What it means that block x is not where it should be, at p. Let W be the window (most that is
+ * ever written but not yet durable), L the largest durable lsn that any valid block, sector,
+ * identifier or hard state names, and the place of x the sectors that the largest block at p, or at
+ * the start of the next segment, would have.
  *
  *   the identifier of x is there                                       x was durable: DAMAGED, its tag is known
  *   L >= x; or a sector of x or later at or beyond p + W; or an
@@ -13,13 +14,14 @@
  *   none of all that, but sectors of x or later before p + W           a torn tail, never acknowledged: CUT
  *   none of all that                                                   the END
  *
- * (Protocol 11.3.) The tag of a DAMAGED block is in its identifier, in its first sector or, all that matters of it, in
- * its last; if it is in none of them, the block is lost without a name. Then the walk goes on at the next block
- * or identifier that there is. If there is none, the log goes on behind all that is left of the damage, with a boot record that
- * makes this decision durable: evidence is never written over.
+ * (Protocol 11.3.) The tag of a DAMAGED block is in its identifier, in its first sector or, all
+ * that matters of it, in its last; if it is in none of them, the block is lost without a name. Then
+ * the walk goes on at the next block or identifier that there is. If there is none, the log goes on
+ * behind all that is left of the damage, with a boot record that makes this decision durable:
+ * evidence is never written over.
  *
- * "Old" is a valid sector with an lsn below x, or one of a generation below that of the last intact block: an
- * earlier boot record voided it.
+ * "Old" is a valid sector with an lsn below x, or one of a generation below that of the last intact
+ * block: an earlier boot record voided it.
  */
 #include "base/assert.h"
 #include "base/failpoint.h"
@@ -126,7 +128,8 @@ look_at_sector(struct scan *s, uint64_t position, bool is_in_place, struct tail 
 		s->durable_lsn = sector_durable_lsn(sector);
 }
 
-/* Whether a sector may have been x's, or is not behind it in its segment: x is at p, or begins the next segment. */
+/* Whether a sector may have been x's, or is not behind it in its segment: x is at p, or begins the
+ * next segment. */
 static bool
 is_in_place_of(const struct scan *s, uint64_t position)
 {

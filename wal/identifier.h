@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file identifier.h
- * The entry of the identifier ring: what a block was about, kept in another place of the disk and written only
- * after the block is durable. An entry that is present proves that its block was.
+ * The entry of the identifier ring: what a block was about, kept in another place of the disk and
+ * written only after the block is durable. An entry that is present proves that its block was.
  *
  * Entry (128 bytes, little-endian; four to a sector; entry of lsn x at index (x - 1) modulo the ring's count):
  *      0    8  lsn

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The identifier ring. Entries are collected in memory while their blocks are on the way; once the blocks are
- * durable, entries are written in batches off the acknowledgement path: together with a data write when a
- * batch is full or the oldest has waited for IDENTIFIER_DELAY_NS, by themselves when the log is idle.
+ * The identifier ring. Entries are collected in memory while their blocks are on the way; once the
+ * blocks are durable, entries are written in batches off the acknowledgement path: together with a
+ * data write when a batch is full or the oldest has waited for IDENTIFIER_DELAY_NS, by themselves
+ * when the log is idle.
  *
- * An entry on the disk means "this block was durable", so a stage never holds an entry beyond durable_lsn.
+ * An entry on the disk means "this block was durable", so a stage never holds an entry beyond
+ * durable_lsn.
  */
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -167,7 +169,8 @@ identifiers_next_write(
 	ids->pending_since_ns = 0;
 	FAILPOINT("wal.identifiers.staged");
 	*ret_request = (struct disk_request){
-		/* With data on its way, the data's own flush will carry this along, if there is one. */
+		/* With data on its way, the data's own flush will carry this along, if there is
+		 * one. */
 		.kind = is_idle || ids->ride_durably ? DISK_WRITE_DURABLE : DISK_WRITE,
 		.file = DISK_IDENTIFIERS,
 		.offset_bytes = (first_lsn - 1) % w->geometry.identifier_count * IDENTIFIER_BYTES,

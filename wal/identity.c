@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a log is (identity page, written once by wal_format) and what happened to it (session page, written by
- * each open before anything else).
+ * What a log is (identity page, written once by wal_format) and what happened to it (session page,
+ * written by each open before anything else).
  *
  * Body of the identity page:              Body of the session page:
  *      0   16  uuid of the log                  0    4  number of the session, from 1; 0 = never opened

@@ -3,9 +3,9 @@
  * @file internal.h
  * The parts of a `struct wal`, for the files of this folder only.
  *
- * A position is log_bytes * lap + offset in `segments`, laps from 1, so that it grows for ever and is never 0.
- * Everything between two positions of one lap is contiguous on the disk. The write buffer maps positions
- * modulo its size: [durable_end, head) is in use, where
+ * A position is log_bytes * lap + offset in `segments`, laps from 1, so that it grows for ever and
+ * is never 0. Everything between two positions of one lap is contiguous on the disk. The write
+ * buffer maps positions modulo its size: [durable_end, head) is in use, where
  *
  *     durable_end <= durable <= submitted <= head <= durable_end + window
  */
@@ -224,7 +224,8 @@ struct log_place append_block(struct wal *w, enum block_kind kind, const uint8_t
 	const void *payload, uint32_t payload_bytes);
 uint32_t append_records(struct wal *w, const struct log_record *records, uint32_t count,
 	struct log_place *ret_places);
-/** Build the request for everything appended since the last one. @return false if there is nothing to write */
+/** Build the request for everything appended since the last one. @return false if there is nothing
+ * to write */
 bool append_next_write(struct wal *w, struct disk_request *ret_request);
 void append_on_written(struct wal *w, uint64_t token);
 struct log_room append_room(const struct wal *w);
@@ -238,7 +239,8 @@ void identifiers_skip(struct wal *w, uint64_t lsn);
 bool identifiers_next_write(
 	struct wal *w, uint64_t now_ns, bool is_time, struct disk_request *ret_request);
 void identifiers_on_written(struct wal *w);
-/** A remembered identifier as it is on the disk, or will be. @param ret_entry  [IDENTIFIER_BYTES] @return false if none is */
+/** A remembered identifier as it is on the disk, or will be. @param ret_entry  [IDENTIFIER_BYTES]
+ * @return false if none is */
 bool identifiers_copy(const struct wal *w, uint64_t lsn, uint8_t *ret_entry);
 /** @return the end position of the block of a remembered lsn */
 uint64_t identifiers_end_position(const struct wal *w, uint64_t lsn);
@@ -259,7 +261,8 @@ void trim_note_block(struct wal *w, const struct log_start *block);
 /** The session page was read. */
 void trim_begin(struct wal *w);
 void trim_want(struct wal *w, uint64_t lsn);
-/** The block that a segment starts with, if that segment is in use and it is known: else of another position. */
+/** The block that a segment starts with, if that segment is in use and it is known: else of another
+ * position. */
 const struct log_start *trim_segment(const struct wal *w, uint64_t position);
 /** Let the log begin as late as it may. */
 void trim_advance(struct wal *w);
@@ -307,15 +310,16 @@ int session_decode(const uint8_t *page, const struct page_header *header,
 	const struct wal_geometry *geometry, struct wal_session *ret);
 
 /* recover.c */
-/** What recovery decided about the end of a log. Either way a boot record must be durable before the first append. */
+/** What recovery decided about the end of a log. Either way a boot record must be durable before the
+ * first append. */
 struct log_end {
 	bool is_cut;    /* a torn tail is there: it must become void */
 	bool is_sealed; /* the last records are lost, and nothing says how many they were */
 };
 
 /**
- * Read the log, hand over its records and its damage, and decide about its end; sets append.head, next_lsn,
- * previous. Blocks.
+ * Read the log, hand over its records and its damage, and decide about its end; sets append.head,
+ * next_lsn, previous. Blocks.
  *
  * @param durable_lsn  largest one known so far (from the hard state)
  * @param is_lossy     whatever is missing at the end is gone: no damage

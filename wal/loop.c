@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log as the shard's loop sees it: wal_log_ops over append.c, identifiers.c, hardstate.c, prepare.c, scrub.c
- * and read.c. Each of these says what it wants to write next and is told when that was written; this file carries
- * requests to the disk and completions back.
+ * The log as the shard's loop sees it: wal_log_ops over append.c, identifiers.c, hardstate.c,
+ * prepare.c, scrub.c and read.c. Each of these says what it wants to write next and is told when
+ * that was written; this file carries requests to the disk and completions back.
  *
  * One turn:  append()* -> submit() -> ... -> reap(). submit() belongs into every turn, also into one that
  * appended nothing: identifiers and the pre-writing of segments advance there.
  *
- * Failure: the first write that fails or comes back short poisons the log. LOG_FAILED is reported once; then
- * nothing is accepted, written or reported any more.
+ * Failure: the first write that fails or comes back short poisons the log. LOG_FAILED is reported
+ * once; then nothing is accepted, written or reported any more.
  */
 #include "base/assert.h"
 #include "base/failpoint.h"
@@ -16,8 +16,8 @@
 
 #include <errno.h>
 
-/* What becomes due by the clock alone has waited for milliseconds, and waits for this as well: a loop without work takes
- * a turn each microsecond. */
+/* What becomes due by the clock alone has waited for milliseconds, and waits for this as well: a
+ * loop without work takes a turn each microsecond. */
 #define LOOK_NS 20000
 
 static uint32_t
@@ -46,8 +46,10 @@ log_read(void *log, uint64_t position, uint64_t token)
 	return read_start(log, position, token);
 }
 
-/* Identifiers and pre-writing go with a write of data while there are any: one system call for both, and identifiers need no
- * flush of their own. (Scrubbing has a pace that needs no such care, and wants the disk for itself.) A log that has had nothing to write for as long as identifiers may wait does it by itself. */
+/* Identifiers and pre-writing go with a write of data while there are any: one system call for
+ * both, and identifiers need no flush of their own. (Scrubbing has a pace that needs no such care,
+ * and wants the disk for itself.) A log that has had nothing to write for as long as identifiers
+ * may wait does it by itself. */
 static bool
 is_time_for_more(struct wal *w, uint64_t now_ns)
 {
@@ -69,7 +71,8 @@ submit_what_is_due(struct wal *w, uint64_t now_ns)
 
 	trim_advance(w);
 
-	/* The identifiers are chosen before the data, to know whether the log is idle, but go after it. */
+	/* The identifiers are chosen before the data, to know whether the log is idle, but go after
+	 * it. */
 	is_time = is_time_for_more(w, now_ns);
 	has_identifiers = identifiers_next_write(w, now_ns, is_time, &identifiers);
 	if (append_next_write(w, &requests[count]))

@@ -171,8 +171,8 @@ take(size_t *offset, size_t bytes)
 	return at;
 }
 
-/* A disk that has more to do than it can is given few, long writes. A log with a small window has few blocks on their
- * way, and soon waits for their identifiers. */
+/* A disk that has more to do than it can is given few, long writes. A log with a small window has
+ * few blocks on their way, and soon waits for their identifiers. */
 static void
 identifiers_size(struct wal *w)
 {

@@ -100,7 +100,8 @@ disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind, enu
 	return (uint32_t)done.result == bytes ? 0 : -EIO;
 }
 
-/* A copy that cannot be read is as good as one that is damaged: what counts was durable in both before it did. */
+/* A copy that cannot be read is as good as one that is damaged: what counts was durable in both
+ * before it did. */
 enum page_state
 page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair, int copy,
 	const struct wal_seal *seal, uint8_t *page, struct page_header *ret_header)

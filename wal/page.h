@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file page.h
- * The small things a log keeps twice: identity, session and hard state, each as a sealed page in two copies that
- * are never written at the same time, so that one of them is whole whatever happens.
+ * The small things a log keeps twice: identity, session and hard state, each as a sealed page in
+ * two copies that are never written at the same time, so that one of them is whole whatever
+ * happens.
  *
  * Page (512 or 4096 bytes, little-endian):
  *      0    8  magic: what kind of page this is
@@ -59,7 +60,8 @@ enum page_state {
 	PAGE_UNREADABLE = 3,
 };
 
-/** Write header and CRC around a body that already lies at page + PAGE_HEADER_BYTES; zeros what follows it. */
+/** Write header and CRC around a body that already lies at page + PAGE_HEADER_BYTES; zeros what
+ * follows it. */
 void page_seal(uint8_t *page, const struct page_pair *pair, const struct wal_seal *seal,
 	const struct page_header *header);
 
@@ -71,13 +73,15 @@ enum page_state page_check(const uint8_t *page, const struct page_pair *pair,
 int disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind,
 	enum disk_file file, uint64_t offset_bytes, void *buffer, uint32_t bytes);
 
-/** Read and check one copy. @param ret_page  [pair->bytes] at a multiple of 512; zeros if it cannot be read */
+/** Read and check one copy. @param ret_page  [pair->bytes] at a multiple of 512; zeros if it cannot
+ * be read */
 enum page_state page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	int copy, const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header);
 
 /**
- * Read both copies and choose the newest valid one. One that cannot be read is not valid. One of another version counts
- * for what a program of that version has said since, so no older one beside it is taken in its place.
+ * Read both copies and choose the newest valid one. One that cannot be read is not valid. One of
+ * another version counts for what a program of that version has said since, so no older one beside
+ * it is taken in its place.
  *
  * @param ret_page    [PAGE_BYTES_MAX] at a multiple of 512: the chosen page
  * @param ret_stale   index of the copy that must be rewritten before the chosen one may be, or -1

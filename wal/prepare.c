@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pre-writing: zeros over space that was allocated but never written, since the first write to such space costs
- * a journal commit of the file system (187 us where an overwrite takes 86). One segment is ready before
- * wal_open() returns; the rest follows in small pieces at a bounded rate, slowly while the log is in use.
+ * Pre-writing: zeros over space that was allocated but never written, since the first write to such
+ * space costs a journal commit of the file system (187 us where an overwrite takes 86). One segment
+ * is ready before wal_open() returns; the rest follows in small pieces at a bounded rate, slowly
+ * while the log is in use.
  *
- * How far it got is noted in the session page after each segment. This part of the note is a hint: losing it only
- * repeats work, and pre-writing never starts before the head of the log. Where the log begins (trim.c) is noted
- * there too.
+ * How far it got is noted in the session page after each segment. This part of the note is a hint:
+ * losing it only repeats work, and pre-writing never starts before the head of the log. Where the
+ * log begins (trim.c) is noted there too.
  */
 #include "base/assert.h"
 #include "base/failpoint.h"
@@ -63,8 +64,9 @@ is_urgent(const struct wal *w)
 }
 
 /*
- * Full speed while nobody appends, or while the head comes close; else a sixteenth of it. A writer that shares
- * its disk with full-speed pre-writing waits two to three times as long for each append.
+ * Full speed while nobody appends, or while the head comes close; else a sixteenth of it. A writer
+ * that shares its disk with full-speed pre-writing waits two to three times as long for each
+ * append.
  */
 static uint64_t
 pace_bytes_per_second(struct wal *w)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pre-writing all of a log at once, before any node was started on it: what prepare.c does beside a node's work and
- * slowly. A node that is loaded from its first second on is faster than that, and then waits for the file system.
+ * Pre-writing all of a log at once, before any node was started on it: what prepare.c does beside a
+ * node's work and slowly. A node that is loaded from its first second on is faster than that, and
+ * then waits for the file system.
  */
 #include "wal/internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading single records back while the log runs. What is still in the write buffer is answered from there,
- * without the disk. A record is verified as recovery would, except for the chain.
+ * Reading single records back while the log runs. What is still in the write buffer is answered
+ * from there, without the disk. A record is verified as recovery would, except for the chain.
  */
 #include "base/assert.h"
 #include "wal/internal.h"
@@ -42,8 +42,8 @@ copy_from_buffer(struct wal *w, struct wal_read *slot)
 		memcpy(slot->sectors + i * WAL_SECTOR_BYTES, sector_at(ring, i), WAL_SECTOR_BYTES);
 }
 
-/* Its place may have been used again: who asked for it was late, and nothing is wrong with the disk. In mode memory a place is used
- * again one lap later, whoever may still want what it had. */
+/* Its place may have been used again: who asked for it was late, and nothing is wrong with the
+ * disk. In mode memory a place is used again one lap later, whoever may still want what it had. */
 static bool
 is_gone(const struct wal *w, uint64_t position)
 {

@@ -71,8 +71,9 @@ reader_issue(struct reader *r)
 	uint32_t window = r->w->geometry.window_bytes;
 	bool queued = false;
 
-	/* Whole pieces only: this is asked for each sector, and mostly there is no room for one. What is needed next is an
-	 * eighth of the window at most, so nobody waits for the last of it. */
+	/* Whole pieces only: this is asked for each sector, and mostly there is no room for one.
+	 * What is needed next is an eighth of the window at most, so nobody waits for the last of
+	 * it. */
 	while (r->piece_count < READER_PIECE_COUNT && r->issued < r->limit &&
 		r->issued + r->piece_bytes <= r->kept + window) {
 		uint32_t index = (r->piece_first + r->piece_count) % READER_PIECE_COUNT;
@@ -120,7 +121,8 @@ reader_drain(struct reader *r)
 			reader_collect(r);
 }
 
-/* With nothing else in flight, the completions of whose reads would be mistaken for those of the rescue. */
+/* With nothing else in flight, the completions of whose reads would be mistaken for those of the
+ * rescue. */
 static void
 piece_rescue(struct reader *r, const struct reader_piece *p)
 {

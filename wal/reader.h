@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file reader.h
- * Recovery's way through `segments`: forward, with several reads ahead, through the write buffer, which nothing
- * else uses yet. Nothing here knows what a record is.
+ * Recovery's way through `segments`: forward, with several reads ahead, through the write buffer,
+ * which nothing else uses yet. Nothing here knows what a record is.
  */
 #ifndef DECREE_WAL_READER_H
 #define DECREE_WAL_READER_H
@@ -37,8 +37,8 @@ struct reader {
 void reader_init(struct reader *r, struct wal *w, uint64_t position, bool survives_errors);
 
 /**
- * Have the sectors of [position, end) in the buffer, as far as the log goes. Blocks. Nothing before @p position
- * can be had again without reader_seek().
+ * Have the sectors of [position, end) in the buffer, as far as the log goes. Blocks. Nothing before
+ * @p position can be had again without reader_seek().
  *
  * @retval -EIO ...  the disk's error. If the reader survives errors: sectors that cannot be read, even one by one,
  *                   have arrived as bytes that pass no checksum

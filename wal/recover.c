@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery: read the log from where the session page says that it begins, at most once around, and hand over every
- * intact block. Where block x should be and is not, hole.c decides what that means: the end, a torn tail that nobody
- * was told about, or damage to something that may have been acknowledged. Damage is handed over, too, with all that is
- * known of it, and the walk goes on behind it.
+ * Recovery: read the log from where the session page says that it begins, at most once around, and
+ * hand over every intact block. Where block x should be and is not, hole.c decides what that means:
+ * the end, a torn tail that nobody was told about, or damage to something that may have been
+ * acknowledged. Damage is handed over, too, with all that is known of it, and the walk goes on
+ * behind it.
  */
 #include "base/assert.h"
 #include "base/failpoint.h"

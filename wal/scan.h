@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file scan.h
- * Where recovery stands in a log, for recover.c, which walks from block to block, and hole.c, which judges what a
- * missing one means.
+ * Where recovery stands in a log, for recover.c, which walks from block to block, and hole.c, which
+ * judges what a missing one means.
  */
 #ifndef DECREE_WAL_SCAN_H
 #define DECREE_WAL_SCAN_H
@@ -70,8 +70,8 @@ enum hole {
  */
 int hole_judge(struct scan *s, enum hole *ret);
 
-/** The entry of an lsn, [IDENTIFIER_BYTES], lent until the next call. Bytes that pass no checksum if the disk cannot
- * read it. */
+/** The entry of an lsn, [IDENTIFIER_BYTES], lent until the next call. Bytes that pass no checksum if
+ * the disk cannot read it. */
 const uint8_t *scan_identifier(struct scan *s, uint64_t lsn);
 
 /** Remember the first reason not to take the hole at p for the end of the log. */
@@ -80,7 +80,8 @@ void scan_suspect(struct scan *s, const char *file, uint64_t offset_bytes, const
 /** Whether a sector is of a session before the last block's: an earlier cut made it void. */
 bool scan_is_void(const struct scan *s, uint16_t generation);
 
-/** Whether a block could lie there if the log goes on at p: at p, or at the start of the next segment for want of room. */
+/** Whether a block could lie there if the log goes on at p: at p, or at the start of the next
+ * segment for want of room. */
 bool scan_is_place(const struct scan *s, uint64_t position, uint32_t sector_count);
 
 /** Say how far the scan has come, if somebody wants to know, now and then. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The scrubber: while the log runs, its live part is read again from its beginning to what is durable, around and
- * around at a bounded rate, so that a record that has rotten is found, and written again, before a second copy of it
- * rots somewhere else (protocol 11.8).
+ * The scrubber: while the log runs, its live part is read again from its beginning to what is
+ * durable, around and around at a bounded rate, so that a record that has rotten is found, and
+ * written again, before a second copy of it rots somewhere else (protocol 11.8).
  *
  *   1. when a piece is due, its identifiers are read, unless those of the last piece cover it, and then the piece:
  *      one request at a time, in a moment without a data write in flight, or after SCRUB_PATIENCE_NS at any moment
@@ -10,10 +10,11 @@
  *   3. what is wrong is read once more, sector by sector. If it still is, LOG_DAMAGED says so
  *   4. identifiers that are not what their intact block says are written again
  *
- * What may fail: a read: that is damage. A write: it poisons the log, as any other does. The log may be trimmed
- * meanwhile: the pass goes on where the log begins now.
+ * What may fail: a read: that is damage. A write: it poisons the log, as any other does. The log
+ * may be trimmed meanwhile: the pass goes on where the log begins now.
  *
- * Nothing here waits, and nothing makes a system call of its own: requests go out with those of the turn.
+ * Nothing here waits, and nothing makes a system call of its own: requests go out with those of the
+ * turn.
  */
 #include "base/assert.h"
 #include "wal/internal.h"
@@ -170,9 +171,9 @@ next_read(struct wal *w, uint64_t now_ns, struct disk_request *ret_request)
 	s->state = SCRUB_READING;
 }
 
-/* The sectors hold nothing but entries of blocks that were verified, and what was read beside them: each is on the disk
- * already as far as it is known, and the ring does not come to them before the log is trimmed beyond them, which waits
- * for this write (prepare.c). */
+/* The sectors hold nothing but entries of blocks that were verified, and what was read beside them:
+ * each is on the disk already as far as it is known, and the ring does not come to them before the
+ * log is trimmed beyond them, which waits for this write (prepare.c). */
 static bool
 next_repair(struct wal *w, struct disk_request *ret_request)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file scrub.h
- * Where the scrubber stands: scrub.c reads the live part of the log again and again, scrub_judge.c looks at what came.
+ * Where the scrubber stands: scrub.c reads the live part of the log again and again, scrub_judge.c
+ * looks at what came.
  */
 #ifndef DECREE_WAL_SCRUB_H
 #define DECREE_WAL_SCRUB_H
@@ -29,7 +30,8 @@ enum scrub_state {
 	SCRUB_WRITING,     /* identifiers, in flight */
 };
 
-/* What is being read: identifiers, then blocks. Sector by sector, if that is needed to get around one that fails. */
+/* What is being read: identifiers, then blocks. Sector by sector, if that is needed to get around
+ * one that fails. */
 struct scrub_load {
 	bool is_entries;
 	uint32_t bytes;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the scrubber has read: the walk of recovery (recover.c, hole.c) over a log that is alive. It is simpler, for
- * everything here was durable: whatever is not an intact block x where x should be is damage, and no tail.
+ * What the scrubber has read: the walk of recovery (recover.c, hole.c) over a log that is alive. It
+ * is simpler, for everything here was durable: whatever is not an intact block x where x should be
+ * is damage, and no tail.
  *
  *   x is intact                                  its identifier shall say the same: if not, it is written again
  *   x is not, when looked at first               it is read once more
@@ -233,8 +234,8 @@ damaged(struct wal *w)
 	go_on(w, lsn, position + WAL_SECTOR_BYTES, NULL);
 }
 
-/* In a hole: is this sector where it ends? How many records it had cannot be told from its size: recovery may have left
- * numbers out. */
+/* In a hole: is this sector where it ends? How many records it had cannot be told from its size:
+ * recovery may have left numbers out. */
 static void
 search(struct wal *w)
 {

@@ -8,11 +8,12 @@
  *   3. The new beginning is noted in the session page (prepare.c), durably, in both copies.
  *   4. Only then is the space of the segments before it written again: room() grows.
  *
- * A crash before 3 recovers the old beginning, after it the new one; either way nothing that recovery will read has
- * been overwritten. What is left in a recycled segment cannot pass for a record: its lsns are all below that of any
- * record to come, and its positions name an earlier lap.
+ * A crash before 3 recovers the old beginning, after it the new one; either way nothing that
+ * recovery will read has been overwritten. What is left in a recycled segment cannot pass for a
+ * record: its lsns are all below that of any record to come, and its positions name an earlier lap.
  *
- * The beginning is also evidence: its first record was durable, so if that is missing, this is damage.
+ * The beginning is also evidence: its first record was durable, so if that is missing, this is
+ * damage.
  */
 #include "base/assert.h"
 #include "base/failpoint.h"
@@ -110,6 +111,7 @@ trim_end_lsn(const struct wal *w)
 		return prewritten;
 	if (w->trim.noted.lsn == 1)
 		return count;
-	/* Entries are written by whole sectors, padded with zeros: those of the log's first records keep away. */
+	/* Entries are written by whole sectors, padded with zeros: those of the log's first records
+	 * keep away. */
 	return w->trim.noted.lsn - 1 + count - 2 * IDENTIFIER_COUNT_PER_SECTOR;
 }

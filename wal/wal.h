@@ -42,42 +42,48 @@ struct wal_format {
 				     * buffer; multiple of 4 KiB; default 4 MiB, or log_bytes / 4 if that is less */
 };
 
-/* What recovery hands to the caller, in this order: identity, meta, records. Each may return -errno to stop
- * the open with that code; it then writes its own sentence into `ret_error` of wal_open(). NULL = not wanted.
- * A later refusal makes everything handed over void. */
+/* What recovery hands to the caller, in this order: identity, meta, records. Each may return -errno
+ * to stop the open with that code; it then writes its own sentence into `ret_error` of wal_open().
+ * NULL = not wanted. A later refusal makes everything handed over void. */
 struct wal_recovery {
 	void *context;
 
-	/** @param blob  lent: what wal_format() was given. Check here that the directory is the right one */
+	/** @param blob  lent: what wal_format() was given. Check here that the directory is the
+	 * right one */
 	int (*identity)(void *context, const struct decree_uuid *uuid, const void *blob,
 		uint32_t bytes, char *ret_error);
 
 	/** @param generation  the hard state's, 0 with @p bytes = 0 if none was ever written */
 	int (*meta)(void *context, uint64_t generation, const void *blob, uint32_t bytes);
 
-	/** One record, in order of lsn. Numbers increase by one, except that a restart which cut a torn tail
-	 * took one number for its own boot record. @param tag [LOG_TAG_BYTES], lent, as is the payload */
+	/** One record, in order of lsn. Numbers increase by one, except that a restart which cut a
+	 * torn tail took one number for its own boot record. @param tag [LOG_TAG_BYTES], lent, as
+	 * is the payload */
 	int (*record)(void *context, const struct log_place *place, const uint8_t *tag,
 		const void *payload, uint32_t payload_bytes);
 
 	/**
-	 * In the place of a record that may have been durable and cannot be read any more (protocol 11.3), in
-	 * the same order. NULL: an open that finds such a record is refused.
+	 * In the place of a record that may have been durable and cannot be read any more (protocol
+	 * 11.3), in the same order. NULL: an open that finds such a record is refused.
 	 *
-	 * @param place  of the record; if it is nameless, the last of one or more, at a position that is nobody's
-	 * @param tag    [LOG_TAG_BYTES], lent; behind the first 40 bytes perhaps zeros. NULL: nothing names it
+	 * @param place  of the record; if it is nameless, the last of one or more, at a position
+	 * that is nobody's
+	 * @param tag    [LOG_TAG_BYTES], lent; behind the first 40 bytes perhaps zeros. NULL:
+	 * nothing names it
 	 */
 	int (*damaged)(void *context, const struct log_place *place, const uint8_t *tag);
 
-	/** Only of an open that only reads: this log was `buffered` and the machine was restarted under it. What follows
-	 * is what can be read; how much was behind it cannot be told. */
+	/** Only of an open that only reads: this log was `buffered` and the machine was restarted
+	 * under it. What follows is what can be read; how much was behind it cannot be told. */
 	void (*lossy)(void *context);
 
-	/** Every detail of what is read, for tools; NULL = nobody asks. Only of an open that only reads. With it, such
-	 * an open goes on behind what it refuses, if the rest can be read, and returns the refusal at the end. */
+	/** Every detail of what is read, for tools; NULL = nobody asks. Only of an open that only
+	 * reads. With it, such an open goes on behind what it refuses, if the rest can be read, and
+	 * returns the refusal at the end. */
 	const struct wal_explainer *explain; /* wal/explain.h */
 
-	/** For long recoveries: called about every 64 MiB. @p bytes_total is an estimate, >= bytes_done */
+	/** For long recoveries: called about every 64 MiB. @p bytes_total is an estimate, >=
+	 * bytes_done */
 	void (*progress)(void *context, uint64_t bytes_done, uint64_t bytes_total);
 };
 
@@ -136,8 +142,9 @@ int wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *
 	char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Write zeros over all the space of a log that no node was started on yet, so that no append is the first write
- * to its place. wal_open() does that for one segment, and a running log slowly for the rest.
+ * Write zeros over all the space of a log that no node was started on yet, so that no append is the
+ * first write to its place. wal_open() does that for one segment, and a running log slowly for the
+ * rest.
  *
  * @param to  `identity` is asked as by wal_open(), `progress` told; both may be NULL
  * @retval -EALREADY  a node was started on it: nothing was touched
@@ -150,13 +157,15 @@ int wal_prewrite(const struct disk_ops *ops, void *disk, const struct wal_recove
  * Recover, repair what may be repaired, pre-write at least one segment, and be ready for appends.
  * Everything that was handed over is durable when this returns.
  *
- * With `is_read_only` that is all: nothing is written, the disk is closed again, and *ret_wal is NULL.
+ * With `is_read_only` that is all: nothing is written, the disk is closed again, and *ret_wal is
+ * NULL.
  *
  * @param cfg      lent for the call; ops and disk stay in use until wal_close()
  * @param ret_wal  on success; give it to wal_log_ops as its `log`
  *
  * @retval -ENOENT    not formatted, or a file is missing
- * @retval -EBADMSG   damage that is not provably a torn tail; `ret_error` names lsn, file, offset, remedy
+ * @retval -EBADMSG   damage that is not provably a torn tail; `ret_error` names lsn, file, offset,
+ * remedy
  * @retval -ESTALE    the node lost what it promised (modes memory and buffered): replace it
  * @retval -EIO ...   the disk's own error
  * Thread: the owner. Blocks: yes.
@@ -165,8 +174,8 @@ int
 wal_open(const struct wal_config *cfg, struct wal **ret_wal, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Mode `memory`: check a freshly formatted directory and mark it, durably, as one whose node forgets. The
- * identity callback of @p cfg is called. @p cfg's disk stays open.
+ * Mode `memory`: check a freshly formatted directory and mark it, durably, as one whose node
+ * forgets. The identity callback of @p cfg is called. @p cfg's disk stays open.
  *
  * @param ret_format  what to format a memory disk with; its identity points into @p ret_blob
  * @retval -ESTALE    it was opened before: its node is lost, or would be
@@ -174,7 +183,8 @@ wal_open(const struct wal_config *cfg, struct wal **ret_wal, char ret_error[DECR
 int wal_memory_begin(const struct wal_config *cfg, struct wal_format *ret_format,
 	uint8_t ret_blob[WAL_IDENTITY_BLOB_BYTES_MAX], char ret_error[DECREE_ERROR_BYTES]);
 
-/** Finish what is in flight, write the last identifiers, give everything back. NULL is accepted. Blocks. */
+/** Finish what is in flight, write the last identifiers, give everything back. NULL is accepted.
+ * Blocks. */
 void wal_close(struct wal *w);
 
 /** Give the memory back without another word to the disk: a simulated crash. The disk stays open,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file check.h
- * What `decree check` looks at, by subject. Each look reads files below a root, "" unless a test has made
- * one, and reports findings: what it is, whether a node can run like this, and the remedy.
+ * What `decree check` looks at, by subject. Each look reads files below a root, "" unless a test
+ * has made one, and reports findings: what it is, whether a node can run like this, and the remedy.
  *
  * Threads:  one.
  * Errors:   what cannot be read is a finding or silence, never an end.
@@ -51,7 +51,8 @@ check_exists(const struct check *c, const char *format, ...);
 __attribute__((format(printf, 4, 5))) bool
 check_link(const struct check *c, char *name, size_t capacity, const char *format, ...);
 
-/** Whether no driver of DPDK's that is installed drives this PCI device. @return false also where that cannot be told */
+/** Whether no driver of DPDK's that is installed drives this PCI device. @return false also where
+ * that cannot be told */
 bool check_is_driver_missing(const struct check *c, const char *address);
 
 void check_cpus(struct check *c);   /* cpus, power, clocksource */

@@ -87,7 +87,8 @@ check_direct(struct check *c, const char *folder)
 	}
 }
 
-/* `decree format` allocates the logs; snapshots want room beside them for as long as the node lives. */
+/* `decree format` allocates the logs; snapshots want room beside them for as long as the node
+ * lives. */
 #define ROOM_MIB 1024
 #define LOW_MIB  64
 

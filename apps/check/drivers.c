@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is there a driver of DPDK's for a NIC? Each is a shared object of its own, in a package of its own, and names the devices that it
- * drives in a string, which DPDK's tools read too:
+/* Is there a driver of DPDK's for a NIC? Each is a shared object of its own, in a package of its
+ * own, and names the devices that it drives in a string, which DPDK's tools read too:
  *
  *   PMD_INFO_STRING= {"name": "net_ice", ..., "pci_ids": [[32902, 5522, 65535, 65535], ...]}
  *
- * vendor, device, subsystem's vendor, subsystem's device; 65535 is any. A driver without PCI devices has no such list. */
+ * vendor, device, subsystem's vendor, subsystem's device; 65535 is any. A driver without PCI
+ * devices has no such list. */
 #include "apps/check/check.h"
 
 #include <dirent.h>

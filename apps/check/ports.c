@@ -37,8 +37,9 @@ is_dpdk_driver(const char *name)
 	return false;
 }
 
-/* Another NUMA node's memory and CPUs cost each frame a trip between the sockets. A node would run, and nobody would know why it is
- * slow: whoever names CPUs means better ones. -1: the firmware does not say. */
+/* Another NUMA node's memory and CPUs cost each frame a trip between the sockets. A node would run,
+ * and nobody would know why it is slow: whoever names CPUs means better ones. -1: the firmware does
+ * not say. */
 static void
 check_numa(struct check *c, const char *address)
 {

@@ -12,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of a packet of `mtu` bytes, headers; and what slots have at most: what [cluster] slot_bytes takes. */
+/* Of a packet of `mtu` bytes, headers; and what slots have at most: what [cluster] slot_bytes
+ * takes. */
 #define SLOT_OVERHEAD  172
 #define SLOT_BYTES_MAX 8192
 
@@ -155,7 +156,8 @@ bench_cluster_format(struct bench_cluster *c, char *ret_error)
 		if (rc == 0)
 			rc = decree_format(path, c->settings, c->setting_count,
 				i == 1 && c->shape.has_auth, NULL, ret_error);
-		/* Or the first load that fills the log waits for the file system, and the second does not. */
+		/* Or the first load that fills the log waits for the file system, and the second
+		 * does not. */
 		if (rc == 0 && c->shape.mode != PLAN_MEMORY && !c->is_not_prewritten)
 			rc = decree_prewrite(
 				path, c->settings, c->setting_count, NULL, NULL, ret_error);

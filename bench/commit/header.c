@@ -19,7 +19,7 @@
 #define IS_OPTIMISED false
 #endif
 
-/* ------------------------------------------------------------------------------ files of the kernel */
+/* -------------------------------------------------------------------------- files of the kernel */
 
 /* The first line of a file, without what ends it; "" if there is none. */
 static void
@@ -112,7 +112,8 @@ read_host(struct header *h)
 
 /* ------------------------------------------------------------------------------ the disk */
 
-/* The mount whose device this is: "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue" */
+/* The mount whose device this is: "36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root
+ * rw,errors=continue" */
 static void
 read_mount(struct header *h, dev_t device)
 {
@@ -194,7 +195,8 @@ header_read(struct header *h, const char *dir)
 bool
 header_is_release(void)
 {
-	/* "plain" is a package's, which brings its own options. Behind a comma is what looks on: a sanitizer, say. */
+	/* "plain" is a package's, which brings its own options. Behind a comma is what looks on: a
+	 * sanitizer, say. */
 	return IS_OPTIMISED &&
 	       (strcmp(BUILD_TYPE, "release") == 0 || strcmp(BUILD_TYPE, "plain") == 0);
 }

@@ -38,7 +38,8 @@ add_interface(const char *device, char *to, size_t capacity)
 		snprintf(to, capacity, " (%s Mb/s)", speed);
 }
 
-/* A device of the PCI bus: what it is, and the driver that holds it. Only that driver knows its speed. */
+/* A device of the PCI bus: what it is, and the driver that holds it. Only that driver knows its
+ * speed. */
 static void
 add_pci(const char *device, char *to, size_t capacity)
 {

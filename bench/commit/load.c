@@ -26,7 +26,7 @@ load_die(struct board_node *node, const char *what)
 	_exit(EXIT_FAILURE); /* not what the program has not printed yet */
 }
 
-/* ------------------------------------------------------------------------------ a node of this process */
+/* ----------------------------------------------------------------------- a node of this process */
 
 static int
 propose(void *context, const void *command, uint32_t bytes, void *cookie)
@@ -145,7 +145,8 @@ on_done(struct load *l, uint64_t started_ns, uint64_t now)
 	bool is_done_inside = is_measured(l, now);
 
 	g->done_count += is_done_inside;
-	/* An open loop's commands count by when they were due: who counts answers forgets the late ones. */
+	/* An open loop's commands count by when they were due: who counts answers forgets the late
+	 * ones. */
 	if (l->board->load.rate > 0 ? !is_measured(l, started_ns) : !is_done_inside)
 		return;
 	histogram_add(&g->latency, now - started_ns);
@@ -211,7 +212,8 @@ end(struct load *l)
 		g->unsent_count += is_measured(l, due_ns(l, l->due_count++));
 }
 
-/* Behind the end nothing is due any more: answers that are late come sooner if their disk's kernel worker has this CPU. */
+/* Behind the end nothing is due any more: answers that are late come sooner if their disk's kernel
+ * worker has this CPU. */
 static bool
 is_due_soon(const struct load *l, uint64_t now)
 {
@@ -232,7 +234,8 @@ turn(struct load *const *loads, uint32_t count, struct load_pace *p)
 		p->is_waiting |= loads[i]->free_count < loads[i]->in_flight;
 		p->is_due_soon |= is_due_soon(loads[i], p->now_ns);
 	}
-	/* What is sent into a cluster that does not answer is no reason to keep everybody else from the CPU. */
+	/* What is sent into a cluster that does not answer is no reason to keep everybody else from
+	 * the CPU. */
 	if (has_answer || (has_sent && !was_waiting))
 		p->heard_ns = p->now_ns;
 	return has_sent || has_answer;

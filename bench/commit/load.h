@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file load.h
- * A load on one group, from the process that the node is in: from a thread of its own, or from the shard's; or on whatever else
- * takes commands and answers them.
+ * A load on one group, from the process that the node is in: from a thread of its own, or from the
+ * shard's; or on whatever else takes commands and answers them.
  *
  * Threads:  the one that opened it.
  * Errors:   load_die() ends the process, after it has said why on the board.
@@ -23,7 +23,8 @@ struct load_target {
 	/** As decree_poll(). */
 	uint32_t (*poll)(void *context, struct decree_completion *ret_done, uint32_t count_max);
 
-	/** Sleep until there may be an answer, or for so long. NULL: give way as wait_a_little() does. */
+	/** Sleep until there may be an answer, or for so long. NULL: give way as wait_a_little()
+	 * does. */
 	void (*wait)(void *context, uint64_t timeout_ns);
 };
 
@@ -57,11 +58,13 @@ struct load_pass {
 	struct load_pace pace;
 };
 
-/** Let commands go to a node of this process. For another target it is written into the struct, and nothing is opened. */
+/** Let commands go to a node of this process. For another target it is written into the struct, and
+ * nothing is opened. */
 void load_open(struct load *l, struct decree_node *node);
 void load_close(struct load *l);
 
-/** Run the board's order on all of these in turn, until it is over and answered. A target that sleeps itself is alone. */
+/** Run the board's order on all of these in turn, until it is over and answered. A target that
+ * sleeps itself is alone. */
 void load_run(struct load *const *loads, uint32_t count);
 
 /** The same step by step. */

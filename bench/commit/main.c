@@ -2,12 +2,13 @@
 /*
  * decree bench: commit latency and throughput, by numbers that say how they came about.
  *
- * One round: for each shape of a cluster, start one with empty logs, run each load on it, stop it; then the floors of
- * that shape, on the same disk and for as long. Every second round begins with the floors, so that neither always has the
- * disk that the other has left (A B B A). A number is the median over the rounds, a ratio to a floor the median of the rounds' ratios.
+ * One round: for each shape of a cluster, start one with empty logs, run each load on it, stop it;
+ * then the floors of that shape, on the same disk and for as long. Every second round begins with
+ * the floors, so that neither always has the disk that the other has left (A B B A). A number is
+ * the median over the rounds, a ratio to a floor the median of the rounds' ratios.
  *
- * With --config this program is one node of a cluster on several hosts. Each host runs the same; the one whose node leads
- * measures, once, and then all serve until they are interrupted.
+ * With --config this program is one node of a cluster on several hosts. Each host runs the same;
+ * the one whose node leads measures, once, and then all serve until they are interrupted.
  */
 #include "apps/options.h"
 #include "bench/commit/floors.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file node.h
- * The process of one node: it serves, says what it leads, and loads the groups that the board gives it.
+ * The process of one node: it serves, says what it leads, and loads the groups that the board gives
+ * it.
  */
 #ifndef BENCH_COMMIT_NODE_H
 #define BENCH_COMMIT_NODE_H

@@ -44,7 +44,8 @@ take_seconds(const struct option_row *row, const char *text)
 	return true;
 }
 
-/* One entry: a number, with K for 1,024 of sizes and k, M for thousands and millions of rates. @return false: it is none */
+/* One entry: a number, with K for 1,024 of sizes and k, M for thousands and millions of rates.
+ * @return false: it is none */
 static bool
 read_entry(const char *text, uint64_t *ret)
 {
@@ -251,7 +252,7 @@ read_shape(struct options *o)
 	return OPTIONS_GO_ON;
 }
 
-/* ------------------------------------------------------------------------------ what does not go together */
+/* -------------------------------------------------------------------- what does not go together */
 
 /* A list that is too short would be passed over. */
 static int

@@ -50,8 +50,9 @@ struct plan_shape {
 
 /* A load; one after the other on the same cluster. */
 struct plan_load {
-	/* An open loop: commands are due at a fixed rate, whether there are answers or not, and a latency begins when its
-	 * command was due. 0: a closed loop, the next command follows an answer, so that a slow cluster is asked less. */
+	/* An open loop: commands are due at a fixed rate, whether there are answers or not, and a
+	 * latency begins when its command was due. 0: a closed loop, the next command follows an
+	 * answer, so that a slow cluster is asked less. */
 	uint32_t rate;
 	uint32_t in_flight; /* at most so many without an answer, over all shards */
 	uint32_t bytes;

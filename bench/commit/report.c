@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text, in layouts that people know: one load is reported as etcd's benchmark tool does it, a sweep as perftest does, a row
- * for each size. What is told of a round is a median over the rounds, with the lowest and the highest of them.
+ * Text, in layouts that people know: one load is reported as etcd's benchmark tool does it, a sweep
+ * as perftest does, a row for each size. What is told of a round is a median over the rounds, with
+ * the lowest and the highest of them.
  */
 #include "bench/commit/results.h"
 #include "bench/commit/settings.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the time of a commit goes: the stages that the nodes measure, one after the other, and what they add up to beside
- * the latency that the proposer sees.
+ * Where the time of a commit goes: the stages that the nodes measure, one after the other, and what
+ * they add up to beside the latency that the proposer sees.
  */
 #include "bench/commit/results.h"
 
@@ -85,7 +85,8 @@ void
 report_stages(const struct results *r, const struct result_point *p)
 {
 	double mean = results_median(r, p->rounds, NUMBER_MEAN), sum;
-	/* Of a command that is alone each stage is passed once; with others, stages of a turn are those of many commands. */
+	/* Of a command that is alone each stage is passed once; with others, stages of a turn are
+	 * those of many commands. */
 	bool is_alone = results_is_one_in_flight(&p->point.load, mean);
 
 	if (isnan(stage_us(r, p->stages[WATCH_STEP]))) {

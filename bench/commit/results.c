@@ -234,8 +234,8 @@ results_add_floor(struct result_floor *f, uint32_t round, const struct histogram
 	add_host(&f->rounds[round], host);
 }
 
-/* A floor has one round under way. A latency that others under way have made longer is not compared with it. In an open
- * loop so many are on average as came due while one was answered. */
+/* A floor has one round under way. A latency that others under way have made longer is not compared
+ * with it. In an open loop so many are on average as came due while one was answered. */
 bool
 results_is_one_in_flight(const struct plan_load *l, double mean_us)
 {

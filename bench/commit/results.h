@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file results.h
- * What was measured: numbers of every point of a sweep in every round, the floors of the same round, and their ratios.
+ * What was measured: numbers of every point of a sweep in every round, the floors of the same
+ * round, and their ratios.
  *
  * Units:  as in a number's name; what is not known, or has too few samples, is NAN.
  */
@@ -122,7 +123,8 @@ void results_close(struct results *r);
 
 void results_add(struct results *r, uint32_t point, uint32_t round, const struct run_result *run);
 
-/** A leader was killed in that round; what became of each command is on the board. @retval 0  @retval -ENOMEM */
+/** A leader was killed in that round; what became of each command is on the board. @retval 0
+ * @retval -ENOMEM */
 int results_add_kill(struct results *r, uint32_t point, uint32_t round, const struct board *board,
 	uint64_t killed_ns);
 
@@ -140,7 +142,8 @@ const char *results_transport(const struct results *r, const struct plan_shape *
 /** A block that this point's floor writes; 0: none. */
 uint32_t results_block_bytes(const struct plan_point *p);
 
-/** What this point is compared with: of what writes nothing the echo to a client, where a thread is one. */
+/** What this point is compared with: of what writes nothing the echo to a client, where a thread is
+ * one. */
 enum floor_kind results_floor_kind(const struct plan_shape *s);
 
 /** All floors of a round are there: ratios. */
@@ -153,7 +156,8 @@ double results_median(const struct results *r, const struct numbers *rounds, enu
 double results_min(const struct results *r, const struct numbers *rounds, enum number n);
 double results_max(const struct results *r, const struct numbers *rounds, enum number n);
 
-/** Whether others, programs or guests, took so much of the CPUs in that round that a figure tells of them, too. */
+/** Whether others, programs or guests, took so much of the CPUs in that round that a figure tells of
+ * them, too. */
 bool results_is_disturbed(const struct numbers *round);
 
 /** Whether there was no other command under way, or in an open loop less than one on average. */

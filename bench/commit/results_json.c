@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The results as JSON, from which plots are drawn; docs/benchmarks.md says what is in it. Another program that measures
- * another system writes the same, with its own name for `system`, and is drawn beside this one.
+ * The results as JSON, from which plots are drawn; docs/benchmarks.md says what is in it. Another
+ * program that measures another system writes the same, with its own name for `system`, and is
+ * drawn beside this one.
  */
 #include "bench/commit/json.h"
 #include "bench/commit/results.h"
@@ -48,7 +49,8 @@ write_rounds(FILE *to, const struct results *r, const struct numbers *rounds)
 	write_numbers(to, &max);
 }
 
-/* All rounds together: how many there were, percentiles that have ten samples above them, and the curve. */
+/* All rounds together: how many there were, percentiles that have ten samples above them, and the
+ * curve. */
 static void
 write_all(FILE *to, const struct histogram *h)
 {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each node is a process of its own, as on hosts of their own. The program gives orders over the board, looks at clocks
- * and counters around each measurement, and sleeps meanwhile: nothing of it is between a command and its answer.
+ * Each node is a process of its own, as on hosts of their own. The program gives orders over the
+ * board, looks at clocks and counters around each measurement, and sleeps meanwhile: nothing of it
+ * is between a command and its answer.
  *
- * A process that ends before it is told to ends the measurement; what it wrote onto the board says why.
+ * A process that ends before it is told to ends the measurement; what it wrote onto the board says
+ * why.
  */
 #include "bench/commit/run.h"
 
@@ -191,8 +193,8 @@ run_stop(struct run *r)
 
 /* ------------------------------------------------------------------------------ leaders */
 
-/* @return how many nodes lead it, and take its commands; if it is one, that is its owner then. A process that does nothing but
- * load owns all groups, once it is ready */
+/* @return how many nodes lead it, and take its commands; if it is one, that is its owner then. A
+ * process that does nothing but load owns all groups, once it is ready */
 static uint32_t
 find_owner(struct run *r, uint32_t group)
 {

@@ -34,7 +34,8 @@ struct run {
 	void *context;
 };
 
-/* One measurement. Latencies, and what else nodes say of a load, are on the board until the next one. */
+/* One measurement. Latencies, and what else nodes say of a load, are on the board until the next
+ * one. */
 struct run_result {
 	struct histogram latency, lag;
 	uint64_t done_count, unsent_count, unanswered_count;
@@ -62,15 +63,18 @@ void run_close(struct run *r);
 /** Start a new cluster of this shape, and wait until all of its groups are led. */
 int run_start(struct run *r, const struct plan_shape *shape);
 
-/** The same without to wait; and wait. Between the two, a process may come that loads the nodes: see run_fork(). */
+/** The same without to wait; and wait. Between the two, a process may come that loads the nodes: see
+ * run_fork(). */
 int run_start_nodes(struct run *r, const struct plan_shape *shape);
 int run_await(struct run *r);
 
-/** Forget the last cluster, for one of another system: processes of run_fork(), the nodes first, and then run_await(). */
+/** Forget the last cluster, for one of another system: processes of run_fork(), the nodes first, and
+ * then run_await(). */
 void run_begin(struct run *r, uint32_t node_count);
 
-/* What a process does. It tells on its place of the board that it leads, and carries out orders, as node.c does; or it becomes
- * somebody else's program, which knows of no board and is ended by run_end(). */
+/* What a process does. It tells on its place of the board that it leads, and carries out orders, as
+ * node.c does; or it becomes somebody else's program, which knows of no board and is ended by
+ * run_end(). */
 typedef void run_body(void *context, struct board *board, uint32_t index);
 
 /** One more process. It ends with this one. */
@@ -86,7 +90,8 @@ int run_join(struct run *r);
 /** Go on serving until somebody interrupts. */
 int run_serve(struct run *r);
 
-/** One load. @param kill  the leader, in the middle; then a follower has the load, and nothing more can be measured */
+/** One load. @param kill  the leader, in the middle; then a follower has the load, and nothing more
+ * can be measured */
 int run_measure(struct run *r, const struct plan_load *load, bool kill, struct run_result *ret);
 
 /** Stop all nodes. @retval -EIO  one of them failed */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file settings.h
- * How it was measured: what the command line or its defaults have set, besides what a point of the sweep says.
+ * How it was measured: what the command line or its defaults have set, besides what a point of the
+ * sweep says.
  */
 #ifndef BENCH_COMMIT_SETTINGS_H
 #define BENCH_COMMIT_SETTINGS_H

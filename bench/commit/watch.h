@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file watch.h
- * What a node says of itself at [metrics] listen: counters, and the stages of a commit. Read before and after a measurement,
- * over the same HTTP as Prometheus does it.
+ * What a node says of itself at [metrics] listen: counters, and the stages of a commit. Read before
+ * and after a measurement, over the same HTTP as Prometheus does it.
  *
  * Errors:   0 or -errno.
  */
@@ -48,8 +48,8 @@ int watch_read(uint16_t port, struct watch *ret_watch);
 /** What was counted between the two. */
 void watch_between(const struct watch *before, const struct watch *after, struct watch *ret_watch);
 
-/** @return a bound that this share does not exceed, in us, at most a half above the truth; NAN if fewer than ten are
- * above it, or it is beyond the last bound */
+/** @return a bound that this share does not exceed, in us, at most a half above the truth; NAN if
+ * fewer than ten are above it, or it is beyond the last bound */
 double watch_quantile_us(const struct watch_stage *stage, double share);
 
 /** @return NAN if nothing was counted */

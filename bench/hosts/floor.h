@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file floor.h
- * The floor of a commit between hosts: each runs the same, the founding member with the lowest id is the leader and measures.
+ * The floor of a commit between hosts: each runs the same, the founding member with the lowest id
+ * is the leader and measures.
  *
  * Threads:  one.
  * Errors:   -errno, after a line on standard error that says what to do.
@@ -47,7 +48,8 @@ struct hosts_floor {
 /** Wait for all others. The leader's. */
 int hosts_gather(struct hosts_floor *f);
 
-/** The leader's: one step. @param step  counts on through all rounds @param ret_times  a round's, or an append's */
+/** The leader's: one step. @param step  counts on through all rounds @param ret_times  a round's, or
+ * an append's */
 int hosts_measure(struct hosts_floor *f, uint8_t step, double seconds, struct histogram *ret_times);
 
 /** The leader's: tell all others that this is the end. @param is_good  nothing went wrong here */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A frame has 64 bytes, as those of the other floors: 42 of Ethernet, IPv4 and UDP (net/ether.h), and
+ * A frame has 64 bytes, as those of the other floors: 42 of Ethernet, IPv4 and UDP (net/ether.h),
+ * and
  *
- *	 0   4  "dfl1"
- *	 4   4  the cluster's id, its lower half
- *	 8   4  the run
- *	12   1  kind
- *	13   1  step
- *	14   8  number; all little-endian
+ * 	 0   4  "dfl1"
+ * 	 4   4  the cluster's id, its lower half
+ * 	 8   4  the run
+ * 	12   1  kind
+ * 	13   1  step
+ * 	14   8  number; all little-endian
  *
- * Who sent it is told by its address. A frame of another cluster, of somebody who is no founding member, or of anything else is
- * left alone.
+ * Who sent it is told by its address. A frame of another cluster, of somebody who is no founding
+ * member, or of anything else is left alone.
  */
 #include "bench/hosts/lane.h"
 
@@ -129,8 +130,9 @@ lane_open(struct lane *l, const struct config *c)
 	return wrong;
 }
 
-/* A memif that is closed while its other end closes takes its memory away under itself (seen with DPDK 22.11). So who closes later has
- * seen the other one go, and nobody looks for frames meanwhile. */
+/* A memif that is closed while its other end closes takes its memory away under itself (seen with
+ * DPDK 22.11). So who closes later has seen the other one go, and nobody looks for frames
+ * meanwhile. */
 static void
 let_others_close(const struct lane *l)
 {
@@ -313,7 +315,8 @@ lane_poll(struct lane *l, struct lane_message *ret)
 
 /* ------------------------------------------------------------------------------ links */
 
-/* A memif client that came before its server was ready must connect again, which only stop and start make it do. */
+/* A memif client that came before its server was ready must connect again, which only stop and
+ * start make it do. */
 static void
 tend_port(struct lane_port *p, uint64_t now_ns)
 {

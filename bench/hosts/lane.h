@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file lane.h
- * Small frames between the hosts of a configuration, over its ports and between its addresses, without a line of the engine: UDP over
- * IPv4, so that switches treat them as they treat a node's, and ARP to find each other.
+ * Small frames between the hosts of a configuration, over its ports and between its addresses,
+ * without a line of the engine: UDP over IPv4, so that switches treat them as they treat a node's,
+ * and ARP to find each other.
  *
  * Threads:  one.
  * Errors:   NULL, or what is wrong, in a sentence that stays.

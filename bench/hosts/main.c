@@ -26,7 +26,8 @@ struct hosts {
 
 /* ------------------------------------------------------------------------------ this host */
 
-/* The data directory's disk, if it is to be the nodes': it is there already, or will be made in the folder above. */
+/* The data directory's disk, if it is to be the nodes': it is there already, or will be made in the
+ * folder above. */
 static void
 choose_dir(const struct config *c, const char *given, char ret_dir[CONFIG_PATH_BYTES])
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file answers.h
- * Completions between the call that brings them and the poll that wants them. As many as can be in flight.
+ * Completions between the call that brings them and the poll that wants them. As many as can be in
+ * flight.
  */
 #ifndef BENCH_PEERS_ANSWERS_H
 #define BENCH_PEERS_ANSWERS_H

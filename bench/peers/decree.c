@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree itself, in the ways that others are compared with: proposed in the turns of the shard that leads, as libraft is in those of its
- * loop; by a thread beside it in the same process, as a program does whose work has a thread of its own; and as
- * seen by a client of another process, through the client library and the kernel's UDP. For the last each node has a port at a
- * bridge, by AF_PACKET on one end of a veth (bench/peers/run makes them), beside its memif links to the others.
+ * decree itself, in the ways that others are compared with: proposed in the turns of the shard that
+ * leads, as libraft is in those of its loop; by a thread beside it in the same process, as a
+ * program does whose work has a thread of its own; and as seen by a client of another process,
+ * through the client library and the kernel's UDP. For the last each node has a port at a bridge,
+ * by AF_PACKET on one end of a veth (bench/peers/run makes them), beside its memif links to the
+ * others.
  */
 #include "bench/peers/answers.h"
 #include "bench/peers/peer.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etcd: three members as Debian has them, with nothing set but addresses and folders. The client puts a value of the load's
- * size under one key, at the member that leads.
+ * etcd: three members as Debian has them, with nothing set but addresses and folders. The client
+ * puts a value of the load's size under one key, at the member that leads.
  */
 #include "bench/peers/http2.h"
 #include "bench/peers/peer.h"
@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define LINK_COUNT_MAX 256
-/* "etcdserver: too many requests" is the answer once 5,000 are agreed on and wait to be applied, and it ends the load. */
+/* "etcdserver: too many requests" is the answer once 5,000 are agreed on and wait to be applied,
+ * and it ends the load. */
 #define IN_FLIGHT_MAX 4000
 
 static char program[512];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * etcdserverpb.KV/Put: a request of HTTP/2 whose body is one gRPC message (a byte 0, the length in 4 bytes, big-endian, and
- * protobuf's PutRequest: field 1 the key, field 2 the value), and whose answer is good if the trailer grpc-status is 0.
+ * etcdserverpb.KV/Put: a request of HTTP/2 whose body is one gRPC message (a byte 0, the length in
+ * 4 bytes, big-endian, and protobuf's PutRequest: field 1 the key, field 2 the value), and whose
+ * answer is good if the trailer grpc-status is 0.
  */
 #include "bench/peers/http2.h"
 
@@ -54,7 +55,7 @@ http2_message_set(struct http2_message *m, const void *value, uint32_t bytes)
 		m->bytes[1 + i] = (uint8_t)(length >> (24 - 8 * i));
 }
 
-/* ------------------------------------------------------------------------------ libnghttp2's questions */
+/* ----------------------------------------------------------------------- libnghttp2's questions */
 
 static ssize_t
 read_message(nghttp2_session *session, int32_t stream, uint8_t *to, size_t capacity,

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libraft (cowsql's raft): a library that is embedded, like decree. Three processes with its own io backend (libuv, direct writes with
- * RWF_DSYNC into segments of the usual size) and TCP over loopback. Commands that are there at the same time are handed over by one
- * raft_apply(), which is what is fastest. The state machine counts, as decree's here does.
+ * libraft (cowsql's raft): a library that is embedded, like decree. Three processes with its own io
+ * backend (libuv, direct writes with RWF_DSYNC into segments of the usual size) and TCP over
+ * loopback. Commands that are there at the same time are handed over by one raft_apply(), which is
+ * what is fastest. The state machine counts, as decree's here does.
  *
- * Not as usual: a snapshot each 2^20 entries instead of each 1,024, since it would write and sync a file so often.
+ * Not as usual: a snapshot each 2^20 entries instead of each 1,024, since it would write and sync a
+ * file so often.
  */
 #include "bench/peers/answers.h"
 #include "bench/peers/peer.h"
@@ -46,7 +48,7 @@ static struct server {
 	struct answers answers;
 } server;
 
-/* ------------------------------------------------------------------------------ the state machine */
+/* ---------------------------------------------------------------------------- the state machine */
 
 static int
 apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
@@ -94,7 +96,7 @@ restore(struct raft_fsm *fsm, struct raft_buffer *buf)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ the load's target */
+/* ---------------------------------------------------------------------------- the load's target */
 
 static void
 on_handed_over(struct raft_apply *request, int status, void *result)

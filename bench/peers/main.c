@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree beside etcd, ZooKeeper and libraft: three nodes each, on one host and one disk, durable as each is when nothing else is said.
+ * decree beside etcd, ZooKeeper and libraft: three nodes each, on one host and one disk, durable as
+ * each is when nothing else is said.
  *
- * One round: for each system, start it with nothing on its disk (decree with its log's space written once, but for
- * --no-prewrite), load it for a while as a whole, then measure each load, and end it; nothing of the others runs meanwhile. The floor
- * is one more of them. Then the next round, which begins with the next system (A B C B C A C A B). The loop that loads, the clock, the histogram, the
- * counters and the files are those of `decree bench`.
+ * One round: for each system, start it with nothing on its disk (decree with its log's space
+ * written once, but for --no-prewrite), load it for a while as a whole, then measure each load, and
+ * end it; nothing of the others runs meanwhile. The floor is one more of them. Then the next round,
+ * which begins with the next system (A B C B C A C A B). The loop that loads, the clock, the
+ * histogram, the counters and the files are those of `decree bench`.
  */
 #include "apps/options.h"
 #include "bench/commit/floors.h"
@@ -165,7 +167,7 @@ take_options(struct bench *b, int argc, char **argv)
 	return status;
 }
 
-/* ------------------------------------------------------------------------------ what is measured */
+/* ----------------------------------------------------------------------------- what is measured */
 
 static bool
 is_wanted(const struct bench *b, const char *name)
@@ -277,7 +279,8 @@ choose(struct bench *b)
 
 /* ------------------------------------------------------------------------------ rounds */
 
-/* As a whole: code is compiled where that is done late, space of logs is written for the first time, caches fill. */
+/* As a whole: code is compiled where that is done late, space of logs is written for the first
+ * time, caches fill. */
 static int
 settle(struct bench *b, const struct plan_load *load)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file peer.h
- * Other systems that agree on an order among three processes and keep it on disk, started and loaded as decree is.
+ * Other systems that agree on an order among three processes and keep it on disk, started and
+ * loaded as decree is.
  *
- * Picture. Embedded: three processes, and the one that leads loads itself, as in decree's benchmark. By a client: three
- * servers, and one process more that is connected to the one that leads.
+ * Picture. Embedded: three processes, and the one that leads loads itself, as in decree's
+ * benchmark. By a client: three servers, and one process more that is connected to the one that
+ * leads.
  *
  * Threads:  one, in each process.
  * Errors:   0 or -errno, after a line on standard error.
@@ -45,12 +47,13 @@ struct peer {
 extern const struct peer peer_decree, peer_decree_thread, peer_decree_client, peer_libraft,
 	peer_etcd, peer_zookeeper;
 
-/* ------------------------------------------------------------------------------ a process that loads */
+/* ------------------------------------------------------------------------- a process that loads */
 
 /* What it loads, and what is to be done between orders. */
 struct peer_client {
 	struct load_target target;
-	/** Before each order: be connected @p connection_count times. 0, or why not is on standard error. */
+	/** Before each order: be connected @p connection_count times. 0, or why not is on standard
+	 * error. */
 	int (*connect)(void *context, uint32_t connection_count);
 	/** Between orders, for some milliseconds; NULL: sleep. */
 	void (*idle)(void *context);
@@ -62,12 +65,14 @@ struct peer_client {
 void peer_client_serve(const struct peer_client *client, struct board *board, uint32_t index,
 	uint32_t connection_count);
 
-/* ------------------------------------------------------------------------------ helpers of servers */
+/* --------------------------------------------------------------------------- helpers of servers */
 
-/** Fork three processes of @p serve, and one of @p load if it is not NULL; each with @p p. A peer's start(). */
+/** Fork three processes of @p serve, and one of @p load if it is not NULL; each with @p p. A peer's
+ * start(). */
 int peer_fork(struct peer_run *p, run_body *serve, run_body *load);
 
-/** Ask every server's first port of @p p one question until @p word is in an answer. @return that port; 0: none */
+/** Ask every server's first port of @p p one question until @p word is in an answer. @return that
+ * port; 0: none */
 uint16_t peer_find_leader(const struct peer_run *p, const char *question, const char *word);
 
 /** Become another program; what it prints goes to @p log_path. Ends this process if it is not there. */

@@ -16,7 +16,7 @@
 #define PAUSE_NS         5000000
 #define ANSWER_BYTES_MAX (1u << 20)
 
-/* ------------------------------------------------------------------------------ a process that loads */
+/* ------------------------------------------------------------------------- a process that loads */
 
 static void
 carry_out(const struct peer_client *client, struct load *l, uint32_t connection_count)
@@ -117,7 +117,8 @@ peer_dial(uint16_t port)
 	return rc;
 }
 
-/* Ask a port of loopback one question until @p word is in an answer. @return false: not there, or another answer */
+/* Ask a port of loopback one question until @p word is in an answer. @return false: not there, or
+ * another answer */
 static bool
 asks(uint16_t port, const char *question, const char *word)
 {

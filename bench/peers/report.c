@@ -17,9 +17,10 @@ peer_report_measured(const struct results *r, uint32_t point, uint32_t round)
 	(void)fflush(stdout);
 }
 
-/* ------------------------------------------------------------------------------ which points are compared */
+/* -------------------------------------------------------------------- which points are compared */
 
-/* Of one system and size: with one in flight, or the one of the others that has the highest rate. @return NULL: none */
+/* Of one system and size: with one in flight, or the one of the others that has the highest rate.
+ * @return NULL: none */
 static const struct result_point *
 find_point(const struct results *r, const struct peer_entry *e, uint32_t bytes, bool is_alone)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file report.h
- * The comparison as text: systems of one kind (embedded, by a client) stand together, each beside decree in the same round.
+ * The comparison as text: systems of one kind (embedded, by a client) stand together, each beside
+ * decree in the same round.
  */
 #ifndef BENCH_PEERS_REPORT_H
 #define BENCH_PEERS_REPORT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ZooKeeper: three servers of Debian's jar, with heaps of 512 MiB and nothing else that is not in its own example. The client sets
- * the data of one znode, by its own C library without threads of its own (a thread less between an answer and who waits for it), at
- * the server that leads.
+ * ZooKeeper: three servers of Debian's jar, with heaps of 512 MiB and nothing else that is not in
+ * its own example. The client sets the data of one znode, by its own C library without threads of
+ * its own (a thread less between an answer and who waits for it), at the server that leads.
  */
 #include "bench/clock.h"
 #include "bench/peers/answers.h"
@@ -22,7 +22,8 @@
 #define JAR      "/usr/share/java/zookeeper.jar"
 #define LOG_JARS "/usr/share/java/slf4j-nop.jar"
 #define PATH     "/decree"
-/* Beyond 1,000 (globalOutstandingLimit) its servers stop to read from a connection, and now and then forget to begin again. */
+/* Beyond 1,000 (globalOutstandingLimit) its servers stop to read from a connection, and now and
+ * then forget to begin again. */
 #define IN_FLIGHT_MAX  900
 #define LINK_COUNT_MAX 64
 #define CONNECT_NS     UINT64_C(20000000000)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * RabbitMQ by librabbitmq, which writes what it is asked at once and blocks if the kernel takes no more. One channel on each connection;
- * the tube is a quorum queue, a job a persistent message.
+ * RabbitMQ by librabbitmq, which writes what it is asked at once and blocks if the kernel takes no
+ * more. One channel on each connection; the tube is a quorum queue, a job a persistent message.
  *
- * Confirms say up to which publish, or which one; deliveries come in three kinds of frames and are put together here. Whatever was
- * answered waits in a ring until client_next() asks for it.
+ * Confirms say up to which publish, or which one; deliveries come in three kinds of frames and are
+ * put together here. Whatever was answered waits in a ring until client_next() asks for it.
  */
 #include "bench/queue/amqp.h"
 

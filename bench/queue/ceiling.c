@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A server that answers and does nothing: each put gets the next id, each reserve the next id and a body of the size of the last put,
- * each delete DELETED. It has no queue, no log and no timers; one recv() and one send() for whatever has come on a
- * connection. So a load of puts or cycles against it shows what the sockets and the client of bench/queue allow on this machine, and
- * no server of one thread can do better there. Loads whose workers look at bodies (fan) mean nothing here.
+ * A server that answers and does nothing: each put gets the next id, each reserve the next id and a
+ * body of the size of the last put, each delete DELETED. It has no queue, no log and no timers; one
+ * recv() and one send() for whatever has come on a connection. So a load of puts or cycles against
+ * it shows what the sockets and the client of bench/queue allow on this machine, and no server of
+ * one thread can do better there. Loads whose workers look at bodies (fan) mean nothing here.
  *
  *   ceiling PORT   on all addresses, until it is killed
  */

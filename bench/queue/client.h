@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file client.h
- * One connection to a server: requests go out, answers come in. What differs from protocol to protocol is a table.
+ * One connection to a server: requests go out, answers come in. What differs from protocol to
+ * protocol is a table.
  *
  *   beanstalk.c  requests are answered in their order
  *   amqp.c       AMQP 0-9-1, for RabbitMQ's quorum queues: a put is a publish with a confirm; a reserve takes the next of the

@@ -330,9 +330,10 @@ close_all(struct run *r)
 
 /* ------------------------------------------------------------------------------ runs */
 
-/* How long to wait for answers until the next request of an open loop is due. A client sleeps, and so does this one: one that
- * polls with sched_yield() for all of the time can keep the kernel's workers from its CPU, for seconds where sessions
- * are scheduled as groups (sched_autogroup), and the server's disk waits for these. */
+/* How long to wait for answers until the next request of an open loop is due. A client sleeps, and
+ * so does this one: one that polls with sched_yield() for all of the time can keep the kernel's
+ * workers from its CPU, for seconds where sessions are scheduled as groups (sched_autogroup), and
+ * the server's disk waits for these. */
 static uint64_t
 open_wait_ns(const struct run *r, uint64_t start_ns, uint64_t now)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file load.h
- * A server of the beanstalk protocol under load, as its clients see it: one thread, many connections.
+ * A server of the beanstalk protocol under load, as its clients see it: one thread, many
+ * connections.
  *
  *   put     each connection puts a job, waits for INSERTED, and puts the next
  *   cycle   each connection puts a job, reserves one, deletes that one, and begins anew; one count is all three, and so is a
@@ -10,16 +11,18 @@
  *   fan     one connection puts, all others reserve and delete; one count is a job that is deleted, its latency
  *           the time from its put to its RESERVED
  *
- * In a closed loop the next request is sent when the answer is there, so that a slow server is asked less. In an open loop
- * (put and cycle) puts are due at a fixed rate, whether there are answers or not, and a latency begins when its put was due. How
- * late it was sent is told as well: what is late by much says more of this program, or of its CPU, than of the server.
+ * In a closed loop the next request is sent when the answer is there, so that a slow server is
+ * asked less. In an open loop (put and cycle) puts are due at a fixed rate, whether there are
+ * answers or not, and a latency begins when its put was due. How late it was sent is told as well:
+ * what is late by much says more of this program, or of its CPU, than of the server.
  *
- * RabbitMQ (amqp.c) has counterparts of most of it. Its deletes are acks, which it does not answer: a cycle ends when its ack is on the
- * way. A job is pushed to a connection that may hold one more, whether that has a use for it or not; so nothing waits for the last cycles
- * of a run, which may have been given to a connection that begins no more, and there is no open loop of cycles.
+ * RabbitMQ (amqp.c) has counterparts of most of it. Its deletes are acks, which it does not answer:
+ * a cycle ends when its ack is on the way. A job is pushed to a connection that may hold one more,
+ * whether that has a use for it or not; so nothing waits for the last cycles of a run, which may
+ * have been given to a connection that begins no more, and there is no open loop of cycles.
  *
- * Every run has a tube and connections of its own. What put leaves there stays: to delete it takes a server that syncs each
- * delete longer than the run.
+ * Every run has a tube and connections of its own. What put leaves there stays: to delete it takes
+ * a server that syncs each delete longer than the run.
  */
 #ifndef BENCH_QUEUE_LOAD_H
 #define BENCH_QUEUE_LOAD_H
@@ -70,9 +73,11 @@ struct load_result {
 /**
  * Run one plan against one server.
  *
- * @param tube       a name that nobody else uses, or the one of load_fill(): a cycle takes its oldest job then
+ * @param tube       a name that nobody else uses, or the one of load_fill(): a cycle takes its
+ * oldest job then
  * @param ret_error  one line, if it fails
- * @retval 0  @retval -1  the server is not there, went away, said something else than expected, or nothing for 30 s
+ * @retval 0  @retval -1  the server is not there, went away, said something else than expected, or
+ * nothing for 30 s
  */
 int load_run(const struct load_server *server, const struct load_plan *plan, const char *tube,
 	struct load_result *ret_result, char ret_error[LOAD_ERROR_BYTES]);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Servers of the beanstalk protocol side by side. Every load is run against each server in turns (A B C ... A B C ...), so that
- * all see the same machine in the same minute; medians of the rounds are printed, and medians of the ratios of
- * each round. The servers are already there: bench/queues starts them.
+ * Servers of the beanstalk protocol side by side. Every load is run against each server in turns (A
+ * B C ... A B C ...), so that all see the same machine in the same minute; medians of the rounds
+ * are printed, and medians of the ratios of each round. The servers are already there: bench/queues
+ * starts them.
  */
 #include "apps/options.h"
 #include "bench/queue/results.h"
@@ -117,7 +118,7 @@ tell(const struct results *r, const struct options *o)
 	return rc == 0 ? 0 : complain("%s: %s", o->plot, strerror(-rc));
 }
 
-/* ------------------------------------------------------------------------------ the command line */
+/* ----------------------------------------------------------------------------- the command line */
 
 /* ADDR:PORT, IPv4. */
 static bool

@@ -271,7 +271,8 @@ plot_data(FILE *to, const struct results *r)
 	fprintf(to, "END\n");
 }
 
-/* gnuplot refuses to draw nothing: a server has no bar at all where all of its runs were too short for it. */
+/* gnuplot refuses to draw nothing: a server has no bar at all where all of its runs were too short
+ * for it. */
 static bool
 has_any(const struct results *r, uint32_t server, size_t field)
 {

@@ -39,7 +39,8 @@ int results_write_json(const struct results *r, const char *path);
 /** The rows of a table for a page, with p99 and p99.9. */
 int results_write_markdown(const struct results *r, const char *path);
 
-/** Rates and latencies, one above the other, as an SVG, by gnuplot. @retval -ENOENT  there is no gnuplot */
+/** Rates and latencies, one above the other, as an SVG, by gnuplot. @retval -ENOENT  there is no
+ * gnuplot */
 int results_plot(const struct results *r, const char *path);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a turn costs. tests/budget counts the instructions of a command with one in flight, where each has frames of its own,
- * and with 1,000, where many share one. Both are a number for each frame plus a number for each command, and two equations
- * give the two numbers, for the leader and for a follower. What belongs to the turn itself is in the frames' part.
+ * What a turn costs. tests/budget counts the instructions of a command with one in flight, where
+ * each has frames of its own, and with 1,000, where many share one. Both are a number for each
+ * frame plus a number for each command, and two equations give the two numbers, for the leader and
+ * for a follower. What belongs to the turn itself is in the frames' part.
  *
- * The tag's instructions are those of valgrind's CPU without VAES; on a CPU that has it they are a fraction, and left out.
- * The driver of the NIC and the kernel's part of a write are not counted there: settings.
+ * The tag's instructions are those of valgrind's CPU without VAES; on a CPU that has it they are a
+ * fraction, and left out. The driver of the NIC and the kernel's part of a write are not counted
+ * there: settings.
  */
 #include "apps/options.h"
 #include "bench/scaling/world.h"

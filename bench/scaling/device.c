@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The disk of a host, and the files of a log on it. Records are not kept: nothing reads them in a run without faults, and
- * hundreds of logs would not fit the memory; a read of them ends the program.
+ * The disk of a host, and the files of a log on it. Records are not kept: nothing reads them in a
+ * run without faults, and hundreds of logs would not fit the memory; a read of them ends the
+ * program.
  */
 #include "bench/scaling/world.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A proposer for each shard, beside its leader. In a closed loop the next command follows an answer at once; in an open one
- * commands are due at random times of a fixed mean (a Poisson process), and a latency begins when its command was due.
- * Both happen at the moment of the turn at which the loop comes to them.
+ * A proposer for each shard, beside its leader. In a closed loop the next command follows an answer
+ * at once; in an open one commands are due at random times of a fixed mean (a Poisson process), and
+ * a latency begins when its command was due. Both happen at the moment of the turn at which the
+ * loop comes to them.
  */
 #include "bench/scaling/world.h"
 

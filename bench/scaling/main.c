@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scaling: what a cluster would do on hardware that is described on the command line. docs/scaling.md */
+/* scaling: what a cluster would do on hardware that is described on the command line.
+ * docs/scaling.md */
 #include "apps/options.h"
 #include "bench/scaling/world.h"
 

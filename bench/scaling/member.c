@@ -117,8 +117,8 @@ static const struct log_ops counted_log_ops = {
 	.is_idle = counted_is_idle,
 };
 
-/* Room for all that is proposed, twice, each with a record to itself unless many are sure to share one: a log that is cut by
- * snapshots is not what is measured here. */
+/* Room for all that is proposed, twice, each with a record to itself unless many are sure to share
+ * one: a log that is cut by snapshots is not what is measured here. */
 static uint64_t
 log_bytes(const struct settings *s)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames. What net/path adds to a payload, and Ethernet to that, is counted in bytes; the work for it is in the counted
- * instructions. Switches are a part of a link's latency.
+ * Frames. What net/path adds to a payload, and Ethernet to that, is counted in bytes; the work for
+ * it is in the counted instructions. Switches are a part of a link's latency.
  */
 #include "bench/scaling/world.h"
 #include "net/path.h"

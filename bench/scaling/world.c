@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time. First each shard elects the leader that it is to have and settles down, with a network and a disk that take no time;
- * then all of them run on one clock.
+ * Time. First each shard elects the leader that it is to have and settles down, with a network and
+ * a disk that take no time; then all of them run on one clock.
  */
 #include "bench/scaling/world.h"
 #include "engine/core/replica.h"

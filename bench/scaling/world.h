@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file world.h
- * A cluster on hardware that is not here: the production core, loop and log of each shard of each node in one thread and in
- * virtual time, on a model of CPUs, NICs, links and disks. No faults: those are the simulator's (tests/sim). One seed decides
- * everything; the same arguments give the same output, byte for byte.
+ * A cluster on hardware that is not here: the production core, loop and log of each shard of each
+ * node in one thread and in virtual time, on a model of CPUs, NICs, links and disks. No faults:
+ * those are the simulator's (tests/sim). One seed decides everything; the same arguments give the
+ * same output, byte for byte.
  *
  *   main.c      options, the sequence of a run
  *   cost.c      what a turn costs its CPU, from counted instructions (tests/budget/budget.json)

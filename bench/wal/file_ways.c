@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is usually done: blocking calls on a plain file. `fdatasync` lets the file grow, through the page cache, as most logs
- * do; `dsync` writes over space that was written before, past the page cache.
+ * What is usually done: blocking calls on a plain file. `fdatasync` lets the file grow, through the
+ * page cache, as most logs do; `dsync` writes over space that was written before, past the page
+ * cache.
  */
 #include "bench/wal/way.h"
 

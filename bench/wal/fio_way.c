@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fio (the flexible I/O tester) on the raw ways' file, with its io_uring engine: somebody else's opinion of the disk. It
- * waits for completions in the kernel and does not poll.
+ * fio (the flexible I/O tester) on the raw ways' file, with its io_uring engine: somebody else's
+ * opinion of the disk. It waits for completions in the kernel and does not poll.
  */
 #include "bench/raw.h"
 #include "bench/wal/way.h"
@@ -68,7 +68,8 @@ run(struct fio *f, const struct way_task *task)
 	return pclose(output) == 0 ? 0 : -EIO;
 }
 
-/* The number behind these keys, each looked for behind the one before. @return < 0 if it is not there */
+/* The number behind these keys, each looked for behind the one before. @return < 0 if it is not
+ * there */
 static double
 number_at(const char *json, const char *const *keys)
 {

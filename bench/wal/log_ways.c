@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log itself, as a shard's loop drives it: append, submit, reap, and a wait as of wait.h when nothing happens. An append that is
- * larger than a record is a burst of records. All space is pre-written before anything is measured, and
- * what was appended is given back at once, so that the log goes around as it does in a node that takes snapshots.
+ * The log itself, as a shard's loop drives it: append, submit, reap, and a wait as of wait.h when
+ * nothing happens. An append that is larger than a record is a burst of records. All space is
+ * pre-written before anything is measured, and what was appended is given back at once, so that the
+ * log goes around as it does in a node that takes snapshots.
  */
 #include "bench/clock.h"
 #include "bench/wait.h"

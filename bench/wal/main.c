@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log alone, against the disk under it: how long an append takes, how much goes through, and how many writes and
- * flushes of the device that costs.
+ * The log alone, against the disk under it: how long an append takes, how much goes through, and
+ * how many writes and flushes of the device that costs.
  *
- * Two tables for each size of an append: with one append in flight (latencies), and saturated (throughput). The ways
- * to append are measured in turns, for a fraction of a second each (A B C ... A B C ...), so that all see the same disk,
- * and medians of the rounds are printed: absolute times wander, ratios of one round do not.
+ * Two tables for each size of an append: with one append in flight (latencies), and saturated
+ * (throughput). The ways to append are measured in turns, for a fraction of a second each (A B C
+ * ... A B C ...), so that all see the same disk, and medians of the rounds are printed: absolute
+ * times wander, ratios of one round do not.
  *
- * The rows `same` answer how much of the disk's durable bandwidth the log uses: raw writes that are as large
- * as those that the log made just before.
+ * The rows `same` answer how much of the disk's durable bandwidth the log uses: raw writes that are
+ * as large as those that the log made just before.
  */
 #include "apps/options.h"
 #include "bench/counters.h"

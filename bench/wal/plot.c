@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-/* A block of data with a name, for one curve. Runs can be too short for a percentile: without a p99 there is no bar, without a p50
- * no point. */
+/* A block of data with a name, for one curve. Runs can be too short for a percentile: without a p99
+ * there is no bar, without a p50 no point. */
 static void
 curve_write(
 	FILE *to, const struct results *r, uint32_t row, results_number low, results_number high)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * io_uring without a log: what the log does, and what it could do instead. The thread is handed its writes through
- * a ring of one producer and one consumer, as a log with a thread for writing would have it.
+ * io_uring without a log: what the log does, and what it could do instead. The thread is handed its
+ * writes through a ring of one producer and one consumer, as a log with a thread for writing would
+ * have it.
  */
 #include "bench/clock.h"
 #include "bench/raw.h"
@@ -102,7 +103,7 @@ const struct way way_raw = { "raw", open_raw, measure_raw, close_raw };
 const struct way way_sqpoll = { "sqpoll", open_sqpoll, measure_raw, close_raw };
 const struct way way_linked = { "linked", open_linked, measure_raw, close_raw };
 
-/* ------------------------------------------------------------------------------ a thread that writes */
+/* ------------------------------------------------------------------------- a thread that writes */
 
 struct writer {
 	struct raw *raw;

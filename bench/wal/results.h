@@ -75,7 +75,8 @@ void results_print(const struct results *r);
 /** One object with all medians. */
 int results_write_json(const struct results *r, const char *path);
 
-/** Latencies and throughput over the size as an SVG, by gnuplot. @retval -ENOENT  there is no gnuplot */
+/** Latencies and throughput over the size as an SVG, by gnuplot. @retval -ENOENT  there is no
+ * gnuplot */
 int results_plot(const struct results *r, const char *path);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file way.h
- * A way to append durably, for bench/wal to compare with the others: the log itself, or something that does its
- * work without it.
+ * A way to append durably, for bench/wal to compare with the others: the log itself, or something
+ * that does its work without it.
  *
  * Threads:  one. Ways are measured one after the other.
  * Errors:   0 or -errno; with a sentence where the header says so.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file admin_request.h
- * One administrative request on its way, as a pure state machine: which node to ask next, when to ask
- * again, what an answer means.
+ * One administrative request on its way, as a pure state machine: which node to ask next, when to
+ * ask again, what an answer means.
  *
  *  - Nodes are asked in turn until one knows better: NOT_LEADER names the leader, and it is asked next.
  *  - PENDING and BUSY: the same node again after a pause. The token stays, so a node knows a repetition.

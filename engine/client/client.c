@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client library: pipeline.c decides what to send, transport.c carries it, and this file gives both
- * the time and the caller's thread.
+ * The client library: pipeline.c decides what to send, transport.c carries it, and this file gives
+ * both the time and the caller's thread.
  *
- * A turn: send what is due, take in what has arrived, hand over completions. Waiting for an answer first
- * yields the CPU a number of times, since waking a sleeping thread costs as much as a whole commit on a
- * quiet host, and then sleeps in ppoll(), since a thread that only spins takes a CPU from the nodes.
+ * A turn: send what is due, take in what has arrived, hand over completions. Waiting for an answer
+ * first yields the CPU a number of times, since waking a sleeping thread costs as much as a whole
+ * commit on a quiet host, and then sleeps in ppoll(), since a thread that only spins takes a CPU
+ * from the nodes.
  */
 #include "decree/client.h"
 
@@ -46,7 +47,8 @@ struct decree_client {
 	struct decree_status *status; /* NULL: nobody waits */
 	bool is_status_here;
 
-	/* Those that decree_client_metrics() waits for, in the transport's order of nodes; NULL: none, or it is here. */
+	/* Those that decree_client_metrics() waits for, in the transport's order of nodes; NULL:
+	 * none, or it is here. */
 	struct decree_metrics *metrics[DECREE_NODE_COUNT_MAX];
 
 	struct client_read *read;    /* that decree_client_read() waits for; NULL: nobody waits */
@@ -271,8 +273,8 @@ turn(struct decree_client *client, uint64_t now_ns)
 		take_payload(client, now_ns, node_id, payload, bytes);
 		did_work = true;
 	}
-	/* Steps of a handshake are no payloads, but the next step must leave before anybody sleeps, and who waits for the
-	 * session must hear of it. */
+	/* Steps of a handshake are no payloads, but the next step must leave before anybody sleeps,
+	 * and who waits for the session must hear of it. */
 	transport_flush(&client->transport);
 	did_work |= note_sessions(client);
 	if (did_work)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file client_read.h
- * One read on its way, as a pure state machine: which node to ask, when to ask again, what an answer means.
+ * One read on its way, as a pure state machine: which node to ask, when to ask again, what an
+ * answer means.
  *
  *  - No answer for a while: the same node again, and after a few times the next one, if any will do.
  *  - BUSY: the next one after a pause.

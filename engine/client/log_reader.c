@@ -160,7 +160,8 @@ log_reader_receive(struct log_reader *r, uint64_t now_ns, const struct client_ms
 	}
 }
 
-/* How many entries of whole slots, from the start, fit @p count_max. @return -ENOBUFS: not even one slot */
+/* How many entries of whole slots, from the start, fit @p count_max. @return -ENOBUFS: not even one
+ * slot */
 static int
 whole_slots(const struct log_range *range, uint32_t count_max, uint64_t *ret_next)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file log_reader.h
- * Reading back what a node applied, as a pure state machine: a few ranges of slots are asked for side by
- * side, since each reply is only one frame, and handed over in order.
+ * Reading back what a node applied, as a pure state machine: a few ranges of slots are asked for
+ * side by side, since each reply is only one frame, and handed over in order.
  *
- * A range is asked for again, from where its last reply ended, until it is covered or its node has applied
- * no more. Silence repeats the question. Replies carry the token of the question, so that a late one to an
- * older question is told apart.
+ * A range is asked for again, from where its last reply ended, until it is covered or its node has
+ * applied no more. Silence repeats the question. Replies carry the token of the question, so that a
+ * late one to an older question is told apart.
  *
  * Threads: one.  Memory: entries grow with the ranges; this is no hot path.
  */

@@ -13,7 +13,8 @@
 /* After a silence this many commands feel their way; each answer lets one more out. */
 #define PROBE_COMMAND_COUNT 16
 
-/* A lost frame makes the leader complain about each one behind it: believe the first complaint only. */
+/* A lost frame makes the leader complain about each one behind it: believe the first complaint
+ * only. */
 #define GAP_HOLD_NS (2 * MS)
 
 /* Two nodes that each think the other leads must not make us spin between them. */
@@ -182,8 +183,9 @@ static void
 resume_from(struct pipeline *p, uint64_t number)
 {
 	decree_assert(number >= p->answered && number <= p->accepted);
-	/* A large command whose pieces are being sent goes on: beginning anew at every gap that the commands
-	 * behind it report would never reach its last piece. What is lost of it is sent again afterwards. */
+	/* A large command whose pieces are being sent goes on: beginning anew at every gap that the
+	 * commands behind it report would never reach its last piece. What is lost of it is sent
+	 * again afterwards. */
 	if (p->next != number)
 		p->fragment_offset_bytes = 0;
 	p->next = number;
@@ -398,7 +400,8 @@ complete(struct pipeline *p, uint64_t number, enum decree_outcome outcome, uint1
 		p->waiting_since_ns = 0;
 }
 
-/* The session is gone: nothing of it may be repeated under another. The next one has a token of its own.
+/* The session is gone: nothing of it may be repeated under another. The next one has a token of its
+ * own.
  * @param fate  of what was sent: it may have been executed */
 static void
 abandon_session(struct pipeline *p, enum decree_outcome fate)
@@ -465,8 +468,8 @@ on_reply(struct pipeline *p, uint64_t now_ns, const struct client_reply *reply)
 	if (reply->kind == CLIENT_REPLY_TABLE_FULL) {
 		if (p->session.n == 0 &&
 			memcmp(reply->token, p->config.token, DECREE_UUID_BYTES) == 0) {
-			/* Nobody was idle for long enough to give way: say so instead of asking for ever.
-			 * Nothing was sent yet. */
+			/* Nobody was idle for long enough to give way: say so instead of asking for
+			 * ever. Nothing was sent yet. */
 			abandon_session(p, DECREE_UNKNOWN);
 			p->is_register_sent = false;
 			hold_back(p, now_ns, PAUSE_NS_MAX);
@@ -483,7 +486,8 @@ on_reply(struct pipeline *p, uint64_t now_ns, const struct client_reply *reply)
 	case CLIENT_REPLY_GAP: on_gap(p, now_ns, reply->result); break;
 	case CLIENT_REPLY_EVICTED: abandon_session(p, DECREE_EVICTED); break;
 	default:
-		/* No session; or a command that this session can never execute, and so nothing after it. */
+		/* No session; or a command that this session can never execute, and so nothing
+		 * after it. */
 		abandon_session(p, DECREE_UNKNOWN);
 		break;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file pipeline.h
- * The client's half of exactly-once, as a pure state machine: what to send next and to which node, what
- * an answer means, when to repeat. It knows neither sockets nor clocks.
+ * The client's half of exactly-once, as a pure state machine: what to send next and to which node,
+ * what an answer means, when to repeat. It knows neither sockets nor clocks.
  *
  * The happy path:
  *  1. With the first command it registers: a command of session 0 with a random token, repeated until a
@@ -51,8 +51,8 @@ struct pipeline {
 	struct decree_session session; /* 0: not yet registered */
 	uint64_t session_first;        /* number of the command that has seq 1 in this session */
 
-	/* Commands by number, from 0 for ever: [released, accepted) are held, released <= next <= accepted.
-	 * entries[number % capacity]. */
+	/* Commands by number, from 0 for ever: [released, accepted) are held, released <= next <=
+	 * accepted. entries[number % capacity]. */
 	struct pipeline_entry *entries;
 	uint32_t capacity;              /* a power of two */
 	uint64_t released;              /* answered, and their completions taken */

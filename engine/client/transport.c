@@ -148,8 +148,9 @@ transport_flush(struct transport *t)
 			done += (uint32_t)rc;
 			continue;
 		}
-		/* A full socket, an unreachable network, a stale ICMP error: the datagram is lost, and
-		 * repeated like any other. Trying the rest clears an error that belonged to one of them. */
+		/* A full socket, an unreachable network, a stale ICMP error: the datagram is lost,
+		 * and repeated like any other. Trying the rest clears an error that belonged to one
+		 * of them. */
 		t->lost_count++;
 		done++;
 	}

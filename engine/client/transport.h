@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file transport.h
- * Payloads to and from the nodes of a cluster over one UDP socket: addresses, authenticated sessions,
- * batches of datagrams per system call.
+ * Payloads to and from the nodes of a cluster over one UDP socket: addresses, authenticated
+ * sessions, batches of datagrams per system call.
  *
- * Nothing here waits for anybody. A datagram that does not leave or arrive is lost, as on any network.
+ * Nothing here waits for anybody. A datagram that does not leave or arrive is lost, as on any
+ * network.
  *
  * Threads: one.  Memory: taken in transport_open() only.
  */
@@ -44,7 +45,8 @@ struct transport {
 	uint64_t lost_count; /* datagrams that the socket did not take */
 };
 
-/** Open a socket and a session to the shard of @p group on every node. Blocks: no; see transport_tick().
+/** Open a socket and a session to the shard of @p group on every node. Blocks: no; see
+ * transport_tick().
  * @param ret_error  [DECREE_ERROR_BYTES] */
 int transport_open(struct transport *t, const struct config *c, uint16_t group, char *ret_error);
 void transport_close(struct transport *t);
@@ -61,8 +63,8 @@ struct transport_node *transport_find(struct transport *t, uint16_t node_id);
 /** A place for the next payload, [transport_payload_bytes_max()]. Never NULL. */
 uint8_t *transport_payload(struct transport *t);
 
-/** Seal and queue what was written there. It leaves with transport_flush(), or when the batch is full.
- * Without a session it is dropped. */
+/** Seal and queue what was written there. It leaves with transport_flush(), or when the batch is
+ * full. Without a session it is dropped. */
 void transport_send(struct transport *t, uint64_t now_ns, uint16_t node_id, uint32_t bytes);
 void transport_flush(struct transport *t);
 

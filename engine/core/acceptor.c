@@ -5,9 +5,9 @@
  *   Prepare(b):  promised := b on disk, then Promise(b) with every accepted slot of the asked suffix.
  *   Accept(b,i): the value to disk, then Accepted(b) that covers everything durable at b.
  *
- * Persist, then speak: an acceptor that answers first and then loses power has lied to the leader, and the
- * leader may already have told a client (Paxos Made Simple, section 2.5). Both answers therefore wait
- * here for the log; nothing else ever waits with them.
+ * Persist, then speak: an acceptor that answers first and then loses power has lied to the leader,
+ * and the leader may already have told a client (Paxos Made Simple, section 2.5). Both answers
+ * therefore wait here for the log; nothing else ever waits with them.
  */
 #include "engine/core/readindex.h"
 
@@ -138,10 +138,10 @@ can_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 }
 
 /*
- * A decision stays. An Accept of another value, or of a lower ballot than the one at which we hold it, comes
- * from a leader that has lost and does not know it; no vote of ours can help it. (Another value at a ballot
- * above that of the decision would break safety, but the ballot at which a slot was decided is not recorded:
- * the leader itself will see the contradiction in our answer.)
+ * A decision stays. An Accept of another value, or of a lower ballot than the one at which we hold
+ * it, comes from a leader that has lost and does not know it; no vote of ours can help it. (Another
+ * value at a ballot above that of the decision would break safety, but the ballot at which a slot
+ * was decided is not recorded: the leader itself will see the contradiction in our answer.)
  */
 static bool
 is_decided_against(const struct entry *e, const struct eng_msg *m)
@@ -207,8 +207,9 @@ on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx
 	follow(r, m->src, m->ballot, fx);
 	if (!ballot_eq(r->ack.ballot, m->ballot))
 		ack_reset(r, m);
-	/* The commit index first, so that the record of this slot carries it as its hint: whoever holds
-	 * slot 2 on disk must know from its disk alone that slot 1, the membership, is decided. */
+	/* The commit index first, so that the record of this slot carries it as its hint: whoever
+	 * holds slot 2 on disk must know from its disk alone that slot 1, the membership, is
+	 * decided. */
 	learn_commit(r, m->ballot, m->accept.start, m->accept.commit, fx);
 	if (r->halt != ENG_HALT_NONE)
 		return;
@@ -251,8 +252,8 @@ ack_sack(const struct eng_replica *r, uint64_t ret_sack[4])
 }
 
 /*
- * The run [start, after) grows over what is durable at this ballot. A slot that was learned as decided at
- * another ballot does not count for this one: the run begins anew behind it.
+ * The run [start, after) grows over what is durable at this ballot. A slot that was learned as
+ * decided at another ballot does not count for this one: the run begins anew behind it.
  */
 static void
 ack_advance(struct eng_replica *r)
@@ -273,8 +274,8 @@ ack_advance(struct eng_replica *r)
 }
 
 /*
- * One Accepted per turn covers everything that became durable. It may leave after a later promise: the
- * records were appended before that promise, so the Promise listed them (protocol 3, E15).
+ * One Accepted per turn covers everything that became durable. It may leave after a later promise:
+ * the records were appended before that promise, so the Promise listed them (protocol 3, E15).
  */
 void
 acceptor_flush(struct eng_replica *r, struct eng_effects *fx)

@@ -9,8 +9,9 @@
  *   4. who differs from a majority halts; where no majority is possible any more, everybody halts; in both
  *      cases a heartbeat later, so that the others hear the digest that decided it
  *
- * A MARK that asks for a cut is where all replicas take their snapshot: the same slot everywhere, and no
- * train open. One more MARK follows as soon as it is applied, so that its digest is in the log.
+ * A MARK that asks for a cut is where all replicas take their snapshot: the same slot everywhere,
+ * and no train open. One more MARK follows as soon as it is applied, so that its digest is in the
+ * log.
  *
  * What goes wrong, and where it ends:
  *   - digests are lost: who has not heard its own from a majority asks again, the sooner if somebody differs;
@@ -161,8 +162,8 @@ round_is_open(const struct audit_round *round)
 	return round->is_disputed || (round->is_said && !round->is_settled);
 }
 
-/* Once a slot is not compared any more, later ones speak for it: a state that has diverged stays so. A node that is late
- * finds peers that have forgotten their digests of then. */
+/* Once a slot is not compared any more, later ones speak for it: a state that has diverged stays
+ * so. A node that is late finds peers that have forgotten their digests of then. */
 bool
 eng_is_agreed(const struct eng_replica *r, struct decree_slot slot, struct decree_digest digest)
 {
@@ -179,7 +180,8 @@ eng_is_agreed(const struct eng_replica *r, struct decree_slot slot, struct decre
 
 /* ---- events ---- */
 
-/* This replica has come to a MARK that names its anchor, and the digest that the MARK's leader had there. */
+/* This replica has come to a MARK that names its anchor, and the digest that the MARK's leader had
+ * there. */
 static void
 anchor_compare(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx)
 {
@@ -236,7 +238,8 @@ on_state_digest(struct eng_replica *r, const struct eng_msg *m, struct eng_effec
 	if (round == NULL)
 		return;
 
-	/* From here on: one member's digest of a slot that is being compared, or will be when we get there. */
+	/* From here on: one member's digest of a slot that is being compared, or will be when we
+	 * get there. */
 
 	round_put(round, member, m->state_digest.digest);
 	if (own == NULL)
@@ -314,8 +317,8 @@ audit_flush(struct eng_replica *r, struct eng_effects *fx)
 
 	if (!is_mark_due(r))
 		return;
-	/* A cut that has no anchor yet goes first, though a later MARK may be applied already: whoever fetches its
-	 * snapshot checks it by the log. */
+	/* A cut that has no anchor yet goes first, though a later MARK may be applied already:
+	 * whoever fetches its snapshot checks it by the log. */
 	const struct decree_digest *cut = a->cut.n > a->anchored.n ? own_find(r, a->cut) : NULL;
 	struct eng_mark mark = {
 		.is_cut = a->cut_wanted,

@@ -2,12 +2,12 @@
 /*
  * The first slot: who the members are, and with which disks (protocol 12.0).
  *
- * The first leader of a new cluster needs a promise of every member, writes all disks into slot 1, and takes
- * no command before slot 1 and, behind it, an empty slot 2 are durable on all of them. The record of slot 2
- * carries the hint that slot 1 is decided, so from its disk alone every member knows all disks before there
- * is anything to lose. From then on a node without that knowledge has lost its disk: it needs the promise of
- * every member, the others turn it away, and its votes do not count. An acceptor that has forgotten its
- * promises must never vote.
+ * The first leader of a new cluster needs a promise of every member, writes all disks into slot 1,
+ * and takes no command before slot 1 and, behind it, an empty slot 2 are durable on all of them.
+ * The record of slot 2 carries the hint that slot 1 is decided, so from its disk alone every member
+ * knows all disks before there is anything to lose. From then on a node without that knowledge has
+ * lost its disk: it needs the promise of every member, the others turn it away, and its votes do
+ * not count. An acceptor that has forgotten its promises must never vote.
  */
 #include "engine/core/replica.h"
 
@@ -68,8 +68,8 @@ constants_match(const struct eng_config *c, const struct eng_membership *m)
 	       m->digest_slots == c->digest_slots && m->session_idle_slots == c->session_idle_slots;
 }
 
-/* While a cluster is set up, all its configuration files must name the same members. Later the log counts,
- * and a file may well have been changed since. */
+/* While a cluster is set up, all its configuration files must name the same members. Later the log
+ * counts, and a file may well have been changed since. */
 static bool
 founders_match(const struct eng_config *c, const struct eng_membership *m)
 {

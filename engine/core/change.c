@@ -10,11 +10,11 @@
  *      the nodes that left are served no longer. A leader that is among them hands over
  *   5. a learner within alpha of the decided prefix becomes a voter: a second configuration, from 1 on
  *
- * Why 3 matters: a leader that was elected by the old configuration, and has learned only now that slot i is
- * decided, is not the first one who may know. An earlier leader may have had slots >= i + alpha chosen by a
- * quorum of the new configuration alone. None of the promises that elected the present one need mention them.
- * A promise made in phase 1 counts here too: it was for the whole suffix, and its node has accepted nothing of
- * other ballots below ours since.
+ * Why 3 matters: a leader that was elected by the old configuration, and has learned only now that
+ * slot i is decided, is not the first one who may know. An earlier leader may have had slots >= i +
+ * alpha chosen by a quorum of the new configuration alone. None of the promises that elected the
+ * present one need mention them. A promise made in phase 1 counts here too: it was for the whole
+ * suffix, and its node has accepted nothing of other ballots below ours since.
  *
  * What goes wrong, and where it ends:
  *   - the leader dies before i is decided: whoever follows finds the value, or nobody ever chose it
@@ -28,7 +28,8 @@
 
 /* ---- what may be proposed ---- */
 
-/* May slots that this configuration governs be proposed by us? What its nodes hold there is known, then. */
+/* May slots that this configuration governs be proposed by us? What its nodes hold there is known,
+ * then. */
 static bool
 may_propose_in(
 	struct eng_replica *r, const struct config *c, uint16_t promised, struct eng_effects *fx)
@@ -55,7 +56,8 @@ membership_limit(struct eng_replica *r, struct eng_effects *fx)
 	if (r->config_next.from.n != NEVER &&
 		(is_leaving(r) || !may_propose_in(r, &r->config_next, promised, fx)))
 		r->limit = r->config_next.from;
-	/* What was open once stays open: a promise that comes later asks for nothing that is on its way. */
+	/* What was open once stays open: a promise that comes later asks for nothing that is on its
+	 * way. */
 	bool was_open = before > r->config.from.n;
 	if (r->epoch != 0 &&
 		(!is_voter(r) || (!was_open && !may_propose_in(r, &r->config, promised, fx))))
@@ -219,9 +221,9 @@ version_of(const struct eng_replica *r, uint16_t node_id)
 	return leader_hears(r, index) ? r->peers[index].version_max : 0;
 }
 
-/* The highest version that every member speaks: what a raise leads to. A member that is not heard may be of any
- * program; one that is stopped now, and is given an older one before the raise is decided, halts when it learns of
- * it, and nothing is lost but its vote.
+/* The highest version that every member speaks: what a raise leads to. A member that is not heard
+ * may be of any program; one that is stopped now, and is given an older one before the raise is
+ * decided, halts when it learns of it, and nothing is lost but its vote.
  * @return OK: @p ret_version is above the present one */
 static enum eng_member_result
 version_to_raise_to(const struct eng_replica *r, uint32_t *ret_version)
@@ -243,7 +245,8 @@ version_to_raise_to(const struct eng_replica *r, uint32_t *ret_version)
 	return lowest <= m->version ? ENG_MEMBER_OLD_PROGRAM : ENG_MEMBER_OK;
 }
 
-/* What a change leads to is seen from the newest decided configuration; it is done when that one governs. */
+/* What a change leads to is seen from the newest decided configuration; it is done when that one
+ * governs. */
 static enum eng_member_result
 change(struct eng_replica *r, const struct eng_member_change *wanted, struct eng_effects *fx)
 {

@@ -2,17 +2,19 @@
 /*
  * The choice of phase 1: which value a candidate must propose in a slot (protocol 5.6).
  *
- * Any decided value wins outright. Else let S be a q1 quorum of promises and m the highest ballot that S reports for
- * the slot, damaged copies included: the value of m is the one, a no-op if nobody of S reports anything. A
- * copy whose ballot is unknown counts as infinite, so its owner is in no S for that slot; an owner in doubt is in
- * no S at all. A damaged copy of a known ballot is as good as an intact one as soon as anybody, of the quorum or
- * not, shows its ballot or its digest intact. Otherwise its owner may be left out of S, if the rest is still a
- * q1 quorum: then the lost ballot cannot have been chosen, or the rest would know of it.
+ * Any decided value wins outright. Else let S be a q1 quorum of promises and m the highest ballot
+ * that S reports for the slot, damaged copies included: the value of m is the one, a no-op if
+ * nobody of S reports anything. A copy whose ballot is unknown counts as infinite, so its owner is
+ * in no S for that slot; an owner in doubt is in no S at all. A damaged copy of a known ballot is
+ * as good as an intact one as soon as anybody, of the quorum or not, shows its ballot or its digest
+ * intact. Otherwise its owner may be left out of S, if the rest is still a q1 quorum: then the lost
+ * ballot cannot have been chosen, or the rest would know of it.
  *
- * If no S is left, wait: ask everybody for the value, hope for more promises. Never a lower ballot, never "empty".
+ * If no S is left, wait: ask everybody for the value, hope for more promises. Never a lower ballot,
+ * never "empty".
  *
- * What is kept per slot is the best intact copy; damaged ones are rare and stand in a table of their own. When
- * that is full, the next one counts as unknown.
+ * What is kept per slot is the best intact copy; damaged ones are rare and stand in a table of
+ * their own. When that is full, the next one counts as unknown.
  */
 #include "engine/core/replica.h"
 
@@ -46,8 +48,8 @@ merge_intact(struct eng_replica *r, struct choice *c, const struct eng_promise_e
 	bool decided = e->state == ENG_ENTRY_DECIDED;
 	bool same = c->vballot.n == e->vballot.n && c->holders != 0;
 
-	/* Two replies may carry the same ballot for the same slot, and then they must carry the same
-	 * value. We check that instead of choosing. */
+	/* Two replies may carry the same ballot for the same slot, and then they must carry the
+	 * same value. We check that instead of choosing. */
 	if (same && !digest_eq(c->digest, e->digest)) {
 		halt(r, ENG_HALT_TWO_VALUES, fx);
 		return;
@@ -94,8 +96,8 @@ report_add(
 	};
 }
 
-/* An intact copy of this ballot, or of these bytes, is here: whoever reported a damaged one of the same is as
- * good as intact. */
+/* An intact copy of this ballot, or of these bytes, is here: whoever reported a damaged one of the
+ * same is as good as intact. */
 static void
 reports_resolve(struct eng_replica *r, struct choice *c, struct decree_ballot vballot,
 	struct decree_digest digest, uint32_t holder, struct eng_effects *fx)

@@ -8,7 +8,8 @@
  *                -> SNAPSHOT_INSTALL: the hard state points to it; nothing is applied from here on
  *                -> durable: the runtime gives it to the state machine -> SNAPSHOT_INSTALLED: go on behind it
  *
- * A crash before the pointer is durable finds the old state; after it, the snapshot, by RECOVER_SNAPSHOT.
+ * A crash before the pointer is durable finds the old state; after it, the snapshot, by
+ * RECOVER_SNAPSHOT.
  *
  * What must not happen:
  *   - a slot below `low` counts as empty: it is decided, and whoever asks is told COMPACTED (9.3, E17)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Why a change is safe with no quorum common to the old and the new configuration: no slot is governed by
- * both. A value of slot i is chosen by the one configuration that governs i, and whoever proposes in a slot
- * has asked that configuration's phase 1 quorum first (membership.c). What remains is that everybody agrees
- * which one governs i, and that is decided by slots <= i - alpha alone, all of them decided before i is
- * proposed (protocol 12.2).
+ * Why a change is safe with no quorum common to the old and the new configuration: no slot is
+ * governed by both. A value of slot i is chosen by the one configuration that governs i, and
+ * whoever proposes in a slot has asked that configuration's phase 1 quorum first (membership.c).
+ * What remains is that everybody agrees which one governs i, and that is decided by slots <= i -
+ * alpha alone, all of them decided before i is proposed (protocol 12.2).
  */
 #include "engine/core/configs.h"
 
@@ -219,7 +219,8 @@ succeed(const struct eng_membership *m, struct eng_membership *ret_new)
 	ret_new->former_count = 0;
 }
 
-/* Whoever comes, or votes from now on, came last: ids are never used again, and only one learns at a time. */
+/* Whoever comes, or votes from now on, came last: ids are never used again, and only one learns at
+ * a time. */
 static void
 append(struct eng_membership *m, const struct eng_member *member)
 {

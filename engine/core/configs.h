@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file configs.h
- * Configurations as values: who the members are, which sets of them are quorums, which changes are allowed,
- * and which slots each one governs. Pure: nothing here knows a replica, so snapshots and tools use it too.
+ * Configurations as values: who the members are, which sets of them are quorums, which changes are
+ * allowed, and which slots each one governs. Pure: nothing here knows a replica, so snapshots and
+ * tools use it too.
  *
- * A configuration is an ordinary value of the log. Chosen at slot i, it governs the slots from i + alpha on
- * (Lamport, "Paxos Made Simple", section 3). The first one, epoch 1, governs from its own slot on. One
- * that does not fit is void: its epoch is not the next one, or the one before does not govern yet. Every
- * node sees the same log, so every node finds the same ones void.
+ * A configuration is an ordinary value of the log. Chosen at slot i, it governs the slots from i +
+ * alpha on (Lamport, "Paxos Made Simple", section 3). The first one, epoch 1, governs from its own
+ * slot on. One that does not fit is void: its epoch is not the next one, or the one before does not
+ * govern yet. Every node sees the same log, so every node finds the same ones void.
  */
 #ifndef ENG_CONFIGS_H
 #define ENG_CONFIGS_H
@@ -38,9 +39,10 @@ struct eng_membership {
 	uint32_t member_count;
 	struct eng_member members[ENG_MEMBER_COUNT_MAX]; /* ascending node_id */
 
-	/* Only where `decree force-recover` has put one member in the place of others (12.5): whom this
-	 * configuration named before. Replay takes them for the members, see eng_is_live(), so that it leads to
-	 * the same sessions. They have no say in anything else, and the next change forgets them. */
+	/* Only where `decree force-recover` has put one member in the place of others (12.5): whom
+	 * this configuration named before. Replay takes them for the members, see eng_is_live(), so
+	 * that it leads to the same sessions. They have no say in anything else, and the next
+	 * change forgets them. */
 	uint32_t former_count;
 	uint16_t former[ENG_MEMBER_COUNT_MAX]; /* ascending node_id */
 };
@@ -108,12 +110,13 @@ eng_governor_slot(const struct eng_governor *g)
 /* ---- changes ---- */
 
 /**
- * The configuration that a change asked for leads to, or the reason why there is none. Adding and replacing
- * begin with a learner; eng_membership_promote() is their second step.
+ * The configuration that a change asked for leads to, or the reason why there is none. Adding and
+ * replacing begin with a learner; eng_membership_promote() is their second step.
  *
  * @param m        the one that governs, with no other change under way
  * @param ret_new  on ENG_MEMBER_OK
- * @return ENG_MEMBER_DONE: it is so already. ENG_MEMBER_PENDING: begun already, the learner catches up.
+ * @return ENG_MEMBER_DONE: it is so already. ENG_MEMBER_PENDING: begun already, the learner catches
+ * up.
  */
 enum eng_member_result eng_membership_change(const struct eng_membership *m,
 	const struct eng_member_change *change, struct eng_membership *ret_new);

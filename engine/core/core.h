@@ -73,8 +73,8 @@ struct eng_config {
 	uint16_t node_id;
 	uint16_t group;
 	struct decree_uuid disk;
-	/* A new cluster begins with these members. Once a configuration is in the log, that one counts,
-	 * and these are only where to look for the others. */
+	/* A new cluster begins with these members. Once a configuration is in the log, that one
+	 * counts, and these are only where to look for the others. */
 	uint32_t member_count; /* 1 .. DECREE_NODE_COUNT_MAX */
 	struct eng_member
 		members[DECREE_NODE_COUNT_MAX]; /* ascending node_id, this node included; ids and
@@ -211,8 +211,8 @@ enum eng_member_result {
 
 struct eng_event {
 	enum eng_event_type type;
-	/* Monotonic, suspended time included; 0 during recovery. With leases, the now_ns of a RECV is not
-	 * older than the frame's arrival: a refusal counts from there (8.3). */
+	/* Monotonic, suspended time included; 0 during recovery. With leases, the now_ns of a RECV
+	 * is not older than the frame's arrival: a refusal counts from there (8.3). */
 	uint64_t now_ns;
 	uint32_t
 		record_room; /* records that the log's buffer takes now: this step appends no more */
@@ -288,8 +288,9 @@ struct eng_event {
 			bool log_is_idle; /* a record appended now would be written at once */
 			bool peers_wait;  /* for what is chosen: a commit index is not kept */
 			uint64_t log_space_slots; /* records that still fit the log */
-			/* Leader: cluster time at which the state machine, with everything applied that
-			 * this core has called chosen, wants to be called; UINT64_MAX = never */
+			/* Leader: cluster time at which the state machine, with everything applied
+			 * that this core has called chosen, wants to be called; UINT64_MAX =
+			 * never */
 			uint64_t deadline_ns;
 		} flush;
 		struct {
@@ -361,8 +362,8 @@ struct eng_effects {
 	uint16_t alarm_node;
 	bool role_changed;    /* see eng_status() */
 	uint32_t persist_max; /* of this step: the core's own limit on persist_count */
-	/* This peer's log does not go back to what is missing here, but it has a snapshot (9.3): fetch it,
-	 * from there or from anybody, unless that is under way. 0 = no wish. */
+	/* This peer's log does not go back to what is missing here, but it has a snapshot (9.3):
+	 * fetch it, from there or from anybody, unless that is under way. 0 = no wish. */
 	uint16_t fetch_from;
 	bool members_changed; /* see eng_known_configs(): learn the addresses */
 	struct eng_persist persists[ENG_FX_PERSIST_MAX];
@@ -430,8 +431,8 @@ struct eng_replica;
 size_t eng_replica_bytes(const struct eng_config *config);
 
 /**
- * Build a replica in @p memory, zeroed by the caller, [eng_replica_bytes()], 64-byte aligned, lent until
- * the replica is no longer used. Nothing else is ever allocated.
+ * Build a replica in @p memory, zeroed by the caller, [eng_replica_bytes()], 64-byte aligned, lent
+ * until the replica is no longer used. Nothing else is ever allocated.
  * @param sessions  the session table of this group, consulted before a command is proposed; lent
  */
 struct eng_replica *
@@ -441,16 +442,19 @@ eng_replica_init(void *memory, const struct eng_config *config, struct eng_sessi
 void eng_step(struct eng_replica *r, const struct eng_event *event, struct eng_effects *ret_fx);
 
 /**
- * Whether a majority of the voters has said that @p digest, ours, was its state right after @p slot (7.4). When the slot
- * is too old to be compared still: whether a majority has had our state at a later one. A yes may be kept.
+ * Whether a majority of the voters has said that @p digest, ours, was its state right after @p slot
+ * (7.4). When the slot is too old to be compared still: whether a majority has had our state at a
+ * later one. A yes may be kept.
  */
 bool
 eng_is_agreed(const struct eng_replica *r, struct decree_slot slot, struct decree_digest digest);
 
-/** Whether the message of the last RECV came from a node, and a life of it, that counts here (11.9, 12.4). */
+/** Whether the message of the last RECV came from a node, and a life of it, that counts here (11.9,
+ * 12.4). */
 bool eng_was_welcome(const struct eng_replica *r);
 
-/** The fields that every message of this replica has, ballot 0: for those that the runtime sends itself. */
+/** The fields that every message of this replica has, ballot 0: for those that the runtime sends
+ * itself. */
 void eng_msg_address(
 	const struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_msg *ret_msg);
 
@@ -475,8 +479,9 @@ uint16_t eng_leader(const struct eng_replica *r);
  */
 uint32_t eng_targets(const struct eng_replica *r, uint16_t ret_nodes[ENG_PEER_COUNT_MAX]);
 
-/** Does this node lead, and nobody else for sure, at @p now_ns? A read that was answered from its state
- * may leave only if this holds after the answer was computed, by a clock read after it (8.3). */
+/** Does this node lead, and nobody else for sure, at @p now_ns? A read that was answered from its
+ * state may leave only if this holds after the answer was computed, by a clock read after it
+ * (8.3). */
 bool eng_lease_holds(const struct eng_replica *r, uint64_t now_ns);
 
 /** Text for an operator. */

@@ -2,8 +2,9 @@
 /*
  * Damaged copies of this node's own (protocol 5.6, 11.3 - 11.5).
  *
- * Recovery may find that a record which once was durable cannot be read any more. Such a slot is neither empty nor
- * what an older record says: reporting either could lose a chosen value. So it is marked:
+ * Recovery may find that a record which once was durable cannot be read any more. Such a slot is
+ * neither empty nor what an older record says: reporting either could lose a chosen value. So it is
+ * marked:
  *
  *   ID       ballot and digest are known from elsewhere on the disk; only the value is gone
  *   UNKNOWN  the slot is known, its ballot is not: it counts as infinite
@@ -11,14 +12,15 @@
  *            whoever told us, perhaps below that of a vote of our own, so it counts as UNKNOWN
  *   doubt    not even the slot is known: every slot that is not decided here counts as UNKNOWN, without end
  *
- * A mark is listed in every Promise and keeps the slot from being acknowledged. It is durable before this node
- * answers any phase 1, since the next recovery may find less of the damaged record than this one did. It ends
- * with a decided value, with an Accept (the ballot of which is at least what is lost, for it is at least what was
- * promised), or with the value itself, fetched by digest from any peer. All else goes on: a damaged copy does not
- * stop its node from voting on other slots.
+ * A mark is listed in every Promise and keeps the slot from being acknowledged. It is durable
+ * before this node answers any phase 1, since the next recovery may find less of the damaged record
+ * than this one did. It ends with a decided value, with an Accept (the ballot of which is at least
+ * what is lost, for it is at least what was promised), or with the value itself, fetched by digest
+ * from any peer. All else goes on: a damaged copy does not stop its node from voting on other
+ * slots.
  *
- * More marks than the table holds, or records behind the first hole that the ring cannot hold, are turned
- * into doubt, which says less and is never wrong.
+ * More marks than the table holds, or records behind the first hole that the ring cannot hold, are
+ * turned into doubt, which says less and is never wrong.
  */
 #include "engine/core/replica.h"
 
@@ -52,7 +54,8 @@ damage_covers(const struct eng_replica *r, const struct entry *e)
 {
 	if (e->decided)
 		return false;
-	/* In doubt, what was recovered may have a successor that is lost; what was written since has not. */
+	/* In doubt, what was recovered may have a successor that is lost; what was written since
+	 * has not. */
 	return damage_find(r, e->slot) != NULL || (r->damage.doubt && e->persist_seq == 0);
 }
 
@@ -88,7 +91,8 @@ is_superseded(const struct eng_replica *r, const struct damage *d)
 
 	if (d->slot.n <= r->chosen.n || (e != NULL && e->decided))
 		return true;
-	/* Marks are written later than what they speak of: a later Accept may have ended one already. */
+	/* Marks are written later than what they speak of: a later Accept may have ended one
+	 * already. */
 	return e != NULL && d->vballot.n != 0 && e->vballot.n >= d->vballot.n;
 }
 
@@ -182,7 +186,8 @@ damage_recover_record(struct eng_replica *r, const struct eng_record *record)
 		damage_clear(r, record->slot);
 }
 
-/* A hint speaks of what the log held before it, lost or not. Where not even the digest is known it tells nothing. */
+/* A hint speaks of what the log held before it, lost or not. Where not even the digest is known it
+ * tells nothing. */
 void
 damage_recover_commit(struct eng_replica *r, struct decree_slot commit)
 {
@@ -215,9 +220,10 @@ mark_write(struct eng_replica *r, struct damage *d, struct eng_effects *fx)
 }
 
 /*
- * No leader proposes beyond ALPHA of what is decided, and what is decided was accepted by a quorum that meets every
- * q1 quorum. So whatever we may have accepted and lost is at most ALPHA beyond the highest slot that a q1 quorum without
- * doubts holds now; once all that is decided here, there is nothing left to doubt.
+ * No leader proposes beyond ALPHA of what is decided, and what is decided was accepted by a quorum
+ * that meets every q1 quorum. So whatever we may have accepted and lost is at most ALPHA beyond the
+ * highest slot that a q1 quorum without doubts holds now; once all that is decided here, there is
+ * nothing left to doubt.
  */
 static bool
 is_doubt_over(const struct eng_replica *r)

@@ -42,8 +42,8 @@ election_start(struct eng_replica *r)
 	lease_start(r);
 }
 
-/* Has anybody led within T, for all we know? A node that has just started knows nothing: it listens for T
- * before it helps to depose a leader whose heartbeat may be under way (10.2). */
+/* Has anybody led within T, for all we know? A node that has just started knows nothing: it listens
+ * for T before it helps to depose a leader whose heartbeat may be under way (10.2). */
 static bool
 is_leader_alive(const struct eng_replica *r)
 {
@@ -111,8 +111,8 @@ ballot_above_all(const struct eng_replica *r)
 	return (struct decree_ballot){ (round_highest(r) + 1) << 16 | r->cfg.node_id };
 }
 
-/* A grant says that its sender hears no leader now. One of an earlier round may have been given before a leader
- * was elected, and is not put together with those of this one. */
+/* A grant says that its sender hears no leader now. One of an earlier round may have been given
+ * before a leader was elected, and is not put together with those of this one. */
 static void
 prevote_send(struct eng_replica *r, struct eng_effects *fx)
 {
@@ -177,8 +177,8 @@ on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 	reply->prevote_reply.reason = reason;
 	reply->prevote_reply.promised = ballot_highest(r);
 	reply->prevote_reply.dst_nonce = m->src_nonce;
-	/* It hears no leader and so of no decision. The first that it lacks tells it how many there are and
-	 * where to ask: it need not lead to learn (10.7). */
+	/* It hears no leader and so of no decision. The first that it lacks tells it how many there
+	 * are and where to ask: it need not lead to learn (10.7). */
 	if (m->prevote.first_undecided.n >= r->low.n && m->prevote.first_undecided.n <= r->chosen.n)
 		decided_send(r, m->prevote.first_undecided, m->src, fx);
 }
@@ -205,7 +205,8 @@ on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 	r->grants |= set_of((uint32_t)peer_index(r, m->src));
 	if (!prevote_is_won(r))
 		return;
-	/* The ballot that was asked about is spent: what we prepare is told apart from it in every trace. */
+	/* The ballot that was asked about is spent: what we prepare is told apart from it in every
+	 * trace. */
 	if (r->round_seen < ballot_round(r->ballot))
 		r->round_seen = ballot_round(r->ballot);
 	campaign_prepare(r, fx);
@@ -420,8 +421,8 @@ on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 
 /* ---- the end of phase 1 ---- */
 
-/* Members whose promise tells all. Who may have forgotten anything, anywhere, is in no quorum (11.3); the intact
- * copies that it lists are as good as any. */
+/* Members whose promise tells all. Who may have forgotten anything, anywhere, is in no quorum
+ * (11.3); the intact copies that it lists are as good as any. */
 uint16_t
 promised_members(const struct eng_replica *r)
 {
@@ -443,8 +444,8 @@ has_learned_all(const struct eng_replica *r)
 	return true;
 }
 
-/* Before we know the first configuration we do not know whose disk may be new, our own included: every
- * member must answer, and one that knows better turns a new disk away (12.0). */
+/* Before we know the first configuration we do not know whose disk may be new, our own included:
+ * every member must answer, and one that knows better turns a new disk away (12.0). */
 bool
 has_promises_of(const struct eng_replica *r, uint16_t members)
 {
@@ -498,10 +499,12 @@ ballot_refuse(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 }
 
 /*
- * One member is stuck at a higher promise: phase 1 above it, without PreVote, lets it vote again (5.8).
+ * One member is stuck at a higher promise: phase 1 above it, without PreVote, lets it vote again
+ * (5.8).
  *
- * If it follows a leader at a higher ballot, though, a q1 quorum has promised that and none of our slots can be
- * chosen any more. Two leaders that do not hear each other, A - B - C, would take B from each other for ever.
+ * If it follows a leader at a higher ballot, though, a q1 quorum has promised that and none of our
+ * slots can be chosen any more. Two leaders that do not hear each other, A - B - C, would take B
+ * from each other for ever.
  */
 static void
 leader_on_failure(struct eng_replica *r, enum eng_failure_reason reason, struct eng_effects *fx)
@@ -559,8 +562,8 @@ on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effe
 			r->counters.dropped_stale++;
 			return;
 		}
-		/* The leader's disk has stalled and it asks us to take over: no PreVote, for everybody
-		 * has just heard of a leader. */
+		/* The leader's disk has stalled and it asks us to take over: no PreVote, for
+		 * everybody has just heard of a leader. */
 		lease_give_back(r, m->src);
 		if (r->role != DECREE_LEADER && r->campaign == CAMPAIGN_NONE && is_voter(r) &&
 			!lease_refuses(r, r->cfg.node_id) && r->snapshot.installing.n == 0)
@@ -584,14 +587,15 @@ election_timed_out(struct eng_replica *r, struct eng_effects *fx)
 		return;
 	}
 	if (r->campaign == CAMPAIGN_PREPARING && r->log_space_slots == 0) {
-		/* What phase 1 found is to be written down, and there is no room for it. Each Prepare of ours keeps the others
-		 * from standing: for a while it is their turn. */
+		/* What phase 1 found is to be written down, and there is no room for it. Each
+		 * Prepare of ours keeps the others from standing: for a while it is their turn. */
 		step_down(r, 2 * r->cfg.election_ns, fx);
 		return;
 	}
-	/* A learner does not stand. It asks for the next decision: it may have been removed while it heard nobody. A node that
-	 * was removed and knows it asks for votes: those that have all it has turn it away, and when they are a quorum it
-	 * ends (12.4); if they have not, it must lead until they do. */
+	/* A learner does not stand. It asks for the next decision: it may have been removed while
+	 * it heard nobody. A node that was removed and knows it asks for votes: those that have all
+	 * it has turn it away, and when they are a quorum it ends (12.4); if they have not, it must
+	 * lead until they do. */
 	if ((!is_voter(r) && !is_removed(r)) || !has_round_left(r)) {
 		r->election_ns = r->now_ns + election_timeout(r);
 		if (!is_voter(r) && r->was_member)

@@ -2,13 +2,14 @@
 /*
  * Disks that were rolled back, and nodes that run twice (protocol 11.9).
  *
- * A disk restored from an old image has forgotten promises and votes, and does not know it. Its peers do: each
- * remembers, for every other node, the highest start count of its answers to challenges, and the highest ballot
- * promised and slot accepted of its Promises and Accepteds, which were durable when they left. Memory ends with the
- * process, so a leader's heartbeats spread what it knows of everybody.
+ * A disk restored from an old image has forgotten promises and votes, and does not know it. Its
+ * peers do: each remembers, for every other node, the highest start count of its answers to
+ * challenges, and the highest ballot promised and slot accepted of its Promises and Accepteds,
+ * which were durable when they left. Memory ends with the process, so a leader's heartbeats spread
+ * what it knows of everybody.
  *
- * Every life of a node has a nonce. A message under a nonce that is not the known one counts for nothing until its
- * sender has answered a fresh challenge of ours (HELLO):
+ * Every life of a node has a nonce. A message under a nonce that is not the known one counts for
+ * nothing until its sender has answered a fresh challenge of ours (HELLO):
  *
  *   it claims at least what we remembered when we asked     it has restarted: this is its nonce from now on
  *   it claims less, or what it found on its disk is less
@@ -16,10 +17,12 @@
  *   it is the life before the present one, and answers      two processes share one identity: both are refused
  *   the start count is the present one's, the nonce is not  the same
  *
- * Its disk as it was found counts, not as it is: a leader's Accepts bring an old image up to date within a moment.
+ * Its disk as it was found counts, not as it is: a leader's Accepts bring an old image up to date
+ * within a moment.
  *
- * A recorded frame of an earlier life cannot answer a challenge, so it disturbs nobody. A node of which nothing is
- * remembered is believed, and has to prove itself (again) when memory comes later that speaks against it.
+ * A recorded frame of an earlier life cannot answer a challenge, so it disturbs nobody. A node of
+ * which nothing is remembered is believed, and has to prove itself (again) when memory comes later
+ * that speaks against it.
  */
 #include "engine/core/replica.h"
 
@@ -45,8 +48,8 @@ challenge_draw(struct eng_replica *r)
 	return (z ^ z >> 27) | 1;
 }
 
-/* What is remembered now: an answer is a later state than the question, so it must not be less than this, though it
- * may be less than what we hear meanwhile. */
+/* What is remembered now: an answer is a later state than the question, so it must not be less than
+ * this, though it may be less than what we hear meanwhile. */
 static void
 challenge_begin(struct eng_replica *r, struct guard *g, uint64_t suspect)
 {
@@ -60,8 +63,9 @@ challenge_begin(struct eng_replica *r, struct guard *g, uint64_t suspect)
 	g->then.unproved = g->unproved;
 }
 
-/* Asked again it is the same question for a while: an answer takes as long as the path is long. A question to any life
- * (0) serves for each of them, and waits for one that was put to a certain one. */
+/* Asked again it is the same question for a while: an answer takes as long as the path is long. A
+ * question to any life (0) serves for each of them, and waits for one that was put to a certain
+ * one. */
 static bool
 is_asking(const struct eng_replica *r, const struct guard *g, uint64_t suspect)
 {
@@ -127,8 +131,9 @@ guard_admits(
 	return counts || m->type == ENG_MSG_HELLO;
 }
 
-/* A node that has come back hears what was decided meanwhile, or tells it, though nobody leads: it may be the very
- * configuration that makes one of the two a voter. A leader would say it within T, and better. */
+/* A node that has come back hears what was decided meanwhile, or tells it, though nobody leads: it
+ * may be the very configuration that makes one of the two a voter. A leader would say it within T,
+ * and better. */
 static void
 guard_learn(struct eng_replica *r, struct decree_slot commit)
 {
@@ -183,9 +188,9 @@ words_note(struct guard *g, struct decree_slot accepted)
 
 /* ---- the answer ---- */
 
-/* What it accepts and promises now proves nothing: whoever leads brings a disk of the past up to any slot within a
- * moment. So an earlier life's word is held against what was on the disk when this life began, whenever we came to
- * hear of it: it was said before. */
+/* What it accepts and promises now proves nothing: whoever leads brings a disk of the past up to
+ * any slot within a moment. So an earlier life's word is held against what was on the disk when
+ * this life began, whenever we came to hear of it: it was said before. */
 static bool
 has_forgotten(const struct guard *g, const struct eng_msg *m)
 {
@@ -214,8 +219,8 @@ claims_less(const struct guard *g, const struct eng_msg *m)
 	return !m->hello_reply.doubtful && m->hello_reply.last.n < said.n;
 }
 
-/* Since we asked we have heard of a later life, or words of a life that may be an earlier one: this answer settles
- * nothing. The next one does. */
+/* Since we asked we have heard of a later life, or words of a life that may be an earlier one: this
+ * answer settles nothing. The next one does. */
 static bool
 is_overtaken(const struct guard *g, const struct eng_msg *m)
 {
@@ -247,8 +252,8 @@ static void
 life_proved(struct guard *g, const struct eng_msg *m)
 {
 	if (g->nonce != m->src_nonce) {
-		/* Only who has proved itself was a life. Frames of two lives overtake each other, and the one that we
-		 * believed unproved may be the later of the two. */
+		/* Only who has proved itself was a life. Frames of two lives overtake each other,
+		 * and the one that we believed unproved may be the later of the two. */
 		g->nonce_before = g->boot_count != 0 ? g->nonce : 0;
 		g->nonce = m->src_nonce;
 		if (g->accepted_before.n < g->unproved.n)
@@ -342,7 +347,8 @@ guard_heartbeat(struct eng_replica *r, struct eng_msg *m)
 	}
 }
 
-/* We said so, in this life or an earlier one, and know nothing of it. Or we are not the last to have this disk. */
+/* We said so, in this life or an earlier one, and know nothing of it. Or we are not the last to
+ * have this disk. */
 static bool
 have_we_forgotten(const struct eng_replica *r, struct decree_slot accepted, uint64_t boot_count)
 {
@@ -351,9 +357,10 @@ have_we_forgotten(const struct eng_replica *r, struct decree_slot accepted, uint
 	return boot_count > r->boot_count || (accepted.n > r->last.n && !r->damage.doubt);
 }
 
-/* Memory has come that the present life was not held against: a later life is known, an earlier one said more than this
- * one found, or nothing at all was known when it was believed. It counts again when it has answered once more, which it
- * cannot if its disk was rolled back. An honest life that is still there loses a round trip. */
+/* Memory has come that the present life was not held against: a later life is known, an earlier one
+ * said more than this one found, or nothing at all was known when it was believed. It counts again
+ * when it has answered once more, which it cannot if its disk was rolled back. An honest life that
+ * is still there loses a round trip. */
 static void
 life_doubt(struct eng_replica *r, uint32_t member, uint64_t boot_count, struct decree_slot accepted)
 {

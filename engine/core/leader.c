@@ -6,8 +6,9 @@
  *      chose, or a no-op where a full quorum knows of nothing (5.6, 5.7)
  *   2. ready: take commands (propose.c), count votes and send again what is lost (votes.c)
  *
- * It stops leading when too few heartbeats come back (CheckQuorum, 10.3), when a higher ballot is at work,
- * or when its disk hangs (10.5). It never stops a slot that is on its way: whoever leads next finds it.
+ * It stops leading when too few heartbeats come back (CheckQuorum, 10.3), when a higher ballot is
+ * at work, or when its disk hangs (10.5). It never stops a slot that is on its way: whoever leads
+ * next finds it.
  */
 #include "engine/core/readindex.h"
 
@@ -101,7 +102,8 @@ inherit_retry(struct eng_replica *r, struct eng_effects *fx)
 			missing++;
 		}
 	r->inherit_ns = missing == 0 ? NEVER : r->now_ns + INHERIT_RETRY_NS;
-	/* Whoever promised it may not be there any more. Another quorum can tell what to propose (5.6). */
+	/* Whoever promised it may not be there any more. Another quorum can tell what to propose
+	 * (5.6). */
 	if (missing > 0 && r->now_ns >= r->inherit_until_ns && r->reprepare_ns == NEVER)
 		r->reprepare_ns = r->now_ns;
 }
@@ -215,8 +217,8 @@ leader_announce_soon(struct eng_replica *r)
 		r->announce_ns = r->now_ns;
 }
 
-/* Where one command follows an answer to another, a Success for each would cost as many frames as the Accepts, which carry
- * the same (7.1); so it is sent only if no Accept comes soon. */
+/* Where one command follows an answer to another, a Success for each would cost as many frames as
+ * the Accepts, which carry the same (7.1); so it is sent only if no Accept comes soon. */
 static void
 announce(struct eng_replica *r, struct eng_effects *fx)
 {
@@ -237,8 +239,8 @@ announce(struct eng_replica *r, struct eng_effects *fx)
 }
 
 /*
- * The end of a turn. A batch is whatever arrived while the previous write was under way: it is sealed when
- * a write of it would start at once, and never waits for a timer (6.6).
+ * The end of a turn. A batch is whatever arrived while the previous write was under way: it is
+ * sealed when a write of it would start at once, and never waits for a timer (6.6).
  */
 void
 leader_flush(struct eng_replica *r, bool log_is_idle, struct eng_effects *fx)
@@ -328,7 +330,8 @@ leader_best_peer(const struct eng_replica *r)
 	return best;
 }
 
-/* 10.5: our disk hangs. The peer that has most of the log takes over; we keep voting when it is back. */
+/* 10.5: our disk hangs. The peer that has most of the log takes over; we keep voting when it is
+ * back. */
 static void
 hand_over(struct eng_replica *r, struct eng_effects *fx)
 {
@@ -348,7 +351,8 @@ leader_on_busy(struct eng_replica *r, const struct eng_msg *m)
 		r->peers[peer_index(r, m->src)].full_ns = r->now_ns;
 }
 
-/* What it refused is sent again every RTO_NS_MAX at the latest, and refused again if nothing has changed. */
+/* What it refused is sent again every RTO_NS_MAX at the latest, and refused again if nothing has
+ * changed. */
 bool
 leader_lacks_roomy_quorum(const struct eng_replica *r)
 {

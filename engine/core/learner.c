@@ -2,10 +2,11 @@
 /*
  * The learner: which slots are chosen, and how to get those that were missed.
  *
- * A commit index from the leader of ballot b decides a slot here only if this node holds the value that b
- * proposed (own entry at b, slot >= start(b)); the value of an older ballot may have lost (7.1, E16).
- * Everything else is fetched: a Query names a range, any peer that knows the decision answers. An accepted
- * value in an answer is no decision (9.1, E28); only phase 1 asks for those, by digest.
+ * A commit index from the leader of ballot b decides a slot here only if this node holds the value
+ * that b proposed (own entry at b, slot >= start(b)); the value of an older ballot may have lost
+ * (7.1, E16). Everything else is fetched: a Query names a range, any peer that knows the decision
+ * answers. An accepted value in an answer is no decision (9.1, E28); only phase 1 asks for those,
+ * by digest.
  */
 #include "engine/core/replica.h"
 
@@ -135,8 +136,8 @@ learner_want(struct eng_replica *r, struct decree_slot commit, uint64_t at_ns)
 		r->query_ns = at_ns;
 }
 
-/* The leader every other time: it surely knows. In between each of the others, for the leader may be cut off from
- * us, and whoever it is that hears us may be the last in turn (10.7). */
+/* The leader every other time: it surely knows. In between each of the others, for the leader may
+ * be cut off from us, and whoever it is that hears us may be the last in turn (10.7). */
 static uint32_t
 query_peer_next(struct eng_replica *r)
 {
@@ -156,7 +157,8 @@ query_peer_next(struct eng_replica *r)
 	return r->query_turn;
 }
 
-/* A log without room turns away what comes. Whether a snapshot would help is answered to a question for one slot, too. */
+/* A log without room turns away what comes. Whether a snapshot would help is answered to a question
+ * for one slot, too. */
 static uint64_t
 query_slots_max(const struct eng_replica *r)
 {
@@ -178,7 +180,8 @@ query_send(struct eng_replica *r, struct decree_slot first, struct eng_effects *
 	r->counters.queries += after - first.n;
 }
 
-/* A Query is on its way. The first round over the members is quick, the next ones slower and slower. */
+/* A Query is on its way. The first round over the members is quick, the next ones slower and
+ * slower. */
 static void
 query_pace(struct eng_replica *r)
 {
@@ -303,7 +306,8 @@ learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 	struct entry *e = entry_find(r, m->query_reply.slot);
 	bool is_same = e != NULL && digest_eq(e->digest, m->query_reply.digest);
 
-	/* Under a mark only a record decides: hints speak of the last one, and that is not this copy (11.3). */
+	/* Under a mark only a record decides: hints speak of the last one, and that is not this
+	 * copy (11.3). */
 	if (is_same && damage_find(r, e->slot) == NULL) {
 		mark_decided(r, e);
 		return;
@@ -348,8 +352,8 @@ on_query_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 		return;
 	if (m->query_reply.vballot.n == 0 || is_round_jump(r, m->query_reply.vballot) ||
 		(r->role == DECREE_LEADER && m->query_reply.slot.n >= r->next.n)) {
-		/* A leader's free slots are its own to fill. What a higher ballot decided there comes
-		 * when that ballot has made a follower of us. */
+		/* A leader's free slots are its own to fill. What a higher ballot decided there
+		 * comes when that ballot has made a follower of us. */
 		r->counters.dropped_stale++;
 		return;
 	}
@@ -366,8 +370,8 @@ on_query_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 	learner_want(r, m->query_reply.commit, r->now_ns + QUERY_RETRY_NS);
 	advance_chosen(r, fx);
 
-	/* Half of the last range has come: ask the same peer for the next one, so that its frames and
-	 * our log stay busy. */
+	/* Half of the last range has come: ask the same peer for the next one, so that its frames
+	 * and our log stay busy. */
 	if (r->chosen.n > before.n && r->query_ns != NEVER) {
 		r->query_ns = r->now_ns + QUERY_RETRY_NS;
 		if (r->query_after.n <= r->chosen_seen.n && r->query_after.n > r->chosen.n &&

@@ -2,8 +2,8 @@
 /*
  * Who is known, who takes part, and what is a quorum (protocol 12).
  *
- * Bitmaps of nodes are over peers[]. A configuration is counted as such a bitmap of its voters, so a quorum
- * costs one AND and one count of bits, whatever the number of nodes.
+ * Bitmaps of nodes are over peers[]. A configuration is counted as such a bitmap of its voters, so
+ * a quorum costs one AND and one count of bits, whatever the number of nodes.
  *
  * The life of a configuration:
  *   1. a leader proposes it in slot i, as a value like any other; it governs nothing yet
@@ -12,20 +12,22 @@
  *      and ask, but not lead, until a quorum of the configuration knows, on disk, that it governs. Then the
  *      node is turned away, and ends when a quorum has done so
  *
- * Why there is never more than config and config_next: a configuration is decided only in a slot that
- * `config` governs while there is no config_next; every other one is void (configs.h), on every node alike.
+ * Why there is never more than config and config_next: a configuration is decided only in a slot
+ * that `config` governs while there is no config_next; every other one is void (configs.h), on
+ * every node alike.
  *
- * Why a node that left must not go earlier: it may hold the only other copy of a slot below i + alpha, and its
- * promise is needed by whoever does not know that those slots are decided. "Knows on disk" therefore means: a
- * record whose commit hint reaches i + alpha - 1 is durable, so a restart does not forget it (settle_seq).
+ * Why a node that left must not go earlier: it may hold the only other copy of a slot below i +
+ * alpha, and its promise is needed by whoever does not know that those slots are decided. "Knows on
+ * disk" therefore means: a record whose commit hint reaches i + alpha - 1 is durable, so a restart
+ * does not forget it (settle_seq).
  *
- * And why it may even lead once more: those that remain may not know yet that they are the cluster now. It
- * proposes nothing then, it tells them what is decided and hands over (change.c).
+ * And why it may even lead once more: those that remain may not know yet that they are the cluster
+ * now. It proposes nothing then, it tells them what is decided and hands over (change.c).
  *
  * Why strangers are turned away, and how: a node that the newest configuration leaves out gets
- * Failure(NOT_MEMBER) from those that know it on disk, and nothing from others. One that knows more than we do
- * is heard (its epoch is higher), since what a message says is judged by ballots, not by membership:
- * votes are counted by whoever proposes, in the configuration that governs the slot.
+ * Failure(NOT_MEMBER) from those that know it on disk, and nothing from others. One that knows more
+ * than we do is heard (its epoch is higher), since what a message says is judged by ballots, not by
+ * membership: votes are counted by whoever proposes, in the configuration that governs the slot.
  */
 #include "engine/core/replica.h"
 
@@ -79,7 +81,8 @@ peer_place(struct eng_replica *r)
 {
 	if (r->peer_count < ENG_PEER_COUNT_MAX)
 		return r->peer_count++;
-	/* Two configurations have 9 members between them, and only the last one's lingering are served. */
+	/* Two configurations have 9 members between them, and only the last one's lingering are
+	 * served. */
 	uint16_t unused = (uint16_t)~peers_in_use(r);
 	decree_assert(unused != 0);
 	peer_forget(r, set_first(unused));
@@ -185,8 +188,8 @@ membership_init(struct eng_replica *r)
 	}
 	r->peer_count = cfg->member_count;
 	decree_assert(r->peers[r->self].node_id == cfg->node_id);
-	/* Whoever joins is a member of nothing before the log says so; quorums of one among no voters
-	 * are never met. */
+	/* Whoever joins is a member of nothing before the log says so; quorums of one among no
+	 * voters are never met. */
 	if (cfg->joins)
 		founders.m.q1 = founders.m.q2 = 1;
 	for (uint32_t i = 0; i < cfg->member_count && !cfg->joins; i++) {
@@ -226,7 +229,8 @@ self_check(struct eng_replica *r, const struct eng_membership *m, struct eng_eff
 	return true;
 }
 
-/* What is written in a version that this program does not have must not be answered, voted on or applied by it. */
+/* What is written in a version that this program does not have must not be answered, voted on or
+ * applied by it. */
 static bool
 version_check(struct eng_replica *r, const struct eng_membership *m, struct eng_effects *fx)
 {

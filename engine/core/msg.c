@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Wire form of the messages between replicas. Little-endian, no padding that is not written as zero.
+ * Wire form of the messages between replicas. Little-endian, no padding that is not written as
+ * zero.
  *
  *   offset bytes  header, the same for every type
  *        0     1  type
@@ -14,15 +15,17 @@
  *       24     8  source disk
  *       32     8  ballot
  *
- * What follows is the row of its type in the table below, field by field; the rows that are not there are
+ * What follows is the row of its type in the table below, field by field; the rows that are not
+ * there are
  *
  *   ACCEPT     8 slot | 8 start | 8 commit | 16 digest | 4 bytes | 4 zero | the value
  *   ACCEPTED   8 start | 8 after | 8 commit | 4 x 8 sack
  *   HEARTBEAT  8 seq | 8 start | 8 commit | marks of 14 bytes, to the end
  *
- * A message is valid if and only if its type is known, the length in the header is the length of the rest,
- * that is what the type needs, and no slot is above ENG_SLOT_MAX (the end of a range may be one above).
- * Slots are added to and compared all over the core; bounded here, no sum overflows there.
+ * A message is valid if and only if its type is known, the length in the header is the length of
+ * the rest, that is what the type needs, and no slot is above ENG_SLOT_MAX (the end of a range may
+ * be one above). Slots are added to and compared all over the core; bounded here, no sum overflows
+ * there.
  */
 #include "engine/core/msg.h"
 

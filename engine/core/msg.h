@@ -3,8 +3,8 @@
  * @file msg.h
  * The messages between the replicas of one group, and their bytes.
  *
- * A decoded message lends its pointers from the frame that it was decoded from; an outgoing one lends
- * them from the replica's ring until the end of the turn in which it was emitted.
+ * A decoded message lends its pointers from the frame that it was decoded from; an outgoing one
+ * lends them from the replica's ring until the end of the turn in which it was emitted.
  *
  * Units: slots and ballots as in types.h; ranges are half-open, [first, after).
  */
@@ -227,8 +227,8 @@ struct eng_msg {
 uint64_t eng_disk_short(const struct decree_uuid *disk);
 
 /**
- * Write one message. A Promise's entries are read from @p r, which must be in the state in which the
- * message was emitted.
+ * Write one message. A Promise's entries are read from @p r, which must be in the state in which
+ * the message was emitted.
  *
  * @param r          the emitting replica; NULL is fine for every other type
  * @param capacity   of @p ret_bytes_out; at least ENG_VALUE_OVERHEAD_BYTES + slot_bytes

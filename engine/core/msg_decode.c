@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads messages: those of the steady state field by field in straight code, every other one as the table
- * of msg.c says. What is decoded here is trusted everywhere else, so every bound is checked here.
+ * Reads messages: those of the steady state field by field in straight code, every other one as the
+ * table of msg.c says. What is decoded here is trusted everywhere else, so every bound is checked
+ * here.
  */
 #include "base/assert.h"
 #include "base/bytes.h"

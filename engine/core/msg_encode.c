@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes messages: those of the steady state field by field in straight code, every other one as the table
- * of msg.c says.
+ * Writes messages: those of the steady state field by field in straight code, every other one as
+ * the table of msg.c says.
  */
 #include "base/assert.h"
 #include "base/bytes.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file msg_layout.h
- * Where each message keeps its fields, in the order of the wire: one table, read by msg_encode.c and
- * msg_decode.c. The types of the steady state, ACCEPT, ACCEPTED and HEARTBEAT, have no row of fields: they
- * are written and read by straight code there.
+ * Where each message keeps its fields, in the order of the wire: one table, read by msg_encode.c
+ * and msg_decode.c. The types of the steady state, ACCEPT, ACCEPTED and HEARTBEAT, have no row of
+ * fields: they are written and read by straight code there.
  */
 #ifndef ENG_MSG_LAYOUT_H
 #define ENG_MSG_LAYOUT_H

@@ -224,10 +224,10 @@ train_begin(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
 }
 
 /*
- * A train: fragments in consecutive slots, nothing between them (7.5a). A long one takes several steps: the
- * answer is BUSY until the last part is proposed, and the same command, given again, goes on where it
- * stopped. Meanwhile other commands wait, unless whoever sends the long one has gone silent; then the
- * train is left as it is, and every node discards it alike.
+ * A train: fragments in consecutive slots, nothing between them (7.5a). A long one takes several
+ * steps: the answer is BUSY until the last part is proposed, and the same command, given again,
+ * goes on where it stopped. Meanwhile other commands wait, unless whoever sends the long one has
+ * gone silent; then the train is left as it is, and every node discards it alike.
  */
 static enum eng_submit_status
 submit_train(
@@ -275,8 +275,8 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 	return ENG_SUBMIT_OK;
 }
 
-/* What submit_one() asks for each command is asked once for a run of them: the next ones of one session, without a
- * gap, as far as they go into the open batch. */
+/* What submit_one() asks for each command is asked once for a run of them: the next ones of one
+ * session, without a gap, as far as they go into the open batch. */
 static bool
 may_submit_run(struct eng_replica *r, struct decree_session session, uint64_t seq)
 {

@@ -2,8 +2,8 @@
 /*
  * Reads that need no slot (8.2), and leases (8.3).
  *
- * A read may be answered from the state after slot r if r covers every command that was acknowledged before
- * the read began. Only the leader can name such an r, and only while it leads:
+ * A read may be answered from the state after slot r if r covers every command that was
+ * acknowledged before the read began. Only the leader can name such an r, and only while it leads:
  *
  *   1. a batch of reads gets a token: tokens count from 1 in each life of a node. Its node asks the leader
  *      (READ_INDEX), or itself
@@ -13,8 +13,9 @@
  *      round began, and nobody can have acknowledged what is not in r
  *   4. r goes back (READ_INDEX_REPLY); the node applies up to r and answers
  *
- * An answer to token t serves every older batch of that node too: those reads had begun before t was given out.
- * So the leader keeps one token per member in the round and one behind it, whatever the load.
+ * An answer to token t serves every older batch of that node too: those reads had begun before t
+ * was given out. So the leader keeps one token per member in the round and one behind it, whatever
+ * the load.
  *
  * What goes wrong, and where it ends:
  *   - a frame is lost: the newest token is asked for again, the round's heartbeat is sent again
@@ -22,16 +23,18 @@
  *   - the leader is not ready: the reads wait until it is
  *   - too many batches are open here: the runtime is told to keep the next one for a while
  *
- * A member that has promised less than the leader's ballot counts like one that promised exactly that: what a
- * round must know is that its member had promised nothing higher, since a new leader needs the promise of one
- * member of every such set. One that has promised more, or heard a later leader, does not echo at all.
+ * A member that has promised less than the leader's ballot counts like one that promised exactly
+ * that: what a round must know is that its member had promised nothing higher, since a new leader
+ * needs the promise of one member of every such set. One that has promised more, or heard a later
+ * leader, does not echo at all.
  *
- * Leases. An echo is also a grant: its sender refuses everybody else's phase 1 for a while, counted from its
- * receipt. The leader counts the same time from its heartbeat's sending, hence from earlier, and by the
- * drift that both clocks may have had it stops before the first of them begins to promise others anything.
- * While grants of members that meet every phase 1 quorum hold, the leader needs no round. A grant gives way to one for
- * a higher ballot only: that a leader was elected there means that the lease of the lower one had ended. is_beaten() sees to it
- * also for a member that has promised neither.
+ * Leases. An echo is also a grant: its sender refuses everybody else's phase 1 for a while, counted
+ * from its receipt. The leader counts the same time from its heartbeat's sending, hence from
+ * earlier, and by the drift that both clocks may have had it stops before the first of them begins
+ * to promise others anything. While grants of members that meet every phase 1 quorum hold, the
+ * leader needs no round. A grant gives way to one for a higher ballot only: that a leader was
+ * elected there means that the lease of the lower one had ended. is_beaten() sees to it also for a
+ * member that has promised neither.
  */
 #include "engine/core/readindex.h"
 
@@ -256,9 +259,9 @@ readindex_wake_at(const struct eng_replica *r)
 /* ---- leases ---- */
 
 /*
- * How long a member refuses others, on its own clock. Each clock may run wrong by rho: the leader's D last
- * at most D / (1 - rho), and X of the member's at least X / (1 + rho), so X = D (1 + rho) / (1 - rho), which
- * is a little more than the D (1 + 2 rho) of 8.3.
+ * How long a member refuses others, on its own clock. Each clock may run wrong by rho: the leader's
+ * D last at most D / (1 - rho), and X of the member's at least X / (1 + rho), so X = D (1 + rho) /
+ * (1 - rho), which is a little more than the D (1 + 2 rho) of 8.3.
  */
 static uint64_t
 refusal_ns(const struct eng_replica *r)

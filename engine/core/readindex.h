@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file readindex.h
- * Reads without a slot, and leases: what the other files of the core call. The story is in readindex.c.
+ * Reads without a slot, and leases: what the other files of the core call. The story is in
+ * readindex.c.
  */
 #ifndef ENG_READINDEX_H
 #define ENG_READINDEX_H
@@ -36,8 +37,8 @@ bool lease_refuses(const struct eng_replica *r, uint16_t candidate);
 uint64_t lease_refuses_until(const struct eng_replica *r);
 /** The holder itself says that it uses its lease no more (TimeoutNow). */
 void lease_give_back(struct eng_replica *r, uint16_t holder);
-/** Leader: no lease at this ballot any more. Before TimeoutNow is sent: a copy of that message may arrive
- * late, and lets its receiver forget what it granted. */
+/** Leader: no lease at this ballot any more. Before TimeoutNow is sent: a copy of that message may
+ * arrive late, and lets its receiver forget what it granted. */
 void lease_revoke(struct eng_replica *r);
 /** Leader: no lease until lease_resume(), which counts grants from then on only. Around a change of
  * membership. */

@@ -11,7 +11,8 @@
  *   40  8  commit hint                   40  1  1: in doubt, any undecided slot may be damaged
  *                                        41  .  zero
  *   48 16  zero
- * A tag is valid if and only if version and kind are known and every zero is zero. Integrity is the log's.
+ * A tag is valid if and only if version and kind are known and every zero is zero. Integrity is the
+ * log's.
  */
 #include "engine/core/record.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file record.h
- * What one slot and one hard state look like in the log: the tag beside a value, and 64 bytes per group.
+ * What one slot and one hard state look like in the log: the tag beside a value, and 64 bytes per
+ * group.
  */
 #ifndef ENG_RECORD_H
 #define ENG_RECORD_H
@@ -32,7 +33,8 @@ int eng_record_decode(const uint8_t tag[ENG_RECORD_TAG_BYTES], struct eng_record
 /* What a group must never forget, beside its records. */
 struct eng_hard {
 	struct decree_ballot promised;
-	/* The snapshot pointer (9.2): the log may hold nothing of this slot and those below. 0 = none */
+	/* The snapshot pointer (9.2): the log may hold nothing of this slot and those below. 0 =
+	 * none */
 	struct decree_slot snapshot;
 	struct decree_digest snapshot_digest; /* of the state there */
 	bool doubt; /* records were lost, and of which slots is not known (11.3) */

@@ -2,9 +2,10 @@
 /*
  * What is found on the disk, until START.
  *
- * Recovery runs through the same structures as life does: the log's records come in the order in which
- * they were appended, so the ring goes through the same states again, and the commit hints in their tags
- * say how far the decided prefix had come (what it passes is applied, exactly as before the restart).
+ * Recovery runs through the same structures as life does: the log's records come in the order in
+ * which they were appended, so the ring goes through the same states again, and the commit hints in
+ * their tags say how far the decided prefix had come (what it passes is applied, exactly as before
+ * the restart).
  */
 #include "engine/core/replica.h"
 
@@ -50,8 +51,8 @@ recover_entry(struct eng_replica *r, const struct eng_record *record, const uint
 		r->last = record->slot;
 }
 
-/* What the hints before this one spoke of is decided, or is lost. But the first slot that the prefix lacks may have been
- * written again since. */
+/* What the hints before this one spoke of is decided, or is lost. But the first slot that the
+ * prefix lacks may have been written again since. */
 static uint64_t
 hint_first(const struct eng_replica *r)
 {
@@ -64,9 +65,10 @@ hint_first(const struct eng_replica *r)
 }
 
 /*
- * A hint decides what the log holds before it: the last record of each slot up to there, and nothing that was written
- * later, for that may be the vote for a value that has lost. A hole stops the prefix; what lies behind it is
- * decided all the same. In doubt a hint proves nothing: the copy at hand may be an older one than it spoke of.
+ * A hint decides what the log holds before it: the last record of each slot up to there, and
+ * nothing that was written later, for that may be the vote for a value that has lost. A hole stops
+ * the prefix; what lies behind it is decided all the same. In doubt a hint proves nothing: the copy
+ * at hand may be an older one than it spoke of.
  */
 static void
 recover_decided(struct eng_replica *r, struct decree_slot commit)
@@ -121,7 +123,8 @@ on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_
 	if (record.slot.n > ring_last(r).n) {
 		if (r->damage.count == 0 && !r->damage.doubt)
 			halt(r, ENG_HALT_BAD_RECORD, fx);
-		/* Behind a hole, and further than the ring reaches: it is not forgotten, but in doubt. */
+		/* Behind a hole, and further than the ring reaches: it is not forgotten, but in
+		 * doubt. */
 		r->damage.doubt = true;
 		return;
 	}
@@ -141,7 +144,8 @@ on_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	election_start(r);
 	damage_start(r, fx);
 	if (r->promised_hard.n < r->promised.n) {
-		/* It was on its way when power went. The record that tells of it may rot before the next start. */
+		/* It was on its way when power went. The record that tells of it may rot before the
+		 * next start. */
 		hard_persist(r, fx);
 		r->found_seq = r->persist_last;
 	}

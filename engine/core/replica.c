@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The step of a replica: turn an event into calls of the handlers, then say when to be woken. And what all
- * handlers share: the ring of slots, the effects.
+ * The step of a replica: turn an event into calls of the handlers, then say when to be woken. And
+ * what all handlers share: the ring of slots, the effects.
  */
 #include "engine/core/replica.h"
 
@@ -320,8 +320,8 @@ eng_value(const struct eng_replica *r, struct decree_slot slot, uint32_t *ret_by
 
 /* ---- the step ---- */
 
-/* A PreVote names a ballot that nobody may ever begin. Two nodes that each went above the other's would climb
- * for as long as neither can be elected (10.2: no state changes). */
+/* A PreVote names a ballot that nobody may ever begin. Two nodes that each went above the other's
+ * would climb for as long as neither can be elected (10.2: no state changes). */
 static bool
 is_ballot_begun(enum eng_msg_type type)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file replica.h
- * What the files that make up a replica share; its state is in replica_state.h. For engine/core and nobody else.
+ * What the files that make up a replica share; its state is in replica_state.h. For engine/core and
+ * nobody else.
  *
  * One replica plays all three roles of Paxos in one single-threaded actor:
  *   acceptor.c  promises and accepts             election.c  who leads: timers, PreVote, phase 1
@@ -75,8 +76,8 @@ value_place(const struct eng_replica *r, struct decree_slot slot)
 	return r->values + (size_t)ring_index(r, slot) * r->value_stride;
 }
 
-/** Too little room for new commands. Twice the window stays for what is under way, and for what a new
- * leader has to propose again. */
+/** Too little room for new commands. Twice the window stays for what is under way, and for what a
+ * new leader has to propose again. */
 static inline bool
 replica_log_is_full(const struct eng_replica *r)
 {
@@ -119,14 +120,15 @@ struct eng_persist *record_append(struct eng_replica *r, const struct eng_record
 	const uint8_t *value, struct eng_effects *fx);
 
 /**
- * Make (slot, ballot, value) this node's entry and append it to the log. @p value may already stand in
- * the ring. The slot must be <= ring_last().
+ * Make (slot, ballot, value) this node's entry and append it to the log. @p value may already stand
+ * in the ring. The slot must be <= ring_last().
  */
 struct entry *entry_store(struct eng_replica *r, struct decree_slot slot,
 	struct decree_ballot ballot, struct decree_digest digest, const uint8_t *value,
 	uint32_t bytes, bool decided, struct eng_effects *fx);
 
-/** A value that somebody sent, or that was read from the disk: it fits a slot, and is what it should be. */
+/** A value that somebody sent, or that was read from the disk: it fits a slot, and is what it should
+ * be. */
 bool value_is_sound(const struct eng_replica *r, const uint8_t *value, uint32_t bytes,
 	struct decree_digest digest);
 
@@ -163,8 +165,8 @@ is_beaten(const struct eng_replica *r, struct decree_ballot ballot)
 /* ---- recovery.c ---- */
 void on_recover_hard(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 /**
- * The hint of a record speaks of what was held before it: a step of its own, so that what it decides is
- * applied before the record's value takes the place of an older one in the ring.
+ * The hint of a record speaks of what was held before it: a step of its own, so that what it
+ * decides is applied before the record's value takes the place of an older one in the ring.
  */
 void on_recover_commit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 void on_recover_record(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
@@ -246,8 +248,8 @@ void choice_merge(struct eng_replica *r, struct decree_slot slot, const struct e
 	uint32_t member, struct eng_effects *fx);
 /** Somebody shows an accepted value: perhaps the one of a damaged copy. */
 void choice_evidence(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
-/** Every slot of the campaign has its value or its no-op, given whole promises of these members. If not,
- * everybody is asked. */
+/** Every slot of the campaign has its value or its no-op, given whole promises of these members. If
+ * not, everybody is asked. */
 bool choices_are_settled(struct eng_replica *r, uint16_t promised, struct eng_effects *fx);
 
 /* ---- acceptor.c ---- */
@@ -265,7 +267,8 @@ void on_prevote(struct eng_replica *r, const struct eng_msg *m, struct eng_effec
 void on_prevote_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_promise(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_failure(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
-/** Tell the sender that its ballot is beaten, and whether by a leader that is heard here (5.8, 10.4). */
+/** Tell the sender that its ballot is beaten, and whether by a leader that is heard here (5.8,
+ * 10.4). */
 void ballot_refuse(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void on_leader_change(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void election_on_persisted(struct eng_replica *r, struct eng_effects *fx);
@@ -364,7 +367,8 @@ uint64_t due_wake_at(const struct eng_replica *r);
 /* ---- votes.c ---- */
 void leader_on_persisted(struct eng_replica *r, struct eng_effects *fx);
 void on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
-/** An answer of this peer is waited for as long as its round trips say, until something is sent again. */
+/** An answer of this peer is waited for as long as its round trips say, until something is sent
+ * again. */
 void votes_expect(struct peer *p);
 /** Look for Accepts that were lost, and send them again. */
 void retransmit(struct eng_replica *r, struct eng_effects *fx);
@@ -440,8 +444,9 @@ is_quorum(uint16_t set, const struct config *c, uint32_t quorum)
 	return count >= quorum;
 }
 
-/** @p set holds a phase 1 quorum, or a phase 2 quorum, of every configuration that is open or proposed:
- * for elections, CheckQuorum and read-index (12.3). Any set that has_q2_everywhere() meets every q1. */
+/** @p set holds a phase 1 quorum, or a phase 2 quorum, of every configuration that is open or
+ * proposed: for elections, CheckQuorum and read-index (12.3). Any set that has_q2_everywhere()
+ * meets every q1. */
 bool has_q1_everywhere(const struct eng_replica *r, uint16_t set);
 bool has_q2_everywhere(const struct eng_replica *r, uint16_t set);
 /** @p set has a node in common with every phase 1 quorum of every configuration that is open. */
@@ -457,10 +462,12 @@ void membership_decided(struct eng_replica *r, struct decree_slot slot,
 	const struct eng_membership *m, struct eng_effects *fx);
 /** The decided prefix has reached the next configuration. */
 void membership_switch(struct eng_replica *r, struct eng_effects *fx);
-/** A node that we have never heard of, but whose configuration is newer than ours: room for it in the table.
+/** A node that we have never heard of, but whose configuration is newer than ours: room for it in
+ * the table.
  * @return its index, -1 if we do not want to know it */
 int32_t peer_admit(struct eng_replica *r, const struct eng_msg *m);
-/** A frame of a node that has no place in the table: one whose id was given out once is told that it is out. */
+/** A frame of a node that has no place in the table: one whose id was given out once is told that it
+ * is out. */
 void membership_on_stranger(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 /** Frames of strangers, and of disks that the cluster does not know: turned away. */
 bool is_known_sender(

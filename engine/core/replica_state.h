@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file replica_state.h
- * The replica's state, shared by the files of engine/core and by nobody else. replica.h says which file does what
- * to it.
+ * The replica's state, shared by the files of engine/core and by nobody else. replica.h says which
+ * file does what to it.
  */
 #ifndef ENG_REPLICA_STATE_H
 #define ENG_REPLICA_STATE_H
@@ -14,7 +14,8 @@
 
 #define NEVER UINT64_MAX
 
-/* Accepts that one turn sends again to one peer, at most. A burst of what the ring of a NIC takes at once. */
+/* Accepts that one turn sends again to one peer, at most. A burst of what the ring of a NIC takes
+ * at once. */
 #define RETRANSMIT_COUNT_MAX 16
 
 /* A frame that overtook another by more than this was not reordered: the other one is lost. */
@@ -23,8 +24,8 @@
 /* How often lost Accepts are looked for. */
 #define RETRANSMIT_SCAN_NS REORDER_NS
 
-/* Bounds of the wait for an Accepted. The lower one is also the first, before a round trip was measured, and covers a
- * slow fsync, so that a busy disk causes no repeats. */
+/* Bounds of the wait for an Accepted. The lower one is also the first, before a round trip was
+ * measured, and covers a slow fsync, so that a busy disk causes no repeats. */
 #define RTO_NS_MIN 10000000ull
 #define RTO_NS_MAX 200000000ull
 
@@ -32,27 +33,29 @@
 #define QUERY_SLOT_COUNT 64
 #define QUERY_RETRY_NS   5000000ull
 
-/* A commit index that nobody shows a value for: ask less and less often, then forget it (9.1). Who knows
- * better says it again with the next heartbeat. */
+/* A commit index that nobody shows a value for: ask less and less often, then forget it (9.1). Who
+ * knows better says it again with the next heartbeat. */
 #define QUERY_DOUBLINGS_MAX 4
 #define QUERY_ROUNDS_MAX    8
 
-/* A log without room has no use for values. What may help it is a snapshot that somebody cuts, and that takes its time. */
+/* A log without room has no use for values. What may help it is a snapshot that somebody cuts, and
+ * that takes its time. */
 #define QUERY_FULL_DOUBLINGS_MAX 8
 
 /* A hole below the commit index usually means that its Accept is still on its way. */
 #define QUERY_GRACE_NS 1000000ull
 
-/* Send times kept. T must not be longer than a quarter of this many heartbeats; the rest is for the rounds of
- * reads, which follow each other at the pace of the fastest quorum: an echo that is slower than that by
- * a factor of 200 is not believed. */
+/* Send times kept. T must not be longer than a quarter of this many heartbeats; the rest is for the
+ * rounds of reads, which follow each other at the pace of the fastest quorum: an echo that is
+ * slower than that by a factor of 200 is not believed. */
 #define HEARTBEAT_HISTORY 256
 
 /* Damage is rare: a rotten page or two. More than this is told less precisely, never wrongly. */
 #define DAMAGE_COUNT_MAX 128
 #define REPORT_COUNT_MAX 512
 
-/* The log is read again in the background and tells of its damage bit by bit, and again in every round. */
+/* The log is read again in the background and tells of its damage bit by bit, and again in every
+ * round. */
 #define REWRITE_COUNT_MAX 128
 
 /* How often everybody is asked for a value that phase 1 waits for. */
@@ -113,8 +116,8 @@ struct guard {
 	uint64_t refused;              /* of a life whose disk was rolled back */
 	uint64_t boot_count;           /* highest that it proved; 0 = never asked */
 	struct decree_ballot promised; /* highest in its Promises and Accepteds */
-	/* Highest slot in the same, or as a leader's heartbeat said: in the life `accepted_boot`, in any life before
-	 * that, and in the present one, if it has not proved yet which it is. */
+	/* Highest slot in the same, or as a leader's heartbeat said: in the life `accepted_boot`,
+	 * in any life before that, and in the present one, if it has not proved yet which it is. */
 	struct decree_slot accepted;
 	uint64_t accepted_boot;
 	struct decree_slot accepted_before;
@@ -172,8 +175,8 @@ struct peer {
 	bool doubtful; /* it says that it may have forgotten something, anywhere */
 };
 
-/* A configuration as votes are counted: over the table of nodes. None: no voters, quorums of 0, so that
- * every set is one. */
+/* A configuration as votes are counted: over the table of nodes. None: no voters, quorums of 0, so
+ * that every set is one. */
 struct config {
 	struct decree_slot from; /* first slot that it governs; NEVER: none */
 	uint16_t voters;         /* bitmap over peers[] */
@@ -256,7 +259,8 @@ struct eng_replica { /* owner: the shard that runs it */
 	/* Acceptor */
 	struct decree_ballot promised;
 	struct decree_ballot promised_hard; /* as the hard state says, or will */
-	/* What START wrote, if records said more than the hard state: no vote before persisted >= this */
+	/* What START wrote, if records said more than the hard state: no vote before persisted >=
+	 * this */
 	uint64_t found_seq;
 
 	uint64_t persist_last;     /* last persist sequence number given out */

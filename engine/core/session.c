@@ -26,7 +26,8 @@ bucket_count(uint32_t rows)
 	return count;
 }
 
-/* A second table: in the worst case every session executes a command before a snapshot comes to its row. */
+/* A second table: in the worst case every session executes a command before a snapshot comes to its
+ * row. */
 static size_t
 cut_bytes(const struct eng_config *config)
 {
@@ -214,7 +215,8 @@ was_session(const struct eng_sessions *s, struct decree_session session)
 	return session.n >> 16 != 0 && session.n >> 16 <= s->applied.n;
 }
 
-/* Replies [first, first + count), which stand behind each other at @p at, are about to give up their places. */
+/* Replies [first, first + count), which stand behind each other at @p at, are about to give up
+ * their places. */
 static void
 forget_replies(
 	struct eng_sessions *s, struct row *w, struct reply *at, uint64_t first, uint32_t count)
@@ -242,7 +244,8 @@ digest_bodies(
 		ret_digests[i] = base_digest_short(commands[i].body, commands[i].bytes);
 }
 
-/* The commands of a row that are the next ones. Their replies take the places of some that are not kept any more.
+/* The commands of a row that are the next ones. Their replies take the places of some that are not
+ * kept any more.
  * @param is_mixed  as in their run: else the bodies are of one size, and stand behind each other */
 static void
 execute(struct eng_sessions *s, uint32_t row, const struct decree_command *commands, uint32_t count,
@@ -368,8 +371,9 @@ apply_command(struct eng_sessions *s, const struct eng_command *c, uint32_t inde
 	return a;
 }
 
-/* What of a run was executed before, is repeated or cannot be executed is judged command by command; from the first one that
- * executes on, all of them do. @return how many verdicts; *ret_execute_count: of commands */
+/* What of a run was executed before, is repeated or cannot be executed is judged command by
+ * command; from the first one that executes on, all of them do. @return how many verdicts;
+ * *ret_execute_count: of commands */
 static uint32_t
 apply_run(struct eng_sessions *s, struct eng_run run, uint32_t index, struct eng_applied *ret_runs,
 	struct decree_command *ret_commands, uint32_t *ret_execute_count)
@@ -394,7 +398,8 @@ apply_run(struct eng_sessions *s, struct eng_run run, uint32_t index, struct eng
 	return count;
 }
 
-/* Slots come without gaps, and every other one closes the train: this is the one behind the last part. */
+/* Slots come without gaps, and every other one closes the train: this is the one behind the last
+ * part. */
 static bool
 is_next_part(const struct train *t, const struct eng_fragment *f)
 {

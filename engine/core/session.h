@@ -7,9 +7,10 @@
  * slots. A command is executed if and only if its seq is the session's last + 1; the last
  * `session_window` replies are kept, so that a repeated command gets its first answer.
  *
- * A table that is full lets a new session take the place of the one that was used last longest ago, if that
- * was session_idle_slots slots ago or more, no answer of it is outstanding, and it is no live gateway's.
- * What an evicted session did is never executed again: its number is not used twice.
+ * A table that is full lets a new session take the place of the one that was used last longest ago,
+ * if that was session_idle_slots slots ago or more, no answer of it is outstanding, and it is no
+ * live gateway's. What an evicted session did is never executed again: its number is not used
+ * twice.
  *
  * Commands larger than a slot arrive as a train of fragments in consecutive slots; the train is put
  * together here and executed with its last fragment.
@@ -34,8 +35,8 @@ enum eng_verdict {
 	ENG_EVICTED = 10,   /* the session gave way to another one; nothing happened */
 };
 
-/* One command, or a run of them: EXECUTE, of one session, seq by seq, behind each other in the slot. What is said of the
- * command is then said of the first one. */
+/* One command, or a run of them: EXECUTE, of one session, seq by seq, behind each other in the
+ * slot. What is said of the command is then said of the first one. */
 struct eng_applied {
 	enum eng_verdict verdict;
 	struct decree_session session;
@@ -54,8 +55,8 @@ struct eng_applied {
 #define ENG_REGISTRATION_CLIENT_BYTES  16u
 #define ENG_REGISTRATION_GATEWAY_BYTES 32u
 
-/* Who wants a session: the body of a command of session 0. A gateway's session is kept while its node lives:
- * until that node registers one of a later start, or a later one for the same place. */
+/* Who wants a session: the body of a command of session 0. A gateway's session is kept while its
+ * node lives: until that node registers one of a later start, or a later one for the same place. */
 struct eng_registration {
 	uint8_t token[DECREE_UUID_BYTES];
 	uint16_t node_id; /* 0: a client; the rest is 0 then */
@@ -93,13 +94,14 @@ uint32_t eng_sessions_apply(struct eng_sessions *s, struct decree_slot slot, con
 	uint32_t bytes, struct eng_applied *ret_runs, struct decree_command *ret_commands,
 	uint64_t *ret_cluster_ns);
 
-/** Store the state machine's answers to executed commands [first, first + count), at once or later (parked ones), of a session
- * whose row is known: eng_session_row(), before any registration. @param answers  [count] */
+/** Store the state machine's answers to executed commands [first, first + count), at once or later
+ * (parked ones), of a session whose row is known: eng_session_row(), before any registration.
+ * @param answers  [count] */
 void eng_session_answer_run(struct eng_sessions *s, uint32_t row, uint64_t first, uint32_t count,
 	const struct decree_answer *answers);
 
-/** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION, EVICTED; GAP if it is not
- * executed yet. @param body_digest  base_digest_short() of the whole body */
+/** What a repeated command would get: REPLAYED, PENDING, STALE, MISMATCH, NO_SESSION, EVICTED; GAP
+ * if it is not executed yet. @param body_digest  base_digest_short() of the whole body */
 enum eng_verdict eng_session_lookup(const struct eng_sessions *s, struct decree_session session,
 	uint64_t seq, uint32_t body_digest, uint16_t *ret_status, uint64_t *ret_result);
 
@@ -115,13 +117,14 @@ eng_session_find(const struct eng_sessions *s, const uint8_t token[DECREE_UUID_B
 uint64_t eng_session_last(const struct eng_sessions *s, struct decree_session session);
 
 /**
- * May the leader propose this command now? Keeps repeats and gaps out of the log; a hint that is not
- * replicated, exactly-once does not depend on it. OK also notes that the command is on its way.
+ * May the leader propose this command now? Keeps repeats and gaps out of the log; a hint that is
+ * not replicated, exactly-once does not depend on it. OK also notes that the command is on its way.
  */
 enum eng_submit_status
 eng_session_admit(struct eng_sessions *s, struct decree_session session, uint64_t seq);
 
-/** Whether it is OK, for one of a run: only the first is asked for, and all that were proposed are noted afterwards. */
+/** Whether it is OK, for one of a run: only the first is asked for, and all that were proposed are
+ * noted afterwards. */
 bool eng_session_is_next(struct eng_sessions *s, struct decree_session session, uint64_t seq);
 /** Of the session that eng_session_is_next() has just said yes of. */
 void eng_session_admit_more(struct eng_sessions *s, uint32_t count);
@@ -137,11 +140,12 @@ void eng_sessions_admit_reset(struct eng_sessions *s);
 int32_t eng_session_row(const struct eng_sessions *s, struct decree_session session);
 
 uint32_t eng_session_count(const struct eng_sessions *s);
-/** Sessions that gave way to others, since the first slot or the snapshot that this table began with. */
+/** Sessions that gave way to others, since the first slot or the snapshot that this table began
+ * with. */
 uint64_t eng_session_evicted_count(const struct eng_sessions *s);
 
-/** Digest of the whole table. What the session that executed last has changed since another one did is added now: at
- * most session_window replies. */
+/** Digest of the whole table. What the session that executed last has changed since another one did
+ * is added now: at most session_window replies. */
 struct decree_digest eng_sessions_digest(const struct eng_sessions *s);
 
 /** The same, computed anew from every row and reply; for tests. */

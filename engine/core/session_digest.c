@@ -2,19 +2,20 @@
 /*
  * The digest of the session table (7.4).
  *
- * It is a sum mod 2^128 of one term for each row and each answered reply, so that a command changes it by a
- * few additions. Each row has a key, a strong hash of its number and token:
+ * It is a sum mod 2^128 of one term for each row and each answered reply, so that a command changes
+ * it by a few additions. Each row has a key, a strong hash of its number and token:
  *
  *   row     key * (last + 1), so executing a command adds the key once
  *   reply   a mix of key, seq, status, result and the body's digest, added with the answer and taken away when
  *           the reply gives up its place
  *
- * A command without an answer shows in `last`. Sums of such terms differ when any term does, except by an
- * accident of about 2^-64; nobody chooses these terms in order to deceive.
+ * A command without an answer shows in `last`. Sums of such terms differ when any term does, except
+ * by an accident of about 2^-64; nobody chooses these terms in order to deceive.
  *
- * Commands come in runs of one session, and what a run adds the window takes away again before anybody asks for the digest. So
- * one row, the one that executed last, may be ahead of the sum, which has it up to the seq `summed`. When another
- * row executes, the sum catches up with it. Who asks meanwhile gets the sum and what is missing.
+ * Commands come in runs of one session, and what a run adds the window takes away again before
+ * anybody asks for the digest. So one row, the one that executed last, may be ahead of the sum,
+ * which has it up to the seq `summed`. When another row executes, the sum catches up with it. Who
+ * asks meanwhile gets the sum and what is missing.
  */
 #include "engine/core/session_digest.h"
 

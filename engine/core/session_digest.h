@@ -22,8 +22,8 @@ sum_take(struct decree_digest *sum, struct decree_digest term)
 	sum->lo -= term.lo;
 }
 
-/* One product, as in the hash NH (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, 1999, section 4): its factors are what
- * is said plus a part of the key, here another one for each seq. */
+/* One product, as in the hash NH (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, 1999, section
+ * 4): its factors are what is said plus a part of the key, here another one for each seq. */
 static inline struct decree_digest
 reply_term(const struct row *w, uint64_t seq, const struct reply *reply)
 {

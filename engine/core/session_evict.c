@@ -13,8 +13,8 @@
  *     there. A node that is no member any more has none.
  * If none is left the registration is refused.
  *
- * A session's number is the place of its registration in the log, so it is never given again: what a client
- * of a former session repeats finds no row, and is not executed. [E22]
+ * A session's number is the place of its registration in the log, so it is never given again: what
+ * a client of a former session repeats finds no row, and is not executed. [E22]
  */
 #include "engine/core/session_private.h"
 

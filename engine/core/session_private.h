@@ -59,7 +59,8 @@ uint32_t session_bucket(const struct eng_sessions *s, struct decree_session sess
 /* session_evict.c */
 /** A row for a new session: an unused one, or one that is taken from its session. @return -1: none */
 int32_t session_acquire_row(struct eng_sessions *s);
-/** Sessions of a node's earlier gateways are its no more. @return false if this one is itself an earlier one */
+/** Sessions of a node's earlier gateways are its no more. @return false if this one is itself an
+ * earlier one */
 bool session_gateway_begin(struct eng_sessions *s, const struct eng_registration *g);
 
 /* ---- session_digest.c: each before or after the change that it speaks of ---- */

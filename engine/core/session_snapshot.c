@@ -2,9 +2,9 @@
 /*
  * The table of sessions into a snapshot and out of it. Format and order: snapshot.h.
  *
- * A walk takes many turns, and commands execute meanwhile. `cut.row_next` is the row that the walk is in;
- * whoever changes a row at or behind it calls session_touch() first, which copies the row as it was at the
- * cut. A row that the walk has left behind may change freely.
+ * A walk takes many turns, and commands execute meanwhile. `cut.row_next` is the row that the walk
+ * is in; whoever changes a row at or behind it calls session_touch() first, which copies the row as
+ * it was at the cut. A row that the walk has left behind may change freely.
  */
 #include "engine/core/session_private.h"
 

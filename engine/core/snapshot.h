@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file snapshot.h
- * What a snapshot says beside the state machine's own chunks: where it was cut, which configurations were in
- * force there, and the table of sessions.
+ * What a snapshot says beside the state machine's own chunks: where it was cut, which
+ * configurations were in force there, and the table of sessions.
  *
  * Writing the table is a walk in the order of its rows, in pieces of at most
- * ENG_SESSIONS_PIECE_BYTES_MAX. Commands go on being applied meanwhile: a row that changes before the walk
- * has come to it is copied first, so the pieces are those of the cut on every node, byte for byte.
+ * ENG_SESSIONS_PIECE_BYTES_MAX. Commands go on being applied meanwhile: a row that changes before
+ * the walk has come to it is copied first, so the pieces are those of the cut on every node, byte
+ * for byte.
  *
  * One piece, little-endian:
  *
@@ -24,8 +25,9 @@
  *       68     4  ... opening
  *       72    16  per reply: result 8, digest of the body 4 (base_digest_short()), status 2, state 1 (1 pending, 2 done), zero 1
  *
- * A row's kept replies, the oldest first, take as many pieces as they need, at least one. A table is valid
- * if and only if rows ascend, the pieces of a row follow each other, and no reply is missing.
+ * A row's kept replies, the oldest first, take as many pieces as they need, at least one. A table
+ * is valid if and only if rows ascend, the pieces of a row follow each other, and no reply is
+ * missing.
  */
 #ifndef ENG_SNAPSHOT_H
 #define ENG_SNAPSHOT_H

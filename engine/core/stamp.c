@@ -2,9 +2,9 @@
 /*
  * Cluster time, and the slots that a leader makes for its sake alone.
  *
- * Time is in the stamps of the slots (7.3), so in a log that nobody writes to it stands still. The state machine says
- * when it must be called at the latest: its deadline (14). Any slot brings the time along, and while commands come
- * there is nothing to do here. If nothing comes:
+ * Time is in the stamps of the slots (7.3), so in a log that nobody writes to it stands still. The
+ * state machine says when it must be called at the latest: its deadline (14). Any slot brings the
+ * time along, and while commands come there is nothing to do here. If nothing comes:
  *
  *   1. FLUSH tells the deadline, and the step that the leader wants to be woken when it has come
  *   2. FLUSH at that time: a no-op, stamped now
@@ -19,8 +19,9 @@
  */
 #include "engine/core/replica.h"
 
-/* What is still due after a slot was stamped later than it waits so long for the next: a machine that does a part of its
- * work at each moment gets a thousand moments a second, and one that is wrong no more than that. */
+/* What is still due after a slot was stamped later than it waits so long for the next: a machine
+ * that does a part of its work at each moment gets a thousand moments a second, and one that is
+ * wrong no more than that. */
 #define DUE_PAUSE_NS 1000000ull
 
 /* The last stamp of the past plus our own monotonic time since we became ready. */
@@ -33,9 +34,9 @@ stamp_now(const struct eng_replica *r)
 }
 
 /*
- * A leader is called every heartbeat, if nothing else happens. One that was not called for T was stopped, or its host
- * slept, and nobody was served: an outage like any other, only that a node alone, or one of a cluster that slept as a
- * whole, finds itself leader when it is over.
+ * A leader is called every heartbeat, if nothing else happens. One that was not called for T was
+ * stopped, or its host slept, and nobody was served: an outage like any other, only that a node
+ * alone, or one of a cluster that slept as a whole, finds itself leader when it is over.
  */
 void
 stamp_leave_out(struct eng_replica *r, uint64_t away_ns)

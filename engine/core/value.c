@@ -197,7 +197,8 @@ struct place {
 	bool is_mixed;  /* ... of this kind */
 };
 
-/* A run whose bodies differ is of that kind from its beginning on: it begins where the size changes. */
+/* A run whose bodies differ is of that kind from its beginning on: it begins where the size
+ * changes. */
 static struct place
 place_of(const struct eng_batch *b, const struct eng_command *c)
 {

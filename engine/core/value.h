@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file value.h
- * The bytes of one slot's value: a batch of commands, a fragment of one, a configuration, a mark, or
- * nothing.
+ * The bytes of one slot's value: a batch of commands, a fragment of one, a configuration, a mark,
+ * or nothing.
  *
  *   offset bytes
  *        0     1  kind
@@ -40,13 +40,15 @@
  *        8  8  anchor: slot of an earlier mark, 0 = none
  *       16 16  digest of the leader's state right after the anchor; zero without one
  *
- * A run is commands of one session, seq by seq. Where its bodies differ in size the bytes of each are 65535, and
- * each body has its own in 2 bytes before it. A batch may hold runs of one session that could be one.
+ * A run is commands of one session, seq by seq. Where its bodies differ in size the bytes of each
+ * are 65535, and each body has its own in 2 bytes before it. A batch may hold runs of one session
+ * that could be one.
  *
- * A value is valid if and only if every length adds up to its size exactly, every zero is zero, no run is empty or goes
- * beyond the last seq, and what registers (session 0) is alone in its run. The members of a configuration ascend by
- * node_id, no disk occurs twice, and its quorums meet. A slot of n bytes holds at most n / ENG_COMMAND_SHARE_BYTES
- * commands: who knows its size looks at that, too.
+ * A value is valid if and only if every length adds up to its size exactly, every zero is zero, no
+ * run is empty or goes beyond the last seq, and what registers (session 0) is alone in its run. The
+ * members of a configuration ascend by node_id, no disk occurs twice, and its quorums meet. A slot
+ * of n bytes holds at most n / ENG_COMMAND_SHARE_BYTES commands: who knows its size looks at that,
+ * too.
  */
 #ifndef ENG_VALUE_H
 #define ENG_VALUE_H
@@ -199,7 +201,8 @@ void eng_batch_open(
 	struct eng_batch *batch, uint8_t *value, uint32_t slot_bytes, uint32_t command_bytes_max);
 /** Whether there is a batch, and the command fits it. */
 bool eng_batch_has_room(const struct eng_batch *batch, const struct eng_command *command);
-/** A command and those that follow it in its session, as far as there is room. @param commands  [count], 1 or more
+/** A command and those that follow it in its session, as far as there is room. @param commands
+ * [count], 1 or more
  * @return how many it took */
 uint32_t eng_batch_add(struct eng_batch *batch, const struct eng_command *commands, uint32_t count);
 /** The same for a run. @param seq  of the first one */

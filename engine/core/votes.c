@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Votes: q2 durable ones for the same (slot, ballot), our own among them only once durable, choose a slot.
- * What is lost on the way is sent again, byte for byte; who is far behind asks as a learner.
+ * Votes: q2 durable ones for the same (slot, ballot), our own among them only once durable, choose
+ * a slot. What is lost on the way is sent again, byte for byte; who is far behind asks as a
+ * learner.
  */
 #include "engine/core/replica.h"
 
@@ -57,8 +58,9 @@ votes_expect(struct peer *p)
 	p->retry_ns = 0;
 }
 
-/* RFC 6298 (Karn, Jacobson): the first measurement is believed, each one after it by an eighth; what was sent again is
- * not measured, since nobody knows which copy was answered. Until something was measured, the longer wait stays. */
+/* RFC 6298 (Karn, Jacobson): the first measurement is believed, each one after it by an eighth;
+ * what was sent again is not measured, since nobody knows which copy was answered. Until something
+ * was measured, the longer wait stays. */
 static void
 round_trip_measure(struct eng_replica *r, struct peer *p, struct decree_slot first)
 {

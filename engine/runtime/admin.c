@@ -7,9 +7,9 @@
  *   3. the client repeats the request under the same token; each repetition looks at the job again, until it
  *      has ended, and is told the same end as often as it asks
  *
- * What may fail: any frame may be lost, the client repeats. A node that restarts forgets its job: the
- * repetition begins it anew, so an operation asks for a state ("node 2 leads") and not for an act, and is
- * done at once when that state holds.
+ * What may fail: any frame may be lost, the client repeats. A node that restarts forgets its job:
+ * the repetition begins it anew, so an operation asks for a state ("node 2 leads") and not for an
+ * act, and is done at once when that state holds.
  */
 #include "base/bytes.h"
 #include "base/version.h"

@@ -7,8 +7,8 @@
  *        -> decree_sink_answer(), _burst(): answers are stored in the sessions, and go to whoever waits for them here
  *        -> after a MARK, the digest of all this goes to the core, which compares it with the other nodes'
  *
- * The machine may answer a command of this slot or one that it parked earlier. A machine that leaves a
- * command unanswered keeps its waiter waiting.
+ * The machine may answer a command of this slot or one that it parked earlier. A machine that
+ * leaves a command unanswered keeps its waiter waiting.
  */
 #include "base/failpoint.h"
 #include "engine/runtime/shard_private.h"
@@ -16,8 +16,9 @@
 struct decree_sink {
 	struct shard *shard;
 	struct shard_group *group;
-	/* What executes of this slot: [next, after) is not answered. Answers in the same order wait for each other and are
-	 * passed on by runs: those to the commands before `next` are in shard->answers. */
+	/* What executes of this slot: [next, after) is not answered. Answers in the same order wait
+	 * for each other and are passed on by runs: those to the commands before `next` are in
+	 * shard->answers. */
 	const struct decree_command *next, *after;
 	struct decree_answer *answer; /* behind the last one that waits */
 	const struct eng_applied
@@ -180,7 +181,8 @@ tell_owner(struct decree_sink *sink, const struct eng_applied *a)
 		clients_on_applied(s, sink->group, sink->owner, a);
 }
 
-/* A new session's row may have been another's. A client finds out when it repeats; a proposer here has nobody else who tells it. */
+/* A new session's row may have been another's. A client finds out when it repeats; a proposer here
+ * has nobody else who tells it. */
 static void
 forget_owner(struct shard *s, struct shard_group *g, struct decree_session session)
 {
@@ -264,7 +266,8 @@ apply_slot(struct decree_sink *sink, struct decree_slot slot)
 	return value[0];
 }
 
-/* Replicas compare their states after a MARK, and cut snapshots there (7.4, 9.2). The value stays where it is: a DIGEST stores nothing. */
+/* Replicas compare their states after a MARK, and cut snapshots there (7.4, 9.2). The value stays
+ * where it is: a DIGEST stores nothing. */
 static void
 tell_digest(struct shard *s, struct shard_group *g, struct decree_slot slot)
 {

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree backup: the newest snapshot of each group out of a node's snapshot directory, whether the node runs or not.
+ * decree backup: the newest snapshot of each group out of a node's snapshot directory, whether the
+ * node runs or not.
  *
  *   1. FILE.new is begun, with room for the header
  *   2. for each group the file with the highest slot is read in parts, verified piece by piece, taken apart as a restore
  *      would, and written behind what is there
  *   3. the header, sync, rename to FILE: there is a whole one or none, and what is there already stays
  *
- * A running node may finish another snapshot meanwhile and write over the one that is being read. Its digests show
- * that, and the newer one is read instead. The node is not asked for anything and not held up: it shares its disk, so the reading
- * keeps to [snapshot] rate_mb.
+ * A running node may finish another snapshot meanwhile and write over the one that is being read.
+ * Its digests show that, and the newer one is read instead. The node is not asked for anything and
+ * not held up: it shares its disk, so the reading keeps to [snapshot] rate_mb.
  */
 #include "engine/runtime/backup.h"
 
@@ -224,8 +225,8 @@ copy_all(struct backing *b)
 	return rc;
 }
 
-/* How many groups there are, and all that a restore will compare, is what the node was formatted with: its file may
- * have been changed since, and not read yet. */
+/* How many groups there are, and all that a restore will compare, is what the node was formatted
+ * with: its file may have been changed since, and not read yet. */
 static int
 find_identity(struct backing *b)
 {

@@ -16,9 +16,9 @@
  *   2032    16  digest of bytes 0 .. 2,031 (XXH3-128, low half first)
  *   2048        the snapshots (docs/snapshot-format.md), group 0 first, one directly behind the other
  *
- * A backup is valid if and only if the header's digest, magic, version, identity and zeros are right, the file is exactly as
- * long as the header says, and each snapshot is a valid one of its cluster, group and slot. There every byte is
- * under a digest.
+ * A backup is valid if and only if the header's digest, magic, version, identity and zeros are
+ * right, the file is exactly as long as the header says, and each snapshot is a valid one of its
+ * cluster, group and slot. There every byte is under a digest.
  *
  * Threads:  one. Everything blocks.
  * Errors:   0 or -errno with a sentence for the operator.
@@ -70,7 +70,8 @@ struct backup_examiner {
 
 void backup_examine_begin(struct backup_examiner *x, uint64_t cluster_id, uint16_t group);
 
-/** A sink for backup_load(). @param examiner  a struct backup_examiner @retval -EBADMSG it is damaged */
+/** A sink for backup_load(). @param examiner  a struct backup_examiner @retval -EBADMSG it is
+ * damaged */
 int backup_examine(void *examiner, const void *bytes, uint32_t count);
 
 /** Everything was taken: was it the whole snapshot of that slot? @retval -EBADMSG no */

@@ -12,7 +12,8 @@ board_write(struct board *b, const struct decree_metrics *metrics, uint64_t now_
 
 	memcpy(words, metrics, sizeof(words));
 	atomic_store_explicit(&b->sequence, before + 1, memory_order_relaxed);
-	/* Release: pairs with the acquire fence in board_read(). Who sees a word of this write sees the odd number. */
+	/* Release: pairs with the acquire fence in board_read(). Who sees a word of this write sees
+	 * the odd number. */
 	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&b->written_ns, now_ns, memory_order_relaxed);
 	for (uint32_t i = 0; i < BOARD_WORD_COUNT; i++)

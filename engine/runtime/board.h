@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file board.h
- * Where a shard puts what it knows of one group, for whoever wants to look: the values of all metrics at one moment.
+ * Where a shard puts what it knows of one group, for whoever wants to look: the values of all
+ * metrics at one moment.
  *
  * Threads:  the shard writes, anybody reads; nobody waits for the other. The writer never looks at who reads. A reader
  *           that meets a writer tries again (a sequence lock).

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Small messages wait until the end of the turn for others to the same node, then leave in one frame. A
- * message that waits alone leaves as it is. A large one does not wait, and those before it go first, so the
- * order between two nodes stays what the core made it.
+ * Small messages wait until the end of the turn for others to the same node, then leave in one
+ * frame. A message that waits alone leaves as it is. A large one does not wait, and those before it
+ * go first, so the order between two nodes stays what the core made it.
  */
 #include "engine/runtime/bundle.h"
 

@@ -3,16 +3,16 @@
  * @file capture.h
  * A node's frames in a file, while an operator wants them.
  *
- * A port that DPDK drives is invisible to the kernel, and EAL runs without files that a second process could join by. So the
- * node itself copies: each shard into its tap (net/tap.h), and a thread, which lives as long as a capture, from the
- * taps into DATA_DIR/capture.pcapng.
+ * A port that DPDK drives is invisible to the kernel, and EAL runs without files that a second
+ * process could join by. So the node itself copies: each shard into its tap (net/tap.h), and a
+ * thread, which lives as long as a capture, from the taps into DATA_DIR/capture.pcapng.
  *
  *   shard 0, for an operator   NONE, TOLD -> ASKED
  *   control thread             ASKED -> RUNNING, or ENDED if there is no thread; ENDED -> TOLD: its end is in the log
  *   the capture's thread       RUNNING -> ENDED
  *
- * One at a time. The file, which replaces that of the capture before, is bounded, and so is its share of the disk;
- * its name is the node's, so that the client key opens no other file.
+ * One at a time. The file, which replaces that of the capture before, is bounded, and so is its
+ * share of the disk; its name is the node's, so that the client key opens no other file.
  *
  * Threads:  capture_on_request(): shard 0's. capture_tick(): the control thread.
  */
@@ -37,7 +37,8 @@ enum capture_state {
 };
 
 struct capture {
-	/* enum capture_state. Release and acquire: who moves it on hands all that follows to the next. */
+	/* enum capture_state. Release and acquire: who moves it on hands all that follows to the
+	 * next. */
 	_Atomic uint32_t state;
 	_Atomic bool is_stopped; /* by an operator, before its time */
 
@@ -59,7 +60,8 @@ struct capture {
 struct decree_node;
 
 /**
- * DECREE_ADMIN_CAPTURE and DECREE_ADMIN_CAPTURE_STOP. Repeated under its token, a request tells how it stands.
+ * DECREE_ADMIN_CAPTURE and DECREE_ADMIN_CAPTURE_STOP. Repeated under its token, a request tells how
+ * it stands.
  * @param context   struct node_shard
  * @param ret_text  [CLIENT_ADMIN_TEXT_BYTES + 1]
  */

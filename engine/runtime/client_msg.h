@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file client_msg.h
- * The payloads that are not messages between replicas: commands and their answers, redirects, status,
- * and reading back what was applied.
+ * The payloads that are not messages between replicas: commands and their answers, redirects,
+ * status, and reading back what was applied.
  *
  *   client   -> node      COMMANDS, COMMAND_FRAGMENT, STATUS_REQUEST, LOG_REQUEST, ADMIN_REQUEST,
  *                         READ_REQUEST, METRICS_REQUEST
@@ -13,9 +13,9 @@
  *
  * The first byte tells them from the messages of engine/core/msg.h, which use 1 .. 63.
  *
- * Registration: a command of session 0 and seq 0 whose body is a 16-byte token (a gateway's has 32 bytes, see
- * struct eng_registration). The same token always gives the same session, so it may be repeated like
- * every other command.
+ * Registration: a command of session 0 and seq 0 whose body is a 16-byte token (a gateway's has 32
+ * bytes, see struct eng_registration). The same token always gives the same session, so it may be
+ * repeated like every other command.
  *
  * Bytes, little-endian. Every payload starts with
  *
@@ -27,8 +27,8 @@
  *           STATUS_REPLY, LOG_REPLY, ADMIN_REPLY, READ_REPLY and METRICS_REPLY, else 0
  *   8       per type, see the table at the top of client_msg.c
  *
- * A payload is valid if and only if its length is exactly what its type and its entries say, each field
- * is in the range given in the table, and byte 1 is 0.
+ * A payload is valid if and only if its length is exactly what its type and its entries say, each
+ * field is in the range given in the table, and byte 1 is 0.
  *
  * Threads:  pure functions. Memory: what is decoded lends its pointers from the frame.
  * Errors:   decoding returns -EBADMSG for everything malformed.
@@ -87,7 +87,8 @@ struct client_reply {
 	enum client_reply_kind kind;
 	uint16_t status;
 	struct decree_session session;
-	/* seq and result, or for REGISTERED and TABLE_FULL the token: they share 16 bytes on the wire. */
+	/* seq and result, or for REGISTERED and TABLE_FULL the token: they share 16 bytes on the
+	 * wire. */
 	uint64_t seq;
 	uint64_t result;
 	uint8_t token[DECREE_UUID_BYTES];
@@ -208,7 +209,8 @@ struct client_msg {
 
 /**
  * Write one payload without entries: COMMAND_FRAGMENT, REDIRECT, STATUS_*, LOG_REQUEST, ADMIN_*.
- * @param capacity  CLIENT_MSG_FIXED_BYTES_MAX suffices; a fragment needs CLIENT_FRAGMENT_BYTES + its piece
+ * @param capacity  CLIENT_MSG_FIXED_BYTES_MAX suffices; a fragment needs CLIENT_FRAGMENT_BYTES +
+ * its piece
  * @return bytes written, > 0; fields out of range are asserted
  */
 uint32_t client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacity);
@@ -237,12 +239,14 @@ bool client_commands_add(struct client_writer *w, const struct eng_command *comm
 bool client_replies_add(struct client_writer *w, const struct client_reply *reply);
 bool client_log_reply_add(struct client_writer *w, const struct decree_log_entry *entry);
 
-/** Write the header's count. @return bytes of the payload; COMMANDS and REPLIES need an entry: 0 if none */
+/** Write the header's count. @return bytes of the payload; COMMANDS and REPLIES need an entry: 0 if
+ * none */
 uint32_t client_writer_finish(struct client_writer *w);
 uint32_t client_log_reply_finish(struct client_writer *w, struct decree_slot applied,
 	struct decree_slot next, uint16_t next_index);
 
-/** Read a decoded payload's entries in order. @param cursor  0 before the first. @return false at the end */
+/** Read a decoded payload's entries in order. @param cursor  0 before the first. @return false at
+ * the end */
 bool
 client_command_next(const struct client_msg *m, uint32_t *cursor, struct eng_command *ret_command);
 bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ADMIN_* and READ_*: requests that are no commands of the log, and their answers. The bytes are in the
- * table at the top of client_msg.c.
+ * ADMIN_* and READ_*: requests that are no commands of the log, and their answers. The bytes are in
+ * the table at the top of client_msg.c.
  */
 #include "engine/runtime/client_msg_private.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * COMMANDS, COMMAND_FRAGMENT and REPLIES: what clients want executed, and what came of it. The bytes are in
- * the table at the top of client_msg.c.
+ * COMMANDS, COMMAND_FRAGMENT and REPLIES: what clients want executed, and what came of it. The
+ * bytes are in the table at the top of client_msg.c.
  */
 #include "engine/runtime/client_msg_private.h"
 

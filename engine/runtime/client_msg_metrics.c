@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * METRICS_REQUEST and METRICS_REPLY; the bytes are in the table at the top of client_msg.c. Values stand in the order of
- * the table in metrics.h: rows, reasons for drops, and for each peer the rows of peers. Each of the three has its
- * own count, so that nodes and clients of different versions understand what both of them know.
+ * METRICS_REQUEST and METRICS_REPLY; the bytes are in the table at the top of client_msg.c. Values
+ * stand in the order of the table in metrics.h: rows, reasons for drops, and for each peer the rows
+ * of peers. Each of the three has its own count, so that nodes and clients of different versions
+ * understand what both of them know.
  */
 #include "engine/runtime/client_msg_private.h"
 #include "engine/runtime/metrics.h"

@@ -3,8 +3,9 @@
  * @file client_msg_private.h
  * One file for each subject encodes and decodes its payloads; client_msg.c chooses among them.
  *
- * An encoder writes what follows the common header and returns the bytes of the whole payload. A decoder is
- * given the whole payload and a message whose common header is filled in; -EBADMSG if it is malformed.
+ * An encoder writes what follows the common header and returns the bytes of the whole payload. A
+ * decoder is given the whole payload and a message whose common header is filled in; -EBADMSG if it
+ * is malformed.
  */
 #ifndef ENGINE_RUNTIME_CLIENT_MSG_PRIVATE_H
 #define ENGINE_RUNTIME_CLIENT_MSG_PRIVATE_H

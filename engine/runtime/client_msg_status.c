@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * STATUS_REPLY, LOG_REQUEST and LOG_REPLY: what a node says of itself and of what it applied. The bytes are
- * in the table at the top of client_msg.c.
+ * STATUS_REPLY, LOG_REQUEST and LOG_REPLY: what a node says of itself and of what it applied. The
+ * bytes are in the table at the top of client_msg.c.
  */
 #include "engine/runtime/client_msg_private.h"
 

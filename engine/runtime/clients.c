@@ -7,12 +7,12 @@
  *   it does not      -> REDIRECT to the leader; a busy leader says BUSY and when to come back
  *   a repeat         -> the stored reply, or, if it is still on its way, the reply when it comes
  *
- * Another node's gateway sees for itself what is applied, so it gets no replies, only news of a gap and
- * redirects.
+ * Another node's gateway sees for itself what is applied, so it gets no replies, only news of a gap
+ * and redirects.
  *
- * A command larger than a frame comes in fragments, which are put together in a small pool, in any order;
- * a missing one is filled by the sender's repetition. An assembly whose sender has gone silent gives way to a
- * new one.
+ * A command larger than a frame comes in fragments, which are put together in a small pool, in any
+ * order; a missing one is filled by the sender's repetition. An assembly whose sender has gone
+ * silent gives way to a new one.
  *
  * What may fail: everything here may be dropped at any time; clients and gateways repeat.
  */
@@ -114,7 +114,7 @@ redirect(struct shard *s, const struct shard_group *g, struct net_endpoint to,
 	out_push(s, &frame);
 }
 
-/* ------------------------------------------------------------------------------ what was applied */
+/* ----------------------------------------------------------------------------- what was applied */
 
 static struct net_endpoint
 endpoint_of(struct owner owner)
@@ -292,9 +292,9 @@ on_status(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	return true;
 }
 
-/* A registration that was applied already needs no slot. A client is told its session; a node finds it where it applies what we
- * have applied, or takes it over with a snapshot, and repeats itself until then: a slot for each would keep a small log so
- * busy that the node never gets there. */
+/* A registration that was applied already needs no slot. A client is told its session; a node finds
+ * it where it applies what we have applied, or takes it over with a snapshot, and repeats itself
+ * until then: a slot for each would keep a small log so busy that the node never gets there. */
 static bool
 is_registered(struct shard *s, struct shard_group *g, struct net_endpoint from,
 	const struct eng_command *c)
@@ -380,8 +380,8 @@ on_commands(struct shard *s, struct shard_group *g, struct net_endpoint from,
 
 /* ------------------------------------------------------------------------------ fragments */
 
-/* A session's commands are executed in order, so only its lowest unfinished one is worth a place: without
- * that rule several large commands behind each other would push each other out for ever. */
+/* A session's commands are executed in order, so only its lowest unfinished one is worth a place:
+ * without that rule several large commands behind each other would push each other out for ever. */
 static struct assembly *
 assembly_of(struct shard *s, const struct shard_group *g, const struct client_fragment *f)
 {
@@ -448,7 +448,8 @@ assembly_free(struct assembly *a)
 	a->is_waiting = false;
 }
 
-/* Give a whole command to the core. A long one takes many turns: it stays here while the leader is busy. */
+/* Give a whole command to the core. A long one takes many turns: it stays here while the leader is
+ * busy. */
 static void
 assembly_submit(struct shard *s, struct assembly *a)
 {

@@ -2,19 +2,21 @@
 /*
  * The node's clock, and whether leases may trust it (8.3).
  *
- * CLOCK_BOOTTIME, not CLOCK_MONOTONIC: both ignore every setting of the wall clock, but a machine that was suspended
- * comes back with CLOCK_MONOTONIC where it stood. A leader would then find its lease still good although the
- * others have long elected somebody else. CLOCK_BOOTTIME has moved on, and costs the same: the kernel serves
- * both from the vdso, without a system call.
+ * CLOCK_BOOTTIME, not CLOCK_MONOTONIC: both ignore every setting of the wall clock, but a machine
+ * that was suspended comes back with CLOCK_MONOTONIC where it stood. A leader would then find its
+ * lease still good although the others have long elected somebody else. CLOCK_BOOTTIME has moved
+ * on, and costs the same: the kernel serves both from the vdso, without a system call.
  *
- * What it measures with is the clock source. The CPU's own counter goes on whatever happens to the kernel; others
- * (hpet, acpi_pm, jiffies) lose ticks when nobody looks, and a paravirtual clock (kvm-clock, xen, hyperv) is
- * corrected from outside. With those leases are refused. No clock inside a virtual machine shows that the
- * machine was saved and resumed elsewhere: where that happens, leases must stay off.
+ * What it measures with is the clock source. The CPU's own counter goes on whatever happens to the
+ * kernel; others (hpet, acpi_pm, jiffies) lose ticks when nobody looks, and a paravirtual clock
+ * (kvm-clock, xen, hyperv) is corrected from outside. With those leases are refused. No clock
+ * inside a virtual machine shows that the machine was saved and resumed elsewhere: where that
+ * happens, leases must stay off.
  *
- * The rate of this clock is steered by NTP. The kernel alone steers by 500 ppm at most, half of the default limit;
- * a daemon that changes the length of the tick may do much more, so the slew is looked at before the start and
- * twice a second from then on. Too much of it ends the node: what it granted at that rate is out of its hands.
+ * The rate of this clock is steered by NTP. The kernel alone steers by 500 ppm at most, half of the
+ * default limit; a daemon that changes the length of the tick may do much more, so the slew is
+ * looked at before the start and twice a second from then on. Too much of it ends the node: what it
+ * granted at that rate is out of its hands.
  */
 #include "engine/runtime/node_private.h"
 
@@ -89,7 +91,8 @@ clock_check(const char *source_path, uint32_t max_drift_ppm, char *ret_error)
 	return 0;
 }
 
-/* Both clocks at one moment: the second read of the counter tells whether this thread was held up between. */
+/* Both clocks at one moment: the second read of the counter tells whether this thread was held up
+ * between. */
 static bool
 read_both(struct clock_watch *ret)
 {
@@ -121,7 +124,8 @@ clock_slew_ppm(struct clock_watch *w)
 
 /* ------------------------------------------------------------------------------ stamps */
 
-/* Nanoseconds per 2^32 ticks of the counter. The rate is the machine's and never changes: one for all nodes. */
+/* Nanoseconds per 2^32 ticks of the counter. The rate is the machine's and never changes: one for
+ * all nodes. */
 static _Atomic uint64_t stamp_rate;
 
 /* Both at one moment: of several readings the one that nobody interrupted. */

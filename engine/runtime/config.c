@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading the configuration: libinih splits lines into names and values, config_table.c knows the names
- * and reads the values, config_check.c looks at how they fit together.
+ * Reading the configuration: libinih splits lines into names and values, config_table.c knows the
+ * names and reads the values, config_check.c looks at how they fit together.
  *
- * libinih calls our reader once per line, so the reader knows the number of the line that a handler is
- * called for; it also meets the section headers, of which libinih reports only those with keys. Two of
- * libinih's habits are kept away from the operator: lines over 199 bytes, which it would cut in silence,
- * are refused first, and leading space, which would continue the value of the line above, is stripped.
+ * libinih calls our reader once per line, so the reader knows the number of the line that a handler
+ * is called for; it also meets the section headers, of which libinih reports only those with keys.
+ * Two of libinih's habits are kept away from the operator: lines over 199 bytes, which it would cut
+ * in silence, are refused first, and leading space, which would continue the value of the line
+ * above, is stripped.
  */
 #include "engine/runtime/config.h"
 

@@ -3,8 +3,8 @@
  * @file config.h
  * The INI file that describes a cluster and one node of it, read into a plain struct.
  *
- * docs/operating.md lists every key; the table in config_table.c is what the program knows. A file is
- * refused with the first thing that is wrong in it: file, line, what, and what to write instead.
+ * docs/operating.md lists every key; the table in config_table.c is what the program knows. A file
+ * is refused with the first thing that is wrong in it: file, line, what, and what to write instead.
  *
  * Threads:  any; nothing is shared.  Memory: the caller's; nothing is kept.
  * Errors:   -errno and one sentence in `ret_error`.
@@ -24,8 +24,8 @@
 #define CONFIG_LISTEN_COUNT_MAX  8
 #define CONFIG_KEY_BYTES         32
 
-/* Bytes of an IPv4 packet that carry no part of a slot's value: IP, UDP and the authenticated frame (76),
- * and the header of an Accept (ENG_VALUE_OVERHEAD_BYTES). */
+/* Bytes of an IPv4 packet that carry no part of a slot's value: IP, UDP and the authenticated frame
+ * (76), and the header of an Accept (ENG_VALUE_OVERHEAD_BYTES). */
 #define CONFIG_SLOT_OVERHEAD_BYTES 172
 
 enum config_auth {

@@ -129,8 +129,8 @@ check_cluster(const struct config *c, char *error)
 			"lower election_ms",
 			(unsigned int)(c->election_ns / 1000000),
 			(unsigned int)(c->heartbeat_ns / 1000000));
-	/* Whoever granted a lease may not vote until it is over, so it must be over when an election begins;
-	 * and between two heartbeats it must not end. */
+	/* Whoever granted a lease may not vote until it is over, so it must be over when an
+	 * election begins; and between two heartbeats it must not end. */
 	if (c->lease_ns != 0 &&
 		c->lease_ns / 1000 * (1000000 + 3 * (uint64_t)c->max_drift_ppm) / 1000 >
 			c->election_ns)

@@ -8,7 +8,8 @@
 
 #include "engine/runtime/config.h"
 
-/** @retval -EINVAL  something is missing or contradicts something else: [DECREE_ERROR_BYTES] says what */
+/** @retval -EINVAL  something is missing or contradicts something else: [DECREE_ERROR_BYTES] says
+ * what */
 int config_check(const struct config *c, enum config_purpose purpose, char *ret_error);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file config_table.h
- * Every key of the configuration file, and how its value is read. Private to config.c and its tests.
+ * Every key of the configuration file, and how its value is read. Private to config.c and its
+ * tests.
  */
 #ifndef ENGINE_RUNTIME_CONFIG_TABLE_H
 #define ENGINE_RUNTIME_CONFIG_TABLE_H

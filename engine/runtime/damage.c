@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records that the log found damaged while it runs (protocol 11.8): what is lost, who shall write it again, and what
- * the operator hears of it.
+ * Records that the log found damaged while it runs (protocol 11.8): what is lost, who shall write
+ * it again, and what the operator hears of it.
  *
  *   the record has a name     its slot is handed to the core, unless the index knows a newer record of it elsewhere,
  *                             or a snapshot holds it
@@ -9,7 +9,8 @@
  *   the slot is an old one    a snapshot is wanted, too: the next recovery walks from the damage to the new record, and
  *                             keeps no more slots on the way than the core has memory for
  *
- * The log tells of its damage again each time that it has read itself, so whatever finds no room here is not lost.
+ * The log tells of its damage again each time that it has read itself, so whatever finds no room
+ * here is not lost.
  */
 #include "engine/core/record.h"
 #include "engine/runtime/shard_private.h"

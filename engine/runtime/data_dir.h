@@ -21,7 +21,8 @@ int data_dir_sync(const char *path);
 /** The name of the directory @p path itself is on the disk, too. */
 int data_dir_sync_name(const char *path);
 
-/** Remove a folder and the files in it, as well as that goes: the error that led here is the one to report. */
+/** Remove a folder and the files in it, as well as that goes: the error that led here is the one to
+ * report. */
 void data_dir_remove_folder(const char *path);
 
 #endif

@@ -2,10 +2,11 @@
 /*
  * DPDK's EAL under a node: started for it alone, or found to be one that a node can live in.
  *
- * A host program that has called rte_eal_init() itself keeps its EAL: no argument of ours counts, and decree_close()
- * leaves it running. What a shard needs there is an lcore id for its thread, for the caches of the buffer pools; and
- * EAL gives none to a thread of somebody else once a secondary process is attached, which it lets in no more
- * afterwards. Both are looked at here, before any thread runs.
+ * A host program that has called rte_eal_init() itself keeps its EAL: no argument of ours counts,
+ * and decree_close() leaves it running. What a shard needs there is an lcore id for its thread, for
+ * the caches of the buffer pools; and EAL gives none to a thread of somebody else once a secondary
+ * process is attached, which it lets in no more afterwards. Both are looked at here, before any
+ * thread runs.
  */
 #include "engine/runtime/node_private.h"
 
@@ -22,8 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings; what an MTU has above 1,500 is in each of them. The first 64 MiB hold
- * EAL's own. */
+/* Buffers of one shard: 8,192 of some 2.4 KiB, and their rings; what an MTU has above 1,500 is in
+ * each of them. The first 64 MiB hold EAL's own. */
 #define EAL_MIB_FIRST 64
 #define EAL_MIB_NEXT  32
 
@@ -87,7 +88,8 @@ write_dpdk_line(void *cookie, const char *bytes, size_t count)
 	return (ssize_t)count;
 }
 
-/* EAL's own way is to write to standard error and to syslog, which are often the same in the end, and to wait for both. */
+/* EAL's own way is to write to standard error and to syslog, which are often the same in the end,
+ * and to wait for both. */
 static void
 take_dpdk_lines(void)
 {
@@ -103,7 +105,8 @@ init_eal(struct decree_node *node, char *ret_error)
 {
 	int rc;
 
-	/* Before EAL's own, so that it runs after: then the folder is empty. Without it the folder stays, which does no harm. */
+	/* Before EAL's own, so that it runs after: then the folder is empty. Without it the folder
+	 * stays, which does no harm. */
 	(void)atexit(remove_runtime_folder);
 	take_dpdk_lines();
 	rc = rte_eal_init(node->eal_args->argc, node->eal_args->argv);
@@ -179,9 +182,10 @@ on_alarm(void *passed)
 	(void)sem_post(passed);
 }
 
-/* EAL's thread for interrupts may be looking at what the ports had registered there, and rte_eal_cleanup() takes that memory
- * away without a word to it: about one exit in ten ended in SIGSEGV on a busy machine. An alarm runs on that thread, so when
- * a second one has, whatever it was about before the first is over. */
+/* EAL's thread for interrupts may be looking at what the ports had registered there, and
+ * rte_eal_cleanup() takes that memory away without a word to it: about one exit in ten ended in
+ * SIGSEGV on a busy machine. An alarm runs on that thread, so when a second one has, whatever it
+ * was about before the first is over. */
 static void
 pass_interrupt_thread(void)
 {

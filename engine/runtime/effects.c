@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Carry out what one step of the core asks for, in the order that core.h gives: log, messages, apply,
- * reads. The core holds a Promise or an Accepted back until it was told that the write is durable, so
- * every message here may leave at once.
+ * Carry out what one step of the core asks for, in the order that core.h gives: log, messages,
+ * apply, reads. The core holds a Promise or an Accepted back until it was told that the write is
+ * durable, so every message here may leave at once.
  *
- * Messages are encoded straight into frames of the network. Frames gather over the steps of a turn and
- * leave in bursts; an unused empty frame is kept for the next turn.
+ * Messages are encoded straight into frames of the network. Frames gather over the steps of a turn
+ * and leave in bursts; an unused empty frame is kept for the next turn.
  */
 #include "base/probe.h"
 #include "engine/runtime/shard_private.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree_log_examine(): the log is opened for reading only, by the code that opens it for a node, which tells what it
- * meets (wal/explain.h). Here that is counted, and summed up as what a node would make of it.
+ * decree_log_examine(): the log is opened for reading only, by the code that opens it for a node,
+ * which tells what it meets (wal/explain.h). Here that is counted, and summed up as what a node
+ * would make of it.
  */
 #include "engine/runtime/examine.h"
 #include "wal/directory.h"

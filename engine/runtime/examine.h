@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file examine.h
- * decree_log_examine(), in parts: examine.c asks the log and sums up, examine_page.c and examine_block.c put into
- * words what it says, examine_line.c lays the words out as text or JSON.
+ * decree_log_examine(), in parts: examine.c asks the log and sums up, examine_page.c and
+ * examine_block.c put into words what it says, examine_line.c lays the words out as text or JSON.
  *
  * Threads:  one per examination.
  * Memory:   one allocation, for the call.

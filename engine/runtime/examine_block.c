@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands in the blocks of a log, what is left of the damaged ones and why they are taken for damaged, and how the
- * log ends. */
+/* What stands in the blocks of a log, what is left of the damaged ones and why they are taken for
+ * damaged, and how the log ends. */
 #include "engine/runtime/examine.h"
 
 #include "base/bytes.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines of an examination: the same fields for a reader and, as JSON, for a program. Names and words are ours and need
- * no escapes; a sentence may quote a path, which line_word() escapes. */
+/* Lines of an examination: the same fields for a reader and, as JSON, for a program. Names and
+ * words are ours and need no escapes; a sentence may quote a path, which line_word() escapes. */
 #include "engine/runtime/examine.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands in the pages of a log: whose it is, its sizes, its last session, what its groups promised. */
+/* What stands in the pages of a log: whose it is, its sizes, its last session, what its groups
+ * promised. */
 #include "engine/runtime/examine.h"
 #include "engine/runtime/meta.h"
 

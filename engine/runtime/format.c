@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree format: <data_dir>/shard-0, shard-1, ..., one log each, under one new disk uuid; and on request
- * the key files. What exists is never touched, and a failure takes back what it made. And --prewrite.
+ * decree format: <data_dir>/shard-0, shard-1, ..., one log each, under one new disk uuid; and on
+ * request the key files. What exists is never touched, and a failure takes back what it made. And
+ * --prewrite.
  */
 #include "decree/setup.h"
 
@@ -120,8 +121,8 @@ prepare_keys(struct formatting *f, bool are_keys_new, char *ret_error)
 	return rc;
 }
 
-/* Whoever makes the folder formats it, and may take it back: another one that formats the same directory at this moment
- * has been refused by then. */
+/* Whoever makes the folder formats it, and may take it back: another one that formats the same
+ * directory at this moment has been refused by then. */
 static int
 make_shard(struct formatting *f, const struct decree_uuid *disk, char *ret_error)
 {
@@ -133,7 +134,8 @@ make_shard(struct formatting *f, const struct decree_uuid *disk, char *ret_error
 	return data_dir_format_shard(f->c, f->c->data_dir, f->shard_count++, disk, ret_error);
 }
 
-/* Its name too: a machine that loses power must not come back without a disk that the others have been told of. */
+/* Its name too: a machine that loses power must not come back without a disk that the others have
+ * been told of. */
 static int
 sync_all(const struct formatting *f)
 {

@@ -2,9 +2,9 @@
 /*
  * The way of one proposer's commands to the leader, wherever that is, and of their outcomes back.
  *
- * A gateway is one session (protocol 7.5). It takes commands from a mailbox into a window, hands them to
- * the leader in order, and counts a command as executed when this node applies it: every node applies
- * everything, so no answer needs to travel between nodes.
+ * A gateway is one session (protocol 7.5). It takes commands from a mailbox into a window, hands
+ * them to the leader in order, and counts a command as executed when this node applies it: every
+ * node applies everything, so no answer needs to travel between nodes.
  *
  *   popped    taken from the mailbox             window[seq]: body (in the proposer's arena)
  *   sent      given to the leader                this node's core, or COMMANDS frames to another node
@@ -18,9 +18,10 @@
  *   - when nothing was executed for retry_ns, which doubles each time;
  *   - when the leader is busy, after the pause that it asks for.
  *
- * What may fail: the session table is full; another session has taken the row, as it does if this node is no member any more;
- * somebody else has used our numbers. Then the proposer is closed: commands that a leader may have end as EVICTED, since they
- * may be executed where nobody here sees it, and all others as REFUSED. A snapshot jumps over commands: gateway_restored.c.
+ * What may fail: the session table is full; another session has taken the row, as it does if this
+ * node is no member any more; somebody else has used our numbers. Then the proposer is closed:
+ * commands that a leader may have end as EVICTED, since they may be executed where nobody here sees
+ * it, and all others as REFUSED. A snapshot jumps over commands: gateway_restored.c.
  */
 #include "engine/runtime/gateway_private.h"
 
@@ -150,7 +151,7 @@ gateway_on_answers(const struct shard *s, struct gateway *gw, uint64_t first, ui
 		gateway_complete(s, gw, first, count, DECREE_APPLIED, answers);
 }
 
-/* ------------------------------------------------------------------------------ what was applied */
+/* ----------------------------------------------------------------------------- what was applied */
 
 static void
 note_given(struct gateway *gw)
@@ -233,8 +234,8 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 		}
 		int32_t row = eng_session_row(g->sessions, a->session);
 		if (row < 0) {
-			/* It was opened, and gave way within this slot to a later one of the same place, which a second
-			 * process with our id has opened. */
+			/* It was opened, and gave way within this slot to a later one of the same
+			 * place, which a second process with our id has opened. */
 			gateway_on_evicted(s, gw);
 			return;
 		}
@@ -273,8 +274,9 @@ count_alike(
 	return count;
 }
 
-/* Bodies lie behind each other in the proposer's arena, and in a slot where a run has them so: then many are compared at once, with
- * whatever lies between them. If that differs they are looked at one by one. */
+/* Bodies lie behind each other in the proposer's arena, and in a slot where a run has them so: then
+ * many are compared at once, with whatever lies between them. If that differs they are looked at
+ * one by one. */
 static uint32_t
 count_ours_of(
 	const struct eng_body *entries, const struct decree_command *commands, uint32_t count_max)
@@ -342,8 +344,8 @@ gateway_on_applied(struct shard *s, struct gateway *gw, const struct eng_applied
 	}
 }
 
-/* A leader that stays busy, since its disk hangs or its quorum is away or its log is full, is asked less and less often
- * until something is executed. */
+/* A leader that stays busy, since its disk hangs or its quorum is away or its log is full, is asked
+ * less and less often until something is executed. */
 static void
 wait_for_busy(const struct shard *s, struct gateway *gw, uint64_t pause_ns)
 {
@@ -351,8 +353,9 @@ wait_for_busy(const struct shard *s, struct gateway *gw, uint64_t pause_ns)
 	gw->not_before_ns = s->now_ns + min_u64(pause_ns, RETRY_NS_MAX);
 }
 
-/* Each frame of a burst is answered: one pause. Whoever is not the leader, although we think so, stays that until
- * this node hears of another: then the pauses double, and that news ends them (follow_leader). */
+/* Each frame of a burst is answered: one pause. Whoever is not the leader, although we think so,
+ * stays that until this node hears of another: then the pauses double, and that news ends them
+ * (follow_leader). */
 static void
 on_redirect(struct shard *s, struct gateway *gw, const struct client_msg *m)
 {
@@ -426,7 +429,8 @@ pop(struct shard *s, struct gateway *gw)
 	} while (count == room);
 }
 
-/* Why a command was not taken. A full window moves on by itself, within microseconds; a full log needs a snapshot. */
+/* Why a command was not taken. A full window moves on by itself, within microseconds; a full log
+ * needs a snapshot. */
 static void
 on_not_taken(struct shard *s, struct gateway *gw, enum eng_submit_status status)
 {
@@ -497,7 +501,8 @@ forward_fragments(struct shard *s, struct gateway *gw, const struct eng_command 
 	return true;
 }
 
-/* As many commands as fit one frame. @return how many; 0 if the next one needs fragments, or no frame */
+/* As many commands as fit one frame. @return how many; 0 if the next one needs fragments, or no
+ * frame */
 static uint32_t
 forward_frame(struct shard *s, struct gateway *gw)
 {

@@ -31,8 +31,9 @@ void gateway_complete(const struct shard *s, struct gateway *gw, uint64_t first,
 	enum decree_outcome outcome, const struct decree_answer *answers);
 
 /**
- * The proposer is closed, if it is not yet. Open commands from @p first on end here, and so does whatever comes: as
- * EVICTED if a leader may have it, as REFUSED if not. Those before @p first wait for their answers.
+ * The proposer is closed, if it is not yet. Open commands from @p first on end here, and so does
+ * whatever comes: as EVICTED if a leader may have it, as REFUSED if not. Those before @p first wait
+ * for their answers.
  */
 void gateway_end_from(const struct shard *s, struct gateway *gw, uint64_t first);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A proposer whose node has jumped, by a snapshot, over slots that were never applied here: commands of it may have been
- * executed there, and commands that were executed here before may have been answered there. The table of sessions knows:
+ * A proposer whose node has jumped, by a snapshot, over slots that were never applied here:
+ * commands of it may have been executed there, and commands that were executed here before may have
+ * been answered there. The table of sessions knows:
  *
  *   executed there   the body is compared, the rest is as if it had been executed here
  *   answered there   completed with the answer that the table keeps

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file identity.h
- * What `decree format` writes into each log directory and can never change again: whose log it is, and
- * the cluster's constants. A node compares it with its configuration at every start, and peers compare
- * theirs in the handshake.
+ * What `decree format` writes into each log directory and can never change again: whose log it is,
+ * and the cluster's constants. A node compares it with its configuration at every start, and peers
+ * compare theirs in the handshake.
  *
- * Blob, little-endian, IDENTITY_BYTES long; valid if and only if the magic, the version and every reserved
- * byte are as below (the log's own checksum covers it):
+ * Blob, little-endian, IDENTITY_BYTES long; valid if and only if the magic, the version and every
+ * reserved byte are as below (the log's own checksum covers it):
  *
  *    0  u8[8] "decreeID"            48  u16 shard count        64  u32 session_window
  *    8  u32   version, 1            50  u16 shard index        68  u32 command_bytes_max
@@ -18,8 +18,8 @@
  *                                                              88  u32 session_idle_slots
  *                                                              92  u32 0
  *
- * Leases may be switched on and off for a cluster that has a log already: lease_ms and max_drift_ppm are 0 on
- * disk, and what the configuration says in the handshake.
+ * Leases may be switched on and off for a cluster that has a log already: lease_ms and
+ * max_drift_ppm are 0 on disk, and what the configuration says in the handshake.
  *
  * Threads: pure functions.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The node's log: lines of its own threads, written at once, and those of the shards, which cannot wait for a terminal.
- * These come through a small ring each. A ring that is full loses the line, never the turn; and of each kind at most
- * LINES_PER_SECOND are written in a second. What is left out is counted, by kind, and said.
+ * The node's log: lines of its own threads, written at once, and those of the shards, which cannot
+ * wait for a terminal. These come through a small ring each. A ring that is full loses the line,
+ * never the turn; and of each kind at most LINES_PER_SECOND are written in a second. What is left
+ * out is counted, by kind, and said.
  */
 #include "engine/runtime/node_private.h"
 
@@ -51,7 +52,8 @@ lines_push(void *context, enum note note, int32_t group, const char *text)
 {
 	struct node_shard *ns = context;
 	uint64_t head = atomic_load_explicit(&ns->line_head, memory_order_relaxed);
-	/* Acquire: pairs with the release in lines_drain(); the place was read before it is written again. */
+	/* Acquire: pairs with the release in lines_drain(); the place was read before it is written
+	 * again. */
 	uint64_t tail = atomic_load_explicit(&ns->line_tail, memory_order_acquire);
 	struct log_line *at = &ns->lines[head % NODE_LOG_LINE_COUNT];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every key of the configuration as a setting begins, section.key=, one per line: for the completion of shells, and for the test that holds
- * the manual page against the table. */
+/* Every key of the configuration as a setting begins, section.key=, one per line: for the
+ * completion of shells, and for the test that holds the manual page against the table. */
 #include "engine/runtime/config_table.h"
 
 #include <stdio.h>

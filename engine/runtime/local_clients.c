@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clients on this host, of a node without ports: so that `decree tasks` and the like ask a queue of one node as they ask a cluster.
+ * Clients on this host, of a node without ports: so that `decree tasks` and the like ask a queue of
+ * one node as they ask a cluster.
  *
- * Only on an address of loopback: nobody who wrote another one into [node N], for a port that comes later, finds it open to others.
- * What keeps it from working (the address is taken, there is no key) is said, and nothing else of the node minds.
+ * Only on an address of loopback: nobody who wrote another one into [node N], for a port that comes
+ * later, finds it open to others. What keeps it from working (the address is taken, there is no
+ * key) is said, and nothing else of the node minds.
  */
 #include "engine/runtime/node_private.h"
 

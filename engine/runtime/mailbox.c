@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring is an array and a count of what was ever put into it, which its one writer publishes; its one reader counts for
- * itself what it has taken. Nobody looks whether there is room, since a ring cannot overflow: a command is only pushed
- * when the one a whole window before it has its outcome, a read when it has found a place, and the rings hold a
- * window, all places, and both together. (DPDK's rte_ring copies such elements word by word, and counts at both ends: 45
- * instructions more for each command, and as many for its outcome.)
+ * A ring is an array and a count of what was ever put into it, which its one writer publishes; its
+ * one reader counts for itself what it has taken. Nobody looks whether there is room, since a ring
+ * cannot overflow: a command is only pushed when the one a whole window before it has its outcome,
+ * a read when it has found a place, and the rings hold a window, all places, and both together.
+ * (DPDK's rte_ring copies such elements word by word, and counts at both ends: 45 instructions more
+ * for each command, and as many for its outcome.)
  *
- * What comes back is told by runs of commands: the ring of outcomes says how each run ended, and the machine's answers
- * lie in an array by seq. Whose cookie it is the proposer knows by itself, so a completion is made where it is read.
+ * What comes back is told by runs of commands: the ring of outcomes says how each run ended, and
+ * the machine's answers lie in an array by seq. Whose cookie it is the proposer knows by itself, so
+ * a completion is made where it is read.
  *
- * The arena. Bodies lie behind each other at growing places; a place is a byte count since the start, so
- * place % arena_bytes is where. A body never wraps: what is left before the end is skipped. The shard's
- * `consumed` is the place behind the last body that was executed; everything below it is free.
+ * The arena. Bodies lie behind each other at growing places; a place is a byte count since the
+ * start, so place % arena_bytes is where. A body never wraps: what is left before the end is
+ * skipped. The shard's `consumed` is the place behind the last body that was executed; everything
+ * below it is free.
  */
 #include "engine/runtime/mailbox.h"
 
@@ -78,7 +81,8 @@ struct mailbox {
 		__attribute__((aligned(BASE_CACHE_LINE))); /* = seq of the last */
 	_Atomic uint64_t reads_pushed;
 
-	/* The other way round. `consumed`: the shard's last read of a body happens before the proposer writes over it. */
+	/* The other way round. `consumed`: the shard's last read of a body happens before the
+	 * proposer writes over it. */
 	_Atomic uint64_t outcomes_put __attribute__((aligned(BASE_CACHE_LINE)));
 	_Atomic uint64_t consumed;
 };

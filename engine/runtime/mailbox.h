@@ -34,7 +34,8 @@ void mailbox_destroy(struct mailbox *m);
 /** @retval -EAGAIN  window or arena full */
 int mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cookie);
 
-/** @retval -EAGAIN  MAILBOX_READ_COUNT reads have no completion. @param bytes  <= DECREE_QUERY_BYTES_MAX */
+/** @retval -EAGAIN  MAILBOX_READ_COUNT reads have no completion. @param bytes  <=
+ * DECREE_QUERY_BYTES_MAX */
 int mailbox_read(struct mailbox *m, const void *query, uint32_t bytes,
 	enum decree_consistency consistency, void *cookie);
 

@@ -3,7 +3,8 @@
  * @file mailbox_ops.h
  * How commands and reads of one proposer reach a shard's loop, and how their outcomes go back.
  *
- * Implemented by mailbox.c (a thread of the embedding program at the other end) and by the simulator.
+ * Implemented by mailbox.c (a thread of the embedding program at the other end) and by the
+ * simulator.
  *
  * Threads:  every call belongs to the shard. Nothing blocks or allocates.
  * Memory:   a popped body stays where it is until consumed() says that it, and everything popped
@@ -25,14 +26,17 @@ struct mail_query {
 
 struct mailbox_ops {
 	/** Commands. Their numbers, seq, count from 1 in the order in which they are popped.
-	 * @return 0 .. count_max, in order. Never more than the gateway's window without an outcome. */
+	 * @return 0 .. count_max, in order. Never more than the gateway's window without an
+	 * outcome. */
 	uint32_t (*pop)(void *mailbox, struct eng_body *ret_commands, uint32_t count_max);
 
-	/** Bodies up to and including that of command @p seq are free again. Said before its outcome is. */
+	/** Bodies up to and including that of command @p seq are free again. Said before its outcome
+	 * is. */
 	void (*consumed)(void *mailbox, uint64_t seq);
 
-	/** Outcomes of commands [first, first + count). There is always room: commands without an outcome are limited by the
-	 * window. @param answers  [count] if they were APPLIED; else NULL */
+	/** Outcomes of commands [first, first + count). There is always room: commands without an
+	 * outcome are limited by the window. @param answers  [count] if they were APPLIED; else
+	 * NULL */
 	void (*complete)(void *mailbox, uint64_t first, uint32_t count, enum decree_outcome outcome,
 		const struct decree_answer *answers);
 

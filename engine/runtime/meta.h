@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file meta.h
- * The blob that a shard keeps beside its records: its node's boot count and the hard states of its groups.
+ * The blob that a shard keeps beside its records: its node's boot count and the hard states of its
+ * groups.
  *
  * Little-endian:
  *
@@ -13,8 +14,9 @@
  *       24    40  zero
  *       64    64  hard state of the group with local index 0, then of 1, ...
  *
- * It is valid if and only if version, group count and length are the expected ones; the log has checked its
- * own checksum over the bytes. Groups count in ascending order, those of this shard only.
+ * It is valid if and only if version, group count and length are the expected ones; the log has
+ * checked its own checksum over the bytes. Groups count in ascending order, those of this shard
+ * only.
  */
 #ifndef RUNTIME_META_H
 #define RUNTIME_META_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file metrics.h
- * The one table of metrics. A row says what a metric is called, what it means, and how it is read from what a
- * shard knows between two turns of its loop; everything else follows from it:
+ * The one table of metrics. A row says what a metric is called, what it means, and how it is read
+ * from what a shard knows between two turns of its loop; everything else follows from it:
  *
  *   metrics_table.c   the rows without the reading: decree_metric_at()
  *   metrics_fill.c    the reading: shard's thread, every METRICS_PERIOD_NS and when a client asks
@@ -10,8 +10,8 @@
  *   metrics_text.c    Prometheus' text        metrics_http.c  ... over HTTP
  *   telemetry.c       DPDK's telemetry        client_msg_metrics.c  for clients: `decree top`
  *
- * The values travel by position, so a row is added behind the last one of METRIC_TABLE, or of METRIC_PEER_TABLE, and
- * none is ever taken away or moved.
+ * The values travel by position, so a row is added behind the last one of METRIC_TABLE, or of
+ * METRIC_PEER_TABLE, and none is ever taken away or moved.
  */
 #ifndef ENGINE_RUNTIME_METRICS_H
 #define ENGINE_RUNTIME_METRICS_H
@@ -224,7 +224,8 @@ static_assert((int)METRIC_PEER_ROW_COUNT <= DECREE_PEER_METRIC_COUNT_MAX, "all h
 /** @return the index of the first row of that name; there is one */
 uint32_t metrics_row_of(const char *name);
 
-/** May a program add these? @param ret_error  [DECREE_ERROR_BYTES] which row, and why not  @retval 0  @retval -EINVAL */
+/** May a program add these? @param ret_error  [DECREE_ERROR_BYTES] which row, and why not  @retval 0
+ * @retval -EINVAL */
 int metrics_program_check(const struct decree_metric *rows, uint32_t count, char *ret_error);
 
 struct decree_node;

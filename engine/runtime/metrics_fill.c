@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From what a shard knows between two turns to the values of the table in metrics.h, and onto the board. A group is
- * published every METRICS_PERIOD_NS, one group at a time, so that a turn is never held up for more than a microsecond.
+ * From what a shard knows between two turns to the values of the table in metrics.h, and onto the
+ * board. A group is published every METRICS_PERIOD_NS, one group at a time, so that a turn is never
+ * held up for more than a microsecond.
  */
 #include "engine/runtime/node_private.h"
 

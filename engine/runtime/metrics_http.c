@@ -4,12 +4,12 @@
  *
  *   accept -> read until the empty line -> answer -> write -> wait until the other side closes -> close
  *
- * GET /metrics is answered with metrics_text(), GET / with where to look. Whoever is slow, says nothing or says
- * nonsense costs a place and a buffer for DEADLINE_NS. When all places are taken the oldest gives way to
- * whoever comes: a scraper is never kept out by those who hang.
+ * GET /metrics is answered with metrics_text(), GET / with where to look. Whoever is slow, says
+ * nothing or says nonsense costs a place and a buffer for DEADLINE_NS. When all places are taken
+ * the oldest gives way to whoever comes: a scraper is never kept out by those who hang.
  *
- * The side that closes first may destroy what the other has not read yet, so after the answer only our direction is
- * closed, and what still comes is thrown away until the other side closes.
+ * The side that closes first may destroy what the other has not read yet, so after the answer only
+ * our direction is closed, and what still comes is thrown away until the other side closes.
  */
 #include "engine/runtime/node_private.h"
 
@@ -106,7 +106,8 @@ cut_request_line(char *line, char **ret_method, char **ret_target)
 	       (strcmp(version, "HTTP/1.1") == 0 || strcmp(version, "HTTP/1.0") == 0);
 }
 
-/* A request is whole at its first empty line; the little that we answer needs no more of it than the first one. */
+/* A request is whole at its first empty line; the little that we answer needs no more of it than
+ * the first one. */
 static bool
 is_whole(const struct http_client *c)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a program may add to the metrics of a node: only what Prometheus can read, and what cannot be taken for the node's own. One
- * row that is wrong would cost the whole page, and would be noticed when somebody needs it.
+ * What a program may add to the metrics of a node: only what Prometheus can read, and what cannot
+ * be taken for the node's own. One row that is wrong would cost the whole page, and would be
+ * noticed when somebody needs it.
  *
  *   name    [a-zA-Z_:][a-zA-Z0-9_:]*, none of the node's; _total at the end of counters and of nothing else; _seconds, _bytes as the unit is
  *   labels  "" or name="value",name="value"; no name twice, and not `node`, which the node adds

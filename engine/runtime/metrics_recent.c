@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happened in the second before: rates, and quantiles of the stages of a commit. The control thread takes the
- * difference of what counters and histograms say now and a second ago, so that whoever asks once, like `decree top
- * --once`, is told what goes on now and not the average since the start.
+ * What happened in the second before: rates, and quantiles of the stages of a commit. The control
+ * thread takes the difference of what counters and histograms say now and a second ago, so that
+ * whoever asks once, like `decree top --once`, is told what goes on now and not the average since
+ * the start.
  */
 #include "engine/runtime/node_private.h"
 

@@ -8,11 +8,12 @@
  *   decree_stop    threads end
  *   decree_close   logs and ports closed, memory given back
  *
- * The logs come before EAL: a directory that is damaged or not ours is the likeliest reason to refuse, and
- * it is found without touching a port.
+ * The logs come before EAL: a directory that is damaged or not ours is the likeliest reason to
+ * refuse, and it is found without touching a port.
  *
- * What may fail after the start: a shard stops by itself (its log failed, or the core found safety broken).
- * Then every thread of the node ends, since a node that is half there helps nobody, and decree_health() says why.
+ * What may fail after the start: a shard stops by itself (its log failed, or the core found safety
+ * broken). Then every thread of the node ends, since a node that is half there helps nobody, and
+ * decree_health() says why.
  */
 #include "engine/runtime/node_private.h"
 
@@ -29,8 +30,9 @@
 #include <unistd.h>
 
 #define ANSWER_NS_MAX 1000000000ull /* a shard that does not answer for so long is paused */
-/* One that is awake answers within this; for another it is slept, since sched_yield() for all of the time can keep every
- * other thread from this CPU, the shard and the kernel's workers too (thread.c). */
+/* One that is awake answers within this; for another it is slept, since sched_yield() for all of
+ * the time can keep every other thread from this CPU, the shard and the kernel's workers too
+ * (thread.c). */
 #define ANSWER_YIELD_NS 20000
 #define ANSWER_NAP_NS   50000
 
@@ -126,7 +128,8 @@ load_config(struct decree_node *node, char *ret_error)
 	rc = thread_check_cpus(&node->config, ret_error);
 	if (rc == 0 && !o->eal_is_initialised)
 		rc = eal_check_devices(&node->config, ret_error);
-	/* The network reads them again: here it is to know, before anything is opened, that it will. */
+	/* The network reads them again: here it is to know, before anything is opened, that it
+	 * will. */
 	if (rc == 0 && node->config.port_count > 0)
 		rc = node_read_keys(&node->config, &net, ret_error);
 	node_forget_keys(&net);
@@ -480,7 +483,7 @@ decree_open(const struct decree_options *options, struct decree_node **ret_node,
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ start, stop, close */
+/* --------------------------------------------------------------------------- start, stop, close */
 
 DECREE_API
 int

@@ -43,8 +43,8 @@
 #define NODE_CONTROL_NS      (10 * 1000 * 1000ull)
 #define METRICS_PERIOD_NS    (50 * 1000 * 1000ull)
 
-/* A proposer's place at its shard. Each state has one writer, who hands the slot on with a release that
- * pairs with the other side's acquire. */
+/* A proposer's place at its shard. Each state has one writer, who hands the slot on with a release
+ * that pairs with the other side's acquire. */
 enum slot_state {
 	SLOT_FREE = 0,    /* anybody may claim it */
 	SLOT_CLAIMED = 1, /* the proposer's thread fills it */
@@ -83,7 +83,8 @@ enum recent_stage {
 	RECENT_STAGE_COUNT = 3,
 };
 
-/* What happened in the second before. The control thread writes; the shard reads what is atomic, relaxed. */
+/* What happened in the second before. The control thread writes; the shard reads what is atomic,
+ * relaxed. */
 struct shard_recent {
 	_Atomic uint64_t quantiles_ns[RECENT_STAGE_COUNT][2]; /* the median, and 99 % */
 	_Atomic uint64_t commands_per_s[SHARD_GROUP_COUNT_MAX];
@@ -124,8 +125,8 @@ struct node_shard {
 	uint32_t publish_next;
 	_Atomic bool is_running; /* release when the thread is done with `shard` */
 
-	/* Whoever wants something of the shard, which looks at the first line in each turn: to open or close a proposer, or, under
-	 * status_mutex, to be told of a group. */
+	/* Whoever wants something of the shard, which looks at the first line in each turn: to open
+	 * or close a proposer, or, under status_mutex, to be told of a group. */
 	BASE_OWN_LINE _Atomic uint32_t
 		slots_asked; /* so often has a proposer left the shard something to do in its slot */
 	_Atomic uint32_t question;
@@ -237,15 +238,16 @@ void node_log(struct decree_node *node, enum note note, const char *format, ...)
 /** Remember why, and let every thread end. Any thread. */
 void node_fail(struct decree_node *node, int rc, const char *text);
 
-/** The keys that a configuration names, as the network wants them. @retval -errno  `ret_error` says which, and why */
+/** The keys that a configuration names, as the network wants them. @retval -errno  `ret_error` says
+ * which, and why */
 int node_read_keys(const struct config *c, struct net_config *net, char *ret_error);
 /** Those of clients alone. */
 int node_read_client_keys(const struct config *c, struct net_config *net, char *ret_error);
 void node_forget_keys(struct net_config *net);
 
 /* local_clients.c */
-/** Hear clients on this host, if this node has no port and its address is one of loopback. Cannot fail: without them it serves all
- * the same, and a line of the log says why. */
+/** Hear clients on this host, if this node has no port and its address is one of loopback. Cannot
+ * fail: without them it serves all the same, and a line of the log says why. */
 void local_clients_open(struct decree_node *node);
 /** @return 0 or -errno */
 int local_clients_start(struct decree_node *node);
@@ -288,7 +290,8 @@ int eal_check_hosts(struct decree_node *node, char *ret_error);
 /* thread.c */
 int thread_start(struct node_shard *ns);
 void thread_join(struct node_shard *ns);
-/** May threads run on the CPUs that the configuration names? @retval -EINVAL  `ret_error` says on which not */
+/** May threads run on the CPUs that the configuration names? @retval -EINVAL  `ret_error` says on
+ * which not */
 int thread_check_cpus(const struct config *c, char *ret_error);
 /** Is this the shard's own thread? */
 bool thread_is_of(const struct node_shard *ns);
@@ -300,7 +303,8 @@ const char *idle_name(enum decree_idle idle);
  * How long `sleep` sleeps behind an empty turn.
  *
  * @param idle_ns        since the last turn that did something
- * @param log_waits_ns   since the log last made something durable of what it has; 0 = it has nothing
+ * @param log_waits_ns   since the log last made something durable of what it has; 0 = it has
+ * nothing
  * @param until_wake_ns  a turn is due then
  * @return 0: yield
  */
@@ -376,13 +380,14 @@ void clock_stamp_calibrate(void);
 /**
  * May leases trust this clock?
  * @param ret_error   [DECREE_ERROR_BYTES]
- * @retval -ENOTSUP   its source may stop or jump  @retval -ERANGE it is being slewed by more than the limit
+ * @retval -ENOTSUP   its source may stop or jump  @retval -ERANGE it is being slewed by more than
+ * the limit
  */
 int clock_check(const char *source_path, uint32_t max_drift_ppm, char *ret_error);
 #define CLOCK_SOURCE_PATH "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
-/** @return parts per million between the rates of the node's clock and of the bare counter since the last
- * call; 0 if that cannot be told */
+/** @return parts per million between the rates of the node's clock and of the bare counter since the
+ * last call; 0 if that cannot be told */
 uint64_t clock_slew_ppm(struct clock_watch *w);
 
 /* proposer.c */

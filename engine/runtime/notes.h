@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file notes.h
- * The kinds of lines in the log. A kind has a level, a word, and an id that stays the same for ever: log readers filter
- * by them, and each kind has a share of the log of its own, so that many lines of one never hide another.
+ * The kinds of lines in the log. A kind has a level, a word, and an id that stays the same for
+ * ever: log readers filter by them, and each kind has a share of the log of its own, so that many
+ * lines of one never hide another.
  */
 #ifndef ENGINE_RUNTIME_NOTES_H
 #define ENGINE_RUNTIME_NOTES_H
 
 #include "decree/node.h"
 
-/* X(identifier, level, word, message id, what it means). The table in docs/operating.md has the same rows. */
+/* X(identifier, level, word, message id, what it means). The table in docs/operating.md has the
+ * same rows. */
 #define NOTE_TABLE(X)                                                                              \
 	X(STARTS, NOTICE, "starts", "598771bdb07522c89de4f3848a90ebb1",                            \
 		"What the node runs with.")                                                        \

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file pcapng.h
- * The four kinds of blocks of a pcapng file that a capture needs, as bytes (draft-ietf-opsawg-pcapng): a section header,
- * one description for each interface, then packets, and statistics of each interface at the end.
+ * The four kinds of blocks of a pcapng file that a capture needs, as bytes
+ * (draft-ietf-opsawg-pcapng): a section header, one description for each interface, then packets,
+ * and statistics of each interface at the end.
  *
- * Numbers are in the machine's order, which the section header tells. Times are in nanoseconds since 1970.
+ * Numbers are in the machine's order, which the section header tells. Times are in nanoseconds
+ * since 1970.
  *
  * Threads:  pure functions.
  * Memory:   the caller's; each function says how much.

@@ -2,11 +2,11 @@
 /*
  * What the core wants durable, and when it is.
  *
- * The core numbers its persists per group: seq 1, 2, 3, ... A record becomes a record of the log (lsn), a
- * hard state a new generation of the log's meta blob. The log completes the two kinds independently, but
- * seq counts only in order: a Promise that depends on seq 7 may also depend on the record of seq 6. So each
- * group has a ring, indexed by seq, of the lsn or generation that it waits for, and a persist is durable
- * when its own mark is reached and all before it are.
+ * The core numbers its persists per group: seq 1, 2, 3, ... A record becomes a record of the log
+ * (lsn), a hard state a new generation of the log's meta blob. The log completes the two kinds
+ * independently, but seq counts only in order: a Promise that depends on seq 7 may also depend on
+ * the record of seq 6. So each group has a ring, indexed by seq, of the lsn or generation that it
+ * waits for, and a persist is durable when its own mark is reached and all before it are.
  *
  * The meta blob, one for all groups of this log, is described in meta.h.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decree_preflight(): what `decree check` cannot know without the engine, found by what the engine's start uses. */
+/* decree_preflight(): what `decree check` cannot know without the engine, found by what the
+ * engine's start uses. */
 #include "decree/setup.h"
 
 #include "engine/runtime/data_paths.h"
@@ -145,7 +146,8 @@ look_at_addresses(const struct preflight *p)
 	bool is_good =
 		look_at_address(p, DECREE_FINDING_FATAL, "[metrics] listen", c->metrics_listen);
 
-	/* A node whose machine is no queue does not listen there; one that the file does not name may be meant for none. */
+	/* A node whose machine is no queue does not listen there; one that the file does not name
+	 * may be meant for none. */
 	for (uint32_t i = 0; i < c->listen_count; i++)
 		is_good = look_at_address(p,
 				  c->is_listen_default ? DECREE_FINDING_NOTE : DECREE_FINDING_FATAL,

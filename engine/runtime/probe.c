@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who is there? The node's ports for a second or two, with ARP and echoes and nothing else: no session begins, so no peer takes this
- * for the node, and the node's own counters and disk stay as they are.
+ * Who is there? The node's ports for a second or two, with ARP and echoes and nothing else: no
+ * session begins, so no peer takes this for the node, and the node's own counters and disk stay as
+ * they are.
  */
 #include "engine/runtime/node_private.h"
 

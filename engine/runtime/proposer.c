@@ -2,8 +2,9 @@
 /*
  * Proposers: threads of the embedding program that put commands into a group.
  *
- * A proposer takes a slot at its group's shard and hands over a mailbox in it. The shard looks once per turn whether
- * somebody has asked for it; nobody ever waits for a proposer, and a proposer waits for the shard only when it closes.
+ * A proposer takes a slot at its group's shard and hands over a mailbox in it. The shard looks once
+ * per turn whether somebody has asked for it; nobody ever waits for a proposer, and a proposer
+ * waits for the shard only when it closes.
  *
  * Wrong threads are detected by comparing with the thread that opened the proposer.
  */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads of the state machine (8.x): from own proposers and from clients on other hosts, on any node.
+ * Reads of the state machine (8.x): from own proposers and from clients on other hosts, on any
+ * node.
  *
  *   LINEARIZABLE  wait in the group's queue; all that wait at the end of a turn are one batch, for which the
  *                 core finds the slot that they have to see; applied that far, the machine answers
@@ -12,10 +13,12 @@
  *   first .. ready_after    the slot is known       ready_after .. asked_after  the core was asked
  *   asked_after .. after    arrived since
  *
- * A batch is named by the position behind its last read, so an answer for one serves everything before it.
+ * A batch is named by the position behind its last read, so an answer for one serves everything
+ * before it.
  *
- * What may fail: the queue is full: proposers' reads stay in their mailboxes, clients hear BUSY. Nobody
- * leads: reads wait. The state is being restored from a snapshot: reads wait, clients hear BUSY. A client that gave up gets an answer that it drops.
+ * What may fail: the queue is full: proposers' reads stay in their mailboxes, clients hear BUSY.
+ * Nobody leads: reads wait. The state is being restored from a snapshot: reads wait, clients hear
+ * BUSY. A client that gave up gets an answer that it drops.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -100,9 +103,10 @@ give(struct shard *s, struct shard_group *g, const struct query *q, int32_t rc)
 /* ------------------------------------------------------------------------------ leases */
 
 /*
- * The clock is read again between the answer and its leaving (8.3): whatever held this thread up before
- * that moment, a signal, the scheduler or a pause of the whole machine, the lease outlived it, and so nobody
- * else can have answered a command that this answer does not know. A pause after it is only a slow network.
+ * The clock is read again between the answer and its leaving (8.3): whatever held this thread up
+ * before that moment, a signal, the scheduler or a pause of the whole machine, the lease outlived
+ * it, and so nobody else can have answered a command that this answer does not know. A pause after
+ * it is only a slow network.
  */
 static bool
 give_by_lease(struct shard *s, struct shard_group *g, const struct query *q)

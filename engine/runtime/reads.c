@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Old values, read back from the log: for a peer that fell behind further than the core's ring reaches, for
- * this node's own apply after a restart, and for log requests of clients.
+ * Old values, read back from the log: for a peer that fell behind further than the core's ring
+ * reaches, for this node's own apply after a restart, and for log requests of clients.
  *
- * A read names a slot; the index names its place. The record that comes back says itself which slot it
- * holds, and a mismatch (the index's place was reused) counts as "not here". A read of the core that fails
- * is dropped: the core asks again, or asks somebody else.
+ * A read names a slot; the index names its place. The record that comes back says itself which slot
+ * it holds, and a mismatch (the index's place was reused) counts as "not here". A read of the core
+ * that fails is dropped: the core asks again, or asks somebody else.
  */
 #include "engine/runtime/shard_private.h"
 

@@ -8,8 +8,8 @@
  *      where they were
  *   3. the node's boot count is the highest found + 1; the loop makes it durable before the first frame
  *
- * What may fail: the directory is not formatted, is another node's, is in use, or holds damage that may have
- * been acknowledged. Nothing has been written then, and the error says what to do.
+ * What may fail: the directory is not formatted, is another node's, is in use, or holds damage that
+ * may have been acknowledged. Nothing has been written then, and the error says what to do.
  */
 #include "base/failpoint.h"
 #include "base/memory.h"
@@ -31,8 +31,8 @@
 	"a record belongs to a group that is not here: compare [cluster] groups and shards with "  \
 	"those at format time"
 
-/* Slots kept in memory: the protocol needs 2 x alpha; more saves reading the log for a peer that was away
- * for a moment. 8,192 slots of 1,328 bytes are 11 MiB. */
+/* Slots kept in memory: the protocol needs 2 x alpha; more saves reading the log for a peer that
+ * was away for a moment. 8,192 slots of 1,328 bytes are 11 MiB. */
 #define RING_SLOTS_MIN 8192
 
 static uint32_t
@@ -234,7 +234,7 @@ shard_create(struct node_shard *ns, char *ret_error)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ the log's callbacks */
+/* -------------------------------------------------------------------------- the log's callbacks */
 
 /* The first callback of an open: the disk uuid is known only now, and the core must know it too. */
 static int

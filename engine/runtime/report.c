@@ -2,10 +2,10 @@
 /*
  * What a node tells about itself: its status, its metrics, and what it applied.
  *
- * A log request reads a few slots of the log at once, and when all have come, answers with as many of their
- * commands as fit one frame, and the place to go on from. At most LOG_JOB_COUNT_MAX requests are served at
- * a time; others are dropped, and their clients repeat. So a reader of the log takes a bounded share of the
- * shard's time whatever it asks for.
+ * A log request reads a few slots of the log at once, and when all have come, answers with as many
+ * of their commands as fit one frame, and the place to go on from. At most LOG_JOB_COUNT_MAX
+ * requests are served at a time; others are dropped, and their clients repeat. So a reader of the
+ * log takes a bounded share of the shard's time whatever it asks for.
  */
 #include "base/digest.h"
 #include "base/version.h"

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a snapshot to the state: at the start, before the log is read, and when one was fetched from a peer.
+ * From a snapshot to the state: at the start, before the log is read, and when one was fetched from
+ * a peer.
  *
- * The bytes come in pieces of any size. The header names the place; the session table takes its chunks, then the
- * state machine its own. At the end the digest of what was built must be the one that the header names,
- * and that the log has agreed on (7.4).
+ * The bytes come in pieces of any size. The header names the place; the session table takes its
+ * chunks, then the state machine its own. At the end the digest of what was built must be the one
+ * that the header names, and that the log has agreed on (7.4).
  *
- * What may fail: the machine does not know a chunk, or builds another state from it. Then this version of it
- * is not the one that cut the snapshot: the node stops and says so.
+ * What may fail: the machine does not know a chunk, or builds another state from it. Then this
+ * version of it is not the one that cut the snapshot: the node stops and says so.
  */
 #include "base/failpoint.h"
 #include "base/version.h"

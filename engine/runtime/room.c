@@ -2,28 +2,30 @@
 /*
  * Back-pressure of the log: an append never comes short, and what needs no append never waits.
  *
- * Before each event the loop asks whether the log's buffer and the group's ring of persists can take what the
- * event usually appends: one record or none. A replica that has just won an election, and proposes what it
- * inherited, would fill a whole step; it is told how much room there is, and goes on in the next turn. So
- * while the disk stalls:
+ * Before each event the loop asks whether the log's buffer and the group's ring of persists can
+ * take what the event usually appends: one record or none. A replica that has just won an election,
+ * and proposes what it inherited, would fill a whole step; it is told how much room there is, and
+ * goes on in the next turn. So while the disk stalls:
  *
  *   - commands and Accepts stay where they are, in mailboxes and in the network's queues;
  *   - after PATIENCE_NS frames are taken all the same, so that a heartbeat behind them gets through:
  *     Accepts among them are dropped, and the leader repeats them;
  *   - heartbeats, echoes and votes go on. A stalled disk is judged by disk_stall_ns, not by silence.
  *
- * A log that is full for good is told to the core LOG_SPACE_RESERVE records early. The core then takes no
- * more commands and Accepts; the reserve is for what elections write. Hard states are no records: heartbeats,
- * promises and elections go on in a log without any room.
+ * A log that is full for good is told to the core LOG_SPACE_RESERVE records early. The core then
+ * takes no more commands and Accepts; the reserve is for what elections write. Hard states are no
+ * records: heartbeats, promises and elections go on in a log without any room.
  *
- * The medium of the snapshots may be full, too, and below its reserve (11.7). The log would be next, as no snapshot
- * lets go of it any more. So the core is told of a log that is full for commands, and for nothing else; and
- * a leader asks the next voter in the order of the ids to take over: there may be space. So leadership comes to
- * each in turn. If there is none anywhere, each has led once, and whoever leads then says BUSY; somebody else may have
- * got space since, so after AGAIN_ELECTIONS it goes round once more. A transfer that has come to nothing does not count,
- * and the next voter is asked: in the first round at once, then later and later, since while somebody is asked nothing is
- * proposed, not even what the others' snapshots need. So does a leader the log of which has no room even for the MARKs
- * of a cut, but once only: elections have used it up, and more of them would not give it back.
+ * The medium of the snapshots may be full, too, and below its reserve (11.7). The log would be
+ * next, as no snapshot lets go of it any more. So the core is told of a log that is full for
+ * commands, and for nothing else; and a leader asks the next voter in the order of the ids to take
+ * over: there may be space. So leadership comes to each in turn. If there is none anywhere, each
+ * has led once, and whoever leads then says BUSY; somebody else may have got space since, so after
+ * AGAIN_ELECTIONS it goes round once more. A transfer that has come to nothing does not count, and
+ * the next voter is asked: in the first round at once, then later and later, since while somebody
+ * is asked nothing is proposed, not even what the others' snapshots need. So does a leader the log
+ * of which has no room even for the MARKs of a cut, but once only: elections have used it up, and
+ * more of them would not give it back.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -75,8 +77,8 @@ room_message_needs(const struct eng_msg *m)
 	}
 }
 
-/* Whether the group's own events (tick, persisted, flush) may happen now. A buffer without room drains; a
- * log without room stays as it is, and the group must live with it. */
+/* Whether the group's own events (tick, persisted, flush) may happen now. A buffer without room
+ * drains; a log without room stays as it is, and the group must live with it. */
 bool
 room_for_turn(const struct shard *s, const struct shard_group *g)
 {
@@ -173,8 +175,8 @@ has_failed(const struct shard *s, const struct shard_group *g)
 	       now.ballot.n == g->handed_ballot.n;
 }
 
-/* Nobody had space, or whoever had it leads no more. It goes on with the next node: whoever was asked last may have
- * stood for election in vain, and would again. */
+/* Nobody had space, or whoever had it leads no more. It goes on with the next node: whoever was
+ * asked last may have stood for election in vain, and would again. */
 static void
 hand_over_again(const struct shard *s, struct shard_group *g)
 {
@@ -241,7 +243,8 @@ full_tell(struct shard *s, bool is_full)
 	}
 }
 
-/* The core's own rule. A log of which not all was written once may be waiting for that, which is soon over. */
+/* The core's own rule. A log of which not all was written once may be waiting for that, which is
+ * soon over. */
 static void
 full_look(struct shard *s)
 {

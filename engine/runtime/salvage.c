@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree force-recover: after a majority is lost for ever, a new cluster of one out of a node that is left.
+ * decree force-recover: after a majority is lost for ever, a new cluster of one out of a node that
+ * is left.
  *
  *   1. the old directory is read: everything up to the first gap is kept
  *   2. DATA_DIR.new gets the folders of a node: new cluster id, new disk, the records, the snapshots
  *   3. when all of it is on the disk, it is renamed to DATA_DIR: there is a whole one or none
  *
- * The lost cluster's frames, keys of sessions and disks do not fit the new id, so a node of it that turns up again is
- * refused by everybody, and its number is spent: others join under higher ones.
+ * The lost cluster's frames, keys of sessions and disks do not fit the new id, so a node of it that
+ * turns up again is refused by everybody, and its number is spent: others join under higher ones.
  *
- * What may fail: the old node runs, its directory is damaged, the new one is there already or too small.
+ * What may fail: the old node runs, its directory is damaged, the new one is there already or too
+ * small.
  */
 #include "engine/runtime/salvage.h"
 
@@ -176,7 +178,8 @@ take_back(const struct salvage *s)
 	(void)rmdir(s->building);
 }
 
-/* @param ret_is_placed  the new directory has its name: from here on it is a node's, even if the name may not be durable */
+/* @param ret_is_placed  the new directory has its name: from here on it is a node's, even if the
+ * name may not be durable */
 static int
 put_in_place(const struct salvage *s, bool *ret_is_placed)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file salvage.h
- * The inside of decree_force_recover(): a new cluster out of one node of a lost one; and of decree_restore(): out of a
- * backup.
+ * The inside of decree_force_recover(): a new cluster out of one node of a lost one; and of
+ * decree_restore(): out of a backup.
  *
  *   salvage.c           the order of things: survey, build beside the final place, rename
  *   salvage_survey.c    what the old log holds, and where the first gap is
@@ -36,7 +36,8 @@ struct salvage_group {
 	struct decree_slot held_last;
 	struct decree_slot
 		lost_first; /* lowest slot of which a record is damaged or marked; 0: none */
-	/* Where each ballot of an intact record is met first: which of them count is known when the gap is. */
+	/* Where each ballot of an intact record is met first: which of them count is known when the
+	 * gap is. */
 	struct salvage_ballot {
 		struct decree_ballot ballot;
 		struct decree_slot first;
@@ -80,8 +81,8 @@ salvage_group_count(const struct salvage *s, uint32_t shard)
 }
 
 /**
- * What becomes of a configuration of the lost cluster: this node alone, at the same epoch, so that the same ones are
- * void. Whom it named before, it still names for replay: eng_is_live().
+ * What becomes of a configuration of the lost cluster: this node alone, at the same epoch, so that
+ * the same ones are void. Whom it named before, it still names for replay: eng_is_live().
  */
 void salvage_membership(const struct salvage *s, const struct salvage_group *g,
 	const struct eng_membership *old, struct eng_membership *ret_members);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree restore: a new cluster of one, as of decree force-recover, out of the snapshots of a backup and with an
- * empty log. What came after the backup is not there, and nobody knows that it was: hence the new id here, too.
+ * decree restore: a new cluster of one, as of decree force-recover, out of the snapshots of a
+ * backup and with an empty log. What came after the backup is not there, and nobody knows that it
+ * was: hence the new id here, too.
  */
 #include "engine/runtime/salvage.h"
 

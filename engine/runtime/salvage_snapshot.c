@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A snapshot of the lost cluster becomes one of the new: another header (cluster, members), the same chunks, and
- * so another end. The state and its digest are the same: members are no part of it.
+ * A snapshot of the lost cluster becomes one of the new: another header (cluster, members), the
+ * same chunks, and so another end. The state and its digest are the same: members are no part of
+ * it.
  */
 #include "engine/runtime/salvage.h"
 
@@ -76,8 +77,9 @@ on_header(struct snapshot_copy *c)
 		snapshot_header_encode(&facts, c->s->config.cluster_id, c->g->found.group, header));
 }
 
-/* A backup does not say how often the nodes had been started, but the sessions of their gateways do. The new node counts
- * on from there, or a session of an earlier life of its number would pass for a newer one. */
+/* A backup does not say how often the nodes had been started, but the sessions of their gateways
+ * do. The new node counts on from there, or a session of an earlier life of its number would pass
+ * for a newer one. */
 static void
 note_boot_count(struct snapshot_copy *c)
 {
@@ -252,7 +254,8 @@ salvage_check_snapshots(struct salvage *s)
 	return has_snapshots(s) ? copy_all(s, NULL) : 0;
 }
 
-/* A backup is restored where another node may have its snapshots: they have the names of those to come, and would go. */
+/* A backup is restored where another node may have its snapshots: they have the names of those to
+ * come, and would go. */
 static int
 check_directory_is_free(const struct salvage *s, const char *path)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one node's log holds. Kept is a prefix without gaps: a command whose predecessors are gone might not mean
- * what its client meant, and a state that skips some is one that never was.
+ * What one node's log holds. Kept is a prefix without gaps: a command whose predecessors are gone
+ * might not mean what its client meant, and a state that skips some is one that never was.
  */
 #include "engine/runtime/salvage.h"
 
@@ -182,7 +182,8 @@ note_slot(struct salvage_group *g, const struct eng_record *record)
 
 	if (rc != 0)
 		return rc;
-	/* A mark speaks of a record before it: whatever of this slot stands there is not what it was (11.4). */
+	/* A mark speaks of a record before it: whatever of this slot stands there is not what it
+	 * was (11.4). */
 	if (record->kind == ENG_RECORD_FAULTY) {
 		g->held[bit / 64] &= ~(1ull << (bit % 64));
 		if (g->lost_first.n == 0 || g->lost_first.n > record->slot.n)
@@ -246,8 +247,9 @@ on_record(void *context, const struct log_place *place, const uint8_t *tag, cons
 	return note_slot(g, &record);
 }
 
-/* A record that rotted is as a mark would say it: what stands before it of the same slot is not what was accepted. And
- * if nothing tells which slot it was, every group of the log may be the one. */
+/* A record that rotted is as a mark would say it: what stands before it of the same slot is not
+ * what was accepted. And if nothing tells which slot it was, every group of the log may be the
+ * one. */
 static int
 on_damaged(void *context, const struct log_place *place, const uint8_t *tag)
 {
@@ -282,8 +284,8 @@ conclude(struct salvage_group *g)
 		f->last.n++;
 	for (uint64_t slot = f->last.n + 1; slot <= g->held_last.n; slot++)
 		f->dropped_count += is_held(g, slot);
-	/* A ballot of what is left out says nothing for what is kept: it may be that of a leader of whom a node far
-	 * behind has heard a single Accept. */
+	/* A ballot of what is left out says nothing for what is kept: it may be that of a leader of
+	 * whom a node far behind has heard a single Accept. */
 	for (uint32_t i = 0; i < g->ballot_count; i++)
 		if (g->ballots[i].first.n <= f->last.n)
 			f->ballot = g->ballots[i].ballot;

@@ -224,8 +224,8 @@ receive_burst(struct shard *s, uint64_t stage_from_ns)
 
 	if (count > 0)
 		stages_on_received(s, stage_from_ns);
-	/* What a heartbeat grants counts from its receipt, and that is now: this thread may have stood still
-	 * between the beginning of the turn and this line (8.3). */
+	/* What a heartbeat grants counts from its receipt, and that is now: this thread may have
+	 * stood still between the beginning of the turn and this line (8.3). */
 	if (s->has_leases && count > 0)
 		s->now_ns = s->config.now_ns(s->config.context);
 	for (uint32_t i = 0; i < count; i++)
@@ -394,8 +394,8 @@ finish(struct shard *s)
 	s->config.log_ops->submit(s->log, s->now_ns);
 }
 
-/* A log in memory is durable once it was submitted: a follower then answers in the turn in which it was asked. What was appended
- * before this turn has been looked for. */
+/* A log in memory is durable once it was submitted: a follower then answers in the turn in which it
+ * was asked. What was appended before this turn has been looked for. */
 static bool
 has_news_of_log(struct shard *s, uint64_t appended_before)
 {

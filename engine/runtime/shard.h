@@ -2,8 +2,8 @@
 /**
  * @file shard.h
  * The loop of one shard: the groups that it owns, their log, their part of the network, and the
- * commands of proposers and clients. It reaches the world through net_ops, log_ops and mailbox_ops and is
- * told the time, so the same code runs on a pinned thread and in the simulator.
+ * commands of proposers and clients. It reaches the world through net_ops, log_ops and mailbox_ops
+ * and is told the time, so the same code runs on a pinned thread and in the simulator.
  *
  * Start:  shard_init()
  *         shard_recover_meta(), then shard_recover_record() for everything that the log found
@@ -33,7 +33,8 @@
 #define SHARD_GATEWAY_COUNT_MAX 16
 #define SHARD_NET_TICK_NS       (5 * 1000 * 1000ull)
 
-/* A program in a closed loop has its next command here within a few microseconds of the answer; nobody notices the rest. */
+/* A program in a closed loop has its next command here within a few microseconds of the answer;
+ * nobody notices the rest. */
 #define SHARD_ANNOUNCE_NS 20000ull
 
 struct shard_config {
@@ -48,8 +49,8 @@ struct shard_config {
 		*machine_ops;  /* without snapshot hooks nothing is ever cut */
 	void *const *machines; /* [group_count] lent */
 
-	/* Where snapshots are kept; NULL: nowhere, and the log fills up for good. `snap_store` is lent, and is
-	 * read from shard_recover_meta() on. */
+	/* Where snapshots are kept; NULL: nowhere, and the log fills up for good. `snap_store` is
+	 * lent, and is read from shard_recover_meta() on. */
 	const struct snap_ops *snap_ops;
 	void *snap_store;
 	uint64_t snapshot_slots; /* cut one after so many slots; 0: when the log needs it */
@@ -67,7 +68,8 @@ struct shard_config {
 		struct decree_ballot ballot);
 	/* A line for the log. Rare. @param group  DECREE_NO_GROUP: it is about all groups */
 	void (*on_note)(void *context, enum note note, int32_t group, const char *text);
-	/* Complete what the loop does not know: log and network counters, memory, idle strategy, ... */
+	/* Complete what the loop does not know: log and network counters, memory, idle strategy,
+	 * ... */
 	void (*fill_status)(void *context, struct decree_status *status);
 	/* This very moment, on the clock of shard_turn(). Needed for leases only. */
 	uint64_t (*now_ns)(void *context);
@@ -77,8 +79,8 @@ struct shard_config {
 	uint64_t (*stamp_ns)(void); /* as cheap as a clock can be, of any origin */
 	/* What a metrics reply carries. NULL: clients that ask for it get no answer. */
 	void (*fill_metrics)(void *context, uint16_t group, struct decree_metrics *ret_metrics);
-	/* What an operator asks of the node and not of a group. Repeated under its token, a request tells how it
-	 * stands. NULL: there is nothing to ask for.
+	/* What an operator asks of the node and not of a group. Repeated under its token, a request
+	 * tells how it stands. NULL: there is nothing to ask for.
 	 * @param ret_text  [CLIENT_ADMIN_TEXT_BYTES + 1] */
 	enum client_admin_status (*on_node_request)(void *context, uint64_t token, uint32_t op,
 		const uint8_t *arguments, char *ret_text);
@@ -132,8 +134,8 @@ struct shard *shard_init(void *memory, const struct shard_config *config);
 uint32_t shard_meta_bytes(uint32_t group_count);
 
 /**
- * The hard state blob found by recovery. Groups whose hard state points to a snapshot are restored from it
- * here: this may take a while. Why that failed is shard_stop_reason()'s text.
+ * The hard state blob found by recovery. Groups whose hard state points to a snapshot are restored
+ * from it here: this may take a while. Why that failed is shard_stop_reason()'s text.
  * @param ret_boot_count  boot_count of the run before
  * @retval -EBADMSG  not a blob of this version, or of another number of groups
  */
@@ -145,8 +147,8 @@ int shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *pay
 	uint32_t bytes, struct log_place place);
 
 /**
- * In the place of a record that was durable once and cannot be read any more (protocol 11.3): what other places on the
- * disk say of it.
+ * In the place of a record that was durable once and cannot be read any more (protocol 11.3): what
+ * other places on the disk say of it.
  * @param tag  of the record: group, slot, ballot and digest are known, the value is gone
  * @retval -EBADMSG  it names a group that is not here
  */
@@ -154,7 +156,8 @@ int shard_recover_damaged(struct shard *s, const uint8_t *tag, struct log_place 
 
 /**
  * The same, where less is known.
- * @param first  slots [first, after) of that group, of any ballot; 0: any slots, of any group of this log
+ * @param first  slots [first, after) of that group, of any ballot; 0: any slots, of any group of
+ * this log
  * @retval -EBADMSG  there is no such group
  */
 int shard_recover_unknown(struct shard *s, uint16_t group, struct decree_slot first,
@@ -169,8 +172,8 @@ void shard_start(struct shard *s, uint64_t boot_count, uint64_t now_ns);
 /** One turn: bounded work. @return whether it did any */
 bool shard_turn(struct shard *s, uint64_t now_ns);
 
-/** A turn is due then even if nothing arrives; at once, if the last one left something undone. UINT64_MAX: only the log
- * can make one due, and has to be asked whether it has. */
+/** A turn is due then even if nothing arrives; at once, if the last one left something undone.
+ * UINT64_MAX: only the log can make one due, and has to be asked whether it has. */
 uint64_t shard_wake_at(const struct shard *s);
 
 /** Writes are on their way: a thread that shares its CPU should give way now and then. */

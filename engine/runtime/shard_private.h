@@ -31,8 +31,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A step appends at most ENG_FX_PERSIST_MAX records; input is only taken while one more such step and a
- * burst of single records fit, so that an append never comes short. */
+/* A step appends at most ENG_FX_PERSIST_MAX records; input is only taken while one more such step
+ * and a burst of single records fit, so that an append never comes short. */
 #define ROOM_STEP  ENG_FX_PERSIST_MAX
 #define ROOM_BURST (ROOM_STEP + NET_BURST)
 
@@ -419,7 +419,8 @@ void shard_note(struct shard *s, const struct shard_group *g, enum note note, co
 /* One event of a group and everything that it entails. */
 void shard_step(struct shard *s, struct shard_group *g, struct eng_event *event);
 void shard_submit(struct shard *s, struct shard_group *g, uint32_t count);
-/* Commands of one session, from seq on. @return of the one behind *ret_taken that are OK or DUPLICATE, if there is one */
+/* Commands of one session, from seq on. @return of the one behind *ret_taken that are OK or
+ * DUPLICATE, if there is one */
 enum eng_submit_status
 shard_submit_run(struct shard *s, struct shard_group *g, struct decree_session session,
 	uint64_t seq, const struct eng_body *bodies, uint32_t count, uint32_t *ret_taken);
@@ -438,7 +439,8 @@ uint32_t room_message_needs(const struct eng_msg *m);
 bool room_is_patience_over(const struct shard *s);
 /** What the core shall believe about the log: the rest is for what is under way. */
 uint64_t room_space_slots(const struct shard *s, const struct shard_group *g);
-/** Records that still fit the log before the core takes no more commands, were all of it pre-written. */
+/** Records that still fit the log before the core takes no more commands, were all of it
+ * pre-written. */
 uint64_t room_until_full(const struct shard *s, const struct shard_group *g);
 /** Without space for snapshots, somebody else shall lead. */
 void room_hand_over(struct shard *s);
@@ -559,7 +561,8 @@ void cut_write(struct shard *s, struct shard_group *g);
 void trim_note(struct shard_group *g, struct decree_slot slot, uint64_t lsn);
 /** All records so far are of slots up to the highest: a group that falls silent now pins nothing. */
 void trim_note_end(const struct shard *s, struct shard_group *g);
-/** The same for a group that no cut has brought here: it may have few records, and none of use, and no cut to come. */
+/** The same for a group that no cut has brought here: it may have few records, and none of use, and
+ * no cut to come. */
 void trim_note_here(const struct shard *s, struct shard_group *g);
 /** Whether the log has so little room left that it shall lose its beginning. */
 bool trim_is_wanted(const struct shard *s);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a shard learns at its start from the log that was found: each record that is whole, and of each that is
- * not as much as is known. The order is that of the log; nothing is sent and nothing is written meanwhile.
+ * What a shard learns at its start from the log that was found: each record that is whole, and of
+ * each that is not as much as is known. The order is that of the log; nothing is sent and nothing
+ * is written meanwhile.
  */
 #include "engine/core/record.h"
 #include "engine/runtime/shard_private.h"

@@ -3,9 +3,10 @@
  * @file slot_index.h
  * Where in the log the newest record of each slot is, for all groups of one log.
  *
- * Positions stand in pages of 512 slots. All groups take their pages from one pool that is sized by the log,
- * so the index covers the log however its records are divided among the groups. When the pool is used up,
- * the page that was not written to for longest, about, goes to whoever needs one: its records are the oldest.
+ * Positions stand in pages of 512 slots. All groups take their pages from one pool that is sized by
+ * the log, so the index covers the log however its records are divided among the groups. When the
+ * pool is used up, the page that was not written to for longest, about, goes to whoever needs one:
+ * its records are the oldest.
  *
  * Threads:  one, the shard's.  Memory: the caller's, once.
  * Errors:   a slot that is not found is not an error: the log may have dropped it, too. Whoever reads a

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The directory of a node's snapshots: its lock, the names in it, what a crash left half done, and the reserve.
+ * The directory of a node's snapshots: its lock, the names in it, what a crash left half done, and
+ * the reserve.
  *
- * An unfinished file is worth nothing but its blocks, and becomes the spare if there is none. Files with other names
- * are the operator's: they are counted, named in the log once, and never touched.
+ * An unfinished file is worth nothing but its blocks, and becomes the spare if there is none. Files
+ * with other names are the operator's: they are counted, named in the log once, and never touched.
  */
 #include "base/failpoint.h"
 #include "engine/runtime/snap_private.h"

@@ -11,8 +11,9 @@
  *
  * Anything else there is left alone.
  *
- * A node has one directory, one store per shard over it, and one thread that serves them all. Not the control
- * thread: a piece may wait for a slow disk, an fsync for seconds, and links, log lines and status must not wait with it.
+ * A node has one directory, one store per shard over it, and one thread that serves them all. Not
+ * the control thread: a piece may wait for a slow disk, an fsync for seconds, and links, log lines
+ * and status must not wait with it.
  *
  * Threads:  snap_ops' calls belong to the store's shard, which only touches memory. step() belongs to the thread that
  *           serves the directory; open and close to the one that starts and stops the others.
@@ -58,10 +59,12 @@ int snap_directory_open(const struct snap_directory_config *cfg,
 /** After the last store over it was closed. NULL is accepted. */
 void snap_directory_close(struct snap_directory *d);
 
-/** The highest slot that the group has a file of. @param ret_slot  0 = it has none @retval -errno it cannot be listed */
+/** The highest slot that the group has a file of. @param ret_slot  0 = it has none @retval -errno it
+ * cannot be listed */
 int snap_directory_newest(struct snap_directory *d, uint16_t group, uint64_t *ret_slot);
 
-/** @return files there that are not a snapshot's, and the name of one of them: worth a line in the log */
+/** @return files there that are not a snapshot's, and the name of one of them: worth a line in the
+ * log */
 uint32_t snap_directory_foreign_count(const struct snap_directory *d, const char **ret_name);
 
 struct snap_store_config {
@@ -80,11 +83,13 @@ int snap_store_open(const struct snap_store_config *cfg, struct snap_store **ret
 /** What is not committed is lost, as in a crash. NULL is accepted. */
 void snap_store_close(struct snap_store *s);
 
-/** What was committed or loaded last for a group, bytes 0 = nothing yet; for status. Thread: the shard's. */
+/** What was committed or loaded last for a group, bytes 0 = nothing yet; for status. Thread: the
+ * shard's. */
 void snap_store_last(const struct snap_store *s, uint16_t group, struct snap_info *ret_info);
 
 /**
- * Serve a store: at most one call into the file system that writes, syncs or renames, and a few reads.
+ * Serve a store: at most one call into the file system that writes, syncs or renames, and a few
+ * reads.
  * @return false if there was nothing to do now
  */
 bool snap_store_step(struct snap_store *s, uint64_t now_ns);

@@ -10,8 +10,8 @@
  *   snap_page.c       the bytes of a file that are not the snapshot's own
  *   snap_directory.c  names, the lock, what is put away, the reserve
  *
- * The two sides of a store share writers and reads. Each has one owner at a time, named by its state, and hands itself
- * over by a release of the state that pairs with the other side's acquire.
+ * The two sides of a store share writers and reads. Each has one owner at a time, named by its
+ * state, and hands itself over by a release of the state that pairs with the other side's acquire.
  *
  * A file, little-endian:
  *
@@ -36,9 +36,9 @@
  *      88  16  digest of bytes 0 .. 87
  *     104   -  zeros
  *
- * A file is valid if and only if its page's digest, magic, version and piece size are right; cluster, group and slot are
- * those of its name; it is as long as the page says; and table, pieces and snapshot have the digests
- * that page and table say.
+ * A file is valid if and only if its page's digest, magic, version and piece size are right;
+ * cluster, group and slot are those of its name; it is as long as the page says; and table, pieces
+ * and snapshot have the digests that page and table say.
  */
 #ifndef RUNTIME_SNAP_PRIVATE_H
 #define RUNTIME_SNAP_PRIVATE_H
@@ -243,7 +243,8 @@ bool snap_scrub_step(struct snap_store *s, uint64_t now_ns);
 /* snap_read.c */
 /** Whoever reads it next opens it again. */
 void snap_read_close(struct snap_store *s, uint16_t group, uint64_t below);
-/** Read a piece of a file from the medium. @retval 1 it is the last one @retval 0 it is not @retval -errno as load() */
+/** Read a piece of a file from the medium. @retval 1 it is the last one @retval 0 it is not @retval
+ * -errno as load() */
 int snap_read_verify(struct snap_store *s, uint16_t group, uint64_t slot, uint64_t index);
 /** pread() of all of it. @return 0, -EIO or -errno; -EBADMSG if the file ends before */
 int snap_read_all(int fd, void *buffer, uint64_t bytes, uint64_t offset);

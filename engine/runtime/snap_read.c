@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading snapshot files: a part for a peer, the whole at the start, and the turn of the serving thread.
+ * Reading snapshot files: a part for a peer, the whole at the start, and the turn of the serving
+ * thread.
  *
- * Nothing leaves here unverified. A part is taken out of whole pieces, each checked against the file's table; the piece
- * read last is kept, since a peer asks for the next bytes of the same one. The whole is read twice: damage in its last
- * piece must be known before the first one reaches a state machine.
+ * Nothing leaves here unverified. A part is taken out of whole pieces, each checked against the
+ * file's table; the piece read last is kept, since a peer asks for the next bytes of the same one.
+ * The whole is read twice: damage in its last piece must be known before the first one reaches a
+ * state machine.
  */
 #include "engine/runtime/snap_private.h"
 
@@ -311,7 +313,7 @@ snap_load(void *store, uint16_t group, struct decree_slot slot,
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ the serving thread's turn */
+/* -------------------------------------------------------------------- the serving thread's turn */
 
 static bool
 serve_forgets(struct snap_store *s)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The snapshot that each group keeps is read again from the medium, piece after piece at a bounded rate, around and
- * around (protocol 11.8): else the next start would be the first to find out that it has rotten, with the log behind it
- * long gone. A piece that is wrong is read once more. A file that stays wrong is left alone from then on; the shard
- * asks for a new snapshot, and the damaged one goes when that one is there.
+ * The snapshot that each group keeps is read again from the medium, piece after piece at a bounded
+ * rate, around and around (protocol 11.8): else the next start would be the first to find out that
+ * it has rotten, with the log behind it long gone. A piece that is wrong is read once more. A file
+ * that stays wrong is left alone from then on; the shard asks for a new snapshot, and the damaged
+ * one goes when that one is there.
  */
 #include "engine/runtime/snap_private.h"
 
@@ -23,7 +24,8 @@ is_due(const struct snap_store *s, uint16_t group)
 	return slot != 0 && atomic_load_explicit(&s->damaged[group], memory_order_relaxed) != slot;
 }
 
-/* The next group with a file to read, from its beginning. @return false once all groups have been seen */
+/* The next group with a file to read, from its beginning. @return false once all groups have been
+ * seen */
 static bool
 begin_next(struct snap_store *s)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The shard's side of a store of snapshot files: it fills rings and looks at states, and never waits.
+ * The shard's side of a store of snapshot files: it fills rings and looks at states, and never
+ * waits.
  *
- * A writer that has failed is not taken away from under the loop: until the failure is reaped, what it writes is
- * swallowed, and room() stays as if all were well.
+ * A writer that has failed is not taken away from under the loop: until the failure is reaped, what
+ * it writes is swallowed, and room() stays as if all were well.
  */
 #include "engine/runtime/snap_private.h"
 
@@ -107,7 +108,8 @@ file_write(void *store, uint16_t group, const void *bytes, uint32_t count)
 	first = count < SNAP_RING_BYTES - at ? count : SNAP_RING_BYTES - at;
 	memcpy(w->ring + at, from, first);
 	memcpy(w->ring, from + first, count - first);
-	/* Release: pairs with the acquire in snap_writer_step(). The bytes must be visible before their count. */
+	/* Release: pairs with the acquire in snap_writer_step(). The bytes must be visible before
+	 * their count. */
 	atomic_store_explicit(&w->head, head + count, memory_order_release);
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The thread that serves the snapshot files of all shards of a node, one step of one shard at a time.
+ * The thread that serves the snapshot files of all shards of a node, one step of one shard at a
+ * time.
  *
- * It is not the control thread: a step may wait for the disk, an fsync for seconds, and a link that went down or a
- * log line must not wait for that. While something is under way it looks every LOOK_NS, which keeps up with
- * the default rate of a piece in 874 us; else every IDLE_NS.
+ * It is not the control thread: a step may wait for the disk, an fsync for seconds, and a link that
+ * went down or a log line must not wait for that. While something is under way it looks every
+ * LOOK_NS, which keeps up with the default rate of a piece in 874 us; else every IDLE_NS.
  */
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/node_private.h"

@@ -11,8 +11,9 @@
  *   sync name   of the directory
  *   verify      every piece is read back from the medium
  *
- * What may fail: no space, once the reserve is spent; any other error of the file system; a medium that returns other bytes than it
- * was given. Each costs this snapshot only: its file is removed, nothing is tried again.
+ * What may fail: no space, once the reserve is spent; any other error of the file system; a medium
+ * that returns other bytes than it was given. Each costs this snapshot only: its file is removed,
+ * nothing is tried again.
  */
 #include "base/failpoint.h"
 #include "engine/runtime/snap_private.h"
@@ -171,7 +172,8 @@ table_add(struct snap_writer *w, uint64_t digest)
 static void
 advance_tail(struct snap_writer *w, uint64_t tail)
 {
-	/* Release: pairs with the acquire in file_room(). The piece must be used before it is overwritten. */
+	/* Release: pairs with the acquire in file_room(). The piece must be used before it is
+	 * overwritten. */
 	atomic_store_explicit(&w->tail, tail, memory_order_release);
 }
 
@@ -198,8 +200,9 @@ write_piece(struct snap_store *s, struct snap_writer *w, uint32_t bytes)
 	return rc;
 }
 
-/* The work is to write all of it and to read all of it again. How much it is, the snapshot before tells; of the first one only what
- * there is so far, so that while it is written half of the work is thought done. */
+/* The work is to write all of it and to read all of it again. How much it is, the snapshot before
+ * tells; of the first one only what there is so far, so that while it is written half of the work
+ * is thought done. */
 static bool
 is_late(const struct snap_writer *w)
 {
@@ -217,8 +220,8 @@ is_late(const struct snap_writer *w)
 	return used > URGE_SLACK && (used - URGE_SLACK) * 2 * all > done * SNAP_URGE_MAX;
 }
 
-/* The rate: a late thread may catch up on two pieces, not more. A snapshot that comes too late for the log has none: that its
- * writes delay the log's is nothing beside a log that is full. */
+/* The rate: a late thread may catch up on two pieces, not more. A snapshot that comes too late for
+ * the log has none: that its writes delay the log's is nothing beside a log that is full. */
 static bool
 is_due(struct snap_store *s, const struct snap_writer *w, uint64_t now_ns)
 {

@@ -26,7 +26,8 @@
 #define AGREE_NS     (1000 * 1000 * 1000ull)
 #define ROOM_LOOK_NS (500 * 1000ull) /* a seventh of what the store holds at the default rate */
 
-/* Each attempt costs two MARKs, and a full log has room for a few hundred: at 32 s apart they last for hours. */
+/* Each attempt costs two MARKs, and a full log has room for a few hundred: at 32 s apart they last
+ * for hours. */
 #define RETRY_CUT_SHIFT_MAX 5
 #define REAP_COUNT          8
 
@@ -44,7 +45,7 @@ snapshot_is_possible(const struct shard *s)
 	       ops->restore_begin != NULL && ops->restore_next != NULL && ops->restore_end != NULL;
 }
 
-/* ------------------------------------------------------------------------------ beginning and ending a cut */
+/* ------------------------------------------------------------------- beginning and ending a cut */
 
 static bool
 is_agreed(const struct shard_group *g)
@@ -154,7 +155,7 @@ snapshot_on_mark(struct shard *s, struct shard_group *g, struct decree_slot slot
 		cut_begin(s, g, slot, digest);
 }
 
-/* ------------------------------------------------------------------------------ from the file to the pointer */
+/* ----------------------------------------------------------------- from the file to the pointer */
 
 /* The digests come while the walk goes on, and the core compares only the newest. */
 static void
@@ -170,8 +171,8 @@ cut_note_agreement(struct shard *s, struct shard_group *g)
 			s->now_ns + (AGREE_NS << min_u32(cut->failures, RETRY_CUT_SHIFT_MAX));
 }
 
-/* A peer that fetches our snapshot would have to begin anew with the next one, for ever where they come faster than it can
- * fetch. So the next one waits for it, as long as the log can. */
+/* A peer that fetches our snapshot would have to begin anew with the next one, for ever where they
+ * come faster than it can fetch. So the next one waits for it, as long as the log can. */
 static uint64_t
 held_until_ns(const struct shard *s, const struct shard_group *g)
 {
@@ -183,8 +184,9 @@ held_until_ns(const struct shard *s, const struct shard_group *g)
 	return g->snap.served_ns + g->config.election_ns;
 }
 
-/* Nothing is trimmed before this snapshot is there, and commands come meanwhile. It shall be there when three quarters of the room
- * that there was are used; what is left is for whatever goes slower at the end. */
+/* Nothing is trimmed before this snapshot is there, and commands come meanwhile. It shall be there
+ * when three quarters of the room that there was are used; what is left is for whatever goes slower
+ * at the end. */
 static void
 cut_urge(struct shard *s, struct shard_group *g)
 {

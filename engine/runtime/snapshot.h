@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file snapshot.h
- * A group's snapshots, inside a shard: snapshot.c cuts and writes them and lets the log go behind them,
- * restore.c gives them to the state machine, state_transfer.c fetches them from peers and serves them.
+ * A group's snapshots, inside a shard: snapshot.c cuts and writes them and lets the log go behind
+ * them, restore.c gives them to the state machine, state_transfer.c fetches them from peers and
+ * serves them.
  *
  * Threads:  the shard's. Memory: taken with the shard's.
  */
@@ -15,7 +16,8 @@
 #define TRIM_NOTE_COUNT 512
 #define TRIM_NOTE_SLOTS 128 /* a note every so many slots */
 
-/* Everything written at one time: the header, or a chunk's header and, unless the machine lends it, payload. */
+/* Everything written at one time: the header, or a chunk's header and, unless the machine lends it,
+ * payload. */
 #define SNAPSHOT_PIECE_BYTES (SNAPSHOT_CHUNK_HEADER_BYTES + ENG_SESSIONS_PIECE_BYTES_MAX)
 static_assert(SNAPSHOT_PIECE_BYTES >= SNAPSHOT_HEADER_BYTES_MAX, "the header is a piece");
 

@@ -16,8 +16,8 @@
  *       64  .  per configuration: slot 8, value bytes 4, zero 4, the value as the log holds it
  *        .  16 digest of the header so far
  *
- * It is valid if and only if every digest is right, kinds do not descend, indices count, every zero is zero, and it
- * ends with its end.
+ * It is valid if and only if every digest is right, kinds do not descend, indices count, every zero
+ * is zero, and it ends with its end.
  */
 #include "engine/runtime/snapshot_format.h"
 

@@ -8,8 +8,8 @@
  *            kind in its canonical order
  *   end      how many chunks there were, and the digest of everything before
  *
- * The same state gives the same bytes on every node, so a snapshot may come from several peers. The tables
- * are in docs/snapshot-format.md and at the top of snapshot_format.c.
+ * The same state gives the same bytes on every node, so a snapshot may come from several peers. The
+ * tables are in docs/snapshot-format.md and at the top of snapshot_format.c.
  *
  * Threads:  pure functions over the caller's memory.
  * Errors:   -EBADMSG: not a snapshot, cut short, altered, or another cluster's or group's.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The walk of a cut: header, sessions, chunks of the state machine, trailer, as snapshot_format.c lays them out.
- * In each turn it hands the store what there is room for, at most a chunk's worth.
+ * The walk of a cut: header, sessions, chunks of the state machine, trailer, as snapshot_format.c
+ * lays them out. In each turn it hands the store what there is room for, at most a chunk's worth.
  */
 #include "engine/runtime/shard_private.h"
 

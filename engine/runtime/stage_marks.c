@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long the stages of a commit take. A mark is made when a step's records are appended, and one for each slot that a
- * leader appends; what becomes of them is looked up when the log or the quorum has them. The rings are smaller than
- * what may be on its way: what does not fit is not measured, and a mark that was written over is not
- * mistaken for another.
+ * How long the stages of a commit take. A mark is made when a step's records are appended, and one
+ * for each slot that a leader appends; what becomes of them is looked up when the log or the quorum
+ * has them. The rings are smaller than what may be on its way: what does not fit is not measured,
+ * and a mark that was written over is not mistaken for another.
  */
 #include "engine/runtime/shard_private.h"
 #include "engine/runtime/stages.h"
@@ -70,7 +70,7 @@ turn_on_append(struct stage_turn *t, uint64_t now_ns)
 	t->step_ns = now_ns - t->begun_ns - t->apart_ns;
 }
 
-/* ------------------------------------------------------------------------------ records and slots */
+/* ---------------------------------------------------------------------------- records and slots */
 
 void
 stages_on_append(
@@ -99,8 +99,8 @@ stages_on_append(
 	}
 }
 
-/* A slot that an earlier leadership appended is proposed again by this one, or was by another node in between: how long
- * it took says nothing of a stage. */
+/* A slot that an earlier leadership appended is proposed again by this one, or was by another node
+ * in between: how long it took says nothing of a stage. */
 void
 stages_on_role(struct shard_group *g)
 {

@@ -3,9 +3,9 @@
  * @file stages.h
  * How long the stages of a commit take, as histograms that other threads may read while they grow.
  *
- * Buckets are log-linear: each power of two from 2^10 ns (1 us) to 2^34 ns (17 s) is cut into four equal parts; what is
- * shorter is in the first bucket, what is longer in the last one. So a quantile is at most a fifth above the
- * truth, and a stage takes 800 bytes.
+ * Buckets are log-linear: each power of two from 2^10 ns (1 us) to 2^34 ns (17 s) is cut into four
+ * equal parts; what is shorter is in the first bucket, what is longer in the last one. So a
+ * quantile is at most a fifth above the truth, and a stage takes 800 bytes.
  *
  * Threads:  one writer, the shard. Readers load relaxed: counts of one histogram may differ by what arrives
  *           while they read. Cost: a few instructions per entry, no read-modify-write.
@@ -41,7 +41,8 @@ BASE_ASSERT_WHOLE_LINES(struct stage_histogram);
  *   tx       a turn: from the last thing that was applied by a leader, or became durable at a follower, until the answers
  *            and votes are handed over
  *
- * No two of rx, decode, step, apply and tx overlap; submit is the begin of durable and of chosen. */
+ * No two of rx, decode, step, apply and tx overlap; submit is the begin of durable and of
+ * chosen. */
 #define STAGE_TABLE(X)                                                                             \
 	X(rx)                                                                                      \
 	X(decode)                                                                                  \

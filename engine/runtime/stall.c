@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that does not answer: no error, no end. The core sees to it that such a node does not lead (disk_stall_ns); here
- * the operator is told, once when it begins and once when it is over. The node stays: it hears, forwards and answers
- * status, and its votes count again with the first write that completes.
+ * A disk that does not answer: no error, no end. The core sees to it that such a node does not lead
+ * (disk_stall_ns); here the operator is told, once when it begins and once when it is over. The
+ * node stays: it hears, forwards and answers status, and its votes count again with the first write
+ * that completes.
  */
 #include "engine/runtime/shard_private.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A snapshot from a peer (protocol 9.4), for a node that asks for slots that nobody's log goes back to.
+ * A snapshot from a peer (protocol 9.4), for a node that asks for slots that nobody's log goes back
+ * to.
  *
  *   1. ASKING      SNAPSHOT_FETCH of slot 0: what have you got?   SNAPSHOT_OFFER: this slot, so many bytes
  *   2. BYTES       SNAPSHOT_FETCH of its bytes, a burst at a time, each SNAPSHOT_CHUNK with its digest. They go to
@@ -17,8 +18,8 @@
  *   5. POINTING    ENG_EV_SNAPSHOT_INSTALL: the hard state points to it, and the core stops applying
  *   6. RESTORING   state machine and sessions take it, some bytes a turn; then the core goes on behind it
  *
- * A file is the same on every node, so whoever has it may serve any part of it: when a peer falls silent, or has
- * moved on, the next one is asked for the next byte.
+ * A file is the same on every node, so whoever has it may serve any part of it: when a peer falls
+ * silent, or has moved on, the next one is asked for the next byte.
  *
  * What may fail, and where it ends:
  *   - a frame is lost: the gap, or a timer, asks again from the byte that is missing
@@ -65,8 +66,8 @@ transfer_message(const struct shard_group *g, enum eng_msg_type type, uint16_t t
 
 /* ------------------------------------------------------------------------------ asking */
 
-/* Bytes and anchors come from a donor's disk, which may be slow, like the path: each time they are waited for longer,
- * up to T / 8. */
+/* Bytes and anchors come from a donor's disk, which may be slow, like the path: each time they are
+ * waited for longer, up to T / 8. */
 static uint64_t
 pause_ns(const struct snapshot_fetch *f)
 {
@@ -170,8 +171,8 @@ transfer_want(const struct shard *s, struct shard_group *g, uint16_t from)
 		g->snap.wanted_from = from;
 }
 
-/* Groups take turns: one that asks again and again, and that nobody can help, would keep the others from ever being
- * fetched. While the log is full for their sake, that is how it asks. */
+/* Groups take turns: one that asks again and again, and that nobody can help, would keep the others
+ * from ever being fetched. While the log is full for their sake, that is how it asks. */
 static void
 fetch_begin(struct shard *s)
 {
@@ -398,7 +399,8 @@ on_anchor(struct shard *s, const struct eng_msg *m)
 	commit(s);
 }
 
-/* That peer's log does not go back to the anchor any more; if nobody's does, a newer snapshot has a newer one. */
+/* That peer's log does not go back to the anchor any more; if nobody's does, a newer snapshot has a
+ * newer one. */
 static void
 on_anchor_gone(struct shard *s)
 {
@@ -469,8 +471,9 @@ transfer_on_completion(struct shard *s, const struct snap_completion *c)
 
 /* ------------------------------------------------------------------------------ the turn */
 
-/* Restoring may take long, and then what comes behind this snapshot must still be in somebody's log. So whoever stands on it is asked
- * for none of its bytes, now and then: for as long as it is being fetched, and the log allows it, the next one waits. */
+/* Restoring may take long, and then what comes behind this snapshot must still be in somebody's
+ * log. So whoever stands on it is asked for none of its bytes, now and then: for as long as it is
+ * being fetched, and the log allows it, the next one waits. */
 static void
 ask_to_keep(struct shard *s)
 {
@@ -499,7 +502,8 @@ on_silence(struct shard *s)
 	if (f->state != FETCH_ASKING && f->patience < PATIENCE_MAX)
 		f->patience++; /* also over the end of this fetch: disks stay as slow as they are */
 	if (++f->silences > SILENCES_MAX && !next_peer(s)) {
-		/* Who is silent may be dead, and nobody else has it any more: the core asks for slots again. */
+		/* Who is silent may be dead, and nobody else has it any more: the core asks for
+		 * slots again. */
 		if (f->state == FETCH_ASKING || f->is_outdated) {
 			give_up(s);
 			return;

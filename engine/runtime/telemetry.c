@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * DPDK's telemetry: the table of metrics.h for dpdk-telemetry.py and whatever else speaks to its socket. The same board is
- * read as for Prometheus; no shard notices.
+ * DPDK's telemetry: the table of metrics.h for dpdk-telemetry.py and whatever else speaks to its
+ * socket. The same board is read as for Prometheus; no shard notices.
  *
- * A name is Prometheus' name, behind it "/key/value" for each label, since telemetry takes letters, digits, '_' and '/' only.
- * It has whole numbers only, so times are in nanoseconds and their names end in "_ns" where Prometheus has "_seconds";
- * of a histogram there is how many were counted, "_count". What has never happened is left out.
+ * A name is Prometheus' name, behind it "/key/value" for each label, since telemetry takes letters,
+ * digits, '_' and '/' only. It has whole numbers only, so times are in nanoseconds and their names
+ * end in "_ns" where Prometheus has "_seconds"; of a histogram there is how many were counted,
+ * "_count". What has never happened is left out.
  *
- * A command is for the whole process and for ever: EAL has no way to take one back, and tells it nothing of whom it is
- * about. So the nodes of the process are in a list here. Commands run on threads of EAL's, one for each client.
+ * A command is for the whole process and for ever: EAL has no way to take one back, and tells it
+ * nothing of whom it is about. So the nodes of the process are in a list here. Commands run on
+ * threads of EAL's, one for each client.
  */
 #include "decree/setup.h"
 #include "engine/runtime/node_private.h"
@@ -23,7 +25,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* no shard ever takes
 static struct decree_node *first; /* by telemetry_next; the oldest one first */
 static bool is_registered;
 
-/* ------------------------------------------------------------------------------ names and values */
+/* ----------------------------------------------------------------------------- names and values */
 
 static bool
 is_name(char c)
@@ -57,7 +59,8 @@ build_name(const struct decree_metric *m, char ret_name[RTE_TEL_MAX_STRING_LEN])
 		used = sizeof(name) - 1; /* a program's may be that long; it was cut */
 	for (size_t i = 0; i < used; i++)
 		ret_name[i] = is_name(name[i]) ? name[i] : '_';
-	/* key="value",key="value" becomes key/value/key/value; anything else that is no name becomes '_'. */
+	/* key="value",key="value" becomes key/value/key/value; anything else that is no name
+	 * becomes '_'. */
 	for (at = labels; *at != '\0' && used + 1 < RTE_TEL_MAX_STRING_LEN; at++) {
 		if (*at == '"')
 			continue;

@@ -13,18 +13,20 @@
  *           meanwhile (a snapshot wants something every millisecond): the kernel's worker that ends it may be what
  *           waits for our CPU
  *
- * auto takes spin if every shard is pinned to a CPU of its own that the kernel keeps other work away from
- * (isolcpus), else sleep. A pause or a sleep before the yield only costs: measured on shared CPUs, a yield
- * on every empty turn gives 4 us round trips where pausing first gives milliseconds. But it must not yield for ever: with
- * twenty other busy threads on two CPUs, durable writes of a shard that did took up to 25 seconds, since the kernel's
- * worker that ends them got no CPU; none took one second with sleep. Nor may it while it starts, or for a turn that is due
- * and does nothing: with sessions scheduled as groups (sched_autogroup, 6.18) nothing else on the host ran meanwhile, ksoftirqd
- * included.
+ * auto takes spin if every shard is pinned to a CPU of its own that the kernel keeps other work
+ * away from (isolcpus), else sleep. A pause or a sleep before the yield only costs: measured on
+ * shared CPUs, a yield on every empty turn gives 4 us round trips where pausing first gives
+ * milliseconds. But it must not yield for ever: with twenty other busy threads on two CPUs, durable
+ * writes of a shard that did took up to 25 seconds, since the kernel's worker that ends them got no
+ * CPU; none took one second with sleep. Nor may it while it starts, or for a turn that is due and
+ * does nothing: with sessions scheduled as groups (sched_autogroup, 6.18) nothing else on the host
+ * ran meanwhile, ksoftirqd included.
  *
- * After a turn that did something the loop looks again at once, since under load there is more to do. With one command in
- * flight there hardly ever is (0 to 16 % of looks, 35 % and more with 64 in flight), and the one whose turn it is waits
- * for that look: where fewer than a quarter of them find anything, the CPU is given away right behind the work, and one look
- * in sixteen tells whether that has changed.
+ * After a turn that did something the loop looks again at once, since under load there is more to
+ * do. With one command in flight there hardly ever is (0 to 16 % of looks, 35 % and more with 64 in
+ * flight), and the one whose turn it is waits for that look: where fewer than a quarter of them
+ * find anything, the CPU is given away right behind the work, and one look in sixteen tells whether
+ * that has changed.
  */
 #include "engine/runtime/node_private.h"
 
@@ -302,7 +304,8 @@ thread_main(void *context)
 	return NULL;
 }
 
-/* The kernel alone knows: a CPU may be absent, switched off, or another cpuset's. Lists of what is allowed now (taskset) bind nobody. */
+/* The kernel alone knows: a CPU may be absent, switched off, or another cpuset's. Lists of what is
+ * allowed now (taskset) bind nobody. */
 static bool
 may_run_on(uint32_t cpu)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file transfer.h
- * Between the files of state transfer: state_transfer.c fetches, transfer_serve.c serves, transfer_install.c
- * puts the state that was fetched in the place of our own. All on the shard's thread.
+ * Between the files of state transfer: state_transfer.c fetches, transfer_serve.c serves,
+ * transfer_install.c puts the state that was fetched in the place of our own. All on the shard's
+ * thread.
  */
 #ifndef ENGINE_RUNTIME_TRANSFER_H
 #define ENGINE_RUNTIME_TRANSFER_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Serving the snapshot that this node stands on to peers (protocol 9.4): an offer says which it is, a read of the
- * store becomes a burst of chunks. Nothing is remembered of a peer but the read on its way; it asks again for what
- * it misses, or asks another node.
+ * Serving the snapshot that this node stands on to peers (protocol 9.4): an offer says which it is,
+ * a read of the store becomes a burst of chunks. Nothing is remembered of a peer but the read on
+ * its way; it asks again for what it misses, or asks another node.
  */
 #include "engine/runtime/transfer.h"
 

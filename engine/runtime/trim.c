@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of the log: what a snapshot holds may be forgotten (protocol 9.2). Records go only while the log is
- * more than half full, so that a slow peer finds as many as possible.
+ * The end of the log: what a snapshot holds may be forgotten (protocol 9.2). Records go only while
+ * the log is more than half full, so that a slow peer finds as many as possible.
  *
- * The log knows positions and not slots. So now and then it is noted that every record of a slot above this one
- * comes at that lsn or later; the log is cut at the newest note that the snapshot covers. Of several groups in
- * one log, the one that needs most of it decides.
+ * The log knows positions and not slots. So now and then it is noted that every record of a slot
+ * above this one comes at that lsn or later; the log is cut at the newest note that the snapshot
+ * covers. Of several groups in one log, the one that needs most of it decides.
  */
 #include "base/failpoint.h"
 #include "engine/runtime/shard_private.h"
@@ -57,8 +57,9 @@ trim_note_here(const struct shard *s, struct shard_group *g)
 		trim_note_end(s, g);
 }
 
-/* In a log of a few MiB the reserve alone is more than half. What is not prepared yet is not used either: else a new
- * log would be cut again and again for the minutes that its preparation takes. */
+/* In a log of a few MiB the reserve alone is more than half. What is not prepared yet is not used
+ * either: else a new log would be cut again and again for the minutes that its preparation
+ * takes. */
 bool
 trim_is_wanted(const struct shard *s)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the network turns away, told to the operator: a peer whose handshake is refused, and frames that a
- * healthy cluster never sees. Each kind is told at most once per REPEAT_NS, with how many there were and
- * what to look at. The control thread calls this once a second.
+ * What the network turns away, told to the operator: a peer whose handshake is refused, and frames
+ * that a healthy cluster never sees. Each kind is told at most once per REPEAT_NS, with how many
+ * there were and what to look at. The control thread calls this once a second.
  */
 #include "base/version.h"
 #include "engine/runtime/node_private.h"
@@ -58,7 +58,8 @@ look_at(struct decree_node *node, const struct advice *a, struct node_watch *see
 
 	if (count == seen->count || now_ns < seen->quiet_until_ns)
 		return;
-	/* Then the node ends, and says that once. Asked behind the count, since the shard notes whose packet it is before it counts. */
+	/* Then the node ends, and says that once. Asked behind the count, since the shard notes
+	 * whose packet it is before it counts. */
 	if (a->drop == NET_DROP_ADDRESS_TAKEN && net_address_taken(node->net, mac))
 		return;
 	node_log(node, NOTE_DROPS, "dropped %llu %s (%s)",
@@ -79,7 +80,8 @@ find_refused(struct decree_node *node, uint32_t peer, struct net_peer_status *re
 	return false;
 }
 
-/* A peer and we speak no common version. Which of the two is to be upgraded depends on what they speak. */
+/* A peer and we speak no common version. Which of the two is to be upgraded depends on what they
+ * speak. */
 static void
 look_at_versions(struct decree_node *node, uint64_t now_ns)
 {

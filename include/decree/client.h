@@ -37,8 +37,8 @@ int decree_client_open(const struct decree_client_options *options,
 DECREE_API
 void decree_client_close(struct decree_client *client);
 
-/** As decree_propose(): 0, -EAGAIN, -EMSGSIZE, -EPERM. Sends with the next decree_client_poll(), or at
- * once when several frames are full. */
+/** As decree_propose(): 0, -EAGAIN, -EMSGSIZE, -EPERM. Sends with the next decree_client_poll(), or
+ * at once when several frames are full. */
 DECREE_API
 int
 decree_client_submit(struct decree_client *client, const void *body, uint32_t bytes, void *cookie);
@@ -53,8 +53,8 @@ uint32_t decree_client_poll(struct decree_client *client, struct decree_completi
 	uint32_t count_max, uint64_t timeout_ns);
 
 /**
- * Ask the state machine of the client's group, without a place in the log. The question is repeated until
- * an answer comes; it changes nothing, so that does no harm.
+ * Ask the state machine of the client's group, without a place in the log. The question is repeated
+ * until an answer comes; it changes nothing, so that does no harm.
  *
  * @param node_id     whom to ask; 0 = any node, and the next one when it is silent
  * @param query       [bytes] 0 .. DECREE_QUERY_BYTES_MAX
@@ -71,8 +71,8 @@ int32_t decree_client_read(struct decree_client *client, uint16_t node_id, const
 	uint32_t bytes, enum decree_consistency consistency, void *ret_answer, uint32_t capacity,
 	uint64_t timeout_ns);
 
-/** The session that commands are submitted under; 0 while it is being registered. Another one only after
- * completions other than DECREE_APPLIED. */
+/** The session that commands are submitted under; 0 while it is being registered. Another one only
+ * after completions other than DECREE_APPLIED. */
 DECREE_API
 struct decree_session decree_client_session(const struct decree_client *client);
 
@@ -176,7 +176,8 @@ int decree_client_metrics(struct decree_client *client, uint16_t node_id, uint64
 	struct decree_metrics *ret_metrics);
 
 /** Ask all nodes of the configuration at the same time, until all have answered or the time is over.
- * @param ret_metrics  [DECREE_NODE_COUNT_MAX] in the configuration's order; node_id 0: that one was silent
+ * @param ret_metrics  [DECREE_NODE_COUNT_MAX] in the configuration's order; node_id 0: that one was
+ * silent
  * @return how many have answered, or -EPERM */
 DECREE_API
 int decree_client_metrics_all(
@@ -193,8 +194,8 @@ struct decree_log_entry {
 };
 
 /**
- * What one node applied, read from its own log: slots from @p first on, until @p count_max entries or the
- * node's applied prefix are reached.
+ * What one node applied, read from its own log: slots from @p first on, until @p count_max entries
+ * or the node's applied prefix are reached.
  * @param ret_next  first slot not yet covered; equal to applied + 1 at the end
  * @retval >= 0 entries written  @retval -ETIMEDOUT it did not answer
  */
@@ -209,7 +210,8 @@ enum decree_admin_op {
 	/* No arguments. Done when the leader has it; the others' are in their status. */
 	DECREE_ADMIN_SNAPSHOT = 2,
 
-	/* One change of the members of the client's group. Arguments: 0 u16 node_id that comes, or is removed
+	/* One change of the members of the client's group. Arguments: 0 u16 node_id that comes, or
+	 * is removed
 	 * | 2 u16 node_id that is replaced | 4 u8 q1 afterwards, 0 = a majority | 5 u8 q2 | 6 u16 0
 	 * | 8 u64 disk of who comes, as decree_format() gave it | 16 0 ... */
 	DECREE_ADMIN_MEMBER_ADD = 3,
@@ -217,22 +219,24 @@ enum decree_admin_op {
 	DECREE_ADMIN_MEMBER_REPLACE = 5,
 	DECREE_ADMIN_MEMBER_LIST = 6, /* no arguments: who they are, in the text of the answer */
 
-	/* Of one node, see decree_client_admin_at(), through a client of group 0. Copy the frames of its ports into capture.pcapng in
-	 * its data_dir; done when that has ended. Arguments: 0 u32 seconds, 1 .. 3600 | 4 u32 MiB at most, 1 .. 4096
+	/* Of one node, see decree_client_admin_at(), through a client of group 0. Copy the frames
+	 * of its ports into capture.pcapng in its data_dir; done when that has ended. Arguments: 0
+	 * u32 seconds, 1 .. 3600 | 4 u32 MiB at most, 1 .. 4096
 	 * | 8 u32 bytes of each frame, 64 .. 9216 | 12 0 ... */
 	DECREE_ADMIN_CAPTURE = 7,
 	DECREE_ADMIN_CAPTURE_STOP = 8, /* no arguments: before its time */
 
-	/* No arguments. Raise the version of the client's group to the highest that all its members speak: commands
-	 * and disks may be of that one from then on, and programs that do not speak it are refused. No way back. */
+	/* No arguments. Raise the version of the client's group to the highest that all its members
+	 * speak: commands and disks may be of that one from then on, and programs that do not speak
+	 * it are refused. No way back. */
 	DECREE_ADMIN_RAISE = 9,
 };
 
 #define DECREE_ADMIN_ARGUMENT_BYTES 64
 
 /**
- * Ask the cluster to change how it runs: find the node that can do it, repeat what was lost, and wait for
- * the outcome. Repeating is safe: an operation says what shall be, and is done when it is.
+ * Ask the cluster to change how it runs: find the node that can do it, repeat what was lost, and
+ * wait for the outcome. Repeating is safe: an operation says what shall be, and is done when it is.
  *
  * @param arguments  [DECREE_ADMIN_ARGUMENT_BYTES] little-endian, laid out per operation, the rest 0
  * @param ret_text   one sentence: what was done, or why not; always written

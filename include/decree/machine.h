@@ -3,8 +3,9 @@
  * @file machine.h
  * What a state machine has to offer, and what it may use.
  *
- * The same slots reach every node in the same order, and so do these calls. Everything that a machine
- * does must follow from its arguments: no clock, no random number, no pointer order, no floating point.
+ * The same slots reach every node in the same order, and so do these calls. Everything that a
+ * machine does must follow from its arguments: no clock, no random number, no pointer order, no
+ * floating point.
  *
  * Threads:  all calls come from the shard that owns the group, one at a time. They run between two
  *           network bursts: keep them short, and hand long work to a thread of your own.
@@ -26,8 +27,8 @@ extern "C" {
 struct decree_sink;
 
 /**
- * Answer a command of this burst, or one of an earlier burst that was left unanswered (a parked one).
- * Each command is answered once; until then whoever waits for it waits.
+ * Answer a command of this burst, or one of an earlier burst that was left unanswered (a parked
+ * one). Each command is answered once; until then whoever waits for it waits.
  *
  * @param status  0 .. 65535, the machine's own; 0 should mean success
  * @param result  the machine's own, e.g. an id. Both are kept for repeated commands
@@ -37,8 +38,9 @@ void decree_sink_answer(struct decree_sink *sink, struct decree_session session,
 	uint16_t status, uint64_t result);
 
 /**
- * Answer commands of this burst that stand behind each other in it: the same as one call of decree_sink_answer() for each,
- * in their order, for a fraction of the cost. Before and after it commands may be answered one by one.
+ * Answer commands of this burst that stand behind each other in it: the same as one call of
+ * decree_sink_answer() for each, in their order, for a fraction of the cost. Before and after it
+ * commands may be answered one by one.
  *
  * @param commands  [count] a part of what apply() was given, or all of it
  * @param answers   [count] one for each, lent for the call
@@ -60,7 +62,8 @@ struct decree_machine_ops {
 	size_t struct_bytes; /* sizeof(struct decree_machine_ops): lets this grow */
 
 	/** Execute commands in order; what is due by @p cluster_ns goes first.
-	 * @param commands    [count] of one slot. 0: the slot brings none, and next_deadline() has come
+	 * @param commands    [count] of one slot. 0: the slot brings none, and next_deadline() has
+	 * come
 	 * @param cluster_ns  the slot's time: never less than in the call before */
 	void (*apply)(void *machine, const struct decree_command *commands, uint32_t count,
 		uint64_t cluster_ns, struct decree_sink *sink);
@@ -69,14 +72,15 @@ struct decree_machine_ops {
 	 * Cluster time at which apply() must be called even without a command, UINT64_MAX = never.
 	 * May be NULL: never.
 	 *
-	 * It belongs to the state: the same on all nodes after the same slot, and after a restore. In the first slot
-	 * whose time has come to it apply() is called on every node. If nobody proposes anything by then, the leader makes
-	 * a slot of its own, which holds nothing but the time; as long as there is no leader, or its log is full,
-	 * time stands still, and nothing is due. apply() may do a part of what is due and leave the deadline where it is: then it
-	 * is called again with the next slot; the leader makes one a millisecond later.
+	 * It belongs to the state: the same on all nodes after the same slot, and after a restore.
+	 * In the first slot whose time has come to it apply() is called on every node. If nobody
+	 * proposes anything by then, the leader makes a slot of its own, which holds nothing but
+	 * the time; as long as there is no leader, or its log is full, time stands still, and
+	 * nothing is due. apply() may do a part of what is due and leave the deadline where it is:
+	 * then it is called again with the next slot; the leader makes one a millisecond later.
 	 *
-	 * Asked after each slot without a command, and where the node leads once in each turn of the loop in which something
-	 * was applied. Keep it O(1), or nearly.
+	 * Asked after each slot without a command, and where the node leads once in each turn of
+	 * the loop in which something was applied. Keep it O(1), or nearly.
 	 */
 	uint64_t (*next_deadline)(void *machine);
 
@@ -84,12 +88,14 @@ struct decree_machine_ops {
 	struct decree_digest (*digest)(void *machine);
 
 	/*
-	 * Snapshots. All six, or none (NULL): then nothing is ever cut and the log fills up for good.
+	 * Snapshots. All six, or none (NULL): then nothing is ever cut and the log fills up for
+	 * good.
 	 *
-	 * Between begin() and end() apply() goes on, and next() is called now and then, in turns far apart.
-	 * The chunks must be those of the moment of begin(), in canonical key order and cut in the same way on
-	 * every node: serialise an object whole before its first change after begin(), unless the walk has
-	 * passed it. Then the bytes are equal on all nodes, and one may repair another.
+	 * Between begin() and end() apply() goes on, and next() is called now and then, in turns
+	 * far apart. The chunks must be those of the moment of begin(), in canonical key order and
+	 * cut in the same way on every node: serialise an object whole before its first change
+	 * after begin(), unless the walk has passed it. Then the bytes are equal on all nodes, and
+	 * one may repair another.
 	 */
 
 	/** Freeze. @return 0, or -errno: no snapshot this time */
@@ -103,18 +109,20 @@ struct decree_machine_ops {
 	/** The walk is over, or given up at any point. */
 	void (*snapshot_end)(void *machine);
 
-	/** Forget everything; chunks follow in order, then restore_end(). Nothing is applied in between. */
+	/** Forget everything; chunks follow in order, then restore_end(). Nothing is applied in
+	 * between. */
 	int (*restore_begin)(void *machine);
 
-	/** @return 0, or -EBADMSG: this is no chunk of mine; -EPROTONOSUPPORT: another version of me made it; -EMSGSIZE: one of
-	 * another capacity. The node stops then, and says so */
+	/** @return 0, or -EBADMSG: this is no chunk of mine; -EPROTONOSUPPORT: another version of me
+	 * made it; -EMSGSIZE: one of another capacity. The node stops then, and says so */
 	int (*restore_next)(void *machine, const struct decree_chunk *chunk);
 
 	/** That was all: from here on digest() is that of the state restored. @return 0 or -EBADMSG */
 	int (*restore_end)(void *machine);
 
 	/**
-	 * Answer a question from the present state and change nothing. May be NULL: reads are refused.
+	 * Answer a question from the present state and change nothing. May be NULL: reads are
+	 * refused.
 	 * @param query       [bytes] 0 .. DECREE_QUERY_BYTES_MAX, lent for the call
 	 * @param ret_answer  [capacity] up to DECREE_ANSWER_BYTES_MAX, less if frames are small
 	 * @return bytes written, 0 .. capacity; or a -errno of your own, which the asker gets

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file metrics.h
- * What a node counts and measures: one table, from which Prometheus, DPDK's telemetry and `decree top` take
- * names, units and explanations.
+ * What a node counts and measures: one table, from which Prometheus, DPDK's telemetry and `decree
+ * top` take names, units and explanations.
  *
  * Threads:  any; the table is constant.
  * Units:    values are whole numbers. DECREE_UNIT_SECONDS is kept in nanoseconds, and shown in seconds.
@@ -52,8 +52,8 @@ struct decree_metric {
 /* In place of a value that an older node does not know of, or that had no place in its frame. */
 #define DECREE_METRIC_ABSENT (UINT64_MAX - 1)
 
-/** A row that a later version has added stands behind those that there were, also if its name was there; those of DECREE_OF_PEER come
- * last. @return NULL: no more */
+/** A row that a later version has added stands behind those that there were, also if its name was
+ * there; those of DECREE_OF_PEER come last. @return NULL: no more */
 DECREE_API
 const struct decree_metric *decree_metric_at(uint32_t index);
 

@@ -66,33 +66,36 @@ struct decree_options {
 	/** Role, leader (node_id, 0 = unknown) or ballot of a group changed. Shard's thread. */
 	void (*on_role)(void *context, uint16_t group, enum decree_role role, uint16_t leader,
 		struct decree_ballot ballot);
-	/** One line for the log. Control thread. NULL: lines go to standard error, where those are lost, and
-	 * counted, that nobody reads in time. */
+	/** One line for the log. Control thread. NULL: lines go to standard error, where those are
+	 * lost, and counted, that nobody reads in time. */
 	void (*on_log)(void *context, enum decree_log_level level, const char *line);
 
-	/** What the program counts itself, shown behind the node's own metrics where [metrics] listens. Rows of
-	 * one name stand together; kinds are counters and gauges, and all are of the node. Names as Prometheus
-	 * wants them, with _total at the end of counters and of nothing else, and none of the node's own; what
-	 * cannot be shown is refused by decree_open(), which says why. */
+	/** What the program counts itself, shown behind the node's own metrics where [metrics]
+	 * listens. Rows of one name stand together; kinds are counters and gauges, and all are of
+	 * the node. Names as Prometheus wants them, with _total at the end of counters and of
+	 * nothing else, and none of the node's own; what cannot be shown is refused by
+	 * decree_open(), which says why. */
 	const struct decree_metric *metrics; /* [metric_count] lent until decree_close() */
 	uint32_t metric_count;               /* <= DECREE_METRIC_COUNT_MAX */
 	/** Write [metric_count] values. @return false: not known now. From threads that are no
 	 * shard's, one at a time, between decree_start() and decree_stop(). */
 	bool (*read_metrics)(void *context, uint64_t *ret_values);
 
-	/** The loop of every shard has gone round since the last call: about ten times a second, and never while one of
-	 * them hangs. What a watchdog is fed by. Control thread. */
+	/** The loop of every shard has gone round since the last call: about ten times a second, and
+	 * never while one of them hangs. What a watchdog is fed by. Control thread. */
 	void (*on_pulse)(void *context);
 
-	/** One line for the log with what it is about, instead of on_log. Control thread, and the owner in decree_open().
-	 * Must not block for longer than the program's watchdog bears: it waits for the same thread. */
+	/** One line for the log with what it is about, instead of on_log. Control thread, and the
+	 * owner in decree_open(). Must not block for longer than the program's watchdog bears: it
+	 * waits for the same thread. */
 	void (*on_log_line)(void *context, const struct decree_log_line *line);
 
-	/** Behind every turn of a shard's loop: work of the program that shall share the shard's CPU instead of asking for one of
-	 * its own. A proposer that is opened here belongs to this thread, and the next turn takes what it proposes; it may be of a
-	 * group of this shard alone (-EINVAL). There is no last call: when decree_stop() has returned, who has called that polls
-	 * and closes what was left open here.
-	 * Short, as everything on this thread. A shard at rest may sleep half a millisecond between two of these calls.
+	/** Behind every turn of a shard's loop: work of the program that shall share the shard's CPU
+	 * instead of asking for one of its own. A proposer that is opened here belongs to this
+	 * thread, and the next turn takes what it proposes; it may be of a group of this shard
+	 * alone (-EINVAL). There is no last call: when decree_stop() has returned, who has called
+	 * that polls and closes what was left open here. Short, as everything on this thread. A
+	 * shard at rest may sleep half a millisecond between two of these calls.
 	 * @return whether it did anything; then the shard goes on at once. Shard's thread. */
 	bool (*on_turn)(void *context, uint16_t shard);
 };
@@ -107,8 +110,8 @@ int decree_open(const struct decree_options *options, struct decree_node **ret_n
 DECREE_API
 int decree_start(struct decree_node *node);
 
-/** @retval 0 running  @retval -errno the node has stopped by itself: @p ret_error says why; -ENOTRECOVERABLE: it would stop again
- * until somebody has done what that says. Any thread. */
+/** @retval 0 running  @retval -errno the node has stopped by itself: @p ret_error says why;
+ * -ENOTRECOVERABLE: it would stop again until somebody has done what that says. Any thread. */
 DECREE_API
 int decree_health(struct decree_node *node, char ret_error[DECREE_ERROR_BYTES]);
 
@@ -130,9 +133,10 @@ struct decree_group_status {
 	struct decree_digest digest; /* of the state machine after `applied` */
 };
 
-/** What the group's shard says between two turns of its loop: all fields are of one moment. Any thread but
- * another shard's (-EPERM): two of them would wait for each other.
- * @retval -ENOENT no such group  @retval -ETIMEDOUT the shard does not run (a stopped process, a debugger) */
+/** What the group's shard says between two turns of its loop: all fields are of one moment. Any
+ * thread but another shard's (-EPERM): two of them would wait for each other.
+ * @retval -ENOENT no such group  @retval -ETIMEDOUT the shard does not run (a stopped process, a
+ * debugger) */
 DECREE_API
 int decree_group_status(
 	struct decree_node *node, uint16_t group, struct decree_group_status *ret_status);
@@ -158,26 +162,26 @@ struct decree_completion {
 	uint16_t status;
 	uint64_t result;
 
-	/* Of a read only, else NULL and 0. There seq is 0, `status` is 0 or the errno of the machine's read(),
-	 * and `result` is the slot up to which the answering node had applied. Lent until the next
-	 * decree_poll() or decree_read() of this proposer. */
+	/* Of a read only, else NULL and 0. There seq is 0, `status` is 0 or the errno of the
+	 * machine's read(), and `result` is the slot up to which the answering node had applied.
+	 * Lent until the next decree_poll() or decree_read() of this proposer. */
 	const void *answer;
 	uint32_t answer_bytes;
 };
 
 /**
  * Open the calling thread's way into a group. It registers a session of its own; commands proposed
- * meanwhile wait for it. After an outcome REFUSED or EVICTED it has none any more, and refuses every command: close it,
- * and open another.
+ * meanwhile wait for it. After an outcome REFUSED or EVICTED it has none any more, and refuses
+ * every command: close it, and open another.
  */
 DECREE_API
 int decree_proposer_open(struct decree_node *node, uint16_t group,
 	struct decree_proposer **ret_proposer, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Propose one command. It is executed exactly once, in the order of this proposer's calls, on whatever
- * node leads; the node retries until it is, through any number of leader changes. Whatever happens, it has one outcome,
- * once; UNKNOWN at the latest, when the node has stopped.
+ * Propose one command. It is executed exactly once, in the order of this proposer's calls, on
+ * whatever node leads; the node retries until it is, through any number of leader changes. Whatever
+ * happens, it has one outcome, once; UNKNOWN at the latest, when the node has stopped.
  *
  * @param body    lent for the call
  * @param bytes   0 .. the cluster's command_bytes_max
@@ -194,8 +198,8 @@ int
 decree_propose(struct decree_proposer *proposer, const void *body, uint32_t bytes, void *cookie);
 
 /**
- * Ask the state machine, without a place in the log. The answer comes as a completion, in any order among
- * the others; a read that must wait for a leader waits.
+ * Ask the state machine, without a place in the log. The answer comes as a completion, in any order
+ * among the others; a read that must wait for a leader waits.
  *
  * @param query  lent for the call
  * @param bytes  0 .. DECREE_QUERY_BYTES_MAX

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file setup.h
- * What an operator's tool needs beside the node itself: what a configuration says, and a formatted data
- * directory.
+ * What an operator's tool needs beside the node itself: what a configuration says, and a formatted
+ * data directory.
  *
  * Threads:  any.
  * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong, where, and what to do.
@@ -21,7 +21,8 @@ extern "C" {
 #define DECREE_PORT_COUNT_MAX   8
 #define DECREE_LISTEN_COUNT_MAX 8
 
-/** The section [queue]: nothing to the engine, and all that a program needs whose machine is the task queue. */
+/** The section [queue]: nothing to the engine, and all that a program needs whose machine is the
+ * task queue. */
 struct decree_queue_setup {
 	uint64_t bytes; /* of its arena; equal on all nodes */
 	uint32_t job_bytes_max;
@@ -75,18 +76,19 @@ int decree_setup_read(const char *config_path, const char *const *settings, uint
  * nothing is left behind.
  *
  * @param are_keys_new  create the key files that the configuration names, too
- * @param ret_disk      what names this disk when the node is added to a cluster that exists; or NULL
- * @retval -EEXIST   a data directory, or with @p are_keys_new a key, is there already: nothing was touched
- * Blocks: until everything is on the disk.
+ * @param ret_disk      what names this disk when the node is added to a cluster that exists; or
+ * NULL
+ * @retval -EEXIST   a data directory, or with @p are_keys_new a key, is there already: nothing was
+ * touched Blocks: until everything is on the disk.
  */
 DECREE_API
 int decree_format(const char *config_path, const char *const *settings, uint32_t setting_count,
 	bool are_keys_new, uint64_t *ret_disk, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Write once over all the space of the local node's logs, between decree_format() and the node's first start. Without it a
- * node does so while it runs, slowly, and one that is loaded from its first second on waits for the file system until its
- * log has gone around once.
+ * Write once over all the space of the local node's logs, between decree_format() and the node's
+ * first start. Without it a node does so while it runs, slowly, and one that is loaded from its
+ * first second on waits for the file system until its log has gone around once.
  *
  * @param progress  about every 64 MiB, of all logs together; may be NULL
  * @retval -EALREADY  a node has been started on a log: nothing was touched
@@ -125,9 +127,10 @@ struct decree_rescue {
 };
 
 /**
- * Make the data directory of a new cluster with one member, out of what one node of another cluster holds: for
- * when a majority of that one is lost for ever. What the lost nodes alone knew is lost, and what this node had only
- * accepted becomes decided, whether it was or not. That is no recovery but a new beginning: hence the new id.
+ * Make the data directory of a new cluster with one member, out of what one node of another cluster
+ * holds: for when a majority of that one is lost for ever. What the lost nodes alone knew is lost,
+ * and what this node had only accepted becomes decided, whether it was or not. That is no recovery
+ * but a new beginning: hence the new id.
  *
  * The old directory is only read, and keeps its contents byte for byte. The node must not run.
  *
@@ -152,19 +155,21 @@ struct decree_backup {
 	struct decree_slot
 		slots[DECREE_GROUP_COUNT_MAX]; /* the state of each group is that after this slot */
 	uint64_t disk; /* decree_restore(): of the new directory, as decree_format() says it */
-	/* When each group's snapshot was finished, by the clock of the node; 0 = not known. What came later is not in it. */
+	/* When each group's snapshot was finished, by the clock of the node; 0 = not known. What
+	 * came later is not in it. */
 	uint64_t snapshot_unix_s[DECREE_GROUP_COUNT_MAX];
 };
 
 /**
- * Write the newest snapshot of each group of the configuration's local node into one file, whether the node runs or not.
- * Each group's state is one that all nodes had after one slot; between groups nothing is promised.
+ * Write the newest snapshot of each group of the configuration's local node into one file, whether
+ * the node runs or not. Each group's state is one that all nodes had after one slot; between groups
+ * nothing is promised.
  *
  * @param file  must not exist
  * @retval -EEXIST   it does: it was not touched
  * @retval -ENOENT   a group has no snapshot yet
- * @retval -EBADMSG  a snapshot is damaged
- * Blocks: until everything is on the disk; reads at the rate of [snapshot] rate_mb. On failure nothing is left behind.
+ * @retval -EBADMSG  a snapshot is damaged Blocks: until everything is on the disk; reads at the
+ * rate of [snapshot] rate_mb. On failure nothing is left behind.
  */
 DECREE_API
 int decree_backup(const char *config_path, const char *const *settings, uint32_t setting_count,
@@ -179,15 +184,15 @@ int decree_backup_check(
 	const char *file, struct decree_backup *ret_backup, char ret_error[DECREE_ERROR_BYTES]);
 
 /**
- * Make the data directory of a new cluster with one member out of a backup. What was acknowledged after it was taken is
- * not there.
+ * Make the data directory of a new cluster with one member out of a backup. What was acknowledged
+ * after it was taken is not there.
  *
  * @param config_path  of the new cluster: another id, the same constants, this node its only founding member (all
  *                     others have `joins = yes`), a data_dir that does not exist
  * @retval -EEXIST   the data directory is there already
  * @retval -EINVAL   the configuration does not fit the backup
- * @retval -EBADMSG  the backup is damaged, or none  @retval -EPROTONOSUPPORT  another version wrote it
- * Blocks: until everything is on the disk. On failure nothing is left behind.
+ * @retval -EBADMSG  the backup is damaged, or none  @retval -EPROTONOSUPPORT  another version wrote
+ * it Blocks: until everything is on the disk. On failure nothing is left behind.
  */
 DECREE_API
 int decree_restore(const char *config_path, const char *const *settings, uint32_t setting_count,
@@ -222,8 +227,8 @@ struct decree_log_examination {
 };
 
 /**
- * Read a log while no node runs on it, and say what is there, what is damaged and why, and what a node would make
- * of it: the node's own recovery decides. Nothing is written and nothing is locked.
+ * Read a log while no node runs on it, and say what is there, what is damaged and why, and what a
+ * node would make of it: the node's own recovery decides. Nothing is written and nothing is locked.
  *
  * @param x  in and out
  * @retval 0       looked at: see verdict
@@ -256,13 +261,14 @@ struct decree_preflight {
 };
 
 /**
- * Look at what a node needs and only the library can judge, by the functions that its start uses: key files, the clock for
- * leases, addresses to listen on; and, while the node does not run, whether each peer answers on the network, to frames of full
- * size too. For that it brings the ports up for a second or two; nothing is written, and no peer takes it for the node.
+ * Look at what a node needs and only the library can judge, by the functions that its start uses:
+ * key files, the clock for leases, addresses to listen on; and, while the node does not run,
+ * whether each peer answers on the network, to frames of full size too. For that it brings the
+ * ports up for a second or two; nothing is written, and no peer takes it for the node.
  *
  * @retval 0  looked at; how good it is the findings say
- * @retval -errno  the configuration cannot be read
- * Blocks: for 2 s, for 6 s if a node is there and does not answer. To be called once in a process: it starts EAL, and ends it.
+ * @retval -errno  the configuration cannot be read Blocks: for 2 s, for 6 s if a node is there and
+ * does not answer. To be called once in a process: it starts EAL, and ends it.
  */
 DECREE_API
 int decree_preflight(const struct decree_preflight *preflight, char ret_error[DECREE_ERROR_BYTES]);

@@ -53,9 +53,9 @@ struct decree_command {
 };
 
 /**
- * What a machine says of a command that it has executed. Both are kept for a command that is repeated. It goes as an
- * array, so it does not grow: what is to come takes the place of the padding, which has a name so that initialisers
- * zero it.
+ * What a machine says of a command that it has executed. Both are kept for a command that is
+ * repeated. It goes as an array, so it does not grow: what is to come takes the place of the
+ * padding, which has a name so that initialisers zero it.
  */
 struct decree_answer {
 	uint64_t result;      /* the machine's own, e.g. an id */

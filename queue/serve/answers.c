@@ -2,10 +2,11 @@
 /*
  * What the machine says becomes what a client reads.
  *
- * A request that is answered keeps that until those before it have got their replies. A reserve ends with two words: the answer to
- * its command and the word of the handover, which is looked at when the answer was. The answer OK brings the job's id and the handover
- * its body; the answer PARKED brings nothing, and the handover, some time, all. If there should be a word and
- * is none (the node took over another one's state), the body is read from the machine.
+ * A request that is answered keeps that until those before it have got their replies. A reserve
+ * ends with two words: the answer to its command and the word of the handover, which is looked at
+ * when the answer was. The answer OK brings the job's id and the handover its body; the answer
+ * PARKED brings nothing, and the handover, some time, all. If there should be a word and is none
+ * (the node took over another one's state), the body is read from the machine.
  */
 #include "queue/serve/private.h"
 

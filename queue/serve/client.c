@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One client: its bytes become requests, its requests start in order, and when the last one is answered it may go.
+ * One client: its bytes become requests, its requests start in order, and when the last one is
+ * answered it may go.
  *
- * A client goes when it has closed its side, has said quit, or its socket fails. One that has closed its side still gets
- * the answers to all that it had asked, but waits for no job any more: its reserve is cancelled. Its connection closes in the
- * machine as soon as it is gone, and the jobs that it holds are ready again. What is left of it here stays until
- * the last of its commands is completed, since completions name it.
+ * A client goes when it has closed its side, has said quit, or its socket fails. One that has
+ * closed its side still gets the answers to all that it had asked, but waits for no job any more:
+ * its reserve is cancelled. Its connection closes in the machine as soon as it is gone, and the
+ * jobs that it holds are ready again. What is left of it here stays until the last of its commands
+ * is completed, since completions name it.
  */
 #include "queue/serve/private.h"
 
@@ -81,7 +83,7 @@ client_block(struct client *c, enum blocked why)
 	c->g->is_full[why] = true;
 }
 
-/* ------------------------------------------------------------------------------ its replies, sent */
+/* ---------------------------------------------------------------------------- its replies, sent */
 
 static void
 note_flushed(struct client *c)
@@ -91,9 +93,9 @@ note_flushed(struct client *c)
 	c->is_unflushed = false;
 }
 
-/* Replies of one turn go in one write, here: libevent would write them no sooner than its next turn, with two more system calls, to
- * hear that the socket takes something and to hear it no more. It gets what the socket does not take now, and
- * keeps whatever comes until all of that is gone.
+/* Replies of one turn go in one write, here: libevent would write them no sooner than its next
+ * turn, with two more system calls, to hear that the socket takes something and to hear it no more.
+ * It gets what the socket does not take now, and keeps whatever comes until all of that is gone.
  * @return false: its socket has failed */
 static bool
 flush(struct client *c)
@@ -320,7 +322,7 @@ take_input(struct client *c)
 	return did;
 }
 
-/* ------------------------------------------------------------------------------ as far as it goes */
+/* ---------------------------------------------------------------------------- as far as it goes */
 
 static bool
 start_requests(struct client *c)
@@ -357,8 +359,8 @@ end(struct client *c)
 	bufferevent_set_timeouts(c->bev, NULL, &patience);
 }
 
-/* A read watermark would do, but libevent calls back, again and again and nobody else meanwhile, as long as there is as
- * much as that. */
+/* A read watermark would do, but libevent calls back, again and again and nobody else meanwhile, as
+ * long as there is as much as that. */
 static void
 pause_reading(struct client *c)
 {

@@ -2,10 +2,11 @@
 /*
  * The public functions of the gateway: what the owner calls, and what the shard's thread does.
  *
- * The shard's thread never waits for us and makes one system call at most: a write to an eventfd, and only if the
- * gateway says that it sleeps. No wake-up is lost: we say that we sleep and then look once more (loop.c), it announces
- * its word and then looks whether we sleep. Both change `sleep` in the middle, if only by nothing, and whichever change comes second
- * has seen the first and what was before it: so one of us sees the other.
+ * The shard's thread never waits for us and makes one system call at most: a write to an eventfd,
+ * and only if the gateway says that it sleeps. No wake-up is lost: we say that we sleep and then
+ * look once more (loop.c), it announces its word and then looks whether we sleep. Both change
+ * `sleep` in the middle, if only by nothing, and whichever change comes second has seen the first
+ * and what was before it: so one of us sees the other.
  */
 #include "queue/serve/private.h"
 
@@ -49,7 +50,7 @@ gateway_moment_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* ------------------------------------------------------------------------------ the shard's thread */
+/* --------------------------------------------------------------------------- the shard's thread */
 
 struct body {
 	struct queue_machine *m;
@@ -111,8 +112,8 @@ queue_gateway_on_applied(void *gateway)
 	atomic_store_explicit(&g->applied_ns, gateway_moment_ns(), memory_order_relaxed);
 	atomic_store_explicit(
 		&g->shard_cpu, sched_getcpu(), memory_order_relaxed); /* no system call */
-	/* Pairs with the exchange in fall_asleep(). Without news a lost wake-up costs no more than the nap of a gateway that
-	 * is busy. */
+	/* Pairs with the exchange in fall_asleep(). Without news a lost wake-up costs no more than
+	 * the nap of a gateway that is busy. */
 	if (g->has_news)
 		sleep = atomic_fetch_add_explicit(&g->sleep, 0, memory_order_acq_rel);
 	else
@@ -226,7 +227,8 @@ queue_gateway_start(struct queue_gateway *g, struct decree_node *node,
 
 	g->node = node;
 	g->machine = machine;
-	/* The program's signals are its own threads'; and a client that is gone must not end us with SIGPIPE. */
+	/* The program's signals are its own threads'; and a client that is gone must not end us
+	 * with SIGPIPE. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = -pthread_create(&g->thread, NULL, gateway_loop, g);

@@ -3,9 +3,11 @@
  * @file handover.h
  * Words of the machine to its node's gateway: how reserves went, and the bodies of the jobs.
  *
- * A ring of bytes with one writer, the shard's thread inside apply(), and one reader, the gateway's. The head of a word
- * always fits, as long as no more are unread than were said: a connection has one reserve at most that waits, and all others that
- * are under way are commands in the session's window. A body that does not fit is left out, and the gateway reads it from the machine.
+ * A ring of bytes with one writer, the shard's thread inside apply(), and one reader, the
+ * gateway's. The head of a word always fits, as long as no more are unread than were said: a
+ * connection has one reserve at most that waits, and all others that are under way are commands in
+ * the session's window. A body that does not fit is left out, and the gateway reads it from the
+ * machine.
  *
  * Threads:  handover_push() is the writer's, handover_peek() and _drop() are the reader's.
  * Memory:   taken in handover_init(), every page of it.
@@ -32,9 +34,9 @@ struct handover {
 	uint8_t *bytes; /* [mask + 1] */
 	uint64_t mask;
 	uint64_t kept; /* for heads */
-	/* Places since the beginning. The writer's release of `written` pairs with the reader's acquire: a word is there
-	 * before it is announced. The reader's release of `read` pairs with the writer's acquire: a word was copied before
-	 * it is written over. */
+	/* Places since the beginning. The writer's release of `written` pairs with the reader's
+	 * acquire: a word is there before it is announced. The reader's release of `read` pairs
+	 * with the writer's acquire: a word was copied before it is written over. */
 	_Alignas(64) _Atomic uint64_t written;
 	_Alignas(64) _Atomic uint64_t read;
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses and new clients. When the process has no more descriptors, or we no more places, accepting pauses: the
- * kernel's queue holds whoever comes meanwhile. One line in the log for each such time.
+ * Addresses and new clients. When the process has no more descriptors, or we no more places,
+ * accepting pauses: the kernel's queue holds whoever comes meanwhile. One line in the log for each
+ * such time.
  */
 #include "queue/serve/private.h"
 
@@ -45,7 +46,8 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
 	(void)listener;
 	(void)bytes;
 	if (address->sa_family != AF_UNIX) {
-		/* Best effort: without them it is slower, or a dead client stays until it is spoken to. */
+		/* Best effort: without them it is slower, or a dead client stays until it is spoken
+		 * to. */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	}
@@ -133,7 +135,8 @@ listen_at(struct queue_gateway *g, const char *address, const struct sockaddr *s
 	return fd;
 }
 
-/* Nobody answers at what a process that was killed has left behind. A queue of clients that is full is an answer, too. */
+/* Nobody answers at what a process that was killed has left behind. A queue of clients that is full
+ * is an answer, too. */
 static bool
 is_stale(const struct sockaddr_un *un)
 {

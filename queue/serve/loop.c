@@ -2,13 +2,16 @@
 /*
  * The gateway's thread.
  *
- * It sleeps until a socket is ready or the shard's thread wakes it: with a job for a worker that waits, and, while commands
- * are in flight, whenever something was executed. Replies are sent at the end of each turn, one write for each client. A wake-up that is missed by a hair costs a nap of a millisecond. Reads are
- * answered without anything being executed, so while some are under way it polls for two milliseconds, then naps.
+ * It sleeps until a socket is ready or the shard's thread wakes it: with a job for a worker that
+ * waits, and, while commands are in flight, whenever something was executed. Replies are sent at
+ * the end of each turn, one write for each client. A wake-up that is missed by a hair costs a nap
+ * of a millisecond. Reads are answered without anything being executed, so while some are under way
+ * it polls for two milliseconds, then naps.
  *
- * So it does while it waits for one to three commands and the shard's thread runs on another CPU: a wake-up from there is an interrupt, 8 us
- * in a virtual machine, and a system call of the shard's thread. On the same CPU a wake-up is a change of threads at once, and polling
- * would be a turn too late. With more commands in flight one wake-up brings many outcomes, and polling takes the CPU
+ * So it does while it waits for one to three commands and the shard's thread runs on another CPU: a
+ * wake-up from there is an interrupt, 8 us in a virtual machine, and a system call of the shard's
+ * thread. On the same CPU a wake-up is a change of threads at once, and polling would be a turn too
+ * late. With more commands in flight one wake-up brings many outcomes, and polling takes the CPU
  * from those who could execute something.
  */
 #include "queue/serve/private.h"
@@ -22,8 +25,9 @@
 #define COMPLETION_COUNT 64
 #define POLL_NS          2000000ull /* so long after the last progress */
 #define POLL_COUNT       3          /* commands in flight, at most, that are worth it */
-/* With fewer commands in flight it gives way after a turn that did something: what is missing comes sooner than a wake-up. With more, giving
- * way after each turn makes turns of one or two answers each, and the change of threads costs more than they do. */
+/* With fewer commands in flight it gives way after a turn that did something: what is missing comes
+ * sooner than a wake-up. With more, giving way after each turn makes turns of one or two answers
+ * each, and the change of threads costs more than they do. */
 #define FEW_COUNT   16
 #define FAREWELL_NS 1000000000ull /* at the end, for connections to close */
 
@@ -62,8 +66,8 @@ on_done(struct queue_gateway *g, const struct decree_completion *done)
 		answer_on_done(c, done);
 }
 
-/* A word of the handover is there before the completion of its command is: behind some completions, every word that
- * could be missing is there.
+/* A word of the handover is there before the completion of its command is: behind some completions,
+ * every word that could be missing is there.
  * @return whether anything was completed */
 static bool
 take_completions(struct queue_gateway *g)
@@ -140,7 +144,8 @@ on_time(evutil_socket_t fd, short events, void *context)
 	(void)context; /* that it has come is all */
 }
 
-/* Say that we sleep, look once more, sleep. What comes after that look finds us sleeping and wakes us.
+/* Say that we sleep, look once more, sleep. What comes after that look finds us sleeping and wakes
+ * us.
  * @return whether there was something, or the shard's thread says that there is */
 static bool
 fall_asleep(struct queue_gateway *g)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file private.h
- * What the files of the gateway offer each other. All of it runs on the gateway's thread, unless it says something else.
+ * What the files of the gateway offer each other. All of it runs on the gateway's thread, unless it
+ * says something else.
  *
  *   gateway.c    the public functions, and what the shard's thread calls
  *   loop.c       the thread: when it polls and when it sleeps; what was completed
@@ -23,18 +24,21 @@
  *   parked     a reserve that waits in the machine
  *   finished   its reply is in the client's output; it is gone
  *
- * One client's requests are executed and answered in its order. Commands of one session are completed in the order in which they
- * were proposed, so a completion is always that of the first of its client's requests that fly. What is proposed behind a reserve
- * that flies bears the mark AFTER. If that reserve is parked, all of them come back BEHIND, and become waiting ones again;
- * nothing starts until the last of them is back, and the wait has ended. So that a worker who asks for many jobs where they come one by one does
- * not fill the log with what comes back, nothing flies behind the next reserve then, and with each one that need not wait
- * twice as much may.
+ * One client's requests are executed and answered in its order. Commands of one session are
+ * completed in the order in which they were proposed, so a completion is always that of the first
+ * of its client's requests that fly. What is proposed behind a reserve that flies bears the mark
+ * AFTER. If that reserve is parked, all of them come back BEHIND, and become waiting ones again;
+ * nothing starts until the last of them is back, and the wait has ended. So that a worker who asks
+ * for many jobs where they come one by one does not fill the log with what comes back, nothing
+ * flies behind the next reserve then, and with each one that need not wait twice as much may.
  *
- * A *barrier* is a request with which others of its client cannot fly together: a read, since it would not see what was asked
- * before or would see what was asked after it; a kick of more than one command.
+ * A *barrier* is a request with which others of its client cannot fly together: a read, since it
+ * would not see what was asked before or would see what was asked after it; a kick of more than one
+ * command.
  *
- * What may fail: the proposer's window is full, or 64 reads are under way: the client stands in a queue until there is room again. A
- * client that does not read its replies, or asks too much at once, is not read from. The session is lost: all clients go.
+ * What may fail: the proposer's window is full, or 64 reads are under way: the client stands in a
+ * queue until there is room again. A client that does not read its replies, or asks too much at
+ * once, is not read from. The session is lost: all clients go.
  */
 #ifndef QUEUE_SERVE_PRIVATE_H
 #define QUEUE_SERVE_PRIVATE_H
@@ -82,7 +86,8 @@ struct request {
 	uint64_t seq, result;
 
 	uint64_t kicked;
-	/* A reserve has ended when it is answered with anything but PARKED and OK, or answered and told. */
+	/* A reserve has ended when it is answered with anything but PARKED and OK, or answered and
+	 * told. */
 	bool is_told;
 	enum queue_status told;
 	uint64_t id;           /* of the job that was reserved or found */
@@ -133,7 +138,8 @@ struct client {
 		*unanswered; /* the first one that flies; if none does, the same as the next one */
 	struct request *waiting; /* the first one that was not started */
 	struct request *parked;  /* NULL: none */
-	/* The first of those behind it that fly or have come back, until all of them have. NULL: none are on their way. */
+	/* The first of those behind it that fly or have come back, until all of them have. NULL:
+	 * none are on their way. */
 	struct request *behind;
 	uint32_t reserves_flying;
 	uint32_t flying_max;    /* while a reserve flies; 1: nothing behind it */
@@ -170,7 +176,8 @@ struct queue_gateway {
 	pthread_t thread;
 	bool has_thread;
 
-	/* Other threads than the gateway's read this, and write it seldom; the shard's looks at `session` for each command. */
+	/* Other threads than the gateway's read this, and write it seldom; the shard's looks at
+	 * `session` for each command. */
 	_Alignas(64) _Atomic bool is_stopping;
 	_Atomic bool is_draining;
 	_Atomic bool has_restored;
@@ -179,8 +186,9 @@ struct queue_gateway {
 	struct handover handover;
 
 	/* The shard's thread writes, with each slot that it applies. */
-	/* gateway_moment_ns() when a slot was last applied: the log's time was that slot's stamp then, and goes on
-	 * like any clock. Relaxed: a few milliseconds make no difference. 0: none yet */
+	/* gateway_moment_ns() when a slot was last applied: the log's time was that slot's stamp
+	 * then, and goes on like any clock. Relaxed: a few milliseconds make no difference. 0: none
+	 * yet */
 	_Alignas(64) _Atomic uint64_t applied_ns;
 	_Atomic int shard_cpu; /* on which it ran then: a hint, relaxed */
 	bool has_news;         /* its own */
@@ -254,7 +262,8 @@ static_assert(offsetof(struct queue_gateway, has_news) / 64 ==
 void gateway_log(struct queue_gateway *g, enum decree_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/** Monotonic, exact to a tick of the kernel's, and therefore cheap enough for every slot. Any thread. */
+/** Monotonic, exact to a tick of the kernel's, and therefore cheap enough for every slot. Any
+ * thread. */
 uint64_t gateway_moment_ns(void);
 
 /* ------------------------------------------------------------------------------ loop.c */
@@ -309,7 +318,8 @@ struct client *client_find(struct queue_gateway *g, uint64_t number);
 
 /* ------------------------------------------------------------------------------ requests.c */
 
-/** @return the request as it will be executed, or NULL: there is no memory. Of a put its head: the body's place is in it */
+/** @return the request as it will be executed, or NULL: there is no memory. Of a put its head: the
+ * body's place is in it */
 struct request *request_create(const struct client *c, const struct queue_request *q);
 void request_free(struct request *r);
 /** Start the first waiting request. @return whether it flies or is finished */

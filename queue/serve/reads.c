@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads: one of a client at a time. Bodies and lists that do not fit one answer come piece by piece into the request's text.
+ * Reads: one of a client at a time. Bodies and lists that do not fit one answer come piece by piece
+ * into the request's text.
  *
- * They are linearizable, but for the body of a job that was reserved: this node has executed the reserve, so it has the job.
- * A job may go while its body comes in pieces. Then it was not found; and a reserve that cannot give it to its
- * worker any more, since it has timed out and somebody else has deleted it, is proposed again. If what stands behind it was
- * proposed already, and may be what has deleted the job, there is no reply that would be true: the client is dropped.
+ * They are linearizable, but for the body of a job that was reserved: this node has executed the
+ * reserve, so it has the job. A job may go while its body comes in pieces. Then it was not found;
+ * and a reserve that cannot give it to its worker any more, since it has timed out and somebody
+ * else has deleted it, is proposed again. If what stands behind it was proposed already, and may be
+ * what has deleted the job, there is no reply that would be true: the client is dropped.
  */
 #include "queue/serve/private.h"
 
@@ -183,7 +185,8 @@ run_down(uint64_t *left_ns, uint64_t passed_ns)
 	*left_ns -= passed_ns < *left_ns ? passed_ns : *left_ns;
 }
 
-/* The state is as old as the last slot, which in an idle log may be a second. What is shown is what a clock would say now. */
+/* The state is as old as the last slot, which in an idle log may be a second. What is shown is what
+ * a clock would say now. */
 static void
 bring_up_to_date(const struct queue_gateway *g, enum queue_verb verb, uint64_t *numbers)
 {

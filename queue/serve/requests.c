@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a client asked becomes a command, a read, or an answer that needs neither; and when it may start. */
+/* What a client asked becomes a command, a read, or an answer that needs neither; and when it may
+ * start. */
 #include "queue/serve/private.h"
 
 #include <errno.h>
@@ -104,7 +105,8 @@ request_free(struct request *r)
 
 /* ------------------------------------------------------------------------------ when it starts */
 
-/* @return as decree_propose(); if it is not 0, the client stands in the queue or the gateway is over */
+/* @return as decree_propose(); if it is not 0, the client stands in the queue or the gateway is
+ * over */
 static int
 propose(struct client *c, const struct queue_command *command)
 {

@@ -4,9 +4,10 @@
  *
  *   DOWN -> ATTACHING -> UP
  *
- * ATTACH closes what an earlier life of this gateway had left behind. From then on COUNT, at least every two seconds, keeps
- * the machine from taking us for dead. If the session is gone, or the machine has detached us (we were paused for long, or
- * cut off), all clients are dropped, as if they had lost a server, and everything begins anew.
+ * ATTACH closes what an earlier life of this gateway had left behind. From then on COUNT, at least
+ * every two seconds, keeps the machine from taking us for dead. If the session is gone, or the
+ * machine has detached us (we were paused for long, or cut off), all clients are dropped, as if
+ * they had lost a server, and everything begins anew.
  */
 #include "queue/serve/private.h"
 
@@ -47,7 +48,7 @@ session_count(struct queue_gateway *g, enum queue_counter counter)
 		g->counts[counter]++;
 }
 
-/* ------------------------------------------------------------------------------ begin, and begin anew */
+/* ------------------------------------------------------------------------ begin, and begin anew */
 
 static void
 open_proposer(struct queue_gateway *g)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the queue counts, for metrics: twice a second the gateway asks the state machine of its own node, and keeps the answer
- * where any thread may look.
+ * What the queue counts, for metrics: twice a second the gateway asks the state machine of its own
+ * node, and keeps the answer where any thread may look.
  */
 #include "queue/serve/private.h"
 

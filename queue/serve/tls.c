@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Certificates and keys. They are read once, at the start, and everything that would only show when the first client comes is
- * looked for then: whoever starts the node is there to read it.
+ * Certificates and keys. They are read once, at the start, and everything that would only show when
+ * the first client comes is looked for then: whoever starts the node is there to read it.
  *
- * TLS 1.3 only. No tickets: clients of a queue stay connected, and a handshake without them has no state that outlives it.
+ * TLS 1.3 only. No tickets: clients of a queue stay connected, and a handshake without them has no
+ * state that outlives it.
  */
 #include "queue/serve/tls.h"
 
@@ -226,7 +227,7 @@ load_key(struct queue_gateway *g, const char *path, const char *certificate, cha
 	return rc;
 }
 
-/* ------------------------------------------------------------------------------ whom clients are signed by */
+/* ------------------------------------------------------------------- whom clients are signed by */
 
 static int
 check_authority(const char *path, X509 *x, char *ret_error)

@@ -2,11 +2,12 @@
 /*
  * The stream of one client: see tls.h.
  *
- * A client that ends its side says so in a record (close_notify), or just closes its socket: both are has_eof, as a plain
- * client's end. What it had asked until then is answered. Nothing can be cut off that way that a plain client could not leave out:
- * a request without its end is none.
+ * A client that ends its side says so in a record (close_notify), or just closes its socket: both
+ * are has_eof, as a plain client's end. What it had asked until then is answered. Nothing can be
+ * cut off that way that a plain client could not leave out: a request without its end is none.
  *
- * Whatever is no TLS 1.3, or fails a check, ends the client. It gets the alert that OpenSSL has written, if its socket takes it.
+ * Whatever is no TLS 1.3, or fails a check, ends the client. It gets the alert that OpenSSL has
+ * written, if its socket takes it.
  */
 #include "queue/serve/tls.h"
 
@@ -20,7 +21,7 @@
 #define KEY_COUNT_MAX                                                                              \
 	32 /* new keys without a byte of data between them: each costs us far more than the client */
 
-/* ------------------------------------------------------------------------------ what OpenSSL reads and writes */
+/* ---------------------------------------------------------------- what OpenSSL reads and writes */
 
 static int
 bio_read(BIO *bio, char *ret, int capacity)
@@ -256,7 +257,8 @@ tls_pull(struct client *c)
 	ERR_clear_error();
 	if (!shake_hands(c))
 		return;
-	/* A record may ask for an answer of OpenSSL's own: also whoever sends nothing else has to read. */
+	/* A record may ask for an answer of OpenSSL's own: also whoever sends nothing else has to
+	 * read. */
 	while (evbuffer_get_length(s->input) < INPUT_BYTES_MAX &&
 		evbuffer_get_length(sealed) < TLS_SEALED_BYTES_MAX) {
 		int count = SSL_read(s->ssl, part, sizeof(part));

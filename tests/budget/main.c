@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one command costs, counted and not timed: three nodes in one thread, the production code of the core, the
- * loop, the log and the path of the network, on a disk that is memory and on a wire that is a list. Time is a number that
- * grows by the same step with every round of turns, so that the same build does the same work each time.
+ * What one command costs, counted and not timed: three nodes in one thread, the production code of
+ * the core, the loop, the log and the path of the network, on a disk that is memory and on a wire
+ * that is a list. Time is a number that grows by the same step with every round of turns, so that
+ * the same build does the same work each time.
  *
  *   count BATCH COMMANDS [BYTES [MTU]]
  *
- * keeps BATCH commands in flight at the leader until COMMANDS have been executed everywhere, and prints a JSON
- * object of what was sent and written. Slots are as large as the MTU lets them be. A BATCH of 0 is COMMANDS rounds of turns with nothing to do but heartbeats. An instruction counter sees two functions, leader_turn() and follower_turn(),
- * which are called for nothing but the commands that count: tests/budget/check.
+ * keeps BATCH commands in flight at the leader until COMMANDS have been executed everywhere, and
+ * prints a JSON object of what was sent and written. Slots are as large as the MTU lets them be. A
+ * BATCH of 0 is COMMANDS rounds of turns with nothing to do but heartbeats. An instruction counter
+ * sees two functions, leader_turn() and follower_turn(), which are called for nothing but the
+ * commands that count: tests/budget/check.
  */
 #include "base/assert.h"
 #include "engine/runtime/mailbox.h"
@@ -102,7 +105,8 @@ static const struct decree_machine_ops machine_ops = {
 
 /* ------------------------------------------------------------------------------ nodes */
 
-/* As a node's clock for the stages of a commit: the CPU's counter, times a rate. What it says is of no interest here. */
+/* As a node's clock for the stages of a commit: the CPU's counter, times a rate. What it says is of
+ * no interest here. */
 static uint64_t
 stamp_ns(void)
 {
@@ -136,7 +140,8 @@ open_log(uint16_t node_id, uint32_t slot_bytes)
 	return wal;
 }
 
-/* The defaults of a configuration file, but for fewer sessions: valgrind would clear their replies for seconds. */
+/* The defaults of a configuration file, but for fewer sessions: valgrind would clear their replies
+ * for seconds. */
 static void
 configure(struct node *n, uint16_t node_id, uint32_t mtu)
 {

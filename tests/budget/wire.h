@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file wire.h
- * The network path of three nodes without a device: each frame is sealed by the sender's `struct path`, moves as a
- * pointer, and is taken apart by the receiver's, as behind a port that checks and fills in checksums itself.
+ * The network path of three nodes without a device: each frame is sealed by the sender's `struct
+ * path`, moves as a pointer, and is taken apart by the receiver's, as behind a port that checks and
+ * fills in checksums itself.
  */
 #ifndef TESTS_BUDGET_WIRE_H
 #define TESTS_BUDGET_WIRE_H

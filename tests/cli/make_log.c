@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log for the tests of `decree wal`: make_log DIR COUNT has records of slots 1 .. COUNT appended to a formatted log,
- * each with a value of 1,000 bytes, slot n accepted under ballot 3.1 with n - 1 decided before, and what group 0
- * promised. With --hold it keeps the log open, like a node that runs, until its standard input ends.
+ * A log for the tests of `decree wal`: make_log DIR COUNT has records of slots 1 .. COUNT appended
+ * to a formatted log, each with a value of 1,000 bytes, slot n accepted under ballot 3.1 with n - 1
+ * decided before, and what group 0 promised. With --hold it keeps the log open, like a node that
+ * runs, until its standard input ends.
  */
 #include "engine/runtime/meta.h"
 #include "wal/directory.h"

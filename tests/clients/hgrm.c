@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Numbers from standard input through our histogram: what it prints of them, and percentiles that are no steps of that.
- * hgrm.js says the same with another implementation.
+ * Numbers from standard input through our histogram: what it prints of them, and percentiles that
+ * are no steps of that. hgrm.js says the same with another implementation.
  */
 #include "apps/histogram.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The beanstalk protocol: any bytes of a client, cut at two different places each time, are the same requests. */
+/* The beanstalk protocol: any bytes of a client, cut at two different places each time, are the
+ * same requests. */
 #include "queue/protocol.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes: refused, or read as something that encodes to exactly the same bytes again (of metrics: to
- * the same values). */
+/* Any bytes: refused, or read as something that encodes to exactly the same bytes again (of
+ * metrics: to the same values). */
 #include "base/assert.h"
 #include "engine/runtime/client_msg.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever an authenticated peer sends, a replica must not be brought down by an assertion: it drops, it
- * answers, or it halts because two facts contradict each other. What it wrote must be readable again, and
- * what it sends must be decodable.
+ * Whatever an authenticated peer sends, a replica must not be brought down by an assertion: it
+ * drops, it answers, or it halts because two facts contradict each other. What it wrote must be
+ * readable again, and what it sends must be decodable.
  *
  * Input: one byte that says in which situation node 1 of three is, then operations:
  *   op 1, length 1, `length` bytes: a frame (see `operate`). Bit 7 of op: put right what a peer that
@@ -144,7 +144,8 @@ operate(struct cluster *c, uint8_t op, const uint8_t *data, uint8_t count, uint6
 	}
 }
 
-/* 0: nothing happened yet; 1: candidate; 2: bootstrapping leader; 3: leader; 4: follower; 5: old leader. */
+/* 0: nothing happened yet; 1: candidate; 2: bootstrapping leader; 3: leader; 4: follower; 5: old
+ * leader. */
 static void
 situation(struct cluster *c, uint8_t number)
 {

@@ -4,8 +4,8 @@
  *
  * Input: one byte (bit 0: authentication none, bit 1: the port vouches for UDP checksums), then
  * frames, each behind its length (u16, little-endian; a last short one is taken as it is). With
- * authentication on, nothing at all may be delivered: the input cannot know the keys. Without, it may,
- * and what is delivered must lie inside the frame.
+ * authentication on, nothing at all may be delivered: the input cannot know the keys. Without, it
+ * may, and what is delivered must lie inside the frame.
  */
 #include "base/assert.h"
 #include "base/bytes.h"

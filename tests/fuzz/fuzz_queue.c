@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queue: any bytes as commands, as a question, as a snapshot. What the machine lets through it must survive. */
+/* The queue: any bytes as commands, as a question, as a snapshot. What the machine lets through it
+ * must survive. */
 #include "queue/machine.h"
 
 #include <stdlib.h>
@@ -13,7 +14,8 @@ decree_sink_answer(struct decree_sink *sink, struct decree_session session, uint
 	(void)sink, (void)session, (void)seq, (void)status, (void)result;
 }
 
-/* Commands, each behind a byte with its size, one with the tenths of a second that pass before it, one with its session. */
+/* Commands, each behind a byte with its size, one with the tenths of a second that pass before it,
+ * one with its session. */
 static void
 run_commands(struct queue_machine *m, const uint8_t *data, size_t count)
 {

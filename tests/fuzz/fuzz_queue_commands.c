@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any bytes as a stream of commands to the queue, beside its model: each answer, each end of a wait and each number that can be asked
- * for must be the model's, also where a copy that was restored from a snapshot goes on.
+ * Any bytes as a stream of commands to the queue, beside its model: each answer, each end of a wait
+ * and each number that can be asked for must be the model's, also where a copy that was restored
+ * from a snapshot goes on.
  *
  * Input: steps of 8 bytes, a shorter one at the end counts for nothing.
  *   0 op: the low 7 bits modulo OP_COUNT, one of queue/command.h; 0: a copy goes on; 3: only time passes; the highest bit: the
@@ -40,7 +41,7 @@ static int told_count;
 static struct queue_reserved handed; /* to the reserve that is answered next; 0: none */
 static uint8_t command[BODY_BYTES_MAX + QUEUE_COMMAND_FIXED_BYTES_MAX];
 
-/* ------------------------------------------------------------------------------ what the machine tells */
+/* ----------------------------------------------------------------------- what the machine tells */
 
 static struct model_answer
 of_job(const struct queue_reserved *r)

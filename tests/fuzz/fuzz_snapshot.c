@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots from a disk or a peer: any bytes, in pieces of any size, into the reader and the session table. */
+/* Snapshots from a disk or a peer: any bytes, in pieces of any size, into the reader and the
+ * session table. */
 #include "engine/runtime/snapshot_format.h"
 
 #include <stdlib.h>
@@ -14,7 +15,8 @@ static const struct eng_config config = {
 	.slot_bytes = 200,
 };
 
-/* The first byte says how large the pieces are. What the reader lets through, the table must survive. */
+/* The first byte says how large the pieces are. What the reader lets through, the table must
+ * survive. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t count)
 {

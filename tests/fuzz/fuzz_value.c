@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Values of slots, from a frame or the log. What the decoder lets through is walked within its bytes, written again without
- * a loss, and survived by the table of sessions, twice.
+ * Values of slots, from a frame or the log. What the decoder lets through is walked within its
+ * bytes, written again without a loss, and survived by the table of sessions, twice.
  */
 #include "base/digest.h"
 #include "engine/core/session.h"

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery over arbitrary file images. The input is first decoded as a block, as it is; then it is a list of changes
- * to the files of a good log, which is opened, written to, and opened again: once of twelve records, once of one that
- * has gone around twice and begins in the middle.
+ * Recovery over arbitrary file images. The input is first decoded as a block, as it is; then it is
+ * a list of changes to the files of a good log, which is opened, written to, and opened again: once
+ * of twelve records, once of one that has gone around twice and begins in the middle.
  *
- * A change is five bytes: what and where (kind: 3 bits, file: 2 bits), sector (2 bytes), half offset, value.
- * RESEAL makes the checksums of a changed sector right again, so that the fuzzer gets past them.
+ * A change is five bytes: what and where (kind: 3 bits, file: 2 bits), sector (2 bytes), half
+ * offset, value. RESEAL makes the checksums of a changed sector right again, so that the fuzzer
+ * gets past them.
  */
 #include "base/bytes.h"
 #include "tests/lib/log_fixture.h"

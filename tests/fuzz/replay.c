@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a fuzz target over every file of the folders given, and over each of its prefixes and one-byte
- * changes, so that a build without libFuzzer still walks the decoder's refusals.
+ * Runs a fuzz target over every file of the folders given, and over each of its prefixes and
+ * one-byte changes, so that a build without libFuzzer still walks the decoder's refusals.
  */
 #include <dirent.h>
 #include <stdint.h>

@@ -8,9 +8,9 @@
  *   4. QUIET_NS: nothing may move any more. Where a leader can exist, there is one, and what it is given is
  *      chosen; where none can, nothing is chosen and nobody begins a ballot
  *
- * A leader can exist if and only if some node has links both ways to a q1 quorum and a q2 quorum, itself
- * included: phase 1 and phase 2 are round trips, and only round trips count (10.3). One that already leads
- * needs the q2 quorum only.
+ * A leader can exist if and only if some node has links both ways to a q1 quorum and a q2 quorum,
+ * itself included: phase 1 and phase 2 are round trips, and only round trips count (10.3). One that
+ * already leads needs the q2 quorum only.
  */
 #include "tests/graphs/graphs.h"
 
@@ -24,17 +24,19 @@
 #define HOP_NS (1 * MS) /* a frame's way, and a write */
 #define T_NS   (200 * MS)
 
-/* 4 T_elect and round trips, T_elect = 2 T at most: the bound of protocol 0. Then T for the old leader to fall. */
+/* 4 T_elect and round trips, T_elect = 2 T at most: the bound of protocol 0. Then T for the old
+ * leader to fall. */
 #define SETTLE_NS (9 * T_NS + 100 * MS)
 #define QUIET_NS  (20 * T_NS)
 
-/* A node that hears of a decision through others only learns of it when it next asks for votes, at most 2 T
- * later; a chain of nodes takes a few of those. */
+/* A node that hears of a decision through others only learns of it when it next asks for votes, at
+ * most 2 T later; a chain of nodes takes a few of those. */
 #define LEARN_NS (8 * T_NS)
 
 #define SUBMIT_EVERY_NS T_NS
 
-/* A ballot begun at all costs others their timers. Five nodes that duel with growing back-off are done soon. */
+/* A ballot begun at all costs others their timers. Five nodes that duel with growing back-off are
+ * done soon. */
 #define PREPARE_COUNT_MAX 12
 
 struct run {
@@ -174,8 +176,8 @@ on_send(struct cluster *c, const struct eng_msg *m, uint16_t dst)
 	run->result->prepares++;
 }
 
-/* Two candidates that get their grants at the same moment may both win, the higher ballot for good: that is one
- * change, if it is over within T. */
+/* Two candidates that get their grants at the same moment may both win, the higher ballot for good:
+ * that is one change, if it is over within T. */
 static void
 note_change(struct run *run)
 {

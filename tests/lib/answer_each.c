@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For programs with a decree_sink_answer() of their own: what is answered in a burst comes there one by one. */
+/* For programs with a decree_sink_answer() of their own: what is answered in a burst comes there
+ * one by one. */
 #include <decree/machine.h>
 
 void

@@ -237,7 +237,8 @@ const struct beanstalk_row beanstalk_rows[] = {
 	{ "bury with one number more", "bury 0 0 0\r\nlist-tube-used\r\n",
 		"BAD_FORMAT\r\nUSING default\r\n" },
 
-	/* Numbers: kick's is read by other rules. It uses a tube of its own, in which there is nothing. */
+	/* Numbers: kick's is read by other rules. It uses a tube of its own, in which there is
+	 * nothing. */
 	{ "kick [1]", "use rows-empty\r\nkick 1\r\nlist-tube-used\r\n",
 		"USING rows-empty\r\nKICKED 0\r\nUSING rows-empty\r\n" },
 	{ "kick [0]", "use rows-empty\r\nkick 0\r\nlist-tube-used\r\n",
@@ -281,7 +282,8 @@ const struct beanstalk_row beanstalk_rows[] = {
 	{ "kick [{9*30} 1]", "use rows-empty\r\nkick {9*30} 1\r\nlist-tube-used\r\n",
 		"USING rows-empty\r\nBAD_FORMAT\r\nUSING rows-empty\r\n" },
 
-	/* Numbers: timeouts, behind which anything may stand. It waits for a tube in which there is nothing. */
+	/* Numbers: timeouts, behind which anything may stand. It waits for a tube in which there is
+	 * nothing. */
 	{ "reserve-with-timeout [0]",
 		"watch rows-empty\r\nignore default\r\nreserve-with-timeout 0\r\n"
 		"list-tube-used\r\n",

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file beanstalk_rows.h
- * What a client may send, and what beanstalkd 1.13 answers, where that does not depend on other connections or on time: every
- * error, every odd line, and how the server finds its way back to the next command.
+ * What a client may send, and what beanstalkd 1.13 answers, where that does not depend on other
+ * connections or on time: every error, every odd line, and how the server finds its way back to the
+ * next command.
  *
- * The parser of queue/protocol.h is held to these rows (tests/unit/queue/test_protocol.c), and so are the real beanstalkd
- * (tests/queue/beanstalkd_rows.sh), so that they stay true, and decreed (tests/queue/differential.sh).
+ * The parser of queue/protocol.h is held to these rows (tests/unit/queue/test_protocol.c), and so
+ * are the real beanstalkd (tests/queue/beanstalkd_rows.sh), so that they stay true, and decreed
+ * (tests/queue/differential.sh).
  */
 #ifndef TESTS_BEANSTALK_ROWS_H
 #define TESTS_BEANSTALK_ROWS_H
@@ -18,8 +20,9 @@
 struct beanstalk_row {
 	const char *name;
 	/**
-	 * In both, "{NAME*COUNT}" stands for COUNT times the bytes NAME, or for one NUL if it is "{NUL*1}". A job's id is
-	 * "N". Every row starts with a new connection, which uses "default".
+	 * In both, "{NAME*COUNT}" stands for COUNT times the bytes NAME, or for one NUL if it is
+	 * "{NUL*1}". A job's id is "N". Every row starts with a new connection, which uses
+	 * "default".
 	 */
 	const char *input;
 	const char *replies;

@@ -317,7 +317,8 @@ apply_slot(struct cluster *c, uint16_t node, struct decree_slot slot)
 					slot, eng_state_digest(n->sessions, n->applied_digest) } });
 }
 
-/* A log takes no more records than it has said; more of them would end the node. Hard states are none. */
+/* A log takes no more records than it has said; more of them would end the node. Hard states are
+ * none. */
 static void
 check_room(const struct eng_effects *fx, uint32_t record_room)
 {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file cluster.h
- * A cluster of bare replicas in one thread: the core alone, with every message and every write in the
- * test's hands. Messages travel as encoded bytes, so that the codec is always part of what is tested.
+ * A cluster of bare replicas in one thread: the core alone, with every message and every write in
+ * the test's hands. Messages travel as encoded bytes, so that the codec is always part of what is
+ * tested.
  *
- * A write that was emitted is outstanding until cluster_persist(); a crash loses it. What the test reads
- * are the replicas themselves (replica.h), the messages in flight, and what each node applied.
+ * A write that was emitted is outstanding until cluster_persist(); a crash loses it. What the test
+ * reads are the replicas themselves (replica.h), the messages in flight, and what each node
+ * applied.
  */
 #ifndef TESTS_CLUSTER_H
 #define TESTS_CLUSTER_H
@@ -132,14 +134,16 @@ struct cluster {
 	void (*on_fetch)(struct cluster *c, uint16_t node, uint16_t from);
 };
 
-/** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by seed. */
+/** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by
+ * seed. */
 struct cluster *cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed);
 /** The same; states are compared every @p digest_slots slots; sessions (16) may be evicted after
  * @p idle_slots, 0 = after many; a configuration governs @p alpha slots later. */
 struct cluster *cluster_create_with(uint32_t node_count, uint32_t q1, uint32_t q2,
 	uint32_t digest_slots, uint32_t idle_slots, uint32_t alpha, uint64_t seed);
 void cluster_destroy(struct cluster *c);
-/** One more node, with a new disk, formatted to join: it takes no part until it is added. @return its id */
+/** One more node, with a new disk, formatted to join: it takes no part until it is added. @return
+ * its id */
 uint16_t cluster_join(struct cluster *c);
 /** @p node is asked to change the members. */
 enum eng_member_result
@@ -193,14 +197,16 @@ void cluster_restore(struct cluster *c, uint16_t node, const struct cluster_snap
 void cluster_crash(struct cluster *c, uint16_t node);
 /** Recover from what was durable. */
 void cluster_restart(struct cluster *c, uint16_t node);
-/** Damage the newest record of a slot on the disk of a node that is down. @return false if there is none */
+/** Damage the newest record of a slot on the disk of a node that is down. @return false if there is
+ * none */
 bool
 cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
 /** The same while it is up: its log has found it out. Of an unknown ballot there need be no record.
  * @return false if it is down, too */
 bool
 cluster_rot(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
-/** Keep a copy of a node's disk as it is now; put it back while the node is down. @return false if there is none */
+/** Keep a copy of a node's disk as it is now; put it back while the node is down. @return false if
+ * there is none */
 void cluster_image(struct cluster *c, uint16_t node);
 bool cluster_rollback(struct cluster *c, uint16_t node);
 /** A fresh disk under the old id. */

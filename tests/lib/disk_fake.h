@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file disk_fake.h
- * A disk in memory that behaves as badly as a real one may, and repeats it exactly for the same seed.
+ * A disk in memory that behaves as badly as a real one may, and repeats it exactly for the same
+ * seed.
  *
- * A write reaches the file when it completes. Without DISK_WRITE_DURABLE it is only in the disk's cache then, and
- * a power cut keeps or loses each of its sectors by itself. Of a write still in flight, durable or not, a power
- * cut leaves any subset of sectors. A durable write makes only itself stable (as FUA does), never its neighbours.
+ * A write reaches the file when it completes. Without DISK_WRITE_DURABLE it is only in the disk's
+ * cache then, and a power cut keeps or loses each of its sectors by itself. Of a write still in
+ * flight, durable or not, a power cut leaves any subset of sectors. A durable write makes only
+ * itself stable (as FUA does), never its neighbours.
  *
  * Time:   reap() returns what is due at now_ns. A simulator moves it by disk_fake_set_now(); a test sets
  *         `reap_ns`, and each reap() moves it.
@@ -50,15 +52,15 @@ void disk_fake_stall(struct disk_fake *d, uint64_t until_ns);
 /** @return completions returned so far */
 uint64_t disk_fake_completion_count(const struct disk_fake *d);
 
-/** From now on it says that writes are durable although they are only in its cache. A power cut during that keeps some
- * of their sectors, or loses all that was written since. */
+/** From now on it says that writes are durable although they are only in its cache. A power cut
+ * during that keeps some of their sectors, or loses all that was written since. */
 void disk_fake_set_lying(struct disk_fake *d, bool is_lying);
 
 /** The next power cut also leaves sectors of which the first bytes are new and the rest is old. */
 void disk_fake_tear(struct disk_fake *d);
 
-/** The next write to the segments that says anything goes to that offset, if it fits there, and is reported like any
- * other. */
+/** The next write to the segments that says anything goes to that offset, if it fits there, and is
+ * reported like any other. */
 void disk_fake_misdirect(struct disk_fake *d, uint64_t offset_bytes);
 
 /** Power cut: see above. Nothing is in flight afterwards, no completion is returned. */
@@ -67,9 +69,10 @@ void disk_fake_cut_power(struct disk_fake *d);
 /** kill -9: the kernel finishes what is in flight, and nothing is lost; no completion is returned. */
 void disk_fake_kill_process(struct disk_fake *d);
 
-/** Let the call or request after @p count more of them fail with @p rc, once; -1 as @p count: none. A request
- * with rc > 0 is cut short to that many bytes instead. After a write or a flush that failed, later ones say that they
- * are durable and are not, as with a kernel that has marked its pages clean, until the next call of this. */
+/** Let the call or request after @p count more of them fail with @p rc, once; -1 as @p count: none.
+ * A request with rc > 0 is cut short to that many bytes instead. After a write or a flush that
+ * failed, later ones say that they are durable and are not, as with a kernel that has marked its
+ * pages clean, until the next call of this. */
 void disk_fake_fail_after(struct disk_fake *d, int64_t count, int rc);
 
 /** @return false if fail_after() has not struck yet */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file disk_fake_file.h
- * One file of a disk_fake: what its reads return, and what of it a power cut leaves. In disk_fake.c alone.
+ * One file of a disk_fake: what its reads return, and what of it a power cut leaves. In disk_fake.c
+ * alone.
  */
 #ifndef TESTS_DISK_FAKE_FILE_H
 #define TESTS_DISK_FAKE_FILE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file gateway_fixture.h
- * A whole queue server in the test's process: a cluster of one without ports, its gateway, and sockets of clients. Whatever fails ends
- * the test.
+ * A whole queue server in the test's process: a cluster of one without ports, its gateway, and
+ * sockets of clients. Whatever fails ends the test.
  *
  * Threads:  the caller's.
  */
@@ -41,7 +41,8 @@ struct gateway_fixture {
 
 /** An empty folder, with the configuration of a node. */
 struct gateway_fixture *gf_create(void);
-/** @param options  but for the node's number and on_log. @return as queue_gateway_create(), which said why in `error` */
+/** @param options  but for the node's number and on_log. @return as queue_gateway_create(), which
+ * said why in `error` */
 int gf_open_gateway(struct gateway_fixture *f, struct queue_gateway_options options);
 /** The node, and the gateway's thread. */
 void gf_start(struct gateway_fixture *f);

@@ -27,8 +27,8 @@ gf_connect(const struct gateway_fixture *f, uint32_t index)
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	assert_true(fd >= 0);
-	/* No time-outs of the socket: with them the kernel does not go on by itself when the node's io_uring, which belongs
-	 * to this thread, interrupts a call. */
+	/* No time-outs of the socket: with them the kernel does not go on by itself when the node's
+	 * io_uring, which belongs to this thread, interrupts a call. */
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }

@@ -3,9 +3,10 @@
  * @file history.h
  * What clients asked and what they were told: the input of the linearizability checker (linear.h).
  *
- * An operation begins when its client sends it and ends when the client has the answer. Both moments get a
- * number from one counter, so "before" is never a matter of equal clock readings. An operation that never
- * ends (timeout, crash of the client) stays pending: it may take effect at any later time, or never.
+ * An operation begins when its client sends it and ends when the client has the answer. Both
+ * moments get a number from one counter, so "before" is never a matter of equal clock readings. An
+ * operation that never ends (timeout, crash of the client) stays pending: it may take effect at any
+ * later time, or never.
  *
  * Threads:  belongs to the one that records.
  * Memory:   grows as needed; history_destroy() frees it.
@@ -69,8 +70,9 @@ void history_return(
 void history_void(struct history *h, uint32_t number);
 
 /**
- * Claim where an operation took effect: operations of a key in ascending @p order, those with 0 not at all.
- * A claim that proves right spares the checker its search; one that is wrong costs nothing but time.
+ * Claim where an operation took effect: operations of a key in ascending @p order, those with 0 not
+ * at all. A claim that proves right spares the checker its search; one that is wrong costs nothing
+ * but time.
  */
 void history_claim(struct history *h, uint32_t number, uint64_t order);
 

@@ -15,8 +15,8 @@
  *   - of equal ones, the one invoked first happens first
  *   - one whose effect the very next operation wipes out need not have happened
  *
- * The memory holds 128-bit hashes of pairs and not the pairs. Two pairs that collide could hide an order and
- * so accuse a good history, once in 2^128 / configurations^2.
+ * The memory holds 128-bit hashes of pairs and not the pairs. Two pairs that collide could hide an
+ * order and so accuse a good history, once in 2^128 / configurations^2.
  */
 #include "tests/lib/linear.h"
 
@@ -32,7 +32,8 @@ struct hash {
 	uint64_t hi;
 };
 
-/* Invocations and returns of operations with an answer, in order, as a ring of links through place 0. */
+/* Invocations and returns of operations with an answer, in order, as a ring of links through place
+ * 0. */
 struct event {
 	uint32_t previous;
 	uint32_t next;

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file linear.h
- * Is a history linearizable? That is: can each operation be given one moment between its invocation and its
- * return such that a single copy, executing them at these moments, would have given the same answers?
+ * Is a history linearizable? That is: can each operation be given one moment between its invocation
+ * and its return such that a single copy, executing them at these moments, would have given the
+ * same answers?
  *
  *   linear.c          the search
  *   linear_explain.c  the few operations of a bad history that contradict each other
  *   linear_models.c   what a single copy does: register, log
  *
- * The search is that of Wing and Gong (Testing and Verifying Concurrent Objects, 1993) with the memory of Lowe
- * (Testing for linearizability, 2017): a set of operations that led to a state is not tried twice. Keys are
- * checked apart, since linearizability is local (Herlihy and Wing, 1990).
+ * The search is that of Wing and Gong (Testing and Verifying Concurrent Objects, 1993) with the
+ * memory of Lowe (Testing for linearizability, 2017): a set of operations that led to a state is
+ * not tried twice. Keys are checked apart, since linearizability is local (Herlihy and Wing, 1990).
  *
  * Threads:  no state between calls; callable from anywhere.
  * Memory:   allocated and freed within the call; the search is bounded by `config_count_max`.
@@ -30,20 +31,21 @@ struct linear_state {
 struct linear_model {
 	const char *name;
 	struct linear_state first;
-	/** Execute @p op. @return false if a single copy in state @p s would have answered otherwise. A pending
-	 * operation fits any answer. */
+	/** Execute @p op. @return false if a single copy in state @p s would have answered
+	 * otherwise. A pending operation fits any answer. */
 	bool (*step)(const struct linear_state *s, const struct history_op *op,
 		struct linear_state *ret_next);
 };
 
-/* READ, WRITE, CAS of one word; 0 at first. A lock is a register: acquire = cas 0 to me, release = cas me
- * to 0. */
+/* READ, WRITE, CAS of one word; 0 at first. A lock is a register: acquire = cas 0 to me, release =
+ * cas me to 0. */
 extern const struct linear_model linear_register;
 
 /* APPEND tells the place, READ tells how many there are and the digest of all in order. */
 extern const struct linear_model linear_log;
 
-/** Digest of a log with one more value; that of an empty one is 0. For machines that are to be checked. */
+/** Digest of a log with one more value; that of an empty one is 0. For machines that are to be
+ * checked. */
 uint64_t linear_log_fold(uint64_t digest, uint64_t value);
 
 enum linear_verdict {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file log_fixture.h
- * A small log on a fake disk whose records say who they are, so that a test can tell every one of them.
+ * A small log on a fake disk whose records say who they are, so that a test can tell every one of
+ * them.
  */
 #ifndef DECREE_TESTS_LOG_FIXTURE_H
 #define DECREE_TESTS_LOG_FIXTURE_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file machine_contract.h
- * Does a state machine keep what include/decree/machine.h asks of it? For yours as for ours: a test of your own calls
- * machine_contract_check() with your table and a supply of commands.
+ * Does a state machine keep what include/decree/machine.h asks of it? For yours as for ours: a test
+ * of your own calls machine_contract_check() with your table and a supply of commands.
  *
- * It brings a decree_sink_answer() of its own, and answer_each.c beside it the decree_sink_answer_burst(): link both with the machine,
- * and not with libdecree.
+ * It brings a decree_sink_answer() of its own, and answer_each.c beside it the
+ * decree_sink_answer_burst(): link both with the machine, and not with libdecree.
  *
  * Threads:  the caller's.
  * Memory:   whole snapshots are kept on the heap: let the supply build a state of some megabytes at most.
@@ -21,8 +21,9 @@ struct machine_contract {
 	const struct decree_machine_ops *ops;
 	void *(*create)(void); /* an empty machine */
 	void (*destroy)(void *machine);
-	/** The body of the command of that number; the same one for the same number. Let it create, change and
-	 * remove objects in an order that is not that of their keys. @return its bytes */
+	/** The body of the command of that number; the same one for the same number. Let it create,
+	 * change and remove objects in an order that is not that of their keys. @return its
+	 * bytes */
 	uint32_t (*command)(uint64_t number, uint8_t ret_body[MACHINE_CONTRACT_BODY_BYTES]);
 	uint64_t count;              /* commands that make a state with several chunks; > 0 */
 	uint32_t commands_per_chunk; /* applied between two chunks of a walk */

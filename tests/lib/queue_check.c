@@ -244,7 +244,8 @@ sum_of_objects(const struct queue_machine *m)
 	return sum;
 }
 
-/* Nodes that all forget the same part of their state agree with each other for ever, so it is looked for here. */
+/* Nodes that all forget the same part of their state agree with each other for ever, so it is
+ * looked for here. */
 const char *
 queue_check_digest(struct queue_machine *m)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file queue_draw.h
- * Random commands for a queue that make sense often enough: the model (queue_model.h) is asked who holds what.
+ * Random commands for a queue that make sense often enough: the model (queue_model.h) is asked who
+ * holds what.
  *
  * Threads:  the caller's.
  */

@@ -11,7 +11,8 @@ struct decree_sink {
 	struct queue_fixture *f;
 };
 
-/* Whose machine is called. Fixtures may exchange their machines, so it is not the context of a machine. */
+/* Whose machine is called. Fixtures may exchange their machines, so it is not the context of a
+ * machine. */
 static struct queue_fixture *at_work;
 
 void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file queue_fixture.h
- * A queue machine under test: its log, its clock, and everything that it has answered. How a wait ends stands among the
- * answers, in place of PARKED.
+ * A queue machine under test: its log, its clock, and everything that it has answered. How a wait
+ * ends stands among the answers, in place of PARKED.
  *
  * It brings a decree_sink_answer() of its own, so link it with the machine, and not with libdecree.
  *
@@ -47,8 +47,8 @@ struct queue_fixture {
 	uint8_t command[QF_COMMAND_BYTES];
 };
 
-/** A machine with so much memory and two gateways, of the nodes 1 (QF_SESSION) and 2 (QF_OTHER), at the time 1000 s. Ends the test
- * if that fails. */
+/** A machine with so much memory and two gateways, of the nodes 1 (QF_SESSION) and 2 (QF_OTHER), at
+ * the time 1000 s. Ends the test if that fails. */
 struct queue_fixture *qf_create(uint64_t queue_bytes);
 void qf_destroy(struct queue_fixture *f);
 /** A test's state is one with the least memory and the connections 1 and 2. */
@@ -66,7 +66,8 @@ uint64_t qf_seq(const struct queue_fixture *f);
 /** The number of the last command of that session. */
 uint64_t qf_seq_in(const struct queue_fixture *f, uint64_t session);
 
-/** Time goes on, and the log with it, which has a slot whenever one is due; nothing is heard of any gateway. */
+/** Time goes on, and the log with it, which has a slot whenever one is due; nothing is heard of any
+ * gateway. */
 void qf_silence_ns(struct queue_fixture *f, uint64_t ns);
 /** Time goes on while the log stands still, until a slot of that moment. */
 void qf_leap_ns(struct queue_fixture *f, uint64_t ns);

@@ -34,7 +34,7 @@ model_end_wait(struct model *m, struct model_connection *c, uint32_t status)
 	};
 }
 
-/* ------------------------------------------------------------------------------ looking for something */
+/* ------------------------------------------------------------------------ looking for something */
 
 struct model_tube *
 model_find_tube(const struct model *m, const char *name)
@@ -136,7 +136,7 @@ model_cells_used(const struct model *m)
 	return used;
 }
 
-/* ------------------------------------------------------------------------------ tubes come and go */
+/* ---------------------------------------------------------------------------- tubes come and go */
 
 uint64_t
 model_tube_cells(const struct model *m, const char *name)
@@ -182,7 +182,7 @@ drop_tubes(struct model *m)
 		}
 }
 
-/* ------------------------------------------------------------------------------ jobs meet workers */
+/* ---------------------------------------------------------------------------- jobs meet workers */
 
 void
 model_give(struct model *m, struct model_connection *c, uint64_t seq, struct model_job *j)
@@ -296,7 +296,8 @@ model_close_connection(struct model *m, struct model_connection *c)
 	m->connection_count--;
 }
 
-/* With all its connections; none of their jobs goes to another one of them. @return how many they were */
+/* With all its connections; none of their jobs goes to another one of them. @return how many they
+ * were */
 uint64_t
 model_detach(struct model *m, struct model_gateway *g)
 {

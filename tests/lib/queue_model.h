@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file model.h
- * The queue once more, as plainly as possible: arrays, and a scan wherever something is looked for. What it answers
- * is what the machine has to answer.
+ * The queue once more, as plainly as possible: arrays, and a scan wherever something is looked for.
+ * What it answers is what the machine has to answer.
  *
- * It shares no code with queue/, apart from the names of commands, statuses and statistics. It knows no limit to what
- * happens at one time: for fewer than a thousand jobs and connections there is none.
+ * It shares no code with queue/, apart from the names of commands, statuses and statistics. It
+ * knows no limit to what happens at one time: for fewer than a thousand jobs and connections there
+ * is none.
  *
  * Threads:  the caller's.
  */

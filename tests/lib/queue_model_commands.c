@@ -265,7 +265,8 @@ count(struct model *m, uint64_t session, uint64_t seq, const struct queue_comman
 	model_say(m, session, seq, QUEUE_OK, 0);
 }
 
-/* Commands that are about no connection, or whose gateway is not there. @return false: it is another one */
+/* Commands that are about no connection, or whose gateway is not there. @return false: it is
+ * another one */
 static bool
 of_gateway(struct model *m, uint64_t session, uint64_t seq, const struct queue_command *q)
 {

@@ -46,7 +46,8 @@ void model_match(struct model *m);
 void model_make_ready(struct model *m, struct model_job *j);
 void model_reserve(struct model *m, struct model_connection *c, uint64_t seq, uint64_t wait_ns);
 void model_close_connection(struct model *m, struct model_connection *c);
-/** With all its connections; none of their jobs goes to another one of them. @return how many they were */
+/** With all its connections; none of their jobs goes to another one of them. @return how many they
+ * were */
 uint64_t model_detach(struct model *m, struct model_gateway *g);
 
 /* queue_model_commands.c */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file snap_fake.h
- * Snapshots in memory that come late, get lost, rot and fail, and do so exactly alike for the same seed.
+ * Snapshots in memory that come late, get lost, rot and fail, and do so exactly alike for the same
+ * seed.
  *
- * What is committed survives a crash, power cut or not: the production store has synced it before it says so.
- * A writer that has not committed leaves nothing. A commit that a crash interrupts has happened or not (drawn): the
- * rename may have reached the disk although nobody was told.
+ * What is committed survives a crash, power cut or not: the production store has synced it before
+ * it says so. A writer that has not committed leaves nothing. A commit that a crash interrupts has
+ * happened or not (drawn): the rename may have reached the disk although nobody was told.
  *
  * Time:   reap() moves it to its now_ns; a simulator that sleeps asks snap_fake_next_ns().
  * Owner:  one thread. Memory: as many bytes as the snapshots have.
@@ -35,7 +36,8 @@ void snap_fake_destroy(struct snap_fake *f);
 /** Make it what a new one with this configuration would be; cheap. */
 void snap_fake_reset(struct snap_fake *f, const struct snap_fake_config *cfg);
 
-/** Give @p f the snapshots that @p from holds now, instead of its own; nothing is under way in it afterwards. */
+/** Give @p f the snapshots that @p from holds now, instead of its own; nothing is under way in it
+ * afterwards. */
 void snap_fake_assign(struct snap_fake *f, const struct snap_fake *from);
 
 void snap_fake_set_now(struct snap_fake *f, uint64_t now_ns);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads a story: cuts its lines into words and finds each command in the table of its subject, which says
- * how many words may follow and what it does. A wrong command ends the story with a message that names it;
- * a replica's assertion ends the process.
+ * Reads a story: cuts its lines into words and finds each command in the table of its subject,
+ * which says how many words may follow and what it does. A wrong command ends the story with a
+ * message that names it; a replica's assertion ends the process.
  */
 #include "tests/lib/story_private.h"
 

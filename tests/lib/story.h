@@ -3,8 +3,9 @@
  * @file story.h
  * Stories: a list of commands to a cluster of bare replicas, and the trace that they must leave.
  *
- * A file of tests/data is: commands, one a line (`#` comments and empty lines are free), a line `----`, the
- * expected trace. Every command is repeated in the trace behind `*`, followed by what the replicas did.
+ * A file of tests/data is: commands, one a line (`#` comments and empty lines are free), a line
+ * `----`, the expected trace. Every command is repeated in the trace behind `*`, followed by what
+ * the replicas did.
  *
  *   nodes N [Q1 Q2] [digest=K] [idle=K] [alpha=A]   first command: nodes 1 .. N, all up, all disks new;
  *                                states are compared every K slots, sessions give way when idle for K
@@ -60,7 +61,8 @@
  *   stamp N                      the cluster time of the slot that a node applied last
  *   quiet COMMAND                do it without a trace
  *
- * The trace writes a ballot as round.node, 0 as none, a range [first, after), and a value as its text.
+ * The trace writes a ballot as round.node, 0 as none, a range [first, after), and a value as its
+ * text.
  */
 #ifndef TESTS_STORY_H
 #define TESTS_STORY_H
@@ -107,11 +109,13 @@ struct story {
 /**
  * Run the commands of a story.
  * @param commands  text, lines
- * @return the trace, freed by the caller; NULL after a message on standard error if a command is wrong
+ * @return the trace, freed by the caller; NULL after a message on standard error if a command is
+ * wrong
  */
 char *story_run(const char *commands);
 
-/* ---- words: "7.2" as a ballot, "key=value", "1>2" with `*` = 0; @return false if it is no link ---- */
+/* ---- words: "7.2" as a ballot, "key=value", "1>2" with `*` = 0; @return false if it is no link
+ * ---- */
 
 struct decree_ballot story_ballot_of(const char *word);
 /** From the fifth word on. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands of a story that come from operators: who is a member, who leads, where snapshots are cut; and
- * the damage to a state that only its digest shows.
+ * Commands of a story that come from operators: who is a member, who leads, where snapshots are
+ * cut; and the damage to a state that only its digest shows.
  */
 #include "tests/lib/story_private.h"
 

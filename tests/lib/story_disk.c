@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands of a story about a node's disk and what it comes back with: writes, crashes, damage, snapshots.
+ * Commands of a story about a node's disk and what it comes back with: writes, crashes, damage,
+ * snapshots.
  */
 #include "tests/lib/story_private.h"
 
@@ -89,7 +90,8 @@ do_crash(struct story *s, const struct words *w)
 	return true;
 }
 
-/* Challenges and their answers between a node that has come back and those whom it can reach, in silence. */
+/* Challenges and their answers between a node that has come back and those whom it can reach, in
+ * silence. */
 static void
 introduce(struct story *s, uint16_t node)
 {
@@ -171,9 +173,9 @@ do_rollback(struct story *s, const struct words *w)
 	return node != 0 && !s->cluster->nodes[node].up && cluster_rollback(s->cluster, node);
 }
 
-/* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery will see it.
- * rot N SLOT [id|unknown]: the same of a node that is up, and its log finds it out.
- * rot N SLOT mark: of the record that tells of a damaged copy. */
+/* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery will see
+ * it. rot N SLOT [id|unknown]: the same of a node that is up, and its log finds it out. rot N SLOT
+ * mark: of the record that tells of a damaged copy. */
 static bool
 do_damage(struct story *s, const struct words *w)
 {

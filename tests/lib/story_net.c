@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Commands of a story about frames: which of those in flight arrive, twice or never, and which links are cut.
+ * Commands of a story about frames: which of those in flight arrive, twice or never, and which
+ * links are cut.
  */
 #include "tests/lib/story_private.h"
 

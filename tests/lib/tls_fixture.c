@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-/* ------------------------------------------------------------------------------ a server with a certificate */
+/* ------------------------------------------------------------------ a server with a certificate */
 
 struct queue_gateway_options
 tf_options_of(const struct tls_fixture *w)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tls_fixture.h
- * A queue server with a certificate (gateway_fixture.h), and clients that trust who has signed it. Whatever fails ends the test.
+ * A queue server with a certificate (gateway_fixture.h), and clients that trust who has signed it.
+ * Whatever fails ends the test.
  *
  * Threads:  the caller's. SIGPIPE is to be ignored: OpenSSL writes to sockets of servers that have hung up.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two processes that are joined by memif and close their ports at the same moment, give or take a random part of 0.3 ms,
- * again and again. Each has a thread of EAL's that serves the driver's connections, and does what the peer's end makes
- * necessary while we end ours. Nobody may crash, or free what is freed already, which EAL says in its log.
+ * Two processes that are joined by memif and close their ports at the same moment, give or take a
+ * random part of 0.3 ms, again and again. Each has a thread of EAL's that serves the driver's
+ * connections, and does what the peer's end makes necessary while we end ours. Nobody may crash, or
+ * free what is freed already, which EAL says in its log.
  *
  *     net_close ROUNDS
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plays the rows of tests/lib/beanstalk_rows.h to a server, each on a connection of its own, and compares what comes
- * back.
+ * Plays the rows of tests/lib/beanstalk_rows.h to a server, each on a connection of its own, and
+ * compares what comes back.
  *
  *   beanstalkd_rows unix:PATH | ADDRESS:PORT
  *

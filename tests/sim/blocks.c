@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the blocks of a node's log lie, read from the disk and not from the node, and what may become of their bytes.
+ * Where the blocks of a node's log lie, read from the disk and not from the node, and what may
+ * become of their bytes.
  *
- * A checksum that fails is evidence by itself. Zeros, or a whole sector of another place, are not: what tells that
- * something durable was there is the block's identifier, or what came later. Without either, only the peers can tell (11.3,
- * residual risk; faults_identity.c has those). So bytes vanish silently only where such evidence is on the disk
- * for good, and is not struck afterwards: an identifier becomes noise, which is evidence, too, and never zeros.
+ * A checksum that fails is evidence by itself. Zeros, or a whole sector of another place, are not:
+ * what tells that something durable was there is the block's identifier, or what came later.
+ * Without either, only the peers can tell (11.3, residual risk; faults_identity.c has those). So
+ * bytes vanish silently only where such evidence is on the disk for good, and is not struck
+ * afterwards: an identifier becomes noise, which is evidence, too, and never zeros.
  */
 #include "tests/sim/sim.h"
 

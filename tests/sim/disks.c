@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Disks of nodes: formatted once per process, copied for each run; and nodes that come with one, or lose it. */
+/* Disks of nodes: formatted once per process, copied for each run; and nodes that come with one, or
+ * lose it. */
 #include "tests/sim/sim.h"
 
 /* Until the log has pre-written all that it wants to, and noted that. */
@@ -16,8 +17,8 @@ log_settle(struct wal *wal, struct disk_fake *disk)
 	}
 }
 
-/* What a freshly installed node has on its disk: a formatted log that was opened once. Most have had time to
- * prepare it, and spare each run the megabytes of zeros. */
+/* What a freshly installed node has on its disk: a formatted log that was opened once. Most have
+ * had time to prepare it, and spare each run the megabytes of zeros. */
 static struct disk_fake *
 blank_disk_create(const struct sim *sim, uint16_t id, uint64_t segment_bytes, bool is_settled)
 {

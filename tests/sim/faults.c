@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which kinds of fault this seed's world has, and when each of them strikes. Swarm testing (Groce et al.,
- * 2012): each seed leaves some kinds out and makes others frequent; a world with everything at once hides what
- * one kind alone would show.
+ * Which kinds of fault this seed's world has, and when each of them strikes. Swarm testing (Groce
+ * et al., 2012): each seed leaves some kinds out and makes others frequent; a world with everything
+ * at once hides what one kind alone would show.
  *
- * A new kind is a name in enum fault_kind, a row here, and its functions in the file of its family. Each strike
- * has a number, by which a shrunk run keeps or drops it; what is dropped draws its random numbers all the same.
+ * A new kind is a name in enum fault_kind, a row here, and its functions in the file of its family.
+ * Each strike has a number, by which a shrunk run keeps or drops it; what is dropped draws its
+ * random numbers all the same.
  */
 #include "tests/sim/sim.h"
 
@@ -135,8 +136,9 @@ sim_faults_note_operator(struct sim *sim, uint64_t at_ns)
 	note_first(&sim->faults);
 }
 
-/* The kinds from FAULT_DAMAGE on have a stream of their own, and the last ones have one each, so that a seed without them
- * is what it would be if they did not exist. NULL: the stream of all the others. */
+/* The kinds from FAULT_DAMAGE on have a stream of their own, and the last ones have one each, so
+ * that a seed without them is what it would be if they did not exist. NULL: the stream of all the
+ * others. */
 static uint64_t *
 stream_of(struct sim *sim, enum fault_kind kind)
 {
@@ -163,7 +165,8 @@ change_stream(struct sim *sim, enum fault_kind kind)
 	*other = now;
 }
 
-/* What is drawn for a kind that is left out is drawn all the same: the other kinds stay as they are. */
+/* What is drawn for a kind that is left out is drawn all the same: the other kinds stay as they
+ * are. */
 static void
 draw_kind(struct sim *sim, enum fault_kind kind)
 {
@@ -189,8 +192,8 @@ draw_kind(struct sim *sim, enum fault_kind kind)
 	}
 }
 
-/* Which nodes may still have bad disks when members leave is more than this simulator wants to know: a world has one
- * or the other. */
+/* Which nodes may still have bad disks when members leave is more than this simulator wants to
+ * know: a world has one or the other. */
 static void
 one_family(struct sim *sim)
 {
@@ -278,7 +281,8 @@ sim_faults_number(struct sim *sim, const char *name)
 	return true;
 }
 
-/* While only the memory of the others stands between a disk of the past and harm, nobody may forget. */
+/* While only the memory of the others stands between a disk of the past and harm, nobody may
+ * forget. */
 static bool
 is_held_back(const struct sim *sim, enum fault_kind kind)
 {

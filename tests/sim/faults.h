@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file faults.h
- * What goes wrong: the kinds of fault, how bad each is in one seed's world, and when it strikes. faults.c, faults_*.c.
+ * What goes wrong: the kinds of fault, how bad each is in one seed's world, and when it strikes.
+ * faults.c, faults_*.c.
  */
 #ifndef TESTS_SIM_FAULTS_H
 #define TESTS_SIM_FAULTS_H

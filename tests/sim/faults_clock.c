@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each node has a clock of its own: it begins anywhere, runs a little too fast or too slow, and may jump
- * forward (a virtual machine that was suspended). It never runs backwards: the production code reads
- * CLOCK_BOOTTIME or an invariant counter.
+ * Each node has a clock of its own: it begins anywhere, runs a little too fast or too slow, and may
+ * jump forward (a virtual machine that was suspended). It never runs backwards: the production code
+ * reads CLOCK_BOOTTIME or an invariant counter.
  */
 #include "tests/sim/sim.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Damage to what was durable. It is bytes that change; what they mean is the production recovery's to say (blocks.c).
+ * Damage to what was durable. It is bytes that change; what they mean is the production recovery's
+ * to say (blocks.c).
  *
  *   damage       some records of a log whose process dies: bits, noise, zeros, what belongs elsewhere, a sector that
  *                cannot be read, with or without their identifiers
@@ -12,9 +13,9 @@
  *   misdirect    a write is reported and is not where it should be, but over another record
  *   read-error   a request fails while the node starts: it does not start, and tries again, or reads it once more
  *
- * What the protocol promises then (5.6, 11.4): a chosen value is never lost, however many copies are damaged; it is
- * available as long as some quorum has intact ones. So all bad disks of a run are among spoilt_nodes, and the others
- * are quorums of both phases.
+ * What the protocol promises then (5.6, 11.4): a chosen value is never lost, however many copies
+ * are damaged; it is available as long as some quorum has intact ones. So all bad disks of a run
+ * are among spoilt_nodes, and the others are quorums of both phases.
  */
 #include "tests/sim/sim.h"
 

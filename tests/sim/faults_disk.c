@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Disks: slow, hanging, failing. That a power cut loses and tears what was not durable is disk_fake's doing. */
+/* Disks: slow, hanging, failing. That a power cut loses and tears what was not durable is
+ * disk_fake's doing. */
 #include "tests/sim/sim.h"
 
 #include <errno.h>
@@ -17,8 +18,8 @@ faults_disk_draw(struct sim *sim)
 	f->disk_ns_max = f->disk_ns_min + sim_draw(random, spread);
 }
 
-/* With snapshots there is always room again, in the end; without them the log is full for good, and the run is about
- * what the nodes still do then. */
+/* With snapshots there is always room again, in the end; without them the log is full for good, and
+ * the run is about what the nodes still do then. */
 void
 fault_small_log_draw(struct sim *sim)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Links that go on and off, again and again: faster than an election, or just so slowly that one is over when they
- * change. Nobody may take a peer for lost or found at each change, nor raise ballots for it.
+ * Links that go on and off, again and again: faster than an election, or just so slowly that one is
+ * over when they change. Nobody may take a peer for lost or found at each change, nor raise ballots
+ * for it.
  */
 #include "tests/sim/sim.h"
 

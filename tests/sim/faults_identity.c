@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Disks of the past: restored from an image, or robbed of writes that they had called durable. The node does not know
- * what it has forgotten; its peers do, and refuse it (protocol 11.9).
+ * Disks of the past: restored from an image, or robbed of writes that they had called durable. The
+ * node does not know what it has forgotten; its peers do, and refuse it (protocol 11.9).
  *
- * Their memory ends with their processes. So such a node begins only where every other node runs and remembers more
- * than the disk holds, and no process ends before it is found out; messages, links and pauses go on as they like.
- * It is promised then that nothing that it says counts anywhere, and that it halts. So the oracle does not hear it any
- * more: whoever counts a vote or a promise of it has no quorum.
+ * Their memory ends with their processes. So such a node begins only where every other node runs
+ * and remembers more than the disk holds, and no process ends before it is found out; messages,
+ * links and pauses go on as they like. It is promised then that nothing that it says counts
+ * anywhere, and that it halts. So the oracle does not hear it any more: whoever counts a vote or a
+ * promise of it has no quorum.
  */
 #include "tests/sim/sim.h"
 
@@ -128,7 +129,8 @@ sim_image_take(struct sim *sim, struct sim_image *image, const struct sim_node *
 	image->id = n->id;
 	image->boot_count = n->boot_count + 1;
 	image->promised = r->promised.n;
-	/* A disk that lied may have holes without a name, and whoever reads it again is in doubt again. */
+	/* A disk that lied may have holes without a name, and whoever reads it again is in doubt
+	 * again. */
 	image->last = r->damage.doubt || n->has_lied ? UINT64_MAX : r->last.n;
 	image->taken_ns = sim->now_ns;
 	sim_trace(sim, "node %u: an image is taken of its disk", n->id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The network: loses, delays, doubles, damages and repeats frames; links are cut and clogged, in one direction
- * or in both. */
+/* The network: loses, delays, doubles, damages and repeats frames; links are cut and clogged, in
+ * one direction or in both. */
 #include "tests/sim/sim.h"
 
 void
@@ -95,9 +95,9 @@ frame_record(struct sim *sim, const struct sim_frame *f)
 	memcpy(to->data, f->data, f->bytes);
 }
 
-/* Authentication would drop it; with auth = none, a decoder must survive whatever it is. What the decoder takes
- * although a byte is wrong is a lie, and lies are out of the fault model: so only frames that do not decode are
- * handed over. @return whether it is worth sending */
+/* Authentication would drop it; with auth = none, a decoder must survive whatever it is. What the
+ * decoder takes although a byte is wrong is a lie, and lies are out of the fault model: so only
+ * frames that do not decode are handed over. @return whether it is worth sending */
 static bool
 frame_damage(struct sim *sim, struct sim_frame *f)
 {
@@ -123,7 +123,8 @@ sim_frame_types(const uint8_t *data, uint32_t bytes)
 	return types;
 }
 
-/* For some types of message only: what an unlucky sequence of losses would do once in a million runs. */
+/* For some types of message only: what an unlucky sequence of losses would do once in a million
+ * runs. */
 static bool
 is_picked(const struct sim *sim, const struct sim_frame *f)
 {
@@ -347,8 +348,9 @@ draw_picky_paths(struct sim *sim, uint32_t percent)
 			sim->faults.is_picky[a][b] = sim_draw_percent(&sim->random_faults, percent);
 }
 
-/* Several leaders in a row, each of whose Accepts reach a few only: slots then hold different values at different
- * ballots, and phase 1 has to choose. Steps: Accepts get lost; soon after, the leader falls; and again. */
+/* Several leaders in a row, each of whose Accepts reach a few only: slots then hold different
+ * values at different ballots, and phase 1 has to choose. Steps: Accepts get lost; soon after, the
+ * leader falls; and again. */
 void
 fault_churn_strike(struct sim *sim)
 {

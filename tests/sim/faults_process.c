@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Processes: they die between two turns or in the middle of one, all at once or again and again, and pause. */
+/* Processes: they die between two turns or in the middle of one, all at once or again and again,
+ * and pause. */
 #include "tests/sim/sim.h"
 
 void
@@ -76,8 +77,8 @@ fault_crash_point(struct sim_node *n, enum crash_point point)
 	longjmp(n->out, 1);
 }
 
-/* What the leader notes of commands on their way only saves work: exactly-once must not depend on it, so it may
- * be lost at any time. Without it the log holds repeats. */
+/* What the leader notes of commands on their way only saves work: exactly-once must not depend on
+ * it, so it may be lost at any time. Without it the log holds repeats. */
 void
 fault_amnesia_strike(struct sim *sim)
 {
@@ -140,8 +141,8 @@ fault_pause_strike(struct sim *sim)
 		sim_cut_off(sim, n->id, pause_ns + sim->election_ns / 2);
 }
 
-/* It has read its clock, and nobody reaches it until it is awake again: only what it does with the time that it lost may
- * keep it from answering. */
+/* It has read its clock, and nobody reaches it until it is awake again: only what it does with the
+ * time that it lost may keep it from answering. */
 void
 fault_sleeper_strike(struct sim *sim)
 {

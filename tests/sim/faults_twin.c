@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two live processes with one id, on two copies of one disk (protocol 11.9). Both send; what is sent to the id reaches
- * both, or either.
+ * Two live processes with one id, on two copies of one disk (protocol 11.9). Both send; what is
+ * sent to the id reaches both, or either.
  *
- * Each peer goes by the life that it believes, and only by what it has seen itself. While two of them believe different
- * lives, one id votes twice, and no memory of peers can help. So this is one of two stories in which it can:
+ * Each peer goes by the life that it believes, and only by what it has seen itself. While two of
+ * them believe different lives, one id votes twice, and no memory of peers can help. So this is one
+ * of two stories in which it can:
  *
  *   the copy is old       every other node remembers more than it holds, as with a disk of the past: it is refused
  *                         everywhere. The original goes on, unless the start count of the copy is its own: both end then.
@@ -12,8 +13,8 @@
  *                         believes the copy; a virtual machine that moved, and whose first host comes back. As soon as
  *                         the original has proved to a peer that it lives, both are refused there, and end.
  *
- * What only one of them may say counts for the oracle: the other one is disowned. Memory ends with processes, so none
- * ends meanwhile.
+ * What only one of them may say counts for the oracle: the other one is disowned. Memory ends with
+ * processes, so none ends meanwhile.
  */
 #include "tests/sim/sim.h"
 
@@ -132,8 +133,8 @@ is_refused_alone(const struct sim *sim, const struct sim_node *life)
 	return false;
 }
 
-/* Whoever hears the original answer has believed it and then the copy: it knows that there are two, and not only that one
- * is outdated. */
+/* Whoever hears the original answer has believed it and then the copy: it knows that there are two,
+ * and not only that one is outdated. */
 void
 sim_twin_note_end(struct sim *sim, const struct sim_node *n)
 {
@@ -198,7 +199,8 @@ copy_start(struct sim *sim, struct sim_node *n, bool takes_over)
 	sim_node_start(sim, SIM_TWIN);
 }
 
-/* Whatever it has appended is durable, so its copy has it too: it cannot decide by a vote that the copy lacks. */
+/* Whatever it has appended is durable, so its copy has it too: it cannot decide by a vote that the
+ * copy lacks. */
 static bool
 may_be_taken_over(const struct sim *sim, const struct sim_node *n)
 {
@@ -294,8 +296,9 @@ sim_twins_settle(struct sim *sim)
 		return;
 	sim_check(sim, !sim->twin.takes_over || n->is_lost,
 		"node %u runs twice, and the one of the past goes on", n->id);
-	/* The first process may have ended by itself, when it heard what its successor has said, or by the word of a
-	 * node that has nothing to say to its successor. One of them is left then, and that is the right one. */
+	/* The first process may have ended by itself, when it heard what its successor has said, or
+	 * by the word of a node that has nothing to say to its successor. One of them is left then,
+	 * and that is the right one. */
 	sim_check(sim, sim->twin.takes_over && !are_known(sim), "node %u runs twice, undetected",
 		n->id);
 	give_up(sim, t);

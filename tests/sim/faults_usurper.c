@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions that give way while their proposers live. That is the fate of a node's proposers when it is no member any more, or
- * when a copy of it begins a life after its own: the registration of a later proposer of the same place ends the
- * protection of the earlier one, and the next registration takes its row if the table is full. Here the table is small, and
- * somebody registers many such proposers at once. Each command of the former one still has one outcome, and a true one.
+ * Sessions that give way while their proposers live. That is the fate of a node's proposers when it
+ * is no member any more, or when a copy of it begins a life after its own: the registration of a
+ * later proposer of the same place ends the protection of the earlier one, and the next
+ * registration takes its row if the table is full. Here the table is small, and somebody registers
+ * many such proposers at once. Each command of the former one still has one outcome, and a true
+ * one.
  */
 #include "tests/sim/sim.h"
 

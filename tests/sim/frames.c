@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames: a pool for the whole world, and a heap of those in flight. A frame is written in place by the loop
- * that sends it, travels, and is read in place by the loop that receives it: nothing is copied but duplicates.
+ * Frames: a pool for the whole world, and a heap of those in flight. A frame is written in place by
+ * the loop that sends it, travels, and is read in place by the loop that receives it: nothing is
+ * copied but duplicates.
  */
 #include "tests/sim/sim.h"
 

@@ -2,9 +2,9 @@
 /*
  * Which configuration governs which slot, as far as the votes tell it (protocol 12.1 - 12.3).
  *
- * The oracle reads every configuration that anybody proposes, and knows by the votes which of them are chosen, so
- * it finds out by itself who may vote in which slot. It is never behind the nodes: what a node calls decided, a
- * quorum was seen to vote for before.
+ * The oracle reads every configuration that anybody proposes, and knows by the votes which of them
+ * are chosen, so it finds out by itself who may vote in which slot. It is never behind the nodes:
+ * what a node calls decided, a quorum was seen to vote for before.
  */
 #include "tests/sim/sim.h"
 
@@ -51,7 +51,8 @@ proposed_find(const struct sim_governors *g, uint64_t slot, struct decree_digest
 	return NULL;
 }
 
-/* 12.2: one change at a time. Who knows less than the oracle proposes what has been overtaken: it is void. */
+/* 12.2: one change at a time. Who knows less than the oracle proposes what has been overtaken: it
+ * is void. */
 static void
 check_one_at_a_time(struct sim *sim, uint64_t slot, uint32_t epoch)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Liveness: once some nodes have working round trips to a q1 and a q2 quorum, a leader appears and commits within
- * D = 4 elections and some round trips, and stays (protocol 0). So the faults stop for a drawn set of nodes only,
- * the core; the others stay broken, each in its own way, and still may disturb. Afterwards all of them heal.
+ * Liveness: once some nodes have working round trips to a q1 and a q2 quorum, a leader appears and
+ * commits within D = 4 elections and some round trips, and stays (protocol 0). So the faults stop
+ * for a drawn set of nodes only, the core; the others stay broken, each in its own way, and still
+ * may disturb. Afterwards all of them heal.
  *
- * An election takes [T, 2 T]; a node that has just started listens for T first; a leader in the broken part that
- * still reaches the core but whose disk hangs is found out after 2.5 T.
+ * An election takes [T, 2 T]; a node that has just started listens for T first; a leader in the
+ * broken part that still reaches the core but whose disk hangs is found out after 2.5 T.
  */
 #include "tests/sim/sim.h"
 
@@ -27,8 +28,8 @@ enum broken {
 static const char *const broken_names[BROKEN_COUNT] = { "is down", "is paused", "is cut off",
 	"hears nobody", "is heard by nobody", "has a disk that hangs" };
 
-/* A node that does not know that the cluster was complete once needs every member (protocol 12.0). One that crashed
- * may have known and forgotten. */
+/* A node that does not know that the cluster was complete once needs every member (protocol 12.0).
+ * One that crashed may have known and forgotten. */
 bool
 sim_is_bootstrapped(const struct sim *sim)
 {
@@ -178,9 +179,10 @@ note_made(const struct sim *sim, uint64_t ret_ids[], uint64_t ret_made[])
 	}
 }
 
-/* Where nobody may ask, since the table of sessions is full, a ready leader is all there is to see, and one that
- * lasts: it may have slept while another one was elected. A log that is full for good may lack the room for what the last
- * leader left; whoever has a quorum's promises then is not ready, and waits. */
+/* Where nobody may ask, since the table of sessions is full, a ready leader is all there is to see,
+ * and one that lasts: it may have slept while another one was elected. A log that is full for good
+ * may lack the room for what the last leader left; whoever has a quorum's promises then is not
+ * ready, and waits. */
 static bool
 is_led(const struct sim *sim, uint64_t for_ns)
 {
@@ -200,7 +202,8 @@ liveness_needs_a_stuck_node(const struct sim *sim)
 	return able != sim->core_nodes && !members_suffice(sim, able);
 }
 
-/* A gateway of the queue that says nothing for so long that it is taken for dead. It need not ask before the bound. */
+/* A gateway of the queue that says nothing for so long that it is taken for dead. It need not ask
+ * before the bound. */
 static bool
 is_silent(const struct sim *sim, const struct sim_proposer *p)
 {
@@ -236,7 +239,8 @@ require_progress(struct sim *sim)
 			    3 * sim->reads.lease_ns + 2 * sim->load.every_ns + 1000 * MS;
 
 	note_made(sim, ids, made);
-	/* A heartbeat and its echoes: until then a leader may stand down for what it did not hear before. */
+	/* A heartbeat and its echoes: until then a leader may stand down for what it did not hear
+	 * before. */
 	sim_run_until(sim, begin_ns + sim->election_ns / 8);
 	while (!has_progress(sim, ids, made, sim->now_ns - begin_ns)) {
 		if (sim->now_ns >= begin_ns + bound_ns) {

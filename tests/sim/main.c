@@ -205,7 +205,8 @@ totals_print(const struct totals *t)
 
 /* ---- seeds ---- */
 
-/* One process's share: seeds first, first + step, ... @p ret_totals may be read by another process meanwhile. */
+/* One process's share: seeds first, first + step, ... @p ret_totals may be read by another process
+ * meanwhile. */
 static void
 run_share(const struct sim_options *options, uint64_t count, uint64_t first, uint64_t step,
 	struct totals *ret_totals, volatile bool *stop)

@@ -40,8 +40,8 @@ struct totals {
  * @return CALL_RUNS, or the exit status: 0 after --help, 2 after a complaint */
 int call_parse(int argc, char **argv, struct call *ret_call);
 
-/** Take away from a failing run what it does not need, print the rest. @return the exit status: 1, or 0 if the
- * run does not fail at all */
+/** Take away from a failing run what it does not need, print the rest. @return the exit status: 1,
+ * or 0 if the run does not fail at all */
 int shrink_seed(const struct sim_options *options);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Members come and go: the reasons why the operator wants something, and what that may lead to.
  *
- * One disk may be lost for good at a time, and only where no change is under way: what is left must hold every
- * value and be quorums, or no protocol could help. Its node may come back with an empty disk under its old id,
- * and must be refused (protocol 12.5, E21).
+ * One disk may be lost for good at a time, and only where no change is under way: what is left must
+ * hold every value and be quorums, or no protocol could help. Its node may come back with an empty
+ * disk under its old id, and must be refused (protocol 12.5, E21).
  */
 #include "tests/sim/sim.h"
 
@@ -95,8 +95,9 @@ members_alive(const struct sim *sim)
 	return nodes;
 }
 
-/* One configuration may be decided and another be on its way; a change that is still open is not guessed at. The one
- * before may be needed too, by whoever does not know yet that it has ended: unless too few of it are left. */
+/* One configuration may be decided and another be on its way; a change that is still open is not
+ * guessed at. The one before may be needed too, by whoever does not know yet that it has ended:
+ * unless too few of it are left. */
 bool
 members_suffice(const struct sim *sim, uint32_t nodes)
 {
@@ -145,7 +146,8 @@ may_lose(const struct sim *sim, uint16_t id)
 
 /* ---- what strikes ---- */
 
-/* Bootstrap is over for good, and the operator has time; or the patience for the last wish has ended. */
+/* Bootstrap is over for good, and the operator has time; or the patience for the last wish has
+ * ended. */
 static bool
 may_want(struct sim *sim)
 {
@@ -266,7 +268,8 @@ void
 fault_disk_lost_strike(struct sim *sim)
 {
 	uint16_t id = sim_victim(sim);
-	/* The only founder, with an empty disk, would found another cluster: there is nobody whom it needs for that. */
+	/* The only founder, with an empty disk, would found another cluster: there is nobody whom
+	 * it needs for that. */
 	bool comes_back = sim_draw_percent(&sim->random_faults, 40) && sim->founder_count > 1;
 	bool is_removed = sim_draw_percent(&sim->random_faults, 25);
 	struct sim_request wish = { .op = DECREE_ADMIN_MEMBER_REPLACE };

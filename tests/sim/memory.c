@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory of processes. A run has a dozen lives of nodes; fresh pages from the kernel for each would take a third of
- * the simulator's time. So memory is kept, and cleared for its next use:
+ * Memory of processes. A run has a dozen lives of nodes; fresh pages from the kernel for each would
+ * take a third of the simulator's time. So memory is kept, and cleared for its next use:
  *
  *   - the log's mmap64() and munmap() lead here (--wrap, see meson.build): its regions are small and all in use
  *   - so do those of a queue's arena, which is like a shard's memory, all of one size, and never given back
@@ -120,7 +120,8 @@ pagemap(void)
 	return fd;
 }
 
-/* Clear those of @p count pages that exist, in memory or swapped out. @return false if that is not known */
+/* Clear those of @p count pages that exist, in memory or swapped out. @return false if that is not
+ * known */
 static bool
 clear_pages(uint8_t *at, size_t count)
 {
@@ -152,7 +153,8 @@ clear(const struct sim_memory *m)
 	}
 }
 
-/* The one before goes back. Each size has its own: the same pages are touched each time, and those are few. */
+/* The one before goes back. Each size has its own: the same pages are touched each time, and those
+ * are few. */
 void *
 sim_memory_take(struct sim_memory *m, size_t bytes)
 {

@@ -2,8 +2,9 @@
 /*
  * One node: its start, its turns and its death.
  *
- * A process may die at any of its dealings with the world, not only between two turns: fault_crash_point()
- * leaves the turn by a jump. The loop holds nothing that would need cleaning up: its memory is forgotten.
+ * A process may die at any of its dealings with the world, not only between two turns:
+ * fault_crash_point() leaves the turn by a jump. The loop holds nothing that would need cleaning
+ * up: its memory is forgotten.
  */
 #include "tests/sim/sim.h"
 
@@ -91,9 +92,9 @@ group_config(struct sim *sim, const struct sim_node *n)
 	return cfg;
 }
 
-/* Which program the operator has put there before this start: the new one or the old one, back and forth, until a raise is
- * asked for. One founder has the old one, so that the cluster begins with its version. Not drawn: what else a seed leads to
- * does not depend on it. */
+/* Which program the operator has put there before this start: the new one or the old one, back and
+ * forth, until a raise is asked for. One founder has the old one, so that the cluster begins with
+ * its version. Not drawn: what else a seed leads to does not depend on it. */
 static uint8_t
 program_of(const struct sim *sim, const struct sim_node *n)
 {
@@ -213,8 +214,8 @@ log_open(struct sim *sim, struct sim_node *n)
 	return true;
 }
 
-/* A disk that lied may have lost what its node has said. If every other node can tell, it may try; if not, it is beyond
- * what anybody promises (11.9), and stays away. @return whether it goes on */
+/* A disk that lied may have lost what its node has said. If every other node can tell, it may try;
+ * if not, it is beyond what anybody promises (11.9), and stays away. @return whether it goes on */
 static bool
 admit_liar(struct sim *sim, struct sim_node *n, uint64_t boot_count_before)
 {
@@ -310,8 +311,8 @@ sim_node_lose(struct sim *sim, struct sim_node *n)
 
 /* ---- its turn ---- */
 
-/* The core has ended the process. That is right for a node that the others know no more, and for one that comes without
- * its disk. @return false: it is wrong */
+/* The core has ended the process. That is right for a node that the others know no more, and for
+ * one that comes without its disk. @return false: it is wrong */
 static bool
 ends_rightly(struct sim *sim, struct sim_node *n)
 {
@@ -365,10 +366,10 @@ is_unfinished(const struct sim *sim, const struct sim_node *n)
 	       (is_booting && disk_fake_next_ns(n->disk) == UINT64_MAX);
 }
 
-/* The real loop polls for ever, and a turn costs time. Here what a turn left undone is done in the next one, a
- * little later, and each one without a cause from outside comes twice as late as the one before, and at last an eighth of
- * T later. After a turn that
- * seems to have left nothing there is one more, much later. */
+/* The real loop polls for ever, and a turn costs time. Here what a turn left undone is done in the
+ * next one, a little later, and each one without a cause from outside comes twice as late as the
+ * one before, and at last an eighth of T later. After a turn that seems to have left nothing there
+ * is one more, much later. */
 static void
 plan_next_turn(struct sim *sim, struct sim_node *n, bool worked)
 {
@@ -407,7 +408,8 @@ is_found_out(const struct sim_node *n, enum eng_halt halt)
 	return n->is_disowned && (halt == ENG_HALT_ROLLED_BACK || halt == ENG_HALT_TWIN);
 }
 
-/* The loop has ended by itself: of a disk that failed, or because the others remember more than it does. */
+/* The loop has ended by itself: of a disk that failed, or because the others remember more than it
+ * does. */
 static void
 node_stopped(struct sim *sim, struct sim_node *n)
 {
@@ -438,8 +440,8 @@ node_stopped(struct sim *sim, struct sim_node *n)
 	sim_node_lose(sim, n);
 }
 
-/* A process that stood still does not know that: its turn goes on with the time that it began with. Somebody has asked
- * meanwhile, and frames have come. */
+/* A process that stood still does not know that: its turn goes on with the time that it began with.
+ * Somebody has asked meanwhile, and frames have come. */
 static uint64_t
 turn_clock(struct sim *sim, struct sim_node *n)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator: one person at a terminal outside of the cluster, who wants something and asks for it as
- * `decree member` does, with ADMIN requests over the same bad network. The operator asks again until it is done,
- * follows hints to the leader, sometimes asks twice, under another name and at another node, and sometimes loses
- * patience and wants something else. What was asked for once may still come to pass: a frame was slow.
+ * The operator: one person at a terminal outside of the cluster, who wants something and asks for
+ * it as `decree member` does, with ADMIN requests over the same bad network. The operator asks
+ * again until it is done, follows hints to the leader, sometimes asks twice, under another name and
+ * at another node, and sometimes loses patience and wants something else. What was asked for once
+ * may still come to pass: a frame was slow.
  */
 #include "tests/sim/sim.h"
 
@@ -75,8 +76,9 @@ give_up(struct sim *sim)
 	sim_faults_note_operator(sim, UINT64_MAX);
 }
 
-/* With leases of T and more, each hand-over may end with another leader than the wanted one, as the others refuse that
- * one until their grants have run out: who insists keeps the cluster from ever being calm. */
+/* With leases of T and more, each hand-over may end with another leader than the wanted one, as the
+ * others refuse that one until their grants have run out: who insists keeps the cluster from ever
+ * being calm. */
 void
 operator_calms_down(struct sim *sim)
 {
@@ -163,7 +165,8 @@ on_done(struct sim *sim)
 	sim_faults_note_operator(sim, UINT64_MAX);
 }
 
-/* As things are it is not possible. They may change, until all is calm; a lost node must be replaced. */
+/* As things are it is not possible. They may change, until all is calm; a lost node must be
+ * replaced. */
 static void
 on_refused(struct sim *sim, const struct client_msg *m)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `sim` is asked for. A number that is none, or out of range, is refused: a seed that was mistyped would pass. */
+/* What `sim` is asked for. A number that is none, or out of range, is refused: a seed that was
+ * mistyped would pass. */
 #include "tests/sim/main.h"
 
 #include <ctype.h>

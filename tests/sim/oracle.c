@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What must hold after every step. The oracle listens to what nodes say and do, and knows nothing of how they
- * came to it. Each check costs O(1) per event.
+ * What must hold after every step. The oracle listens to what nodes say and do, and knows nothing
+ * of how they came to it. Each check costs O(1) per event.
  *
  *   said      one value per (slot, ballot); what q2 nodes accepted at one ballot is chosen, and every higher
  *             ballot proposes just that (S1, S2)
@@ -19,8 +19,8 @@
 
 #include "base/bytes.h"
 
-/* Seven nodes that all fail their elections at once have their back-offs: 4 rounds were the most in 100,000
- * runs. Without back-off there is one for each round trip. */
+/* Seven nodes that all fail their elections at once have their back-offs: 4 rounds were the most in
+ * 100,000 runs. Without back-off there is one for each round trip. */
 #define STORM_ROUNDS_MAX 16
 
 void
@@ -110,7 +110,8 @@ check_higher_ballot(struct sim *sim, uint64_t slot, const struct sim_value *v)
 		v->ballot >> 16, v->ballot & 0xffff, c->ballot >> 16, c->ballot & 0xffff);
 }
 
-/* S2: a quorum has accepted it; from here on nothing else may ever be chosen, or even proposed above. */
+/* S2: a quorum has accepted it; from here on nothing else may ever be chosen, or even proposed
+ * above. */
 static void
 note_chosen(struct sim *sim, uint64_t slot, const struct sim_value *v)
 {
@@ -143,8 +144,8 @@ count_vote(struct sim *sim, uint16_t id, uint64_t slot, struct sim_value *v)
 		note_chosen(sim, slot, v);
 }
 
-/* Have a q1 quorum promised @p ballot and said then that they accepted nothing above @p vballot in @p slot? Whoever
- * has promised a higher one since may have said anything. */
+/* Have a q1 quorum promised @p ballot and said then that they accepted nothing above @p vballot in
+ * @p slot? Whoever has promised a higher one since may have said anything. */
 static bool
 has_promised_up_to(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64_t vballot)
 {
@@ -177,8 +178,9 @@ is_listed(const struct sim *sim, uint64_t slot, uint64_t ballot, uint64_t vballo
 	return false;
 }
 
-/* 5.6: some q1 quorum of promises allows this value: it is that of the highest ballot that the quorum told of, or
- * the quorum told of none. A value that is known chosen is always right, and checked elsewhere. */
+/* 5.6: some q1 quorum of promises allows this value: it is that of the highest ballot that the
+ * quorum told of, or the quorum told of none. A value that is known chosen is always right, and
+ * checked elsewhere. */
 static void
 check_choice(struct sim *sim, uint64_t slot, const struct sim_value *v)
 {
@@ -227,8 +229,8 @@ is_own_record(const struct sim_node *n, const uint8_t *tag, struct eng_record *r
 }
 
 /* The proposer's own vote is no message: it counts when its record is durable. */
-/* The votes of a node whose copy takes over count no more. But the ballot that it leads is its own: what it still proposes
- * there may be accepted, if only as a frame that comes very late. */
+/* The votes of a node whose copy takes over count no more. But the ballot that it leads is its own:
+ * what it still proposes there may be accepted, if only as a frame that comes very late. */
 static bool
 is_rightful_proposal(
 	const struct sim *sim, const struct sim_node *n, const struct eng_record *record)
@@ -361,7 +363,8 @@ listing_begin(struct sim_node *n, struct decree_ballot ballot, uint64_t commit, 
 	n->promise_doubtful = doubtful;
 }
 
-/* A damaged copy counts with its ballot, one of an unknown ballot as infinite; who is in doubt may list anything. */
+/* A damaged copy counts with its ballot, one of an unknown ballot as infinite; who is in doubt may
+ * list anything. */
 static void
 listing_add(struct sim *sim, struct sim_node *n, uint64_t slot, const struct eng_promise_entry *e)
 {

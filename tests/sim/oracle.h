@@ -112,8 +112,8 @@ void oracle_on_ack(struct sim *sim, uint64_t proposer, uint64_t seq);
 /** A node tells its proposer that a command ends without an answer. */
 void oracle_on_end(
 	struct sim *sim, const struct sim_node *node, uint64_t seq, enum decree_outcome outcome);
-/** The whole history is that of a single copy: commands take their places between question and answer, and reads
- * see everything that was answered before they began (S5). */
+/** The whole history is that of a single copy: commands take their places between question and
+ * answer, and reads see everything that was answered before they began (S5). */
 void oracle_check_history(struct sim *sim);
 /** A record was handed to the log; its vote counts when the log says that it is durable. */
 void oracle_on_append(

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold at the end, when nothing is wrong any more: everybody has everything, and the history is legal. */
+/* What must hold at the end, when nothing is wrong any more: everybody has everything, and the
+ * history is legal. */
 #include "tests/sim/sim.h"
 
-/* A node that was a member once is told that it is none any more, if those who can tell are among the nodes that
- * it knows. */
+/* A node that was a member once is told that it is none any more, if those who can tell are among
+ * the nodes that it knows. */
 static bool
 must_end(const struct sim *sim, const struct sim_node *n)
 {

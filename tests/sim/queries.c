@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads in the workload: every proposer asks its own node now and then how many commands were executed, in each
- * consistency. The state machine of a node answers with its place in the oracle's order, so an answer is a
- * prefix of that order, and what it must cover is known at once: a linearizable read sees every command that
- * any node had executed when it began, since whatever was acknowledged to anybody is among those.
+ * Reads in the workload: every proposer asks its own node now and then how many commands were
+ * executed, in each consistency. The state machine of a node answers with its place in the oracle's
+ * order, so an answer is a prefix of that order, and what it must cover is known at once: a
+ * linearizable read sees every command that any node had executed when it began, since whatever was
+ * acknowledged to anybody is among those.
  *
- * Leases are on in some worlds whose clocks only drift, with exactly their drift as the bound. In a world whose
- * clocks jump they may break, which is why the node refuses such clocks. A stale read needs a leader that is asked at
- * the right moment; that somebody is elected while the lease of another holds is wrong in itself, and looked for, too.
+ * Leases are on in some worlds whose clocks only drift, with exactly their drift as the bound. In a
+ * world whose clocks jump they may break, which is why the node refuses such clocks. A stale read
+ * needs a leader that is asked at the right moment; that somebody is elected while the lease of
+ * another holds is wrong in itself, and looked for, too.
  */
 #include "tests/sim/sim.h"
 

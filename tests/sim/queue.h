@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file queue.h
- * Worlds whose state machine is the task queue, and whose proposers are its gateways: queue.c, queue_gateway.c, queue_ledger.c.
+ * Worlds whose state machine is the task queue, and whose proposers are its gateways: queue.c,
+ * queue_gateway.c, queue_ledger.c.
  *
- * A command is a body of workload.c, whose tail is a command of queue/command.h: the oracle sees to the order, the once
- * and the linearizability of bodies as everywhere, and the queue to what they mean. The first node that executes a slot lets the
- * model (tests/lib/queue_model.h) execute it too. What the model says, and the digest of that node's state, are written down as a
- * *step*, and every node has to say and become the same, whether it lives through it, reads its log again, or begins
- * with a snapshot.
+ * A command is a body of workload.c, whose tail is a command of queue/command.h: the oracle sees to
+ * the order, the once and the linearizability of bodies as everywhere, and the queue to what they
+ * mean. The first node that executes a slot lets the model (tests/lib/queue_model.h) execute it
+ * too. What the model says, and the digest of that node's state, are written down as a *step*, and
+ * every node has to say and become the same, whether it lives through it, reads its log again, or
+ * begins with a snapshot.
  *
- * A second of the queue is as long as the world says: delays and TTRs are of the order of the time between two commands, whatever
- * an election takes. So the queue's clock is cluster time in other units, and nothing else.
+ * A second of the queue is as long as the world says: delays and TTRs are of the order of the time
+ * between two commands, whatever an election takes. So the queue's clock is cluster time in other
+ * units, and nothing else.
  */
 #ifndef TESTS_SIM_QUEUE_H
 #define TESTS_SIM_QUEUE_H
@@ -108,7 +111,8 @@ void sim_queue_require(struct sim *sim);
 void sim_queue_check_end(struct sim *sim);
 
 /* queue_gateway.c */
-/** @param ret_bytes  [SIM_COMMAND_BYTES - SIM_BODY_BYTES_MIN] @return bytes of the next command of that gateway */
+/** @param ret_bytes  [SIM_COMMAND_BYTES - SIM_BODY_BYTES_MIN] @return bytes of the next command of
+ * that gateway */
 uint32_t sim_queue_command(struct sim *sim, struct sim_node *n, uint8_t *ret_bytes);
 /** @return how long it is silent now, 0 nearly always */
 uint64_t sim_queue_silence_ns(struct sim *sim);

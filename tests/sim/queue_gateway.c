@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Proposers as gateways of the queue. Each attaches as the gateway of its node, opens connections, and gives their
- * commands without waiting for one another's answers, so that many of them come too late for what they are about. Now and then
- * one is silent for so long that it is detached. Then it attaches anew, with the same session or another one; so does who has lost its
- * session, or has begun with the state of another node.
+ * Proposers as gateways of the queue. Each attaches as the gateway of its node, opens connections,
+ * and gives their commands without waiting for one another's answers, so that many of them come too
+ * late for what they are about. Now and then one is silent for so long that it is detached. Then it
+ * attaches anew, with the same session or another one; so does who has lost its session, or has
+ * begun with the state of another node.
  */
 #include "tests/sim/sim.h"
 

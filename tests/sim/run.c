@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One run. First things go wrong, and nothing may ever be lost or differ. Then the faults stop for a quorum, which
- * must make progress within a bound (liveness.c). Then everything heals, and all that was asked for must be done.
+ * One run. First things go wrong, and nothing may ever be lost or differ. Then the faults stop for
+ * a quorum, which must make progress within a bound (liveness.c). Then everything heals, and all
+ * that was asked for must be done.
  */
 #include "tests/sim/sim.h"
 
@@ -45,7 +46,8 @@ run_safety(struct sim *sim)
 	sim->event_limit = UINT64_MAX;
 }
 
-/* A run without a single crash proves little about durability, one with few commands little about anything. */
+/* A run without a single crash proves little about durability, one with few commands little about
+ * anything. */
 static bool
 shows_something(const struct sim *sim)
 {
@@ -53,8 +55,8 @@ shows_something(const struct sim *sim)
 	       (sim->count.crashes > 0 || !may_crash(sim));
 }
 
-/* Half a T, or until that many events have happened. Where nothing happens a node starts again, and with it its
- * proposer. */
+/* Half a T, or until that many events have happened. Where nothing happens a node starts again, and
+ * with it its proposer. */
 static void
 go_on(struct sim *sim, uint64_t event_limit)
 {
@@ -68,7 +70,8 @@ go_on(struct sim *sim, uint64_t event_limit)
 		crash(sim);
 }
 
-/* The healed cluster goes on for a while: almost a fifth of the whole, if what came before was short. */
+/* The healed cluster goes on for a while: almost a fifth of the whole, if what came before was
+ * short. */
 static void
 run_healed(struct sim *sim)
 {
@@ -96,7 +99,8 @@ become_calm(struct sim *sim)
 	oracle_check_calm(sim);
 }
 
-/* What is on its way is answered, and the rest of the events are those of a cluster with nothing to do. */
+/* What is on its way is answered, and the rest of the events are those of a cluster with nothing to
+ * do. */
 static void
 run_silent(struct sim *sim)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a failing run to a small one. Each attempt is a process of its own: kinds of fault are left out, then
- * nodes, then time, then single faults (delta debugging: Zeller and Hildebrandt, 2002). Any failure counts as
- * the failure: a smaller run that breaks in another way is as good a bug report.
+ * From a failing run to a small one. Each attempt is a process of its own: kinds of fault are left
+ * out, then nodes, then time, then single faults (delta debugging: Zeller and Hildebrandt, 2002).
+ * Any failure counts as the failure: a smaller run that breaks in another way is as good a bug
+ * report.
  */
 #include "tests/sim/main.h"
 

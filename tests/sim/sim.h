@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file sim.h
- * A whole cluster in one thread and in virtual time: the production loop, core and log on a simulated
- * network, disk and clock. One seed decides everything; the same seed gives the same run, byte for byte.
+ * A whole cluster in one thread and in virtual time: the production loop, core and log on a
+ * simulated network, disk and clock. One seed decides everything; the same seed gives the same run,
+ * byte for byte.
  *
  *   main.c      options, many seeds, the summary
  *   shrink.c    what a failing run can do without
@@ -26,11 +27,11 @@
  *   queue*.c    worlds whose state machine is the task queue, and whose proposers are its gateways
  *   queries.c   their reads, and what those must have seen
  *
- * A world is built once per process and reset for each seed: only what the last run touched is cleared. No
- * result depends on what ran before.
+ * A world is built once per process and reset for each seed: only what the last run touched is
+ * cleared. No result depends on what ran before.
  *
- * Units: virtual nanoseconds. A node has a clock of its own (faults_clock.c); everything here is in the
- * simulator's time unless it says otherwise.
+ * Units: virtual nanoseconds. A node has a clock of its own (faults_clock.c); everything here is in
+ * the simulator's time unless it says otherwise.
  */
 #ifndef TESTS_SIM_H
 #define TESTS_SIM_H
@@ -302,7 +303,8 @@ struct sim_image {
 	uint64_t taken_ns;
 };
 
-/* Two processes with one id: sim->nodes[id], and sim->nodes[SIM_TWIN] on a copy of its disk. One per run. */
+/* Two processes with one id: sim->nodes[id], and sim->nodes[SIM_TWIN] on a copy of its disk. One
+ * per run. */
 struct sim_twin {
 	uint16_t id; /* 0 = none yet */
 	bool takes_over; /* the copy speaks for the node from its start on, and the original is disowned; or the reverse */
@@ -535,7 +537,8 @@ bool members_are_changing(const struct sim *sim);
 bool members_may_change(const struct sim *sim);
 /** Bit per node that has its disk, as it last was. */
 uint32_t members_alive(const struct sim *sim);
-/** Are these nodes, bit per node, quorums of every configuration that still matters? Not while one changes. */
+/** Are these nodes, bit per node, quorums of every configuration that still matters? Not while one
+ * changes. */
 bool members_suffice(const struct sim *sim, uint32_t nodes);
 /** By the newest decided configuration; all founders before there is one. */
 bool sim_is_member(const struct sim *sim, uint16_t id);
@@ -549,10 +552,12 @@ void operator_calms_down(struct sim *sim);
 void operator_receive(struct sim *sim, const struct sim_frame *frame);
 
 /* liveness.c */
-/** A quorum needs a node that crashed between a cut and its durable snapshot, and the elections since have filled the
- * rest of its log. It cannot vote on anything new, not even on the next cut, and cannot be done without. */
+/** A quorum needs a node that crashed between a cut and its durable snapshot, and the elections
+ * since have filled the rest of its log. It cannot vote on anything new, not even on the next cut,
+ * and cannot be done without. */
 bool liveness_needs_a_stuck_node(const struct sim *sim);
-/** Everybody knows, or has known, that the cluster was complete once: from then on some may be missing (12.0). */
+/** Everybody knows, or has known, that the cluster was complete once: from then on some may be
+ * missing (12.0). */
 bool sim_is_bootstrapped(const struct sim *sim);
 /** No more faults, but for a drawn set of nodes that stay broken. */
 void liveness_begin(struct sim *sim);

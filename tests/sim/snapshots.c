@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots: the store of a node (tests/lib/snap_fake.h) behind the table that the loop uses, and the hooks
- * of the state machine. What is restored must be what the log says up to that place, and the same slot
- * must give the same bytes on every node.
+ * Snapshots: the store of a node (tests/lib/snap_fake.h) behind the table that the loop uses, and
+ * the hooks of the state machine. What is restored must be what the log says up to that place, and
+ * the same slot must give the same bytes on every node.
  */
 #include "base/bytes.h"
 #include "tests/sim/sim.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables through which a node's production loop reaches this world: network, log, state machine. */
+/* The tables through which a node's production loop reaches this world: network, log, state
+ * machine. */
 #include "tests/sim/sim.h"
 
 #include "base/bytes.h"
@@ -171,7 +172,8 @@ log_records_max(struct sim_node *n, const struct log_room *room)
 	return n->log_records_max;
 }
 
-/* As if it held so much less. The loop keeps LOG_RESERVE of its room from commands (runtime/room.c). */
+/* As if it held so much less. The loop keeps LOG_RESERVE of its room from commands
+ * (runtime/room.c). */
 static void
 log_be_small(struct sim_node *n, struct log_room *room)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Timers of the state machine: in some worlds a command now and then sets one, for some cluster time later, if none is
- * running. When its time has come it goes off, which changes the state: before the commands of the first slot whose
- * stamp says so, at the same slot on every node, though nobody asks for anything by then.
+ * Timers of the state machine: in some worlds a command now and then sets one, for some cluster
+ * time later, if none is running. When its time has come it goes off, which changes the state:
+ * before the commands of the first slot whose stamp says so, at the same slot on every node, though
+ * nobody asks for anything by then.
  */
 #include "engine/runtime/shard_private.h"
 #include "tests/sim/sim.h"
@@ -95,7 +96,8 @@ is_running(const struct sim *sim)
 	return leader == 0 || sim->nodes[leader].timer_ns != 0;
 }
 
-/* Nobody asks for anything, nothing is wrong, and all the same it goes off in its time; in a full log there is none. */
+/* Nobody asks for anything, nothing is wrong, and all the same it goes off in its time; in a full
+ * log there is none. */
 void
 sim_timers_require(struct sim *sim)
 {

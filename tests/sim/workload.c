@@ -18,7 +18,8 @@ workload_draw(struct sim *sim)
 	sim->load.large_one_in =
 		sim_draw(random, 2) == 0 ? 0 : 30 + (uint32_t)sim_draw(random, 300);
 	sim->load.large_bytes_max = 1000 + (uint32_t)sim_draw(random, SIM_COMMAND_BYTES - 1000);
-	/* Whatever piles up while nobody leads has to be done afterwards: in most worlds not too much of it. */
+	/* Whatever piles up while nobody leads has to be done afterwards: in most worlds not too
+	 * much of it. */
 	sim->load.in_flight_max = SIM_IN_FLIGHT - 1;
 	if (sim_draw(random, 4) != 0 && sim->node_count > IN_FLIGHT_SUM / SIM_IN_FLIGHT)
 		sim->load.in_flight_max = IN_FLIGHT_SUM / sim->node_count;

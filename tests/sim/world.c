@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The order in which things happen: frames arrive, faults strike, proposers propose, nodes take their turns. */
+/* The order in which things happen: frames arrive, faults strike, proposers propose, nodes take
+ * their turns. */
 #include "tests/sim/sim.h"
 
 #include <signal.h>
@@ -129,8 +130,9 @@ draw_cluster(struct sim *sim)
 	sim->ring_slots = 2 * sim->alpha << sim_draw(random, 2);
 }
 
-/* A log that fills up for good has no snapshots. One that does not has them so often that what is cut off makes room in
- * time, or has room enough until it asks for one. It takes many slots to fill a log. */
+/* A log that fills up for good has no snapshots. One that does not has them so often that what is
+ * cut off makes room in time, or has room enough until it asks for one. It takes many slots to fill
+ * a log. */
 static void
 draw_room(struct sim *sim)
 {

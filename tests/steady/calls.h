@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file calls.h
- * The system calls of one thread, counted by the kernel's tracepoint raw_syscalls:sys_enter. Root only.
+ * The system calls of one thread, counted by the kernel's tracepoint raw_syscalls:sys_enter. Root
+ * only.
  *
  * Errors:   0 or -errno.
  */
@@ -30,7 +31,8 @@ struct call_source {
 	int fds[CALL_KIND_COUNT];
 };
 
-/** Makes the tracepoints visible to this process and its children, if they are not. Before there are threads.
+/** Makes the tracepoints visible to this process and its children, if they are not. Before there are
+ * threads.
  * @retval -EACCES, -EPERM  not root, or the kernel has none */
 int calls_prepare(void);
 

@@ -23,7 +23,8 @@ struct place {
 
 static struct place *places; /* [PLACE_COUNT] NULL: nothing is counted yet */
 
-/* In the executable, so it needs no memory of its own to be there. A child that is forked has no place until it claims one. */
+/* In the executable, so it needs no memory of its own to be there. A child that is forked has no
+ * place until it claims one. */
 static __thread struct place *own;
 static __thread int own_pid;
 
@@ -160,7 +161,7 @@ posix_memalign(void **ret_memory, size_t alignment, size_t bytes)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ what stands behind */
+/* --------------------------------------------------------------------------- what stands behind */
 
 /* The next one of that name. It is looked for once in the main thread, at the first call of each. */
 #define BEHIND(name) ((__typeof__(&(name)))behind(&behind_##name, #name))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file interpose.h
- * What threads ask of the allocators and of the locks, counted for each thread: this program's malloc(), pthread_mutex_lock() and the
- * like stand in front of the C library's and of DPDK's, for all code in the process, also that of shared libraries and of drivers
- * that are loaded later. What a function does inline, as DPDK's spin locks, is not seen.
+ * What threads ask of the allocators and of the locks, counted for each thread: this program's
+ * malloc(), pthread_mutex_lock() and the like stand in front of the C library's and of DPDK's, for
+ * all code in the process, also that of shared libraries and of drivers that are loaded later. What
+ * a function does inline, as DPDK's spin locks, is not seen.
  *
  * Threads:  each writes its own counts; interpose_read() from any process that was forked behind interpose_open().
  */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steady state, counted: three nodes, a process each, real logs and memif, under the load of `decree bench --closed` with
- * one command in flight and with a thousand. For the threads of the shards, and for the second that is measured:
+ * The steady state, counted: three nodes, a process each, real logs and memif, under the load of
+ * `decree bench --closed` with one command in flight and with a thousand. For the threads of the
+ * shards, and for the second that is measured:
  *
  *   allocations     of the C library and of DPDK: none
  *   locks           mutexes, condition variables, semaphores, and futex(): none
@@ -24,8 +25,9 @@
 
 #define THREAD_COUNT PLAN_NODE_COUNT_MAX /* one shard each */
 #define LOG_BYTES    (256ull << 20)
-/* What comes with time and not with commits: slots that a leader makes by itself, pieces of the log that are pre-written while
- * no command comes, and what happens between the readings of two counters. */
+/* What comes with time and not with commits: slots that a leader makes by itself, pieces of the log
+ * that are pre-written while no command comes, and what happens between the readings of two
+ * counters. */
 #define CALLS_PER_SECOND 100
 
 struct shard_thread {

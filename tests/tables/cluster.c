@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nodes as engine/runtime/recover.c starts them: identity, hard state, snapshot, records and damage, in this order. The
- * network, the memory of shards and the proposer's mailbox are those of the loop's unit tests.
+ * Nodes as engine/runtime/recover.c starts them: identity, hard state, snapshot, records and
+ * damage, in this order. The network, the memory of shards and the proposer's mailbox are those of
+ * the loop's unit tests.
  */
 #include "tests/tables/cluster.h"
 
@@ -39,8 +40,8 @@ node_of(const struct world_node *n)
 
 /* ---- the log ---- */
 
-/* The loop takes nothing in while a burst of hundreds of records would not fit the buffer, and keeps back more space
- * than this log has (runtime/room.c). Here a burst is a few records. */
+/* The loop takes nothing in while a burst of hundreds of records would not fit the buffer, and
+ * keeps back more space than this log has (runtime/room.c). Here a burst is a few records. */
 static struct log_room
 log_room(void *log)
 {
@@ -271,7 +272,8 @@ on_now_ns(void *context)
 
 static struct cluster *being_made;
 
-/* Small, so that a start costs little. No digests are compared: they would fill slots between the commands. */
+/* Small, so that a start costs little. No digests are compared: they would fill slots between the
+ * commands. */
 static void
 tune(struct world_node *w)
 {

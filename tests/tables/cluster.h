@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file cluster.h
- * The nodes of one cluster in this thread, each with its log and its snapshots in a directory, and the judge of what they
- * apply. Nodes start, run and die; a death leaves the files as they are.
+ * The nodes of one cluster in this thread, each with its log and its snapshots in a directory, and
+ * the judge of what they apply. Nodes start, run and die; a death leaves the files as they are.
  *
- * Time is virtual, and stands still while any disk is busy: the same files and the same seed give the same run.
- * Owner: one thread.
+ * Time is virtual, and stands still while any disk is busy: the same files and the same seed give
+ * the same run. Owner: one thread.
  */
 #ifndef DECREE_TABLES_CLUSTER_H
 #define DECREE_TABLES_CLUSTER_H
@@ -21,7 +21,8 @@
 struct snap_directory;
 struct snap_store;
 
-/* What is known of a slot that was applied anywhere: every node must say the same, and none may pass over it. */
+/* What is known of a slot that was applied anywhere: every node must say the same, and none may
+ * pass over it. */
 struct judged_slot {
 	bool is_known;
 	struct decree_digest digest; /* of its commands */
@@ -76,7 +77,8 @@ struct cluster *
 cluster_create(const char *path, uint32_t node_count, bool has_snapshots, bool is_direct);
 void cluster_destroy(struct cluster *c);
 
-/** Nobody runs; judge by what @p slots say, at the time where every run begins. @param seed  of all nodes */
+/** Nobody runs; judge by what @p slots say, at the time where every run begins. @param seed  of all
+ * nodes */
 void cluster_begin(struct cluster *c, const struct judged_slot slots[SLOT_MAX], uint64_t held_last,
 	uint64_t seed);
 
@@ -91,7 +93,8 @@ void node_kill(struct node *n);
 
 bool node_is_up(const struct node *n);
 
-/** Every node that runs takes turns, until @p is_done says so. @return false if @p for_ns passed before */
+/** Every node that runs takes turns, until @p is_done says so. @return false if @p for_ns passed
+ * before */
 bool cluster_run(struct cluster *c, uint64_t for_ns, bool (*is_done)(struct cluster *c));
 
 /** Propose command @p number at @p n. */

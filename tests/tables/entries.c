@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Four entries on each node, and every set of damaged copies: bit (4 * node + entry) of the pattern's number.
+ * Four entries on each node, and every set of damaged copies: bit (4 * node + entry) of the
+ * pattern's number.
  *
  * Which patterns must recover follows from the protocol, not from the code that is tried here:
  *
@@ -14,8 +15,8 @@
  *     without it has spoken. So a cluster recovers if and only if a q1 quorum of nodes has no such hole; what these
  *     hold is intact then, and all the others need.
  *
- * All other patterns must stay unavailable. There is no third way: with every copy of an entry gone, or with fewer
- * certain nodes than a quorum, nobody can tell what was committed.
+ * All other patterns must stay unavailable. There is no third way: with every copy of an entry
+ * gone, or with fewer certain nodes than a quorum, nobody can tell what was committed.
  */
 #include "base/assert.h"
 #include "tests/tables/base.h"

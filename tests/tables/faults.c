@@ -208,7 +208,8 @@ damage_reads(struct worker *w, uint64_t number)
 	return damage_places(w, 1 + (uint32_t)draw(&w->random, PLACE_COUNT_MAX), true);
 }
 
-/* Nodes that die while all recover. What one of them had found out it may find no more when it starts again. */
+/* Nodes that die while all recover. What one of them had found out it may find no more when it
+ * starts again. */
 static void
 crashes_draw(struct worker *w)
 {
@@ -234,8 +235,8 @@ damage_more(struct worker *w, uint32_t node)
 		DAMAGE_NOISE, NULL, &w->random);
 }
 
-/* One node missed the last entries already (base.c). Now one stays away, or comes late, or nodes die again while they
- * recover. */
+/* One node missed the last entries already (base.c). Now one stays away, or comes late, or nodes
+ * die again while they recover. */
 enum expectation
 damage_with_crashes(struct worker *w, uint64_t number)
 {

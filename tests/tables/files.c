@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots with damage in them, and what may happen to whole files: they are missing, cut short, extended, cannot be
- * opened, or hold what belongs to another file or another node. The logs here begin behind a snapshot, so it is needed.
+ * Snapshots with damage in them, and what may happen to whole files: they are missing, cut short,
+ * extended, cannot be opened, or hold what belongs to another file or another node. The logs here
+ * begin behind a snapshot, so it is needed.
  *
  * As in faults.c: with a majority of untouched nodes the cluster must serve.
  */

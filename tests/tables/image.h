@@ -41,7 +41,8 @@ void image_free(struct image *image);
 /** Make @p image what @p from is; what @p image holds is used again. */
 void image_assign(struct image *image, const struct image *from);
 
-/** Make the node's directory hold these files and no others: new ones, whatever a dead process still has open. */
+/** Make the node's directory hold these files and no others: new ones, whatever a dead process still
+ * has open. */
 void image_write(const struct image *image, const char *path);
 
 /** @return 0 .. below - 1 */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state machine: it folds its commands into a digest, and shows each to the judge. The judge knows every slot that
- * was applied anywhere, before the damage or since: the same slot must hold the same commands on every node for
- * ever, and no node may come to a later slot without it.
+ * The state machine: it folds its commands into a digest, and shows each to the judge. The judge
+ * knows every slot that was applied anywhere, before the damage or since: the same slot must hold
+ * the same commands on every node for ever, and no node may come to a later slot without it.
  */
 #include "base/assert.h"
 #include "base/bytes.h"

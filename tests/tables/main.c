@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options, processes and the table. Each process takes every n-th pattern of a family and reports in memory that it shares
- * with the first one, which therefore knows where a process was when it died.
+ * Options, processes and the table. Each process takes every n-th pattern of a family and reports
+ * in memory that it shares with the first one, which therefore knows where a process was when it
+ * died.
  */
 #include "tests/tables/base.h"
 
@@ -174,7 +175,8 @@ sum_of(const struct tally *tallies, uint32_t jobs)
 	return sum;
 }
 
-/* A process that dies has found something: an assertion is a verdict, too. @return whether it ended well */
+/* A process that dies has found something: an assertion is a verdict, too. @return whether it ended
+ * well */
 static bool
 wait_for_one(const struct family *f, const struct selection *s, const pid_t *jobs,
 	const struct tally *tallies)

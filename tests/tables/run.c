@@ -127,8 +127,8 @@ start_nodes(struct worker *w, bool is_late)
 			(void)node_start(&c->nodes[i]); /* if not, it says why */
 }
 
-/* It dies, and starts again from what is on its disk. Its files are copies: the kernel may still hold the dead one's for a
- * moment. */
+/* It dies, and starts again from what is on its disk. Its files are copies: the kernel may still
+ * hold the dead one's for a moment. */
 static void
 restart(struct worker *w, uint32_t node, bool is_worse)
 {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file tables.h
- * The experiments of "Protocol-Aware Recovery for Consensus-Based Storage" (FAST '18) on real log files.
+ * The experiments of "Protocol-Aware Recovery for Consensus-Based Storage" (FAST '18) on real log
+ * files.
  *
- * A cluster of 3 or 5 nodes runs in one thread: the production core, loop and log, each log in a directory of its own
- * through io_uring; the network is that of tests/unit/runtime/world.h, and time is virtual. It commits a few commands,
- * stops, and its files become an *image* in memory. A *pattern* is some damage to these files. For each pattern the
- * damaged files are written out, all nodes start, and run until every one has everything and a new command
- * gets through, or for a few seconds of virtual time. Then the pattern is judged:
+ * A cluster of 3 or 5 nodes runs in one thread: the production core, loop and log, each log in a
+ * directory of its own through io_uring; the network is that of tests/unit/runtime/world.h, and
+ * time is virtual. It commits a few commands, stops, and its files become an *image* in memory. A
+ * *pattern* is some damage to these files. For each pattern the damaged files are written out, all
+ * nodes start, and run until every one has everything and a new command gets through, or for a few
+ * seconds of virtual time. Then the pattern is judged:
  *
  *   recovered    every node runs, has every command at its place, and a new one is committed everywhere
  *   refused      the same of those that run; another one refuses to start or has stopped, and says why

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decreed with a witness. Linked into the daemon in front of the queue's table and callbacks (--wrap), this writes down each
- * thing that the machine is told and says, in the order of the log. audit.py reads what all lives of all nodes have written.
+ * decreed with a witness. Linked into the daemon in front of the queue's table and callbacks
+ * (--wrap), this writes down each thing that the machine is told and says, in the order of the log.
+ * audit.py reads what all lives of all nodes have written.
  *
  * A life is a file, DECREE_TRACE_DIR/PID-TIME, of lines:
  *
@@ -12,8 +13,9 @@
  *   r SESSION CONNECTION SEQ STATUS ID RESERVES              ... and says how a reserve went
  *   e                                                        apply() ends
  *
- * They are written before apply() returns, so before anybody hears of it, and kill -9 takes nothing back that write()
- * has taken. The last block of a file may lack its end; then another node, or the next life, has it whole.
+ * They are written before apply() returns, so before anybody hears of it, and kill -9 takes nothing
+ * back that write() has taken. The last block of a file may lack its end; then another node, or the
+ * next life, has it whole.
  */
 #include "queue/gateway.h"
 #include "queue/machine.h"
@@ -120,7 +122,7 @@ line_of_command(const struct decree_command *command)
 		has_name ? (int)c.tail_bytes : 1, has_name ? (const char *)c.tail : "-");
 }
 
-/* ------------------------------------------------------------------------------ in front of the queue's own */
+/* ------------------------------------------------------------------ in front of the queue's own */
 
 static void
 traced_apply(void *machine, const struct decree_command *commands, uint32_t count,

@@ -8,7 +8,8 @@
 
 /* ---- the state ---- */
 
-/* One term for each (key, value): what changes is taken out and put in again, so the digest costs O(1). */
+/* One term for each (key, value): what changes is taken out and put in again, so the digest costs
+ * O(1). */
 static struct decree_digest
 term(uint32_t key, uint64_t value)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file kv_machine.h
- * An example of a state machine with snapshots: numbered counters, one chunk for each range of them, and the usual
- * walk with before-images. docs/embedding.md explains it; test_machine_contract.c holds it to the contract.
+ * An example of a state machine with snapshots: numbered counters, one chunk for each range of
+ * them, and the usual walk with before-images. docs/embedding.md explains it;
+ * test_machine_contract.c holds it to the contract.
  *
  * Command: u16 key, u64 to add, little-endian; answered with the key's new value.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Percentiles of latencies: exact where values are small, never below the truth, at most 1/1,024 above. */
+/* Percentiles of latencies: exact where values are small, never below the truth, at most 1/1,024
+ * above. */
 #include "apps/histogram.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machines that come with this tree keep the contract, and a check that finds nothing wrong with a broken one
- * would be worth nothing. */
+/* The machines that come with this tree keep the contract, and a check that finds nothing wrong
+ * with a broken one would be worth nothing. */
 #include "apps/log_machine.h"
 #include "base/bytes.h"
 #include "tests/lib/machine_contract.h"

@@ -26,8 +26,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* 0, or the number of the first claim that does not hold; 99: the sandbox refuses. Not exit(): what runs at the end of a
- * process, a sanitizer's search for leaks above all, is no concern of the sandbox. */
+/* 0, or the number of the first claim that does not hold; 99: the sandbox refuses. Not exit(): what
+ * runs at the end of a process, a sanitizer's search for leaks above all, is no concern of the
+ * sandbox. */
 static int
 run_apart(int (*claims)(void))
 {
@@ -79,8 +80,8 @@ refusals(void)
 	return 0;
 }
 
-/* What is allowed on itself and refused on others; and what types into the terminal that it was started from. Upper halves are
- * what the kernel does not look at. */
+/* What is allowed on itself and refused on others; and what types into the terminal that it was
+ * started from. Upper halves are what the kernel does not look at. */
 static int
 refused_arguments(void)
 {

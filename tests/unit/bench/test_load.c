@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the load of a measurement waits. The clock is the real one: an order here has an hour left, or is over. */
+/* How the load of a measurement waits. The clock is the real one: an order here has an hour left,
+ * or is over. */
 #include "bench/clock.h"
 #include "bench/commit/load.h"
 
@@ -83,8 +84,8 @@ test_what_is_due_soon_is_waited_for_awake(void **state)
 	assert_true(f->pass.pace.is_due_soon);
 }
 
-/* Answers that a slow disk owes come when the kernel's worker has run: a load that yields for them instead of to sleep may
- * keep it from its CPU, and they never come. */
+/* Answers that a slow disk owes come when the kernel's worker has run: a load that yields for them
+ * instead of to sleep may keep it from its CPU, and they never come. */
 static void
 test_behind_the_end_nothing_is_due_however_many_answers_are_missing(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The payloads between clients and nodes: what is written is read back, what is malformed is refused. */
+/* The payloads between clients and nodes: what is written is read back, what is malformed is
+ * refused. */
 #include "engine/runtime/client_msg.h"
 
 #include <errno.h>
@@ -329,7 +330,8 @@ test_a_status_of_the_largest_cluster_comes_back(void **state)
 static void
 test_a_malformed_status_is_refused(void **state)
 {
-	/* More members than there can be; a kind of node, a kind of member, a flag and a byte that there is not. */
+	/* More members than there can be; a kind of node, a kind of member, a flag and a byte that
+	 * there is not. */
 	const struct {
 		uint32_t at;
 		uint8_t value;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration file: what is right is read, what is wrong is named with its file, line and remedy. */
+/* The configuration file: what is right is read, what is wrong is named with its file, line and
+ * remedy. */
 #include "engine/runtime/config.h"
 
 #include <errno.h>

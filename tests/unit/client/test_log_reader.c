@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading back an applied log from a node that loses requests, answers one frame at a time and goes on
- * applying meanwhile: every entry comes once, in order. */
+/* Reading back an applied log from a node that loses requests, answers one frame at a time and goes
+ * on applying meanwhile: every entry comes once, in order. */
 #include "engine/client/log_reader.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's half of exactly-once, when nodes are silent, send it elsewhere, or no longer know it. */
+/* The client's half of exactly-once, when nodes are silent, send it elsewhere, or no longer know
+ * it. */
 #include "tests/unit/client/pipeline_fixture.h"
 
 #include <errno.h>
@@ -146,8 +147,8 @@ test_a_busy_leader_is_asked_again_when_it_said(void **state)
 	assert_int_equal(f->to, 1);
 }
 
-/* The leader is busy with the command itself, so it says so to what comes behind: sending the command anew
- * each time would never reach its last piece. */
+/* The leader is busy with the command itself, so it says so to what comes behind: sending the
+ * command anew each time would never reach its last piece. */
 static void
 test_a_busy_leader_does_not_restart_a_large_command(void **state)
 {
@@ -190,7 +191,8 @@ test_a_gap_resumes_behind_what_the_leader_has(void **state)
 	assert_false(fixture_send_one(f)); /* the same complaint */
 }
 
-/* One command was sent, and one was not. The next one does not go under another session, but registers anew. */
+/* One command was sent, and one was not. The next one does not go under another session, but
+ * registers anew. */
 static void
 assert_session_ends(struct fixture *f, enum client_reply_kind kind, enum decree_outcome of_sent)
 {

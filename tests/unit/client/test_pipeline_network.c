@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The client's half of exactly-once, against a cluster of one sequence number and a network that loses,
- * repeats and reorders. */
+/* The client's half of exactly-once, against a cluster of one sequence number and a network that
+ * loses, repeats and reorders. */
 #include "tests/unit/client/pipeline_fixture.h"
 
 #include <setjmp.h>

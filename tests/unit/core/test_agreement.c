@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose word makes a state the cluster's state: a majority of the voters', and nobody else's (protocol 7.4). */
+/* Whose word makes a state the cluster's state: a majority of the voters', and nobody else's
+ * (protocol 7.4). */
 #include "tests/lib/cluster.h"
 
 #include "base/bytes.h"
@@ -226,8 +227,8 @@ test_a_learner_is_no_voter(void **state)
 
 /* ---- and until when ---- */
 
-/* Nobody was heard about the first mark, and it is compared no more: that a majority has our state at a later one
- * speaks for it, whatever it was. That a later one is being compared does not. */
+/* Nobody was heard about the first mark, and it is compared no more: that a majority has our state
+ * at a later one speaks for it, whatever it was. That a later one is being compared does not. */
 static void
 test_a_later_agreement_speaks_for_what_is_compared_no_more(void **state)
 {

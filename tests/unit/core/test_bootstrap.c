@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first slot: all founders agree on who they are and on the constants, or the odd one out stops (12.0). */
+/* The first slot: all founders agree on who they are and on the constants, or the odd one out stops
+ * (12.0). */
 #include "tests/lib/cluster.h"
 
 #include <setjmp.h>

@@ -32,7 +32,8 @@ cluster_of(uint32_t voters)
 	return m;
 }
 
-/* 13.1: every pair for 1 .. 7 voters, against the definition: each phase 1 quorum meets each phase 2 quorum. */
+/* 13.1: every pair for 1 .. 7 voters, against the definition: each phase 1 quorum meets each phase
+ * 2 quorum. */
 static void
 test_quorums_are_sound_if_and_only_if_any_two_meet(void **state)
 {
@@ -40,7 +41,8 @@ test_quorums_are_sound_if_and_only_if_any_two_meet(void **state)
 	for (uint32_t n = 1; n <= DECREE_NODE_COUNT_MAX; n++)
 		for (uint32_t q1 = 0; q1 <= n + 1; q1++)
 			for (uint32_t q2 = 0; q2 <= n + 1; q2++) {
-				/* The two that avoid each other best: the first q1 nodes, the last q2. */
+				/* The two that avoid each other best: the first q1 nodes, the last
+				 * q2. */
 				bool meet = q1 <= n && q2 <= n && q1 > n - q2;
 				assert_int_equal(eng_quorums_are_sound(n, q1, q2), meet);
 			}
@@ -178,7 +180,8 @@ test_too_few_and_too_many_voters_are_not_decoded(void **state)
 	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
 }
 
-/* Two members that are one: its word would count twice (E3). Wherever they stand, as voter or as learner. */
+/* Two members that are one: its word would count twice (E3). Wherever they stand, as voter or as
+ * learner. */
 static void
 test_an_id_or_a_disk_twice_is_not_decoded(void **state)
 {
@@ -239,7 +242,8 @@ test_formers_survive_the_wire_but_no_change(void **state)
 		eng_membership_decode(bytes, eng_membership_encode(&m, bytes), &back), 0);
 }
 
-/* The version of the cluster goes along with every change, never falls, and there is none without one. */
+/* The version of the cluster goes along with every change, never falls, and there is none without
+ * one. */
 static void
 test_a_version_is_only_raised(void **state)
 {
@@ -267,7 +271,8 @@ test_a_version_is_only_raised(void **state)
 	assert_int_equal(eng_membership_decode(bytes, count, &back), -EBADMSG);
 }
 
-/* Formers have ids, are no more than members can be, and are remembered by a cluster of one node only. */
+/* Formers have ids, are no more than members can be, and are remembered by a cluster of one node
+ * only. */
 static void
 test_impossible_formers_are_not_decoded(void **state)
 {
@@ -295,7 +300,8 @@ test_impossible_formers_are_not_decoded(void **state)
 	assert_int_not_equal(eng_membership_decode(bytes, count, &back), 0);
 }
 
-/* Asked again, a replacement that is under way is pending; as part of another change it is in the way. */
+/* Asked again, a replacement that is under way is pending; as part of another change it is in the
+ * way. */
 static void
 test_a_replacement_is_known_when_it_is_asked_for_again(void **state)
 {
@@ -343,7 +349,8 @@ test_restored_configurations_govern_as_decided_ones(void **state)
 	assert_memory_equal(&decided, &restored, sizeof(decided));
 }
 
-/* One step at a time: while a learner catches up, only its own removal is allowed, and its promotion. */
+/* One step at a time: while a learner catches up, only its own removal is allowed, and its
+ * promotion. */
 static void
 test_a_learner_is_the_one_change(void **state)
 {

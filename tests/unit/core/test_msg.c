@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages: every type survives the wire byte for byte, and nothing that is cut, padded or absurd does. */
+/* Messages: every type survives the wire byte for byte, and nothing that is cut, padded or absurd
+ * does. */
 #include "engine/core/msg.h"
 
 #include "base/bytes.h"
@@ -97,7 +98,8 @@ test_unknown_types_and_flags_are_refused(void **state)
 	assert_int_not_equal(decode_copy(frame, bytes), 0);
 }
 
-/* Slots end at 2^48: sums of slots in the core cannot overflow, and a session's number has room for one. */
+/* Slots end at 2^48: sums of slots in the core cannot overflow, and a session's number has room for
+ * one. */
 static void
 test_absurd_slots_are_refused(void **state)
 {

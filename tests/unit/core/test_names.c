@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every answer has a name or a text of its own: what an operator or a trace shows is never ambiguous. */
+/* Every answer has a name or a text of its own: what an operator or a trace shows is never
+ * ambiguous. */
 #include "engine/core/core.h"
 #include "engine/core/msg.h"
 

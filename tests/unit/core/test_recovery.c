@@ -31,9 +31,9 @@ submit_and_settle(struct cluster *c, int count)
 }
 
 /*
- * Node 2 misses slot 11, so that its decided prefix stays behind while it accepts many more; then slot 11
- * comes and the prefix jumps; then it misses so much that the next record takes the ring place of a slot that
- * the same record's hint decides. That slot must have been applied before.
+ * Node 2 misses slot 11, so that its decided prefix stays behind while it accepts many more; then
+ * slot 11 comes and the prefix jumps; then it misses so much that the next record takes the ring
+ * place of a slot that the same record's hint decides. That slot must have been applied before.
  */
 static void
 test_a_long_jump_of_the_commit_hint_applies_before_it_overwrites(void **state)
@@ -176,7 +176,8 @@ static const struct spoiled {
 };
 #define SPOILED_COUNT (sizeof(spoiled) / sizeof(*spoiled))
 
-/* The log said that it is intact, and its content is not what this version writes: nothing is guessed. */
+/* The log said that it is intact, and its content is not what this version writes: nothing is
+ * guessed. */
 static void
 test_spoiled_record(void **state)
 {
@@ -230,7 +231,8 @@ test_a_value_larger_than_a_slot_is_refused(void **state)
 	cluster_destroy(c);
 }
 
-/* Arrays for the commands of a slot are sized by its bytes: commands without bodies must not be more than they hold. */
+/* Arrays for the commands of a slot are sized by its bytes: commands without bodies must not be
+ * more than they hold. */
 static void
 test_more_commands_than_a_slot_may_hold_are_refused(void **state)
 {
@@ -305,8 +307,8 @@ accepted_in_flight(const struct cluster *c)
 	return count;
 }
 
-/* 2: the record of an Accept may be durable before the hard state that was written beside it. Its ballot is promised, but
- * what is said by that promise must not hang on one record that may rot. */
+/* 2: the record of an Accept may be durable before the hard state that was written beside it. Its
+ * ballot is promised, but what is said by that promise must not hang on one record that may rot. */
 static void
 test_a_promise_found_in_a_record_is_durable_before_a_vote(void **state)
 {
@@ -356,7 +358,8 @@ restart_with(struct cluster *c, enum cluster_damage how, uint64_t slot, uint64_t
 	assert_int_equal(c->nodes[2].halted, ENG_HALT_NONE);
 }
 
-/* 11.3: what lies behind a hole and further than the ring reaches cannot be listed, so it is in doubt. */
+/* 11.3: what lies behind a hole and further than the ring reaches cannot be listed, so it is in
+ * doubt. */
 static void
 test_a_record_behind_a_hole_and_beyond_the_ring_is_doubt(void **state)
 {
@@ -434,7 +437,8 @@ test_a_long_damaged_range_is_doubt(void **state)
 	cluster_destroy(c);
 }
 
-/* What is decided and held needs no mark: a damaged copy of it that stands later in the log is of no concern. */
+/* What is decided and held needs no mark: a damaged copy of it that stands later in the log is of
+ * no concern. */
 static void
 test_damage_of_what_is_decided_leaves_no_mark(void **state)
 {

@@ -91,7 +91,8 @@ test_a_halted_replica_stays_so(void **state)
 	cluster_destroy(c);
 }
 
-/* An event of a newer runtime, a completion that is told twice, frames that only the runtime reads: nothing. */
+/* An event of a newer runtime, a completion that is told twice, frames that only the runtime reads:
+ * nothing. */
 static void
 test_what_means_nothing_does_nothing(void **state)
 {
@@ -196,7 +197,8 @@ with_a_large_window(struct cluster *c, uint16_t node, struct eng_config *cfg)
 	cfg->ring_slots = 1024;
 }
 
-/* A step makes ENG_FX_PERSIST_MAX writes at most: what does not fit is BUSY, what was taken is executed. */
+/* A step makes ENG_FX_PERSIST_MAX writes at most: what does not fit is BUSY, what was taken is
+ * executed. */
 static void
 test_a_burst_beyond_one_step_is_busy(void **state)
 {
@@ -280,7 +282,8 @@ report(struct cluster *c, uint16_t node, uint64_t slot, uint32_t member, uint64_
 	choice_merge(cluster_replica(c, node), (struct decree_slot){ slot }, &e, member, c->fx);
 }
 
-/* The table of damaged copies is full: the next one counts as of an unknown ballot, which blocks more, not less. */
+/* The table of damaged copies is full: the next one counts as of an unknown ballot, which blocks
+ * more, not less. */
 static void
 test_more_reports_than_the_table_holds_count_as_unknown(void **state)
 {

@@ -126,7 +126,8 @@ test_another_body_under_a_used_number_is_a_mismatch(void **state)
 	assert_int_equal(eng_session_last(t->s, a), 1);
 }
 
-/* A large command's fragments carry its whole digest: whether it is a repeat is seen before it is put together. */
+/* A large command's fragments carry its whole digest: whether it is a repeat is seen before it is
+ * put together. */
 static void
 test_the_short_digest_of_a_large_body_is_part_of_the_whole(void **state)
 {
@@ -237,7 +238,8 @@ test_a_registration_survives_its_encoding(void **state)
 	assert_int_equal(back.boot_count, 6);
 }
 
-/* Each command of a run that goes over the end of the kept replies has its own digest and its own answer, whatever the sizes of the bodies. */
+/* Each command of a run that goes over the end of the kept replies has its own digest and its own
+ * answer, whatever the sizes of the bodies. */
 static void
 test_a_run_over_the_end_of_the_ring_is_answered_one_by_one(void **state)
 {
@@ -281,7 +283,8 @@ test_a_run_over_the_end_of_the_ring_is_answered_one_by_one(void **state)
 	}
 }
 
-/* Parked together and answered together, when the first ones have given up their places: the others get theirs. */
+/* Parked together and answered together, when the first ones have given up their places: the others
+ * get theirs. */
 static void
 test_a_run_of_answers_may_be_partly_too_late(void **state)
 {

@@ -79,7 +79,8 @@ test_the_longest_unused_session_gives_way(void **state)
 	assert_int_equal(eng_session_evicted_count(t->s), 1);
 }
 
-/* [E22] What an evicted session did is not done again, whoever repeats it, even after the same token came back. */
+/* [E22] What an evicted session did is not done again, whoever repeats it, even after the same
+ * token came back. */
 static void
 test_an_evicted_session_executes_nothing_any_more(void **state)
 {

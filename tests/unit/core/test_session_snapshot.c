@@ -245,8 +245,8 @@ test_a_restored_table_executes_nothing_twice(void **state)
 	free(again);
 }
 
-/* Configurations travel in the snapshot, with their slots: what governs, and what is decided and will. One
- * that came too early is void, and does not come along. */
+/* Configurations travel in the snapshot, with their slots: what governs, and what is decided and
+ * will. One that came too early is void, and does not come along. */
 static void
 test_the_configurations_come_along(void **state)
 {
@@ -352,7 +352,8 @@ small_piece(uint8_t *piece, struct eng_snapshot *ret_facts)
 	return bytes;
 }
 
-/* No number of a session twice, none without a number, none used in the future, and no more than the table has. */
+/* No number of a session twice, none without a number, none used in the future, and no more than
+ * the table has. */
 static void
 test_rows_that_no_table_has_are_refused(void **state)
 {

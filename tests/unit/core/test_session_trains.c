@@ -158,7 +158,8 @@ apply_counted_part(struct table *t, struct decree_session session, uint32_t part
 	table_apply_value(t, value, eng_value_fragment(value, &f));
 }
 
-/* Parts that make more or fewer bytes than their command has: no proposer makes them, and none is executed. */
+/* Parts that make more or fewer bytes than their command has: no proposer makes them, and none is
+ * executed. */
 static void
 test_a_train_of_another_length_is_dropped(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands that are submitted together are admitted and packed as if they had been submitted one by one (protocol 6, 7.5). */
+/* Commands that are submitted together are admitted and packed as if they had been submitted one by
+ * one (protocol 6, 7.5). */
 #include "base/digest.h"
 #include "tests/lib/cluster.h"
 
@@ -56,7 +57,8 @@ submit(struct cluster *c, const struct eng_command *commands, uint32_t count,
 			.submit = { commands, count, ret_statuses } });
 }
 
-/* What follows without a gap in its session is a run, and given as one; behind the one that was not taken it goes on. */
+/* What follows without a gap in its session is a run, and given as one; behind the one that was not
+ * taken it goes on. */
 static void
 submit_runs(struct cluster *c, const struct eng_command *commands, uint32_t count,
 	enum eng_submit_status *ret_statuses)
@@ -84,7 +86,8 @@ submit_runs(struct cluster *c, const struct eng_command *commands, uint32_t coun
 	}
 }
 
-/* Bodies of one size or of many, some of them behind each other. The next ones of a session mostly; repeats, gaps, strangers, and such as are too large. */
+/* Bodies of one size or of many, some of them behind each other. The next ones of a session mostly;
+ * repeats, gaps, strangers, and such as are too large. */
 static void
 draw(const struct side *side, uint64_t *random, uint64_t last[SESSIONS],
 	struct eng_command ret_commands[BURST])
@@ -169,7 +172,8 @@ test_a_burst_is_taken_as_its_commands_would_be(void **state)
 	cluster_destroy(by_runs.c);
 }
 
-/* It is numbered by its slot. With the highest number of all its batch would be taken for damaged, after it was proposed. */
+/* It is numbered by its slot. With the highest number of all its batch would be taken for damaged,
+ * after it was proposed. */
 static void
 test_a_registration_has_no_number(void **state)
 {

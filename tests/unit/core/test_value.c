@@ -333,7 +333,8 @@ draw_commands(uint64_t *random, struct eng_command *ret_commands)
 	}
 }
 
-/* Whatever is given to a batch, and in whatever portions: it holds the commands that it took, and nothing else. */
+/* Whatever is given to a batch, and in whatever portions: it holds the commands that it took, and
+ * nothing else. */
 static void
 test_a_batch_holds_what_it_took(void **state)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A random walk through the core: frames are delivered in any order, lost and doubled, writes become
- * durable at any time, nodes crash and return. After every step: no slot has two values, nothing that was
- * chosen is ever lost, every node applies the same commands in the same order; a read sees everything that any
- * node had applied when it began, and whoever holds a lease has seen all of it. In half of the walks members
- * come, go, lose their disks and are replaced. Then the faults stop, and a leader must appear and commit.
+ * A random walk through the core: frames are delivered in any order, lost and doubled, writes
+ * become durable at any time, nodes crash and return. After every step: no slot has two values,
+ * nothing that was chosen is ever lost, every node applies the same commands in the same order; a
+ * read sees everything that any node had applied when it began, and whoever holds a lease has seen
+ * all of it. In half of the walks members come, go, lose their disks and are replaced. Then the
+ * faults stop, and a leader must appear and commit.
  *
  *   test_walk [SEED [COUNT]]    runs those seeds and prints the one that fails
  */
@@ -111,7 +112,8 @@ on_halt(struct cluster *c, uint16_t node, enum eng_halt why)
 {
 	struct truth *t = c->context;
 
-	/* One whose disk has lost the very first configuration does not even know that it was a member. */
+	/* One whose disk has lost the very first configuration does not even know that it was a
+	 * member. */
 	if ((why == ENG_HALT_REMOVED || (why == ENG_HALT_NOT_MEMBER && node == t->rotten)) &&
 		eng_member_find(members(t), node) == NULL) {
 		t->gone[node] = true;
@@ -171,8 +173,8 @@ work(struct cluster *c, struct truth *t)
 	cluster_submit(c, leader, t->sessions[i].session, seq, body, bytes);
 }
 
-/* One node's disk may lose records while it is down, newest ones above all: all others keep their copies, so every
- * value survives. */
+/* One node's disk may lose records while it is down, newest ones above all: all others keep their
+ * copies, so every value survives. */
 static void
 rot(struct cluster *c, struct truth *t, uint16_t node)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The judge is judged: histories whose verdict is known, written down by hand; thousands of small random
- * ones against a check that tries every permutation; long ones that are legal by construction, and the same
- * with one answer replaced by an older one.
+ * The judge is judged: histories whose verdict is known, written down by hand; thousands of small
+ * random ones against a check that tries every permutation; long ones that are legal by
+ * construction, and the same with one answer replaced by an older one.
  */
 #include "tests/lib/linear.h"
 
@@ -444,7 +444,8 @@ test_claim_against_time_is_not_believed(void **state)
 	history_destroy(h);
 }
 
-/* The last read of @p key that returned before @p before and saw something else than @p than; NULL if none. */
+/* The last read of @p key that returned before @p before and saw something else than @p than; NULL
+ * if none. */
 static const struct history_op *
 earlier_read(const struct history *h, uint64_t key, uint64_t before, uint64_t than)
 {
@@ -457,7 +458,8 @@ earlier_read(const struct history *h, uint64_t key, uint64_t before, uint64_t th
 	return NULL;
 }
 
-/* A read is given what an earlier one had seen, although a third one saw a newer value between the two.
+/* A read is given what an earlier one had seen, although a third one saw a newer value between the
+ * two.
  * @return false if there is no such read */
 static bool
 make_stale(struct history *h, uint64_t *random)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file fake_nic.h
- * A NIC that takes flow rules, and puts each frame into the queue that they name: a ring port of DPDK's, before which the linker puts the
- * functions of rte_flow (--wrap). It is as unforgiving as DPDK's text allows: a rule on a port that is not started, and a
- * port that is stopped while it has rules, fail the test.
+ * A NIC that takes flow rules, and puts each frame into the queue that they name: a ring port of
+ * DPDK's, before which the linker puts the functions of rte_flow (--wrap). It is as unforgiving as
+ * DPDK's text allows: a rule on a port that is not started, and a port that is stopped while it has
+ * rules, fail the test.
  */
 #ifndef TESTS_UNIT_NET_FAKE_NIC_H
 #define TESTS_UNIT_NET_FAKE_NIC_H
@@ -44,7 +45,8 @@ struct fake_nic {
 
 extern struct fake_nic nic;
 
-/** Make the port, as "net_ring_nic", with two queues and all rules. It goes with the node that takes it; then the next may be made. */
+/** Make the port, as "net_ring_nic", with two queues and all rules. It goes with the node that takes
+ * it; then the next may be made. */
 void fake_nic_make(void);
 
 /** A frame from the wire. @return the queue that it got into; it is the NIC's from then on */

@@ -105,7 +105,8 @@ test_two_ends_understand_each_other_in_both_directions(void **state)
 	assert_int_equal(session_open(*state, &one, &h, frame), NET_DROP_NONE);
 }
 
-/* What the two ends agreed on is in each frame, so a frame of another version is never read as one of this. */
+/* What the two ends agreed on is in each frame, so a frame of another version is never read as one
+ * of this. */
 static void
 test_a_frame_of_another_version_is_refused(void **state)
 {

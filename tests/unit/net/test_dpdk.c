@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two nodes with two shards each in one process, over ring ports with one queue: so shard 1 sends through
- * shard 0's queue and receives what shard 0 hands over. Virtual time, one thread. */
+/* Two nodes with two shards each in one process, over ring ports with one queue: so shard 1 sends
+ * through shard 0's queue and receives what shard 0 hands over. Virtual time, one thread. */
 #include "tests/unit/net/common.h"
 
 #include "net/node.h"
@@ -302,8 +302,8 @@ passes_a_frame(uint16_t id, struct rte_mempool *pool)
 	return passes;
 }
 
-/* Whoever opens a node beside ports of his own must never lose one of them, neither to a node that is refused
- * nor to one that is closed. */
+/* Whoever opens a node beside ports of his own must never lose one of them, neither to a node that
+ * is refused nor to one that is closed. */
 static void
 test_port_of_the_hosts_stays_the_hosts(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two nodes between whom frames of full size may get lost, somebody who pings them, and somebody with the same address. */
+/* Two nodes between whom frames of full size may get lost, somebody who pings them, and somebody
+ * with the same address. */
 #include "tests/unit/net/common.h"
 
 #include "net/path.h"
@@ -285,7 +286,8 @@ say_that_it_is_mine(struct fixture *f)
 	assert_int_equal(f->received.drop, NET_DROP_ADDRESS_TAKEN);
 }
 
-/* The newcomer is the one who is wrong; a node that has lived for long is not talked out of its address. */
+/* The newcomer is the one who is wrong; a node that has lived for long is not talked out of its
+ * address. */
 static void
 test_only_a_young_node_believes_that_its_address_is_taken(void **state)
 {

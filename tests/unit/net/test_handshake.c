@@ -354,8 +354,9 @@ test_a_silent_session_gives_way_to_any_proved_boot_count(void **state)
 	}
 }
 
-/* Somebody on the path recorded how b's earlier life proved itself. He holds b back until its session is silent, says the recording
- * to a, which has not restarted since, and lets b through again: both have the keys that they had. */
+/* Somebody on the path recorded how b's earlier life proved itself. He holds b back until its
+ * session is silent, says the recording to a, which has not restarted since, and lets b through
+ * again: both have the keys that they had. */
 static void
 test_a_session_that_comes_back_repeats_no_counter(void **state)
 {
@@ -433,7 +434,8 @@ test_wrong_cluster_key_is_refused(void **state)
 	assert_false(f->a.handshake.is_heard);
 }
 
-/* The rounds of a change of the cluster key. In each, any two nodes that are in it or in the one before meet. */
+/* The rounds of a change of the cluster key. In each, any two nodes that are in it or in the one
+ * before meet. */
 struct keys {
 	const char *name;
 	const uint8_t *a, *a_also, *b, *b_also;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When a memif client is begun anew, and on which thread, against a driver whose connections take as long as a test says:
- * functions that the linker puts before DPDK's. Virtual time, one thread.
+ * When a memif client is begun anew, and on which thread, against a driver whose connections take
+ * as long as a test says: functions that the linker puts before DPDK's. Virtual time, one thread.
  */
 #include "tests/unit/net/common.h"
 
@@ -41,7 +41,8 @@ __wrap_rte_eth_dev_start(uint16_t port)
 	return 0;
 }
 
-/* The driver frees, without a lock, what a message from the peer may free at the same moment on that thread. */
+/* The driver frees, without a lock, what a message from the peer may free at the same moment on
+ * that thread. */
 int
 __wrap_rte_eth_dev_stop(uint16_t port)
 {
@@ -120,7 +121,8 @@ pass_time(uint64_t for_ns)
 	}
 }
 
-/* Begun anew each quarter of a second it would never come about, and what is ended half made may crash either side. */
+/* Begun anew each quarter of a second it would never come about, and what is ended half made may
+ * crash either side. */
 static void
 test_a_slow_handshake_is_left_alone(void **state)
 {

@@ -205,8 +205,8 @@ test_no_flipped_bit_is_delivered(void **state)
 
 	connect_nodes(f);
 	bytes = seal(f, &f->one, (struct net_endpoint){ .node_id = 2 }, frame);
-	/* From the IPv4 header on, but for UDP's source port and checksum, which nobody relies on when
-	 * there is a tag. MAC addresses are not checked either. */
+	/* From the IPv4 header on, but for UDP's source port and checksum, which nobody relies on
+	 * when there is a tag. MAC addresses are not checked either. */
 	for (uint32_t bit = 14 * 8; bit < 8 * bytes; bit++) {
 		uint32_t at = bit / 8;
 
@@ -421,7 +421,8 @@ test_client_with_the_wrong_key_is_refused(void **state)
 	udp_session_fini(&stranger);
 }
 
-/* While the client key is being changed both are good, each client is answered under its own; afterwards the new one is. */
+/* While the client key is being changed both are good, each client is answered under its own;
+ * afterwards the new one is. */
 static void
 test_two_client_keys_are_live(void **state)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A node on a NIC of our own making, which takes flow rules or does not, and a second node, on an ordinary port, that talks to it. What lies
- * between is the test: it carries each frame, and the NIC puts it into a queue. Virtual time, one thread. */
+/* A node on a NIC of our own making, which takes flow rules or does not, and a second node, on an
+ * ordinary port, that talks to it. What lies between is the test: it carries each frame, and the
+ * NIC puts it into a queue. Virtual time, one thread. */
 #include "tests/unit/net/common.h"
 
 #include "net/node.h"
@@ -154,7 +155,8 @@ rule_of(uint16_t udp_port)
 
 /* ------------------------------------------------------------------ tests */
 
-/* Then no frame crosses from one shard's thread to another's: a shard gets its own with nobody else's help. */
+/* Then no frame crosses from one shard's thread to another's: a shard gets its own with nobody
+ * else's help. */
 static void
 test_each_shards_frames_come_out_of_its_queue(void **state)
 {
@@ -171,7 +173,8 @@ test_each_shards_frames_come_out_of_its_queue(void **state)
 	}
 }
 
-/* ARP and ICMP carry no port: they are the default queue's, and both shards are found (above) all the same. */
+/* ARP and ICMP carry no port: they are the default queue's, and both shards are found (above) all
+ * the same. */
 static void
 test_only_shards_udp_ports_have_rules(void **state)
 {
@@ -298,7 +301,8 @@ test_rules_are_made_again_by_a_restart(void **state)
 	assert_int_equal(turn(fixture.node, 1), 20);
 }
 
-/* What the port can do may be another after a restart: an update of its firmware, or somebody else's rules. */
+/* What the port can do may be another after a restart: an update of its firmware, or somebody
+ * else's rules. */
 static void
 test_restart_may_end_with_another_way(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Commands and queries as bytes: what is encoded is decoded, and anything else is refused and changes nothing. */
+/* Commands and queries as bytes: what is encoded is decoded, and anything else is refused and
+ * changes nothing. */
 #include "tests/lib/queue_fixture.h"
 
 #include <errno.h>

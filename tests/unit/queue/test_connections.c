@@ -92,7 +92,8 @@ test_closing_answers_what_waits(void **state)
 	assert_int_equal(qf_stat(f, QUEUE_STAT_WORKERS), 0);
 }
 
-/* An unanswered command holds its place in the session's window, and thousands of workers wait for hours. */
+/* An unanswered command holds its place in the session's window, and thousands of workers wait for
+ * hours. */
 static void
 test_a_wait_is_answered_at_once(void **state)
 {
@@ -128,7 +129,8 @@ is_equal(struct decree_digest a, struct decree_digest b)
 	return a.lo == b.lo && a.hi == b.hi;
 }
 
-/* A client has said "reserve, put, reserve" in one breath: if the first one waits, its own put must not end that. */
+/* A client has said "reserve, put, reserve" in one breath: if the first one waits, its own put must
+ * not end that. */
 static void
 test_what_stands_behind_a_wait_is_not_executed(void **state)
 {
@@ -149,7 +151,8 @@ test_what_stands_behind_a_wait_is_not_executed(void **state)
 	assert_int_equal(qf_answer(f, waits).status, QF_PENDING);
 	assert_int_equal(qf_stat(f, QUEUE_CMD_PUT), 0);
 
-	/* The wait is over. What was proposed before that was known must not overtake what stands before it. */
+	/* The wait is over. What was proposed before that was known must not overtake what stands
+	 * before it. */
 	(void)qf_put(f, 1, 0, 0, 10);
 	assert_int_equal(qf_answer(f, waits).result, 1);
 	before = qf_digest(f);
@@ -313,7 +316,8 @@ test_reads_are_counted_by_the_gateway(void **state)
 	assert_int_equal(qf_do(f, c).status, QUEUE_OK);
 	assert_int_equal(qf_stat(f, QUEUE_STAT_PRODUCERS), 1);
 	assert_int_equal(qf_stat(f, QUEUE_CMD_PEEK), 14);
-	/* What was read is counted, whether the client is still there or waits; who is a producer must be there. */
+	/* What was read is counted, whether the client is still there or waits; who is a producer
+	 * must be there. */
 	c.connection = 99;
 	assert_int_equal(qf_do(f, c).status, QUEUE_NO_CONNECTION);
 	c.flag = 0;

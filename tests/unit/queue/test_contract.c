@@ -36,7 +36,8 @@ mix(uint64_t x)
 	return x ^ x >> 29;
 }
 
-/* First a gateway and connections, then mostly puts of all sizes, and something of everything about jobs from all over the place. */
+/* First a gateway and connections, then mostly puts of all sizes, and something of everything about
+ * jobs from all over the place. */
 static void
 choose(uint64_t number, struct queue_command *c)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The queue's server and clients over real sockets: what they read must be what beanstalkd says. Nothing is timed: a reply is waited
- * for until a deadline that only a broken server meets. */
+/* The queue's server and clients over real sockets: what they read must be what beanstalkd says.
+ * Nothing is timed: a reply is waited for until a deadline that only a broken server meets. */
 #include "tests/lib/gateway_fixture.h"
 
 #include <errno.h>

@@ -79,9 +79,10 @@ await_held(struct gateway_fixture *f)
 	assert_int_equal(sem_timedwait(&f->held, &until), 0);
 }
 
-/* A worker deletes a job and reserves the next one in one breath. If both are executed together with the put that ends its wait, the
- * job is told before the deletion is completed. So that they are, the shard's thread stands still until all are proposed, and
- * again when the job was told; the sleeps let the gateway see what is there, and however short they are nothing may be wrong. */
+/* A worker deletes a job and reserves the next one in one breath. If both are executed together
+ * with the put that ends its wait, the job is told before the deletion is completed. So that they
+ * are, the shard's thread stands still until all are proposed, and again when the job was told; the
+ * sleeps let the gateway see what is there, and however short they are nothing may be wrong. */
 static void
 test_a_job_that_is_told_before_an_earlier_answer(void **state)
 {
@@ -111,7 +112,8 @@ test_a_job_that_is_told_before_an_earlier_answer(void **state)
 	close(producer);
 }
 
-/* More than the gateway takes from one client at a time, behind a request that waits: nobody else is held up. */
+/* More than the gateway takes from one client at a time, behind a request that waits: nobody else
+ * is held up. */
 static void
 test_more_than_may_wait(void **state)
 {

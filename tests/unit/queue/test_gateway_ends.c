@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How it ends, for a client, for a server, and for a gateway that has lost its place: whoever is not answered is disconnected, what was
- * answered is done, and jobs come back. */
+/* How it ends, for a client, for a server, and for a gateway that has lost its place: whoever is
+ * not answered is disconnected, what was answered is done, and jobs come back. */
 #include "tests/lib/gateway_fixture.h"
 
 #include <setjmp.h>
@@ -57,7 +57,8 @@ test_a_client_that_says_no_more(void **state)
 	gf_hear_end(fd);
 }
 
-/* Jobs are in the log, connections are not: what was reserved is ready again when the gateway attaches. */
+/* Jobs are in the log, connections are not: what was reserved is ready again when the gateway
+ * attaches. */
 static void
 test_a_restart(void **state)
 {
@@ -75,8 +76,8 @@ test_a_restart(void **state)
 	close(fd);
 }
 
-/* Somebody takes the number of our node: what a node does that was started anew, and our gateway finds itself detached, as after
- * a pause of more than its silence. */
+/* Somebody takes the number of our node: what a node does that was started anew, and our gateway
+ * finds itself detached, as after a pause of more than its silence. */
 static void
 take_its_place(struct gateway_fixture *f)
 {
@@ -119,7 +120,8 @@ three_begin(struct gateway_fixture *f, struct three *ret_three)
 	*ret_three = t;
 }
 
-/* All are dropped without a word, and nothing of theirs is left: the job is there for whoever comes now. */
+/* All are dropped without a word, and nothing of theirs is left: the job is there for whoever comes
+ * now. */
 static void
 three_end(struct gateway_fixture *f, const struct three *t)
 {
@@ -145,7 +147,8 @@ test_clients_of_a_gateway_that_was_replaced_are_dropped(void **state)
 	three_end(*state, &t);
 }
 
-/* What the machine has told while its state came from another node is lost, so nobody may go on waiting for it. */
+/* What the machine has told while its state came from another node is lost, so nobody may go on
+ * waiting for it. */
 static void
 test_clients_of_a_gateway_that_was_restored_are_dropped(void **state)
 {
@@ -164,8 +167,8 @@ test_clients_of_a_gateway_that_was_restored_are_dropped(void **state)
 	three_end(f, &t);
 }
 
-/* Of what it says while its gateway is replaced, the client is answered the first so many requests and not one that was not executed:
- * then its connection ends. */
+/* Of what it says while its gateway is replaced, the client is answered the first so many requests
+ * and not one that was not executed: then its connection ends. */
 static void
 test_answers_end_where_the_gateway_does(void **state)
 {

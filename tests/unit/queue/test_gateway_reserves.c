@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reserves that are under way together with what stands behind them: what a client reads, and what is executed, is as if each of its
- * requests had been said after the reply to the one before. */
+/* Reserves that are under way together with what stands behind them: what a client reads, and what
+ * is executed, is as if each of its requests had been said after the reply to the one before. */
 #include "queue/serve/private.h"
 #include "tests/lib/gateway_fixture.h"
 
@@ -25,8 +25,9 @@ await_held(struct gateway_fixture *f)
 	assert_int_equal(sem_timedwait(&f->held, &until), 0);
 }
 
-/* The shard's thread stands still with a job for @p fd: what is said from now on is executed together, in the order in which it was
- * proposed. The sleeps let the gateway propose; however short they are nothing may be wrong. */
+/* The shard's thread stands still with a job for @p fd: what is said from now on is executed
+ * together, in the order in which it was proposed. The sleeps let the gateway propose; however
+ * short they are nothing may be wrong. */
 static void
 hold(struct gateway_fixture *f, int fd)
 {
@@ -65,7 +66,8 @@ test_many_reserves_at_once(void **state)
 	close(fd);
 }
 
-/* Its own puts stand behind the reserve, so they cannot end its wait; and a list behind it shows what came before it. */
+/* Its own puts stand behind the reserve, so they cannot end its wait; and a list behind it shows
+ * what came before it. */
 static void
 test_what_stands_behind_a_wait_waits(void **state)
 {
@@ -86,8 +88,9 @@ test_what_stands_behind_a_wait_waits(void **state)
 	close(other);
 }
 
-/* The wait begins and ends while what stands behind it is on its way: it comes too late for the beginning, and the end must not let it
- * pass the job that it waits for. All of it is executed in one turn of the shard, but for what has to be said again. */
+/* The wait begins and ends while what stands behind it is on its way: it comes too late for the
+ * beginning, and the end must not let it pass the job that it waits for. All of it is executed in
+ * one turn of the shard, but for what has to be said again. */
 static void
 test_a_wait_that_ends_before_it_is_known(void **state)
 {
@@ -113,8 +116,9 @@ test_a_wait_that_ends_before_it_is_known(void **state)
 	close(producer);
 }
 
-/* What stands behind the wait is still on its way to the machine when the gateway hears that the wait began and has ended: what the
- * client says then must not overtake it. The shard's thread stands still between the two. */
+/* What stands behind the wait is still on its way to the machine when the gateway hears that the
+ * wait began and has ended: what the client says then must not overtake it. The shard's thread
+ * stands still between the two. */
 static void
 test_what_comes_back_late(void **state)
 {
@@ -180,7 +184,8 @@ test_waits_one_after_the_other(void **state)
 		"TIMED_OUT\r\nTIMED_OUT\r\nINSERTED 1\r\nRESERVED 1 "
 		"1\r\na\r\nTIMED_OUT\r\nDELETED\r\n"
 		"TIMED_OUT\r\n");
-	/* Each waits for a job, and the deletes between them are of jobs that came for those before. */
+	/* Each waits for a job, and the deletes between them are of jobs that came for those
+	 * before. */
 	gf_say(fd, "reserve\r\ndelete 2\r\nreserve\r\ndelete 3\r\nreserve\r\ndelete 4\r\n");
 	gf_ask(other, "put 0 0 100 1\r\nx\r\n", "INSERTED 2\r\n");
 	gf_hear(fd, "RESERVED 2 1\r\nx\r\nDELETED\r\n");
@@ -191,8 +196,9 @@ test_waits_one_after_the_other(void **state)
 	close(other);
 }
 
-/* A worker asks for many jobs at once, and they come one by one: what it asks behind each wait must not go through the log again
- * and again. All numbers of the session count, the gateway's own too. */
+/* A worker asks for many jobs at once, and they come one by one: what it asks behind each wait must
+ * not go through the log again and again. All numbers of the session count, the gateway's own
+ * too. */
 static void
 test_a_wait_does_not_flood_the_log(void **state)
 {
@@ -219,7 +225,8 @@ test_a_wait_does_not_flood_the_log(void **state)
 	close(producer);
 }
 
-/* The second reserve waits until the last second of the first one's job, the third one comes in it; the touch ends that. */
+/* The second reserve waits until the last second of the first one's job, the third one comes in it;
+ * the touch ends that. */
 static void
 test_the_last_second(void **state)
 {
@@ -311,7 +318,7 @@ test_many_are_kicked_behind_a_wait(void **state)
 	close(other);
 }
 
-/* ------------------------------------------------------------------------------ bodies that do not fit the handover */
+/* ---------------------------------------------------------- bodies that do not fit the handover */
 
 #define LARGE_BYTES 5000
 
@@ -399,7 +406,8 @@ test_a_wait_that_ends_before_a_body_is_read(void **state)
 	close(producer);
 }
 
-/* It deletes the job that it is about to get, and whose body nobody has any more: no reply would be true. */
+/* It deletes the job that it is about to get, and whose body nobody has any more: no reply would be
+ * true. */
 static void
 test_a_body_that_is_gone(void **state)
 {

@@ -134,13 +134,15 @@ test_a_silent_gateway_is_detached(void **state)
 	assert_int_equal(qf_answer_in(f, QF_OTHER, waits_there).status, QUEUE_CLOSED);
 	assert_int_equal(of(f, QF_OTHER, QUEUE_CLOSE, 3).status, QUEUE_NO_CONNECTION);
 	assert_int_equal(qf_do_in(f, QF_OTHER, alive).status, QUEUE_NO_GATEWAY);
-	/* Its memory is given back, too: one cell remains for the gateway that lives, one for "default". */
+	/* Its memory is given back, too: one cell remains for the gateway that lives, one for
+	 * "default". */
 	(void)of(f, QF_SESSION, QUEUE_CLOSE, 1);
 	(void)of(f, QF_SESSION, QUEUE_CLOSE, 2);
 	assert_int_equal(qf_stat(f, QUEUE_STAT_BYTES_USED), 3 * 208);
 }
 
-/* The log stood still, and nobody could be heard; the first slot behind that brings the first of them only. */
+/* The log stood still, and nobody could be heard; the first slot behind that brings the first of
+ * them only. */
 static void
 test_a_leap_of_the_log_is_nobodys_silence(void **state)
 {
@@ -160,7 +162,8 @@ test_a_leap_of_the_log_is_nobodys_silence(void **state)
 	assert_int_equal(qf_stat(f, QUEUE_STAT_CONNECTIONS), 0);
 }
 
-/* As long as there are gateways the log goes on in steps that count, and none stays for ever because nothing else happens. */
+/* As long as there are gateways the log goes on in steps that count, and none stays for ever
+ * because nothing else happens. */
 static void
 test_there_is_a_slot_every_so_often(void **state)
 {
@@ -248,7 +251,8 @@ test_the_order_of_what_is_due(void **state)
 	assert_int_equal(qf_job_stat(f, 2, QUEUE_JOB_STAT_STATE), 0);
 }
 
-/* Thousands of clients must not hold up a shard: their end takes several moments, and they are none of anybody's meanwhile. */
+/* Thousands of clients must not hold up a shard: their end takes several moments, and they are none
+ * of anybody's meanwhile. */
 static void
 test_many_clients_go_in_parts(void **state)
 {
@@ -266,7 +270,8 @@ test_many_clients_go_in_parts(void **state)
 	assert_int_equal(of(f, QF_OTHER, QUEUE_CLOSE, 1499).status, QUEUE_NO_CONNECTION);
 	assert_int_equal(of(f, QF_OTHER, QUEUE_OPEN, 1).status, QUEUE_NO_GATEWAY);
 	assert_int_equal(qf_attach(f, QF_THIRD, 2).status, QUEUE_OK);
-	/* It attaches again before the last one of its clients has gone, and opens one of the same name. */
+	/* It attaches again before the last one of its clients has gone, and opens one of the same
+	 * name. */
 	assert_int_equal(qf_attach(f, QF_OTHER, 3).result, 0);
 	assert_int_equal(of(f, QF_OTHER, QUEUE_CLOSE, 1499).status, QUEUE_NO_CONNECTION);
 	open_in(f, QF_OTHER, 1499, 1500);
@@ -277,8 +282,8 @@ test_many_clients_go_in_parts(void **state)
 	assert_true(queue_machine_ops.next_deadline(f->m) > f->now_ns);
 }
 
-/* A gateway with many waiting clients was replaced, and as much has happened in this moment as may; then whoever
- * lives waits, too. @return the command with which it does */
+/* A gateway with many waiting clients was replaced, and as much has happened in this moment as may;
+ * then whoever lives waits, too. @return the command with which it does */
 static uint64_t
 many_on_their_way_out(struct queue_fixture *f)
 {
@@ -292,8 +297,8 @@ many_on_their_way_out(struct queue_fixture *f)
 	return qf_seq(f);
 }
 
-/* While they are on their way out a job comes for which one of them has waited longest. The command that brings it must not
- * do the rest of their end by itself. */
+/* While they are on their way out a job comes for which one of them has waited longest. The command
+ * that brings it must not do the rest of their end by itself. */
 static void
 test_no_job_goes_to_who_is_gone(void **state)
 {

@@ -64,7 +64,8 @@ pop(struct handover *h, uint64_t id, uint32_t body_bytes)
 	return word.has_body;
 }
 
-/* Sizes that are no multiple of anything, so that heads and bodies lie across the end of the ring, too. */
+/* Sizes that are no multiple of anything, so that heads and bodies lie across the end of the ring,
+ * too. */
 static void
 test_bodies_come_whole_and_in_order(void **state)
 {

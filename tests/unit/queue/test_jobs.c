@@ -172,7 +172,8 @@ test_kick_takes_buried_jobs_or_delayed_ones(void **state)
 	assert_int_equal(qf_stat(f, QUEUE_CMD_KICK), 3);
 }
 
-/* One command moves so many and no more; the gateway goes on with the same kind, and that is not counted again. */
+/* One command moves so many and no more; the gateway goes on with the same kind, and that is not
+ * counted again. */
 static void
 test_a_large_kick_comes_in_parts(void **state)
 {

@@ -52,7 +52,8 @@ fill(struct queue_fixture *f, uint32_t bytes)
 	return jobs;
 }
 
-/* The arena is all there is: what it is asked to be, divided by what fits, and what the kernel has really given. */
+/* The arena is all there is: what it is asked to be, divided by what fits, and what the kernel has
+ * really given. */
 static void
 test_memory_per_job(void **state)
 {
@@ -179,8 +180,8 @@ test_a_restored_node_refuses_the_same(void **state)
 	qf_destroy(g);
 }
 
-/* All nodes were started anew: their gateways attach while what they have left is still there, and clients come in and make
- * room. */
+/* All nodes were started anew: their gateways attach while what they have left is still there, and
+ * clients come in and make room. */
 static void
 check_that_clients_come_in(struct queue_fixture *f)
 {
@@ -247,7 +248,8 @@ test_gateways_have_room_of_their_own(void **state)
 	qf_destroy(f);
 }
 
-/* One connection cannot watch away what all others need to come in, nor with tubes that it leaves behind. */
+/* One connection cannot watch away what all others need to come in, nor with tubes that it leaves
+ * behind. */
 static void
 test_one_connection_takes_little_of_what_is_kept(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random commands of many connections of three gateways that come and go, with time going on, given to the machine and to a model of it that is
- * too plain to be wrong: every answer, and every number that can be asked for, must be the same. Snapshots are taken
- * meanwhile, and now and then the machine goes on as a copy that was restored from one. */
+/* Random commands of many connections of three gateways that come and go, with time going on, given
+ * to the machine and to a model of it that is too plain to be wrong: every answer, and every number
+ * that can be asked for, must be the same. Snapshots are taken meanwhile, and now and then the
+ * machine goes on as a copy that was restored from one. */
 #include "tests/lib/queue_check.h"
 #include "tests/lib/queue_draw.h"
 #include "tests/lib/queue_fixture.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parser gives each client what beanstalkd gives it, however its bytes are cut; and the fields of what is right. */
+/* The parser gives each client what beanstalkd gives it, however its bytes are cut; and the fields
+ * of what is right. */
 #include "queue/protocol.h"
 #include "tests/lib/beanstalk_rows.h"
 
@@ -14,7 +15,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ------------------------------------------------------------------------------ a server of one connection */
+/* ------------------------------------------------------------------- a server of one connection */
 
 #define WATCHED_MAX 4
 
@@ -186,7 +187,8 @@ on_request(struct server *s, const struct queue_request *r)
 	}
 }
 
-/* Feed a piece as a gateway would. What is lent is gone with the next call, so it is lent from memory that goes too. */
+/* Feed a piece as a gateway would. What is lent is gone with the next call, so it is lent from
+ * memory that goes too. */
 static void
 serve(struct server *s, const uint8_t *bytes, size_t count)
 {
@@ -449,7 +451,8 @@ test_a_body_is_lent_and_not_copied(void **state)
 	assert_false(queue_parser_is_in_put(&p));
 }
 
-/* stats counts a put by its head; a client whose head was good is a producer, whatever came of its body. */
+/* stats counts a put by its head; a client whose head was good is a producer, whatever came of its
+ * body. */
 static void
 test_a_body_that_fails_is_counted(void **state)
 {
@@ -473,7 +476,8 @@ test_a_body_that_fails_is_counted(void **state)
 	assert_false(r.is_producer);
 }
 
-/* Whenever it becomes known that there is no room, the same bytes are thrown away and one reply comes. */
+/* Whenever it becomes known that there is no room, the same bytes are thrown away and one reply
+ * comes. */
 static void
 test_a_body_without_room_is_skipped(void **state)
 {

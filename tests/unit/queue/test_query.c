@@ -77,7 +77,8 @@ test_a_long_body_in_parts(void **state)
 	assert_int_equal(ask(f, q, answer, sizeof(answer)), -ENOENT);
 }
 
-/* The largest body, as a gateway gets it: whole while the job is being handed over, at once or after a wait; later in pieces. */
+/* The largest body, as a gateway gets it: whole while the job is being handed over, at once or
+ * after a wait; later in pieces. */
 static void
 test_the_largest_body(void **state)
 {
@@ -158,7 +159,8 @@ test_what_does_not_fit(void **state)
 	assert_int_equal(queue_machine_ops.read(f->m, "", 0, answer, sizeof(answer)), -EINVAL);
 }
 
-/* A page where some of what was seen has gone, and some of what comes has moved, goes on behind its place. */
+/* A page where some of what was seen has gone, and some of what comes has moved, goes on behind its
+ * place. */
 static void
 test_pages_of_jobs_that_go(void **state)
 {
@@ -188,7 +190,8 @@ test_pages_of_jobs_that_go(void **state)
 	assert_int_equal(next, 21);
 }
 
-/* A worker with a hundred jobs among thousands of clients that wait: pages are short, none is endless, all is listed. */
+/* A worker with a hundred jobs among thousands of clients that wait: pages are short, none is
+ * endless, all is listed. */
 static void
 test_pages_of_jobs_that_are_held(void **state)
 {

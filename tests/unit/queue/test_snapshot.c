@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the contract does not know: no room for images, damaged chunks, a job larger than a chunk that goes meanwhile. */
+/* What the contract does not know: no room for images, damaged chunks, a job larger than a chunk
+ * that goes meanwhile. */
 #include "base/bytes.h"
 #include "tests/lib/queue_fixture.h"
 
@@ -64,7 +65,8 @@ test_a_large_job_goes_while_it_is_handed_out(void **state)
 	qf_destroy(g);
 }
 
-/* Jobs that come and go while the walk is at the end of the row: it must not stumble over what is in their cells next. */
+/* Jobs that come and go while the walk is at the end of the row: it must not stumble over what is
+ * in their cells next. */
 static void
 test_jobs_that_come_and_go_meanwhile(void **state)
 {
@@ -101,7 +103,8 @@ test_jobs_that_come_and_go_meanwhile(void **state)
 	qf_destroy(g);
 }
 
-/* Images have a share of their own: when it is used up the snapshot fails, and the queue does not notice. */
+/* Images have a share of their own: when it is used up the snapshot fails, and the queue does not
+ * notice. */
 static void
 test_a_walk_without_room_for_images_fails(void **state)
 {
@@ -183,8 +186,8 @@ do_there(struct queue_fixture *f, enum queue_op op, uint64_t connection, const c
 	(void)qf_do_in(f, QF_OTHER, c);
 }
 
-/* One gateway was replaced by another, and so much happens at this moment that its clients are still
- * there, one with a job, and one that waits. */
+/* One gateway was replaced by another, and so much happens at this moment that its clients are
+ * still there, one with a job, and one that waits. */
 static void
 some_gateways(struct queue_fixture *f)
 {
@@ -228,8 +231,8 @@ some_state(struct queue_fixture *f)
 	assert_int_equal(qf_stat(f, QUEUE_STAT_WAITING), 2);
 }
 
-/* Whatever the bytes are: a state whose digest is another one, or -EBADMSG, and the machine can be restored again. The
- * sanitizers watch. */
+/* Whatever the bytes are: a state whose digest is another one, or -EBADMSG, and the machine can be
+ * restored again. The sanitizers watch. */
 static void
 test_damaged_chunks_do_no_harm(void **state)
 {

@@ -216,7 +216,8 @@ test_a_pause_of_0_ends_a_pause(void **state)
 	assert_int_equal(qf_answer(f, waits).result, 1);
 }
 
-/* Ten thousand jobs that become ready at once must not hold up a shard: they do so a thousand at a time. */
+/* Ten thousand jobs that become ready at once must not hold up a shard: they do so a thousand at a
+ * time. */
 static void
 test_what_is_due_at_once_happens_in_parts(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Clients over TLS: the same conversation. Nothing is timed but by deadlines that only a broken server meets. */
+/* Clients over TLS: the same conversation. Nothing is timed but by deadlines that only a broken
+ * server meets. */
 #include "tests/lib/tls_fixture.h"
 
 #include <setjmp.h>
@@ -52,7 +53,8 @@ test_large_bodies(void **state)
 		snprintf(head, sizeof(head), "INSERTED %d\r\n", i + 1);
 		tf_hear(ssl, head);
 	}
-	/* All at once: the answers are more than what may be sealed, and more than a client's output may hold. */
+	/* All at once: the answers are more than what may be sealed, and more than a client's
+	 * output may hold. */
 	for (int i = 0; i < 300; i++)
 		tf_say(ssl, "reserve\r\n");
 	for (int i = 0; i < 300; i++) {
@@ -88,7 +90,8 @@ test_records_are_no_requests(void **state)
 	tf_leave(ssl);
 }
 
-/* Whether it says so in a record, or only its socket does: as a plain client it gets all answers, and waits for no job. */
+/* Whether it says so in a record, or only its socket does: as a plain client it gets all answers,
+ * and waits for no job. */
 static void
 test_a_client_that_says_no_more(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whatever else somebody may send to a port of TLS, and whoever reads nothing. The one limit in time that there is, of the handshake,
- * is waited for. */
+/* Whatever else somebody may send to a port of TLS, and whoever reads nothing. The one limit in
+ * time that there is, of the handshake, is waited for. */
 #include "tests/lib/tls_fixture.h"
 
 #include <errno.h>
@@ -160,7 +160,8 @@ test_handshakes_that_take_too_long(void **state)
 	(void)close(plain); /* all is said */
 }
 
-/* So many who say nothing that there is no room for more of them: the oldest end, and whoever means it comes through. */
+/* So many who say nothing that there is no room for more of them: the oldest end, and whoever means
+ * it comes through. */
 static void
 test_a_flood_of_handshakes(void **state)
 {

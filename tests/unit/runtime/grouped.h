@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file grouped.h
- * Three nodes with several groups in one log each: every group has a state machine and snapshots of its own, and a
- * proposer that works for it on one of the nodes.
+ * Three nodes with several groups in one log each: every group has a state machine and snapshots of
+ * its own, and a proposer that works for it on one of the nodes.
  */
 #ifndef TEST_RUNTIME_GROUPED_H
 #define TEST_RUNTIME_GROUPED_H
@@ -37,7 +37,8 @@ void grouped_settle(struct world *w, uint16_t group);
 struct shard_group *grouped_of(const struct world_node *n, uint16_t group);
 struct world_machine *grouped_machine(const struct world_node *n, uint16_t group);
 
-/** All nodes that run have executed so many commands of the group, with one state. Gives them time to. */
+/** All nodes that run have executed so many commands of the group, with one state. Gives them time
+ * to. */
 void grouped_assert_all_have(struct world *w, uint16_t group, uint64_t count);
 
 /** Every node loses power at this moment, and starts again. Proposers are gone. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file one_node.h
- * A cluster of one node without ports, through the public interface: two shards with a group each, on a real disk. Its machines add up.
+ * A cluster of one node without ports, through the public interface: two shards with a group each,
+ * on a real disk. Its machines add up.
  */
 #ifndef TEST_RUNTIME_ONE_NODE_H
 #define TEST_RUNTIME_ONE_NODE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file snap_files.h
- * A store of snapshots in a real directory, and one snapshot that is written to it again and again. The test itself is the serving
- * thread: it takes every step.
+ * A store of snapshots in a real directory, and one snapshot that is written to it again and again.
+ * The test itself is the serving thread: it takes every step.
  */
 #ifndef TEST_RUNTIME_SNAP_FILES_H
 #define TEST_RUNTIME_SNAP_FILES_H
@@ -41,7 +41,8 @@ int files_setup(void **state);
 int files_teardown(void **state);
 
 void files_close(struct snap_files *f);
-/** Close and open, as what is set in @p f says: all that was in memory is lost. @return snap_directory_open()'s or snap_store_open()'s */
+/** Close and open, as what is set in @p f says: all that was in memory is lost. @return
+ * snap_directory_open()'s or snap_store_open()'s */
 int files_reopen(struct snap_files *f);
 
 bool files_has(const struct snap_files *f, const char *name);
@@ -57,7 +58,8 @@ void files_wait(struct snap_files *f);
 bool files_write_some(struct snap_files *f, struct decree_slot slot, int step_max);
 void files_commit(struct snap_files *f, struct decree_slot slot);
 
-/** As after a restart. What is loaded is what was written, or nothing. @return snap_file_ops.load()'s */
+/** As after a restart. What is loaded is what was written, or nothing. @return
+ * snap_file_ops.load()'s */
 int files_load(struct snap_files *f, struct decree_slot slot);
 /** As for a peer. @return the completion's rc */
 int files_read(struct snap_files *f, struct decree_slot slot, uint64_t offset, uint32_t count);

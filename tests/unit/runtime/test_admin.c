@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Administrative requests, from the frame of a client to what the group does, with shards of a world. */
+/* Administrative requests, from the frame of a client to what the group does, with shards of a
+ * world. */
 #include "world.h"
 
 #include "base/bytes.h"
@@ -96,7 +97,8 @@ test_a_transfer_that_cannot_be_is_refused_and_another_may_follow(void **state)
 	world_free(w);
 }
 
-/* The successor's disk hangs: the leader goes on, says so as often as it is asked, and takes other requests. */
+/* The successor's disk hangs: the leader goes on, says so as often as it is asked, and takes other
+ * requests. */
 static void
 test_a_transfer_in_vain_fails(void **state)
 {
@@ -137,7 +139,8 @@ test_an_unknown_operation_is_told_so(void **state)
 	world_free(w);
 }
 
-/* One of three is removed: pending until a quorum of the others knows on disk, then done as often as one asks. */
+/* One of three is removed: pending until a quorum of the others knows on disk, then done as often
+ * as one asks. */
 static void
 test_a_member_is_removed_and_the_list_says_so(void **state)
 {

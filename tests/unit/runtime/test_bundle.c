@@ -65,7 +65,8 @@ test_what_is_cut_padded_or_lies_is_refused(void **state)
 	}
 }
 
-/* protocol 13.3: 62 idle groups. Every heartbeat and echo is a message; frames are many times fewer. */
+/* protocol 13.3: 62 idle groups. Every heartbeat and echo is a message; frames are many times
+ * fewer. */
 static void
 test_idle_groups_share_their_frames(void **state)
 {

@@ -215,7 +215,8 @@ test_a_number_with_another_body_is_a_mismatch(void **state)
 	assert_int_equal(f->leader->machine.count, 1);
 }
 
-/* What is older than the kept answers was executed: it is neither executed again nor answered with another's. */
+/* What is older than the kept answers was executed: it is neither executed again nor answered with
+ * another's. */
 static void
 test_a_number_older_than_the_kept_answers_is_stale(void **state)
 {
@@ -234,8 +235,8 @@ test_a_number_older_than_the_kept_answers_is_stale(void **state)
 	assert_int_equal(f->leader->machine.count, 1100);
 }
 
-/* Its row went to others while it was silent: it is told so for every number, and under its old token it gets a new
- * session, in which nothing of the old one is known. */
+/* Its row went to others while it was silent: it is told so for every number, and under its old
+ * token it gets a new session, in which nothing of the old one is known. */
 static void
 test_a_client_that_returns_after_eviction_is_told_so(void **state)
 {
@@ -305,8 +306,9 @@ test_a_follower_redirects_to_the_leader(void **state)
 }
 
 /* A client moves to another address: its answers follow it. */
-/* protocol 13.4: one session is known in group 0 alone. Group 1 does not execute its commands, and a group that is
- * nowhere is no other one. Nothing is taken on to the right group: that would be a second way to it. */
+/* protocol 13.4: one session is known in group 0 alone. Group 1 does not execute its commands, and
+ * a group that is nowhere is no other one. Nothing is taken on to the right group: that would be a
+ * second way to it. */
 static void
 test_a_command_is_executed_in_its_own_group_or_not_at_all(void **state)
 {
@@ -416,8 +418,8 @@ register_session(struct fixture *f, uint32_t i)
 	return reply.session;
 }
 
-/* Pieces of more commands than there are places arrive in turn: whoever has a place keeps it while its pieces come,
- * or none of them would ever be whole. */
+/* Pieces of more commands than there are places arrive in turn: whoever has a place keeps it while
+ * its pieces come, or none of them would ever be whole. */
 static void
 test_more_large_commands_than_places_do_not_push_each_other_out(void **state)
 {
@@ -558,7 +560,8 @@ read_log(struct fixture *f, struct decree_log_entry *entries, uint32_t count_max
 	return 0;
 }
 
-/* Every node can tell what it applied, skipped repeats included, however slots and frames divide it. */
+/* Every node can tell what it applied, skipped repeats included, however slots and frames divide
+ * it. */
 static void
 test_the_log_lists_every_command_once_and_in_order(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log that rots while its node runs (protocol 11.8): the shard has what is lost written again, and a later fault, on
- * this node or on the others, finds every copy whole.
+ * A log that rots while its node runs (protocol 11.8): the shard has what is lost written again,
+ * and a later fault, on this node or on the others, finds every copy whole.
  */
 #include "world.h"
 
@@ -184,7 +184,8 @@ test_a_nameless_hole_is_filled_from_the_index(void **state)
 	assert_int_equal(n->log.durable, before + 10);
 }
 
-/* The log begins to read itself with the first turn, and the groups begin when the boot count is durable. */
+/* The log begins to read itself with the first turn, and the groups begin when the boot count is
+ * durable. */
 static void
 test_damage_found_before_the_groups_run_is_told_again(void **state)
 {
@@ -215,8 +216,8 @@ test_the_operator_hears_a_few_lines(void **state)
 	assert_in_range(line_count, 1, 8);
 }
 
-/* What memory does not have any more is fetched; and a snapshot is wanted, since the next recovery could not keep all that
- * lies between the damage and the new record. */
+/* What memory does not have any more is fetched; and a snapshot is wanted, since the next recovery
+ * could not keep all that lies between the damage and the new record. */
 static void
 test_an_old_record_is_fetched_and_a_snapshot_wanted(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state machine's deadlines (protocol 14): what is due happens though nobody asks for anything, once, at the
- * same slot on every node, and whoever waits for it hears of it.
+ * The state machine's deadlines (protocol 14): what is due happens though nobody asks for anything,
+ * once, at the same slot on every node, and whoever waits for it hears of it.
  */
 #include "world.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whether a node can live on an EAL that its host program has started, or should have. In this order: EAL starts
- * once in a process. */
+/* Whether a node can live on an EAL that its host program has started, or should have. In this
+ * order: EAL starts once in a process. */
 #include "engine/runtime/node_private.h"
 
 #include <rte_eal.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An EAL that a secondary process is attached to gives no lcore ids to threads of ours. The secondary process is
- * this program again, with "secondary" as its first argument. */
+/* An EAL that a secondary process is attached to gives no lcore ids to threads of ours. The
+ * secondary process is this program again, with "secondary" as its first argument. */
 #include "engine/runtime/node_private.h"
 
 #include <rte_eal.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* decree_format() on a real disk: what it makes is there after a power cut, and what it has not made is left alone. */
+/* decree_format() on a real disk: what it makes is there after a power cut, and what it has not
+ * made is left alone. */
 #include "decree/setup.h"
 
 #include <errno.h>
@@ -93,8 +94,8 @@ test_the_name_of_the_directory_is_on_the_disk(void **state)
 	assert_true(is_parent_synced);
 }
 
-/* Two at a time, both in the belief that there is nothing yet: one of them makes it, and the other one must not take that for
- * its own when it fails. */
+/* Two at a time, both in the belief that there is nothing yet: one of them makes it, and the other
+ * one must not take that for its own when it fails. */
 static void
 test_another_ones_folder_is_left_alone(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A log gets its room back from a snapshot, and commands come meanwhile: who is in time, the snapshot or the end of the log? */
+/* A log gets its room back from a snapshot, and commands come meanwhile: who is in time, the
+ * snapshot or the end of the log? */
 #include "tests/unit/runtime/lagging.h"
 
 #include "engine/runtime/shard_private.h"
@@ -15,7 +16,8 @@
 #define UNDER_WAY_MAX 100u
 #define MS            1000000ull
 
-/* Half of the log, less what is kept, lasts for a second, and the stores' rate makes a snapshot last for twelve. */
+/* Half of the log, less what is kept, lasts for a second, and the stores' rate makes a snapshot
+ * last for twelve. */
 static void
 test_the_log_is_never_full_because_of_the_snapshots_rate(void **state)
 {
@@ -43,8 +45,8 @@ test_the_log_is_never_full_because_of_the_snapshots_rate(void **state)
 	world_end(w);
 }
 
-/* The loop asks when a turn is due: not at once, for as long as the store only has to write what it was given. A shard that
- * is told "now" for all the time of a snapshot never sleeps. */
+/* The loop asks when a turn is due: not at once, for as long as the store only has to write what it
+ * was given. A shard that is told "now" for all the time of a snapshot never sleeps. */
 static void
 test_a_snapshot_that_waits_for_its_store_lets_the_loop_sleep(void **state)
 {
@@ -115,8 +117,9 @@ propose_some(struct world *w, struct world_mailbox *mail, uint32_t count)
 	}
 }
 
-/* The others decide what it has no room for, and nobody has a snapshot that would make any. Whatever they send is of no use:
- * they are left alone but for a question now and then. It asks at once when there is room. */
+/* The others decide what it has no room for, and nobody has a snapshot that would make any.
+ * Whatever they send is of no use: they are left alone but for a question now and then. It asks at
+ * once when there is room. */
 static void
 test_a_full_log_asks_the_others_for_little_and_seldom(void **state)
 {

@@ -236,8 +236,8 @@ test_a_full_session_table_refuses_the_proposer_and_executes_nothing(void **state
 	assert_int_equal(f->leader->machine.count, 0);
 }
 
-/* A second process with this node's id opens a proposer for the same place, and the slot has both: in a full table the
- * later one takes the row of the earlier one before anybody hears of that. */
+/* A second process with this node's id opens a proposer for the same place, and the slot has both:
+ * in a full table the later one takes the row of the earlier one before anybody hears of that. */
 static void
 test_a_session_that_is_gone_in_its_own_slot_is_refused(void **state)
 {
@@ -263,8 +263,8 @@ test_a_session_that_is_gone_in_its_own_slot_is_refused(void **state)
 	assert_int_not_equal(eng_session_find(shard_sessions(s, 0), twin.token).n, 0);
 }
 
-/* protocol 7.5: the table has room for whoever works, however often proposers come and go and nodes restart;
- * a proposer that is open keeps its session, however long it is silent. */
+/* protocol 7.5: the table has room for whoever works, however often proposers come and go and nodes
+ * restart; a proposer that is open keeps its session, however long it is silent. */
 static void
 test_proposers_come_and_go_and_the_silent_one_keeps_its_session(void **state)
 {
@@ -299,7 +299,8 @@ test_proposers_come_and_go_and_the_silent_one_keeps_its_session(void **state)
 	assert_int_equal(f->mail->completions[2].outcome, DECREE_APPLIED);
 }
 
-/* Nobody but the log tells a proposer that its session is no more: a leader gives other nodes no reasons. */
+/* Nobody but the log tells a proposer that its session is no more: a leader gives other nodes no
+ * reasons. */
 static void
 assert_evicted_is_told(struct fixture *f, struct world_node *n)
 {
@@ -384,7 +385,8 @@ test_a_parked_command_completes_when_the_machine_answers_it(void **state)
 	assert_int_equal(f->mail->completions[1].result, 2);
 }
 
-/* Answers wait for each other while they come in the order of the slot. One that does not overtakes none, and loses none. */
+/* Answers wait for each other while they come in the order of the slot. One that does not overtakes
+ * none, and loses none. */
 static void
 test_commands_parked_within_a_slot_get_their_answers_in_between(void **state)
 {
@@ -408,7 +410,8 @@ test_commands_parked_within_a_slot_get_their_answers_in_between(void **state)
 			eng_sessions_digest_anew(f->w->nodes[i].shard->groups[0].sessions)));
 }
 
-/* Its own node leads and cannot take anything until a snapshot makes room: nobody asks it in every turn. */
+/* Its own node leads and cannot take anything until a snapshot makes room: nobody asks it in every
+ * turn. */
 static void
 test_a_full_log_is_asked_again_after_a_pause(void **state)
 {
@@ -428,9 +431,9 @@ test_a_full_log_is_asked_again_after_a_pause(void **state)
 	assert_all_applied_once(f);
 }
 
-/* Whether a machine answers one by one or by bursts of any size is its own affair, and may differ between nodes: proposers
- * get the same answers, and the tables of sessions stay equal. Runs of two proposers share the slots, and some
- * commands are parked until the one behind them. */
+/* Whether a machine answers one by one or by bursts of any size is its own affair, and may differ
+ * between nodes: proposers get the same answers, and the tables of sessions stay equal. Runs of two
+ * proposers share the slots, and some commands are parked until the one behind them. */
 static void
 test_answers_by_bursts_are_those_of_one_by_one(void **state)
 {
@@ -464,7 +467,8 @@ test_answers_by_bursts_are_those_of_one_by_one(void **state)
 	world_mailbox_free(other);
 }
 
-/* Four commands of this proposer are on their way, and the first three numbers are executed in one slot.
+/* Four commands of this proposer are on their way, and the first three numbers are executed in one
+ * slot.
  * @param bodies  of these three */
 static void
 execute_three(struct fixture *f, const uint8_t *const bodies[3])
@@ -515,8 +519,8 @@ assert_two_applied_two_evicted(const struct fixture *f)
 			seq <= 2 ? DECREE_APPLIED : DECREE_EVICTED);
 }
 
-/* Two commands of this proposer, and behind them in the same slot one that somebody else gave under its number: what was
- * executed is told so, and not that it never will be. */
+/* Two commands of this proposer, and behind them in the same slot one that somebody else gave under
+ * its number: what was executed is told so, and not that it never will be. */
 static void
 test_a_stolen_number_behind_our_own_ends_only_what_was_not_executed(void **state)
 {

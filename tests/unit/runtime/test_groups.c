@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Several groups in one log, on one thread, over one network: what happens to one is no concern of the others (13). */
+/* Several groups in one log, on one thread, over one network: what happens to one is no concern of
+ * the others (13). */
 #include "tests/unit/runtime/grouped.h"
 
 #include "base/bytes.h"
@@ -75,8 +76,8 @@ test_mixed_records_find_their_groups_again(void **state)
 	grouped_end(w);
 }
 
-/* The power goes while one node's disk is behind and commands of all groups are on their way: what was
- * answered is there, what was not may be. */
+/* The power goes while one node's disk is behind and commands of all groups are on their way: what
+ * was answered is there, what was not may be. */
 static void
 test_a_power_cut_takes_no_answer_back(void **state)
 {
@@ -120,7 +121,8 @@ assert_trimmed_to_within(const struct world *w, uint64_t records)
 		assert_true(w->nodes[i].log.trimmed_lsn + records > w->nodes[i].log.appended);
 }
 
-/* 13.3: it is cut for the others' sake, now and then; and what it has survives with that snapshot alone. */
+/* 13.3: it is cut for the others' sake, now and then; and what it has survives with that snapshot
+ * alone. */
 static void
 test_a_group_that_says_little_does_not_pin_the_log(void **state)
 {
@@ -209,8 +211,8 @@ isolate(struct world *w, const struct world_node *n, bool is_cut)
 		w->cut[id][n->node_id] = w->cut[n->node_id][id] = id != n->node_id && is_cut;
 }
 
-/* 9.4: two groups are too far behind and come back one after the other; the third works all the while, and cannot
- * without this node's vote. */
+/* 9.4: two groups are too far behind and come back one after the other; the third works all the
+ * while, and cannot without this node's vote. */
 static void
 test_groups_are_fetched_while_another_works(void **state)
 {
@@ -248,8 +250,9 @@ test_groups_are_fetched_while_another_works(void **state)
 	grouped_end(w);
 }
 
-/* A node whose log is full takes snapshots of all groups from the others. What it wrote before is of no use then, of the
- * group that says little neither: else the log stays full, nothing is applied, and no cut is ever due. */
+/* A node whose log is full takes snapshots of all groups from the others. What it wrote before is
+ * of no use then, of the group that says little neither: else the log stays full, nothing is
+ * applied, and no cut is ever due. */
 static void
 full_log_is_let_go(bool is_restarted)
 {
@@ -299,7 +302,8 @@ test_a_full_log_is_let_go_after_a_restart(void **state)
 	full_log_is_let_go(true);
 }
 
-/* Nobody answers, and every group wants to be fetched all the time: each has its turn, again and again. */
+/* Nobody answers, and every group wants to be fetched all the time: each has its turn, again and
+ * again. */
 static void
 test_groups_take_turns_at_being_fetched(void **state)
 {
@@ -326,7 +330,8 @@ test_groups_take_turns_at_being_fetched(void **state)
 
 /* ---- leaders and members, one group at a time ---- */
 
-/* Each group has its own leader. One that dies takes its own group along until the next election, and no other. */
+/* Each group has its own leader. One that dies takes its own group along until the next election,
+ * and no other. */
 static void
 test_leaders_of_groups_live_on_different_nodes(void **state)
 {
@@ -356,7 +361,8 @@ test_leaders_of_groups_live_on_different_nodes(void **state)
 	grouped_end(w);
 }
 
-/* 10.8: one disk, hence all groups that it leads. Work goes on elsewhere while it hangs, and it follows when it answers. */
+/* 10.8: one disk, hence all groups that it leads. Work goes on elsewhere while it hangs, and it
+ * follows when it answers. */
 static void
 test_a_hung_disk_gives_all_its_groups_away(void **state)
 {
@@ -405,8 +411,8 @@ target_count(const struct world_node *n, uint16_t group)
 	return eng_targets(grouped_of(n, group)->replica, nodes);
 }
 
-/* Members are a group's own, before a restart and after. A node that one group has removed ends (12.6), and the others
- * count it as one that is down. */
+/* Members are a group's own, before a restart and after. A node that one group has removed ends
+ * (12.6), and the others count it as one that is down. */
 static void
 test_members_are_one_groups_own(void **state)
 {
@@ -454,7 +460,8 @@ prepare_of(const struct world_node *from, uint16_t to, uint16_t group, uint8_t *
 	return eng_msg_encode(NULL, &m, ret_bytes, WORLD_FRAME_BYTES);
 }
 
-/* 13.4: a message is about the group that it names. It moves no other, and one of a group that is not here nothing. */
+/* 13.4: a message is about the group that it names. It moves no other, and one of a group that is
+ * not here nothing. */
 static void
 test_a_message_concerns_the_group_that_it_names(void **state)
 {
@@ -489,8 +496,8 @@ test_a_message_concerns_the_group_that_it_names(void **state)
 	grouped_end(w);
 }
 
-/* A command under a session of another group is not executed: sessions are a group's own. A group that is not here
- * gives no answer at all. */
+/* A command under a session of another group is not executed: sessions are a group's own. A group
+ * that is not here gives no answer at all. */
 static void
 test_a_command_for_the_wrong_group_is_not_executed(void **state)
 {

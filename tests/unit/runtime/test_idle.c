@@ -22,13 +22,15 @@ static struct row rows[] = {
 	{ "a sixteenth of the time that it has been idle", 2 * MS, 0, NEVER, 125 * US },
 	{ "never longer than half a millisecond", 3600000 * MS, 0, NEVER, 500 * US },
 	{ "never past what is due", 8 * MS, 0, 300 * US, 300 * US },
-	/* Whoever yields for ever keeps everybody else from this CPU: what is due now, and does nothing, is due for ever. */
+	/* Whoever yields for ever keeps everybody else from this CPU: what is due now, and does
+	 * nothing, is due for ever. */
 	{ "the shortest sleep for what is due soon", 8 * MS, 0, 19 * US, 20 * US },
 	{ "the shortest sleep for what is due now and does nothing", 8 * MS, 0, 0, 20 * US },
 	{ "what is due now, behind work of a moment ago", 999 * US, 0, 0, 0 },
 	{ "what is due now, while the log does not answer", 10 * US, 8 * MS, 0, 20 * US },
 	{ "a write that has just begun is waited for awake", 10 * US, 999 * US, NEVER, 0 },
-	/* The kernel's worker that ends it may wait for this CPU, and a snapshot has something to do for ever. */
+	/* The kernel's worker that ends it may wait for this CPU, and a snapshot has something to
+	 * do for ever. */
 	{ "a slow write is slept through, whatever there was to do", 10 * US, 2 * MS, 500 * US,
 		125 * US },
 };

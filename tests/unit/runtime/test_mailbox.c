@@ -76,7 +76,8 @@ test_the_window_fills_and_an_outcome_makes_room(void **state)
 	assert_int_equal(mailbox_push(m, "x", 1, NULL), -EAGAIN);
 }
 
-/* Runs come back as they were told, in as many calls as the reader likes, also over the array's end; a refused one among them. */
+/* Runs come back as they were told, in as many calls as the reader likes, also over the array's
+ * end; a refused one among them. */
 static void
 test_runs_of_outcomes_are_read_in_pieces(void **state)
 {
@@ -157,7 +158,8 @@ test_what_has_no_outcome_ends_as_unknown(void **state)
 	assert_int_equal(mailbox_abandon(m, done, WINDOW), 0);
 }
 
-/* A read keeps its place, question and answer, until its completion is taken; reads may end in any order. */
+/* A read keeps its place, question and answer, until its completion is taken; reads may end in any
+ * order. */
 static void
 test_reads_have_places_of_their_own(void **state)
 {

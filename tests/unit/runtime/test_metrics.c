@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of metrics, the histograms of stages, the board, and the message that carries values to clients. */
+/* The table of metrics, the histograms of stages, the board, and the message that carries values to
+ * clients. */
 #include "base/bytes.h"
 #include "engine/runtime/board.h"
 #include "engine/runtime/client_msg.h"
@@ -208,7 +209,8 @@ test_a_small_frame_carries_what_fits(void **state)
 	assert_int_equal(got.values[METRIC_COUNT - 1], DECREE_METRIC_ABSENT);
 }
 
-/* A node of a version with fewer rows of each kind: what it does not know is absent, which is something else than 0. */
+/* A node of a version with fewer rows of each kind: what it does not know is absent, which is
+ * something else than 0. */
 static void
 test_rows_of_a_newer_version_are_absent(void **state)
 {
@@ -261,7 +263,8 @@ test_malformed_metrics_are_refused(void **state)
 	assert_true(client_msg_decode(copy, bytes, &m) != 0);
 }
 
-/* One row that Prometheus cannot read would cost the whole page, at the moment when somebody wants it. */
+/* One row that Prometheus cannot read would cost the whole page, at the moment when somebody wants
+ * it. */
 static const struct wrong_row {
 	const char *why; /* words of the complaint */
 	struct decree_metric row;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A whole node through the public interface: a cluster of one without ports, two shards with a group each, on a
- * real disk and real threads. What needs other nodes is tested by the cluster tests.
+ * A whole node through the public interface: a cluster of one without ports, two shards with a
+ * group each, on a real disk and real threads. What needs other nodes is tested by the cluster
+ * tests.
  */
 #include "tests/unit/runtime/one_node.h"
 
@@ -21,7 +22,8 @@
 
 static char read_cookie[1]; /* any address */
 
-/* Whoever waits for a disk must not yield for ever: that can keep the kernel's worker from this CPU, for which the disk waits. */
+/* Whoever waits for a disk must not yield for ever: that can keep the kernel's worker from this
+ * CPU, for which the disk waits. */
 static void
 give_way(void)
 {
@@ -250,8 +252,8 @@ fly(struct one_node *f)
 	return p;
 }
 
-/* Wherever a stop strikes, in the first commands or behind the last: each has one outcome, those that were executed before it
- * those of their machine. */
+/* Wherever a stop strikes, in the first commands or behind the last: each has one outcome, those
+ * that were executed before it those of their machine. */
 static void
 test_a_stop_in_full_flight_tells_each_once(void **state)
 {
@@ -408,8 +410,9 @@ stand_still(void *context, uint16_t shard)
 	return false;
 }
 
-/* Whoever asks a shard that does not answer may be what keeps it from its CPU: a thread that does nothing but
- * sched_yield() has kept every other thread from it for 20 seconds. Only sleep is counted as given up of its own will. */
+/* Whoever asks a shard that does not answer may be what keeps it from its CPU: a thread that does
+ * nothing but sched_yield() has kept every other thread from it for 20 seconds. Only sleep is
+ * counted as given up of its own will. */
 static void
 test_who_waits_for_a_shards_answer_sleeps(void **state)
 {

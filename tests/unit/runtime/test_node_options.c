@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a node is opened with, by programs older and newer than the library too: what does not fit is refused by name. */
+/* What a node is opened with, by programs older and newer than the library too: what does not fit
+ * is refused by name. */
 #include "tests/unit/runtime/one_node.h"
 
 #include <errno.h>
@@ -33,8 +34,8 @@ test_a_directory_in_use_is_refused(void **state)
 	f->node = first;
 }
 
-/* A program keeps running with a library that is newer than the headers it was compiled against: what it does not
- * have is 0, whatever lies behind its structure. */
+/* A program keeps running with a library that is newer than the headers it was compiled against:
+ * what it does not have is 0, whatever lies behind its structure. */
 static void
 test_options_of_an_older_version_are_taken(void **state)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whatever delays the commands of a proposer, each has one outcome: leaders that are busy, hand over, or are told so by
- * another that believes to know one. That none is told twice the world's mailbox asserts.
+ * Whatever delays the commands of a proposer, each has one outcome: leaders that are busy, hand
+ * over, or are told so by another that believes to know one. That none is told twice the world's
+ * mailbox asserts.
  */
 #include "world.h"
 
@@ -145,7 +146,8 @@ test_a_leader_that_hands_over_loses_nothing(void **state)
 	assert_all_applied(f);
 }
 
-/* It takes no commands while it waits for one that does not answer, and goes on when it has waited long enough. */
+/* It takes no commands while it waits for one that does not answer, and goes on when it has waited
+ * long enough. */
 static void
 test_a_leader_that_hands_over_in_vain_goes_on(void **state)
 {
@@ -172,8 +174,8 @@ test_a_leader_that_hands_over_in_vain_goes_on(void **state)
 	assert_all_applied(f);
 }
 
-/* The old leader hears nobody, and does not know yet that it is none. What it had proposed may be lost or found; its own proposer
- * gives it to the next leader again. */
+/* The old leader hears nobody, and does not know yet that it is none. What it had proposed may be
+ * lost or found; its own proposer gives it to the next leader again. */
 static void
 test_a_leader_that_was_cut_off_has_its_proposers_commands_executed_by_the_next(void **state)
 {

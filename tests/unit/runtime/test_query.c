@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads of the state machine through the loop: from proposers and clients, on any node, with and without leases. */
+/* Reads of the state machine through the loop: from proposers and clients, on any node, with and
+ * without leases. */
 #include "world.h"
 
 #include "base/bytes.h"
@@ -144,7 +145,8 @@ lose_success(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload
 	return payload[0] == ENG_MSG_SUCCESS;
 }
 
-/* The follower has not heard yet that the command is chosen: it has to wait until it has applied it. */
+/* The follower has not heard yet that the command is chosen: it has to wait until it has applied
+ * it. */
 static void
 test_a_follower_applies_first_and_answers_then(void **state)
 {
@@ -336,8 +338,9 @@ test_a_lease_needs_no_round(void **state)
 	assert_int_equal(rounds(f->leader), before + 2);
 }
 
-/* E18: the process stands still while the machine computes its answer, longer than the lease. Meanwhile another
- * node may have been elected and have answered commands: the answer must not leave. */
+/* E18: the process stands still while the machine computes its answer, longer than the lease.
+ * Meanwhile another node may have been elected and have answered commands: the answer must not
+ * leave. */
 static void
 test_an_answer_that_took_longer_than_the_lease_is_thrown_away(void **state)
 {
@@ -357,8 +360,9 @@ test_an_answer_that_took_longer_than_the_lease_is_thrown_away(void **state)
 	assert_int_equal(answer_of(f->at_leader, 0), 5); /* by a round, later */
 }
 
-/* E18: the process stands still between reading the clock and receiving: what it grants with the heartbeat that
- * came meanwhile must count from after the pause, or it would be over before the leader's lease is. */
+/* E18: the process stands still between reading the clock and receiving: what it grants with the
+ * heartbeat that came meanwhile must count from after the pause, or it would be over before the
+ * leader's lease is. */
 static void
 test_a_grant_counts_from_after_a_pause(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A proposer at a node that jumped over slots by a snapshot: its commands may have been executed there (protocol 7.5).
- * The session table of the snapshot tells, and nothing is executed twice.
+ * A proposer at a node that jumped over slots by a snapshot: its commands may have been executed
+ * there (protocol 7.5). The session table of the snapshot tells, and nothing is executed twice.
  */
 #include "tests/unit/runtime/lagging.h"
 
@@ -104,7 +104,8 @@ assert_completed(struct fixture *f, uint64_t seq, enum decree_outcome outcome)
 	assert_int_equal(f->mail->completions[seq].outcome, outcome);
 }
 
-/* Executed while nothing was heard: completed with the answers of then, their bodies free; the rest goes on. */
+/* Executed while nothing was heard: completed with the answers of then, their bodies free; the rest
+ * goes on. */
 static void
 test_what_was_executed_meanwhile_is_completed_once(void **state)
 {
@@ -157,7 +158,8 @@ test_what_was_not_executed_is_given_again(void **state)
 	assert_caught_up(f->w);
 }
 
-/* As many are under way as the window holds, so those that were answered before have given their places to others. */
+/* As many are under way as the window holds, so those that were answered before have given their
+ * places to others. */
 static void
 test_a_full_window_is_not_taken_for_what_stood_there_before(void **state)
 {
@@ -196,8 +198,9 @@ chosen_at(const struct world_node *n)
 	return status.chosen.n;
 }
 
-/* It knows who leads and asks, again and again, and has not come to the slot with its registration yet. One slot is enough: if each
- * repetition took one, a small log would move on faster than the node can follow. */
+/* It knows who leads and asks, again and again, and has not come to the slot with its registration
+ * yet. One slot is enough: if each repetition took one, a small log would move on faster than the
+ * node can follow. */
 static void
 test_a_repeated_registration_takes_no_more_slots(void **state)
 {
@@ -233,7 +236,8 @@ lose_all_but_heartbeats(struct world *w, uint16_t from, uint16_t to, const uint8
 	       (to == lagging->node_id && payload[0] != ENG_MSG_HEARTBEAT);
 }
 
-/* The leader was there all the time, so nothing else tells the gateway to give them again before its next attempt is due. */
+/* The leader was there all the time, so nothing else tells the gateway to give them again before
+ * its next attempt is due. */
 static void
 test_what_is_left_is_given_at_once(void **state)
 {
@@ -296,7 +300,8 @@ test_a_proposer_without_a_session_registers(void **state)
 	assert_completed(f, 5, DECREE_APPLIED);
 }
 
-/* The state machine answers some commands later: what was executed and has no answer yet is not completed. */
+/* The state machine answers some commands later: what was executed and has no answer yet is not
+ * completed. */
 static void
 test_a_parked_command_is_answered_by_the_restored_machine(void **state)
 {
@@ -327,8 +332,8 @@ test_a_parked_command_is_answered_by_the_restored_machine(void **state)
 	assert_int_equal(f->mail->completions[4].status, 7);
 }
 
-/* Session numbers are no secrets: under a number of this proposer somebody has had another command executed. Whatever the
- * answer says, it is not about what this proposer gave. */
+/* Session numbers are no secrets: under a number of this proposer somebody has had another command
+ * executed. Whatever the answer says, it is not about what this proposer gave. */
 static void
 test_a_number_that_somebody_else_has_used_closes_the_proposer(void **state)
 {
@@ -382,7 +387,8 @@ park_and_steal(struct fixture *f)
 	lagging->machine.parked_seq = 0; /* it does not get to hear of what wakes it up */
 }
 
-/* The proposer was closed, and then what it had given before was answered in slots that are not here. */
+/* The proposer was closed, and then what it had given before was answered in slots that are not
+ * here. */
 static void
 test_an_answer_before_the_stolen_number_comes_from_the_snapshot(void **state)
 {
@@ -425,8 +431,9 @@ test_an_answer_before_the_stolen_number_comes_after_the_snapshot(void **state)
 	assert_int_equal(f->mail->completions[4].status, 7);
 }
 
-/* The session is gone from the snapshot, so nobody tells what was answered in the slots that are not here; and what was given
- * to the leader may have been executed there. What is proposed from then on never will be. */
+/* The session is gone from the snapshot, so nobody tells what was answered in the slots that are
+ * not here; and what was given to the leader may have been executed there. What is proposed from
+ * then on never will be. */
 static void
 test_answers_that_went_with_their_session_are_told_so(void **state)
 {
@@ -480,7 +487,8 @@ steal(struct fixture *f, uint64_t first, uint32_t count)
 		eng_session_last(s->groups[0].sessions, gateway()->session), first + count - 1);
 }
 
-/* What the table would say of them is forgotten. Nobody can tell whose they were, or what was answered. */
+/* What the table would say of them is forgotten. Nobody can tell whose they were, or what was
+ * answered. */
 static void
 test_numbers_that_are_not_kept_any_more_close_the_proposer(void **state)
 {
@@ -503,7 +511,8 @@ test_numbers_that_are_not_kept_any_more_close_the_proposer(void **state)
 	assert_completed(f, 9, DECREE_REFUSED);
 }
 
-/* The leader takes what comes under these numbers for repeats, and the log says nothing of them any more. */
+/* The leader takes what comes under these numbers for repeats, and the log says nothing of them any
+ * more. */
 static void
 test_numbers_that_somebody_else_has_used_ahead_close_the_proposer(void **state)
 {
@@ -523,7 +532,8 @@ test_numbers_that_somebody_else_has_used_ahead_close_the_proposer(void **state)
 	assert_caught_up(f->w);
 }
 
-/* A command that was executed here, and answered where this node has not looked: that is forgotten, too. */
+/* A command that was executed here, and answered where this node has not looked: that is forgotten,
+ * too. */
 static void
 test_an_answer_that_is_not_kept_any_more_closes_the_proposer(void **state)
 {

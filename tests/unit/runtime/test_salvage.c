@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decree_force_recover() on logs written record by record: what is kept, where it is cut, and what comes of the
- * configurations. The real directories and the real log.
+ * decree_force_recover() on logs written record by record: what is kept, where it is cut, and what
+ * comes of the configurations. The real directories and the real log.
  */
 #include "base/digest.h"
 #include "decree/setup.h"
@@ -95,7 +95,7 @@ teardown(void **state)
 	return 0;
 }
 
-/* ------------------------------------------------------------------------------ writing the old log */
+/* -------------------------------------------------------------------------- writing the old log */
 
 /* @return whether the log said this */
 static bool
@@ -270,7 +270,7 @@ rot_identifiers(struct fixture *f)
 	assert_int_equal(fclose(file), 0);
 }
 
-/* ------------------------------------------------------------------------------ doing it, reading the new log */
+/* ---------------------------------------------------------------- doing it, reading the new log */
 
 static int
 rescue(struct fixture *f)
@@ -395,8 +395,8 @@ test_in_doubt_no_hint_is_kept(void **state)
 	assert_false(hard.doubt);
 }
 
-/* One member, the new disk; numbers that were ever used stay used. Epochs, slots and stamps stay, and so does who was
- * a member, for replay. */
+/* One member, the new disk; numbers that were ever used stay used. Epochs, slots and stamps stay,
+ * and so does who was a member, for replay. */
 static void
 test_configurations_are_replaced(void **state)
 {
@@ -458,9 +458,10 @@ replay(const struct found *log, struct decree_digest ret_digests[SLOTS_MAX])
 	free(memory);
 }
 
-/* Whose row a registration takes depends on who is a member (7.5). The table is full, and node 1's gateway has the
- * oldest row: it stays while node 1 is a member, and goes after it has left. Otherwise what was acknowledged
- * would be executed otherwise, and no old mark would fit any more. */
+/* Whose row a registration takes depends on who is a member (7.5). The table is full, and node 1's
+ * gateway has the oldest row: it stays while node 1 is a member, and goes after it has left.
+ * Otherwise what was acknowledged would be executed otherwise, and no old mark would fit any
+ * more. */
 static void
 test_the_sessions_stay_the_same(void **state)
 {
@@ -528,8 +529,9 @@ test_a_damaged_copy_is_a_gap(void **state)
 	assert_int_equal(f->rescue.groups[0].dropped_count, 0);
 }
 
-/* Nodes are chosen by their ballots. One that was away hears a new leader's first Accept, of a slot far behind what it
- * has: it has nothing of that leader's to keep, and must not be taken for the sake of it. */
+/* Nodes are chosen by their ballots. One that was away hears a new leader's first Accept, of a slot
+ * far behind what it has: it has nothing of that leader's to keep, and must not be taken for the
+ * sake of it. */
 static void
 test_a_ballot_counts_if_its_slot_is_kept(void **state)
 {
@@ -548,7 +550,8 @@ test_a_ballot_counts_if_its_slot_is_kept(void **state)
 	assert_int_equal(f->rescue.groups[0].dropped_count, 2);
 }
 
-/* The order of the records is none of the slots': a ballot is met first behind the gap, and then before it. */
+/* The order of the records is none of the slots': a ballot is met first behind the gap, and then
+ * before it. */
 static void
 test_a_ballot_counts_for_its_first_slot(void **state)
 {
@@ -581,7 +584,8 @@ test_a_decision_is_known_at_once(void **state)
 	assert_int_equal(f->rescue.groups[0].decided.n, 3);
 }
 
-/* One rotten sector is no reason to lose what stands before it: after such a loss there is nobody to fetch it from. */
+/* One rotten sector is no reason to lose what stands before it: after such a loss there is nobody
+ * to fetch it from. */
 static void
 test_a_rotten_sector_is_a_gap(void **state)
 {
@@ -625,8 +629,9 @@ test_a_rotten_sector_speaks_for_its_slot(void **state)
 }
 
 /* Then no slot is beyond doubt, and it is said. */
-/* y was accepted, x learned as decided, and that record rots. x is accepted again later, so its slot is kept; but the hint in between
- * spoke of what has rotted, and in the new log it would speak of y. */
+/* y was accepted, x learned as decided, and that record rots. x is accepted again later, so its
+ * slot is kept; but the hint in between spoke of what has rotted, and in the new log it would speak
+ * of y. */
 static void
 test_a_hint_speaks_of_nothing_that_is_left_out(void **state)
 {

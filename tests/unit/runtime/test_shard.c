@@ -52,7 +52,8 @@ test_nothing_is_sent_before_the_boot_count_is_durable(void **state)
 	for (uint32_t i = 0; i < 3; i++) {
 		assert_int_equal(w->nodes[i].net.sent, 0);
 		assert_false(shard_has_started(w->nodes[i].shard));
-		/* Nothing is due, so the loop may sleep: a thread that waits for a disk must not keep the CPU. */
+		/* Nothing is due, so the loop may sleep: a thread that waits for a disk must not
+		 * keep the CPU. */
 		assert_true(shard_wake_at(w->nodes[i].shard) == UINT64_MAX);
 		assert_true(shard_log_waits_ns(w->nodes[i].shard, w->now_ns) >= 1900000000);
 	}
@@ -63,8 +64,8 @@ test_nothing_is_sent_before_the_boot_count_is_durable(void **state)
 	assert_true(n->net.sent > 0);
 }
 
-/* protocol 3: a Prepare leaves after the own promise is durable, a Promise after the promise is. Records that
- * complete meanwhile change nothing: seq counts in order over both kinds. */
+/* protocol 3: a Prepare leaves after the own promise is durable, a Promise after the promise is.
+ * Records that complete meanwhile change nothing: seq counts in order over both kinds. */
 static void
 test_promises_wait_for_the_hard_state_even_if_records_are_durable(void **state)
 {
@@ -415,7 +416,8 @@ test_a_hard_state_blob_of_another_shape_is_refused(void **state)
 	assert_int_equal(boot_count, 1);
 }
 
-/* protocol 7.4: a damaged state is found at the next comparison, and its node stops and says what to do. */
+/* protocol 7.4: a damaged state is found at the next comparison, and its node stops and says what
+ * to do. */
 static void
 test_a_node_whose_state_differs_stops(void **state)
 {

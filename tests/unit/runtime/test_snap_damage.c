@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshot files that somebody has damaged, cut short or renamed, before they are opened or while they are kept: that is found. */
+/* Snapshot files that somebody has damaged, cut short or renamed, before they are opened or while
+ * they are kept: that is found. */
 #include "tests/unit/runtime/snap_files.h"
 
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshot files in a real directory. The test itself is the serving thread, so it can stop between any two steps: a
- * process that dies there leaves exactly that. What is committed is then found whole, what is not leaves nothing.
+ * Snapshot files in a real directory. The test itself is the serving thread, so it can stop between
+ * any two steps: a process that dies there leaves exactly that. What is committed is then found
+ * whole, what is not leaves nothing.
  */
 #include "tests/unit/runtime/snap_files.h"
 
@@ -55,7 +56,8 @@ test_an_empty_snapshot_is_one(void **state)
 	assert_int_equal(info.bytes, 0);
 }
 
-/* A process may die after any step. The older snapshot is never touched; the new one is whole, or not there. */
+/* A process may die after any step. The older snapshot is never touched; the new one is whole, or
+ * not there. */
 static void
 test_dying_between_any_two_steps_leaves_old_or_new(void **state)
 {
@@ -163,7 +165,8 @@ test_the_rate_is_bounded(void **state)
 	assert_in_range(written, 14000000, 16000000); /* in 100 ms */
 }
 
-/* What goes through while no time passes, after what @p used says. @return pieces written, and read again */
+/* What goes through while no time passes, after what @p used says. @return pieces written, and read
+ * again */
 static uint64_t
 pieces_at_once(struct snap_files *f, uint32_t used)
 {
@@ -173,7 +176,8 @@ pieces_at_once(struct snap_files *f, uint32_t used)
 	return f->store->writers[0].piece_count + f->store->writers[0].verified_count;
 }
 
-/* The log fills up: the rate would make it wait. Both halves of the work go as fast as they must, and no faster. */
+/* The log fills up: the rate would make it wait. Both halves of the work go as fast as they must,
+ * and no faster. */
 static void
 test_a_snapshot_that_is_late_leaves_the_rate_behind(void **state)
 {
@@ -282,7 +286,8 @@ serve(void *context)
 	return NULL;
 }
 
-/* Pieces of odd sizes, reads of the one before, every third one given up: as a shard does, beside the thread. */
+/* Pieces of odd sizes, reads of the one before, every third one given up: as a shard does, beside
+ * the thread. */
 static void
 write_beside(struct snap_files *f, uint64_t slot)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of a snapshot: read as they were written, in pieces of any size; anything else is refused. */
+/* The bytes of a snapshot: read as they were written, in pieces of any size; anything else is
+ * refused. */
 #include "engine/runtime/snapshot_format.h"
 
 #include "base/bytes.h"

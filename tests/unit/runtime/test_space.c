@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A medium of snapshots below its reserve: no new commands, votes all the same, and another leader (11.7). */
+/* A medium of snapshots below its reserve: no new commands, votes all the same, and another leader
+ * (11.7). */
 #include "tests/lib/snap_fake.h"
 #include "tests/unit/runtime/world.h"
 
@@ -132,7 +133,8 @@ test_the_only_node_with_space_leads(void **state)
 	}
 }
 
-/* A transfer that came to nothing was none: whoever was asked has just died, and another one is asked. */
+/* A transfer that came to nothing was none: whoever was asked has just died, and another one is
+ * asked. */
 static void
 test_a_hand_over_that_failed_is_repeated(void **state)
 {
@@ -172,7 +174,8 @@ test_without_space_anywhere_commands_wait(void **state)
 	assert_int_equal(leader->machine.count, 10);
 }
 
-/* Leadership has gone round in vain. Later somebody has space, and the leader is not told: it asks once more. */
+/* Leadership has gone round in vain. Later somebody has space, and the leader is not told: it asks
+ * once more. */
 static void
 test_space_that_comes_back_elsewhere_is_found(void **state)
 {
@@ -202,7 +205,8 @@ lose_his_election(struct world *w, uint16_t from, uint16_t to, const uint8_t *pa
 	       (from != only_full && payload[0] == ENG_MSG_PREVOTE);
 }
 
-/* Whoever is asked first cannot win, and the full leader is elected again. The next round goes on behind him. */
+/* Whoever is asked first cannot win, and the full leader is elected again. The next round goes on
+ * behind him. */
 static void
 test_whoever_stands_in_vain_is_not_asked_for_ever(void **state)
 {
@@ -239,8 +243,8 @@ hold_others(struct world *w, const struct world_node *leader, bool held)
 			w->nodes[i].log.hold_records = held;
 }
 
-/* Nobody has what the full leader has proposed, so it hands over to nobody, however often it tries: first each in his T, then less
- * and less often. */
+/* Nobody has what the full leader has proposed, so it hands over to nobody, however often it tries:
+ * first each in his T, then less and less often. */
 static void
 test_a_leader_whom_nobody_relieves_asks_less_and_less(void **state)
 {

@@ -56,8 +56,8 @@ cut_off(struct world *w, uint16_t node_id, bool is_cut)
 			w->cut[i][node_id] = w->cut[node_id][i] = is_cut;
 }
 
-/* A leader is cut off in the middle of a slot, gives up, is elected again long after that, and has the slot chosen: the time
- * between is an outage, and no stage of a commit. */
+/* A leader is cut off in the middle of a slot, gives up, is elected again long after that, and has
+ * the slot chosen: the time between is an outage, and no stage of a commit. */
 static void
 test_a_slot_of_an_earlier_leadership_is_no_long_commit(void **state)
 {
@@ -95,10 +95,10 @@ test_a_slot_of_an_earlier_leadership_is_no_long_commit(void **state)
 	world_free(w);
 }
 
-/* ------------------------------------------------------------------------------ what they add up to */
+/* -------------------------------------------------------------------------- what they add up to */
 
-/* On this clock each look takes a microsecond, and nothing else takes any time: nodes work one after the other, so what
- * one of them does is a wait of the others. */
+/* On this clock each look takes a microsecond, and nothing else takes any time: nodes work one
+ * after the other, so what one of them does is a wait of the others. */
 static uint64_t look_count;
 
 static uint64_t
@@ -136,8 +136,8 @@ follower_way_ns(const struct shard_stages *m)
 	       sum_ns(&m->tx);
 }
 
-/* One command, and turns until this node has answered or voted. @return from the begin of the node's turn before the one that
- * appended, until the last look of the one that told */
+/* One command, and turns until this node has answered or voted. @return from the begin of the
+ * node's turn before the one that appended, until the last look of the one that told */
 static uint64_t
 watch_one(struct world *w, const struct world_node *n, struct world_mailbox *mail)
 {
@@ -189,8 +189,8 @@ check_ways(const struct world_node *n, uint64_t (*way_ns)(const struct shard_sta
 	assert_in_range(alone, 90, 100);
 }
 
-/* From the begin of the turn before the command came until its answer is handed over, and from there until the vote is sent, each
- * moment belongs to one stage, and none to two. */
+/* From the begin of the turn before the command came until its answer is handed over, and from
+ * there until the vote is sent, each moment belongs to one stage, and none to two. */
 static void
 test_the_stages_of_a_lone_command_add_up_to_all_of_its_time(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A node that nobody's log reaches takes a snapshot from its peers, whatever the network does (protocol 9.4). */
+/* A node that nobody's log reaches takes a snapshot from its peers, whatever the network does
+ * (protocol 9.4). */
 #include "tests/unit/runtime/lagging.h"
 
 #include "base/bytes.h"
@@ -157,8 +158,9 @@ test_an_anchor_that_is_long_in_coming(void **state)
 	world_end(w);
 }
 
-/* A donor that has restarted does not know which slot carries the digest, and perhaps no quorum can tell before the
- * lagging node votes: it is believed, for it compared the two before it kept the file. */
+/* A donor that has restarted does not know which slot carries the digest, and perhaps no quorum can
+ * tell before the lagging node votes: it is believed, for it compared the two before it kept the
+ * file. */
 static void
 test_a_donor_that_has_restarted_is_believed(void **state)
 {
@@ -205,8 +207,9 @@ lose_every_anchor(struct world *w, uint16_t from, uint16_t to, const uint8_t *pa
 	       lagging->shard->fetch.state == FETCH_ANCHOR;
 }
 
-/* All bytes are there, the donor who is asked for the anchor is silent from now on, and the other one has let go of it.
- * That is so whether he is asked next or has been asked before: `refusals` says where in its round the question is. */
+/* All bytes are there, the donor who is asked for the anchor is silent from now on, and the other
+ * one has let go of it. That is so whether he is asked next or has been asked before: `refusals`
+ * says where in its round the question is. */
 static void
 test_a_silent_donor_and_one_that_has_let_go(void **state)
 {
@@ -243,7 +246,8 @@ lose_all(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
 	return to == lagging->node_id;
 }
 
-/* The lagging node's id asks for the donor's snapshot, on behalf of its disk, or of one that nobody knows. */
+/* The lagging node's id asks for the donor's snapshot, on behalf of its disk, or of one that nobody
+ * knows. */
 static void
 ask_as(struct world *w, struct world_node *donor, bool is_strange)
 {
@@ -268,8 +272,9 @@ lose_chunks(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
 	return payload[0] == ENG_MSG_SNAPSHOT_CHUNK;
 }
 
-/* A newcomer is given a snapshot by its leader, of whom it has not read yet: its configuration is still that of a member who is gone.
- * When the leader is slow for a while, that one is asked, and then the leader again. */
+/* A newcomer is given a snapshot by its leader, of whom it has not read yet: its configuration is
+ * still that of a member who is gone. When the leader is slow for a while, that one is asked, and
+ * then the leader again. */
 static void
 test_a_newcomer_asks_the_leader_again(void **state)
 {
@@ -332,8 +337,8 @@ kept_slot(const struct world_node *n)
 	return n->shard->groups[0].snap.kept.slot.n;
 }
 
-/* The snapshot that a peer is fetching stays until nobody has asked for a part of it for T, though the next one is written
- * and agreed; but not when less than an eighth of the log is free (9.2). */
+/* The snapshot that a peer is fetching stays until nobody has asked for a part of it for T, though
+ * the next one is written and agreed; but not when less than an eighth of the log is free (9.2). */
 static void
 test_a_snapshot_that_is_being_fetched_is_kept(void **state)
 {
@@ -368,8 +373,9 @@ test_a_snapshot_that_is_being_fetched_is_kept(void **state)
 	world_end(w);
 }
 
-/* Half of the others' log lasts for less than this node takes to make the snapshot durable and to restore it, and seven eighths of it
- * for longer. With a command each millisecond, what comes behind the snapshot would be gone each time. */
+/* Half of the others' log lasts for less than this node takes to make the snapshot durable and to
+ * restore it, and seven eighths of it for longer. With a command each millisecond, what comes
+ * behind the snapshot would be gone each time. */
 static void
 test_what_comes_behind_a_snapshot_is_kept_until_it_is_restored(void **state)
 {
@@ -402,8 +408,9 @@ test_what_comes_behind_a_snapshot_is_kept_until_it_is_restored(void **state)
 	world_end(w);
 }
 
-/* A leader whose memory is not what its log says, and nobody left to tell it: its cuts carry its own word on its own
- * state. It keeps its log, and the third node, back again, has the log's state, not the leader's. */
+/* A leader whose memory is not what its log says, and nobody left to tell it: its cuts carry its
+ * own word on its own state. It keeps its log, and the third node, back again, has the log's state,
+ * not the leader's. */
 static void
 test_a_diverged_leader_keeps_its_log(void **state)
 {
@@ -442,7 +449,8 @@ is_status_damaged(struct world *w, const struct world_node *n)
 	return status.snapshot_damaged;
 }
 
-/* protocol 11.8: with nobody writing, and long before the next one is due, another one takes its place. */
+/* protocol 11.8: with nobody writing, and long before the next one is due, another one takes its
+ * place. */
 static void
 test_a_snapshot_that_rots_is_replaced(void **state)
 {

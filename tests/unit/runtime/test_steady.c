@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The steady state allocates nothing and takes no lock: this program counts every call of malloc and its kin
- * and of pthread_mutex_lock and its kin, by being the first to define them, while a shard with the real core
- * executes 100,000 commands.
+ * The steady state allocates nothing and takes no lock: this program counts every call of malloc
+ * and its kin and of pthread_mutex_lock and its kin, by being the first to define them, while a
+ * shard with the real core executes 100,000 commands.
  */
 #include "world.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a donor or the way from it has altered is not installed, and is fetched again (protocol 9.4). */
+/* What a donor or the way from it has altered is not installed, and is fetched again (protocol
+ * 9.4). */
 #include "tests/unit/runtime/lagging.h"
 
 #include "base/bytes.h"

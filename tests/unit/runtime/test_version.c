@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A cluster whose version is raised: what its shards' logs and networks are told, and when (protocol 16). */
+/* A cluster whose version is raised: what its shards' logs and networks are told, and when
+ * (protocol 16). */
 #include "world.h"
 
 #include "base/bytes.h"
@@ -60,7 +61,8 @@ assert_never_told(const struct world *w)
 	assert_version(w, 0, 0);
 }
 
-/* Programs of the first version, then of the next: the log and the sessions follow the decision, not the programs. */
+/* Programs of the first version, then of the next: the log and the sessions follow the decision,
+ * not the programs. */
 static void
 test_log_and_sessions_follow_a_raise(void **state)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file world.h
- * A few shards with the real core in one thread, on a network, a log and mailboxes made of arrays. The
- * test moves time, delivers frames, and decides when writes become durable. A test may give the nodes
- * other logs: world_node.open_log.
+ * A few shards with the real core in one thread, on a network, a log and mailboxes made of arrays.
+ * The test moves time, delivers frames, and decides when writes become durable. A test may give the
+ * nodes other logs: world_node.open_log.
  *
  * Nothing here allocates after world_init().
  */
@@ -102,9 +102,9 @@ struct world_mailbox {
 	struct decree_completion query_completions[WORLD_QUERY_COUNT_MAX]; /* by number */
 };
 
-/* The state machine: counts, sums, answers its count; may park every command, for ever, or (world.park_ns) until a deadline
- * at which it is answered with status 9. A read of nothing gives the count
- * in 8 bytes, any other one fails with -EINVAL. */
+/* The state machine: counts, sums, answers its count; may park every command, for ever, or
+ * (world.park_ns) until a deadline at which it is answered with status 9. A read of nothing gives
+ * the count in 8 bytes, any other one fails with -EINVAL. */
 struct world_machine {
 	uint64_t count;
 	uint64_t bytes;
@@ -140,8 +140,9 @@ struct world_node {
 	char last_log[DECREE_ERROR_BYTES];
 	enum decree_role role;
 	uint16_t leader;
-	/* A start: open the node's log, hand what it holds to n->shard, and tell the boot count that it names. NULL: the log is
-	 * the array above. @return what config.log_ops work on; NULL: the node stays down */
+	/* A start: open the node's log, hand what it holds to n->shard, and tell the boot count
+	 * that it names. NULL: the log is the array above. @return what config.log_ops work on;
+	 * NULL: the node stays down */
 	void *(*open_log)(struct world_node *n, uint64_t *ret_boot_count);
 };
 
@@ -205,8 +206,8 @@ struct world_mailbox *world_mailbox_new(void);
 void world_mailbox_free(struct world_mailbox *m);
 /** For another proposer, whose commands count from 1. */
 void world_mailbox_empty(struct world_mailbox *m);
-/** A gateway's session gives way to others: one registers a later gateway of the same place, as a copy of the node would, and
- * so many clients come that the row is taken. */
+/** A gateway's session gives way to others: one registers a later gateway of the same place, as a
+ * copy of the node would, and so many clients come that the row is taken. */
 void world_evict(struct world *w, struct world_node *leader, const struct world_node *n,
 	struct decree_session session);
 /** One read of the count. */

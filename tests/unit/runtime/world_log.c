@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log of a node of the world: an array, durable when it is asked for it, or when the test says so. */
+/* The log of a node of the world: an array, durable when it is asked for it, or when the test says
+ * so. */
 #include "tests/unit/runtime/world.h"
 
 #include "base/assert.h"

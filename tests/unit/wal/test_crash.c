@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lives of a log that end in a power cut or a kill, over thousands of seeds. Whatever happens: the log opens
- * again, what survives is a prefix of what was appended, and it includes all that was reported durable.
- * (Protocol 3 and 11.3.)
+ * Lives of a log that end in a power cut or a kill, over thousands of seeds. Whatever happens: the
+ * log opens again, what survives is a prefix of what was appended, and it includes all that was
+ * reported durable. (Protocol 3 and 11.3.)
  */
 #include "tests/lib/log_fixture.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Damage of every kind: the log keeps everything that was durable or refuses to open, and says why. It never hands
- * over a wrong record, never drops a durable one, and changes nothing when it refuses.
+ * Damage of every kind: the log keeps everything that was durable or refuses to open, and says why.
+ * It never hands over a wrong record, never drops a durable one, and changes nothing when it
+ * refuses.
  */
 #include "base/bytes.h"
 #include "tests/lib/log_fixture.h"
@@ -233,7 +234,8 @@ test_a_zeroed_tail_is_refused(void **state)
 	f->disk = kept;
 }
 
-/* Without identifiers, a later block or the hard state bears witness. Only the very last record has none. */
+/* Without identifiers, a later block or the hard state bears witness. Only the very last record has
+ * none. */
 static void
 test_a_zeroed_record_is_refused_by_its_successors(void **state)
 {
@@ -343,8 +345,9 @@ test_the_caller_can_refuse_a_directory_by_its_identity(void **state)
 	assert_int_equal(f->found_count, 0);
 }
 
-/* A record of three sectors whose middle one never reached the disk, and a whole one after it, both unacknowledged:
- * the torn one is cut, and the one after it never comes back, whatever is appended in its place. */
+/* A record of three sectors whose middle one never reached the disk, and a whole one after it, both
+ * unacknowledged: the torn one is cut, and the one after it never comes back, whatever is appended
+ * in its place. */
 static void
 test_what_lies_beyond_a_cut_never_comes_back(void **state)
 {
@@ -389,7 +392,8 @@ test_what_lies_beyond_a_cut_never_comes_back(void **state)
 	assert_int_equal(f->found_lsns[RECORD_COUNT], RECORD_COUNT + 2);
 }
 
-/* Every call of an open, of appends and of a hard state fails once. Nothing durable is lost by any of them. */
+/* Every call of an open, of appends and of a hard state fails once. Nothing durable is lost by any
+ * of them. */
 static void
 test_every_disk_error_is_survived(void **state)
 {
@@ -441,7 +445,8 @@ flush_counted(void *disk)
 	return ++flush_count == flush_failing ? -EIO : disk_fake_ops.sync_all(disk);
 }
 
-/* The kernel takes what it could not write for written: a second flush would say so, and would be wrong (11.6). */
+/* The kernel takes what it could not write for written: a second flush would say so, and would be
+ * wrong (11.6). */
 static void
 test_a_failed_flush_is_not_repeated(void **state)
 {
@@ -470,7 +475,8 @@ on_lossy(void *context)
 	(*(uint32_t *)context)++;
 }
 
-/* 11.10: in mode buffered a machine that restarted has forgotten, a process has not, an orderly end neither. */
+/* 11.10: in mode buffered a machine that restarted has forgotten, a process has not, an orderly end
+ * neither. */
 static void
 test_buffered_mode_knows_its_boot(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the log concludes from what the kernel says about a device: a made-up /sys/dev/block in the current directory. */
+/* What the log concludes from what the kernel says about a device: a made-up /sys/dev/block in the
+ * current directory. */
 #include "wal/device.h"
 
 #include <setjmp.h>

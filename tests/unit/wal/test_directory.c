@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A log in a real directory, through io_uring: the current directory's file system must have direct I/O. */
+/* A log in a real directory, through io_uring: the current directory's file system must have direct
+ * I/O. */
 #include "wal/directory.h"
 #include "wal/disk_uring.h"
 
@@ -202,7 +203,8 @@ test_a_missing_directory_or_file_is_named(void **state)
 	assert_non_null(strstr(d->error, "segments"));
 }
 
-/* Tools that only read are refused while a node runs, and keep one from being started; two of them do not mind. */
+/* Tools that only read are refused while a node runs, and keep one from being started; two of them
+ * do not mind. */
 static void
 test_who_only_reads_keeps_writers_out(void **state)
 {

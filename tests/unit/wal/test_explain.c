@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What an open that only reads says of a log to somebody who wants to see it: what the tests of `decree wal` cannot make
- * out of files. All the rest they see in its lines.
+ * What an open that only reads says of a log to somebody who wants to see it: what the tests of
+ * `decree wal` cannot make out of files. All the rest they see in its lines.
  */
 #include "tests/lib/log_fixture.h"
 #include "wal/explain.h"
@@ -191,7 +191,8 @@ test_an_unreadable_copy_of_a_page_is_called_so(void **state)
 	assert_int_equal(seen.block_count, RECORD_COUNT);
 }
 
-/* A whole identifier of the right record that says anything else of it: one of the two is not what was written. */
+/* A whole identifier of the right record that says anything else of it: one of the two is not what
+ * was written. */
 static void
 test_an_identifier_is_compared_in_every_part(void **state)
 {

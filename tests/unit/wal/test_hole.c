@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Recovery around damage (protocol 11.3): each row of the table in wal/hole.c, and then every byte and every sector of a
- * log. Whatever is done to a log whose records were durable, each of them is handed over whole, or as damaged with its
- * own name, or as one of a nameless hole: never a wrong one, never one fewer. And so it is again after a restart.
+ * Recovery around damage (protocol 11.3): each row of the table in wal/hole.c, and then every byte
+ * and every sector of a log. Whatever is done to a log whose records were durable, each of them is
+ * handed over whole, or as damaged with its own name, or as one of a nameless hole: never a wrong
+ * one, never one fewer. And so it is again after a restart.
  */
 #include "base/bytes.h"
 #include "tests/lib/log_fixture.h"
@@ -133,7 +134,8 @@ assert_complete(const struct log_fixture *f, const char *what, uint64_t where)
 				(unsigned long long)number);
 }
 
-/* The log goes on: what is appended now is found by the next open, beside all that was found by this one. */
+/* The log goes on: what is appended now is found by the next open, beside all that was found by
+ * this one. */
 static void
 assert_goes_on(struct log_fixture *f)
 {
@@ -308,8 +310,8 @@ forge_last_block(struct log_fixture *f, int what)
 	block_encode(&seal, &h, tag, payload, at, &digest);
 }
 
-/* Every checksum of the last block is right, and it cannot be what was written there. Nothing else says that something
- * was. */
+/* Every checksum of the last block is right, and it cannot be what was written there. Nothing else
+ * says that something was. */
 static void
 test_a_block_that_contradicts_itself_is_damage(void **state)
 {
@@ -331,8 +333,8 @@ test_a_block_that_contradicts_itself_is_damage(void **state)
 	f->disk = kept;
 }
 
-/* All that is left is a sector too far away to have been in flight together with what is missing. It is not the first of
- * its block, which would name a durable record by itself. */
+/* All that is left is a sector too far away to have been in flight together with what is missing.
+ * It is not the first of its block, which would name a durable record by itself. */
 static void
 test_a_sector_beyond_the_window_is_evidence(void **state)
 {
@@ -375,7 +377,8 @@ test_an_unreadable_sector_is_damage(void **state)
 	assert_goes_on(f);
 }
 
-/* The log cannot begin with a block that is lost without a name, but it does not stay full for that. */
+/* The log cannot begin with a block that is lost without a name, but it does not stay full for
+ * that. */
 static void
 test_trimming_passes_a_segment_that_begins_with_damage(void **state)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a shard's loop relies on: order, durability, room, reads, hard state, and a clean stop after a failure. */
+/* What a shard's loop relies on: order, durability, room, reads, hard state, and a clean stop after
+ * a failure. */
 #include "base/bytes.h"
 #include "tests/lib/log_fixture.h"
 #include "wal/identifier.h"
@@ -101,7 +102,8 @@ test_a_burst_is_one_contiguous_write(void **state)
 	assert_int_equal(status.write_bytes, 8 * 512);
 }
 
-/* A new log is not half full because half of it is not prepared yet: its owner would cut snapshots for nothing. */
+/* A new log is not half full because half of it is not prepared yet: its owner would cut snapshots
+ * for nothing. */
 static void
 test_what_is_not_prepared_yet_is_not_used(void **state)
 {
@@ -117,7 +119,8 @@ test_what_is_not_prepared_yet_is_not_used(void **state)
 		last.space_record_count);
 }
 
-/* A caller that stays within room() never sees a short append, until the log is full; then it is told so. */
+/* A caller that stays within room() never sees a short append, until the log is full; then it is
+ * told so. */
 static void
 test_room_is_honest_until_the_log_is_full(void **state)
 {
@@ -179,7 +182,8 @@ writes_after(struct log_fixture *f, uint64_t *number, uint32_t record_count)
 	return status.write_count;
 }
 
-/* What waits for a write becomes one write, unless it is so large that the disk should not idle meanwhile. */
+/* What waits for a write becomes one write, unless it is so large that the disk should not idle
+ * meanwhile. */
 static void
 test_only_a_large_write_goes_out_beside_another(void **state)
 {
@@ -221,8 +225,9 @@ test_hardly_any_prewriting_is_some(void **state)
 	log_fixture_settle(f, 1);
 }
 
-/* On a device with FUA no flush of a data write carries anything along: what goes out beside data is durable by itself,
- * or a power cut could take the proof that a record of long ago was durable. */
+/* On a device with FUA no flush of a data write carries anything along: what goes out beside data
+ * is durable by itself, or a power cut could take the proof that a record of long ago was
+ * durable. */
 static void
 test_identifiers_beside_data_do_not_wait_for_a_flush(void **state)
 {
@@ -246,7 +251,8 @@ test_identifiers_beside_data_do_not_wait_for_a_flush(void **state)
 		assert_int_equal(load_u64(entries + (lsn - 1) * IDENTIFIER_BYTES), lsn);
 }
 
-/* Where one command comes at a time, a write of data each 2 ms here, identifiers and pre-writing cost no system call of their own. */
+/* Where one command comes at a time, a write of data each 2 ms here, identifiers and pre-writing
+ * cost no system call of their own. */
 static void
 test_what_is_not_urgent_goes_with_data(void **state)
 {
@@ -269,7 +275,8 @@ test_what_is_not_urgent_goes_with_data(void **state)
 	assert_true(status.lsn_identified >= 90);
 }
 
-/* 240 KB each 4 ms, where pre-writing may go on with 128 MiB/s: one piece of 128 KiB with each write would not do. */
+/* 240 KB each 4 ms, where pre-writing may go on with 128 MiB/s: one piece of 128 KiB with each
+ * write would not do. */
 static void
 test_a_head_that_comes_close_is_not_waited_for(void **state)
 {

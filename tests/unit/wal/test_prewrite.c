@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A log whose space is written before its first use: all of it is ready then, and no end of that work harms the log. */
+/* A log whose space is written before its first use: all of it is ready then, and no end of that
+ * work harms the log. */
 #include "tests/lib/log_fixture.h"
 
 #include <errno.h>

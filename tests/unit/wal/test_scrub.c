@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The scrubber over a log that is open: whatever rots on the disk is told with the name that is left of it, within one
- * pass and in every pass; what is whole never is; and identifiers are written again from their blocks.
+ * The scrubber over a log that is open: whatever rots on the disk is told with the name that is
+ * left of it, within one pass and in every pass; what is whole never is; and identifiers are
+ * written again from their blocks.
  */
 #include "base/bytes.h"
 #include "tests/lib/log_fixture.h"
@@ -151,7 +152,8 @@ test_an_empty_log_has_nothing_to_read(void **state)
 	assert_int_equal(status_of(f).scrub_bytes, 0);
 }
 
-/* Over many laps, with the log let go behind it, the scrubber is overtaken again and again, and never wrong. */
+/* Over many laps, with the log let go behind it, the scrubber is overtaken again and again, and
+ * never wrong. */
 static void
 test_a_log_in_use_is_read_in_silence(void **state)
 {
@@ -302,8 +304,8 @@ test_a_hole_may_reach_the_end(void **state)
 	assert_only_report(f, status.lsn_durable, UINT64_MAX);
 }
 
-/* Recovery has gone on behind a hole of which it knew neither name nor number, and has left numbers out: the scrubber finds
- * the same hole, and nothing behind it. */
+/* Recovery has gone on behind a hole of which it knew neither name nor number, and has left numbers
+ * out: the scrubber finds the same hole, and nothing behind it. */
 static void
 test_the_hole_that_recovery_left_is_no_larger(void **state)
 {
@@ -370,7 +372,8 @@ test_a_block_that_came_wrong_once_is_none(void **state)
 	assert_int_equal(f->report_count, 0);
 }
 
-/* Its checksums are right, and so are lsn and place: but it is not the block that was written there. */
+/* Its checksums are right, and so are lsn and place: but it is not the block that was written
+ * there. */
 static void
 test_a_block_out_of_its_chain_is_damage(void **state)
 {

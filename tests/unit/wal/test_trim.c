@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log that begins in the middle: space comes back, and nothing that was not given up ever goes.
- * A trim is a permission: what lies below may come back after a restart or not, what lies above always does.
+ * A log that begins in the middle: space comes back, and nothing that was not given up ever goes. A
+ * trim is a permission: what lies below may come back after a restart or not, what lies above
+ * always does.
  */
 #include "base/bytes.h"
 #include "tests/lib/log_fixture.h"
@@ -255,7 +256,8 @@ test_a_record_that_is_gone_cannot_be_read(void **state)
 	end(t);
 }
 
-/* In mode memory the log goes around without end: what was there a lap ago is missing, and nothing is damaged. */
+/* In mode memory the log goes around without end: what was there a lap ago is missing, and nothing
+ * is damaged. */
 static void
 test_what_a_log_in_memory_had_a_lap_ago_is_gone(void **state)
 {
@@ -277,7 +279,8 @@ test_what_a_log_in_memory_had_a_lap_ago_is_gone(void **state)
 	end(t);
 }
 
-/* The moment that matters: the log is full, its first segment is given up, used again at once, and the power goes. */
+/* The moment that matters: the log is full, its first segment is given up, used again at once, and
+ * the power goes. */
 static void
 overrun(struct trail *t)
 {
@@ -521,7 +524,8 @@ test_a_session_page_of_an_earlier_version_is_read(void **state)
 	end(t);
 }
 
-/* @param where  index of the pair, times 2, + the copy: it becomes one that a program of version 2 wrote later */
+/* @param where  index of the pair, times 2, + the copy: it becomes one that a program of version 2
+ * wrote later */
 static void
 make_newer(struct trail *t, uint64_t where)
 {
@@ -538,7 +542,8 @@ make_newer(struct trail *t, uint64_t where)
 		page + 60, wal_crc(crc, page + PAGE_HEADER_BYTES, pair->bytes - PAGE_HEADER_BYTES));
 }
 
-/* A program of the next version wrote one copy, and died. The other copy is older: what it says is not what was promised. */
+/* A program of the next version wrote one copy, and died. The other copy is older: what it says is
+ * not what was promised. */
 static void
 test_a_copy_of_a_newer_version_is_not_passed_over(void **state)
 {

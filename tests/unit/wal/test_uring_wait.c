@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When completions that wait in the kernel are left to the loop's next yield, and when they are asked for. */
+/* When completions that wait in the kernel are left to the loop's next yield, and when they are
+ * asked for. */
 #include "wal/disk_uring_wait.h"
 
 #include <setjmp.h>
@@ -57,7 +58,8 @@ test_without_a_flag_it_looks(void **state)
 	assert_true(disk_uring_is_left(&w, false, true));
 }
 
-/* A loop that has waited for so long may be about to sleep, and to sleep is not to yield: each look asks, until something came. */
+/* A loop that has waited for so long may be about to sleep, and to sleep is not to yield: each look
+ * asks, until something came. */
 static void
 test_a_long_wait_leaves_nothing(void **state)
 {
