@@ -4,7 +4,8 @@
  * Where the daemon's lines go: into systemd's journal, with fields to filter by, if standard error
  * is a stream of it; else to standard error, as lines.
  *
- * Threads:  any. Nobody is ever waited for: what cannot be taken at once is lost, counted, and the count is said.
+ * Threads:  any. Nobody is ever waited for: what cannot be taken at once is lost, counted, and the
+ *           count is said.
  */
 #ifndef APPS_JOURNAL_H
 #define APPS_JOURNAL_H

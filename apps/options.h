@@ -4,11 +4,11 @@
  * Command lines: a program describes its options in a table, and the rest follows from it: what is
  * taken, what --help prints, and what is said about a command line that is wrong.
  *
- * 	struct copy_options o = { .count = 64 };
- * 	const struct option_row rows[] = {
- * 		{ "count", 'n', "N", "so many at a time", .number = &o.count, .min = 1, .max = 4096 },
- * 		{ "json", 0, NULL, "one JSON object per line", .flag = &o.is_json },
- * 	};
+ *	struct copy_options o = { .count = 64 };
+ *	const struct option_row rows[] = {
+ *		{ "count", 'n', "N", "so many at a time", .number = &o.count, .min = 1, .max = 4096 },
+ *		{ "json", 0, NULL, "one JSON object per line", .flag = &o.is_json },
+ *	};
  *
  * Threads:  one: getopt() keeps its place in globals.
  * Errors:   one line on standard error, and the exit status of the program.

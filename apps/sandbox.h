@@ -3,11 +3,15 @@
  * @file sandbox.h
  * What a daemon gives up once its devices are up, so that whoever gets hold of it gets little.
  *
- *   sandbox_drop_capabilities()   behind decree_open(), which is what needs them: ports, huge pages, locked memory
- *   sandbox_filter()              when every thread runs that will run, but before anybody is served
+ *   sandbox_drop_capabilities()   behind decree_open(), which is what needs them: ports, huge
+ *                                 pages, locked memory
+ *   sandbox_filter()              when every thread runs that will run, but before anybody is
+ *                                 served
  *
- * Threads:  both act on all threads of the process. Call them from the main thread, and no two at once.
- * Errors:   0 or -errno; `ret_error` gets one sentence. There is no way back, not even half-way: end the process.
+ * Threads:  both act on all threads of the process. Call them from the main thread, and no two at
+ *           once.
+ * Errors:   0 or -errno; `ret_error` gets one sentence. There is no way back, not even half-way:
+ *           end the process.
  */
 #ifndef APPS_SANDBOX_H
 #define APPS_SANDBOX_H

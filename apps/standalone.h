@@ -5,7 +5,8 @@
  * and how the commands of `decree` find it.
  *
  *   DIR/decree.ini                a configuration like any other, to be looked at and changed
- *   DIR/client.key                who may read it may ask the node, with `decree tasks` and the like
+ *   DIR/client.key                who may read it may ask the node, with `decree tasks` and the
+ *                                 like
  *   DIR/cluster.key               nobody needs it until there is a network
  *   DIR/data                      the node's data directory
  *
@@ -38,8 +39,8 @@ struct standalone_first {
  * comes last, so that one that is there belongs to data that are whole. A call that is killed
  * half-way leaves what the next one completes, or begins anew.
  *
- * @param directory      made if it is not there; NULL: /var/lib/decree, or where this user cannot write there a folder
- *                       in its home, and a line says which
+ * @param directory      made if it is not there; NULL: /var/lib/decree, or where this user cannot
+ *                       write there a folder in its home, and a line says which
  * @param ret_path       [DECREE_PATH_BYTES] of decree.ini
  * @return OPTIONS_GO_ON, or the exit status after a complaint
  */

@@ -4,9 +4,9 @@
  * theirs, too. Each kind of descriptor has its own way instead:
  *
  *   sockets          MSG_DONTWAIT; the journal's standard error is one
- *   pipes            RWF_NOWAIT where the kernel has it for pipes (6.4), else poll() says whether a page is free, which
- *                    is as much as a line is. Another writer may take that page in between, once: when the pipe is full
- *                    nobody gets that far any more
+ *   pipes            RWF_NOWAIT where the kernel has it for pipes (6.4), else poll() says whether a
+ *                    page is free, which is as much as a line is. Another writer may take that page
+ *                    in between, once: when the pipe is full nobody gets that far any more
  *   terminals        poll()
  *   files            a write does not wait for a reader
  */

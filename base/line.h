@@ -7,7 +7,8 @@
  * What cannot be written at once is lost and counted, and when somebody reads again, the next line
  * is preceded by one that says how many. Regular files are always written.
  *
- * Threads:  any. Two threads' lines are not mixed, as long as lines are shorter than PIPE_BUF (4096 bytes).
+ * Threads:  any. Two threads' lines are not mixed, as long as lines are shorter than PIPE_BUF (4096
+ *           bytes).
  * Errors:   none: a line is written or counted.
  */
 #ifndef BASE_LINE_H

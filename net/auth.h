@@ -79,8 +79,8 @@ struct session_ends {
 };
 
 /** Derive both keys from both nonces and start the counters anew.
- * @param send_secret, receive_secret  [NET_KEY_BYTES] the sender's key of either direction: two keys while they are
- *                                     being rotated, else one
+ * @param send_secret, receive_secret  [NET_KEY_BYTES] the sender's key of either direction: two
+ *                                     keys while they are being rotated, else one
  * @param version  of its frames: both ends must have come to the same */
 void session_start(const struct auth *auth, struct session *session, const uint8_t *send_secret,
 	const uint8_t *receive_secret, const struct session_ends *ends, const uint8_t *local_nonce,

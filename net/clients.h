@@ -3,10 +3,10 @@
  * @file clients.h
  * One shard's clients: ordinary UDP hosts that hold the client key.
  *
- *  1. A client sends HELLO {token, its fresh nonce}. The node remembers nothing: its answer's nonce is
- *     a keyed hash of token, client nonce and an epoch.
- *  2. The client echoes it. That proves that the hello is of now; only then the client takes a place,
- *     and the answer carries ESTABLISHED and the place (`client` in the frame header).
+ *  1. A client sends HELLO {token, its fresh nonce}. The node remembers nothing: its answer's nonce
+ *     is a keyed hash of token, client nonce and an epoch.
+ *  2. The client echoes it. That proves that the hello is of now; only then the client takes a
+ *     place, and the answer carries ESTABLISHED and the place (`client` in the frame header).
  *  3. Data flows; replies go where the last authenticated data frame came from.
  *
  * When a place is taken from a silent client, or a client opens a new session, the epoch of its

@@ -69,7 +69,8 @@ void ether_encode_ip(const struct ether_address *source, const struct ether_addr
 	uint8_t protocol, uint32_t payload_bytes, uint8_t *frame);
 
 /** Take an IPv4/UDP frame apart.
- * @param has_checksum_trust  the port, or a tag further in, vouches for the payload: the UDP checksum
+ * @param has_checksum_trust  the port, or a tag further in, vouches for the payload: the UDP
+ *                            checksum
  *        is not computed. The IPv4 header checksum always is.
  * @retval NET_DROP_NONE, or what is wrong with it */
 enum net_drop ether_decode_udp(const uint8_t *frame, uint32_t frame_bytes, bool has_checksum_trust,

@@ -6,25 +6,31 @@
  *
  * The happy path. Each side has a nonce of its own, fresh at its start:
  *  1. A sends HELLO {nonce a, echo 0}. B now has heard a, which may be a recording.
- *  2. B answers {nonce b, echo a}. The echo proves to A that B is alive: A derives keys from a and b.
+ *  2. B answers {nonce b, echo a}. The echo proves to A that B is alive: A derives keys from a and
+ *     b.
  *  3. A answers {nonce b's echo, ESTABLISHED}. B derives the same keys, and knows that A has them.
  *  4. B answers {ESTABLISHED, CONFIRMED}. Nobody answers a CONFIRMED hello, so here it ends.
  *
  * What may go wrong:
- *  - A hello is lost: it is repeated about every 50 ms until the other end is known to have the keys.
- *  - A recorded hello is replayed: its echo is not our nonce, so it proves nothing and changes nothing
- *    but an answer, whose rate is bounded. If it names an older boot than we have heard of, it cannot
- *    even use up the answers that the living peer needs.
+ *  - A hello is lost: it is repeated about every 50 ms until the other end is known to have the
+ *    keys.
+ *  - A recorded hello is replayed: its echo is not our nonce, so it proves nothing and changes
+ *    nothing but an answer, whose rate is bounded. If it names an older boot than we have heard of,
+ *    it cannot even use up the answers that the living peer needs.
  *  - The peer restarts: its new hello proves a higher boot_count, and replaces the session.
- *  - A proved hello has a lower boot_count (a restored disk), or an equal one and another nonce (two
- *    processes with one identity), while the session is in use; or unfitting constants: refused, counted, shown in
- *    the status. If the session is silent it gets one, so that the core may tell it what it is.
- *  - The cluster key is being changed, node by node: each node sends under one key and takes another as well. What comes
- *    is told by its tag, and each direction's keys are derived from its sender's: nothing has to be agreed on.
- *  - No version is spoken by both ends: refused like constants that do not fit, and each side says what the other speaks.
- *  - Both nonces together are new whenever either side starts. A recording that was proved before (our nonce stays the
- *    same for our life) can still take the place of a silent session, whose peer gets it back under the same keys: so
- *    counters run on through all sessions of our life, and what was heard under a nonce is remembered.
+ *  - A proved hello has a lower boot_count (a restored disk), or an equal one and another nonce
+ *    (two processes with one identity), while the session is in use; or unfitting constants:
+ *    refused, counted, shown in the status. If the session is silent it gets one, so that the core
+ *    may tell it what it is.
+ *  - The cluster key is being changed, node by node: each node sends under one key and takes
+ *    another as well. What comes is told by its tag, and each direction's keys are derived from its
+ *    sender's: nothing has to be agreed on.
+ *  - No version is spoken by both ends: refused like constants that do not fit, and each side says
+ *    what the other speaks.
+ *  - Both nonces together are new whenever either side starts. A recording that was proved before
+ *    (our nonce stays the same for our life) can still take the place of a silent session, whose
+ *    peer gets it back under the same keys: so counters run on through all sessions of our life,
+ *    and what was heard under a nonce is remembered.
  *
  * Payload of a HELLO frame, little-endian (the tag is in the frame header, under a key of its own):
  *

@@ -14,7 +14,8 @@
  * A full ring: what clients send waits in the socket, and is lost there at last; what a shard sends
  * is dropped and counted.
  *
- * Threads:  open, close, stop: the owner. local_main(): a thread of its own. local_ops: the shard. Counters: any.
+ * Threads:  open, close, stop: the owner. local_main(): a thread of its own. local_ops: the shard.
+ *           Counters: any.
  * Errors:   0 or -errno.
  * Memory:   taken in local_open() only.
  */
@@ -34,7 +35,7 @@ extern const struct net_ops local_ops;
  * Bind a socket for each shard, base_port + i.
  *
  * @param config  ports and peers of it are not looked at; there are no peers. Lent for the call but
- * the identity
+ *                the identity
  * @param ipv4    in 127.0.0.0/8, host order
  * @retval -EADDRINUSE, -EADDRNOTAVAIL, or what else the kernel says of the address  @retval -ENOMEM
  * @retval -ENOTSUP no AES

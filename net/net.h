@@ -9,9 +9,10 @@
  * others. Queue i of every port belongs to shard i; a frame that a port delivers to the wrong shard
  * is handed over through a ring.
  *
- * Threads:  net_open(), net_close(): control thread, while no shard runs. net_control_tick(), status:
- *           control thread. net_dpdk_ops on net_shard(n, i): the thread of shard i alone, which
- *           is an lcore of EAL or has called rte_thread_register(): others get no buffer cache.
+ * Threads:  net_open(), net_close(): control thread, while no shard runs. net_control_tick(),
+ *           status: control thread. net_dpdk_ops on net_shard(n, i): the thread of shard i alone,
+ *           which is an lcore of EAL or has called rte_thread_register(): others get no buffer
+ *           cache.
  * Errors:   -errno, with one line of text for the operator in `ret_error`.
  * Memory:   taken in net_open() only. Every string and array of the configuration is copied, except
  *           `identity`, which must stay.
@@ -194,7 +195,8 @@ struct tap *net_shard_tap(struct net_node *node, uint16_t shard);
 const char *net_port_device(const struct net_node *node, uint32_t index);
 uint32_t net_port_count(const struct net_node *node);
 
-/** One line for start-up messages and benchmark headers: "memif, auth gmac", "af_packet, AUTH NONE". */
+/** One line for start-up messages and benchmark headers: "memif, auth gmac", "af_packet, AUTH
+ * NONE". */
 const char *net_describe(const struct net_node *node);
 
 /** How frames get to their shards, at any of the ports: "flow rules", "RSS", "the driver's own

@@ -6,7 +6,8 @@
  *
  *   flow rules   the port compares the destination port and puts the frame into its shard's queue
  *   RSS          the port spreads flows over its queues by a hash; most frames are handed over once
- *   the driver's own   several queues, filled as the other side or the kernel does: memif's sender names the queue
+ *   the driver's own   several queues, filled as the other side or the kernel does: memif's sender
+ *                      names the queue
  *   one queue    its shard takes everything, and hands over what is another's
  *
  * Whatever is in use, a frame in a wrong queue is handed over: rules may be lost, with the firmware

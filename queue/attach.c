@@ -4,9 +4,10 @@
  * clients are opened at it.
  *
  *   attached   every command of its session puts its end off by QUEUE_SILENCE_S
- *   detached   its end has come, or another session was attached under its number: commands of its session no longer
- *              find it nor its connections. What it has left is cleared away in steps, each one of what is due at
- *              one time (due.c): its reserves that wait, then connection by connection the jobs and the connection, then itself
+ *   detached   its end has come, or another session was attached under its number: commands of its
+ *              session no longer find it nor its connections. What it has left is cleared away in
+ *              steps, each one of what is due at one time (due.c): its reserves that wait, then
+ *              connection by connection the jobs and the connection, then itself
  *
  * The log may stand still for seconds and go on with a leap of its time: a disk hangs, and its node
  * still leads. Whatever gateways had to say comes behind the leap, so of a leap their ends are put

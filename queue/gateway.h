@@ -9,17 +9,21 @@
  * attachment, is lost.
  *
  *   queue_gateway_create()      binds the sockets; before decree_open()
- *   queue_machine_create()      with queue_gateway_on_reserved() and _on_restored() in its queue_config
+ *   queue_machine_create()      with queue_gateway_on_reserved() and _on_restored() in its
+ *                               queue_config
  *   decree_open()               with queue_gateway_on_applied() called from on_applied
  *   decree_start()
  *   queue_gateway_start()       from here on clients are answered
  *   queue_gateway_stop()        all clients are gone
  *   decree_stop(), decree_close(), queue_gateway_destroy()
  *
- * Threads:  create, start, stop and destroy belong to the node's owner. The three on_...() are called on the thread of the
- *           shard, between open and close of the node. queue_gateway_drain() may be called from anywhere.
- * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong and what to do about it.
- * Memory:   the shard's thread neither allocates nor waits; the gateway's thread allocates as clients come.
+ * Threads:  create, start, stop and destroy belong to the node's owner. The three on_...() are
+ *           called on the thread of the shard, between open and close of the node.
+ *           queue_gateway_drain() may be called from anywhere.
+ * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong and what to do about
+ *           it.
+ * Memory:   the shard's thread neither allocates nor waits; the gateway's thread allocates as
+ *           clients come.
  */
 #ifndef QUEUE_GATEWAY_H
 #define QUEUE_GATEWAY_H
@@ -60,7 +64,7 @@ struct queue_gateway_options {
  *
  * @param options  lent for the call, but its context and callback are kept
  * @retval -EINVAL  an address is none, job_bytes_max is too large, or the certificate or its key
- * cannot be used
+ *                  cannot be used
  * @retval -EPERM   others may read the key
  * @retval -errno   of socket(), bind(), listen()
  */
@@ -79,7 +83,7 @@ void queue_gateway_on_applied(void *gateway);
  * Start the thread, which opens its proposer.
  * @param node     started, lent until queue_gateway_stop()
  * @param machine  of that node, lent as long: a put that it has no room for is refused before it is
- * proposed
+ *                 proposed
  */
 int queue_gateway_start(struct queue_gateway *gateway, struct decree_node *node,
 	const struct queue_machine *machine, char ret_error[DECREE_ERROR_BYTES]);

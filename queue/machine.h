@@ -9,7 +9,8 @@
  * Threads:  all calls come from one thread, the shard's.
  * Errors:   0 or -errno.
  * Units:    nanoseconds of cluster time; seconds where a client said seconds.
- * Memory:   one reservation in queue_machine_create(), which the kernel fills as it is used. Nothing else, ever.
+ * Memory:   one reservation in queue_machine_create(), which the kernel fills as it is used.
+ *           Nothing else, ever.
  */
 #ifndef QUEUE_MACHINE_H
 #define QUEUE_MACHINE_H
@@ -73,7 +74,7 @@ void queue_machine_destroy(struct queue_machine *m);
  *
  * @param ret_part  [capacity]
  * @return bytes written: 0 where the body ends at or before @p offset; -ENOENT: there is no such
- * job
+ *         job
  */
 int64_t queue_machine_body(
 	struct queue_machine *m, uint64_t id, uint32_t offset, void *ret_part, uint32_t capacity);

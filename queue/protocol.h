@@ -13,8 +13,8 @@
  * size.
  *
  * Threads:  none of its own; a parser belongs to whoever feeds it.
- * Errors:   a client's are requests of the verb ERROR, with the reply that they get. Functions that write return the
- *           bytes written, or 0 if those do not fit.
+ * Errors:   a client's are requests of the verb ERROR, with the reply that they get. Functions that
+ *           write return the bytes written, or 0 if those do not fit.
  * Memory:   the caller's. The parser holds one incomplete line, nothing else.
  */
 #ifndef QUEUE_PROTOCOL_H

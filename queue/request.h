@@ -11,7 +11,7 @@
 /**
  * @param line           [line_bytes], without its end
  * @param job_bytes_max  a put of more is ERROR with JOB_TOO_BIG; its body comes all the same, so
- * `bytes` is set
+ *                       `bytes` is set
  */
 void request_parse(const char *line, uint32_t line_bytes, uint32_t job_bytes_max,
 	struct queue_request *ret_request);

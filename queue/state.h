@@ -182,7 +182,8 @@ struct free_cell {
  * has to come in first, and a node that was started anew has to attach before it lets anybody in.
  *
  *   JOBS          puts; tubes that a connection watches beyond the first WATCH_KEPT_COUNT
- *   CONNECTIONS   a connection, the tube that it uses, the first tubes that it watches: so each of them takes little
+ *   CONNECTIONS   a connection, the tube that it uses, the first tubes that it watches: so each of
+ *                 them takes little
  *   GATEWAYS      of which there are as many as nodes
  */
 enum purpose {

@@ -2,9 +2,10 @@
 /*
  * Snapshots: a walk over all objects, by kind and number.
  *
- *   chunk 0   SNAPSHOT_MAGIC, how many objects of each kind, the globals: 8 bytes each, little-endian. Objects follow at once:
- *             tubes, gateways, connections, watches, jobs
- *   object    its words (object.c), then its payload. Words are never cut by the end of a chunk, payloads may be
+ *   chunk 0   SNAPSHOT_MAGIC, how many objects of each kind, the globals: 8 bytes each,
+ *             little-endian. Objects follow at once: tubes, gateways, connections, watches, jobs
+ *   object    its words (object.c), then its payload. Words are never cut by the end of a chunk,
+ *             payloads may be
  *   chunk     ends where the next words do not fit, or is full
  *
  * The walk shows the moment of its beginning. Before an object that it has not passed changes, its

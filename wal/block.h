@@ -24,8 +24,8 @@
  *     47    1  zero
  *     48   64  tag
  *    112    -  payload, then zeros
- *   last 40 -  if k > 1: the first 40 bytes of the tag once more, so that what the block was about survives the
- *              loss of its first sector
+ *   last 40 -  if k > 1: the first 40 bytes of the tag once more, so that what the block was about
+ *              survives the loss of its first sector
  *
  * The digest of a block is XXH3-128 over its stream's first 112 bytes and the CRCs of all its
  * sectors.

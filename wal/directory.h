@@ -28,9 +28,9 @@ int wal_directory_prewrite(
  * start a node on it meanwhile.
  *
  * @param cfg  ops, disk, disk_close, boot_id and flushes_own_only are filled in here, whatever they
- * hold
- * @param memory_log_bytes  mode `memory`: how much of the log read() can reach back to; 0 = 32 MiB; a multiple
- *                          of 128 KiB
+ *             hold
+ * @param memory_log_bytes  mode `memory`: how much of the log read() can reach back to; 0 = 32 MiB;
+ *                          a multiple of 128 KiB
  */
 int wal_directory_open(const char *path, const struct wal_config *cfg, uint64_t memory_log_bytes,
 	struct wal **ret_wal, char ret_error[DECREE_ERROR_BYTES]);

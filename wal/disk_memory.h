@@ -17,7 +17,7 @@ extern const struct disk_ops disk_memory_ops;
 
 /**
  * @param companion        may be NULL; given to companion_close() by destroy(): the locked
- * directory of the node
+ *                         directory of the node
  * @param companion_close  may be NULL
  * @retval 0  @retval -ENOMEM
  */

@@ -4,8 +4,9 @@
  * A log directory on a real file system, through io_uring. disk_uring.c is the only file that knows
  * it.
  *
- * Threads:  one owner at a time. A thread that waits for completions on a CPU that also completes the I/O must
- *           call sched_yield() while it polls, or every completion takes a scheduler tick (4 ms at HZ=250).
+ * Threads:  one owner at a time. A thread that waits for completions on a CPU that also completes
+ *           the I/O must call sched_yield() while it polls, or every completion takes a scheduler
+ *           tick (4 ms at HZ=250).
  */
 #ifndef DECREE_WAL_DISK_URING_H
 #define DECREE_WAL_DISK_URING_H

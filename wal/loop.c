@@ -4,8 +4,8 @@
  * prepare.c, scrub.c and read.c. Each of these says what it wants to write next and is told when
  * that was written; this file carries requests to the disk and completions back.
  *
- * One turn:  append()* -> submit() -> ... -> reap(). submit() belongs into every turn, also into one that
- * appended nothing: identifiers and the pre-writing of segments advance there.
+ * One turn:  append()* -> submit() -> ... -> reap(). submit() belongs into every turn, also into
+ * one that appended nothing: identifiers and the pre-writing of segments advance there.
  *
  * Failure: the first write that fails or comes back short poisons the log. LOG_FAILED is reported
  * once; then nothing is accepted, written or reported any more.

@@ -6,10 +6,11 @@
  *   2. session page: how many sessions were there, and did an earlier one lose what it promised?
  *   3. hard state, then the records (recover.c). Up to here nothing was written.
  *   4. the new session is durable before anything carries its number;
- *   5. sync_all: a killed process leaves writes that can be read back but are not durable yet. They must be,
- *      before the boot record or the caller builds on them;
+ *   5. sync_all: a killed process leaves writes that can be read back but are not durable yet. They
+ *      must be, before the boot record or the caller builds on them;
  *   6. boot record over a torn tail, so that nothing of what was cut can come back;
- *   7. stale copies of pages and the last identifiers are written again, the next segment is pre-written, synced.
+ *   7. stale copies of pages and the last identifiers are written again, the next segment is
+ *      pre-written, synced.
  */
 #include "base/assert.h"
 #include "base/bytes.h"

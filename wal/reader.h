@@ -40,8 +40,8 @@ void reader_init(struct reader *r, struct wal *w, uint64_t position, bool surviv
  * Have the sectors of [position, end) in the buffer, as far as the log goes. Blocks. Nothing before
  * @p position can be had again without reader_seek().
  *
- * @retval -EIO ...  the disk's error. If the reader survives errors: sectors that cannot be read, even one by one,
- *                   have arrived as bytes that pass no checksum
+ * @retval -EIO ...  the disk's error. If the reader survives errors: sectors that cannot be read,
+ *                   even one by one, have arrived as bytes that pass no checksum
  */
 int reader_need(struct reader *r, uint64_t position, uint64_t end);
 

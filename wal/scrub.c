@@ -4,8 +4,9 @@
  * durable, around and around at a bounded rate, so that a record that has rotten is found, and
  * written again, before a second copy of it rots somewhere else (protocol 11.8).
  *
- *   1. when a piece is due, its identifiers are read, unless those of the last piece cover it, and then the piece:
- *      one request at a time, in a moment without a data write in flight, or after SCRUB_PATIENCE_NS at any moment
+ *   1. when a piece is due, its identifiers are read, unless those of the last piece cover it, and
+ *      then the piece: one request at a time, in a moment without a data write in flight, or after
+ *      SCRUB_PATIENCE_NS at any moment
  *   2. its blocks are verified as recovery would (scrub_judge.c), a few in each turn
  *   3. what is wrong is read once more, sector by sector. If it still is, LOG_DAMAGED says so
  *   4. identifiers that are not what their intact block says are written again

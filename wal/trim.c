@@ -3,8 +3,9 @@
  * Where the log begins, and how its space comes back.
  *
  *   1. The caller permits: no record below some lsn is needed any more.
- *   2. The log begins later: at the last segment that starts at or below that lsn, and whose first record is durable.
- *      Whole segments only, since a segment always starts with a block. The segment of the head stays.
+ *   2. The log begins later: at the last segment that starts at or below that lsn, and whose first
+ *      record is durable. Whole segments only, since a segment always starts with a block. The
+ *      segment of the head stays.
  *   3. The new beginning is noted in the session page (prepare.c), durably, in both copies.
  *   4. Only then is the space of the segments before it written again: room() grows.
  *

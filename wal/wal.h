@@ -6,10 +6,10 @@
  * The log carries opaque records (wal/log_ops.h) over a disk (wal/disk_ops.h); docs/wal-format.md
  * describes every byte. A node uses wal/directory.h, which puts this on io_uring.
  *
- * Threads:  a `struct wal` belongs to one thread at a time. wal_open() may run on another thread than the
- *           shard's, if the hand-over is ordered (a thread start, a join).
- * Errors:   0 or -errno, with a sentence for the operator in `ret_error`. Nothing is changed on the disk by an
- *           open that refuses.
+ * Threads:  a `struct wal` belongs to one thread at a time. wal_open() may run on another thread
+ *           than the shard's, if the hand-over is ordered (a thread start, a join).
+ * Errors:   0 or -errno, with a sentence for the operator in `ret_error`. Nothing is changed on the
+ *           disk by an open that refuses.
  * Units:    bytes; lsn counts records from 1; times are monotonic nanoseconds.
  * Memory:   all of it is taken in wal_open(): see wal_status.memory_bytes.
  */
@@ -67,9 +67,9 @@ struct wal_recovery {
 	 * 11.3), in the same order. NULL: an open that finds such a record is refused.
 	 *
 	 * @param place  of the record; if it is nameless, the last of one or more, at a position
-	 * that is nobody's
+	 *               that is nobody's
 	 * @param tag    [LOG_TAG_BYTES], lent; behind the first 40 bytes perhaps zeros. NULL:
-	 * nothing names it
+	 *               nothing names it
 	 */
 	int (*damaged)(void *context, const struct log_place *place, const uint8_t *tag);
 
@@ -165,7 +165,7 @@ int wal_prewrite(const struct disk_ops *ops, void *disk, const struct wal_recove
  *
  * @retval -ENOENT    not formatted, or a file is missing
  * @retval -EBADMSG   damage that is not provably a torn tail; `ret_error` names lsn, file, offset,
- * remedy
+ *                    remedy
  * @retval -ESTALE    the node lost what it promised (modes memory and buffered): replace it
  * @retval -EIO ...   the disk's own error
  * Thread: the owner. Blocks: yes.

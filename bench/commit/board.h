@@ -3,8 +3,9 @@
  * @file board.h
  * What the program and its nodes' processes share: orders one way, what they led to the other way.
  *
- * Threads:  an order is written by the program and then counted up; who sees the count sees the order. A node answers
- *           by writing its part and then the number of the order. Nobody waits for the other in a measurement.
+ * Threads:  an order is written by the program and then counted up; who sees the count sees the
+ *           order. A node answers by writing its part and then the number of the order. Nobody
+ *           waits for the other in a measurement.
  * Units:    nanoseconds of CLOCK_MONOTONIC, which all processes of a host share.
  */
 #ifndef BENCH_COMMIT_BOARD_H

@@ -3,12 +3,12 @@
  * The protocol between the hosts. Everything is asked for again until it is answered, and every
  * number only grows, so that a frame may be lost, doubled or late.
  *
- * 	HELLO  follower -> leader   I am there; number: bytes of a block. Until the first STEP
- * 	STEP   leader -> followers  this step begins, or (END) all is over; number: how long it takes, ms
- * 	READY  follower -> leader   I am in this step; number: p50 << 32 | p99 of what it has appended, ns
- * 	ASK    leader -> followers  make this round durable, or echo it
- * 	TOLD   follower -> leader   every round up to this one is
- * 	GONE   both                 I end: somebody has interrupted me, or my disk fails
+ *	HELLO  follower -> leader   I am there; number: bytes of a block. Until the first STEP
+ *	STEP   leader -> followers  this step begins, or (END) all is over; number: how long it takes, ms
+ *	READY  follower -> leader   I am in this step; number: p50 << 32 | p99 of what it has appended, ns
+ *	ASK    leader -> followers  make this round durable, or echo it
+ *	TOLD   follower -> leader   every round up to this one is
+ *	GONE   both                 I end: somebody has interrupted me, or my disk fails
  *
  * A follower that hears nothing for 20 s more than the step takes ends, and so does a leader that
  * misses an answer for 20 s. Who was started anew is found by the number of the run.

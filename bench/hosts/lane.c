@@ -3,12 +3,12 @@
  * A frame has 64 bytes, as those of the other floors: 42 of Ethernet, IPv4 and UDP (net/ether.h),
  * and
  *
- * 	 0   4  "dfl1"
- * 	 4   4  the cluster's id, its lower half
- * 	 8   4  the run
- * 	12   1  kind
- * 	13   1  step
- * 	14   8  number; all little-endian
+ *	 0   4  "dfl1"
+ *	 4   4  the cluster's id, its lower half
+ *	 8   4  the run
+ *	12   1  kind
+ *	13   1  step
+ *	14   8  number; all little-endian
  *
  * Who sent it is told by its address. A frame of another cluster, of somebody who is no founding
  * member, or of anything else is left alone.

@@ -75,7 +75,8 @@ int peer_fork(struct peer_run *p, run_body *serve, run_body *load);
  * port; 0: none */
 uint16_t peer_find_leader(const struct peer_run *p, const char *question, const char *word);
 
-/** Become another program; what it prints goes to @p log_path. Ends this process if it is not there. */
+/** Become another program; what it prints goes to @p log_path. Ends this process if it is not
+ * there. */
 _Noreturn void peer_exec(const char *log_path, const char *const *argv);
 
 /** Where on the path a program is. @return false: nowhere */

@@ -5,8 +5,9 @@
  * protocol is a table.
  *
  *   beanstalk.c  requests are answered in their order
- *   amqp.c       AMQP 0-9-1, for RabbitMQ's quorum queues: a put is a publish with a confirm; a reserve takes the next of the
- *                deliveries that the server pushes, as many as the connection may hold; a delete is an ack, which has no answer
+ *   amqp.c       AMQP 0-9-1, for RabbitMQ's quorum queues: a put is a publish with a confirm; a
+ *                reserve takes the next of the deliveries that the server pushes, as many as the
+ *                connection may hold; a delete is an ack, which has no answer
  *
  * Threads:  one.   Errors: -1 with a line of text.   Memory: client_open() to client_close().
  */

@@ -5,11 +5,12 @@
  * connections.
  *
  *   put     each connection puts a job, waits for INSERTED, and puts the next
- *   cycle   each connection puts a job, reserves one, deletes that one, and begins anew; one count is all three, and so is a
- *           latency. With a depth each connection has so many of these under way: as many puts at once, then whatever the
- *           answers that came together lead to, in one write (a delete, a reserve and a put of three different cycles)
- *   fan     one connection puts, all others reserve and delete; one count is a job that is deleted, its latency
- *           the time from its put to its RESERVED
+ *   cycle   each connection puts a job, reserves one, deletes that one, and begins anew; one count
+ *           is all three, and so is a latency. With a depth each connection has so many of these
+ *           under way: as many puts at once, then whatever the answers that came together lead to,
+ *           in one write (a delete, a reserve and a put of three different cycles)
+ *   fan     one connection puts, all others reserve and delete; one count is a job that is deleted,
+ *           its latency the time from its put to its RESERVED
  *
  * In a closed loop the next request is sent when the answer is there, so that a slow server is
  * asked less. In an open loop (put and cycle) puts are due at a fixed rate, whether there are
@@ -74,7 +75,7 @@ struct load_result {
  * Run one plan against one server.
  *
  * @param tube       a name that nobody else uses, or the one of load_fill(): a cycle takes its
- * oldest job then
+ *                   oldest job then
  * @param ret_error  one line, if it fails
  * @retval 0  @retval -1  the server is not there, went away, said something else than expected, or
  * nothing for 30 s

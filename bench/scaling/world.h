@@ -16,12 +16,13 @@
  *   report.c    what was reached, and what was at its limit
  *
  * The model:
- *   - A shard has a CPU to itself, unless the cores of a host are said to be fewer. A turn of the loop keeps it busy for as
- *     long as its counted work takes; its frames leave as it goes, and its writes at its end.
- *   - A frame waits for the NIC of its host, which sends with a fixed rate, travels for the link's latency, and waits for the
- *     NIC that receives it. The shards of a node share the NIC.
- *   - A write waits for the disk of its host, which takes bytes and requests with a fixed rate, and is durable a latency later.
- *     The shards of a node share the disk.
+ *   - A shard has a CPU to itself, unless the cores of a host are said to be fewer. A turn of the
+ *     loop keeps it busy for as long as its counted work takes; its frames leave as it goes, and
+ *     its writes at its end.
+ *   - A frame waits for the NIC of its host, which sends with a fixed rate, travels for the link's
+ *     latency, and waits for the NIC that receives it. The shards of a node share the NIC.
+ *   - A write waits for the disk of its host, which takes bytes and requests with a fixed rate, and
+ *     is durable a latency later. The shards of a node share the disk.
  *
  * Units: virtual nanoseconds, bytes.   Threads: one.   Memory: taken at the start, and frames as they are needed.
  */

@@ -4,8 +4,10 @@
  * One administrative request on its way, as a pure state machine: which node to ask next, when to
  * ask again, what an answer means.
  *
- *  - Nodes are asked in turn until one knows better: NOT_LEADER names the leader, and it is asked next.
- *  - PENDING and BUSY: the same node again after a pause. The token stays, so a node knows a repetition.
+ *  - Nodes are asked in turn until one knows better: NOT_LEADER names the leader, and it is asked
+ *    next.
+ *  - PENDING and BUSY: the same node again after a pause. The token stays, so a node knows a
+ *    repetition.
  *  - No answer for a while: the next node.
  *
  * Threads:  one.  Memory: the caller's, a few hundred bytes.  Units: nanoseconds of any monotonic clock.

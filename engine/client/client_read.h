@@ -4,10 +4,11 @@
  * One read on its way, as a pure state machine: which node to ask, when to ask again, what an
  * answer means.
  *
- *  - No answer for a while: the same node again, and after a few times the next one, if any will do.
+ *  - No answer for a while: the same node again, and after a few times the next one, if any will
+ *    do.
  *  - BUSY: the next one after a pause.
- *  - An answer counts whoever of those asked gives it: the question was the same, and all were asked after
- *    this read began.
+ *  - An answer counts whoever of those asked gives it: the question was the same, and all were
+ *    asked after this read began.
  *
  * Threads:  one.  Memory: the caller's.  Units: nanoseconds of any monotonic clock.
  */

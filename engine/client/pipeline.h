@@ -5,20 +5,21 @@
  * what an answer means, when to repeat. It knows neither sockets nor clocks.
  *
  * The happy path:
- *  1. With the first command it registers: a command of session 0 with a random token, repeated until a
- *     session number comes.
- *  2. Commands get seq 1, 2, 3, ... and go to one node, the target, as many to a frame as fit. A command
- *     that does not fit goes in fragments.
+ *  1. With the first command it registers: a command of session 0 with a random token, repeated
+ *     until a session number comes.
+ *  2. Commands get seq 1, 2, 3, ... and go to one node, the target, as many to a frame as fit. A
+ *     command that does not fit goes in fragments.
  *  3. Each answer completes its command. Memory is given back in order of seq.
  *
  * What may go wrong:
- *  - No answer for `rto`: everything unanswered is sent again from the first (go-back-N; the node skips
- *    what it has), a few at first. The second time in a row the next node is the target.
+ *  - No answer for `rto`: everything unanswered is sent again from the first (go-back-N; the node
+ *    skips what it has), a few at first. The second time in a row the next node is the target.
  *  - REDIRECT to a leader: it becomes the target and everything unanswered goes there at once.
- *  - REDIRECT without one, BUSY and the like: the same after a pause; without a leader, from another node.
+ *  - REDIRECT without one, BUSY and the like: the same after a pause; without a leader, from
+ *    another node.
  *  - GAP: a frame was lost on the way. Sending resumes from the first seq that the leader misses.
- *  - The session is gone: what was sent is unknown (evicted, if it gave way to another), what was not is
- *    refused, and the next command registers a new one.
+ *  - The session is gone: what was sent is unknown (evicted, if it gave way to another), what was
+ *    not is refused, and the next command registers a new one.
  *
  * Threads:  one.  Memory: taken in pipeline_open() only.
  * Units:    nanoseconds of any monotonic clock, the caller's.

@@ -2,7 +2,8 @@
 /*
  * The acceptor: promises and accepts, and the durable truth behind both.
  *
- *   Prepare(b):  promised := b on disk, then Promise(b) with every accepted slot of the asked suffix.
+ *   Prepare(b):  promised := b on disk, then Promise(b) with every accepted slot of the asked
+ *                suffix.
  *   Accept(b,i): the value to disk, then Accepted(b) that covers everything durable at b.
  *
  * Persist, then speak: an acceptor that answers first and then loses power has lied to the leader,

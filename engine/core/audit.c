@@ -2,20 +2,21 @@
 /*
  * Do the replicas still have the same state? (protocol 7.4)
  *
- *   1. every `digest_slots` slots the leader proposes a MARK; whoever runs the replica tells us the digest of
- *      its state right after each MARK (ENG_EV_DIGEST)
+ *   1. every `digest_slots` slots the leader proposes a MARK; whoever runs the replica tells us the
+ *      digest of its state right after each MARK (ENG_EV_DIGEST)
  *   2. the next MARK names the one before, its anchor, and the digest that its leader had there
  *   3. at that MARK every replica says its own digest of the anchor to all (STATE_DIGEST)
- *   4. who differs from a majority halts; where no majority is possible any more, everybody halts; in both
- *      cases a heartbeat later, so that the others hear the digest that decided it
+ *   4. who differs from a majority halts; where no majority is possible any more, everybody halts;
+ *      in both cases a heartbeat later, so that the others hear the digest that decided it
  *
  * A MARK that asks for a cut is where all replicas take their snapshot: the same slot everywhere,
  * and no train open. One more MARK follows as soon as it is applied, so that its digest is in the
  * log.
  *
  * What goes wrong, and where it ends:
- *   - digests are lost: who has not heard its own from a majority asks again, the sooner if somebody differs;
- *     the next MARK begins a new comparison, since a state that has diverged stays so
+ *   - digests are lost: who has not heard its own from a majority asks again, the sooner if
+ *     somebody differs; the next MARK begins a new comparison, since a state that has diverged
+ *     stays so
  *   - a replica is behind: it compares when it gets there; the newest comparisons are remembered
  *   - a member is down: the others are enough if they agree
  *   - the leader is the one that is wrong: its anchors are wrong, everybody else says so, it halts

@@ -4,11 +4,13 @@
  *
  *   1. asked by an operator, it proposes a configuration with a learner more, or a voter less
  *   2. decided in slot i: it fills the slots up to i + alpha with no-ops, so that the change ends
- *   3. it proposes no slot >= i + alpha before a phase 1 quorum of the new configuration has promised its
- *      ballot for them (`limit`), and what those nodes hold there is proposed again first
- *   4. the new one governs, and a quorum of it knows: one more slot puts that knowledge on the disks, and
- *      the nodes that left are served no longer. A leader that is among them hands over
- *   5. a learner within alpha of the decided prefix becomes a voter: a second configuration, from 1 on
+ *   3. it proposes no slot >= i + alpha before a phase 1 quorum of the new configuration has
+ *      promised its ballot for them (`limit`), and what those nodes hold there is proposed again
+ *      first
+ *   4. the new one governs, and a quorum of it knows: one more slot puts that knowledge on the
+ *      disks, and the nodes that left are served no longer. A leader that is among them hands over
+ *   5. a learner within alpha of the decided prefix becomes a voter: a second configuration, from 1
+ *      on
  *
  * Why 3 matters: a leader that was elected by the old configuration, and has learned only now that
  * slot i is decided, is not the first one who may know. An earlier leader may have had slots >= i +
@@ -18,9 +20,11 @@
  *
  * What goes wrong, and where it ends:
  *   - the leader dies before i is decided: whoever follows finds the value, or nobody ever chose it
- *   - the leader dies later: what is decided is decided; its successor does the rest, from `settling` on
- *   - too few of the new voters answer: the change is refused beforehand; if they die after that, the leader
- *     steps down like any leader without a quorum (CheckQuorum counts in the proposed configuration too)
+ *   - the leader dies later: what is decided is decided; its successor does the rest, from
+ *     `settling` on
+ *   - too few of the new voters answer: the change is refused beforehand; if they die after that,
+ *     the leader steps down like any leader without a quorum (CheckQuorum counts in the proposed
+ *     configuration too)
  *   - a second change is asked for meanwhile: refused, one at a time (12.2, E20)
  */
 #include "engine/core/readindex.h"

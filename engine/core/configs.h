@@ -116,7 +116,7 @@ eng_governor_slot(const struct eng_governor *g)
  * @param m        the one that governs, with no other change under way
  * @param ret_new  on ENG_MEMBER_OK
  * @return ENG_MEMBER_DONE: it is so already. ENG_MEMBER_PENDING: begun already, the learner catches
- * up.
+ *         up.
  */
 enum eng_member_result eng_membership_change(const struct eng_membership *m,
 	const struct eng_member_change *change, struct eng_membership *ret_new);

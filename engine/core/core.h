@@ -10,8 +10,8 @@
  *   1. `persists` go to the log in order. Each carries a sequence number (`seq`, from 1, no gaps).
  *      When everything up to seq is durable, an event PERSISTED says so. Records and hard states
  *      share one order: seq counts as durable only if every lower one is.
- *   2. `messages` may leave at once, in order: the core emits a Promise or an Accepted only after the
- *      PERSISTED that it depends on. (protocol 3; Paxos Made Simple, section 2.5)
+ *   2. `messages` may leave at once, in order: the core emits a Promise or an Accepted only after
+ *      the PERSISTED that it depends on. (protocol 3; Paxos Made Simple, section 2.5)
  *   3. slots [apply_first, apply_after) are chosen and are applied now, in order.
  *   4. `reads` ask for old values from the log; each is answered by an event VALUE.
  *   5. after all events of a turn one FLUSH, which packs what is waiting into slots, acknowledges

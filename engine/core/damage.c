@@ -10,7 +10,8 @@
  *   UNKNOWN  the slot is known, its ballot is not: it counts as infinite
  *   decision what was lost is no vote: the slot is decided, with the value of this digest. Its ballot is that of
  *            whoever told us, perhaps below that of a vote of our own, so it counts as UNKNOWN
- *   doubt    not even the slot is known: every slot that is not decided here counts as UNKNOWN, without end
+ *   doubt    not even the slot is known: every slot that is not decided here counts as UNKNOWN,
+ *            without end
  *
  * A mark is listed in every Promise and keeps the slot from being acknowledged. It is durable
  * before this node answers any phase 1, since the next recovery may find less of the damaged record

@@ -6,14 +6,16 @@
  *   1. no leader heard for a random time in [T, 2 T]: ask everybody whether a Prepare would succeed
  *   2. max(q1, q2) grants: promise a fresh ballot to ourselves, on disk (1.4)
  *   3. durable: send Prepare for everything beyond our decided prefix
- *   4. a q1 quorum of whole promises: learn what they hold decided, choose a value for each slot up to
- *      the last that any mentions, lead (leader.c proposes them again)
+ *   4. a q1 quorum of whole promises: learn what they hold decided, choose a value for each slot up
+ *      to the last that any mentions, lead (leader.c proposes them again)
  *
  * What goes wrong, and where it ends:
  *   - a live leader exists: PreVote is denied, nothing has changed anywhere
- *   - a higher ballot is promised somewhere: give up, back off for a random time that doubles (10.4, E25)
+ *   - a higher ballot is promised somewhere: give up, back off for a random time that doubles
+ *     (10.4, E25)
  *   - frames are lost: PreVote and Prepare are repeated; both are idempotent
- *   - we are far behind: the promises say so, we learn first; if that takes long, somebody else wins
+ *   - we are far behind: the promises say so, we learn first; if that takes long, somebody else
+ *     wins
  */
 #include "engine/core/readindex.h"
 

@@ -2,8 +2,8 @@
 /*
  * A leadership from its first slot to its end.
  *
- *   1. propose again, at our ballot, every slot up to the last that phase 1 heard of: the value that it
- *      chose, or a no-op where a full quorum knows of nothing (5.6, 5.7)
+ *   1. propose again, at our ballot, every slot up to the last that phase 1 heard of: the value
+ *      that it chose, or a no-op where a full quorum knows of nothing (5.6, 5.7)
  *   2. ready: take commands (propose.c), count votes and send again what is lost (votes.c)
  *
  * It stops leading when too few heartbeats come back (CheckQuorum, 10.3), when a higher ballot is

@@ -8,9 +8,9 @@
  * The life of a configuration:
  *   1. a leader proposes it in slot i, as a value like any other; it governs nothing yet
  *   2. slot i is decided: `config_next`, everybody sends to its members too
- *   3. all slots below i + alpha are decided: `config`. Whoever it leaves out lingers: it may still answer
- *      and ask, but not lead, until a quorum of the configuration knows, on disk, that it governs. Then the
- *      node is turned away, and ends when a quorum has done so
+ *   3. all slots below i + alpha are decided: `config`. Whoever it leaves out lingers: it may still
+ *      answer and ask, but not lead, until a quorum of the configuration knows, on disk, that it
+ *      governs. Then the node is turned away, and ends when a quorum has done so
  *
  * Why there is never more than config and config_next: a configuration is decided only in a slot
  * that `config` governs while there is no config_next; every other one is void (configs.h), on

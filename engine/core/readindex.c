@@ -5,12 +5,13 @@
  * A read may be answered from the state after slot r if r covers every command that was
  * acknowledged before the read began. Only the leader can name such an r, and only while it leads:
  *
- *   1. a batch of reads gets a token: tokens count from 1 in each life of a node. Its node asks the leader
- *      (READ_INDEX), or itself
- *   2. the leader, ready, takes r := its decided prefix and starts a round: a heartbeat that leaves after
- *      everything that waits had arrived. One round is under way at a time, and serves all that waited
- *   3. members that meet every phase 1 quorum echo it, so nobody else had completed phase 1 before the
- *      round began, and nobody can have acknowledged what is not in r
+ *   1. a batch of reads gets a token: tokens count from 1 in each life of a node. Its node asks the
+ *      leader (READ_INDEX), or itself
+ *   2. the leader, ready, takes r := its decided prefix and starts a round: a heartbeat that leaves
+ *      after everything that waits had arrived. One round is under way at a time, and serves all
+ *      that waited
+ *   3. members that meet every phase 1 quorum echo it, so nobody else had completed phase 1 before
+ *      the round began, and nobody can have acknowledged what is not in r
  *   4. r goes back (READ_INDEX_REPLY); the node applies up to r and answers
  *
  * An answer to token t serves every older batch of that node too: those reads had begun before t
@@ -19,7 +20,8 @@
  *
  * What goes wrong, and where it ends:
  *   - a frame is lost: the newest token is asked for again, the round's heartbeat is sent again
- *   - the leader changes: the new one is asked; what the old one still answers is good, if it answers
+ *   - the leader changes: the new one is asked; what the old one still answers is good, if it
+ *     answers
  *   - the leader is not ready: the reads wait until it is
  *   - too many batches are open here: the runtime is told to keep the next one for a while
  *

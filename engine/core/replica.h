@@ -132,7 +132,8 @@ struct entry *entry_store(struct eng_replica *r, struct decree_slot slot,
 bool value_is_sound(const struct eng_replica *r, const uint8_t *value, uint32_t bytes,
 	struct decree_digest digest);
 
-/** A message with the common fields filled in; the caller fills the rest. dst 0 = all other members. */
+/** A message with the common fields filled in; the caller fills the rest. dst 0 = all other
+ * members. */
 struct eng_msg *
 message_add(struct eng_replica *r, enum eng_msg_type type, uint16_t dst, struct eng_effects *fx);
 
@@ -399,7 +400,8 @@ void learner_ask_anew(struct eng_replica *r);
 
 /* ---- membership.c ---- */
 
-/* The nodes of a bitmap, one a turn:  for (uint16_t set = r->targets; set != 0; set = set_rest(set)) */
+/* The nodes of a bitmap, one a turn:
+ * for (uint16_t set = r->targets; set != 0; set = set_rest(set)) */
 static inline uint32_t
 set_first(uint16_t set)
 {

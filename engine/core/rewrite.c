@@ -7,9 +7,12 @@
  * acknowledgement. But the next recovery would find a damaged copy, and a second fault elsewhere
  * could then lose what this node had. So the record is written again:
  *
- *   the slot is in the ring        at once, at the ballot and with the value that this node holds now
- *   it was decided, and has left   peers are asked for the decision, whatever its ballot: it outweighs every vote
- *   it was not, and is not there   no memory of the vote is left: a damaged copy like those of recovery (damage.c)
+ *   the slot is in the ring        at once, at the ballot and with the value that this node holds
+ *                                  now
+ *   it was decided, and has left   peers are asked for the decision, whatever its ballot: it
+ *                                  outweighs every vote
+ *   it was not, and is not there   no memory of the vote is left: a damaged copy like those of
+ *                                  recovery (damage.c)
  *   a snapshot holds it            nothing: no recovery needs it
  *
  * Until the new record is durable, the slot counts as damaged in the status. The table is small;

@@ -6,8 +6,8 @@
  * it by a few additions. Each row has a key, a strong hash of its number and token:
  *
  *   row     key * (last + 1), so executing a command adds the key once
- *   reply   a mix of key, seq, status, result and the body's digest, added with the answer and taken away when
- *           the reply gives up its place
+ *   reply   a mix of key, seq, status, result and the body's digest, added with the answer and
+ *           taken away when the reply gives up its place
  *
  * A command without an answer shows in `last`. Sums of such terms differ when any term does, except
  * by an accident of about 2^-64; nobody chooses these terms in order to deceive.

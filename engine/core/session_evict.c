@@ -7,10 +7,10 @@
  * taken are
  *   - rows used within the last session_idle_slots slots: their clients are probably there
  *   - rows with an answer outstanding: somebody waits for it, or holds something by it
- *   - rows of live gateways. A gateway's registration says its node, that node's boot_count, its place there and
- *     a number that grows with each opening. One of a later start makes all of the node's earlier ones ordinary
- *     rows that may be taken at once; one of the same start and place, a later opening, the earlier openings
- *     there. A node that is no member any more has none.
+ *   - rows of live gateways. A gateway's registration says its node, that node's boot_count, its
+ *     place there and a number that grows with each opening. One of a later start makes all of the
+ *     node's earlier ones ordinary rows that may be taken at once; one of the same start and place,
+ *     a later opening, the earlier openings there. A node that is no member any more has none.
  * If none is left the registration is refused.
  *
  * A session's number is the place of its registration in the log, so it is never given again: what

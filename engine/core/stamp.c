@@ -11,11 +11,12 @@
  *   3. it is applied, and every node sees from its stamp that the deadline has come
  *
  * What could go wrong:
- *   - two slots for one deadline: one is made only when everything proposed is chosen, and so has been applied
- *   - a deadline that stays in the past, whether much is due or the machine is wrong: another slot is made when its
- *     stamp is later by DUE_PAUSE_NS, and never sooner
- *   - no room, a train on its way, a transfer, a promise to somebody else: no slot. The deadline is still there
- *     when that is over, here or at the next leader, whose machine knows it as well
+ *   - two slots for one deadline: one is made only when everything proposed is chosen, and so has
+ *     been applied
+ *   - a deadline that stays in the past, whether much is due or the machine is wrong: another slot
+ *     is made when its stamp is later by DUE_PAUSE_NS, and never sooner
+ *   - no room, a train on its way, a transfer, a promise to somebody else: no slot. The deadline is
+ *     still there when that is over, here or at the next leader, whose machine knows it as well
  */
 #include "engine/core/replica.h"
 

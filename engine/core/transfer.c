@@ -3,14 +3,15 @@
  * Leadership given away on request (10.5's TimeoutNow, but planned).
  *
  *   1. the leader takes no new commands, and seals what is waiting
- *   2. everything proposed is chosen, and durable at the successor: its phase 1 will find nothing to do
- *   3. TimeoutNow: the successor prepares a ballot of its own, without PreVote; its Prepare ends this
- *      leadership here and everywhere
+ *   2. everything proposed is chosen, and durable at the successor: its phase 1 will find nothing
+ *      to do
+ *   3. TimeoutNow: the successor prepares a ballot of its own, without PreVote; its Prepare ends
+ *      this leadership here and everywhere
  *
  * What goes wrong, and where it ends:
  *   - TimeoutNow is lost: it is repeated with every heartbeat
- *   - TimeoutNow comes late, when this leader has long gone on: it names the last heartbeat before it, and whoever has
- *     heard a later one of this ballot does not believe it
+ *   - TimeoutNow comes late, when this leader has long gone on: it names the last heartbeat before
+ *     it, and whoever has heard a later one of this ballot does not believe it
  *   - the successor is too slow, dead or cut off: after T this leader takes commands again
  *   - the successor is removed meanwhile: given up at once
  *   - this leader falls meanwhile: so does the plan, whoever leads next

@@ -3,9 +3,10 @@
  * What an operator asks for: `decree transfer` and the like.
  *
  *   1. a request names an operation; the table below knows whether only a leader can carry it out
- *   2. it becomes the group's job, one at a time; the operation begins, and says done, pending or why not
- *   3. the client repeats the request under the same token; each repetition looks at the job again, until it
- *      has ended, and is told the same end as often as it asks
+ *   2. it becomes the group's job, one at a time; the operation begins, and says done, pending or
+ *      why not
+ *   3. the client repeats the request under the same token; each repetition looks at the job again,
+ *      until it has ended, and is told the same end as often as it asks
  *
  * What may fail: any frame may be lost, the client repeats. A node that restarts forgets its job:
  * the repetition begins it anew, so an operation asks for a state ("node 2 leads") and not for an

@@ -4,9 +4,10 @@
  * node runs or not.
  *
  *   1. FILE.new is begun, with room for the header
- *   2. for each group the file with the highest slot is read in parts, verified piece by piece, taken apart as a restore
- *      would, and written behind what is there
- *   3. the header, sync, rename to FILE: there is a whole one or none, and what is there already stays
+ *   2. for each group the file with the highest slot is read in parts, verified piece by piece,
+ *      taken apart as a restore would, and written behind what is there
+ *   3. the header, sync, rename to FILE: there is a whole one or none, and what is there already
+ *      stays
  *
  * A running node may finish another snapshot meanwhile and write over the one that is being read.
  * Its digests show that, and the newer one is read instead. The node is not asked for anything and

@@ -14,7 +14,8 @@
  *   1144     8  per group, 64 of them: when its snapshot was finished, seconds since 1970; 0 = not known
  *   1656   376  zero
  *   2032    16  digest of bytes 0 .. 2,031 (XXH3-128, low half first)
- *   2048        the snapshots (docs/snapshot-format.md), group 0 first, one directly behind the other
+ *   2048        the snapshots (docs/snapshot-format.md), group 0 first, one directly behind the
+ *               other
  *
  * A backup is valid if and only if the header's digest, magic, version, identity and zeros are
  * right, the file is exactly as long as the header says, and each snapshot is a valid one of its

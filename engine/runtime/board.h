@@ -4,8 +4,8 @@
  * Where a shard puts what it knows of one group, for whoever wants to look: the values of all
  * metrics at one moment.
  *
- * Threads:  the shard writes, anybody reads; nobody waits for the other. The writer never looks at who reads. A reader
- *           that meets a writer tries again (a sequence lock).
+ * Threads:  the shard writes, anybody reads; nobody waits for the other. The writer never looks at
+ *           who reads. A reader that meets a writer tries again (a sequence lock).
  * Memory:   the caller's, zeroed; 2 KiB each.
  */
 #ifndef ENGINE_RUNTIME_BOARD_H

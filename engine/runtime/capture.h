@@ -8,7 +8,8 @@
  * thread, which lives as long as a capture, from the taps into DATA_DIR/capture.pcapng.
  *
  *   shard 0, for an operator   NONE, TOLD -> ASKED
- *   control thread             ASKED -> RUNNING, or ENDED if there is no thread; ENDED -> TOLD: its end is in the log
+ *   control thread             ASKED -> RUNNING, or ENDED if there is no thread; ENDED -> TOLD: its
+ *                              end is in the log
  *   the capture's thread       RUNNING -> ENDED
  *
  * One at a time. The file, which replaces that of the capture before, is bounded, and so is its

@@ -210,7 +210,7 @@ struct client_msg {
 /**
  * Write one payload without entries: COMMAND_FRAGMENT, REDIRECT, STATUS_*, LOG_REQUEST, ADMIN_*.
  * @param capacity  CLIENT_MSG_FIXED_BYTES_MAX suffices; a fragment needs CLIENT_FRAGMENT_BYTES +
- * its piece
+ *                  its piece
  * @return bytes written, > 0; fields out of range are asserted
  */
 uint32_t client_msg_encode(const struct client_msg *m, uint8_t *ret_out, uint32_t capacity);
@@ -262,7 +262,8 @@ bool client_log_entry_next(
 uint32_t client_metrics_encode(
 	const struct decree_metrics *metrics, uint64_t token, uint8_t *out, uint32_t capacity);
 
-/** What a decoded METRICS_REPLY says, of the metrics that are known here; what it does not say is 0. */
+/** What a decoded METRICS_REPLY says, of the metrics that are known here; what it does not say is
+ * 0. */
 void client_metrics_read(const struct client_msg *m, struct decree_metrics *ret_metrics);
 
 static inline bool

@@ -3,11 +3,13 @@
  * Records that the log found damaged while it runs (protocol 11.8): what is lost, who shall write
  * it again, and what the operator hears of it.
  *
- *   the record has a name     its slot is handed to the core, unless the index knows a newer record of it elsewhere,
- *                             or a snapshot holds it
- *   it has none               all slots whose newest record lay in the hole are handed over, a few in each turn
- *   the slot is an old one    a snapshot is wanted, too: the next recovery walks from the damage to the new record, and
- *                             keeps no more slots on the way than the core has memory for
+ *   the record has a name     its slot is handed to the core, unless the index knows a newer record
+ *                             of it elsewhere, or a snapshot holds it
+ *   it has none               all slots whose newest record lay in the hole are handed over, a few
+ *                             in each turn
+ *   the slot is an old one    a snapshot is wanted, too: the next recovery walks from the damage to
+ *                             the new record, and keeps no more slots on the way than the core has
+ *                             memory for
  *
  * The log tells of its damage again each time that it has read itself, so whatever finds no room
  * here is not lost.

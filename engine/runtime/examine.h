@@ -19,7 +19,8 @@
 /* The longest line is a value in hexadecimal. */
 #define EXAMINE_LINE_BYTES (2 * WAL_PAYLOAD_BYTES_MAX + 4096)
 
-/* One line in the making: a type, then fields. As text: "type  name value  name value"; as JSON: one object. */
+/* One line in the making: a type, then fields. As text: "type  name value  name value"; as JSON:
+ * one object. */
 struct examine_line {
 	bool is_json;
 	size_t used;

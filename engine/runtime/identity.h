@@ -69,7 +69,8 @@ int identity_decode(const uint8_t *blob, uint32_t bytes, struct identity *ret_id
 int identity_check(const struct identity *found, const struct config *c, uint16_t shard,
 	const char *what, char *ret_error);
 
-/** Do two nodes of one cluster agree on its constants? @return NULL, or the name of one that differs */
+/** Do two nodes of one cluster agree on its constants? @return NULL, or the name of one that
+ * differs */
 const char *identity_difference(const struct identity *mine, const struct identity *theirs);
 
 #endif

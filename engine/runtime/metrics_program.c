@@ -4,7 +4,8 @@
  * be taken for the node's own. One row that is wrong would cost the whole page, and would be
  * noticed when somebody needs it.
  *
- *   name    [a-zA-Z_:][a-zA-Z0-9_:]*, none of the node's; _total at the end of counters and of nothing else; _seconds, _bytes as the unit is
+ *   name    [a-zA-Z_:][a-zA-Z0-9_:]*, none of the node's; _total at the end of counters and of
+ *           nothing else; _seconds, _bytes as the unit is
  *   labels  "" or name="value",name="value"; no name twice, and not `node`, which the node adds
  *   help    a sentence on one line; the same in all rows of one name, as is the kind
  *   rows    of one name stand together, and each has other labels

@@ -2,9 +2,9 @@
 /*
  * Metrics as Prometheus reads them, text format 0.0.4:
  *
- * 	# HELP decree_elections_total Elections that this node has begun.
- * 	# TYPE decree_elections_total counter
- * 	decree_elections_total{cluster_id="41aa03a774d32be8",node="1",group="0"} 3
+ *	# HELP decree_elections_total Elections that this node has begun.
+ *	# TYPE decree_elections_total counter
+ *	decree_elections_total{cluster_id="41aa03a774d32be8",node="1",group="0"} 3
  *
  * Lines of one name stand together behind one HELP and one TYPE, whatever they are of: the node,
  * one of its shards, one of its groups, or one peer of a group. Labels are bounded by the

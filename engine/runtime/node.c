@@ -2,9 +2,10 @@
 /*
  * A node from configuration to running threads, and back.
  *
- *   decree_open    configuration -> logs recovered into shards -> EAL, unless the host has it -> ports
- *   decree_start   one thread per shard, which makes the new boot count durable before its first frame;
- *                  then the control thread
+ *   decree_open    configuration -> logs recovered into shards -> EAL, unless the host has it ->
+ *                  ports
+ *   decree_start   one thread per shard, which makes the new boot count durable before its first
+ *                  frame; then the control thread
  *   decree_stop    threads end
  *   decree_close   logs and ports closed, memory given back
  *

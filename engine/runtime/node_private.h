@@ -304,7 +304,7 @@ const char *idle_name(enum decree_idle idle);
  *
  * @param idle_ns        since the last turn that did something
  * @param log_waits_ns   since the log last made something durable of what it has; 0 = it has
- * nothing
+ *                       nothing
  * @param until_wake_ns  a turn is due then
  * @return 0: yield
  */

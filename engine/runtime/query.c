@@ -3,8 +3,9 @@
  * Reads of the state machine (8.x): from own proposers and from clients on other hosts, on any
  * node.
  *
- *   LINEARIZABLE  wait in the group's queue; all that wait at the end of a turn are one batch, for which the
- *                 core finds the slot that they have to see; applied that far, the machine answers
+ *   LINEARIZABLE  wait in the group's queue; all that wait at the end of a turn are one batch, for
+ *                 which the core finds the slot that they have to see; applied that far, the
+ *                 machine answers
  *   LEASE         answered at once if this node leads and holds a lease, else like the others
  *   STALE         answered at once from whatever is applied here
  *

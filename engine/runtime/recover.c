@@ -3,10 +3,11 @@
  * From a data directory to shards that know what they promised:
  *
  *   1. each shard gets its memory, all of it, populated
- *   2. its log is opened; recovery hands over identity, hard states and records. Each hard state that names a
- *      snapshot has it verified and restored first; then the shard replays the records: the state machines are
- *      where they were
- *   3. the node's boot count is the highest found + 1; the loop makes it durable before the first frame
+ *   2. its log is opened; recovery hands over identity, hard states and records. Each hard state
+ *      that names a snapshot has it verified and restored first; then the shard replays the
+ *      records: the state machines are where they were
+ *   3. the node's boot count is the highest found + 1; the loop makes it durable before the first
+ *      frame
  *
  * What may fail: the directory is not formatted, is another node's, is in use, or holds damage that
  * may have been acknowledged. Nothing has been written then, and the error says what to do.

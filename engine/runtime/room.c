@@ -8,9 +8,10 @@
  * goes on in the next turn. So while the disk stalls:
  *
  *   - commands and Accepts stay where they are, in mailboxes and in the network's queues;
- *   - after PATIENCE_NS frames are taken all the same, so that a heartbeat behind them gets through:
- *     Accepts among them are dropped, and the leader repeats them;
- *   - heartbeats, echoes and votes go on. A stalled disk is judged by disk_stall_ns, not by silence.
+ *   - after PATIENCE_NS frames are taken all the same, so that a heartbeat behind them gets
+ *     through: Accepts among them are dropped, and the leader repeats them;
+ *   - heartbeats, echoes and votes go on. A stalled disk is judged by disk_stall_ns, not by
+ *     silence.
  *
  * A log that is full for good is told to the core LOG_SPACE_RESERVE records early. The core then
  * takes no more commands and Accepts; the reserve is for what elections write. Hard states are no

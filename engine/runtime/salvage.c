@@ -4,7 +4,8 @@
  * is left.
  *
  *   1. the old directory is read: everything up to the first gap is kept
- *   2. DATA_DIR.new gets the folders of a node: new cluster id, new disk, the records, the snapshots
+ *   2. DATA_DIR.new gets the folders of a node: new cluster id, new disk, the records, the
+ *      snapshots
  *   3. when all of it is on the disk, it is renamed to DATA_DIR: there is a whole one or none
  *
  * The lost cluster's frames, keys of sessions and disks do not fit the new id, so a node of it that

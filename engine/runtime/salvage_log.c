@@ -3,11 +3,13 @@
  * Records from the old log into the new one, in their order and as they are, so that what recovery
  * made of the old log it makes of the new one. Three things change:
  *
- *   configurations   each names this node alone, at its epoch and in its slot. For replay it still names whom it named,
- *                    because sessions depend on that (7.5), and old marks on sessions
+ *   configurations   each names this node alone, at its epoch and in its slot. For replay it still
+ *                    names whom it named, because sessions depend on that (7.5), and old marks on
+ *                    sessions
  *   beyond the gap   what salvage_survey() does not keep is left out
- *   hints            no record calls anything decided that is not here, or from the first slot on of which a record was lost: a
- *                    hint speaks of the last record before it, and that would be an older one now
+ *   hints            no record calls anything decided that is not here, or from the first slot on
+ *                    of which a record was lost: a hint speaks of the last record before it, and
+ *                    that would be an older one now
  *
  * What was accepted and not decided gets decided by the new cluster's first election: this node's
  * phase 1 finds it as it would find it on any acceptor.

@@ -2,18 +2,21 @@
 /*
  * One turn of a shard's loop:
  *
- *   1. receive bursts of frames; messages of nodes go to the core first, commands of clients after them
+ *   1. receive bursts of frames; messages of nodes go to the core first, commands of clients after
+ *      them
  *   2. take what proposers put into their mailboxes
  *   3. reap the log: what became durable lets the core speak
- *   4. damage that the log has found; snapshots: write a little, fetch a little; tick the groups that are due
+ *   4. damage that the log has found; snapshots: write a little, fetch a little; tick the groups
+ *      that are due
  *   5. flush each group: it packs what is waiting into slots, acknowledges what is durable
- *   6. send the frames of this turn, then hand the log its records with one system call; where they are durable at once,
- *      do 5 and 6 again
+ *   6. send the frames of this turn, then hand the log its records with one system call; where they
+ *      are durable at once, do 5 and 6 again
  *
  * Frames leave before the log's system call: the peers work while the kernel takes our write.
  *
  * What may fail:
- *   - the log's buffer is full: no new input until it has drained; timers and heartbeats go on (room.c)
+ *   - the log's buffer is full: no new input until it has drained; timers and heartbeats go on
+ *     (room.c)
  *   - the log is full: the core refuses commands and Accepts, and says so
  *   - no empty frame: the message is lost, the core repeats what matters
  *   - a write failed, or the core halts: the shard stops at once and sends nothing more

@@ -157,7 +157,7 @@ int shard_recover_damaged(struct shard *s, const uint8_t *tag, struct log_place 
 /**
  * The same, where less is known.
  * @param first  slots [first, after) of that group, of any ballot; 0: any slots, of any group of
- * this log
+ *               this log
  * @retval -EBADMSG  there is no such group
  */
 int shard_recover_unknown(struct shard *s, uint16_t group, struct decree_slot first,

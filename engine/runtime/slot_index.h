@@ -9,8 +9,8 @@
  * its records are the oldest.
  *
  * Threads:  one, the shard's.  Memory: the caller's, once.
- * Errors:   a slot that is not found is not an error: the log may have dropped it, too. Whoever reads a
- *           position checks that the record there is the wanted one.
+ * Errors:   a slot that is not found is not an error: the log may have dropped it, too. Whoever
+ *           reads a position checks that the record there is the wanted one.
  */
 #ifndef RUNTIME_SLOT_INDEX_H
 #define RUNTIME_SLOT_INDEX_H

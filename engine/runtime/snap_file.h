@@ -5,9 +5,11 @@
  *
  *   snapshot-GROUP-SLOT   a committed snapshot
  *   snapshot-GROUP.tmp    the one that is being written
- *   spare-GROUP           a forgotten one, written again by the next: its blocks are allocated and written before,
- *                         and a write to such blocks does not wait for the file system's journal
- *   reserve               space that nothing uses, given up when the disk is full so that one more snapshot may succeed
+ *   spare-GROUP           a forgotten one, written again by the next: its blocks are allocated and
+ *                         written before, and a write to such blocks does not wait for the file
+ *                         system's journal
+ *   reserve               space that nothing uses, given up when the disk is full so that one more
+ *                         snapshot may succeed
  *
  * Anything else there is left alone.
  *
@@ -15,11 +17,12 @@
  * the control thread: a piece may wait for a slow disk, an fsync for seconds, and links, log lines
  * and status must not wait with it.
  *
- * Threads:  snap_ops' calls belong to the store's shard, which only touches memory. step() belongs to the thread that
- *           serves the directory; open and close to the one that starts and stops the others.
+ * Threads:  snap_ops' calls belong to the store's shard, which only touches memory. step() belongs
+ *           to the thread that serves the directory; open and close to the one that starts and
+ *           stops the others.
  * Errors:   0 or -errno with a sentence for the operator.
- * Memory:   snap_store_open() takes all of the shard's side, SNAP_STORE_BYTES; the serving side allocates as
- *           it needs (tables of checksums, 8 bytes for each 128 KiB).
+ * Memory:   snap_store_open() takes all of the shard's side, SNAP_STORE_BYTES; the serving side
+ *           allocates as it needs (tables of checksums, 8 bytes for each 128 KiB).
  */
 #ifndef RUNTIME_SNAP_FILE_H
 #define RUNTIME_SNAP_FILE_H

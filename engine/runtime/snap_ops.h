@@ -4,7 +4,8 @@
  * What a shard's loop sees of its snapshots: files of opaque bytes, each named by its group and its
  * slot, written once from front to back, read in any order, and kept until they are forgotten.
  *
- * The life of one:  begin() -> write() as room() allows, over many turns -> commit() -> SNAP_COMMITTED by reap().
+ * The life of one:  begin() -> write() as room() allows, over many turns -> commit() ->
+ *                   SNAP_COMMITTED by reap().
  * COMMITTED means that the file is synced, has its name, the name is synced too, and that every
  * byte was read back from the medium and gave the digest of commit(). Until then the snapshot does
  * not exist: a crash leaves nothing of it that read() or load() could find. A group's older
@@ -15,9 +16,10 @@
  *
  * Threads:  every call belongs to the shard that owns the store. Nothing blocks, nothing allocates,
  *           except load(), which is for the start.
- * Errors:   a write that fails costs that snapshot only (SNAP_FAILED). Nothing is retried, the group's older
- *           snapshot stays, and begin() may start another one at once or later.
- * Limits:   one writer and SNAP_READ_COUNT_MAX reads per group, SNAP_WRITER_COUNT_MAX writers per store.
+ * Errors:   a write that fails costs that snapshot only (SNAP_FAILED). Nothing is retried, the
+ *           group's older snapshot stays, and begin() may start another one at once or later.
+ * Limits:   one writer and SNAP_READ_COUNT_MAX reads per group, SNAP_WRITER_COUNT_MAX writers per
+ *           store.
  * Units:    bytes; offset_bytes counts from the first byte that write() was given.
  */
 #ifndef RUNTIME_SNAP_OPS_H
@@ -70,7 +72,7 @@ struct snap_ops {
 	 * new one commits.
 	 * @retval 0        write() may follow
 	 * @retval -EBUSY   this group has a writer (an aborted one counts until the store has
-	 * noticed; try again)
+	 *                  noticed; try again)
 	 * @retval -EAGAIN  SNAP_WRITER_COUNT_MAX writers are busy; try again later
 	 */
 	int (*begin)(void *store, uint16_t group, struct decree_slot slot);
@@ -85,8 +87,8 @@ struct snap_ops {
 
 	/** Everything is written. One COMMITTED or FAILED follows; the group has a writer until
 	 * then.
-	 * @param digest  base/digest.h's over all the bytes in order: computed by the caller as it wrote, and compared with what
-	 *                is read back */
+	 * @param digest  base/digest.h's over all the bytes in order: computed by the caller as it
+	 *                wrote, and compared with what is read back */
 	void (*commit)(void *store, uint16_t group, struct decree_digest digest);
 
 	/**
@@ -133,13 +135,13 @@ struct snap_ops {
 	/**
 	 * At the start, before the first turn: verify one snapshot as a whole, then hand over its
 	 * bytes in order. Blocks.
-	 * @param sink       returns 0, or -errno, which stops the load with that code; NULL = only verify.
-	 *                   @p bytes is lent for the call, count is 1 .. 128 KiB
+	 * @param sink       returns 0, or -errno, which stops the load with that code; NULL = only
+	 *                   verify. @p bytes is lent for the call, count is 1 .. 128 KiB
 	 * @param ret_error  [DECREE_ERROR_BYTES] one sentence that says what to do; untouched if
-	 * the sink stopped it
+	 *                   the sink stopped it
 	 * @retval -ENOENT   there is no such file
 	 * @retval -EBADMSG  it is cut short, altered, or of another cluster; nothing was handed
-	 * over
+	 *                   over
 	 * @retval -errno    the file system's, or the sink's
 	 */
 	int (*load)(void *store, uint16_t group, struct decree_slot slot,

@@ -17,8 +17,8 @@
  *
  *     0 .. 4,095            page, see below
  *     4,096 + i * 131,072   piece i of the snapshot; the last one is filled up with zeros
- *     after the last piece  a digest of each piece (XXH3-128, lower half, of all 131,072 bytes), 8 bytes each,
- *                           filled up with zeros to a multiple of 4,096
+ *     after the last piece  a digest of each piece (XXH3-128, lower half, of all 131,072 bytes), 8
+ *                           bytes each, filled up with zeros to a multiple of 4,096
  *     after that            nothing: leftovers of an earlier use
  *
  * Page:

@@ -3,8 +3,8 @@
  * Writing a snapshot file, one step at a time, on the serving thread:
  *
  *   open        the spare of the group under the unfinished name, or a new file
- *   write       pieces as the shard delivers them, at the bounded rate unless the log needs it sooner, synced every
- *               SNAP_SYNC_BYTES
+ *   write       pieces as the shard delivers them, at the bounded rate unless the log needs it
+ *               sooner, synced every SNAP_SYNC_BYTES
  *   finish      table of digests, then the page
  *   sync        of the file
  *   rename      to its own name: from here on a crash leaves it behind, and it is whole

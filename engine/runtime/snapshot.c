@@ -2,21 +2,25 @@
 /*
  * Snapshots of the own state (protocol 9.2).
  *
- *   1. somebody wants one: the log is more than half full, so many slots have passed, an operator asks.
- *      The leader is told (ENG_EV_CUT) and puts a MARK into the log
- *   2. the MARK is applied, on every node at the same slot: the state machine and the session table are frozen,
- *      and the walk begins (snapshot_walk.c), at a bounded rate; faster where the log would be full before its end
- *   3. the file is durable and read back, a later MARK carries the digest of that state, and a majority of the
- *      voters has said the same digest: only then does the hard state point to it. The MARK alone is no more than
- *      its leader's word. A state that has diverged never takes the place of the log, the leader's neither
- *   4. the pointer is durable: older snapshots are forgotten, and records up to there may go (trim.c)
+ *   1. somebody wants one: the log is more than half full, so many slots have passed, an operator
+ *      asks. The leader is told (ENG_EV_CUT) and puts a MARK into the log
+ *   2. the MARK is applied, on every node at the same slot: the state machine and the session table
+ *      are frozen, and the walk begins (snapshot_walk.c), at a bounded rate; faster where the log
+ *      would be full before its end
+ *   3. the file is durable and read back, a later MARK carries the digest of that state, and a
+ *      majority of the voters has said the same digest: only then does the hard state point to it.
+ *      The MARK alone is no more than its leader's word. A state that has diverged never takes the
+ *      place of the log, the leader's neither
+ *   4. the pointer is durable: older snapshots are forgotten, and records up to there may go
+ *      (trim.c)
  *
  * What may fail, and where it ends:
- *   - the disk is full, a write fails, the machine gives no chunk: the cut is given up, the older snapshot
- *     stays, the log fills up a little more; another one is wanted after a pause
+ *   - the disk is full, a write fails, the machine gives no chunk: the cut is given up, the older
+ *     snapshot stays, the log fills up a little more; another one is wanted after a pause
  *   - the next MARK comes before the walk is over: that one is left out here; the others have it
  *   - the walk is over and no MARK ever names it: the next cut takes its place
- *   - no majority agrees, since it is down or has another state: the cut waits, the next one takes its place
+ *   - no majority agrees, since it is down or has another state: the cut waits, the next one takes
+ *     its place
  */
 #include "base/failpoint.h"
 #include "engine/runtime/shard_private.h"

@@ -4,8 +4,8 @@
  * The bytes of a snapshot, written in pieces and read in pieces.
  *
  *   header   where it was cut, and the configurations in force there
- *   chunks   the session table's pieces (engine/core/snapshot.h), then the state machine's chunks, each
- *            kind in its canonical order
+ *   chunks   the session table's pieces (engine/core/snapshot.h), then the state machine's chunks,
+ *            each kind in its canonical order
  *   end      how many chunks there were, and the digest of everything before
  *
  * The same state gives the same bytes on every node, so a snapshot may come from several peers. The
@@ -13,7 +13,8 @@
  *
  * Threads:  pure functions over the caller's memory.
  * Errors:   -EBADMSG: not a snapshot, cut short, altered, or another cluster's or group's.
- *           -EPROTONOSUPPORT: of a version of the cluster that this program does not speak: `version`.
+ *           -EPROTONOSUPPORT: of a version of the cluster that this program does not speak:
+ *           `version`.
  */
 #ifndef RUNTIME_SNAPSHOT_FORMAT_H
 #define RUNTIME_SNAPSHOT_FORMAT_H

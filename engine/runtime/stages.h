@@ -7,8 +7,8 @@
  * equal parts; what is shorter is in the first bucket, what is longer in the last one. So a
  * quantile is at most a fifth above the truth, and a stage takes 800 bytes.
  *
- * Threads:  one writer, the shard. Readers load relaxed: counts of one histogram may differ by what arrives
- *           while they read. Cost: a few instructions per entry, no read-modify-write.
+ * Threads:  one writer, the shard. Readers load relaxed: counts of one histogram may differ by what
+ *           arrives while they read. Cost: a few instructions per entry, no read-modify-write.
  */
 #ifndef ENGINE_RUNTIME_STAGES_H
 #define ENGINE_RUNTIME_STAGES_H
@@ -31,15 +31,16 @@ BASE_ASSERT_WHOLE_LINES(struct stage_histogram);
 
 /* X(name): the field, and the label `stage` of the metrics.
  *
- *   rx       a turn that appended records: since the turn before, the longest that what it took up has waited here
+ *   rx       a turn that appended records: since the turn before, the longest that what it took up
+ *            has waited here
  *   decode   a burst of frames: read from the port, authenticated, taken apart
  *   step     the same turn: without decode and apply, until its last record is in the log's buffer
  *   submit   the same turn: from there until the kernel has the write; frames leave first
  *   durable  a step's records: appended until durable
  *   chosen   a slot on its leader: appended until a quorum has it
  *   apply    a run of slots: while it is applied
- *   tx       a turn: from the last thing that was applied by a leader, or became durable at a follower, until the answers
- *            and votes are handed over
+ *   tx       a turn: from the last thing that was applied by a leader, or became durable at a
+ *            follower, until the answers and votes are handed over
  *
  * No two of rx, decode, step, apply and tx overlap; submit is the begin of durable and of
  * chosen. */

@@ -26,7 +26,8 @@
  *   - no peer has this snapshot any more, all have newer ones: begin anew with what they offer
  *   - bytes, header or digest are wrong: begin anew with another peer; nothing was installed
  *   - this node caught up meanwhile: the core does not install, and the file is forgotten later
- *   - power goes: before the pointer is durable the node is as it was, after it restore_at_start() finishes
+ *   - power goes: before the pointer is durable the node is as it was, after it restore_at_start()
+ *     finishes
  */
 #include "base/failpoint.h"
 #include "engine/runtime/transfer.h"

@@ -2,16 +2,17 @@
 /*
  * A shard's thread: one turn of the loop after the other, and what to do when there is no work.
  *
- *   spin    pause and look again. Only where the CPU is the shard's alone; even so it gives way while a write
- *           is under way if the CPU is shared after all: a spinning thread delays the completions that its own
- *           CPU handles to the next timer tick
- *   yield   sched_yield() on every empty turn: nearly as fast as spinning, also on shared CPUs, as long as nobody but
- *           other shards wants them
- *   sleep   yield while there was work a moment ago, then sleep: the longer it has been idle the longer, so that a node
- *           at rest takes little and what comes then waits for little: laptops, several nodes or other programs on
- *           one CPU. A write that takes longer than a moment is slept through as well, whatever else there is to do
- *           meanwhile (a snapshot wants something every millisecond): the kernel's worker that ends it may be what
- *           waits for our CPU
+ *   spin    pause and look again. Only where the CPU is the shard's alone; even so it gives way
+ *           while a write is under way if the CPU is shared after all: a spinning thread delays the
+ *           completions that its own CPU handles to the next timer tick
+ *   yield   sched_yield() on every empty turn: nearly as fast as spinning, also on shared CPUs, as
+ *           long as nobody but other shards wants them
+ *   sleep   yield while there was work a moment ago, then sleep: the longer it has been idle the
+ *           longer, so that a node at rest takes little and what comes then waits for little:
+ *           laptops, several nodes or other programs on one CPU. A write that takes longer than a
+ *           moment is slept through as well, whatever else there is to do meanwhile (a snapshot
+ *           wants something every millisecond): the kernel's worker that ends it may be what waits
+ *           for our CPU
  *
  * auto takes spin if every shard is pinned to a CPU of its own that the kernel keeps other work
  * away from (isolcpus), else sleep. A pause or a sleep before the yield only costs: measured on

@@ -3,7 +3,8 @@
  * The version of the cluster, as this node's disk and network follow it (protocol 16).
  *
  * It is in the configurations of the log. As soon as one that raises it is decided, there is no way back, so
- *   - the log's pages are of that version, and a program that does not know it refuses the directory by name
+ *   - the log's pages are of that version, and a program that does not know it refuses the
+ *     directory by name
  *   - nodes that do not speak it are refused a session, before they could ask for anything
  * A node that learns of the raise later does so later. Until then it is held to be of a version
  * that the others have left, and does no harm: what it must not take part in is in the log, and the

@@ -177,7 +177,7 @@ int decree_client_metrics(struct decree_client *client, uint16_t node_id, uint64
 
 /** Ask all nodes of the configuration at the same time, until all have answered or the time is over.
  * @param ret_metrics  [DECREE_NODE_COUNT_MAX] in the configuration's order; node_id 0: that one was
- * silent
+ *                     silent
  * @return how many have answered, or -EPERM */
 DECREE_API
 int decree_client_metrics_all(

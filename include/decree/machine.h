@@ -63,7 +63,7 @@ struct decree_machine_ops {
 
 	/** Execute commands in order; what is due by @p cluster_ns goes first.
 	 * @param commands    [count] of one slot. 0: the slot brings none, and next_deadline() has
-	 * come
+	 *                    come
 	 * @param cluster_ns  the slot's time: never less than in the call before */
 	void (*apply)(void *machine, const struct decree_command *commands, uint32_t count,
 		uint64_t cluster_ns, struct decree_sink *sink);

@@ -5,7 +5,8 @@
  * top` take names, units and explanations.
  *
  * Threads:  any; the table is constant.
- * Units:    values are whole numbers. DECREE_UNIT_SECONDS is kept in nanoseconds, and shown in seconds.
+ * Units:    values are whole numbers. DECREE_UNIT_SECONDS is kept in nanoseconds, and shown in
+ *           seconds.
  * Memory:   nothing is taken.
  */
 #ifndef DECREE_METRICS_H

@@ -3,16 +3,18 @@
  * @file node.h
  * Embed a node: open it, start it, propose commands from your own threads, learn what was chosen.
  *
- * Threads:  decree_open(), decree_start(), decree_stop(), decree_close() belong to one thread of the
- *           program, the owner. The node runs its shards on pinned threads of its own and everything
- *           slow on a control thread. A proposer belongs to the thread that opened it. A call from a
- *           wrong thread returns -EPERM, in release builds too. The callbacks in the options run on the
- *           shard's thread, between two network bursts: they must be short and must not block.
- * Errors:   0 or -errno; the functions that take `ret_error` also write one sentence that says what is
- *           wrong and what to do about it.
+ * Threads:  decree_open(), decree_start(), decree_stop(), decree_close() belong to one thread of
+ *           the program, the owner. The node runs its shards on pinned threads of its own and
+ *           everything slow on a control thread. A proposer belongs to the thread that opened it. A
+ *           call from a wrong thread returns -EPERM, in release builds too. The callbacks in the
+ *           options run on the shard's thread, between two network bursts: they must be short and
+ *           must not block.
+ * Errors:   0 or -errno; the functions that take `ret_error` also write one sentence that says what
+ *           is wrong and what to do about it.
  * Units:    nanoseconds, bytes.
- * Memory:   everything is taken in decree_open() and decree_proposer_open(). Nothing of the options is
- *           kept after decree_open() returns, except the machines, the context and the callbacks.
+ * Memory:   everything is taken in decree_open() and decree_proposer_open(). Nothing of the options
+ *           is kept after decree_open() returns, except the machines, the context and the
+ *           callbacks.
  */
 #ifndef DECREE_NODE_H
 #define DECREE_NODE_H
@@ -215,7 +217,8 @@ DECREE_API
 int decree_read(struct decree_proposer *proposer, const void *query, uint32_t bytes,
 	enum decree_consistency consistency, void *cookie);
 
-/** Completions, in the order of execution. @return how many, 0 .. count_max. Thread: the proposer's. */
+/** Completions, in the order of execution. @return how many, 0 .. count_max. Thread: the
+ * proposer's. */
 DECREE_API
 uint32_t decree_poll(struct decree_proposer *proposer, struct decree_completion *ret_completions,
 	uint32_t count_max);

@@ -5,7 +5,8 @@
  * data directory.
  *
  * Threads:  any.
- * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong, where, and what to do.
+ * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong, where, and what to
+ *           do.
  */
 #ifndef DECREE_SETUP_H
 #define DECREE_SETUP_H
@@ -77,9 +78,10 @@ int decree_setup_read(const char *config_path, const char *const *settings, uint
  *
  * @param are_keys_new  create the key files that the configuration names, too
  * @param ret_disk      what names this disk when the node is added to a cluster that exists; or
- * NULL
+ *                      NULL
  * @retval -EEXIST   a data directory, or with @p are_keys_new a key, is there already: nothing was
- * touched Blocks: until everything is on the disk.
+ *                   touched
+ * Blocks: until everything is on the disk.
  */
 DECREE_API
 int decree_format(const char *config_path, const char *const *settings, uint32_t setting_count,
@@ -134,8 +136,9 @@ struct decree_rescue {
  *
  * The old directory is only read, and keeps its contents byte for byte. The node must not run.
  *
- * @param config_path  of the new cluster: another id, the same constants and node id, this node its only
- *                     founding member (all others have `joins = yes`), a data_dir that does not exist
+ * @param config_path  of the new cluster: another id, the same constants and node id, this node its
+ *                     only founding member (all others have `joins = yes`), a data_dir that does
+ *                     not exist
  * @param rescue       in and out
  * @retval -EEXIST   the new data directory is there already
  * @retval -EBADMSG  the old one is damaged beyond a torn tail, or holds nothing that could be kept
@@ -168,8 +171,9 @@ struct decree_backup {
  * @param file  must not exist
  * @retval -EEXIST   it does: it was not touched
  * @retval -ENOENT   a group has no snapshot yet
- * @retval -EBADMSG  a snapshot is damaged Blocks: until everything is on the disk; reads at the
- * rate of [snapshot] rate_mb. On failure nothing is left behind.
+ * @retval -EBADMSG  a snapshot is damaged
+ * Blocks: until everything is on the disk; reads at the rate of [snapshot] rate_mb. On failure
+ * nothing is left behind.
  */
 DECREE_API
 int decree_backup(const char *config_path, const char *const *settings, uint32_t setting_count,
@@ -187,12 +191,14 @@ int decree_backup_check(
  * Make the data directory of a new cluster with one member out of a backup. What was acknowledged
  * after it was taken is not there.
  *
- * @param config_path  of the new cluster: another id, the same constants, this node its only founding member (all
- *                     others have `joins = yes`), a data_dir that does not exist
+ * @param config_path  of the new cluster: another id, the same constants, this node its only
+ *                     founding member (all others have `joins = yes`), a data_dir that does not
+ *                     exist
  * @retval -EEXIST   the data directory is there already
  * @retval -EINVAL   the configuration does not fit the backup
- * @retval -EBADMSG  the backup is damaged, or none  @retval -EPROTONOSUPPORT  another version wrote
- * it Blocks: until everything is on the disk. On failure nothing is left behind.
+ * @retval -EBADMSG  the backup is damaged, or none
+ * @retval -EPROTONOSUPPORT  another version wrote it
+ * Blocks: until everything is on the disk. On failure nothing is left behind.
  */
 DECREE_API
 int decree_restore(const char *config_path, const char *const *settings, uint32_t setting_count,
@@ -267,8 +273,9 @@ struct decree_preflight {
  * ports up for a second or two; nothing is written, and no peer takes it for the node.
  *
  * @retval 0  looked at; how good it is the findings say
- * @retval -errno  the configuration cannot be read Blocks: for 2 s, for 6 s if a node is there and
- * does not answer. To be called once in a process: it starts EAL, and ends it.
+ * @retval -errno  the configuration cannot be read
+ * Blocks: for 2 s, for 6 s if a node is there and does not answer. To be called once in a process:
+ * it starts EAL, and ends it.
  */
 DECREE_API
 int decree_preflight(const struct decree_preflight *preflight, char ret_error[DECREE_ERROR_BYTES]);

@@ -63,7 +63,8 @@ void handover_push(struct handover *h, const struct handover_word *word, handove
 
 /** @return whether there is a word: the oldest one */
 bool handover_peek(const struct handover *h, struct handover_word *ret_word);
-/** A part of its body, as it lies in the ring. @return how many bytes lie together from @p offset on */
+/** A part of its body, as it lies in the ring. @return how many bytes lie together from @p offset
+ * on */
 uint32_t handover_part(const struct handover *h, const struct handover_word *word, uint32_t offset,
 	const uint8_t **ret_part);
 /** The oldest word is done with. */

@@ -4,8 +4,8 @@
  *
  * Runs a command and kills it, as kill -9 does, in front of the N-th system call that changes
  * something in a file system. So whoever goes through all N sees every state that such a death can
- * leave. Of its main thread only. Status: 0 it was killed; 1 it ended before; 2 it could not be
- * run.
+ * leave. Of its main thread only.
+ * Status: 0 it was killed; 1 it ended before; 2 it could not be run.
  */
 #include <err.h>
 #include <fcntl.h>

@@ -4,7 +4,8 @@
  * A cluster whose links are cut down to a given directed graph, for good. From the graph alone
  * follows whether a leader can exist; the cluster must behave accordingly (protocol 10.8).
  *
- *   run.c   one graph: the core of each node, frames that take a millisecond, nothing else goes wrong
+ *   run.c   one graph: the core of each node, frames that take a millisecond, nothing else goes
+ *           wrong
  *   main.c  which graphs, on how many processors, and the report
  */
 #ifndef TESTS_GRAPHS_H

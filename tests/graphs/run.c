@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One graph:
- *   1. all links work; a leader is there, its cluster is bootstrapped; or all nodes restart. For a while
- *      another graph may hold, so that ballots and promises are left over from it
+ *   1. all links work; a leader is there, its cluster is bootstrapped; or all nodes restart. For a
+ *      while another graph may hold, so that ballots and promises are left over from it
  *   2. the links are cut to the graph, for good
  *   3. SETTLE_NS: old leaders may fall and a new one may rise, once
- *   4. QUIET_NS: nothing may move any more. Where a leader can exist, there is one, and what it is given is
- *      chosen; where none can, nothing is chosen and nobody begins a ballot
+ *   4. QUIET_NS: nothing may move any more. Where a leader can exist, there is one, and what it is
+ *      given is chosen; where none can, nothing is chosen and nobody begins a ballot
  *
  * A leader can exist if and only if some node has links both ways to a q1 quorum and a q2 quorum,
  * itself included: phase 1 and phase 2 are round trips, and only round trips count (10.3). One that

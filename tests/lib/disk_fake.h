@@ -9,8 +9,8 @@
  * flight, durable or not, a power cut leaves any subset of sectors. A durable write makes only
  * itself stable (as FUA does), never its neighbours.
  *
- * Time:   reap() returns what is due at now_ns. A simulator moves it by disk_fake_set_now(); a test sets
- *         `reap_ns`, and each reap() moves it.
+ * Time:   reap() returns what is due at now_ns. A simulator moves it by disk_fake_set_now(); a test
+ *         sets `reap_ns`, and each reap() moves it.
  * Owner:  one thread. Memory: all files, twice; what holds only zeros takes none.
  */
 #ifndef DECREE_TESTS_DISK_FAKE_H
@@ -37,7 +37,8 @@ void disk_fake_destroy(struct disk_fake *d);
 /** Same files, same cache, nothing in flight. */
 struct disk_fake *disk_fake_copy(const struct disk_fake *d, uint64_t seed);
 
-/** Make @p d what a new copy of @p from with this configuration would be; cheap if both hold little. */
+/** Make @p d what a new copy of @p from with this configuration would be; cheap if both hold
+ * little. */
 void disk_fake_assign(
 	struct disk_fake *d, const struct disk_fake *from, const struct disk_fake_config *cfg);
 

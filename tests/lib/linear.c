@@ -2,12 +2,14 @@
 /*
  * The search for an order.
  *
- *   1. Of the operations not ordered yet, those may come next that were invoked before the first of the others
- *      returned. Operations with an answer are tried first.
- *   2. One whose answer fits the state is put next; the pair (set of ordered operations, state) is remembered.
- *      A pair that was seen before leads nowhere new.
- *   3. None fits: take back the last one and try the next candidate. Nothing to take back: no order exists.
- *   4. All operations with an answer have their place: there is an order. Pending ones may be left out.
+ *   1. Of the operations not ordered yet, those may come next that were invoked before the first of
+ *      the others returned. Operations with an answer are tried first.
+ *   2. One whose answer fits the state is put next; the pair (set of ordered operations, state) is
+ *      remembered. A pair that was seen before leads nowhere new.
+ *   3. None fits: take back the last one and try the next candidate. Nothing to take back: no order
+ *      exists.
+ *   4. All operations with an answer have their place: there is an order. Pending ones may be left
+ *      out.
  *
  * Pending operations are what makes this exponential, for they never run out. Three facts keep them few; each
  * drops a branch only if another one can do all that it can:

@@ -65,8 +65,8 @@ struct linear_result {
 /**
  * Check every key of a history.
  * @param config_count_max  of one key
- * @param explain           on a violation, the operations that contradict each other are written there;
- *                          may be NULL
+ * @param explain           on a violation, the operations that contradict each other are written
+ *                          there; may be NULL
  * @param ret_result        may be NULL
  */
 enum linear_verdict linear_check(const struct history *h, const struct linear_model *model,
@@ -83,8 +83,8 @@ enum linear_verdict linear_search(const struct history_op *ops, uint32_t count,
 
 /**
  * Write down which answers of a bad key contradict each other.
- * @param ops  [count]; overwritten with the contradiction: its shortest beginning, in which only those
- *             operations still have an answer without which there would be an order
+ * @param ops  [count]; overwritten with the contradiction: its shortest beginning, in which only
+ *             those operations still have an answer without which there would be an order
  * @return how many are left in @p ops
  */
 uint32_t

@@ -2,11 +2,13 @@
 /*
  * Why a history is not linearizable, in as few operations as possible.
  *
- *   1. The shortest beginning that is already bad: a beginning of a good history is good, so bisection finds
- *      the return that cannot be explained. Operations still under way then are pending there.
- *   2. Forget answers: an operation without its answer may happen at any later time or never, which only
- *      makes things easier. Whatever can forget its answer while the rest still contradicts itself is not
- *      part of the contradiction. What is left is: without any one of these answers there is an order.
+ *   1. The shortest beginning that is already bad: a beginning of a good history is good, so
+ *      bisection finds the return that cannot be explained. Operations still under way then are
+ *      pending there.
+ *   2. Forget answers: an operation without its answer may happen at any later time or never, which
+ *      only makes things easier. Whatever can forget its answer while the rest still contradicts
+ *      itself is not part of the contradiction. What is left is: without any one of these answers
+ *      there is an order.
  */
 #include "tests/lib/linear.h"
 

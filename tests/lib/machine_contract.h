@@ -8,7 +8,8 @@
  * decree_sink_answer_burst(): link both with the machine, and not with libdecree.
  *
  * Threads:  the caller's.
- * Memory:   whole snapshots are kept on the heap: let the supply build a state of some megabytes at most.
+ * Memory:   whole snapshots are kept on the heap: let the supply build a state of some megabytes at
+ *           most.
  */
 #ifndef TESTS_MACHINE_CONTRACT_H
 #define TESTS_MACHINE_CONTRACT_H
@@ -32,10 +33,11 @@ struct machine_contract {
 /**
  * 1. the same commands, in bursts of any size, give the same digest and the same answers
  * 2. two machines of the same state give the same chunks; indices count from 0, none is too large
- * 3. commands between two chunks change nothing in them, and a chunk's bytes stay until the next call
+ * 3. commands between two chunks change nothing in them, and a chunk's bytes stay until the next
+ *    call
  * 4. a walk changes nothing in the machine, whether it is finished or given up
- * 5. what is restored, over whatever there was, has the digest of the original, gives the same chunks and
- *    goes on as the original does
+ * 5. what is restored, over whatever there was, has the digest of the original, gives the same
+ *    chunks and goes on as the original does
  * 6. a snapshot without its last chunk, or with its chunks in another order, is refused
  *
  * @return NULL, or a sentence that says what is broken

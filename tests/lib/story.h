@@ -14,7 +14,8 @@
  *   member N add|remove ID [Q1 Q2]   node N is asked to change the members; so is it by
  *   member N replace OLD ID
  *   member N raise               node N is asked to raise the version of the cluster
- *   speaks N V                   from its next start on node N runs a program that speaks versions 1 to V
+ *   speaks N V                   from its next start on node N runs a program that speaks versions
+ *                                1 to V
  *   elect N                      jump to this node's election timeout and settle, until it leads
  *   timeout N                    this node's election timer goes off now
  *   clock +MS                    the clock moves on, no timer is looked at
@@ -36,27 +37,33 @@
  *   read N                       a batch of reads begins at this node; they are numbered from 1
  *   leases MS                    every node gives leases of MS, from now on and after a restart
  *   lease N                      does this node hold one?
- *   deadline MS [stays]          what was applied last made all state machines want to be called when cluster time
- *                                is MS; they forget it then, or `stays` and they are wrong
+ *   deadline MS [stays]          what was applied last made all state machines want to be called
+ *                                when cluster time is MS; they forget it then, or `stays` and they
+ *                                are wrong
  *   crash N   restart N   wipe N lose memory; recover from the disk; put in a new disk
  *   corrupt N                    the state of a node's machine is damaged
  *   cut-mark N                   node N is asked to propose where snapshots are cut
  *   transfer N TO                node N is asked to hand its leadership to node TO
- *   hellos                       from here on, challenges and answers are part of the trace, and a node that
- *                                restarts is challenged when frames are delivered (else at once, in silence)
+ *   hellos                       from here on, challenges and answers are part of the trace, and a
+ *                                node that restarts is challenged when frames are delivered (else
+ *                                at once, in silence)
  *   image N   rollback N         keep an image of a node's disk; put it back (N is down)
- *   damage N SLOT [HOW]          the newest record of a slot at a node that is down: HOW = id (its ballot is
- *                                known), unknown, lost (not even its slot is known)
+ *   damage N SLOT [HOW]          the newest record of a slot at a node that is down: HOW = id (its
+ *                                ballot is known), unknown, lost (not even its slot is known)
  *   logfull N [SLOTS]            the log of a node has no room, or room for so few slots
  *   logroom N                    ... has room
- *   logbusy N                    node N's log writes something: what is submitted waits in the open batch
+ *   logbusy N                    node N's log writes something: what is submitted waits in the open
+ *                                batch
  *   logidle N                    ... does not
- *   cut-snapshot N               of what this node applied; its file is durable, the pointer is on its way
+ *   cut-snapshot N               of what this node applied; its file is durable, the pointer is on
+ *                                its way
  *   trim N SLOT                  records of slots below SLOT leave this node's log
  *   install N M                  N has fetched M's snapshot; the pointer to it is on its way
  *   installed N                  N's state machine holds it
- *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent; the keys are in story_forge.c
- *   room N COUNT                 so many writes fit the log's buffer of a node in each step from now on
+ *   forge A>B TYPE BALLOT [K=V]  put a frame in flight that A never sent; the keys are in
+ *                                story_forge.c
+ *   room N COUNT                 so many writes fit the log's buffer of a node in each step from
+ *                                now on
  *   status   log N               what the nodes say; what a node applied
  *   stamp N                      the cluster time of the slot that a node applied last
  *   quiet COMMAND                do it without a trace
@@ -110,7 +117,7 @@ struct story {
  * Run the commands of a story.
  * @param commands  text, lines
  * @return the trace, freed by the caller; NULL after a message on standard error if a command is
- * wrong
+ *         wrong
  */
 char *story_run(const char *commands);
 

@@ -173,9 +173,9 @@ do_rollback(struct story *s, const struct words *w)
 	return node != 0 && !s->cluster->nodes[node].up && cluster_rollback(s->cluster, node);
 }
 
-/* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery will see
- * it. rot N SLOT [id|unknown]: the same of a node that is up, and its log finds it out. rot N SLOT
- * mark: of the record that tells of a damaged copy. */
+/* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery sees it.
+ * rot N SLOT [id|unknown]: the same of a node that is up, and its log finds it out.
+ * rot N SLOT mark: of the record that tells of a damaged copy. */
 static bool
 do_damage(struct story *s, const struct words *w)
 {

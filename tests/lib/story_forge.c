@@ -4,7 +4,8 @@
  *
  *   every type       as=ID life=NONCE disk=N epoch=N group=N: the sender's, else A's own
  *   answers          nonce=NONCE: of the life that is answered, else B's present one
- *   accept           slot start commit value=TEXT ("garbage": no value; "large": more than a slot) digest=N
+ *   accept           slot start commit value=TEXT ("garbage": no value; "large": more than a slot)
+ *                    digest=N
  *   accepted         start after commit sack=BITS
  *   echo             seq commit promised=BALLOT
  *   failure          reason=NAME promised=BALLOT snapshot other=1

@@ -4,7 +4,8 @@
  * A queue server with a certificate (gateway_fixture.h), and clients that trust who has signed it.
  * Whatever fails ends the test.
  *
- * Threads:  the caller's. SIGPIPE is to be ignored: OpenSSL writes to sockets of servers that have hung up.
+ * Threads:  the caller's. SIGPIPE is to be ignored: OpenSSL writes to sockets of servers that have
+ *           hung up.
  */
 #ifndef TESTS_TLS_FIXTURE_H
 #define TESTS_TLS_FIXTURE_H

@@ -231,7 +231,8 @@ void sim_space_return(struct sim *sim, uint32_t nodes);
 /* faults_identity.c */
 void fault_lying_strike(struct sim *sim);
 void fault_rollback_strike(struct sim *sim);
-/** Somebody whose word counts for nothing runs, and only memory tells: no process may end meanwhile. */
+/** Somebody whose word counts for nothing runs, and only memory tells: no process may end
+ * meanwhile. */
 bool sim_must_remember(const struct sim *sim);
 /** Every other node runs, and remembers more of this one than its recovered replica claims. */
 bool sim_is_found_out(const struct sim *sim, const struct sim_node *n);

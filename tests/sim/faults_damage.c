@@ -3,15 +3,16 @@
  * Damage to what was durable. It is bytes that change; what they mean is the production recovery's
  * to say (blocks.c).
  *
- *   damage       some records of a log whose process dies: bits, noise, zeros, what belongs elsewhere, a sector that
- *                cannot be read, with or without their identifiers
- *   rot          one place, under a process that dies or under one that goes on: also of a page. A node that cannot
- *                read a page may be refused its start; then it is lost
- *   decision     records of decisions that the node was told (9.1): what they say is no vote, and the votes before them
- *                are of values that may have lost
+ *   damage       some records of a log whose process dies: bits, noise, zeros, what belongs
+ *                elsewhere, a sector that cannot be read, with or without their identifiers
+ *   rot          one place, under a process that dies or under one that goes on: also of a page. A
+ *                node that cannot read a page may be refused its start; then it is lost
+ *   decision     records of decisions that the node was told (9.1): what they say is no vote, and
+ *                the votes before them are of values that may have lost
  *   torn-sector  the next power cut leaves sectors of which a part is new and the rest is old
  *   misdirect    a write is reported and is not where it should be, but over another record
- *   read-error   a request fails while the node starts: it does not start, and tries again, or reads it once more
+ *   read-error   a request fails while the node starts: it does not start, and tries again, or
+ *                reads it once more
  *
  * What the protocol promises then (5.6, 11.4): a chosen value is never lost, however many copies
  * are damaged; it is available as long as some quorum has intact ones. So all bad disks of a run

@@ -7,11 +7,13 @@
  * them believe different lives, one id votes twice, and no memory of peers can help. So this is one
  * of two stories in which it can:
  *
- *   the copy is old       every other node remembers more than it holds, as with a disk of the past: it is refused
- *                         everywhere. The original goes on, unless the start count of the copy is its own: both end then.
- *   the copy takes over   it holds all that the original has said, and the original stands still until every other node
- *                         believes the copy; a virtual machine that moved, and whose first host comes back. As soon as
- *                         the original has proved to a peer that it lives, both are refused there, and end.
+ *   the copy is old       every other node remembers more than it holds, as with a disk of the
+ *                         past: it is refused everywhere. The original goes on, unless the start
+ *                         count of the copy is its own: both end then.
+ *   the copy takes over   it holds all that the original has said, and the original stands still
+ *                         until every other node believes the copy; a virtual machine that moved,
+ *                         and whose first host comes back. As soon as the original has proved to a
+ *                         peer that it lives, both are refused there, and end.
  *
  * What only one of them may say counts for the oracle: the other one is disowned. Memory ends with
  * processes, so none ends meanwhile.

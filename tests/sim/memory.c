@@ -3,9 +3,12 @@
  * Memory of processes. A run has a dozen lives of nodes; fresh pages from the kernel for each would
  * take a third of the simulator's time. So memory is kept, and cleared for its next use:
  *
- *   - the log's mmap64() and munmap() lead here (--wrap, see meson.build): its regions are small and all in use
- *   - so do those of a queue's arena, which is like a shard's memory, all of one size, and never given back
- *   - a shard's memory is large and mostly never touched: only pages that the kernel says exist are cleared
+ *   - the log's mmap64() and munmap() lead here (--wrap, see meson.build): its regions are small
+ *     and all in use
+ *   - so do those of a queue's arena, which is like a shard's memory, all of one size, and never
+ *     given back
+ *   - a shard's memory is large and mostly never touched: only pages that the kernel says exist are
+ *     cleared
  */
 #include "tests/sim/sim.h"
 

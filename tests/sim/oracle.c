@@ -3,17 +3,23 @@
  * What must hold after every step. The oracle listens to what nodes say and do, and knows nothing
  * of how they came to it. Each check costs O(1) per event.
  *
- *   said      one value per (slot, ballot); what q2 nodes accepted at one ballot is chosen, and every higher
- *             ballot proposes just that (S1, S2)
- *   governed  a slot is proposed within the window, and the configuration that governs it says whose votes and
- *             promises count (12.1 - 12.3; governors.c)
- *   allowed   each first proposal at a ballot is one that some q1 quorum of its promises allows (5.6)
- *   promised  an accept is a promise; a Promise lists every vote that its sender cast or will still confirm
+ *   said      one value per (slot, ballot); what q2 nodes accepted at one ballot is chosen, and
+ *             every higher ballot proposes just that (S1, S2)
+ *   governed  a slot is proposed within the window, and the configuration that governs it says
+ *             whose votes and promises count (12.1 - 12.3; governors.c)
+ *   allowed   each first proposal at a ballot is one that some q1 quorum of its promises allows
+ *             (5.6)
+ *   promised  an accept is a promise; a Promise lists every vote that its sender cast or will still
+ *             confirm
  *   elected   rounds do not run away: whoever meets a higher promise waits before it tries again
- *   durable   a node that comes back stands by every promise and every acceptance that it ever sent (S4)
- *   applied   the chosen value of each slot, in order, the same commands everywhere, each once (S3, S4)
- *   told      each command has one outcome: an answer, that nothing executes it, or that its session is gone
- *   answered  only what was executed; in the end the whole history is checked to be linearizable (S5)
+ *   durable   a node that comes back stands by every promise and every acceptance that it ever sent
+ *             (S4)
+ *   applied   the chosen value of each slot, in order, the same commands everywhere, each once (S3,
+ *             S4)
+ *   told      each command has one outcome: an answer, that nothing executes it, or that its
+ *             session is gone
+ *   answered  only what was executed; in the end the whole history is checked to be linearizable
+ *             (S5)
  */
 #include "tests/sim/sim.h"
 

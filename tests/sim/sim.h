@@ -16,7 +16,8 @@
  *   frames.c    frames in flight
  *   memory.c    the memory of processes, recycled
  *   faults.c    which kinds of fault this seed's world has, and when each strikes (swarm testing)
- *   faults_*.c  what each kind does: network, disk, processes, clocks; damaged records; disks of the past; twins
+ *   faults_*.c  what each kind does: network, disk, processes, clocks; damaged records; disks of
+ *               the past; twins
  *   members.c   nodes join and leave, disks are lost for good
  *   operator.c  who asks for that, and asks again
  *   liveness.c  the faults stop for a quorum, and it must make progress

@@ -6,7 +6,8 @@
  * all code in the process, also that of shared libraries and of drivers that are loaded later. What
  * a function does inline, as DPDK's spin locks, is not seen.
  *
- * Threads:  each writes its own counts; interpose_read() from any process that was forked behind interpose_open().
+ * Threads:  each writes its own counts; interpose_read() from any process that was forked behind
+ *           interpose_open().
  */
 #ifndef TESTS_STEADY_INTERPOSE_H
 #define TESTS_STEADY_INTERPOSE_H

@@ -6,8 +6,10 @@
  *
  *   allocations     of the C library and of DPDK: none
  *   locks           mutexes, condition variables, semaphores, and futex(): none
- *   system calls    for each commit at most 1 with one in flight, at most 0.01 with a thousand; apart from those by which a shard waits when
- *                   a turn found no work, sched_yield() and the sleep after a millisecond of that, and from a driver's kick
+ *   system calls    for each commit at most 1 with one in flight, at most 0.01 with a thousand;
+ *                   apart from those by which a shard waits when a turn found no work,
+ *                   sched_yield() and the sleep after a millisecond of that, and from a driver's
+ *                   kick
  *
  *   steady FOLDER [SECONDS]     a folder on the disk for the logs
  *

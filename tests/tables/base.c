@@ -2,9 +2,10 @@
 /*
  * The histories that patterns damage. Each is made once by each process, by a healthy cluster:
  *
- *   entries     four commands of 1, 2, 3 and 1 sectors, committed on every node, everything durable and idle
- *   lagging     the same, but one node dies after one, two or three of them: a follower, or the leader while it
- *               proposes the next
+ *   entries     four commands of 1, 2, 3 and 1 sectors, committed on every node, everything durable
+ *               and idle
+ *   lagging     the same, but one node dies after one, two or three of them: a follower, or the
+ *               leader while it proposes the next
  *   snapshots   some three hundred commands, snapshots, and logs that begin behind them
  */
 #include "tests/tables/base.h"

@@ -5,7 +5,9 @@
  * the judge of what they apply. Nodes start, run and die; a death leaves the files as they are.
  *
  * Time is virtual, and stands still while any disk is busy: the same files and the same seed give
- * the same run. Owner: one thread.
+ * the same run.
+ *
+ * Owner: one thread.
  */
 #ifndef DECREE_TABLES_CLUSTER_H
 #define DECREE_TABLES_CLUSTER_H

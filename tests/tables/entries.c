@@ -5,15 +5,17 @@
  *
  * Which patterns must recover follows from the protocol, not from the code that is tried here:
  *
- *   - A copy whose identifier is left names its slot, ballot and digest. Phase 1 proposes the value of the highest
- *     ballot m in a quorum's promises, if an intact copy with the digest at m is known from ANY node (5.6). All copies here
- *     are of one ballot for each entry. So an entry recovers if and only if one copy of it is intact.
+ *   - A copy whose identifier is left names its slot, ballot and digest. Phase 1 proposes the value
+ *     of the highest ballot m in a quorum's promises, if an intact copy with the digest at m is
+ *     known from ANY node (5.6). All copies here are of one ballot for each entry. So an entry
+ *     recovers if and only if one copy of it is intact.
  *
- *   - A copy without block and identifier is a hole without a name: every slot that its node does not hold decided may be
- *     damaged, without end. Its promises then count in no quorum, nor for free slots (11.3), and a leader needs a q1 quorum
- *     of promises for every slot from its first undecided one to the end. The doubt ends only once a q1 quorum
- *     without it has spoken. So a cluster recovers if and only if a q1 quorum of nodes has no such hole; what these
- *     hold is intact then, and all the others need.
+ *   - A copy without block and identifier is a hole without a name: every slot that its node does
+ *     not hold decided may be damaged, without end. Its promises then count in no quorum, nor for
+ *     free slots (11.3), and a leader needs a q1 quorum of promises for every slot from its first
+ *     undecided one to the end. The doubt ends only once a q1 quorum without it has spoken. So a
+ *     cluster recovers if and only if a q1 quorum of nodes has no such hole; what these hold is
+ *     intact then, and all the others need.
  *
  * All other patterns must stay unavailable. There is no third way: with every copy of an entry
  * gone, or with fewer certain nodes than a quorum, nobody can tell what was committed.

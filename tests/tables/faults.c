@@ -5,8 +5,8 @@
  * The cluster must serve if a majority of the nodes runs, and
  *
  *   - a majority of all is untouched and runs: they need nobody else; or
- *   - only records are hit, so that the identifiers name all that is lost, and of each slot some node that runs
- *     has an intact record: it is the value to propose again (protocol 5.6).
+ *   - only records are hit, so that the identifiers name all that is lost, and of each slot some
+ *     node that runs has an intact record: it is the value to propose again (protocol 5.6).
  *
  * Beyond that it may be unavailable, but never wrong.
  */

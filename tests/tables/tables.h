@@ -11,18 +11,22 @@
  * nodes start, and run until every one has everything and a new command gets through, or for a few
  * seconds of virtual time. Then the pattern is judged:
  *
- *   recovered    every node runs, has every command at its place, and a new one is committed everywhere
- *   refused      the same of those that run; another one refuses to start or has stopped, and says why
- *   unavailable  no command gets through, and none that was committed is lost or another one on any node
- *   wrong        a committed command is missing, in another place or another one, on any node, at any
- *                time; or a pattern that must recover does not, or one recovers that must not
+ *   recovered    every node runs, has every command at its place, and a new one is committed
+ *                everywhere
+ *   refused      the same of those that run; another one refuses to start or has stopped, and says
+ *                why
+ *   unavailable  no command gets through, and none that was committed is lost or another one on any
+ *                node
+ *   wrong        a committed command is missing, in another place or another one, on any node, at
+ *                any time; or a pattern that must recover does not, or one recovers that must not
  *
  *   disk.h      a node's disk: real files, sectors that cannot be read
  *   image.h     the files of a node in memory, and what can happen to them
  *   cluster.h   nodes that start, run and die; the state machine, and who judges it
  *   base.c      the images to begin with
  *   entries.c   four entries on each node, every pattern of damaged ones
- *   faults.c    random damage to blocks, sectors that cannot be read, nodes that lag or are not there
+ *   faults.c    random damage to blocks, sectors that cannot be read, nodes that lag or are not
+ *               there
  *   files.c     damage to snapshots; files that are missing, cut, unreadable, swapped
  *   run.c       one pattern: damage, start, judge
  *   main.c      options, processes, the table

@@ -2,9 +2,11 @@
 /*
  * Frames for tests of the dissector, as the engine itself writes them.
  *
- *   frames good FILE PAYLOAD ...   one of each message between nodes, a bundle, a handshake, and each payload of a client's
- *   frames bad FILE PAYLOAD ...    the same: every one cut short by its sender, or by the capture, at every length; and with bytes
- *                                  changed in thousands of ways, the same in every run
+ *   frames good FILE PAYLOAD ...   one of each message between nodes, a bundle, a handshake, and
+ *                                  each payload of a client's
+ *   frames bad FILE PAYLOAD ...    the same: every one cut short by its sender, or by the capture,
+ *                                  at every length; and with bytes changed in thousands of ways,
+ *                                  the same in every run
  */
 #include "base/assert.h"
 #include "base/bytes.h"
