@@ -27,7 +27,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A question and its answer, which stays until the proposer's next call. */
+/* A question and its answer, which stays until the proposer polls again: whoever has polled for
+ * many completions may ask on behalf of the first before looking at the second. So there are as
+ * many places as may be open and lent together. */
+#define PLACE_COUNT (2 * MAILBOX_READ_COUNT)
+
+enum place_state {
+	PLACE_FREE = 0,
+	PLACE_OPEN, /* no completion yet */
+	PLACE_LENT, /* the last poll has told of it */
+};
+
 struct read_place {
 	uint8_t query[DECREE_QUERY_BYTES_MAX];
 	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
@@ -51,7 +61,7 @@ struct mailbox {
 	struct mail_query *queries;    /* [MAILBOX_READ_COUNT] by number */
 	struct outcome *outcomes;      /* [outcome_mask + 1] by number */
 	uint32_t outcome_mask;
-	struct read_place *places; /* [MAILBOX_READ_COUNT] */
+	struct read_place *places; /* [PLACE_COUNT] */
 
 	/* owner: the proposer's thread */
 	struct {
@@ -61,8 +71,11 @@ struct mailbox {
 		void **cookies;     /* [window] by seq */
 		bool *is_open;      /* [window] by seq: pushed, no outcome yet */
 		uint64_t abandoned; /* seq up to which mailbox_abandon() has looked */
-		bool is_read_open[MAILBOX_READ_COUNT];
-		void *read_cookies[MAILBOX_READ_COUNT];
+		uint8_t place_states[PLACE_COUNT]; /* enum place_state */
+		void *read_cookies[PLACE_COUNT];
+		uint32_t lent[MAILBOX_READ_COUNT]; /* [lent_count] places */
+		uint32_t lent_count;
+		uint32_t open_count;    /* of places; at most MAILBOX_READ_COUNT */
 		uint32_t read_next;     /* place to try first */
 		uint64_t read_count;    /* reads ever pushed */
 		uint64_t outcome_count; /* outcomes ever taken */
@@ -113,7 +126,7 @@ mailbox_create(uint32_t window, size_t arena_bytes)
 	m->arena = base_zeros(arena_bytes, 1);
 	m->producer.cookies = base_zeros(window, sizeof(*m->producer.cookies));
 	m->producer.is_open = base_zeros(window, sizeof(*m->producer.is_open));
-	m->places = base_zeros(MAILBOX_READ_COUNT, sizeof(*m->places));
+	m->places = base_zeros(PLACE_COUNT, sizeof(*m->places));
 	m->commands = base_zeros(window, sizeof(*m->commands));
 	m->ends = base_zeros(window, sizeof(*m->ends));
 	m->answers = base_zeros(window, sizeof(*m->answers));
@@ -198,28 +211,27 @@ mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cookie)
 	return 0;
 }
 
-/* @return MAILBOX_READ_COUNT: none is free */
+/* There is one. */
 static uint32_t
 free_place(const struct mailbox *m)
 {
-	for (uint32_t i = 0; i < MAILBOX_READ_COUNT; i++) {
-		uint32_t place = (m->producer.read_next + i) % MAILBOX_READ_COUNT;
+	uint32_t place = m->producer.read_next;
 
-		if (!m->producer.is_read_open[place])
-			return place;
-	}
-	return MAILBOX_READ_COUNT;
+	while (m->producer.place_states[place] != PLACE_FREE)
+		place = (place + 1) % PLACE_COUNT;
+	return place;
 }
 
 int
 mailbox_read(struct mailbox *m, const void *query, uint32_t bytes,
 	enum decree_consistency consistency, void *cookie)
 {
-	uint32_t place = free_place(m);
+	uint32_t place;
 
 	decree_assert(bytes <= DECREE_QUERY_BYTES_MAX);
-	if (place == MAILBOX_READ_COUNT)
+	if (m->producer.open_count == MAILBOX_READ_COUNT)
 		return -EAGAIN;
+	place = free_place(m);
 	if (bytes > 0)
 		memcpy(m->places[place].query, query, bytes);
 	m->queries[m->producer.read_count++ % MAILBOX_READ_COUNT] = (struct mail_query){
@@ -229,19 +241,30 @@ mailbox_read(struct mailbox *m, const void *query, uint32_t bytes,
 		.answer = m->places[place].answer,
 		.cookie = cookie,
 	};
-	m->producer.is_read_open[place] = true;
+	m->producer.place_states[place] = PLACE_OPEN;
+	m->producer.open_count++;
 	m->producer.read_cookies[place] = cookie;
-	m->producer.read_next = place + 1;
+	m->producer.read_next = (place + 1) % PLACE_COUNT;
 	atomic_store_explicit(&m->reads_pushed, m->producer.read_count, memory_order_release);
 	return 0;
 }
 
 static void
-take_read(struct mailbox *m, uint32_t place, struct decree_completion *ret_completion)
+lend(struct mailbox *m, uint32_t place)
 {
-	decree_assert(m->producer.is_read_open[place]);
-	m->producer.is_read_open[place] = false;
-	*ret_completion = m->places[place].done;
+	decree_assert(m->producer.place_states[place] == PLACE_OPEN);
+	m->producer.place_states[place] = PLACE_LENT;
+	m->producer.open_count--;
+	m->producer.lent[m->producer.lent_count++] = place;
+}
+
+/* What the poll before has told of is not looked at any more. */
+static void
+free_lent(struct mailbox *m)
+{
+	for (uint32_t i = 0; i < m->producer.lent_count; i++)
+		m->producer.place_states[m->producer.lent[i]] = PLACE_FREE;
+	m->producer.lent_count = 0;
 }
 
 /* What is left of a run of commands, and as much of it as there is room for. @return how many */
@@ -276,13 +299,16 @@ mailbox_poll(struct mailbox *m, struct decree_completion *ret_completions, uint3
 	uint64_t put = atomic_load_explicit(&m->outcomes_put, memory_order_acquire);
 	uint32_t count = 0;
 
+	free_lent(m);
 	while (count < count_max && m->producer.outcome_count < put) {
 		const struct outcome *o = &m->outcomes[m->producer.outcome_count & m->outcome_mask];
 
-		if (o->first == 0)
-			take_read(m, o->count, &ret_completions[count++]);
-		else
+		if (o->first == 0) {
+			lend(m, o->count);
+			ret_completions[count++] = m->places[o->count].done;
+		} else {
 			count += take_run(m, o, ret_completions + count, count_max - count);
+		}
 		if (o->first != 0 && m->producer.outcome_done < o->count)
 			break;
 		m->producer.outcome_done = 0;
@@ -312,10 +338,11 @@ mailbox_abandon(struct mailbox *m, struct decree_completion *ret_completions, ui
 			.outcome = DECREE_UNKNOWN,
 		};
 	}
-	for (uint32_t i = 0; i < MAILBOX_READ_COUNT && count < count_max; i++) {
-		if (!m->producer.is_read_open[i])
+	free_lent(m);
+	for (uint32_t i = 0; i < PLACE_COUNT && count < count_max; i++) {
+		if (m->producer.place_states[i] != PLACE_OPEN)
 			continue;
-		m->producer.is_read_open[i] = false;
+		lend(m, i);
 		ret_completions[count++] = (struct decree_completion){
 			.cookie = m->producer.read_cookies[i],
 			.outcome = DECREE_UNKNOWN,
@@ -387,7 +414,7 @@ ring_complete_read(void *mailbox, const struct decree_completion *completion)
 	size_t place = (size_t)((const uint8_t *)completion->answer - m->places[0].answer) /
 		       sizeof(struct read_place);
 
-	decree_assert(place < MAILBOX_READ_COUNT);
+	decree_assert(place < PLACE_COUNT);
 	m->places[place].done = *completion;
 	outcome_put(m, 0, (uint32_t)place, completion->outcome);
 }

@@ -5,7 +5,7 @@
  *
  *   proposer --- ring of commands ----> shard      bodies lie in the arena, a first-in-first-out buffer
  *   proposer <-- ring of outcomes ----- shard      whose end the shard moves when bodies were executed
- *   proposer --- ring of reads -------> shard      questions and answers lie in MAILBOX_READ_COUNT places
+ *   proposer --- ring of reads -------> shard      questions and answers lie in places of their own
  *
  * Threads:  push(), poll(): the proposer's thread. The calls of mailbox_ops: the shard's thread.
  *           create(), destroy(): when no other thread uses it.
@@ -39,7 +39,7 @@ int mailbox_push(struct mailbox *m, const void *body, uint32_t bytes, void *cook
 int mailbox_read(struct mailbox *m, const void *query, uint32_t bytes,
 	enum decree_consistency consistency, void *cookie);
 
-/** @return outcomes, 0 .. count_max */
+/** Answers of reads are lent until the next call. @return outcomes, 0 .. count_max */
 uint32_t
 mailbox_poll(struct mailbox *m, struct decree_completion *ret_completions, uint32_t count_max);
 

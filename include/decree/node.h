@@ -166,7 +166,7 @@ struct decree_completion {
 
 	/* Of a read only, else NULL and 0. There seq is 0, `status` is 0 or the errno of the
 	 * machine's read(), and `result` is the slot up to which the answering node had applied.
-	 * Lent until the next decree_poll() or decree_read() of this proposer. */
+	 * Lent until the next decree_poll() of this proposer. */
 	const void *answer;
 	uint32_t answer_bytes;
 };

@@ -69,6 +69,44 @@ test_pipelined_requests_are_answered_in_order(void **state)
 	close(fd);
 }
 
+#define READER_COUNT 200 /* more than may have reads under way */
+#define READ_COUNT   50  /* of each */
+
+/* Each gets the body of the job that it asked for, and not what somebody else has asked for at the
+ * same time: whose reads begin when commands of theirs are answered take the places of others. */
+static void
+test_many_readers_hear_what_they_asked_for(void **state)
+{
+	static int readers[READER_COUNT];
+	int producer = gf_client(*state);
+	char said[READ_COUNT * 64], expected[READ_COUNT * 1000];
+
+	for (int i = 0; i < READER_COUNT; i++) {
+		snprintf(said, sizeof(said), "put 0 0 100 800\r\n%0800d\r\n", i);
+		snprintf(expected, sizeof(expected), "INSERTED %d\r\n", i + 1);
+		gf_ask(producer, said, expected);
+		readers[i] = gf_client(*state);
+	}
+	for (int i = 0; i < READER_COUNT; i++) {
+		size_t at = 0;
+
+		for (int k = 0; k < READ_COUNT; k++)
+			at += (size_t)snprintf(said + at, sizeof(said) - at,
+				"use t\r\npeek %d\r\nlist-tube-used\r\n", i + 1);
+		gf_say(readers[i], said);
+	}
+	for (int i = 0; i < READER_COUNT; i++) {
+		size_t at = 0;
+
+		for (int k = 0; k < READ_COUNT; k++)
+			at += (size_t)snprintf(expected + at, sizeof(expected) - at,
+				"USING t\r\nFOUND %d 800\r\n%0800d\r\nUSING t\r\n", i + 1, i);
+		gf_hear(readers[i], expected);
+		close(readers[i]);
+	}
+	close(producer);
+}
+
 static void
 await_held(struct gateway_fixture *f)
 {
@@ -294,6 +332,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_workers_that_wait_stop_nobody),
 		TEST(test_pipelined_requests_are_answered_in_order),
+		TEST(test_many_readers_hear_what_they_asked_for),
 		TEST(test_a_job_that_is_told_before_an_earlier_answer),
 		TEST(test_more_than_may_wait),
 		TEST(test_many_are_kicked),

@@ -196,6 +196,45 @@ test_reads_have_places_of_their_own(void **state)
 	assert_memory_equal(got[0].bytes, "again", 5);
 }
 
+/* All places' worth of questions, taken by the shard. */
+static void
+ask_all(struct mailbox *m, struct mail_query *ret_queries)
+{
+	for (int i = 0; i < MAILBOX_READ_COUNT; i++)
+		assert_int_equal(mailbox_read(m, "", 0, DECREE_STALE, m), 0);
+	assert_int_equal(mailbox_read(m, "", 0, DECREE_STALE, m), -EAGAIN);
+	assert_int_equal(mailbox_ring_ops.pop_queries(m, ret_queries, 100), MAILBOX_READ_COUNT);
+}
+
+/* Whoever has polled for many completions asks on behalf of one before looking at the next. */
+static void
+test_answers_of_a_poll_stay_while_more_is_asked(void **state)
+{
+	struct mailbox *m = *state;
+	struct mail_query got[MAILBOX_READ_COUNT];
+	struct decree_completion done[MAILBOX_READ_COUNT];
+
+	for (int round = 0; round < 3; round++) {
+		ask_all(m, got);
+		for (int i = 0; i < MAILBOX_READ_COUNT; i++) {
+			const struct decree_completion c = {
+				.outcome = DECREE_APPLIED,
+				.answer = memset(got[i].answer, i, 1),
+				.answer_bytes = 1,
+			};
+
+			mailbox_ring_ops.complete_read(m, &c);
+		}
+		assert_int_equal(mailbox_poll(m, done, MAILBOX_READ_COUNT), MAILBOX_READ_COUNT);
+		ask_all(m, got);
+		for (int i = 0; i < MAILBOX_READ_COUNT; i++) {
+			memset(got[i].answer, 0xff, 1);
+			assert_memory_equal(done[i].answer, &(uint8_t){ (uint8_t)i }, 1);
+		}
+		assert_int_equal(mailbox_abandon(m, done, MAILBOX_READ_COUNT), MAILBOX_READ_COUNT);
+	}
+}
+
 static void
 test_reads_without_an_answer_end_as_unknown(void **state)
 {
@@ -291,6 +330,7 @@ main(void)
 		T(test_the_arena_fills_and_executed_bodies_make_room),
 		T(test_what_has_no_outcome_ends_as_unknown),
 		T(test_reads_have_places_of_their_own),
+		T(test_answers_of_a_poll_stay_while_more_is_asked),
 		T(test_reads_without_an_answer_end_as_unknown),
 		T(test_two_threads_pass_bodies_and_outcomes_unharmed),
 	};
