@@ -51,13 +51,13 @@ int salvage_teardown(void **state);
 void put(struct salvage *s, enum eng_record_kind kind, uint64_t slot, uint32_t round,
 	uint64_t commit, const uint8_t *value, uint32_t bytes);
 /** A no-op, which its stamp tells from others: accepted, or learned as decided. */
-void put_value(
-	struct salvage *s, uint64_t slot, uint32_t round, uint64_t commit, uint64_t stamp_ns);
-void put_decided(
-	struct salvage *s, uint64_t slot, uint32_t round, uint64_t commit, uint64_t stamp_ns);
+void
+put_value(struct salvage *s, uint64_t slot, uint32_t round, uint64_t commit, uint64_t stamp_ns);
+void
+put_decided(struct salvage *s, uint64_t slot, uint32_t round, uint64_t commit, uint64_t stamp_ns);
 /** @param id_last  highest node_id ever; above 3, node 1 is no member any more */
-void put_config(
-	struct salvage *s, uint64_t slot, uint32_t epoch, uint16_t id_last, uint64_t stamp_ns);
+void
+put_config(struct salvage *s, uint64_t slot, uint32_t epoch, uint16_t id_last, uint64_t stamp_ns);
 /** Up to slot @p last, at ballot 1: the first configuration, and values, each of which says that
  * the one before it is decided. Their stamps are STAMP(slot). */
 void put_history(struct salvage *s, uint64_t last);
