@@ -159,8 +159,11 @@ note_given(struct gateway *gw)
 	gw->given = max_u64(gw->given, gw->sent);
 }
 
-void
-gateway_end_from(const struct shard *s, struct gateway *gw, uint64_t first)
+/* The proposer is closed, if it is not yet. Open commands from @p first on end here, and so does
+ * whatever comes: as EVICTED if a leader may have it, as REFUSED if not. Those before @p first wait
+ * for their answers. */
+static void
+end_from(const struct shard *s, struct gateway *gw, uint64_t first)
 {
 	uint64_t behind = gw->popped > s->config.gateway_window
 				  ? gw->popped - s->config.gateway_window
@@ -191,7 +194,7 @@ gateway_on_evicted(struct shard *s, struct gateway *gw)
 		"group %u: the session of a proposer of this node has given way to another: the "
 		"proposer is closed",
 		gw->group->config.group);
-	gateway_end_from(s, gw, 1);
+	end_from(s, gw, 1);
 }
 
 void
@@ -201,7 +204,7 @@ gateway_on_stolen(struct shard *s, struct gateway *gw, uint64_t first)
 		"group %u: somebody else used the session of a proposer of this node: a client "
 		"with the client key borrowed its number. The proposer is closed",
 		gw->group->config.group);
-	gateway_end_from(s, gw, first);
+	end_from(s, gw, first);
 }
 
 void
@@ -229,7 +232,7 @@ gateway_on_registered(struct shard *s, struct shard_group *g, const struct eng_a
 				"group %u: a proposer was refused, the session table is full (%u "
 				"rows)",
 				g->config.group, g->config.session_count);
-			gateway_end_from(s, gw, 1);
+			end_from(s, gw, 1);
 			return;
 		}
 		int32_t row = eng_session_row(g->sessions, a->session);
@@ -436,7 +439,7 @@ on_not_taken(struct shard *s, struct gateway *gw, enum eng_submit_status status)
 {
 	switch (status) {
 	case ENG_SUBMIT_GAP: gateway_rewind(gw, s->now_ns); break;
-	case ENG_SUBMIT_TOO_LARGE: gateway_end_from(s, gw, gw->executed + 1); break;
+	case ENG_SUBMIT_TOO_LARGE: end_from(s, gw, gw->executed + 1); break;
 	case ENG_SUBMIT_BUSY:
 		eng_status(gw->group->replica, &gw->group->status);
 		if (gw->group->status.log_full)
@@ -617,7 +620,7 @@ gateway_run(struct shard *s, struct gateway *gw)
 
 	pop(s, gw);
 	if (gw->is_refused) {
-		gateway_end_from(s, gw, gw->executed + 1);
+		end_from(s, gw, gw->executed + 1);
 		return;
 	}
 	follow_leader(s, gw);

@@ -30,13 +30,6 @@ gateway_is_open(const struct shard *s, const struct gateway *gw, uint64_t seq)
 void gateway_complete(const struct shard *s, struct gateway *gw, uint64_t first, uint32_t count,
 	enum decree_outcome outcome, const struct decree_answer *answers);
 
-/**
- * The proposer is closed, if it is not yet. Open commands from @p first on end here, and so does
- * whatever comes: as EVICTED if a leader may have it, as REFUSED if not. Those before @p first wait
- * for their answers.
- */
-void gateway_end_from(const struct shard *s, struct gateway *gw, uint64_t first);
-
 /** Somebody else used our session: we do not know what becomes of commands from @p first on. */
 void gateway_on_stolen(struct shard *s, struct gateway *gw, uint64_t first);
 

@@ -29,30 +29,23 @@ local_clients_open(struct decree_node *node)
 {
 	const struct config *c = &node->config;
 	uint32_t ipv4 = config_find_node(c, c->node_id)->ipv4;
-	struct net_config net = {
-		.cluster_id = c->cluster_id,
-		.node_id = c->node_id,
-		.boot_count = node->boot_count,
-		.base_port = (uint16_t)c->base_port,
-		.shard_count = (uint16_t)c->shard_count,
-		.mtu = (uint16_t)c->mtu,
-		.identity = node->identity,
-		.identity_bytes = IDENTITY_BYTES,
-	};
+	struct node_network plan;
+	struct net_config *net = &plan.net;
 	char error[DECREE_ERROR_BYTES];
 	int rc;
 
 	if (!IS_LOOPBACK(ipv4))
 		return;
-	if (node_read_client_keys(c, &net, error) != 0)
+	node_network_plan(node, &plan);
+	if (node_read_client_keys(c, net, error) != 0)
 		node_log(node, NOTE_NETWORK,
 			"decree tasks, status and the like cannot ask this node: %s", error);
-	else if (net.are_clients_allowed) {
-		rc = local_open(&net, ipv4, &node->local);
+	else if (net->are_clients_allowed) {
+		rc = local_open(net, ipv4, &node->local);
 		if (rc != 0)
 			say_why_not(node, ipv4, rc);
 	}
-	node_forget_keys(&net);
+	node_forget_keys(net);
 }
 
 int

@@ -169,154 +169,7 @@ process_start_ns(void)
 	return node_now_ns() - age_ns;
 }
 
-/* ------------------------------------------------------------------------------ ports */
-
-/* A peer with other constants would compute other states. Shards' threads. */
-static bool
-accept_identity(void *context, uint16_t node_id, const uint8_t *identity, uint32_t identity_bytes)
-{
-	const struct decree_node *node = context;
-	struct identity mine, theirs;
-
-	if (identity_decode(identity, identity_bytes, &theirs) != 0 ||
-		identity_decode(node->identity, IDENTITY_BYTES, &mine) != 0)
-		return false;
-	return theirs.node_id == node_id && identity_difference(&mine, &theirs) == NULL;
-}
-
-/* A second key, while the first one is being changed. */
-static int
-read_key_also(const char *path, const char *first_path, const uint8_t *first, uint8_t *ret_key,
-	bool *ret_has, char *ret_error)
-{
-	int rc;
-
-	if (path[0] == '\0')
-		return 0;
-	rc = config_key_read(path, ret_key, ret_error);
-	if (rc != 0)
-		return rc;
-	if (memcmp(ret_key, first, CONFIG_KEY_BYTES) == 0) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.150s has the same key as %.150s: leave it out, or name the other key's "
-			"file",
-			path, first_path);
-		return -EINVAL;
-	}
-	*ret_has = true;
-	return 0;
-}
-
-int
-node_read_client_keys(const struct config *c, struct net_config *net, char *ret_error)
-{
-	int rc = 0;
-
-	net->auth = c->auth == CONFIG_AUTH_GMAC ? NET_AUTH_GMAC : NET_AUTH_NONE;
-	net->are_clients_allowed = c->auth == CONFIG_AUTH_NONE || c->client_key_file[0] != '\0';
-	if (c->auth == CONFIG_AUTH_NONE)
-		return 0;
-	if (net->are_clients_allowed)
-		rc = config_key_read(c->client_key_file, net->client_key, ret_error);
-	if (rc == 0)
-		rc = read_key_also(c->client_key_file_also, c->client_key_file, net->client_key,
-			net->client_key_also, &net->has_client_key_also, ret_error);
-	return rc;
-}
-
-int
-node_read_keys(const struct config *c, struct net_config *net, char *ret_error)
-{
-	bool has_keys = c->auth != CONFIG_AUTH_NONE;
-	int rc = has_keys ? config_key_read(c->key_file, net->cluster_key, ret_error) : 0;
-
-	if (rc == 0)
-		rc = node_read_client_keys(c, net, ret_error);
-	if (rc == 0 && has_keys)
-		rc = read_key_also(c->key_file_also, c->key_file, net->cluster_key,
-			net->cluster_key_also, &net->has_cluster_key_also, ret_error);
-	return rc;
-}
-
-void
-node_forget_keys(struct net_config *net)
-{
-	explicit_bzero(net->cluster_key, sizeof(net->cluster_key));
-	explicit_bzero(net->cluster_key_also, sizeof(net->cluster_key_also));
-	explicit_bzero(net->client_key, sizeof(net->client_key));
-	explicit_bzero(net->client_key_also, sizeof(net->client_key_also));
-}
-
-/* Two keys are a state to get out of again, and not to be forgotten. */
-static void
-tell_of_keys(struct decree_node *node, const struct net_config *net)
-{
-	if (net->has_cluster_key_also)
-		node_log(node, NOTE_KEYS,
-			"nodes may also use the key of key_file_also: remove it from the "
-			"configuration when "
-			"no node uses it any more");
-	if (net->has_client_key_also)
-		node_log(node, NOTE_KEYS,
-			"clients may also use the key of client_key_file_also: remove it from the "
-			"configuration when no client uses it any more");
-}
-
-static int
-open_net(struct decree_node *node, char *ret_error)
-{
-	const struct config *c = &node->config;
-	const struct config_node *self = config_find_node(c, c->node_id);
-	struct net_port_config ports[CONFIG_PORT_COUNT_MAX];
-	struct net_peer_config peers[DECREE_NODE_COUNT_MAX];
-	struct net_config net = {
-		.cluster_id = c->cluster_id,
-		.node_id = c->node_id,
-		.boot_count = node->boot_count,
-		.base_port = (uint16_t)c->base_port,
-		.shard_count = (uint16_t)c->shard_count,
-		.mtu = (uint16_t)c->mtu,
-		.ports = ports,
-		.port_count = c->port_count,
-		.is_eal_hosts = node->options.eal_is_initialised,
-		.peers = peers,
-		.identity = node->identity,
-		.identity_bytes = IDENTITY_BYTES,
-		.accept_identity = accept_identity,
-		.accept_context = node,
-	};
-	int rc = node_read_keys(c, &net, ret_error);
-
-	for (uint32_t i = 0; i < c->port_count; i++)
-		ports[i] = (struct net_port_config){
-			.device = c->ports[i].device,
-			.peer_id = c->ports[i].peer_id,
-			.ipv4 = self->ipv4,
-		};
-	for (uint32_t i = 0; i < c->node_count; i++) {
-		const struct config_node *peer = &c->nodes[i];
-		struct net_peer_config *to = &peers[net.peer_count];
-
-		if (peer->node_id == c->node_id)
-			continue;
-		*to = (struct net_peer_config){
-			.node_id = peer->node_id,
-			.ipv4 = peer->ipv4,
-			.base_port = (uint16_t)c->base_port,
-			.has_mac = peer->has_mac,
-		};
-		memcpy(to->mac, peer->mac, sizeof(to->mac));
-		net.peer_count++;
-	}
-	if (rc == 0)
-		rc = net_open(&net, &node->net, ret_error);
-	if (rc == 0)
-		tell_of_keys(node, &net);
-	node_forget_keys(&net);
-	if (rc == 0 && net_payload_bytes_max(node->net) < node->shards[0].config.frame_bytes)
-		rc = refuse(-EINVAL, ret_error, "mtu leaves too little room for a slot");
-	return rc;
-}
+/* ------------------------------------------------------------------------------ open */
 
 static int
 open_ports(struct decree_node *node, char *ret_error)
@@ -333,11 +186,9 @@ open_ports(struct decree_node *node, char *ret_error)
 	rc = node->options.eal_is_initialised ? eal_check_hosts(node, ret_error)
 					      : eal_start(node, ret_error);
 	if (rc == 0)
-		rc = open_net(node, ret_error);
+		rc = node_network_open(node, ret_error);
 	return rc;
 }
-
-/* ------------------------------------------------------------------------------ open */
 
 static int
 create_shards(struct decree_node *node, char *ret_error)

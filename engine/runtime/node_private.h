@@ -9,6 +9,7 @@
  *   control.c  the control thread: slow work, the log lines, memory, what status requests show
  *   metrics_fill.c, metrics_recent.c, metrics_text.c, metrics_http.c   see metrics.h
  *   capture.c  frames in a file, while an operator wants them
+ *   node_network.c  keys, ports and peers, as the network is told of them
  *   local_clients.c  clients on this host, of a node without ports
  *   watch.c    what the network turns away, told to the operator
  *   snap_thread.c  the thread that serves the shards' snapshot files
@@ -238,12 +239,22 @@ void node_log(struct decree_node *node, enum note note, const char *format, ...)
 /** Remember why, and let every thread end. Any thread. */
 void node_fail(struct decree_node *node, int rc, const char *text);
 
+/* node_network.c */
 /** The keys that a configuration names, as the network wants them. @retval -errno  `ret_error` says
  * which, and why */
 int node_read_keys(const struct config *c, struct net_config *net, char *ret_error);
 /** Those of clients alone. */
 int node_read_client_keys(const struct config *c, struct net_config *net, char *ret_error);
 void node_forget_keys(struct net_config *net);
+struct node_network {
+	struct net_config net; /* points into the rest */
+	struct net_port_config ports[CONFIG_PORT_COUNT_MAX];
+	struct net_peer_config peers[DECREE_NODE_COUNT_MAX];
+};
+/** What this node's configuration says to the network, and what its peers know it by; no keys. */
+void node_network_plan(const struct decree_node *node, struct node_network *ret_plan);
+/** With keys, ports and peers. EAL is there. */
+int node_network_open(struct decree_node *node, char *ret_error);
 
 /* local_clients.c */
 /** Hear clients on this host, if this node has no port and its address is one of loopback. Cannot

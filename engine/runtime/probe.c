@@ -14,45 +14,6 @@
 #define PAUSE_NS     200000        /* between looks: the CPU may be somebody else's */
 
 static void
-fill(const struct config *c, struct net_config *net, struct net_port_config *ports,
-	struct net_peer_config *peers)
-{
-	*net = (struct net_config){
-		.cluster_id = c->cluster_id,
-		.node_id = c->node_id,
-		.boot_count = 1,
-		.base_port = (uint16_t)c->base_port,
-		.shard_count = (uint16_t)c->shard_count,
-		.mtu = (uint16_t)c->mtu,
-		.ports = ports,
-		.port_count = c->port_count,
-		.peers = peers,
-		.auth = NET_AUTH_NONE,
-		.is_probe = true,
-	};
-	for (uint32_t i = 0; i < c->port_count; i++)
-		ports[i] = (struct net_port_config){
-			.device = c->ports[i].device,
-			.peer_id = c->ports[i].peer_id,
-			.ipv4 = config_find_node(c, c->node_id)->ipv4,
-		};
-	for (uint32_t i = 0; i < c->node_count; i++) {
-		struct net_peer_config *to = &peers[net->peer_count];
-
-		if (c->nodes[i].node_id == c->node_id)
-			continue;
-		*to = (struct net_peer_config){
-			.node_id = c->nodes[i].node_id,
-			.ipv4 = c->nodes[i].ipv4,
-			.base_port = (uint16_t)c->base_port,
-			.has_mac = c->nodes[i].has_mac,
-		};
-		memcpy(to->mac, c->nodes[i].mac, sizeof(to->mac));
-		net->peer_count++;
-	}
-}
-
-static void
 turn(struct net_node *net, uint16_t shard_count)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_NS };
@@ -94,20 +55,20 @@ look(const struct decree_node *node, struct probe *ret)
 int
 probe_run(struct decree_node *node, struct probe *ret_probe, char *ret_error)
 {
-	struct net_port_config ports[CONFIG_PORT_COUNT_MAX];
-	struct net_peer_config peers[DECREE_NODE_COUNT_MAX];
 	uint64_t began_ns, worth_ns = PROBE_NS;
-	struct net_config net;
+	struct node_network plan;
 	int rc;
 
 	rte_log_set_global_level(RTE_LOG_CRIT); /* what fails is said in one sentence */
 	rc = eal_start(node, ret_error);
-	fill(&node->config, &net, ports, peers);
+	node_network_plan(node, &plan);
+	plan.net.boot_count = 1;
+	plan.net.is_probe = true;
 	if (rc == 0)
-		rc = net_open(&net, &node->net, ret_error);
+		rc = net_open(&plan.net, &node->net, ret_error);
 	began_ns = node_now_ns();
 	while (rc == 0 && node_now_ns() < began_ns + worth_ns) {
-		turn(node->net, net.shard_count);
+		turn(node->net, plan.net.shard_count);
 		worth_ns = look(node, ret_probe);
 	}
 	if (rc == 0)
