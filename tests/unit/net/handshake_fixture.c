@@ -56,8 +56,7 @@ give(struct fixture *f, struct end *to, const struct datagram *d)
 	struct frame_header h;
 
 	assert_int_equal(frame_decode(d->at, d->bytes, &h), NET_DROP_NONE);
-	return handshake_receive(
-		&to->handshake, f->now_ns, &h, d->at, to->out.at, &to->out.bytes);
+	return handshake_receive(&to->handshake, f->now_ns, &h, d->at, to->out.at, &to->out.bytes);
 }
 
 void

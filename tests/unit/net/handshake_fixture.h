@@ -34,8 +34,8 @@ int setup(void **state);
 int teardown(void **state);
 
 /** Of a life of that end. @param nonce  one byte of it; another tells the nodes apart */
-struct handshake_config config_of(
-	const struct fixture *f, const struct end *e, uint64_t boot, uint8_t nonce);
+struct handshake_config
+config_of(const struct fixture *f, const struct end *e, uint64_t boot, uint8_t nonce);
 void start(struct fixture *f, struct end *e, uint64_t boot, uint8_t nonce);
 
 /** If one is due by now. */
