@@ -133,6 +133,7 @@ on_snapshot_installed(struct eng_replica *r, const struct eng_event *ev, struct 
 	decree_assert(s->slot.n == r->snapshot.durable.n);
 
 	r->snapshot.installing.n = 0;
+	r->audit.cut_asked = false; /* here is one; whoever needs a newer one says so again */
 	jump(r, s, fx);
 	if (r->halt != ENG_HALT_NONE)
 		return;

@@ -564,6 +564,12 @@ void trim_note_end(const struct shard *s, struct shard_group *g);
 /** The same for a group that no cut has brought here: it may have few records, and none of use, and
  * no cut to come. */
 void trim_note_here(const struct shard *s, struct shard_group *g);
+/** The same for a full log, as often as one likes. Slots come no more, and what came since the last
+ * note may be many records of few slots: votes at ballot after ballot, or what a node with a hole in
+ * its log learns anew at each start. */
+void trim_note_full(const struct shard *s, struct shard_group *g);
+/** How many records this group would let go of behind its next snapshot. */
+uint64_t trim_records_next(const struct shard_group *g);
 /** Whether the log has so little room left that it shall lose its beginning. */
 bool trim_is_wanted(const struct shard *s);
 /** One step: the log goes as far as every group lets it go. */

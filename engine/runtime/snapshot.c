@@ -35,8 +35,10 @@
 #define RETRY_CUT_SHIFT_MAX 5
 #define REAP_COUNT          8
 
-/* A cut for the log's sake pays only if it lets this many slots go. */
+/* A cut for the log's sake pays only if it lets this many slots go, or, of a log that is full, this
+ * many records: there may be many of few slots. */
 #define CUT_SLOTS_MIN      (2 * TRIM_NOTE_SLOTS)
+#define CUT_RECORDS_MIN    128
 #define PINNED_RECORDS_MIN 1024
 
 bool
@@ -303,6 +305,13 @@ is_pinning(const struct shard *s, const struct shard_group *g)
 	       s->appended_lsn > g->snap.trimmed.lsn + PINNED_RECORDS_MIN;
 }
 
+static bool
+does_pay(const struct shard *s, const struct shard_group *g, uint64_t slots)
+{
+	return slots >= CUT_SLOTS_MIN || is_pinning(s, g) ||
+	       (s->is_log_full && trim_records_next(g) >= CUT_RECORDS_MIN);
+}
+
 /* Apart from the pause after one that failed. */
 static bool
 is_cut_due(const struct shard *s, const struct shard_group *g)
@@ -315,7 +324,7 @@ is_cut_due(const struct shard *s, const struct shard_group *g)
 		return false;
 	return n->is_asked || n->is_rotten || n->lost.n > n->kept.slot.n ||
 	       (s->config.snapshot_slots != 0 && slots >= s->config.snapshot_slots) ||
-	       (trim_is_wanted(s) && (slots >= CUT_SLOTS_MIN || is_pinning(s, g)));
+	       (trim_is_wanted(s) && does_pay(s, g, slots));
 }
 
 /* 11.8: found now, and not at the next start. */
@@ -344,6 +353,8 @@ tick(struct shard *s)
 		struct eng_event event = { .type = ENG_EV_CUT, .now_ns = s->now_ns };
 
 		look_at_kept(s, g);
+		if (s->is_log_full)
+			trim_note_full(s, g);
 		if (!is_cut_due(s, g) || s->now_ns < g->snap.cut.retry_ns || !room_for_turn(s, g))
 			continue;
 		g->snap.is_told = true;

@@ -47,14 +47,48 @@ trim_note_end(const struct shard *s, struct shard_group *g)
 		note_add(g, s->appended_lsn + 1);
 }
 
-void
-trim_note_here(const struct shard *s, struct shard_group *g)
+/* In doubt a record of nobody knows which slot may lie there, and a start must find it (11.3). */
+static bool
+may_note_here(const struct shard_group *g)
 {
 	struct eng_status now;
 
 	eng_status(g->replica, &now);
-	if (!now.doubt) /* else a record of nobody knows which slot may lie there, and a start must find it (11.3) */
+	return !now.doubt;
+}
+
+void
+trim_note_here(const struct shard *s, struct shard_group *g)
+{
+	if (may_note_here(g))
 		trim_note_end(s, g);
+}
+
+static uint64_t
+note_last_lsn(const struct snapshot_group *n)
+{
+	return n->note_after == n->note_first ? n->trimmed.lsn
+					      : n->notes[(n->note_after - 1) % TRIM_NOTE_COUNT].lsn;
+}
+
+void
+trim_note_full(const struct shard *s, struct shard_group *g)
+{
+	struct snapshot_group *n = &g->snap;
+
+	if (g->index.slot_max == 0 || g->index.slot_max < note_last(n) ||
+		note_last_lsn(n) > s->appended_lsn || !may_note_here(g))
+		return;
+	if (n->note_after != n->note_first && note_last(n) == g->index.slot_max)
+		n->notes[(n->note_after - 1) % TRIM_NOTE_COUNT].lsn = s->appended_lsn + 1;
+	else
+		note_add(g, s->appended_lsn + 1);
+}
+
+uint64_t
+trim_records_next(const struct shard_group *g)
+{
+	return note_last_lsn(&g->snap) - g->snap.trimmed.lsn;
 }
 
 /* In a log of a few MiB the reserve alone is more than half. What is not prepared yet is not used

@@ -3,6 +3,7 @@
  * snapshot or the end of the log? */
 #include "tests/unit/runtime/lagging.h"
 
+#include "engine/core/replica_state.h"
 #include "engine/runtime/shard_private.h"
 
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 #define RECORDS       6000u
 #define COMMANDS      9000u /* one and a half times the log */
 #define UNDER_WAY_MAX 100u
+#define SLOTS_FEW     200u /* too few for a cut of a log that is not full */
 #define MS            1000000ull
 
 /* Half of the log, less what is kept, lasts for a second, and the stores' rate makes a snapshot
@@ -153,6 +155,98 @@ test_a_full_log_asks_the_others_for_little_and_seldom(void **state)
 	world_end(w);
 }
 
+/* The lagging node finds its log used up, all of a sudden; the others have room for days. */
+static struct world *
+world_with_a_used_up_log(struct world_mailbox *mail, uint32_t commands)
+{
+	struct world *w = world_of_small_logs(1000000, 0);
+	struct world_node *leader = world_elect(w);
+
+	lagging = world_follower(w);
+	assert_int_equal(shard_gateway_open(leader->shard, 0, (const uint8_t *)"a proposer here",
+				 &world_mailbox_ops, mail),
+		0);
+	propose_some(w, mail, commands);
+	assert_caught_up(w);
+	lagging->log.space_all = LOG_SPACE_RESERVE + (uint32_t)lagging->log.appended;
+	return w;
+}
+
+static uint64_t
+cut_count(const struct world *w)
+{
+	uint64_t ret = 0;
+
+	for (uint32_t i = 0; i < w->node_count; i++)
+		ret += shard_counters(w->nodes[i].shard)->snapshots;
+	return ret;
+}
+
+/* Its log may hold many records of few slots, and nobody may propose enough any more for a cut to
+ * let many slots go. */
+static void
+test_a_full_log_of_few_slots_asks_for_a_cut(void **state)
+{
+	struct world_mailbox *mail = world_mailbox_new();
+	struct world *w = world_with_a_used_up_log(mail, SLOTS_FEW);
+
+	(void)state;
+	propose_some(w, mail, 5); /* it cannot take these */
+	world_run(w, 5000 * MS);
+	assert_caught_up(w);
+	assert_true(lagging->shard->space_left + 20 > lagging->log.space_all);
+	assert_int_equal(cut_count(w), 2);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 1);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
+/* Where something else keeps it full, snapshot after snapshot would be for nothing. */
+static void
+test_a_full_log_that_no_cut_helps_asks_for_no_more(void **state)
+{
+	struct world_mailbox *mail = world_mailbox_new();
+	struct world *w = world_with_a_used_up_log(mail, SLOTS_FEW);
+	uint64_t cuts;
+
+	(void)state;
+	lagging->log.space_all = 0;
+	lagging->log.space_left = LOG_SPACE_RESERVE + lagging->eng.window_slots;
+	world_run(w, 5000 * MS);
+	cuts = cut_count(w);
+	assert_in_range(cuts, 1, 3);
+	propose_some(w, mail, 20);
+	world_run(w, 20000 * MS);
+	assert_int_equal(cut_count(w), cuts);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
+/* In doubt nobody can say what its log holds, so nothing of it goes when the node comes to stand on
+ * a snapshot. It can be said once that is over. */
+static void
+test_a_full_log_goes_when_its_doubts_are_over(void **state)
+{
+	struct world_mailbox *mail = world_mailbox_new();
+	struct world *w = world_with_a_used_up_log(mail, TRIM_NOTE_SLOTS / 2);
+	struct eng_replica *r = lagging->shard->groups[0].replica;
+
+	(void)state;
+	r->damage.doubt = r->damage.doubt_written = true;
+	propose_some(w, mail, 5);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(snapshot_ask(w->nodes[i].shard, &w->nodes[i].shard->groups[0]));
+	world_run(w, 5000 * MS);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 1);
+	assert_int_equal(lagging->log.trimmed_lsn, 0);
+	r->damage.doubt = r->damage.doubt_written = false;
+	world_run(w, 3000 * MS);
+	assert_true(lagging->log.trimmed_lsn > TRIM_NOTE_SLOTS / 2);
+	assert_caught_up(w);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
 int
 main(void)
 {
@@ -161,6 +255,9 @@ main(void)
 		cmocka_unit_test(test_a_snapshot_that_waits_for_its_store_lets_the_loop_sleep),
 		cmocka_unit_test(test_a_log_that_is_full_is_counted_and_told),
 		cmocka_unit_test(test_a_full_log_asks_the_others_for_little_and_seldom),
+		cmocka_unit_test(test_a_full_log_of_few_slots_asks_for_a_cut),
+		cmocka_unit_test(test_a_full_log_that_no_cut_helps_asks_for_no_more),
+		cmocka_unit_test(test_a_full_log_goes_when_its_doubts_are_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
