@@ -88,6 +88,9 @@ admin_request_result(const struct admin_request *a, char *ret_text)
 	if (!a->is_done && a->status == 0)
 		(void)snprintf(ret_text, DECREE_ERROR_BYTES,
 			"no node answered: not running, not reachable, or another key");
+	else if (!a->is_done)
+		(void)snprintf(ret_text, DECREE_ERROR_BYTES,
+			"not over in time: %s. Asking again does no harm", a->text);
 	else
 		(void)snprintf(ret_text, DECREE_ERROR_BYTES, "%s", a->text);
 	if (!a->is_done)

@@ -8,6 +8,9 @@
  *   3. the client repeats the request under the same token; each repetition looks at the job again,
  *      until it has ended, and is told the same end as often as it asks
  *
+ * The members are no job: the core itself says how a change stands, and refuses a second one. So a learner that
+ * never catches up holds up neither its own removal nor anything else.
+ *
  * What may fail: any frame may be lost, the client repeats. A node that restarts forgets its job:
  * the repetition begins it anew, so an operation asks for a state ("node 2 leads") and not for an
  * act, and is done at once when that state holds.
@@ -127,10 +130,8 @@ change_ask(struct shard *s, struct shard_group *g, const struct eng_member_chang
 }
 
 static enum client_admin_status
-change_status(const struct admin_job *job, enum eng_member_result result)
+change_status(enum eng_member_result result, bool is_begun)
 {
-	bool is_begun = job->status == CLIENT_ADMIN_PENDING;
-
 	if (result == ENG_MEMBER_DONE)
 		return CLIENT_ADMIN_DONE;
 	if (result == ENG_MEMBER_OK || result == ENG_MEMBER_PENDING)
@@ -140,24 +141,44 @@ change_status(const struct admin_job *job, enum eng_member_result result)
 	return CLIENT_ADMIN_REFUSED;
 }
 
+static bool
+is_voter(const struct shard_group *g, uint16_t node_id)
+{
+	const struct eng_configs *configs = eng_known_configs(g->replica);
+	const struct eng_member *member = eng_member_find(
+		configs->next.m.epoch != 0 ? &configs->next.m : &configs->now.m, node_id);
+
+	return member != NULL && member->role == ENG_VOTER;
+}
+
+static bool
+is_in_file(const struct shard_group *g, uint16_t node_id)
+{
+	for (uint32_t i = 0; i < g->config.member_count; i++)
+		if (g->config.members[i].node_id == node_id)
+			return true;
+	return false;
+}
+
 /* Asking again is how to learn how it stands: what is done is not done twice. */
 static void
 member_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
 {
 	struct eng_member_change change = change_of(job);
-	enum eng_member_result result = change_ask(s, g, &change);
+	uint16_t node_id = change.member.node_id;
+	enum eng_member_result result;
 
-	answer(job, change_status(job, result), "node %u: %s", change.member.node_id,
+	/* There is no way to a node without an address: it would be a learner for ever. */
+	if (change.op != ENG_MEMBER_REMOVE && !is_voter(g, node_id) && !is_in_file(g, node_id)) {
+		answer(job, CLIENT_ADMIN_REFUSED,
+			"node %u is not in the file that node %u was started with: write [node %u] "
+			"with 'joins = yes' into every node's, and restart one after the other",
+			node_id, s->node_id, node_id);
+		return;
+	}
+	result = change_ask(s, g, &change);
+	answer(job, change_status(result, false), "node %u: %s", node_id,
 		eng_member_result_text(result));
-}
-
-static void
-member_look(struct shard *s, struct shard_group *g, struct admin_job *job)
-{
-	if (eng_leader(g->replica) != s->node_id && eng_leader(g->replica) != 0)
-		answer(job, CLIENT_ADMIN_NOT_LEADER, "another node leads now");
-	else
-		member_ask(s, g, job);
 }
 
 /* Who speaks what, where that is in the way: "node 3: up to 1". */
@@ -183,7 +204,8 @@ raise_ask(struct shard *s, struct shard_group *g, struct admin_job *job)
 {
 	const struct eng_member_change change = { .op = ENG_MEMBER_RAISE };
 	enum eng_member_result result = change_ask(s, g, &change);
-	enum client_admin_status status = change_status(job, result);
+	enum client_admin_status status =
+		change_status(result, job->status == CLIENT_ADMIN_PENDING);
 	uint32_t version = version_of_group(g);
 	char spoken[100];
 
@@ -290,20 +312,22 @@ static const struct admin_op {
 	bool needs_leader;
 	/* Of the node: it holds up no job of the group, and whoever runs the shard carries it out. */
 	bool is_of_node;
+	/* It is no job: whoever asks again is told how things stand by then. */
+	bool is_look;
 	/* A request that is new here: answer it, with PENDING if it takes more than this turn. */
 	void (*begin)(struct shard *s, struct shard_group *g, struct admin_job *job);
 	/* A pending one was repeated: answer it if it has ended. NULL: it never is pending. */
 	void (*look)(struct shard *s, struct shard_group *g, struct admin_job *job);
 } ops[] = {
-	{ DECREE_ADMIN_TRANSFER, true, false, transfer_begin, transfer_look },
-	{ DECREE_ADMIN_MEMBER_ADD, true, false, member_ask, member_look },
-	{ DECREE_ADMIN_MEMBER_REMOVE, true, false, member_ask, member_look },
-	{ DECREE_ADMIN_MEMBER_REPLACE, true, false, member_ask, member_look },
-	{ DECREE_ADMIN_MEMBER_LIST, true, false, member_list, NULL },
-	{ DECREE_ADMIN_RAISE, true, false, raise_begin, raise_look },
-	{ DECREE_ADMIN_SNAPSHOT, true, false, snapshot_start, snapshot_look },
-	{ DECREE_ADMIN_CAPTURE, false, true, NULL, NULL },
-	{ DECREE_ADMIN_CAPTURE_STOP, false, true, NULL, NULL },
+	{ DECREE_ADMIN_TRANSFER, true, false, false, transfer_begin, transfer_look },
+	{ DECREE_ADMIN_MEMBER_ADD, true, false, true, member_ask, NULL },
+	{ DECREE_ADMIN_MEMBER_REMOVE, true, false, true, member_ask, NULL },
+	{ DECREE_ADMIN_MEMBER_REPLACE, true, false, true, member_ask, NULL },
+	{ DECREE_ADMIN_MEMBER_LIST, true, false, true, member_list, NULL },
+	{ DECREE_ADMIN_RAISE, true, false, false, raise_begin, raise_look },
+	{ DECREE_ADMIN_SNAPSHOT, true, false, false, snapshot_start, snapshot_look },
+	{ DECREE_ADMIN_CAPTURE, false, true, false, NULL, NULL },
+	{ DECREE_ADMIN_CAPTURE_STOP, false, true, false, NULL, NULL },
 };
 
 static const struct admin_op *
@@ -366,7 +390,8 @@ job_begin(struct shard *s, struct shard_group *g, const struct admin_op *op, str
 	if (g->admin.status == CLIENT_ADMIN_PENDING)
 		job_look(s, g, op_find(g->admin.op)); /* whoever asked for it may have gone */
 	if (g->admin.status == CLIENT_ADMIN_PENDING) {
-		answer(job, CLIENT_ADMIN_BUSY, "another request is being carried out");
+		answer(job, CLIENT_ADMIN_BUSY,
+			"another request is being carried out, and goes on: %s", g->admin.text);
 		return;
 	}
 	op->begin(s, g, job);
@@ -405,6 +430,8 @@ admin_on_request(struct shard *s, struct shard_group *g, struct net_endpoint fro
 		memcpy(job.text, g->admin.text, sizeof(job.text));
 	} else if (op->needs_leader && eng_leader(g->replica) != s->node_id) {
 		answer(&job, CLIENT_ADMIN_NOT_LEADER, "node %u does not lead", s->node_id);
+	} else if (op->is_look) {
+		op->begin(s, g, &job);
 	} else {
 		job_begin(s, g, op, &job);
 	}

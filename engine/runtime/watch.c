@@ -18,7 +18,9 @@ static const struct advice advices[] = {
 	{ NET_DROP_CLUSTER, "frames of another cluster: two clusters share addresses and ports" },
 	{ NET_DROP_NODE, "frames addressed to another node id: check the 'ip' of each [node N]" },
 	{ NET_DROP_SHARD, "frames for a shard that is not here: 'shards' differs between nodes" },
-	{ NET_DROP_PEER_UNKNOWN, "frames of a node that is not in the configuration" },
+	{ NET_DROP_PEER_UNKNOWN,
+		"frames of or to a node that is not in this node's file: write its [node N] "
+		"there, and restart" },
 	{ NET_DROP_TAG, "frames that are not authentic: damaged, or forged" },
 	{ NET_DROP_HELLO_TAG, "handshakes under another key or another 'auth': compare key_file on "
 			      "all nodes and clients" },

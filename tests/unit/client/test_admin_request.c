@@ -109,6 +109,7 @@ test_each_end_has_its_result(void **state)
 		assert_int_equal(next(&a, 0), 1);
 		answer(&a, 0, 1, CLIENT_ADMIN_BUSY, 0);
 		assert_int_equal(admin_request_result(&a, text), -ETIMEDOUT);
+		assert_string_equal(text, "not over in time: so. Asking again does no harm");
 		answer(&a, 0, 1, ends[i].status, 0);
 		assert_int_equal(admin_request_result(&a, text), ends[i].result);
 	}

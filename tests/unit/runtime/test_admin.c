@@ -22,7 +22,8 @@ struct answer {
 };
 
 static struct answer
-ask(struct world *w, struct world_node *n, uint64_t token, uint32_t op, uint16_t node_id)
+ask_for_disk(struct world *w, struct world_node *n, uint64_t token, uint32_t op, uint16_t node_id,
+	uint64_t disk)
 {
 	uint8_t arguments[CLIENT_ADMIN_ARGUMENT_BYTES] = { 0 };
 	uint8_t payload[CLIENT_MSG_FIXED_BYTES_MAX];
@@ -33,6 +34,7 @@ ask(struct world *w, struct world_node *n, uint64_t token, uint32_t op, uint16_t
 	};
 
 	store_u16(arguments, node_id);
+	store_u64(arguments + 8, disk);
 	w->client_frame_count = 0;
 	world_deliver(w, n, client, payload, client_msg_encode(&m, payload, sizeof(payload)));
 	(void)world_turn(w);
@@ -46,6 +48,12 @@ ask(struct world *w, struct world_node *n, uint64_t token, uint32_t op, uint16_t
 	answer.leader = m.admin_reply.leader;
 	memcpy(answer.text, m.admin_reply.text, m.admin_reply.text_bytes);
 	return answer;
+}
+
+static struct answer
+ask(struct world *w, struct world_node *n, uint64_t token, uint32_t op, uint16_t node_id)
+{
+	return ask_for_disk(w, n, token, op, node_id, 0);
 }
 
 static void
@@ -182,6 +190,70 @@ test_a_node_without_a_disk_is_not_added(void **state)
 	world_free(w);
 }
 
+/* Nobody could send it anything: it would be a learner for ever. */
+static void
+test_a_node_that_is_in_no_file_is_not_added(void **state)
+{
+	struct world *w = world_new(3);
+	struct world_node *leader = world_elect(w);
+	struct answer answer;
+
+	(void)state;
+	answer = ask_for_disk(w, leader, 1, DECREE_ADMIN_MEMBER_ADD, 4, 77);
+	assert_int_equal(answer.status, CLIENT_ADMIN_REFUSED);
+	assert_non_null(strstr(answer.text, "[node 4]"));
+	assert_string_equal(
+		ask(w, leader, 2, DECREE_ADMIN_MEMBER_LIST, 0).text, "epoch 1, q1 2, q2 2: 1 2 3");
+	world_free(w);
+}
+
+/* Three found the cluster, and the fourth, of which all files know, may come one day. */
+static void
+fourth_joins(struct world_node *n)
+{
+	n->eng.members[3].role = ENG_LEARNER;
+	n->eng.q1 = n->eng.q2 = 2;
+	n->eng.joins = n->node_id == 4;
+}
+
+/* Its machine never comes up. Who it is can be seen, leadership can be handed over, and it can be removed. */
+static void
+test_a_learner_that_never_comes_holds_up_nothing(void **state)
+{
+	struct world *w;
+	struct world_node *leader, *next;
+
+	(void)state;
+	world_tune = fourth_joins;
+	w = world_new(4);
+	world_tune = NULL;
+	w->nodes[3].is_down = true;
+	leader = world_elect(w);
+	next = world_follower(w);
+	assert_int_equal(ask_for_disk(w, leader, 1, DECREE_ADMIN_MEMBER_ADD, 4, 77).status,
+		CLIENT_ADMIN_PENDING);
+	world_run(w, 2000000000);
+	assert_int_equal(ask_for_disk(w, leader, 1, DECREE_ADMIN_MEMBER_ADD, 4, 77).status,
+		CLIENT_ADMIN_PENDING);
+	assert_non_null(
+		strstr(ask(w, leader, 2, DECREE_ADMIN_MEMBER_LIST, 0).text, " 4 (learner, "));
+	assert_int_equal(ask(w, leader, 3, DECREE_ADMIN_TRANSFER, next->node_id).status,
+		CLIENT_ADMIN_PENDING);
+	world_run(w, 2000000000);
+	leader = next;
+	assert_int_equal(ask_for_disk(w, leader, 1, DECREE_ADMIN_MEMBER_ADD, 4, 77).status,
+		CLIENT_ADMIN_PENDING);
+	assert_int_equal(
+		ask(w, leader, 4, DECREE_ADMIN_MEMBER_REMOVE, 4).status, CLIENT_ADMIN_PENDING);
+	world_run(w, 2000000000);
+	assert_int_equal(
+		ask(w, leader, 4, DECREE_ADMIN_MEMBER_REMOVE, 4).status, CLIENT_ADMIN_DONE);
+	/* Who asked for it first is not told that it goes on. */
+	assert_int_equal(ask_for_disk(w, leader, 1, DECREE_ADMIN_MEMBER_ADD, 4, 77).status,
+		CLIENT_ADMIN_REFUSED);
+	world_free(w);
+}
+
 /* Without hooks in its state machine a node cannot cut, and does not pretend to be at it. */
 static void
 test_a_snapshot_of_a_machine_without_hooks_is_refused(void **state)
@@ -262,6 +334,8 @@ main(void)
 		cmocka_unit_test(test_an_unknown_operation_is_told_so),
 		cmocka_unit_test(test_a_member_is_removed_and_the_list_says_so),
 		cmocka_unit_test(test_a_node_without_a_disk_is_not_added),
+		cmocka_unit_test(test_a_node_that_is_in_no_file_is_not_added),
+		cmocka_unit_test(test_a_learner_that_never_comes_holds_up_nothing),
 		cmocka_unit_test(test_a_snapshot_of_a_machine_without_hooks_is_refused),
 		cmocka_unit_test(
 			test_a_request_of_the_node_and_a_job_of_the_group_do_not_wait_for_each_other),
