@@ -644,6 +644,7 @@ wal_status(const struct wal *w, struct wal_status *ret)
 	*ret = w->counters;
 	ret->mode = w->mode;
 	ret->log_bytes = w->geometry.log_bytes;
+	ret->segment_bytes = w->geometry.segment_bytes;
 	ret->used_bytes = w->is_endless ? w->append.head - w->geometry.log_bytes
 					: w->append.head - w->trim.noted.position;
 	ret->lsn_first = w->trim.noted.lsn;

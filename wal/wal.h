@@ -108,6 +108,7 @@ struct wal_config {
 struct wal_status {
 	enum decree_log_mode mode;
 	uint64_t log_bytes;
+	uint64_t segment_bytes;
 	uint64_t used_bytes; /* from where the log begins to its head */
 	uint64_t
 		prewritten_bytes; /* how far appends may go now; grows in the background up to log_bytes */

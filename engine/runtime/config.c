@@ -252,7 +252,9 @@ take_value(struct parser *p, const char *name, const char *value)
 			: key->kind == CONFIG_LISTEN ? CONFIG_LISTEN_COUNT_MAX
 						     : CONFIG_PORT_COUNT_MAX);
 	else if (rc != 0)
-		fail(p, -EINVAL, "%s = %.60s: expected %s", name, value, want);
+		fail(p, -EINVAL, "%s = %.60s: expected %s%s", name, value, want,
+			strstr(value, " #") != NULL ? " (behind a value a comment begins with ' ;')"
+						    : "");
 }
 
 /* The file */

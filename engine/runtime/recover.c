@@ -355,6 +355,28 @@ on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total)
 			(unsigned long long)(bytes_total >> 20));
 }
 
+/* Whoever changes the file of a formatted node hears that it would have no effect. In mode `memory` there is no
+ * size on a disk. */
+static int
+check_size(const struct node_shard *ns, const char *path, char *ret_error)
+{
+	const struct config *c = &ns->node->config;
+	struct wal_status log;
+
+	wal_status(ns->wal, &log);
+	if (c->log_mode == DECREE_LOG_MEMORY ||
+		(log.log_bytes == c->log_bytes && log.segment_bytes == c->segment_bytes))
+		return 0;
+	snprintf(ret_error, DECREE_ERROR_BYTES,
+		"%.200s was formatted with log_bytes = %lluM and segment_bytes = %lluM, but %.150s "
+		"says %lluM and %lluM: put these back; another size takes another node",
+		path, (unsigned long long)(log.log_bytes >> 20),
+		(unsigned long long)(log.segment_bytes >> 20), c->path,
+		(unsigned long long)(c->log_bytes >> 20),
+		(unsigned long long)(c->segment_bytes >> 20));
+	return -EINVAL;
+}
+
 static int
 open_log(struct node_shard *ns, char *ret_error)
 {
@@ -389,7 +411,7 @@ open_log(struct node_shard *ns, char *ret_error)
 		else if (ns->refusal != NULL)
 			snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s: %s", path, ns->refusal);
 	}
-	return rc;
+	return rc == 0 ? check_size(ns, path, ret_error) : rc;
 }
 
 /* Once: the shards' folders are parts of one. */

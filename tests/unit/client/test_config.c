@@ -348,6 +348,8 @@ static const struct refusal refusals[] = {
 	{ "shards without groups", WHOLE "[cluster]\nshards = 4\ngroups = 2\n", NULL,
 		{ "fewer shards" } },
 	{ "log of one segment", WHOLE, "local.log_bytes=64M", { "log_bytes", "segment_bytes" } },
+	{ "comment behind a value", WHOLE "[cluster]\nmtu = 9000 # jumbo\n", NULL,
+		{ "9000 # jumbo", "begins with ' ;'" } },
 	{ "cpus for other shards", WHOLE, "local.cpus=1,2", { "2 CPUs for 1 shards" } },
 };
 

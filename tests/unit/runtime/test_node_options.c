@@ -18,6 +18,10 @@ test_other_constants_than_the_formatted_ones_are_refused(void **state)
 
 	assert_int_equal(one_open(f, "cluster.session_window=2048"), -EINVAL);
 	assert_non_null(strstr(f->error, "session_window"));
+	assert_int_equal(one_open(f, "local.log_bytes=16M"), -EINVAL);
+	assert_non_null(strstr(f->error, "formatted with log_bytes = 8M"));
+	assert_int_equal(one_open(f, "local.segment_bytes=4M"), -EINVAL);
+	assert_non_null(strstr(f->error, "segment_bytes = 2M"));
 	assert_int_equal(one_open(f, "cluster.id=78"), -EXDEV);
 	assert_int_equal(one_open(f, "local.data_dir=nowhere"), -ENOENT);
 }
