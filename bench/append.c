@@ -9,7 +9,7 @@
  * leaves the log's background pre-writing on during the rounds.
  */
 #include "apps/options.h"
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/raw.h"
 #include "bench/wait.h"
 #include "wal/directory.h"
@@ -111,12 +111,12 @@ log_append(struct wal *wal, const struct options *o)
 	};
 	struct log_completion done;
 	struct log_place place;
-	uint64_t durable_lsn = 0, began = now_ns();
+	uint64_t durable_lsn = 0, began = base_now_ns();
 
 	if (wal_log_ops.append(wal, &record, 1, &place) != 1)
 		die("log append (the log is full: fewer rounds)", -ENOSPC);
 	while (durable_lsn < place.lsn) {
-		uint64_t t = now_ns();
+		uint64_t t = base_now_ns();
 
 		wal_log_ops.submit(wal, t);
 		if (wal_log_ops.reap(wal, t, &done, 1) == 0)
@@ -153,13 +153,13 @@ writer_run(const struct options *o, struct board *b, uint32_t writer)
 
 			barrier(o, b, &turn);
 			for (uint32_t i = 0; i < o->count; i++) {
-				uint64_t start = now_ns();
+				uint64_t start = base_now_ns();
 
 				if (kind == LOG)
 					log_append(wal, o);
 				else if ((rc = raw_append(raw, o->bytes)) != 0)
 					die("raw write", rc);
-				latency[i] = now_ns() - start;
+				latency[i] = base_now_ns() - start;
 			}
 		}
 	}

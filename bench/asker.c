@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/asker.h"
 
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/wait.h"
 
 static void *
 ask(void *context)
 {
 	struct asker *a = context;
-	uint64_t until = now_ns() + (uint64_t)(a->seconds * 1e9), begun = 0;
+	uint64_t until = base_now_ns() + (uint64_t)(a->seconds * 1e9), begun = 0;
 
 	for (uint64_t n = 1; begun < until && atomic_load(&a->answered) != UINT64_MAX; n++) {
-		begun = now_ns();
+		begun = base_now_ns();
 		atomic_store_explicit(&a->asked, n, memory_order_release);
 		while (atomic_load_explicit(&a->answered, memory_order_acquire) < n)
-			wait_a_little(now_ns() - begun);
-		histogram_add(a->times, now_ns() - begun);
+			wait_a_little(base_now_ns() - begun);
+		histogram_add(a->times, base_now_ns() - begun);
 	}
 	atomic_store(&a->is_over, true);
 	return NULL;

@@ -12,9 +12,9 @@
  */
 #include "bench/floor.h"
 
+#include "base/clock.h"
 #include "bench/asker.h"
 #include "bench/block.h"
-#include "bench/clock.h"
 #include "bench/wait.h"
 #include "bench/wire.h"
 
@@ -103,7 +103,7 @@ open_wire(const struct floor *f, uint32_t place, struct wire *ret)
 static void
 run_follower(struct floor *f, uint32_t place)
 {
-	uint64_t numbers[FLOOR_NODE_COUNT_MAX] = { 0 }, told = 0, busy_ns = now_ns();
+	uint64_t numbers[FLOOR_NODE_COUNT_MAX] = { 0 }, told = 0, busy_ns = base_now_ns();
 	struct wire w;
 	struct block d;
 
@@ -121,9 +121,9 @@ run_follower(struct floor *f, uint32_t place)
 		if (d.durable > told)
 			wire_send(&w, 0, told = d.durable);
 		if (is_busy)
-			busy_ns = now_ns();
+			busy_ns = base_now_ns();
 		else
-			wait_a_little(now_ns() - busy_ns);
+			wait_a_little(base_now_ns() - busy_ns);
 	}
 	while (d.writing != 0)
 		(void)disk_step(&d); /* the file goes */
@@ -144,7 +144,7 @@ static uint64_t
 commit(const struct floor *f, struct wire *w, struct block *d, uint64_t *answers, uint64_t sequence)
 {
 	uint32_t majority = f->plan.node_count / 2 + 1;
-	uint64_t begun = now_ns(), resend_ns = begun + RESEND_NS;
+	uint64_t begun = base_now_ns(), resend_ns = begun + RESEND_NS;
 
 	ask_followers(f, w, sequence);
 	assert(d->wanted < sequence && d->writing < sequence); /* nothing of this round yet */
@@ -152,7 +152,7 @@ commit(const struct floor *f, struct wire *w, struct block *d, uint64_t *answers
 	for (;;) {
 		bool is_busy = disk_step(d); /* the first begins the write */
 		uint32_t votes = d->durable >= sequence;
-		uint64_t now = now_ns();
+		uint64_t now = base_now_ns();
 
 		if (now >= resend_ns) {
 			ask_followers(f, w, sequence);
@@ -163,7 +163,7 @@ commit(const struct floor *f, struct wire *w, struct block *d, uint64_t *answers
 		for (uint32_t i = 1; i < f->plan.node_count; i++)
 			votes += answers[i] >= sequence;
 		if (votes >= majority)
-			return now_ns() - begun;
+			return base_now_ns() - begun;
 		if (now - begun > ROUND_NS_MAX)
 			wire_die("a round takes more than 20 s: has a follower ended?");
 		if (!is_busy)
@@ -175,7 +175,7 @@ static void
 serve_client(struct floor *f, struct wire *w, struct block *d, uint64_t *answers, uint64_t sequence)
 {
 	static struct asker client;
-	uint64_t busy_ns = now_ns();
+	uint64_t busy_ns = base_now_ns();
 
 	if (asker_begin(&client, f->plan.seconds, &f->times[0]) != 0)
 		wire_die("no thread for the client");
@@ -183,12 +183,12 @@ serve_client(struct floor *f, struct wire *w, struct block *d, uint64_t *answers
 		uint64_t wanted = asker_wants(&client);
 
 		if (wanted == 0) {
-			wait_a_little(now_ns() - busy_ns);
+			wait_a_little(base_now_ns() - busy_ns);
 			continue;
 		}
 		(void)commit(f, w, d, answers, ++sequence);
 		asker_answer(&client, wanted);
-		busy_ns = now_ns();
+		busy_ns = base_now_ns();
 	}
 	asker_end(&client);
 }
@@ -208,8 +208,8 @@ run_leader(struct floor *f)
 		(void)commit(f, &w, &d, answers, ++sequence);
 	if (f->plan.has_client)
 		serve_client(f, &w, &d, answers, sequence);
-	until = now_ns() + (uint64_t)(f->plan.seconds * 1e9);
-	while (!f->plan.has_client && now_ns() < until)
+	until = base_now_ns() + (uint64_t)(f->plan.seconds * 1e9);
+	while (!f->plan.has_client && base_now_ns() < until)
 		histogram_add(&f->times[0], commit(f, &w, &d, answers, ++sequence));
 	if (f->plan.node_count > 1)
 		wire_close(&w);
@@ -228,13 +228,13 @@ run_writer(struct floor *f, uint32_t place)
 	atomic_fetch_add(&f->arrived, 1);
 	while (atomic_load(&f->arrived) < f->plan.node_count)
 		usleep(500);
-	until = now_ns() + (uint64_t)(f->plan.seconds * 1e9);
-	while (now_ns() < until) {
-		uint64_t begun = now_ns();
+	until = base_now_ns() + (uint64_t)(f->plan.seconds * 1e9);
+	while (base_now_ns() < until) {
+		uint64_t begun = base_now_ns();
 
 		if (raw_append(d.raw, d.bytes) != 0)
 			wire_die("a write failed");
-		histogram_add(&f->times[place], now_ns() - begun);
+		histogram_add(&f->times[place], base_now_ns() - begun);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/host.h"
 
-#include "bench/clock.h"
+#include "base/clock.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -69,7 +69,7 @@ host_cpu_read(struct host_cpu *ret)
 	DIR *folder = opendir("/proc");
 	struct dirent *entry;
 
-	*ret = (struct host_cpu){ .at_ns = now_ns() };
+	*ret = (struct host_cpu){ .at_ns = base_now_ns() };
 	read_sums(ret);
 	while (folder != NULL && (entry = readdir(folder)) != NULL)
 		if (isdigit((unsigned char)entry->d_name[0]))

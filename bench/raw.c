@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/raw.h"
 
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/wait.h"
 
 #include <errno.h>
@@ -179,13 +179,13 @@ int
 raw_append(struct raw *r, uint32_t bytes)
 {
 	int rc = raw_start(r, bytes);
-	uint64_t begun = now_ns();
+	uint64_t begun = base_now_ns();
 	uint32_t count = 0;
 
 	while (rc == 0 && count == 0) {
 		rc = raw_reap(r, &count);
 		if (count == 0)
-			wait_a_little(now_ns() - begun);
+			wait_a_little(base_now_ns() - begun);
 	}
 	return rc;
 }

@@ -8,7 +8,7 @@
  * everything that a node's start does in the log. Nothing comes from the page cache.
  */
 #include "apps/options.h"
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "wal/directory.h"
 
 #include <errno.h>
@@ -62,7 +62,7 @@ settle(struct wal *wal, uint64_t lsn)
 	uint64_t durable_lsn = 0;
 
 	do {
-		uint64_t t = now_ns();
+		uint64_t t = base_now_ns();
 
 		wal_log_ops.submit(wal, t);
 		for (uint32_t i = 0, n = wal_log_ops.reap(wal, t, done, 8); i < n; i++) {
@@ -137,7 +137,7 @@ on_damaged(void *context, const struct log_place *place, const uint8_t *tag)
 static uint64_t
 log_round(const char *path, uint64_t expected)
 {
-	uint64_t count = 0, start = now_ns();
+	uint64_t count = 0, start = base_now_ns();
 	const struct wal_config cfg = {
 		.is_read_only = true,
 		.recovery = { .context = &count, .record = on_record, .damaged = on_damaged },
@@ -151,7 +151,7 @@ log_round(const char *path, uint64_t expected)
 	}
 	if (count != expected)
 		die("records are missing", -EBADMSG);
-	return now_ns() - start;
+	return base_now_ns() - start;
 }
 
 /* ------------------------------------------------------------------------------ the disk alone */
@@ -177,7 +177,7 @@ raw_round(const char *file, uint64_t bytes, uint32_t depth)
 	if (fd < 0 || buffer == NULL || io_uring_queue_init(DEPTH_MAX, &ring, 0) != 0)
 		die(file, -errno);
 	memset(buffer, 0, (size_t)DEPTH_MAX * PIECE_BYTES);
-	start = now_ns();
+	start = base_now_ns();
 	for (; issued < (uint64_t)depth * PIECE_BYTES; issued += PIECE_BYTES)
 		raw_start(&ring, fd, buffer + issued, issued);
 	while (done < bytes) {
@@ -191,7 +191,7 @@ raw_round(const char *file, uint64_t bytes, uint32_t depth)
 		}
 		io_uring_cqe_seen(&ring, cqe);
 	}
-	start = now_ns() - start;
+	start = base_now_ns() - start;
 	io_uring_queue_exit(&ring);
 	(void)close(fd);
 	free(buffer);
@@ -284,9 +284,9 @@ main(int argc, char **argv)
 	for (uint32_t round = 0; round < o.round_count; round++) {
 		r.ns[RAW_ONE][round] = raw_round(file, r.bytes, 1);
 		r.ns[RAW_MANY][round] = raw_round(file, r.bytes, DEPTH_MAX);
-		r.cpu_ns[round] = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+		r.cpu_ns[round] = base_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 		r.ns[LOG][round] = log_round(path, r.record_count);
-		r.cpu_ns[round] = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - r.cpu_ns[round];
+		r.cpu_ns[round] = base_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - r.cpu_ns[round];
 	}
 	log_remove(path);
 	report(&o, &r);

@@ -10,7 +10,7 @@
  */
 #include "bench/wire.h"
 
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/dpdk.h"
 #include "net/net.h"
 
@@ -48,7 +48,7 @@ static void
 port_start(uint16_t port, bool is_repeated)
 {
 	struct rte_eth_link link = { 0 };
-	uint64_t begun = now_ns();
+	uint64_t begun = base_now_ns();
 
 	for (int i = 0; link.link_status != RTE_ETH_LINK_UP; i++) {
 		if (i % 100 == 0 && (i == 0 || is_repeated)) {
@@ -56,7 +56,7 @@ port_start(uint16_t port, bool is_repeated)
 			(void)rte_eth_dev_start(port); /* and its server may not be there yet */
 		}
 		(void)rte_eth_link_get_nowait(port, &link); /* down, if it cannot tell */
-		if (now_ns() - begun > START_TIMEOUT_NS)
+		if (base_now_ns() - begun > START_TIMEOUT_NS)
 			wire_die("a link does not come up");
 		usleep(1000);
 	}

@@ -2,6 +2,7 @@
 #include "net/local.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "net/path.h"
 
@@ -258,15 +259,6 @@ const struct net_ops local_ops = {
 
 /* ------------------------------------------------------------------ the thread */
 
-static uint64_t
-clock_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static bool
 has_room(const struct local_shard *s)
 {
@@ -356,7 +348,7 @@ local_main(void *local)
 
 	(void)prctl(PR_SET_NAME, "decree-local"); /* for people who look at threads */
 	while ((stop->revents & POLLIN) == 0) {
-		uint64_t now_ns = clock_ns();
+		uint64_t now_ns = base_now_ns();
 
 		for (uint16_t i = 0; i < l->shard_count; i++) {
 			struct local_shard *s = &l->shards[i];

@@ -2,7 +2,7 @@
 #include "bench/commit/floors.h"
 
 #include "apps/options.h"
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/floor.h"
 
 #include <assert.h>
@@ -20,7 +20,7 @@ own_cpu_ns(void)
 	struct rusage waited;
 
 	(void)getrusage(RUSAGE_CHILDREN, &waited); /* cannot fail */
-	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) +
+	return base_clock_ns(CLOCK_PROCESS_CPUTIME_ID) +
 	       (uint64_t)(waited.ru_utime.tv_sec + waited.ru_stime.tv_sec) * 1000000000u +
 	       (uint64_t)(waited.ru_utime.tv_usec + waited.ru_stime.tv_usec) * 1000u;
 }

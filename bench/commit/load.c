@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/commit/load.h"
 
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/wait.h"
 
 #include <stdlib.h>
@@ -107,7 +107,7 @@ send_due(struct load *l, uint64_t now)
 		has_sent = true;
 		l->due_count++;
 		if (is_measured(l, due))
-			histogram_add(&g->lag, now_ns() - due);
+			histogram_add(&g->lag, base_now_ns() - due);
 	}
 }
 
@@ -169,7 +169,7 @@ take_answers(struct load *l)
 {
 	struct decree_completion done[BURST];
 	uint32_t count = l->target.poll(l->target.context, done, BURST);
-	uint64_t now = count > 0 ? now_ns() : 0;
+	uint64_t now = count > 0 ? base_now_ns() : 0;
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t place = (uint32_t)(uintptr_t)done[i].cookie;
@@ -259,7 +259,7 @@ void
 load_begin(struct load_pass *p, struct load *const *loads, uint32_t count)
 {
 	*p = (struct load_pass){ .loads = loads, .count = count };
-	p->pace = (struct load_pace){ .now_ns = now_ns(), .is_waiting = true };
+	p->pace = (struct load_pace){ .now_ns = base_now_ns(), .is_waiting = true };
 	for (uint32_t i = 0; i < count; i++)
 		begin(loads[i], p->pace.now_ns);
 }
@@ -270,7 +270,7 @@ load_turn(struct load_pass *p, bool *ret_is_over)
 	const struct board *b = p->loads[0]->board;
 	bool did_work = turn(p->loads, p->count, &p->pace);
 
-	p->pace.now_ns = now_ns();
+	p->pace.now_ns = base_now_ns();
 	*ret_is_over = p->pace.now_ns >= b->until_ns &&
 		       (!p->pace.is_waiting || p->pace.now_ns >= b->until_ns + DRAIN_NS);
 	return did_work;

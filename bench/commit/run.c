@@ -9,7 +9,7 @@
  */
 #include "bench/commit/run.h"
 
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/commit/node.h"
 #include "bench/ports.h"
 
@@ -131,8 +131,8 @@ sleep_until(struct run *r, uint64_t at_ns)
 {
 	int rc = is_interrupted ? -EINTR : 0;
 
-	while (rc == 0 && now_ns() < at_ns) {
-		uint64_t left = at_ns - now_ns();
+	while (rc == 0 && base_now_ns() < at_ns) {
+		uint64_t left = at_ns - base_now_ns();
 		struct timespec pause = { .tv_nsec = left < PAUSE_NS ? (long)left : PAUSE_NS };
 
 		(void)nanosleep(&pause, NULL); /* woken early is as good */
@@ -173,12 +173,12 @@ has_ended(struct run *r, uint32_t index, int *rc)
 int
 run_stop(struct run *r)
 {
-	uint64_t until = now_ns() + STOP_NS;
+	uint64_t until = base_now_ns() + STOP_NS;
 	uint32_t ended = 0;
 	int rc = 0;
 
 	atomic_store(&r->board->is_over, true);
-	while (ended < r->process_count && now_ns() < until) {
+	while (ended < r->process_count && base_now_ns() < until) {
 		for (ended = 0; ended < r->process_count && has_ended(r, ended, &rc);)
 			ended++;
 		(void)usleep(2000);
@@ -232,13 +232,13 @@ tell_leaders(struct run *r, uint64_t for_ns)
 static int
 await_leaders(struct run *r, uint64_t for_ns)
 {
-	uint64_t from = now_ns(), until = from + for_ns;
+	uint64_t from = base_now_ns(), until = from + for_ns;
 	int rc = 0;
 
 	atomic_store(&r->board->is_electing, true);
 	while (rc == 0 && !find_owners(r)) {
-		rc = sleep_until(r, now_ns() + PAUSE_NS);
-		if (rc == 0 && now_ns() > until) {
+		rc = sleep_until(r, base_now_ns() + PAUSE_NS);
+		if (rc == 0 && base_now_ns() > until) {
 			tell_leaders(r, for_ns);
 			rc = -ETIMEDOUT;
 		}
@@ -246,7 +246,7 @@ await_leaders(struct run *r, uint64_t for_ns)
 	atomic_store(&r->board->is_electing, false);
 	if (rc == 0 && r->plan->is_verbose)
 		fprintf(stderr, "decree bench: every group is led after %.3f s\n",
-			(double)(now_ns() - from) / 1e9);
+			(double)(base_now_ns() - from) / 1e9);
 	return rc;
 }
 
@@ -328,7 +328,7 @@ run_join(struct run *r)
 		start_node(r, 0, &r->plan->points[0].shape, r->plan->config);
 	if (r->pids[0] < 0)
 		rc = -errno;
-	return rc != 0 ? rc : await_leaders(r, UINT64_MAX / 2 - now_ns());
+	return rc != 0 ? rc : await_leaders(r, UINT64_MAX / 2 - base_now_ns());
 }
 
 int
@@ -356,7 +356,7 @@ cpu_ns_of(pid_t pid)
 {
 	clockid_t clock;
 
-	return pid > 0 && clock_getcpuclockid(pid, &clock) == 0 ? clock_ns(clock) : 0;
+	return pid > 0 && clock_getcpuclockid(pid, &clock) == 0 ? base_clock_ns(clock) : 0;
 }
 
 static uint64_t
@@ -385,7 +385,7 @@ static void
 watch(struct run *r, struct moment *m)
 {
 	host_cpu_read(&m->host);
-	m->own_ns = cpu_ns_of_all(r) + clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	m->own_ns = cpu_ns_of_all(r) + base_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	m->is_watched = true;
 	for (uint32_t i = 0; i < r->node_count; i++)
 		if (r->metrics_ports[i] == 0 ||
@@ -487,8 +487,8 @@ await_owners(struct run *r, uint32_t order)
 			i++;
 			continue;
 		}
-		rc = sleep_until(r, now_ns() + PAUSE_NS);
-		if (rc == 0 && now_ns() > until) {
+		rc = sleep_until(r, base_now_ns() + PAUSE_NS);
+		if (rc == 0 && base_now_ns() > until) {
 			fprintf(stderr, "decree bench: node %u does not answer\n",
 				r->board->owners[i] + 1);
 			rc = -ETIMEDOUT;
@@ -515,7 +515,7 @@ kill_leader(struct run *r, uint32_t leader, uint64_t at_ns, struct run_result *r
 	if (rc != 0)
 		return rc;
 	(void)kill(r->pids[leader], SIGKILL);
-	ret->killed_ns = now_ns() - r->board->from_ns;
+	ret->killed_ns = base_now_ns() - r->board->from_ns;
 	(void)waitpid(r->pids[leader], NULL, 0); /* gone */
 	r->pids[leader] = 0;
 	return 0;
@@ -535,7 +535,7 @@ run_measure(struct run *r, const struct plan_load *load, bool kill, struct run_r
 	b->load = *load;
 	b->are_samples_wanted = kill;
 	b->sample_count = 0;
-	b->from_ns = now_ns() + (uint64_t)(warm_up_s * 1e9);
+	b->from_ns = base_now_ns() + (uint64_t)(warm_up_s * 1e9);
 	b->until_ns = b->from_ns + (uint64_t)(r->plan->seconds * 1e9);
 	/* Release: pairs with the acquire in serve(). */
 	atomic_store_explicit(&b->order, order, memory_order_release);

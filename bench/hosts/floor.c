@@ -16,8 +16,8 @@
 #include "bench/hosts/floor.h"
 
 #include "apps/options.h"
+#include "base/clock.h"
 #include "bench/asker.h"
-#include "bench/clock.h"
 #include "bench/wait.h"
 
 #include <arpa/inet.h>
@@ -203,7 +203,7 @@ refuse_missing(const struct hosts_floor *f)
 int
 hosts_gather(struct hosts_floor *f)
 {
-	uint64_t begun = now_ns();
+	uint64_t begun = base_now_ns();
 
 	f->run = (uint32_t)(begun >> 10) | 1; /* another one each time, and not 0 */
 	while (f->ready_mask != all_ready(f)) {
@@ -211,9 +211,9 @@ hosts_gather(struct hosts_floor *f)
 
 		if (rc < 0)
 			return rc;
-		if (now_ns() - begun > f->wait_ns)
+		if (base_now_ns() - begun > f->wait_ns)
 			return refuse_missing(f);
-		lane_tick(&f->lane, now_ns());
+		lane_tick(&f->lane, base_now_ns());
 		wait_a_little(UINT64_MAX);
 	}
 	return 0;
@@ -240,12 +240,12 @@ first_missing(uint32_t mask)
 static int
 begin_step(struct hosts_floor *f, uint8_t step, double seconds, uint64_t patience_ns)
 {
-	uint64_t begun = now_ns(), send_ns = 0;
+	uint64_t begun = base_now_ns(), send_ns = 0;
 
 	f->step = step;
 	f->ready_mask = 0;
 	while (f->ready_mask != all_ready(f)) {
-		uint64_t now = now_ns();
+		uint64_t now = base_now_ns();
 		int rc = take_answers(f);
 
 		if (rc < 0)
@@ -266,7 +266,7 @@ begin_step(struct hosts_floor *f, uint8_t step, double seconds, uint64_t patienc
 static int
 commit(struct hosts_floor *f, uint32_t place_count, uint64_t *ret_ns)
 {
-	uint64_t begun = now_ns(), resend_ns = begun + RESEND_NS, sequence = ++f->sequence;
+	uint64_t begun = base_now_ns(), resend_ns = begun + RESEND_NS, sequence = ++f->sequence;
 	uint32_t majority = place_count / 2 + 1;
 
 	for (uint32_t i = 1; i < place_count; i++)
@@ -275,7 +275,7 @@ commit(struct hosts_floor *f, uint32_t place_count, uint64_t *ret_ns)
 	for (;;) {
 		int block = step_block(f), rc = place_count > 1 ? take_answers(f) : 0;
 		uint32_t votes = f->block.durable >= sequence;
-		uint64_t now = now_ns();
+		uint64_t now = base_now_ns();
 
 		if (block < 0)
 			return refuse_write();
@@ -284,7 +284,7 @@ commit(struct hosts_floor *f, uint32_t place_count, uint64_t *ret_ns)
 		for (uint32_t i = 1; i < place_count; i++)
 			votes += f->answers[i] >= sequence;
 		if (votes >= majority) {
-			*ret_ns = now_ns() - begun;
+			*ret_ns = base_now_ns() - begun;
 			return 0;
 		}
 		if (now >= resend_ns) {
@@ -306,12 +306,12 @@ measure_appends(struct hosts_floor *f, uint64_t until, struct histogram *times)
 {
 	int rc = 0;
 
-	while (rc >= 0 && now_ns() < until) {
-		uint64_t begun = now_ns();
+	while (rc >= 0 && base_now_ns() < until) {
+		uint64_t begun = base_now_ns();
 
 		if (raw_append(f->block.raw, f->block.bytes) != 0)
 			return refuse_write();
-		histogram_add(times, now_ns() - begun);
+		histogram_add(times, base_now_ns() - begun);
 		rc = take_answers(f);
 	}
 	return rc < 0 ? rc : 0;
@@ -324,7 +324,7 @@ measure_commits(
 	uint64_t ns = 0;
 	int rc = 0;
 
-	while (rc == 0 && now_ns() < until) {
+	while (rc == 0 && base_now_ns() < until) {
 		rc = commit(f, place_count, &ns);
 		if (rc == 0)
 			histogram_add(times, ns);
@@ -336,7 +336,7 @@ static int
 measure_client(struct hosts_floor *f, double seconds, struct histogram *times)
 {
 	static struct asker client;
-	uint64_t busy_ns = now_ns(), ns;
+	uint64_t busy_ns = base_now_ns(), ns;
 	int rc = asker_begin(&client, seconds, times);
 
 	if (rc != 0)
@@ -345,12 +345,12 @@ measure_client(struct hosts_floor *f, double seconds, struct histogram *times)
 		uint64_t wanted = asker_wants(&client);
 
 		if (wanted == 0) {
-			wait_a_little(now_ns() - busy_ns);
+			wait_a_little(base_now_ns() - busy_ns);
 			continue;
 		}
 		rc = commit(f, f->lane.place_count, &ns);
 		asker_answer(&client, wanted);
-		busy_ns = now_ns();
+		busy_ns = base_now_ns();
 	}
 	asker_end(&client);
 	return rc;
@@ -369,14 +369,14 @@ hosts_measure(struct hosts_floor *f, uint8_t step, double seconds, struct histog
 		return refuse_silence(f, first_missing(f->ready_mask));
 	histogram_reset(ret_times);
 	if (rc == 0 && step_kind(f) == HOSTS_APPEND)
-		return measure_appends(f, now_ns() + (uint64_t)(seconds * 1e9), ret_times);
+		return measure_appends(f, base_now_ns() + (uint64_t)(seconds * 1e9), ret_times);
 	for (uint32_t i = 0; rc == 0 && i < WARM_UP_COUNT; i++)
 		rc = commit(f, place_count, &ns);
 	if (rc == 0 && step_kind(f) == HOSTS_CLIENT)
 		rc = measure_client(f, seconds, ret_times);
 	else if (rc == 0)
 		rc = measure_commits(
-			f, place_count, now_ns() + (uint64_t)(seconds * 1e9), ret_times);
+			f, place_count, base_now_ns() + (uint64_t)(seconds * 1e9), ret_times);
 	while (f->block.writing != 0 && rc == 0)
 		rc = block_step(&f->block) < 0 ? refuse_write() : 0; /* the next step may append */
 	return rc;
@@ -476,11 +476,11 @@ work(struct hosts_floor *f)
 	int rc;
 
 	if (step_kind(f) == HOSTS_APPEND) {
-		uint64_t begun = now_ns();
+		uint64_t begun = base_now_ns();
 
 		if (raw_append(f->block.raw, f->block.bytes) != 0)
 			return refuse_write();
-		histogram_add(&f->own, now_ns() - begun);
+		histogram_add(&f->own, base_now_ns() - begun);
 		return 1;
 	}
 	rc = step_block(f);
@@ -497,10 +497,10 @@ work(struct hosts_floor *f)
 static int
 join(struct hosts_floor *f, uint64_t *silence_ns)
 {
-	uint64_t begun = now_ns(), hello_ns = 0;
+	uint64_t begun = base_now_ns(), hello_ns = 0;
 
 	while (f->run == 0) {
-		uint64_t now = now_ns();
+		uint64_t now = base_now_ns();
 		int rc = take_orders(f, silence_ns);
 
 		if (rc < 0)
@@ -527,9 +527,9 @@ hosts_follow(struct hosts_floor *f)
 	uint64_t silence_ns = SILENCE_NS, heard_ns, busy_ns;
 	int rc = join(f, &silence_ns);
 
-	heard_ns = busy_ns = now_ns();
+	heard_ns = busy_ns = base_now_ns();
 	while (rc >= 0 && f->step != STEP_END) {
-		uint64_t now = now_ns();
+		uint64_t now = base_now_ns();
 		int came = take_orders(f, &silence_ns);
 
 		rc = came < 0 ? came : work(f);

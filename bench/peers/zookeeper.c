@@ -4,7 +4,7 @@
  * its own example. The client sets the data of one znode, by its own C library without threads of
  * its own (a thread less between an answer and who waits for it), at the server that leads.
  */
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/peers/answers.h"
 #include "bench/peers/peer.h"
 
@@ -158,7 +158,7 @@ make_node(struct client *c, uint64_t until)
 	done = 0;
 	if (zoo_acreate(c->links[0], PATH, "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, on_create, &done) != ZOK)
 		return -EIO;
-	while (done == 0 && now_ns() < until)
+	while (done == 0 && base_now_ns() < until)
 		turn(c);
 	return done == 1 ? 0 : -EIO;
 }
@@ -166,7 +166,7 @@ make_node(struct client *c, uint64_t until)
 static int
 connect_to_leader(void *context, uint32_t connection_count)
 {
-	uint64_t until = now_ns() + CONNECT_NS;
+	uint64_t until = base_now_ns() + CONNECT_NS;
 	struct client *c = context;
 	char host[32];
 
@@ -180,7 +180,7 @@ connect_to_leader(void *context, uint32_t connection_count)
 			return -errno;
 		c->links[c->link_count++] = link;
 	}
-	while (!is_connected(c) && now_ns() < until)
+	while (!is_connected(c) && base_now_ns() < until)
 		turn(c);
 	c->next = 0;
 	return is_connected(c) ? make_node(c, until) : -ETIMEDOUT;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/queue/amqp.h"
 
 #include <assert.h>
@@ -86,7 +86,7 @@ fan_put(struct run *r, uint64_t now)
 static void
 start(struct run *r)
 {
-	uint64_t now = now_ns();
+	uint64_t now = base_now_ns();
 
 	for (uint32_t i = 0; i < r->open_count && r->plan->rate == 0; i++) {
 		for (uint32_t k = 0; k < r->plan->depth && r->plan->kind != LOAD_FAN; k++)
@@ -229,7 +229,7 @@ serve(struct run *r, uint32_t i, uint32_t events,
 		return -1;
 	if ((events & ~(uint32_t)EPOLLOUT) != 0 && client_receive(c, r->error) != 0)
 		return -1;
-	now = now_ns();
+	now = base_now_ns();
 	while ((rc = client_next(c, &a, r->error)) == 1) {
 		on(r, c, &a, now);
 		r->last_ns = now;
@@ -249,7 +249,7 @@ turn(struct run *r, uint64_t wait_ns,
 	for (int i = 0; i < ready; i++)
 		if (serve(r, events[i].data.u32, events[i].events, on) != 0)
 			return -1;
-	if (r->flying > 0 && now_ns() - r->last_ns > SILENCE_NS) {
+	if (r->flying > 0 && base_now_ns() - r->last_ns > SILENCE_NS) {
 		snprintf(r->error, LOAD_ERROR_BYTES, "no answer for %llu s",
 			SILENCE_NS / 1000000000);
 		return -1;
@@ -296,7 +296,7 @@ static int
 settle(struct run *r,
 	void (*on)(struct run *, struct client *, const struct client_answer *, uint64_t))
 {
-	r->last_ns = now_ns();
+	r->last_ns = base_now_ns();
 	if (flush_all(r) != 0)
 		return -1;
 	while (r->flying > 0)
@@ -348,7 +348,7 @@ open_wait_ns(const struct run *r, uint64_t start_ns, uint64_t now)
 static int
 measure(struct run *r)
 {
-	uint64_t start_ns = now_ns(), now;
+	uint64_t start_ns = base_now_ns(), now;
 
 	r->from_ns = start_ns + r->plan->warm_ns;
 	r->until_ns = r->from_ns + r->plan->run_ns;
@@ -356,7 +356,7 @@ measure(struct run *r)
 	start(r);
 	if (flush_all(r) != 0)
 		return -1;
-	while ((now = now_ns()) < r->until_ns) {
+	while ((now = base_now_ns()) < r->until_ns) {
 		uint64_t wait_ns = WAIT_NS;
 
 		if (r->plan->rate > 0) {

@@ -5,7 +5,7 @@
  * pre-written before anything is measured, and what was appended is given back at once, so that the
  * log goes around as it does in a node that takes snapshots.
  */
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/wait.h"
 #include "bench/wal/way.h"
 #include "wal/directory.h"
@@ -61,7 +61,7 @@ static int
 turn(struct log_self *l, bool *ret_is_busy)
 {
 	struct log_completion done[8];
-	uint64_t now = now_ns();
+	uint64_t now = base_now_ns();
 	uint32_t count;
 
 	wal_log_ops.submit(l->wal, now);
@@ -84,7 +84,7 @@ turn(struct log_self *l, bool *ret_is_busy)
 static void
 idle(const struct log_self *l)
 {
-	uint64_t now = now_ns();
+	uint64_t now = base_now_ns();
 
 	wait_a_little(now > l->heard_ns ? now - l->heard_ns : 0);
 }
@@ -222,7 +222,7 @@ fill(struct log_self *l, uint32_t burst_count, uint64_t until)
 {
 	int rc = 0;
 
-	while (rc == 0 && now_ns() < until) {
+	while (rc == 0 && base_now_ns() < until) {
 		uint32_t n = wal_log_ops.append(l->wal, l->records, burst_count, l->places);
 		bool is_busy;
 
@@ -239,7 +239,7 @@ static int
 measure_many(struct log_self *l, const struct way_task *task, struct way_sample *ret)
 {
 	uint32_t per_append = records_fill(l, task->bytes), count = per_append;
-	uint64_t first_lsn = l->appended_lsn, began = now_ns();
+	uint64_t first_lsn = l->appended_lsn, began = base_now_ns();
 	int rc;
 
 	for (; per_append == 1 && count < BURST_COUNT_MAX; count++)
@@ -247,7 +247,7 @@ measure_many(struct log_self *l, const struct way_task *task, struct way_sample 
 	rc = fill(l, count, began + (uint64_t)(task->seconds * 1e9));
 	*ret = (struct way_sample){
 		.append_count = (l->appended_lsn - first_lsn) / per_append,
-		.seconds = (double)(now_ns() - began) / 1e9,
+		.seconds = (double)(base_now_ns() - began) / 1e9,
 	};
 	return rc;
 }

@@ -4,7 +4,7 @@
  * writes through a ring of one producer and one consumer, as a log with a thread for writing would
  * have it.
  */
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/raw.h"
 #include "bench/wait.h"
 #include "bench/wal/way.h"
@@ -65,7 +65,8 @@ append_raw(void *self, uint32_t bytes)
 static int
 measure_many(struct raw *r, const struct way_task *task, struct way_sample *ret)
 {
-	uint64_t began = now_ns(), until = began + (uint64_t)(task->seconds * 1e9), now = began;
+	uint64_t began = base_now_ns(), until = began + (uint64_t)(task->seconds * 1e9),
+		 now = began;
 	uint64_t heard = began;
 	uint32_t in_flight = 0, done;
 	int rc = 0;
@@ -78,7 +79,7 @@ measure_many(struct raw *r, const struct way_task *task, struct way_sample *ret)
 			rc = raw_reap(r, &done);
 		if (rc != 0)
 			break;
-		now = now_ns();
+		now = base_now_ns();
 		if (done > 0)
 			heard = now;
 		else
@@ -119,21 +120,21 @@ static void *
 writer_run(void *context)
 {
 	struct writer *w = context;
-	uint64_t done = 0, asked_ns = now_ns();
+	uint64_t done = 0, asked_ns = base_now_ns();
 
 	while (!atomic_load(&w->is_over)) {
 		int rc;
 
 		/* Pairs with the release in append_handed(). */
 		if (atomic_load_explicit(&w->asked, memory_order_acquire) == done) {
-			wait_a_little(now_ns() - asked_ns);
+			wait_a_little(base_now_ns() - asked_ns);
 			continue;
 		}
 		rc = raw_append(w->raw, w->ring[done % RING_COUNT]);
 		if (rc != 0)
 			atomic_store(&w->rc, rc);
 		atomic_store_explicit(&w->done, ++done, memory_order_release);
-		asked_ns = now_ns();
+		asked_ns = base_now_ns();
 	}
 	return NULL;
 }
@@ -143,13 +144,13 @@ append_handed(void *self, uint32_t bytes)
 {
 	struct writer *w = self;
 	uint64_t asked = atomic_load_explicit(&w->asked, memory_order_relaxed);
-	uint64_t asked_ns = now_ns();
+	uint64_t asked_ns = base_now_ns();
 
 	w->ring[asked % RING_COUNT] = way_sector_bytes(bytes);
 	atomic_store_explicit(&w->asked, ++asked, memory_order_release);
 	/* Pairs with the release in writer_run(). */
 	while (atomic_load_explicit(&w->done, memory_order_acquire) < asked)
-		wait_a_little(now_ns() - asked_ns);
+		wait_a_little(base_now_ns() - asked_ns);
 	return atomic_load(&w->rc);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "apps/histogram.h"
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/wal/way.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ way_measure_single(int (*append)(void *self, uint32_t bytes), void *self,
 	const struct way_task *task, struct way_sample *ret)
 {
 	static struct histogram latencies;
-	uint64_t began = now_ns(), until = began + (uint64_t)(task->seconds * 1e9);
+	uint64_t began = base_now_ns(), until = began + (uint64_t)(task->seconds * 1e9);
 	uint64_t before = began, max_ns = 0;
 	int rc = 0;
 
@@ -26,7 +26,7 @@ way_measure_single(int (*append)(void *self, uint32_t bytes), void *self,
 		uint64_t after;
 
 		rc = append(self, task->bytes);
-		after = now_ns();
+		after = base_now_ns();
 		histogram_add(&latencies, after - before);
 		max_ns = after - before > max_ns ? after - before : max_ns;
 		before = after;

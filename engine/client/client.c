@@ -11,6 +11,7 @@
 #include "decree/client.h"
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/versioned.h"
 #include "engine/client/admin_request.h"
 #include "engine/client/client_read.h"
@@ -59,15 +60,6 @@ struct decree_client {
 	uint16_t reader_node; /* 0: not in use */
 	uint64_t reader_next; /* the slot that the next call has to ask for to go on with it */
 };
-
-static uint64_t
-clock_now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static bool
 is_owner(const struct decree_client *client)
@@ -316,7 +308,7 @@ decree_client_submit(struct decree_client *client, const void *body, uint32_t by
 	if (rc == 0 && p->session.n != 0 &&
 		(p->accepted - p->next) * (bytes + CLIENT_COMMAND_BYTES) >=
 			FRAMES_PER_SUBMIT * (uint64_t)p->config.frame_bytes)
-		send_due(client, clock_now_ns());
+		send_due(client, base_now_ns());
 	return rc;
 }
 
@@ -324,7 +316,7 @@ uint32_t
 decree_client_poll(struct decree_client *client, struct decree_completion *ret_completions,
 	uint32_t count_max, uint64_t timeout_ns)
 {
-	uint64_t started_ns = clock_now_ns();
+	uint64_t started_ns = base_now_ns();
 	uint64_t until_ns =
 		timeout_ns < UINT64_MAX - started_ns ? started_ns + timeout_ns : UINT64_MAX;
 	uint64_t now_ns = started_ns;
@@ -339,7 +331,7 @@ decree_client_poll(struct decree_client *client, struct decree_completion *ret_c
 		if (count > 0 || now_ns >= until_ns)
 			return count;
 		wait_for_work(client, started_ns, now_ns, until_ns);
-		now_ns = clock_now_ns();
+		now_ns = base_now_ns();
 	}
 }
 
@@ -365,7 +357,7 @@ static int
 ask_node(struct decree_client *client, uint16_t node_id, const struct client_msg *m,
 	const bool *is_here, uint64_t timeout_ns)
 {
-	uint64_t started_ns = clock_now_ns();
+	uint64_t started_ns = base_now_ns();
 	uint64_t now_ns = started_ns;
 	uint64_t ask_at_ns = 0;
 
@@ -374,7 +366,7 @@ ask_node(struct decree_client *client, uint16_t node_id, const struct client_msg
 			ask_at_ns = now_ns + ASK_REPEAT_NS;
 		if (!turn(client, now_ns))
 			wait_for_work(client, started_ns, now_ns, started_ns + timeout_ns);
-		now_ns = clock_now_ns();
+		now_ns = base_now_ns();
 	}
 	return *is_here ? 0 : -ETIMEDOUT;
 }
@@ -428,7 +420,7 @@ static uint32_t
 wait_for_metrics(struct decree_client *client, uint64_t timeout_ns)
 {
 	uint64_t ask_at_ns[DECREE_NODE_COUNT_MAX] = { 0 };
-	uint64_t started_ns = clock_now_ns();
+	uint64_t started_ns = base_now_ns();
 	uint64_t now_ns = started_ns;
 	uint32_t missing;
 
@@ -437,7 +429,7 @@ wait_for_metrics(struct decree_client *client, uint64_t timeout_ns)
 		now_ns - started_ns < timeout_ns) {
 		if (!turn(client, now_ns))
 			wait_for_work(client, started_ns, now_ns, started_ns + timeout_ns);
-		now_ns = clock_now_ns();
+		now_ns = base_now_ns();
 	}
 	memset(client->metrics, 0, sizeof(client->metrics));
 	return missing;
@@ -509,7 +501,7 @@ decree_client_log(struct decree_client *client, uint16_t node_id, struct decree_
 	struct decree_log_entry *ret_entries, uint32_t count_max, struct decree_slot *ret_next,
 	uint64_t timeout_ns)
 {
-	uint64_t now_ns = clock_now_ns();
+	uint64_t now_ns = base_now_ns();
 	struct decree_slot next = first;
 	uint32_t count = 0;
 	int rc = 0;
@@ -530,7 +522,7 @@ decree_client_log(struct decree_client *client, uint16_t node_id, struct decree_
 		count += rc > 0 ? (uint32_t)rc : 0;
 		if (count == count_max || (rc == -ENOBUFS && count > 0))
 			break;
-		now_ns = clock_now_ns();
+		now_ns = base_now_ns();
 		if (rc >= 0 && now_ns - client->reader.heard_ns > timeout_ns)
 			rc = -ETIMEDOUT;
 	}
@@ -544,7 +536,7 @@ decree_client_log(struct decree_client *client, uint16_t node_id, struct decree_
 static void
 ask_until(struct decree_client *client, struct client_read *read, uint64_t timeout_ns)
 {
-	uint64_t started_ns = clock_now_ns();
+	uint64_t started_ns = base_now_ns();
 	uint64_t now_ns = started_ns;
 	uint16_t node_id;
 
@@ -554,7 +546,7 @@ ask_until(struct decree_client *client, struct client_read *read, uint64_t timeo
 			client_read_unsent(read, now_ns);
 		if (!turn(client, now_ns))
 			wait_for_work(client, started_ns, now_ns, started_ns + timeout_ns);
-		now_ns = clock_now_ns();
+		now_ns = base_now_ns();
 	}
 }
 
@@ -596,7 +588,7 @@ static int
 administer(struct decree_client *client, enum decree_admin_op op, const uint8_t *arguments,
 	const uint16_t *nodes, uint32_t node_count, uint64_t timeout_ns, char *ret_text)
 {
-	uint64_t started_ns = clock_now_ns();
+	uint64_t started_ns = base_now_ns();
 	uint64_t now_ns = started_ns;
 	struct admin_request request;
 	struct client_msg m;
@@ -614,7 +606,7 @@ administer(struct decree_client *client, enum decree_admin_op op, const uint8_t 
 				now_ns + TICK_NS < started_ns + timeout_ns
 					? now_ns + TICK_NS
 					: started_ns + timeout_ns);
-		now_ns = clock_now_ns();
+		now_ns = base_now_ns();
 	}
 	client->admin = NULL;
 	return admin_request_result(&request, ret_text);

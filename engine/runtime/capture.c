@@ -2,6 +2,7 @@
 #include "engine/runtime/capture.h"
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "engine/runtime/node_private.h"
 #include "engine/runtime/pcapng.h"
 
@@ -268,16 +269,13 @@ static void
 write_all(struct writing *w)
 {
 	struct capture *c = w->capture;
-	struct timespec unix_now;
 	uint64_t lost;
 
 	if (net_tap_begin(w->node->net, c->snap_bytes) != 0) {
 		(void)fail(w, -EBUSY, "a shard has not let go of the capture before");
 		return;
 	}
-	(void)clock_gettime(CLOCK_REALTIME, &unix_now); /* cannot fail */
-	w->unix_offset_ns = (uint64_t)unix_now.tv_sec * 1000000000ull + (uint64_t)unix_now.tv_nsec -
-			    node_now_ns();
+	w->unix_offset_ns = base_clock_ns(CLOCK_REALTIME) - node_now_ns();
 	write_beginning(w);
 	copy_until_end(w);
 	lost = write_end(w);

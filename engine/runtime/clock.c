@@ -20,6 +20,8 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/clock.h"
+
 #include <rte_cycles.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -32,19 +34,10 @@
 /* ... and compared over so long at least, which makes 20 us of doubt 100 ppm. */
 #define SLEW_NS_MIN 200000000
 
-static uint64_t
-read_clock(clockid_t id)
-{
-	struct timespec now;
-
-	(void)clock_gettime(id, &now); /* cannot fail for these clocks */
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 uint64_t
 node_now_ns(void)
 {
-	return read_clock(CLOCK_BOOTTIME);
+	return base_clock_ns(CLOCK_BOOTTIME);
 }
 
 /* What the kernel was told: the length of a tick in us, and a frequency in 2^-16 ppm. */
@@ -97,9 +90,9 @@ static bool
 read_both(struct clock_watch *ret)
 {
 	for (int attempt = 0; attempt < 10; attempt++) {
-		ret->raw_ns = read_clock(CLOCK_MONOTONIC_RAW);
-		ret->steered_ns = read_clock(CLOCK_MONOTONIC); /* CLOCK_BOOTTIME's rate */
-		if (read_clock(CLOCK_MONOTONIC_RAW) - ret->raw_ns < BOTH_NS)
+		ret->raw_ns = base_clock_ns(CLOCK_MONOTONIC_RAW);
+		ret->steered_ns = base_clock_ns(CLOCK_MONOTONIC); /* CLOCK_BOOTTIME's rate */
+		if (base_clock_ns(CLOCK_MONOTONIC_RAW) - ret->raw_ns < BOTH_NS)
 			return true;
 	}
 	return false;

@@ -145,8 +145,6 @@ process_start_ns(void)
 	unsigned long long ticks = 0;
 	char text[1024];
 	FILE *file = fopen("/proc/self/stat", "re");
-	struct timespec boot;
-	uint64_t age_ns = 0;
 
 	if (file != NULL) {
 		size_t count = fread(text, 1, sizeof(text) - 1, file);
@@ -156,17 +154,12 @@ process_start_ns(void)
 		at = strrchr(text, ')'); /* the name may hold anything */
 		if (at != NULL)
 			(void)sscanf(at + 1,
-				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
-				"%*d "
-				"%*d %*d %llu",
+				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
+				"%*d %*d %*d %*d %*d %*d %llu",
 				&ticks);
 		fclose(file);
 	}
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	if (ticks > 0)
-		age_ns = (uint64_t)boot.tv_sec * 1000000000ull + (uint64_t)boot.tv_nsec -
-			 ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK));
-	return node_now_ns() - age_ns;
+	return ticks > 0 ? ticks * (1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK)) : node_now_ns();
 }
 
 /* ------------------------------------------------------------------------------ open */

@@ -40,15 +40,6 @@ salvage_refuse(const struct salvage *s, int rc, const char *format, ...)
 	return rc;
 }
 
-uint64_t
-salvage_now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for this clock */
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 void
 salvage_rest(void)
 {

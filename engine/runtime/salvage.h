@@ -61,9 +61,6 @@ struct salvage {
 __attribute__((format(printf, 3, 4))) int
 salvage_refuse(const struct salvage *s, int rc, const char *format, ...);
 
-/** For the log and the snapshots that are being written: nobody else drives them here. */
-uint64_t salvage_now_ns(void);
-
 /** They have nothing to do until the disk answers: leave the CPU to it. */
 void salvage_rest(void);
 

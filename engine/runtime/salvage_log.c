@@ -16,6 +16,7 @@
  */
 #include "engine/runtime/salvage.h"
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "engine/core/value.h"
 #include "engine/runtime/data_dir.h"
@@ -42,7 +43,7 @@ static void
 turn(struct copy *c)
 {
 	struct log_completion done[REAP_COUNT];
-	uint64_t now_ns = salvage_now_ns();
+	uint64_t now_ns = base_now_ns();
 	uint32_t count;
 
 	wal_log_ops.submit(c->to, now_ns);

@@ -7,6 +7,7 @@
 #include "engine/runtime/salvage.h"
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "engine/runtime/data_paths.h"
 #include "engine/runtime/snap_private.h"
@@ -35,7 +36,7 @@ struct snapshot_copy {
 static void
 serve(struct snap_store *to)
 {
-	if (!snap_store_step(to, salvage_now_ns()))
+	if (!snap_store_step(to, base_now_ns()))
 		salvage_rest();
 }
 
@@ -146,7 +147,7 @@ commit(struct snapshot_copy *c)
 	struct snap_completion done;
 
 	snap_file_ops.commit(c->to, group, digest_stream_get(&c->all));
-	while (snap_file_ops.reap(c->to, salvage_now_ns(), &done, 1) == 0)
+	while (snap_file_ops.reap(c->to, base_now_ns(), &done, 1) == 0)
 		serve(c->to);
 	c->g->is_copied = done.kind == SNAP_COMMITTED;
 	if (c->g->is_copied)

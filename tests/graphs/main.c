@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/graphs/graphs.h"
 
+#include "base/clock.h"
+
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -191,30 +192,23 @@ struct family {
 
 /* ---- processes ---- */
 
-static uint64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+#define SECOND_NS UINT64_C(1000000000)
 
 static struct tally
-run_share(const struct family *f, const struct options *o, uint32_t job, uint64_t begin_ms)
+run_share(const struct family *f, const struct options *o, uint32_t job, uint64_t begin_ns)
 {
 	struct tally t = { 0 };
-	uint64_t shown_ms = begin_ms;
+	uint64_t shown_ns = begin_ns;
 
 	for (uint64_t number = job; number < f->count; number += o->jobs) {
 		f->run(o, number, &t);
-		if (job == 0 && isatty(STDERR_FILENO) && now_ms() > shown_ms + 1000) {
-			shown_ms = now_ms();
+		if (job == 0 && isatty(STDERR_FILENO) && base_now_ns() > shown_ns + SECOND_NS) {
+			shown_ns = base_now_ns();
 			fprintf(stderr, "\r%s: %lu of %lu graphs, %lu s ", f->name, number,
-				f->count, (shown_ms - begin_ms) / 1000);
+				f->count, (shown_ns - begin_ns) / SECOND_NS);
 		}
 	}
-	if (shown_ms != begin_ms)
+	if (shown_ns != begin_ns)
 		fprintf(stderr, "\r%60s\r", "");
 	return t;
 }
@@ -224,7 +218,7 @@ static bool
 run_family(const struct family *f, const struct options *o)
 {
 	struct tally sum = { 0 }, t;
-	uint64_t begin_ms = now_ms();
+	uint64_t begin_ns = base_now_ns();
 	int pipes[2];
 	bool is_good = true;
 
@@ -236,7 +230,7 @@ run_family(const struct family *f, const struct options *o)
 	for (uint32_t job = 0; job < o->jobs; job++) {
 		if (fork() != 0)
 			continue;
-		t = run_share(f, o, job, begin_ms);
+		t = run_share(f, o, job, begin_ns);
 		_exit(write(pipes[1], &t, sizeof(t)) == (ssize_t)sizeof(t) ? 0 : 1);
 	}
 	close(pipes[1]);
@@ -249,7 +243,7 @@ run_family(const struct family *f, const struct options *o)
 	       "leader after %lu ms at most, %lu ballots at most; %.1f s\n",
 		f->name, f->count, sum.runs, sum.possible, sum.failures,
 		sum.leader_ns_max / 1000000, sum.prepares_max,
-		(double)(now_ms() - begin_ms) / 1000);
+		(double)(base_now_ns() - begin_ns) / 1e9);
 	return is_good && sum.failures == 0;
 }
 

@@ -9,6 +9,8 @@
  */
 #include "net/net.h"
 
+#include "base/clock.h"
+
 #include <rte_eal.h>
 #include <rte_log.h>
 #include <signal.h>
@@ -19,7 +21,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define JITTER_NS 300000
@@ -31,15 +32,6 @@ struct meeting {
 	_Atomic uint32_t open[2], linked[2], closed[2]; /* rounds, by process */
 	_Atomic uint64_t close_ns;
 };
-
-static uint64_t
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void
 await(_Atomic uint32_t *what, uint32_t round)
@@ -106,11 +98,11 @@ open_node(bool is_client, const char *folder)
 static void
 await_link(struct net_node *node)
 {
-	uint64_t until = now() + LINK_NS;
+	uint64_t until = base_now_ns() + LINK_NS;
 	struct net_peer_status s = { 0 };
 
 	while (!s.is_port_up) {
-		uint64_t t = now();
+		uint64_t t = base_now_ns();
 
 		if (t > until)
 			die("the link does not come up");
@@ -136,11 +128,11 @@ one_round(struct meeting *m, bool is_client, uint32_t round, const char *folder)
 	atomic_store(&m->linked[is_client], round);
 	await(&m->linked[!is_client], round);
 	if (!is_client)
-		atomic_store(&m->close_ns, now() + LEAD_NS);
+		atomic_store(&m->close_ns, base_now_ns() + LEAD_NS);
 	atomic_store(&m->closed[is_client], round);
 	await(&m->closed[0], round); /* with the moment */
 	close_ns = atomic_load(&m->close_ns) + (uint64_t)rand() % JITTER_NS;
-	while (now() < close_ns)
+	while (base_now_ns() < close_ns)
 		continue;
 	net_close(node);
 }

@@ -11,13 +11,14 @@
  */
 #include "net/net.h"
 
+#include "base/clock.h"
+
 #include <arpa/inet.h>
 #include <rte_eal.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct echo {
 	struct net_node *node;
@@ -28,15 +29,6 @@ struct echo {
 	uint64_t answer_count;
 	uint64_t session_seen;
 };
-
-static uint64_t
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void
 say(struct echo *e, char what, uint64_t sequence)
@@ -50,7 +42,7 @@ say(struct echo *e, char what, uint64_t sequence)
 	memcpy(frame.payload + 8, &sequence, sizeof(sequence));
 	frame.payload_bytes = 64;
 	frame.peer = (struct net_endpoint){ .node_id = e->peer_id };
-	net_dpdk_ops.send(e->net, now(), &frame, 1);
+	net_dpdk_ops.send(e->net, base_now_ns(), &frame, 1);
 }
 
 static void
@@ -74,7 +66,7 @@ static uint32_t
 receive(struct echo *e)
 {
 	struct net_frame frames[NET_BURST];
-	uint32_t count = net_dpdk_ops.recv(e->net, now(), frames, NET_BURST);
+	uint32_t count = net_dpdk_ops.recv(e->net, base_now_ns(), frames, NET_BURST);
 
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t sequence;
@@ -116,7 +108,7 @@ flood(struct echo *e)
 		frames[i].payload_bytes = 64;
 		frames[i].peer = (struct net_endpoint){ .node_id = e->peer_id };
 	}
-	net_dpdk_ops.send(e->net, now(), frames, count);
+	net_dpdk_ops.send(e->net, base_now_ns(), frames, count);
 }
 
 /* @return true if enough answers came before the deadline */
@@ -127,8 +119,8 @@ run(struct echo *e, const char *mode, uint64_t deadline_ns, uint64_t count)
 	bool is_flood = strcmp(mode, "flood") == 0;
 	uint64_t ticked_ns = 0;
 
-	while (now() < deadline_ns) {
-		uint64_t t = now();
+	while (base_now_ns() < deadline_ns) {
+		uint64_t t = base_now_ns();
 
 		if (t - ticked_ns > 5000000) {
 			net_dpdk_ops.tick(e->net, t);
@@ -212,7 +204,7 @@ main(int argc, char **argv)
 	}
 	e.net = net_shard(e.node, 0);
 	e.peer_id = peer.node_id;
-	is_done = run(&e, argv[1], now() + strtoull(argv[5], NULL, 10) * 1000000000u,
+	is_done = run(&e, argv[1], base_now_ns() + strtoull(argv[5], NULL, 10) * 1000000000u,
 		strtoull(argv[6], NULL, 10));
 	show_drops(&e);
 	net_close(e.node);

@@ -7,6 +7,7 @@
 #include "tests/tables/base.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define JOB_COUNT_MAX 64
@@ -82,15 +82,6 @@ struct tally {
 	uint64_t outcomes[OUTCOME_COUNT];
 	uint64_t refused_too; /* unavailable, and some node refused */
 };
-
-static double
-now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* ---- one process ---- */
 
@@ -196,13 +187,13 @@ wait_for_one(const struct family *f, const struct selection *s, const pid_t *job
 
 static void
 show_progress(const struct family *f, const struct selection *s, const struct tally *tallies,
-	double begin_s)
+	uint64_t begin_ns)
 {
 	struct tally sum = sum_of(tallies, s->options.jobs);
 
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r%s: %lu of %lu, %.0f s ", f->name, sum.done, count_of(f, s),
-			now_s() - begin_s);
+			(double)(base_now_ns() - begin_ns) / 1e9);
 }
 
 static void
@@ -220,7 +211,7 @@ run_family(const struct family *f, const struct selection *s, struct tally *tall
 {
 	pid_t jobs[JOB_COUNT_MAX];
 	uint32_t left = s->options.jobs;
-	double begin_s = now_s();
+	uint64_t begin_ns = base_now_ns();
 	bool is_good = true;
 
 	memset(tallies, 0, JOB_COUNT_MAX * sizeof(*tallies));
@@ -239,7 +230,7 @@ run_family(const struct family *f, const struct selection *s, struct tally *tall
 	while (left > 0) {
 		siginfo_t info = { 0 };
 
-		show_progress(f, s, tallies, begin_s);
+		show_progress(f, s, tallies, begin_ns);
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0) {
 			usleep(200000);
 			continue;
@@ -250,7 +241,7 @@ run_family(const struct family *f, const struct selection *s, struct tally *tall
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r%60s\r", "");
 	struct tally sum = sum_of(tallies, s->options.jobs);
-	print_row(f, &sum, now_s() - begin_s);
+	print_row(f, &sum, (double)(base_now_ns() - begin_ns) / 1e9);
 	return is_good && sum.outcomes[OUTCOME_WRONG] == 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the load of a measurement waits. The clock is the real one: an order here has an hour left,
  * or is over. */
-#include "bench/clock.h"
+#include "base/clock.h"
 #include "bench/commit/load.h"
 
 #include <setjmp.h>
@@ -41,7 +41,7 @@ setup(void **state)
 	f->board = calloc(1, sizeof(*f->board));
 	f->load = calloc(1, sizeof(*f->load));
 	f->board->load = (struct plan_load){ .rate = 1000000, .in_flight = 1000, .bytes = 8 };
-	f->board->from_ns = now_ns();
+	f->board->from_ns = base_now_ns();
 	*f->load = (struct load){
 		.board = f->board,
 		.target = { NULL, take, answer_nothing, NULL },

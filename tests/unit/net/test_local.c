@@ -2,6 +2,7 @@
 /* A client's socket, the thread with the kernel's sockets, and this thread as the shard. */
 #include "tests/unit/net/common.h"
 
+#include "base/clock.h"
 #include "net/local.h"
 #include "net/udp_session.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define IPV4      0x7f4c4f43u /* of loopback */
@@ -31,15 +31,6 @@ struct fixture {
 	int fd;
 	uint32_t echoed; /* payloads that the shard has sent back */
 };
-
-static uint64_t
-clock_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static int
 open_somewhere(struct fixture *f)
@@ -100,7 +91,7 @@ static void
 turn(struct fixture *f)
 {
 	struct net_frame in[NET_BURST], out[NET_BURST];
-	uint64_t now = clock_ns();
+	uint64_t now = base_now_ns();
 	uint32_t count = local_ops.recv(f->shard, now, in, NET_BURST);
 	uint32_t room = local_ops.alloc(f->shard, out, count);
 
@@ -129,7 +120,7 @@ client_hello(struct fixture *f)
 	uint8_t datagram[ROOM], random[16];
 
 	assert_int_equal(getrandom(random, sizeof(random), 0), sizeof(random));
-	client_send(f, datagram, udp_session_hello(&f->client, clock_ns(), random, datagram));
+	client_send(f, datagram, udp_session_hello(&f->client, base_now_ns(), random, datagram));
 }
 
 static void
@@ -139,7 +130,7 @@ client_say(struct fixture *f, uint32_t number)
 
 	memcpy(datagram + UDP_SESSION_HEADER_BYTES, &number, sizeof(number));
 	client_send(
-		f, datagram, udp_session_seal(&f->client, clock_ns(), datagram, sizeof(number)));
+		f, datagram, udp_session_seal(&f->client, base_now_ns(), datagram, sizeof(number)));
 }
 
 /* @return whether a payload came */
@@ -151,7 +142,7 @@ client_hears(struct fixture *f, uint32_t *ret_number)
 	uint32_t bytes;
 	ssize_t got = recv(f->fd, datagram, sizeof(datagram), 0);
 
-	if (got <= 0 || udp_session_receive(&f->client, clock_ns(), datagram, (uint32_t)got,
+	if (got <= 0 || udp_session_receive(&f->client, base_now_ns(), datagram, (uint32_t)got,
 				&payload, &bytes) != NET_DROP_NONE)
 		return false;
 	if (payload == NULL) {
@@ -166,10 +157,10 @@ client_hears(struct fixture *f, uint32_t *ret_number)
 static void
 connect_client(struct fixture *f)
 {
-	uint64_t until = clock_ns() + PATIENCE;
+	uint64_t until = base_now_ns() + PATIENCE;
 	uint32_t number;
 
-	while (!udp_session_is_established(&f->client) && clock_ns() < until) {
+	while (!udp_session_is_established(&f->client) && base_now_ns() < until) {
 		client_hello(f);
 		turn(f);
 		(void)client_hears(f, &number);
@@ -181,10 +172,10 @@ connect_client(struct fixture *f)
 static void
 ask(struct fixture *f, uint32_t number)
 {
-	uint64_t until = clock_ns() + PATIENCE;
+	uint64_t until = base_now_ns() + PATIENCE;
 	uint32_t heard = number + 1;
 
-	while (heard != number && clock_ns() < until) {
+	while (heard != number && base_now_ns() < until) {
 		client_say(f, number);
 		turn(f);
 		while (client_hears(f, &heard) && heard != number)
@@ -226,17 +217,17 @@ test_flood_loses_no_buffer(void **state)
 	while (client_hears(f, &number))
 		;
 	for (uint32_t i = 0; i < 100; i++) {
-		uint64_t until = clock_ns() + PATIENCE;
+		uint64_t until = base_now_ns() + PATIENCE;
 		uint32_t count = 0;
 
-		while (count == 0 && clock_ns() < until)
+		while (count == 0 && base_now_ns() < until)
 			count = local_ops.alloc(f->shard, frames, NET_BURST);
 		assert_int_equal(count, NET_BURST);
 		for (uint32_t k = 0; k < count; k++) {
 			frames[k].payload_bytes = 1;
 			frames[k].peer = (struct net_endpoint){ .client = 9 }; /* nobody */
 		}
-		local_ops.send(f->shard, clock_ns(), frames, count);
+		local_ops.send(f->shard, base_now_ns(), frames, count);
 	}
 }
 
@@ -245,12 +236,12 @@ static void
 test_another_key_is_refused(void **state)
 {
 	struct fixture *f = *state;
-	uint64_t until = clock_ns() + PATIENCE;
+	uint64_t until = base_now_ns() + PATIENCE;
 	const struct net_counters *counters = local_shard_counters(f->local, 1);
 	uint32_t number;
 
 	f->client.send_key[0] ^= 1;
-	while (atomic_load(&counters->dropped[NET_DROP_HELLO_TAG]) < 3 && clock_ns() < until) {
+	while (atomic_load(&counters->dropped[NET_DROP_HELLO_TAG]) < 3 && base_now_ns() < until) {
 		client_hello(f);
 		turn(f);
 		assert_false(client_hears(f, &number));
