@@ -68,6 +68,7 @@ create_machine(const struct decree_setup *setup, struct queue_server *server)
 	const struct queue_config config = {
 		.queue_bytes = setup->queue.bytes,
 		.on_reserved = queue_gateway_on_reserved,
+		.on_found = queue_gateway_on_found,
 		.on_restored = queue_gateway_on_restored,
 		.context = server->gateway,
 	};

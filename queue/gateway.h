@@ -9,15 +9,15 @@
  * attachment, is lost.
  *
  *   queue_gateway_create()      binds the sockets; before decree_open()
- *   queue_machine_create()      with queue_gateway_on_reserved() and _on_restored() in its
- *                               queue_config
+ *   queue_machine_create()      with queue_gateway_on_reserved(), _on_found() and _on_restored() in
+ *                               its queue_config
  *   decree_open()               with queue_gateway_on_applied() called from on_applied
  *   decree_start()
  *   queue_gateway_start()       from here on clients are answered
  *   queue_gateway_stop()        all clients are gone
  *   decree_stop(), decree_close(), queue_gateway_destroy()
  *
- * Threads:  create, start, stop and destroy belong to the node's owner. The three on_...() are
+ * Threads:  create, start, stop and destroy belong to the node's owner. The four on_...() are
  *           called on the thread of the shard, between open and close of the node.
  *           queue_gateway_drain() may be called from anywhere.
  * Errors:   0 or -errno; `ret_error` gets one sentence that says what is wrong and what to do about
@@ -74,6 +74,8 @@ int queue_gateway_create(const struct queue_gateway_options *options,
 /** For queue_config.on_reserved. @param gateway  a struct queue_gateway */
 void
 queue_gateway_on_reserved(void *gateway, struct queue_machine *m, const struct queue_reserved *r);
+/** For queue_config.on_found. */
+void queue_gateway_on_found(void *gateway, struct queue_machine *m, const struct queue_found *f);
 /** For queue_config.on_restored. */
 void queue_gateway_on_restored(void *gateway);
 /** For decree_options.on_applied: wakes the gateway if it sleeps and there is something for it. */

@@ -34,6 +34,14 @@ struct queue_reserved {
 	uint32_t body_bytes;
 };
 
+/** A peek that has found a job whose body does not fit its answer. */
+struct queue_found {
+	struct decree_session session; /* both as the query names them */
+	uint64_t connection;
+	uint64_t id;
+	uint32_t body_bytes;
+};
+
 struct queue_config {
 	/** The whole arena; the same on all nodes, as it decides which put is answered
 	 * OUT_OF_MEMORY. At least QUEUE_BYTES_MIN. A job of up to 100 bytes takes about 245 of
@@ -47,6 +55,11 @@ struct queue_config {
 	 * nothing in the machine, and need not be the same on all nodes.
 	 */
 	void (*on_reserved)(void *context, struct queue_machine *m, const struct queue_reserved *r);
+	/**
+	 * The moment to fetch that body whole, since the job may be gone before the rest of it is
+	 * asked for. Called within the read, on the node that answers it. May be NULL.
+	 */
+	void (*on_found)(void *context, struct queue_machine *m, const struct queue_found *f);
 	/** The state was replaced by that of another node: waits may have ended meanwhile without
 	 * on_reserved(). */
 	void (*on_restored)(void *context);

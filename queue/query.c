@@ -70,9 +70,22 @@ end(const struct writer *w, bool has_fitted)
 	return has_fitted ? (int32_t)w->count : -EMSGSIZE;
 }
 
+static void
+tell_found(struct queue_machine *m, const struct queue_query *q, const struct object *job)
+{
+	if (m->config.on_found != NULL)
+		m->config.on_found(m->config.context, m,
+			&(struct queue_found){
+				.session = { q->session },
+				.connection = q->connection,
+				.id = job->number,
+				.body_bytes = job->payload_bytes,
+			});
+}
+
 /* The peeks. */
 static int32_t
-peek(const struct queue_machine *m, uint32_t job, uint32_t offset, struct writer *w)
+peek(struct queue_machine *m, uint32_t job, const struct queue_query *q, struct writer *w)
 {
 	const struct object *o = object_at(m, job);
 	uint32_t n;
@@ -84,25 +97,27 @@ peek(const struct queue_machine *m, uint32_t job, uint32_t offset, struct writer
 	queue_store_u64(w->bytes, o->number);
 	queue_store_u32(w->bytes + 8, o->payload_bytes);
 	w->count = 12;
-	n = offset < o->payload_bytes ? o->payload_bytes - offset : 0;
+	n = q->offset < o->payload_bytes ? o->payload_bytes - q->offset : 0;
 	if (n > left(w))
 		n = left(w);
 	if (n > 0)
-		payload_read(m, o, offset, w->bytes + w->count, n);
+		payload_read(m, o, q->offset, w->bytes + w->count, n);
 	w->count += n;
+	if (q->session != 0 && q->offset == 0 && n < o->payload_bytes)
+		tell_found(m, q, o);
 	return (int32_t)w->count;
 }
 
 static int32_t
-peek_tube(const struct queue_machine *m, const struct queue_query *q, uint32_t connection,
-	struct writer *w)
+peek_tube(
+	struct queue_machine *m, const struct queue_query *q, uint32_t connection, struct writer *w)
 {
 	const struct tube *t = tube_at(m, object_at(m, connection)->tube);
 	uint32_t root = q->kind == QUEUE_PEEK_READY     ? t->ready
 			: q->kind == QUEUE_PEEK_DELAYED ? t->delayed
 							: t->buried;
 
-	return peek(m, tree_first(m, root, ORDER_AT), q->offset, w);
+	return peek(m, tree_first(m, root, ORDER_AT), q, w);
 }
 
 static int32_t
@@ -230,7 +245,7 @@ list_watched(const struct queue_machine *m, uint32_t connection, uint64_t after,
 }
 
 static int32_t
-answer_connection(const struct queue_machine *m, const struct queue_query *q, struct writer *w)
+answer_connection(struct queue_machine *m, const struct queue_query *q, struct writer *w)
 {
 	uint32_t gateway = key_find_gateway(m, q->session);
 	uint32_t connection = gateway == 0 ? 0 : key_find_connection(m, gateway, q->connection);
@@ -254,7 +269,7 @@ queue_query_answer(struct queue_machine *m, const void *query, uint32_t bytes, v
 	if (queue_query_decode(query, bytes, &q) != 0)
 		return -EINVAL;
 	switch (q.kind) {
-	case QUEUE_PEEK: return peek(m, index_find(m, KIND_JOB, q.id), q.offset, &w);
+	case QUEUE_PEEK: return peek(m, index_find(m, KIND_JOB, q.id), &q, &w);
 	case QUEUE_STATS: return stats(m, &w);
 	case QUEUE_STATS_JOB: return stats_job(m, index_find(m, KIND_JOB, q.id), &w);
 	case QUEUE_STATS_TUBE: return stats_tube(m, key_find_tube(m, q.name, q.name_bytes), &w);

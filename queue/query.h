@@ -29,6 +29,9 @@
  *                                             numbers of 8, bytes of its tube's name 1, name. All 0: that were all. First come
  *                                             the jobs of whoever has something to expect first
  *
+ * A peek with a session, whose body does not fit from its beginning, is told by on_found() too
+ * (machine.h): so a gateway gets it whole.
+ *
  * The last three are pages of a list that changes meanwhile: what moves may be seen twice. They
  * cost what they list, and O(log n) for each; HELD may have an empty page on the way.
  *

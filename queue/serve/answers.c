@@ -6,7 +6,8 @@
  * ends with two words: the answer to its command and the word of the handover, which is looked at
  * when the answer was. The answer OK brings the job's id and the handover its body; the answer
  * PARKED brings nothing, and the handover, some time, all. If there should be a word and is none
- * (the node took over another one's state), the body is read from the machine.
+ * (the node took over another one's state), the body is read from the machine. A peek's body that
+ * does not fit the answer comes so, too (reads.c).
  */
 #include "queue/serve/private.h"
 
@@ -44,16 +45,16 @@ answer_is_reserve(const struct request *r)
 	       r->verb == QUEUE_VERB_RESERVE_JOB;
 }
 
-static void
-expect(struct client *c)
+void
+answer_expect(struct client *c)
 {
 	if (!c->is_expecting)
 		TAILQ_INSERT_TAIL(&c->g->expecting, c, in_expecting);
 	c->is_expecting = true;
 }
 
-static void
-expect_no_more(struct client *c)
+void
+answer_expect_no_more(struct client *c)
 {
 	if (c->is_expecting)
 		TAILQ_REMOVE(&c->g->expecting, c, in_expecting);
@@ -70,7 +71,7 @@ reply_reserve(struct client *c, struct request *r)
 	}
 	if (!r->is_told) {
 		if (r->status == QUEUE_OK)
-			expect(c);
+			answer_expect(c);
 		return false;
 	}
 	if (r->told != QUEUE_OK) {
@@ -85,20 +86,27 @@ reply_reserve(struct client *c, struct request *r)
 	return true;
 }
 
+void
+answer_add_body(struct queue_gateway *g, struct evbuffer *to, const struct handover_word *word)
+{
+	const uint8_t *part;
+	uint32_t count;
+
+	for (uint32_t at = 0; at < word->body_bytes; at += count) {
+		count = handover_part(&g->handover, word, at, &part);
+		evbuffer_add(to, part, count);
+	}
+}
+
 /* The reply, out of the ring. */
 static void
 take_body(struct queue_gateway *g, struct evbuffer *to, const struct handover_word *word)
 {
 	char head[QUEUE_REPLY_BYTES_MAX];
-	const uint8_t *part;
-	uint32_t count;
 
 	evbuffer_add(
 		to, head, queue_reply_reserved(word->id, word->body_bytes, head, sizeof(head)));
-	for (uint32_t at = 0; at < word->body_bytes; at += count) {
-		count = handover_part(&g->handover, word, at, &part);
-		evbuffer_add(to, part, count);
-	}
+	answer_add_body(g, to, word);
 	evbuffer_add(to, "\r\n", 2);
 }
 
@@ -116,8 +124,13 @@ static void
 on_word(struct queue_gateway *g, const struct handover_word *word)
 {
 	struct client *c = client_find(g, word->connection);
-	struct request *r = c == NULL ? NULL : find_reserve(c, word->seq);
+	struct request *r;
 
+	if (c != NULL && word->is_found) {
+		read_on_found(c, word);
+		return;
+	}
+	r = c == NULL ? NULL : find_reserve(c, word->seq);
 	/* Of a client that is gone, or of a reserve whose body was fetched already. */
 	if (r == NULL)
 		return;
@@ -136,7 +149,7 @@ on_word(struct queue_gateway *g, const struct handover_word *word)
 	if (c->parked == r)
 		c->parked = NULL;
 	if (r == c->first)
-		expect_no_more(c);
+		answer_expect_no_more(c);
 	answer_settle(c);
 	client_run(c);
 }
@@ -158,13 +171,17 @@ answer_on_words(struct queue_gateway *g)
 		on_word(g, &word);
 		handover_drop(&g->handover, &word);
 	}
-	/* A word comes before the answer to its command, so what is not there now never comes. */
+	/* A word comes before the answer to its command or read, so what is not there now never comes. */
 	while ((c = TAILQ_FIRST(&g->expecting)) != NULL) {
-		expect_no_more(c);
-		c->first->is_told = true;
-		c->first->told = QUEUE_OK;
-		c->first->id = c->first->result;
-		answer_settle(c);
+		answer_expect_no_more(c);
+		if (answer_is_reserve(c->first)) {
+			c->first->is_told = true;
+			c->first->told = QUEUE_OK;
+			c->first->id = c->first->result;
+			answer_settle(c);
+		} else {
+			read_go_on(c);
+		}
 		client_run(c);
 	}
 }

@@ -62,7 +62,7 @@ copy_body(void *context, uint64_t id, uint32_t offset, void *ret_part, uint32_t 
 	struct body *body = context;
 	int64_t count = queue_machine_body(body->m, id, offset, ret_part, capacity);
 
-	queue_assert(count == capacity); /* the job was reserved in this very moment */
+	queue_assert(count == capacity); /* the job was reserved or found in this very moment */
 }
 
 void
@@ -83,6 +83,24 @@ queue_gateway_on_reserved(void *gateway, struct queue_machine *m, const struct q
 		return;
 	handover_push(&g->handover, &word, copy_body, &(struct body){ m });
 	g->has_news = true;
+}
+
+void
+queue_gateway_on_found(void *gateway, struct queue_machine *m, const struct queue_found *f)
+{
+	struct queue_gateway *g = gateway;
+	const struct handover_word word = {
+		.connection = f->connection,
+		.id = f->id,
+		.body_bytes = f->body_bytes,
+		.has_body = true,
+		.is_found = true,
+	};
+
+	/* Relaxed: as above. Whoever asks is told that something is missing, and asks on. */
+	if (f->session.n == atomic_load_explicit(&g->session, memory_order_relaxed) &&
+		handover_has_room(&g->handover, f->body_bytes))
+		handover_push(&g->handover, &word, copy_body, &(struct body){ m });
 }
 
 void

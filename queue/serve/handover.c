@@ -57,14 +57,29 @@ put(struct handover *h, uint64_t place, const void *bytes, uint32_t count)
 	memcpy(h->bytes, (const uint8_t *)bytes + first, count - first);
 }
 
+/* @return bytes that are free in front of a place */
+static uint64_t
+room_at(const struct handover *h, uint64_t place)
+{
+	/* Acquire: pairs with the release in handover_drop(). */
+	return h->mask + 1 - (place - atomic_load_explicit(&h->read, memory_order_acquire));
+}
+
+bool
+handover_has_room(const struct handover *h, uint32_t body_bytes)
+{
+	const struct handover_word word = { .has_body = true, .body_bytes = body_bytes };
+	uint64_t place = atomic_load_explicit(&h->written, memory_order_relaxed); /* our own */
+
+	return word_bytes(&word) + h->kept <= room_at(h, place);
+}
+
 void
 handover_push(
 	struct handover *h, const struct handover_word *word, handover_source source, void *context)
 {
 	uint64_t place = atomic_load_explicit(&h->written, memory_order_relaxed); /* our own */
-	/* Acquire: pairs with the release in handover_drop(). */
-	uint64_t room =
-		h->mask + 1 - (place - atomic_load_explicit(&h->read, memory_order_acquire));
+	uint64_t room = room_at(h, place);
 	struct handover_word w;
 	uint32_t part;
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file handover.h
- * Words of the machine to its node's gateway: how reserves went, and the bodies of the jobs.
+ * Words of the machine to its node's gateway: how reserves went, and the bodies of the jobs that
+ * were reserved or found.
  *
- * A ring of bytes with one writer, the shard's thread inside apply(), and one reader, the
+ * A ring of bytes with one writer, the shard's thread inside apply() or read(), and one reader, the
  * gateway's. The head of a word always fits, as long as no more are unread than were said: a
  * connection has one reserve at most that waits, and all others that are under way are commands in
  * the session's window. A body that does not fit is left out, and the gateway reads it from the
- * machine.
+ * machine. What was found is no word at all if it does not fit: anybody may ask.
  *
  * Threads:  handover_push() is the writer's, handover_peek() and _drop() are the reader's.
  * Memory:   taken in handover_init(), every page of it.
@@ -28,6 +29,7 @@ struct handover_word {
 	uint32_t body_bytes;
 	uint16_t status; /* enum queue_status */
 	bool has_body;   /* it follows */
+	bool is_found;   /* by a read: there is no seq, and always a body */
 };
 
 struct handover {
@@ -52,6 +54,9 @@ static_assert(offsetof(struct handover, written) % 64 == 0 &&
  */
 int handover_init(struct handover *h, uint64_t bytes, uint32_t words_max);
 void handover_fini(struct handover *h);
+
+/** The writer's. @return whether such a body would be in its word */
+bool handover_has_room(const struct handover *h, uint32_t body_bytes);
 
 /** Writes @p capacity bytes of the body from @p offset on. */
 typedef void (*handover_source)(

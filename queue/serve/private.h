@@ -87,12 +87,13 @@ struct request {
 
 	uint64_t kicked;
 	/* A reserve has ended when it is answered with anything but PARKED and OK, or answered and
-	 * told. */
+	 * told; a peek that is told has its whole body. */
 	bool is_told;
 	enum queue_status told;
 	uint64_t id;           /* of the job that was reserved or found */
 	uint32_t body_bytes;   /* of the same */
 	struct evbuffer *text; /* what there is of the reply, if it comes in pieces */
+	uint32_t offset;       /* of the body's next piece */
 
 	uint32_t tail_bytes;
 	uint8_t tail[];
@@ -128,7 +129,7 @@ struct client {
 	bool has_barrier;   /* the last request that was started is one */
 	bool is_read_due;   /* of the first request: to be asked */
 	bool is_reading;    /* it was asked */
-	bool is_expecting;  /* its job's body should be in the handover */
+	bool is_expecting;  /* the body of the first request's job should be in the handover */
 	bool has_close_due; /* CLOSE could not be proposed yet */
 	bool is_unflushed;  /* it has replies that nobody has tried to send */
 	uint32_t flying;    /* commands without a completion, of whatever kind */
@@ -337,6 +338,12 @@ void answer_on_done(struct client *c, const struct decree_completion *done);
 /** Reply to what is answered and stands first. */
 void answer_settle(struct client *c);
 bool answer_is_reserve(const struct request *r);
+/** The word for the first request should be in the handover. */
+void answer_expect(struct client *c);
+void answer_expect_no_more(struct client *c);
+/** A body, out of the ring. */
+void
+answer_add_body(struct queue_gateway *g, struct evbuffer *to, const struct handover_word *word);
 /** The machine's words for our clients. */
 void answer_on_words(struct queue_gateway *g);
 
@@ -347,6 +354,10 @@ void read_ask(struct client *c);
 /** Get the body of the job that was reserved. */
 void read_body(struct client *c);
 void read_on_done(struct client *c, const struct decree_completion *done);
+/** A read has found a job: here is its body. */
+void read_on_found(struct client *c, const struct handover_word *word);
+/** It does not come, and is asked for. */
+void read_go_on(struct client *c);
 
 /* ------------------------------------------------------------------------------ stats.c */
 

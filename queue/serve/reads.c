@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reads: one of a client at a time. Bodies and lists that do not fit one answer come piece by piece
- * into the request's text.
+ * Reads: one of a client at a time. Lists that do not fit one answer come piece by piece into the
+ * request's text, and so do bodies that have no room in the handover.
  *
- * They are linearizable, but for the body of a job that was reserved: this node has executed the
- * reserve, so it has the job. A job may go while its body comes in pieces. Then it was not found;
- * and a reserve that cannot give it to its worker any more, since it has timed out and somebody
- * else has deleted it, is proposed again. If what stands behind it was proposed already, and may be
- * what has deleted the job, there is no reply that would be true: the client is dropped.
+ * They are linearizable: the first answer is, and what is asked on is asked of the same state or a
+ * later one, since that is this node's own. So is the body of a job that was reserved: this node
+ * has executed the reserve. A job may go while its body comes in pieces. Then it was not found; but
+ * a peek at the first job of a tube looks for the first one again, since there may have been one
+ * all the time. And a reserve that cannot give a job to its worker any more, since it has timed out
+ * and somebody else has deleted it, is proposed again. If what stands behind it was proposed
+ * already, and may be what has deleted the job, there is no reply that would be true: the client is
+ * dropped.
  */
 #include "queue/serve/private.h"
 
@@ -24,18 +27,25 @@ is_reserve(const struct request *r)
 	return r->command.op != 0;
 }
 
+static bool
+is_peek(const struct request *r)
+{
+	return r->query.kind >= QUEUE_PEEK && r->query.kind <= QUEUE_PEEK_BURIED && !is_reserve(r);
+}
+
 void
 read_ask(struct client *c)
 {
 	struct queue_gateway *g = c->g;
 	struct request *r = c->first;
+	const struct queue_query piece = { .kind = QUEUE_PEEK, .id = r->id, .offset = r->offset };
 	uint8_t query[DECREE_QUERY_BYTES_MAX];
-	size_t bytes = queue_query_encode(&r->query, query, sizeof(query));
+	size_t bytes = queue_query_encode(r->offset > 0 ? &piece : &r->query, query, sizeof(query));
 	int rc;
 
 	queue_assert(bytes > 0 && c->is_read_due && !c->is_reading);
 	rc = decree_read(g->proposer, query, (uint32_t)bytes,
-		is_reserve(r) ? DECREE_STALE : DECREE_LINEARIZABLE, c);
+		is_reserve(r) || r->text != NULL ? DECREE_STALE : DECREE_LINEARIZABLE, c);
 	if (rc == -EAGAIN) {
 		client_block(c, BLOCKED_READ);
 		return;
@@ -66,6 +76,16 @@ ask_again(struct client *c)
 {
 	c->is_read_due = true;
 	read_ask(c);
+}
+
+static void
+forget_text(struct request *r)
+{
+	if (r->text != NULL)
+		evbuffer_free(r->text);
+	r->text = NULL;
+	r->offset = 0;
+	r->is_told = false;
 }
 
 /* @return false: there is no memory */
@@ -111,22 +131,69 @@ finish_body(struct client *c, const struct request *r)
 static void
 on_body(struct client *c, struct request *r, const uint8_t *answer, uint32_t bytes)
 {
+	bool is_first = r->offset == 0;
+
 	queue_assert(bytes >= 12);
+	if (is_peek(r) && r->is_told && r->id == queue_load_u64(answer)) {
+		finish_body(c, r);
+		return;
+	}
+	if (is_peek(r) && r->is_told)
+		forget_text(r); /* what an earlier peek has found */
 	r->id = queue_load_u64(answer);
 	r->body_bytes = queue_load_u32(answer + 8);
 	if (bytes > 12 && !add_text(r, answer + 12, bytes - 12)) {
 		fail(c, QUEUE_REPLY_OUT_OF_MEMORY);
 		return;
 	}
-	r->query = (struct queue_query){
-		.kind = QUEUE_PEEK,
-		.id = r->id,
-		.offset = r->query.offset + bytes - 12,
-	};
-	if (r->query.offset < r->body_bytes)
-		ask_again(c);
-	else
+	r->offset += bytes - 12;
+	if (r->offset == r->body_bytes)
 		finish_body(c, r);
+	else if (is_first && is_peek(r))
+		answer_expect(c);
+	else
+		ask_again(c);
+}
+
+void
+read_go_on(struct client *c)
+{
+	ask_again(c);
+}
+
+/* Before the read is completed, where it may also be that of the peek before, or right behind it.
+ * If it comes later, the same body comes in pieces already. */
+static bool
+is_welcome(const struct client *c, const struct handover_word *word)
+{
+	const struct request *r = c->first;
+
+	if (r == NULL || !is_peek(r))
+		return false;
+	return c->is_expecting ? r->id == word->id : c->is_reading && r->offset == 0;
+}
+
+void
+read_on_found(struct client *c, const struct handover_word *word)
+{
+	struct request *r = c->first;
+
+	if (!is_welcome(c, word))
+		return;
+	forget_text(r);
+	r->text = evbuffer_new();
+	if (r->text == NULL)
+		return; /* it comes in pieces */
+	answer_add_body(c->g, r->text, word);
+	r->is_told = true;
+	r->id = word->id;
+	r->body_bytes = word->body_bytes;
+	if (!c->is_expecting)
+		return;
+	answer_expect_no_more(c);
+	finish_body(c, r);
+	answer_settle(c);
+	client_run(c);
 }
 
 static void
@@ -266,13 +333,16 @@ on_missing(struct client *c, struct request *r)
 		c->has_failed = true;
 		return;
 	}
+	if (is_peek(r) && r->verb != QUEUE_VERB_PEEK && r->offset > 0) {
+		forget_text(r);
+		ask_again(c);
+		return;
+	}
 	if (!is_reserve(r) || r->verb == QUEUE_VERB_RESERVE_JOB) {
 		fail(c, QUEUE_REPLY_NOT_FOUND);
 		return;
 	}
-	if (r->text != NULL)
-		evbuffer_free(r->text);
-	r->text = NULL;
+	forget_text(r);
 	r->query = (struct queue_query){ 0 };
 	request_go_back(c, r);
 }

@@ -44,6 +44,14 @@ on_reserved(void *context, struct queue_machine *m, const struct queue_reserved 
 }
 
 static void
+on_found(void *context, struct queue_machine *m, const struct queue_found *found)
+{
+	struct gateway_fixture *f = context;
+
+	queue_gateway_on_found(f->gateway, m, found);
+}
+
+static void
 on_restored(void *context)
 {
 	struct gateway_fixture *f = context;
@@ -119,6 +127,7 @@ gf_start(struct gateway_fixture *f)
 	const struct queue_config config = {
 		.queue_bytes = 64u << 20,
 		.on_reserved = on_reserved,
+		.on_found = on_found,
 		.on_restored = on_restored,
 		.context = f,
 	};

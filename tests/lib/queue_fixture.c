@@ -52,6 +52,14 @@ on_reserved(void *context, struct queue_machine *m, const struct queue_reserved 
 }
 
 static void
+on_found(void *context, struct queue_machine *m, const struct queue_found *found)
+{
+	(void)context, (void)m;
+	at_work->found = *found;
+	at_work->found_count++;
+}
+
+static void
 on_restored(void *context)
 {
 	(void)context;
@@ -65,6 +73,7 @@ qf_create(uint64_t queue_bytes)
 	struct queue_config config = {
 		.queue_bytes = queue_bytes,
 		.on_reserved = on_reserved,
+		.on_found = on_found,
 		.on_restored = on_restored,
 	};
 

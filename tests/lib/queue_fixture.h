@@ -43,6 +43,8 @@ struct queue_fixture {
 	uint64_t reserved_count;
 	uint8_t body[1 << 16]; /* of that job, as far as it fits, fetched in on_reserved() */
 	int64_t body_bytes;
+	struct queue_found found; /* the last one that on_found() was told of */
+	uint64_t found_count;
 	uint64_t restored_count;
 	uint8_t command[QF_COMMAND_BYTES];
 };

@@ -103,6 +103,27 @@ test_a_full_ring_leaves_out_bodies_and_no_word(void **state)
 	handover_fini(&h);
 }
 
+/* A word that nobody waits for may be left out, and then must not take the place of others. */
+static void
+test_room_is_known_before(void **state)
+{
+	struct handover h;
+	uint32_t pushed = 0;
+
+	(void)state;
+	assert_int_equal(handover_init(&h, RING_BYTES, WORDS), 0);
+	assert_false(handover_has_room(&h, RING_BYTES));
+	for (; handover_has_room(&h, 700); pushed++)
+		push(&h, pushed, 700);
+	assert_in_range(pushed, 1, RING_BYTES / 700);
+	for (uint64_t id = pushed; id < pushed + WORDS; id++)
+		push(&h, id, 700); /* there is room for all heads still */
+	for (uint64_t id = 0; id < pushed + WORDS; id++)
+		assert_int_equal(pop(&h, id, 700), id < pushed);
+	assert_true(handover_has_room(&h, 700));
+	handover_fini(&h);
+}
+
 static void
 test_a_body_larger_than_the_ring(void **state)
 {
@@ -159,6 +180,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bodies_come_whole_and_in_order),
 		cmocka_unit_test(test_a_full_ring_leaves_out_bodies_and_no_word),
+		cmocka_unit_test(test_room_is_known_before),
 		cmocka_unit_test(test_a_body_larger_than_the_ring),
 		cmocka_unit_test(test_two_threads),
 	};

@@ -77,6 +77,45 @@ test_a_long_body_in_parts(void **state)
 	assert_int_equal(ask(f, q, answer, sizeof(answer)), -ENOENT);
 }
 
+/* Who peeks in a session hears at once of a body that does not fit the answer, and of no other: it
+ * may be gone before more of it is asked for. */
+static void
+test_a_long_body_is_told(void **state)
+{
+	static const struct queue_query none = { .kind = QUEUE_PEEK, .id = 1 };
+	static const enum queue_query_kind kinds[] = { QUEUE_PEEK, QUEUE_PEEK_READY };
+	struct queue_fixture *f = *state;
+	static uint8_t body[DECREE_ANSWER_BYTES_MAX];
+	uint8_t answer[DECREE_ANSWER_BYTES_MAX];
+	struct queue_command put = { .op = QUEUE_PUT, .connection = 1, .tail = body };
+
+	put.tail_bytes = DECREE_ANSWER_BYTES_MAX - 11;
+	assert_int_equal(qf_do(f, put).result, 1);
+	put.tail_bytes--;
+	assert_int_equal(qf_do(f, put).result, 2);
+	(void)ask(f, none, answer, sizeof(answer));
+	for (uint64_t i = 0; i < 2; i++) {
+		struct queue_query q = {
+			.kind = kinds[i], .session = QF_SESSION, .connection = 1, .id = 1
+		};
+
+		assert_int_equal(f->found_count, i);
+		(void)ask(f, q, answer, sizeof(answer));
+		assert_int_equal(f->found_count, i + 1);
+		assert_int_equal(f->found.session.n, QF_SESSION);
+		assert_int_equal(f->found.connection, 1);
+		assert_int_equal(f->found.id, 1);
+		assert_int_equal(f->found.body_bytes, DECREE_ANSWER_BYTES_MAX - 11);
+		q.offset = 1;
+		(void)ask(f, q, answer, sizeof(answer));
+		q.offset = 0;
+		q.kind = QUEUE_PEEK;
+		q.id = 2;
+		(void)ask(f, q, answer, sizeof(answer));
+		assert_int_equal(f->found_count, i + 1);
+	}
+}
+
 /* The largest body, as a gateway gets it: whole while the job is being handed over, at once or
  * after a wait; later in pieces. */
 static void
@@ -273,6 +312,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, qf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_long_body_in_parts),
+		TEST(test_a_long_body_is_told),
 		TEST(test_the_largest_body),
 		TEST(test_tubes_in_pages),
 		TEST(test_what_does_not_fit),
