@@ -449,6 +449,10 @@ void eng_step(struct eng_replica *r, const struct eng_event *event, struct eng_e
 bool
 eng_is_agreed(const struct eng_replica *r, struct decree_slot slot, struct decree_digest digest);
 
+/** Whether it is in doubt (11.3), and only the hole in its log says so yet: nothing of the log may be
+ * let go until the hard state does. */
+bool eng_is_doubt_unwritten(const struct eng_replica *r);
+
 /** Whether the message of the last RECV came from a node, and a life of it, that counts here (11.9,
  * 12.4). */
 bool eng_was_welcome(const struct eng_replica *r);

@@ -243,11 +243,32 @@ damage_note_peer(struct eng_replica *r, uint32_t member, const struct eng_msg *m
 		r->damage.last = m->hello_reply.last;
 }
 
+/* The hole that the doubt comes from may have left the log. So what ended the doubt is on the disk
+ * before the hard state says that there is none: records and hard states become durable each on its
+ * own. */
+static void
+doubt_look(struct eng_replica *r)
+{
+	if (!is_doubt_over(r)) {
+		r->damage.over_seq = 0;
+		return;
+	}
+	if (r->damage.over_seq == 0)
+		r->damage.over_seq = r->persist_last;
+	if (r->persisted >= r->damage.over_seq)
+		r->damage.doubt = false;
+}
+
+bool
+eng_is_doubt_unwritten(const struct eng_replica *r)
+{
+	return r->damage.doubt && !(r->damage.doubt_written && r->persisted >= r->damage.seq);
+}
+
 void
 damage_write(struct eng_replica *r, struct eng_effects *fx)
 {
-	if (is_doubt_over(r))
-		r->damage.doubt = false;
+	doubt_look(r);
 	for (uint32_t i = 0; i < r->damage.count && fx_has_room(fx, 0, 1); i++)
 		if (!r->damage.marks[i].is_written)
 			mark_write(r, &r->damage.marks[i], fx);

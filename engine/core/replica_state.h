@@ -397,6 +397,7 @@ struct eng_replica { /* owner: the shard that runs it */
 		bool doubt;              /* any slot that is not decided here may be damaged */
 		bool doubt_written;      /* as the hard state says, or will */
 		uint64_t seq;            /* marks and doubt are durable once persisted >= this */
+		uint64_t over_seq;       /* the doubt ends when persisted >= this; 0 = not known */
 		struct decree_slot hint; /* decided once, as an intact record says */
 		uint64_t repair_ns;      /* ask peers for a value then; NEVER */
 		uint32_t repair_next;

@@ -122,6 +122,17 @@ trim_step(struct shard *s, struct shard_group *g)
 	return true;
 }
 
+/* A hole of which nobody knows what it held is no group's more than another's, and goes with what
+ * lies around it. Until the hard state says that there was one, only the hole does (11.3). */
+static bool
+is_hole_needed(const struct shard *s)
+{
+	for (uint32_t i = 0; i < s->config.group_count; i++)
+		if (eng_is_doubt_unwritten(s->groups[i].replica))
+			return true;
+	return false;
+}
+
 /* The log goes as far as every group lets it go. */
 void
 trim_turn(struct shard *s)
@@ -129,6 +140,8 @@ trim_turn(struct shard *s)
 	uint64_t lsn = UINT64_MAX;
 	bool has_moved = false;
 
+	if (is_hole_needed(s))
+		return;
 	for (uint32_t i = 0; i < s->config.group_count; i++) {
 		struct shard_group *g = &s->groups[i];
 
