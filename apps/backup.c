@@ -8,22 +8,20 @@
 
 static const char about_backup[] =
 	"Write the newest snapshot of each group of a node into one file, with checksums over "
-	"every byte. To be "
-	"run on the node's host; the node may run, and is not held up. 'decree snapshot' first has "
-	"a new one "
-	"cut: the backup then holds all that was acknowledged before that.\n\n"
+	"every byte. To be run on the node's host; the node may run, and is not held up. 'decree "
+	"snapshot' first has a new one cut: the backup then holds all that was acknowledged before "
+	"that.\n\n"
 	"With --check FILE a backup is read as a whole instead, and what it holds is shown.";
 
-static const char about_restore[] = "Begin a new cluster of one node with what a backup holds. "
-				    "Whatever was acknowledged after the backup "
-				    "was taken is NOT there. The new cluster has an id of its own: "
-				    "clients and nodes of the other one are "
-				    "refused.";
+static const char about_restore[] =
+	"Begin a new cluster of one node with what a backup holds. Whatever was acknowledged after "
+	"the backup was taken is NOT there. The new cluster has an id of its own: clients and "
+	"nodes of the other one are refused.";
 
 static const char restore_config_help[] =
 	"of the new cluster, on this host: a new id, this node its only member so far (others: "
-	"'joins = yes', "
-	"numbers that were never used), the same constants, a data_dir that does not exist yet";
+	"'joins = yes', numbers that were never used), the same constants, a data_dir that does "
+	"not exist yet";
 
 struct backup_options {
 	struct config_arguments config;
@@ -119,8 +117,7 @@ run_restore(const struct config_arguments *config, const char *file)
 	(void)printf("cluster %" PRIx64 " begins with node %u alone, in %s\n"
 		     "disk %016" PRIx64 "\n"
 		     "Start this node, then 'decree member add' others, under new numbers and with "
-		     "empty "
-		     "directories.\n",
+		     "empty directories.\n",
 		setup.cluster_id, setup.node_id, setup.data_dir, backup.disk);
 	return EXIT_SUCCESS;
 }

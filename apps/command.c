@@ -105,9 +105,9 @@ complain_no_config(const struct config_arguments *config)
 		return complain_usage("no configuration: add -c FILE");
 	return complain_usage(
 		"no configuration: add -c FILE (after 'decreed -b DIR' it is "
-		"DIR/" STANDALONE_FILE_NAME "), since a decreed without -b and -c "
-		"has left none that this user may read in " STANDALONE_SYSTEM_DIRECTORY
-		" or ~/.local/state/decree");
+		"DIR/" STANDALONE_FILE_NAME
+		"), since a decreed without -b and -c has left none that this user may read "
+		"in " STANDALONE_SYSTEM_DIRECTORY " or ~/.local/state/decree");
 }
 
 int

@@ -17,9 +17,8 @@
 static const char about[] =
 	"Run a task queue that speaks beanstalkd's protocol: as the node that [local] of the "
 	"configuration names, until SIGTERM or SIGINT. Without a configuration it is a queue of "
-	"one "
-	"node, durable, on 127.0.0.1:11300, in a folder that is made at the first start. SIGUSR1 "
-	"drains: puts are refused from then on.";
+	"one node, durable, on 127.0.0.1:11300, in a folder that is made at the first start. "
+	"SIGUSR1 drains: puts are refused from then on.";
 
 static const char machine_help[] =
 	"what the cluster does with its commands: queue, or log (an ordered log)";

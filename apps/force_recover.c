@@ -5,28 +5,23 @@
 #include <stdlib.h>
 
 static const char about[] =
-	"After a majority of the disks is lost FOR EVER: begin a new cluster of one node with "
-	"what a node that is left holds. While a majority can still be started, start it "
-	"instead.\n\n"
-	"THIS LOSES DATA: whatever the lost nodes alone knew is gone, acknowledged or not; "
-	"and what this node had written down without knowing whether it was decided becomes "
-	"part of the history.\n\n"
+	"After a majority of the disks is lost FOR EVER: begin a new cluster of one node with what "
+	"a node that is left holds. While a majority can still be started, start it instead.\n\n"
+	"THIS LOSES DATA: whatever the lost nodes alone knew is gone, acknowledged or not; and "
+	"what this node had written down without knowing whether it was decided becomes part of "
+	"the history.\n\n"
 	"With several nodes left, look at each before you take one. Leave out every node whose "
-	"'last' "
-	"is below the highest 'decided' that any of them says: it lacks what another one is known "
-	"to have decided. Of those that remain take the one with the highest ballot; of several "
-	"with "
-	"the same ballot the one with the highest 'last'. If none remains, take the one with the "
-	"highest 'last' of all.";
+	"'last' is below the highest 'decided' that any of them says: it lacks what another one is "
+	"known to have decided. Of those that remain take the one with the highest ballot; of "
+	"several with the same ballot the one with the highest 'last'. If none remains, take the "
+	"one with the highest 'last' of all.";
 
-static const char config_help[] =
-	"of the new cluster, on this host: a new id, this node its only member so far "
-	"(others: 'joins = yes', numbers that were never used), the same constants, a "
-	"data_dir that does not exist yet";
+static const char config_help[] = "of the new cluster, on this host: a new id, this node its only "
+				  "member so far (others: 'joins = yes', numbers that were never "
+				  "used), the same constants, a data_dir that does not exist yet";
 
 static const char from_help[] =
-	"the data directory of the lost cluster's node, which must not run; it keeps its "
-	"contents";
+	"the data directory of the lost cluster's node, which must not run; it keeps its contents";
 
 struct recover_options {
 	struct config_arguments config;
@@ -54,13 +49,13 @@ print_survivor(const struct decree_survivor *g)
 			     " or more has them\n",
 			g->group, g->last.n + 1, g->decided.n, g->decided.n);
 	if (g->is_doubtful)
-		(void)printf("group %u: this node knew that records were lost, but not which: "
-			     "what is kept may hold older values\n",
+		(void)printf("group %u: this node knew that records were lost, but not which: what "
+			     "is kept may hold older values\n",
 			g->group);
 	if (g->is_unsynced)
 		(void)printf("group %u: WARNING: log_mode was 'buffered' and the machine was "
-			     "restarted: what this node wrote last may be missing, promises "
-			     "and votes too, and how much is not known\n",
+			     "restarted: what this node wrote last may be missing, promises and "
+			     "votes too, and how much is not known\n",
 			g->group);
 }
 

@@ -14,8 +14,8 @@ static const char new_keys_help[] =
 
 static const char prewrite_help[] =
 	"write over the logs' whole space once, which takes as long as the disk needs for 9/8 of "
-	"log_bytes; without it a "
-	"node does so while it runs, and the first round of a log that is loaded at once is slower";
+	"log_bytes; without it a node does so while it runs, and the first round of a log that is "
+	"loaded at once is slower";
 
 struct format_options {
 	bool are_keys_new, is_prewritten;

@@ -10,10 +10,9 @@
 #define TIMEOUT_NS  UINT64_C(5000000000) /* of silence: a restarting node may come back */
 
 static const char about[] =
-	"What a node applied, one line per command: slot, index in the slot, session, number "
-	"in the session, bytes, digest of the body. Commands that every node skipped "
-	"(repeats) are marked, and so are those that opened a session: the state machine saw "
-	"neither.";
+	"What a node applied, one line per command: slot, index in the slot, session, number in "
+	"the session, bytes, digest of the body. Commands that every node skipped (repeats) are "
+	"marked, and so are those that opened a session: the state machine saw neither.";
 
 struct log_options {
 	struct config_arguments config;
@@ -65,10 +64,8 @@ stream(struct decree_client *client, const struct log_options *o, struct decree_
 			return complain(
 				"there is no node %" PRIu64 " in %s", o->node_id, o->config.path);
 		if (count == -ETIMEDOUT)
-			return complain(
-				"node %" PRIu64
-				" does not answer: is it running, and is its port reachable "
-				"from here?",
+			return complain("node %" PRIu64 " does not answer: is it running, and is "
+					"its port reachable from here?",
 				o->node_id);
 		if (count < 0)
 			return complain("node %" PRIu64 ": %s", o->node_id, strerror(-count));

@@ -8,9 +8,9 @@
 #define WORD_COUNT_MAX 4
 
 static const char about[] =
-	"Change who the members are, or list them. DISK is what 'decree format' printed on "
-	"NODE. A node id is never used twice: NODE is above every id that ever was a member. "
-	"One change at a time; repeating a command is safe.";
+	"Change who the members are, or list them. DISK is what 'decree format' printed on NODE. A "
+	"node id is never used twice: NODE is above every id that ever was a member. One change at "
+	"a time; repeating a command is safe.";
 
 struct member_options {
 	struct config_arguments config;

@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char about[] =
-	"Asks the state machine of one group and prints its answer. The log machine of "
-	"decreed answers 'count' and 'digest'.";
+static const char about[] = "Asks the state machine of one group and prints its answer. The log "
+			    "machine of decreed answers 'count' and 'digest'.";
 
 static const char consistency_help[] =
-	"linearizable: sees everything that was acknowledged to anybody before; lease: the "
-	"same, faster at a leader with a lease; stale: whatever the node has applied";
+	"linearizable: sees everything that was acknowledged to anybody before; lease: the same, "
+	"faster at a leader with a lease; stale: whatever the node has applied";
 
 struct read_options {
 	struct config_arguments config;

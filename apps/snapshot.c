@@ -11,9 +11,9 @@
 #define NODE_MAX  DECREE_NODE_COUNT_MAX
 
 static const char about[] =
-	"Have every node cut a snapshot now, at one slot that holds everything applied so "
-	"far, and wait until all of them have it on disk, verified. The exit status is 1 if "
-	"some node has none in time; it is named, and goes on by itself.";
+	"Have every node cut a snapshot now, at one slot that holds everything applied so far, and "
+	"wait until all of them have it on disk, verified. The exit status is 1 if some node has "
+	"none in time; it is named, and goes on by itself.";
 
 struct snapshot_options {
 	struct config_arguments config;

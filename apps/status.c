@@ -8,9 +8,8 @@
 
 #define MEMBERS_TEXT_BYTES (DECREE_MEMBER_COUNT_MAX * 8 + 1) /* "(65535)," each */
 
-static const char about[] =
-	"One row per node and group. Nodes that do not answer are named on standard error; "
-	"the exit status is 0 if any node answered.";
+static const char about[] = "One row per node and group. Nodes that do not answer are named on "
+			    "standard error; the exit status is 0 if any node answered.";
 
 static void
 print_peers_json(const struct decree_status *s)
@@ -54,8 +53,7 @@ print_json(const struct decree_status *s)
 		s->digest.lo);
 	(void)printf("\"log_mode\":\"%s\",\"auth\":\"%s\",\"idle\":\"%s\",\"log_full\":%s,\"log_"
 		     "bytes_used\":%" PRIu64 ",\"log_bytes\":%" PRIu64 ",\"boot_count\":%" PRIu64
-		     ",\"uptime_ms\":%.3f"
-		     ",\"start_to_ready_ms\":%.3f,\"memory_bytes\":%" PRIu64 ",",
+		     ",\"uptime_ms\":%.3f,\"start_to_ready_ms\":%.3f,\"memory_bytes\":%" PRIu64 ",",
 		log_mode_word(s->log_mode), s->auth ? "gmac" : "none", idle_word(s->idle),
 		s->log_full ? "true" : "false", s->log_bytes_used, s->log_bytes, s->boot_count,
 		(double)s->uptime_ns / 1e6, (double)s->start_to_ready_ns / 1e6, s->memory_bytes);

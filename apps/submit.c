@@ -24,10 +24,9 @@
 #define PROGRESS_NS      (100 * MS)
 #define SILENCE_NS       (3000 * MS) /* then the operator hears that we wait */
 
-static const char about[] =
-	"Submit each line of LINES, or of standard input, as one command; the bytes as they "
-	"are, without the newline. At the end: latency, throughput, and the longest time "
-	"without an answer.";
+static const char about[] = "Submit each line of LINES, or of standard input, as one command; the "
+			    "bytes as they are, without the newline. At the end: latency, "
+			    "throughput, and the longest time without an answer.";
 
 static const char acks_help[] =
 	"append one JSON object per acknowledged command: session, seq, line, digest";
@@ -201,8 +200,7 @@ poll_answers(struct submit *s, uint64_t timeout_ns)
 	if (s->in_flight > 0 && now - s->answered_ns > SILENCE_NS && !s->is_silence_told) {
 		s->is_silence_told = true;
 		(void)complain("no answer for %d s, trying on: is a majority of the nodes running "
-			       "and reachable? "
-			       "('decree status' tells)",
+			       "and reachable? ('decree status' tells)",
 			(int)(SILENCE_NS / 1000 / MS));
 	}
 }
@@ -301,8 +299,7 @@ print_text(const struct submit *s, double seconds, const char *mode, const char 
 		(void)printf("refused %" PRIu64 ", unknown %" PRIu64 "\n", s->refused, s->unknown);
 	if (s->refused > 0)
 		(void)printf("refused means never executed: the cluster's session table is full "
-			     "(session_count), "
-			     "or the session was lost\n");
+			     "(session_count), or the session was lost\n");
 	(void)printf("latency in us     p50 %.1f  p90 %.1f  p99 %.1f  p99.9 %.1f  max %.1f\n",
 		percentile_us(s, 50), percentile_us(s, 90), percentile_us(s, 99),
 		percentile_us(s, 99.9), (double)s->latency.max / 1e3);
@@ -345,8 +342,7 @@ survey(struct submit *s, int fd, uint32_t line_bytes_max, const char *name)
 	if (too_long == 0)
 		return true;
 	(void)complain("%s: line %" PRIu64 " has more than %" PRIu32
-		       " bytes, the cluster's command_bytes_max; "
-		       "nothing was submitted",
+		       " bytes, the cluster's command_bytes_max; nothing was submitted",
 		name, too_long, line_bytes_max);
 	return false;
 }

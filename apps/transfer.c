@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char about[] =
-	"Make NODE the leader. The present leader lets it catch up, takes no new commands "
-	"meanwhile (clients wait and repeat by themselves), and goes on leading if NODE does "
-	"not take over within election_ms.";
+static const char about[] = "Make NODE the leader. The present leader lets it catch up, takes no "
+			    "new commands meanwhile (clients wait and repeat by themselves), and "
+			    "goes on leading if NODE does not take over within election_ms.";
 
 struct transfer_options {
 	struct config_arguments config;

@@ -4,13 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char about[] = "Show which versions the nodes' programs speak, and of which version "
-			    "the cluster is. When every "
-			    "node runs the new program, --finish raises the cluster to the highest "
-			    "version that all of them "
-			    "speak. From then on older programs are refused, and there is no way "
-			    "back; until then any node "
-			    "may go back to the program that it had.";
+static const char about[] =
+	"Show which versions the nodes' programs speak, and of which version the cluster is. When "
+	"every node runs the new program, --finish raises the cluster to the highest version that "
+	"all of them speak. From then on older programs are refused, and there is no way back; "
+	"until then any node may go back to the program that it had.";
 
 struct upgrade_options {
 	struct config_arguments config;

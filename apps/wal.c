@@ -13,11 +13,9 @@
 static const char about[] =
 	"Read a log while no node runs on it, and explain it: whose it is, what was promised, each "
 	"block, what is damaged and why, how it ends. DIR is the folder of one log, "
-	"DATA_DIR/shard-0 "
-	"say; of a data directory all logs are read. Nothing is changed.\n\n"
+	"DATA_DIR/shard-0 say; of a data directory all logs are read. Nothing is changed.\n\n"
 	"The exit status: 0 sound; 1 damaged: a node would start and get what it misses from the "
-	"others; "
-	"2 wrong usage, or it could not be looked at; 3 no node would start.";
+	"others; 2 wrong usage, or it could not be looked at; 3 no node would start.";
 
 struct wal_options {
 	struct decree_log_examination x;

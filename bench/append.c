@@ -218,10 +218,9 @@ logs_remove(const struct options *o)
 	}
 }
 
-static const char about[] =
-	"What a durable append costs on the disk of DIRECTORY: single blocks with O_DIRECT "
-	"and RWF_DSYNC by several processes at once, and with --wal the same through the log, "
-	"in turns.";
+static const char about[] = "What a durable append costs on the disk of DIRECTORY: single blocks "
+			    "with O_DIRECT and RWF_DSYNC by several processes at once, and with "
+			    "--wal the same through the log, in turns.";
 
 /* @return OPTIONS_GO_ON, or the exit status */
 static int

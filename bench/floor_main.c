@@ -15,13 +15,11 @@
 
 static const char about[] =
 	"What a commit cannot be faster than on this host, without a line of the engine: the raw "
-	"round trip of a "
-	"frame, a majority's echo, a durable write beside as many others as there are nodes, and "
-	"all of it: a "
-	"leader and its followers exchange a frame, write a block durably and answer.\n"
+	"round trip of a frame, a majority's echo, a durable write beside as many others as there "
+	"are nodes, and all of it: a leader and its followers exchange a frame, write a block "
+	"durably and answer.\n"
 	"With --config the same between the hosts of a cluster, over their ports and addresses, "
-	"while "
-	"no node runs.";
+	"while no node runs.";
 
 static void
 print(const char *name, const struct histogram *h)
@@ -144,8 +142,8 @@ floor_main(int argc, char **argv)
 			"where they write (/var/tmp; with --config: beside the node's data)",
 			.text = &plan.dir },
 		{ "config", 'c', "FILE",
-			"between hosts: be this node, whose lowest id measures; the same "
-			"command on each",
+			"between hosts: be this node, whose lowest id measures; the same command "
+			"on each",
 			.text = &hosts.config },
 		{ "set", 0, "section.key=value", "of the configuration; may be repeated",
 			.take = take_setting, .context = &settings },

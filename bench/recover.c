@@ -250,8 +250,7 @@ log_remove(const char *path)
 }
 
 static const char about[] = "How fast recovery reads a full log on the disk of DIRECTORY, against "
-			    "reading the same file "
-			    "without looking at it, in turns.";
+			    "reading the same file without looking at it, in turns.";
 
 int
 main(int argc, char **argv)

@@ -180,8 +180,7 @@ net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args,
 		} else {
 			snprintf(ret_error, DECREE_ERROR_BYTES,
 				"port \"%s\" is neither a PCI address (0000:3b:00.0) nor a virtual "
-				"device "
-				"(net_af_packet0,iface=eth0)",
+				"device (net_af_packet0,iface=eth0)",
 				device);
 			return -EINVAL;
 		}

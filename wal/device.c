@@ -126,8 +126,8 @@ wal_device_sentence(const struct wal_device *device, char *ret)
 	if (device->cache == WAL_DEVICE_CACHE_UNKNOWN)
 		(void)snprintf(ret, WAL_DEVICE_SENTENCE_BYTES,
 			"device %s: the kernel does not tell whether it has a volatile write "
-			"cache, so "
-			"it is taken to have one, and each write is made durable by itself",
+			"cache, so it is taken to have one, and each write is made durable by "
+			"itself",
 			device->name);
 	else
 		(void)snprintf(ret, WAL_DEVICE_SENTENCE_BYTES,

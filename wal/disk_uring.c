@@ -99,14 +99,13 @@ files_open(struct disk_uring *d, const struct disk_uring_config *cfg, char *erro
 		if (d->fds[i] < 0)
 			return fail(error, -errno, cfg->path, names[i],
 				errno == EROFS ? "the kernel makes a file system read-only after "
-						 "an error of its device: "
-						 "check both, mount it again, then start the node"
+						 "an error of its device: check both, mount it "
+						 "again, then start the node"
 					       : "");
 		if (check_direct(d->fds[i]) != 0)
 			return fail(error, -ENOTSUP, cfg->path, names[i],
 				"this disk has no direct I/O in units of 512 bytes: use another "
-				"one, or log "
-				"mode buffered");
+				"one, or log mode buffered");
 	}
 	return 0;
 }
@@ -129,8 +128,7 @@ lock_take(struct disk_uring *d, const struct disk_uring_config *cfg, char *error
 		if (waited_ms >= cfg->lock_wait_ms)
 			return fail(error, -EBUSY, cfg->path, names[DISK_IDENTITY],
 				"a running process uses this directory: stop it first, or choose "
-				"another "
-				"directory");
+				"another directory");
 		nanosleep(&step, NULL);
 	}
 	return 0;
@@ -147,8 +145,7 @@ ring_open(struct disk_uring *d, const char *path, char *error)
 	if (rc != 0)
 		return fail(error, rc, path, "io_uring",
 			"the log needs io_uring: see sysctl kernel.io_uring_disabled, ulimit -l, "
-			"and any "
-			"seccomp filter of the container");
+			"and any seccomp filter of the container");
 	d->has_ring = true;
 	return 0;
 }
@@ -157,8 +154,7 @@ static const char *
 open_remedy(int error)
 {
 	return error == EACCES ? "it is another user's: start the node as that user, or give this "
-				 "one all of it "
-				 "(chown -R)"
+				 "one all of it (chown -R)"
 			       : "is this the right path? If it is, 'decree format' makes what a "
 				 "node needs";
 }

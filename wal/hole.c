@@ -43,8 +43,7 @@ refuse(struct scan *s)
 	snprintf(s->error, DECREE_ERROR_BYTES,
 		"log record %llu (file %s, byte %llu): %s. This is damage and not a torn tail, so "
 		"nothing was cut or changed. Keep the files, and replace this node by one with a "
-		"new "
-		"node id",
+		"new node id",
 		(unsigned long long)s->lsn, s->suspicion.file,
 		(unsigned long long)s->suspicion.offset_bytes, s->suspicion.why);
 	return -EBADMSG;
@@ -191,8 +190,7 @@ look_at_identifiers(struct scan *s, struct tail *t)
 			position_to_offset(
 				s->reader.w, id.lsn == s->lsn ? id.position : s->position),
 			"it is missing or damaged, but its identifier, or a later one, says that "
-			"it "
-			"was durable");
+			"it was durable");
 	}
 }
 

@@ -222,10 +222,8 @@ format_is_fresh(const struct disk_ops *ops, void *disk, char *ret_error)
 			continue;
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"the directory already holds a log (file %s has %llu bytes); nothing is "
-			"ever "
-			"formatted twice: choose an empty directory, or remove this one if it is "
-			"really "
-			"meant to go",
+			"ever formatted twice: choose an empty directory, or remove this one if it "
+			"is really meant to go",
 			names[i], (unsigned long long)bytes[i]);
 		return -EEXIST;
 	}
@@ -299,8 +297,7 @@ wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *form
 	if (rc != 0)
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"cannot make a log of %llu MiB with %llu MiB of identifiers: %s; free some "
-			"space, or "
-			"choose a smaller log_bytes, and format again",
+			"space, or choose a smaller log_bytes, and format again",
 			(unsigned long long)(geometry.log_bytes >> 20),
 			(unsigned long long)(geometry.identifiers_bytes >> 20), strerror(-rc));
 	return rc;

@@ -43,9 +43,8 @@ page_load_failed(char *error, int rc, uint32_t version, const char *what)
 	else if (rc == -EPROTONOSUPPORT)
 		snprintf(error, DECREE_ERROR_BYTES,
 			"the log's %s was written by version %u, and this program reads versions "
-			"%u "
-			"to %u: start the program that wrote it, or a newer one. There is no way "
-			"back but to replace this node by one with a new node id",
+			"%u to %u: start the program that wrote it, or a newer one. There is no "
+			"way back but to replace this node by one with a new node id",
 			what, version, base_versions.min, base_versions.max);
 	else
 		snprintf(error, DECREE_ERROR_BYTES,
@@ -98,8 +97,7 @@ identity_load(
 		snprintf(error, DECREE_ERROR_BYTES, "%s",
 			bytes[DISK_IDENTITY] == 0
 				? "this is not a log directory (file identity is missing): format "
-				  "it first; "
-				  "if it was one, " REMEDY
+				  "it first; if it was one, " REMEDY
 				: "the log's file identity was cut or extended; " REMEDY);
 		return bytes[DISK_IDENTITY] == 0 ? -ENOENT : -EBADMSG;
 	}
@@ -141,17 +139,16 @@ session_check(const struct wal *w, const struct wal_config *cfg, char *error)
 	if (w->session.mode == DECREE_LOG_MEMORY) {
 		snprintf(error, DECREE_ERROR_BYTES,
 			"this node ran with log mode `memory` and has forgotten what it promised; "
-			"replace it by "
-			"one with a new node id, or format anew if the whole cluster is for "
-			"measuring only");
+			"replace it by one with a new node id, or format anew if the whole cluster "
+			"is for measuring only");
 		return -ESTALE;
 	}
 	if (w->session.mode == DECREE_LOG_BUFFERED &&
 		memcmp(w->session.boot_id, cfg->boot_id, WAL_BOOT_ID_BYTES) != 0) {
 		snprintf(error, DECREE_ERROR_BYTES,
 			"this node ran with log mode `buffered` and the machine was restarted "
-			"under it: "
-			"it may have lost what it promised; replace it by one with a new node id");
+			"under it: it may have lost what it promised; replace it by one with a new "
+			"node id");
 		return -ESTALE;
 	}
 	if (cfg->mode == DECREE_LOG_MEMORY) {

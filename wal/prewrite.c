@@ -75,8 +75,7 @@ look(struct filling *f, char *error)
 		return rc;
 	snprintf(error, DECREE_ERROR_BYTES,
 		"a node has been started on this log: what is not written yet it writes itself, "
-		"while it "
-		"runs");
+		"while it runs");
 	return -EALREADY;
 }
 

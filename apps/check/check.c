@@ -9,12 +9,11 @@
 #include <unistd.h>
 
 static const char about[] =
-	"Is this host ready to run the node that the configuration describes? Without one, "
-	"the host alone is looked at. The exit status is 1 if something must be changed "
-	"before a node can run.\n\n"
+	"Is this host ready to run the node that the configuration describes? Without one, the "
+	"host alone is looked at. The exit status is 1 if something must be changed before a node "
+	"can run.\n\n"
 	"While the node does not run, its ports are brought up for a second, and each other node "
-	"is asked "
-	"by ARP and ping, with packets of full size too.";
+	"is asked by ARP and ping, with packets of full size too.";
 
 /* What a finding says may have the bytes of a file's name in it. */
 static void

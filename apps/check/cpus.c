@@ -167,8 +167,7 @@ check_clock(struct check *c)
 	else
 		report(c, VERDICT_NOTE, "clocksource",
 			"Boot with clocksource=tsc tsc=reliable if the CPU has an invariant TSC; "
-			"'dmesg | grep -i tsc' "
-			"says why the kernel left it",
+			"'dmesg | grep -i tsc' says why the kernel left it",
 			"%s: each look at the time is a system call", source);
 }
 
@@ -184,8 +183,8 @@ check_cpus(struct check *c)
 	check_named(c, &allowed);
 	if ((unsigned int)count <= shards)
 		report(c, VERDICT_NOTE, "cpus", NULL,
-			"%d for %u shards and everything else: shards will yield and sleep "
-			"(idle = auto does) and not spin",
+			"%d for %u shards and everything else: shards will yield and sleep (idle = "
+			"auto does) and not spin",
 			count, shards);
 	else
 		check_isolation(c, count);

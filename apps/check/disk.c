@@ -112,8 +112,7 @@ check_space(struct check *c, const char *folder)
 		report(c, VERDICT_FATAL, "space",
 			"Make room there, or set [snapshot] directory to another disk",
 			"%" PRIu64 " MiB are free in %s: no snapshot can be written, and a node "
-			"whose log is full takes no "
-			"commands",
+			"whose log is full takes no commands",
 			free_mib, folder);
 	else if (free_mib < logs_mib + ROOM_MIB)
 		report(c, VERDICT_NOTE, "space",

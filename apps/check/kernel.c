@@ -21,8 +21,7 @@ check_io_uring(struct check *c)
 	}
 	report(c, VERDICT_FATAL, "io_uring",
 		"Allow it with 'sysctl kernel.io_uring_disabled=0', and in the container's seccomp "
-		"profile; it needs "
-		"Linux 5.10 or later",
+		"profile; it needs Linux 5.10 or later",
 		"%s: the log needs it", strerror(errno));
 }
 

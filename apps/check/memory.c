@@ -36,8 +36,7 @@ check_hugepages(struct check *c)
 			"Reserve some, beyond what other programs use: decree-hugepages reserve "
 			"320M",
 			"%ld of 2 MiB are free: nodes fall back to ordinary pages, and a physical "
-			"port does not work "
-			"with those",
+			"port does not work with those",
 			free_2m);
 }
 

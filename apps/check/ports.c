@@ -109,8 +109,7 @@ check_pci(struct check *c, const char *address)
 		!check_exists(c, "/sys/bus/pci/devices/%s/iommu_group", address))
 		report(c, VERDICT_FATAL, "port",
 			"Turn VT-d or AMD-Vi on in the firmware, and boot with intel_iommu=on or "
-			"amd_iommu=on; or bind it to "
-			"uio_pci_generic",
+			"amd_iommu=on; or bind it to uio_pci_generic",
 			"%s is bound to vfio-pci, and behind no IOMMU", address);
 	check_numa(c, address);
 }

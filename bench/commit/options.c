@@ -312,8 +312,8 @@ check(struct options *o)
 	}
 	for (uint32_t i = 0; plan->config != NULL && i < o->transports.count; i++)
 		if (o->transports.values[i] != PLAN_MEMIF)
-			return complain_usage("--transport goes with nodes of this program: "
-					      "not with --config");
+			return complain_usage(
+				"--transport goes with nodes of this program: not with --config");
 	if (plan->log_bytes < 4u << 20)
 		return complain_usage("--log-bytes: 4 MiB or more are needed");
 	return OPTIONS_GO_ON;
@@ -321,11 +321,11 @@ check(struct options *o)
 
 static const char about[] =
 	"How long a commit takes, and how many there are: a cluster of processes on this host, "
-	"joined by memif or what --transport says, under a "
-	"load from inside the leader's process. Each option with a LIST is swept.\n"
+	"joined by memif or what --transport says, under a load from inside the leader's process. "
+	"Each option with a LIST is swept.\n"
 	"By default the loop is open: commands are due at a fixed rate, and a latency begins when "
-	"its command was due. The "
-	"floors, what a commit cannot be faster than here, are measured in turns with it.\n"
+	"its command was due. The floors, what a commit cannot be faster than here, are measured "
+	"in turns with it.\n"
 	"'decree bench floor' measures the floors alone; 'decree bench-plot' draws what --json "
 	"wrote.";
 

@@ -68,21 +68,18 @@ report_header(const struct results *r)
 		has_bridge |= p->points[i].shape.joined_by != PLAN_MEMIF;
 	}
 	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s more on "
-	       "a new "
-	       "cluster\n",
+	       "a new cluster\n",
 		p->round_count, p->round_count == 1 ? "" : "s", p->seconds, p->warm_up_s,
 		p->settle_s);
 	if (has_bridge)
 		printf("transport   af_packet and af_xdp over veth pairs and a bridge, in a "
-		       "network "
-		       "namespace of this program's own\n");
+		       "network namespace of this program's own\n");
 	if (header_is_in_memory(&r->header))
 		printf("log         NOT DURABLE: on %s, which is memory; --dir names a disk\n",
 			r->header.filesystem);
 	else if (!is_durable)
 		printf("log         NOT DURABLE where it is not `durable`: a power cut loses what "
-		       "was "
-		       "answered\n");
+		       "was answered\n");
 	if (!header_is_release())
 		printf("build       NOT A RELEASE BUILD: figures are worth nothing\n");
 	printf("\n");
@@ -171,8 +168,7 @@ print_distribution(const struct results *r, const struct result_point *p)
 	};
 
 	printf("\nLatency distribution:  (all rounds together; then median, lowest and highest of "
-	       "the "
-	       "rounds, median of their ratios to the floor)\n");
+	       "the rounds, median of their ratios to the floor)\n");
 	for (size_t i = 0, k = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
 		if (!histogram_has(&p->all, percents[i]))
 			break;
@@ -274,8 +270,7 @@ static void
 print_rule(void)
 {
 	printf("-----------------------------------------------------------------------------------"
-	       "----"
-	       "-----------------------------------------------------------\n");
+	       "---------------------------------------------------------------\n");
 }
 
 /* The percentile: the rounds' median, or of all rounds together where one has too few samples. */
@@ -334,18 +329,15 @@ print_sweep(const struct results *r)
 			print_rule();
 			printf("  # #bytes        rate in-flight   commits/s t_min[us]   p50[us]   "
 			       "p90[us]   p99[us] p99.9[us] p99.99[us] t_max[us]   spread "
-			       "p50:floor "
-			       "p99:floor  "
-			       "lag p99   unsent\n");
+			       "p50:floor p99:floor  lag p99   unsent\n");
 		}
 		print_row(r, &r->points[i], i);
 	}
 	print_rule();
 	printf("Medians of %u round%s; spread: from the lowest p50 of a round to the highest, of "
-	       "the "
-	       "median. A percentile that is\ntoo rare for one round is of all rounds together. "
-	       ":floor are "
-	       "medians of the rounds' ratios, of loads with one command in flight.\n",
+	       "the median. A percentile that is\ntoo rare for one round is of all rounds "
+	       "together. :floor are medians of the rounds' ratios, of loads with one command in "
+	       "flight.\n",
 		r->round_count, r->round_count == 1 ? "" : "s");
 }
 

@@ -101,8 +101,7 @@ report_stages(const struct results *r, const struct result_point *p)
 	sum = print_rows(r, leader_rows, ROW_COUNT(leader_rows), p->stages);
 	if (!isnan(sum) && is_alone)
 		printf("  stages add up to %.1f of %.1f us; the rest is the proposer's way to the "
-		       "node "
-		       "and back\n",
+		       "node and back\n",
 			sum, mean);
 	if (p->point.shape.node_count == 1)
 		return;

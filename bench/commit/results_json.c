@@ -155,8 +155,7 @@ write_point(FILE *to, const struct results *r, const struct result_point *p)
 	fprintf(to,
 		" {\"system\":\"%s\",\"setting\":{\"loop\":\"%s\",\"rate\":%u,\"in_flight\":%u,"
 		"\"bytes\":%u,\"load\":\"%s\",\"nodes\":%u,\"shards\":%u,\"mode\":\"%s\","
-		"\"durable\":%s,"
-		"\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s",
+		"\"durable\":%s,\"transport\":\"%s\",\"auth\":\"%s\",\"snapshots\":%s",
 		s->system == NULL ? "decree" : s->system, l->rate > 0 ? "open" : "closed", l->rate,
 		l->in_flight, l->bytes, load_word(s), s->node_count, s->shard_count,
 		plan_mode_word(s->mode), results_is_durable(r, s) ? "true" : "false",

@@ -112,9 +112,8 @@ take_seconds(const struct option_row *row, const char *text)
 
 static const char about[] =
 	"decree beside etcd, ZooKeeper and libraft: three nodes each on this host, durable, in "
-	"turns; with one command in flight, and with "
-	"as many as each does best with. Embedded systems are loaded inside the process that "
-	"leads, servers by a client.\n"
+	"turns; with one command in flight, and with as many as each does best with. Embedded "
+	"systems are loaded inside the process that leads, servers by a client.\n"
 	"bench/peers/run installs them, and runs this where decree's nodes have ports for clients.";
 
 static int
@@ -395,8 +394,8 @@ print_header(const struct bench *b)
 	header_print(&b->results.header, stdout);
 	settings_print(&b->plan, stdout);
 	printf("run         %u round%s of %g s for each load, after %g s of the same; %g s of %u "
-	       "in flight on a system that was just started; "
-	       "%u connections of clients, one for one in flight\n",
+	       "in flight on a system that was just started; %u connections of clients, one for "
+	       "one in flight\n",
 		b->plan.round_count, b->plan.round_count == 1 ? "" : "s", b->plan.seconds,
 		b->plan.warm_up_s, b->settle_s, SETTLE_IN_FLIGHT, b->plan.connection_count);
 	printf("load        CLOSED LOOP: the next command follows an answer\n");

@@ -112,8 +112,7 @@ print_table(const struct results *r, const struct peer_entry *entries, uint32_t 
 {
 	printf("\n%s, %u bytes:\n", is_alone ? "One in flight" : "The most that each does", bytes);
 	printf("system              version  in fl.  commits/s  p50[us]  p99[us]p99.9[us] %s "
-	       "p50:floor  "
-	       "CPU[us]  client  writes flushes\n",
+	       "p50:floor  CPU[us]  client  writes flushes\n",
 		is_alone ? "p50:decree" : "decree:its");
 	for (uint32_t kind = 0; kind < 2; kind++) {
 		const struct peer_entry *decree = find_decree(entries, count, kind == 0);
@@ -152,10 +151,9 @@ peer_report_print(const struct results *r, const struct peer_entry *entries, uin
 			results_median(r, r->floors[i].rounds, NUMBER_P50),
 			results_median(r, r->floors[i].rounds, NUMBER_P99));
 	printf("\nMedians of %u round%s, ratios of the rounds' ratios. CPU, writes and flushes are "
-	       "for each commit: CPU of all servers, "
-	       "with the load where it\nis inside of one, and of the client apart; writes and "
-	       "flushes of the device, by whoever "
-	       "uses it. The most: of the numbers in flight that were\ntried, the one with the "
-	       "highest median rate.\n",
+	       "for each commit: CPU of all servers, with the load where it\nis inside of one, and "
+	       "of the client apart; writes and flushes of the device, by whoever uses it. The "
+	       "most: of the numbers in flight that were\ntried, the one with the highest median "
+	       "rate.\n",
 		r->round_count, r->round_count == 1 ? "" : "s");
 }

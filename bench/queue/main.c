@@ -291,9 +291,8 @@ take_seconds(const struct option_row *row, const char *text)
 static const char about[] =
 	"Servers of the beanstalk protocol under the same load, in turns; a load is put:N, N "
 	"connections that each put a job when their last one is INSERTED, cycle:N, put, reserve "
-	"and "
-	"delete by each connection, cycle:N:DEPTH, the same with DEPTH of them under way on each, "
-	"pipelined, put:N@RATE or cycle:N@RATE, the same at a fixed rate, or fan:N, one "
+	"and delete by each connection, cycle:N:DEPTH, the same with DEPTH of them under way on "
+	"each, pipelined, put:N@RATE or cycle:N@RATE, the same at a fixed rate, or fan:N, one "
 	"producer and N - 1 workers.\nNAME=ADDRESS:PORT[,ADDRESS:PORT...] is a server; its "
 	"connections take its addresses in turns. NAME=amqp:ADDRESS:PORT[,...] is RabbitMQ, with "
 	"quorum queues.";

@@ -143,8 +143,8 @@ print_text(const struct world *w, FILE *to, const struct use uses[USE_COUNT], do
 			(void)fprintf(to, "  busy        %5.1f %%  %s\n", uses[i].part * 100,
 				uses[i].name);
 	(void)fprintf(to,
-		"  a command   %.1f bytes in %.3f frames, %.1f bytes in %.3f writes, %.3f "
-		"Accepts again; all nodes\n",
+		"  a command   %.1f bytes in %.3f frames, %.1f bytes in %.3f writes, %.3f Accepts "
+		"again; all nodes\n",
 		sums.wire_bytes, sums.frames, sums.disk_bytes, sums.writes, sums.repeats);
 }
 

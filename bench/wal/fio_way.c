@@ -55,9 +55,9 @@ run(struct fio *f, const struct way_task *task)
 
 	(void)snprintf(command, sizeof(command),
 		"fio --name=wal --filename='%s' --size=%llu --bs=%u --rw=write --ioengine=io_uring "
-		"--fixedbufs=1 --registerfiles=1 --direct=1 --sync=dsync --iodepth=%u "
-		"--time_based --runtime=%.0fms --output-format=json --lat_percentiles=1 "
-		"--clat_percentiles=0 --percentile_list=50:99:99.9",
+		"--fixedbufs=1 --registerfiles=1 --direct=1 --sync=dsync --iodepth=%u --time_based "
+		"--runtime=%.0fms --output-format=json --lat_percentiles=1 --clat_percentiles=0 "
+		"--percentile_list=50:99:99.9",
 		f->raw_path, (unsigned long long)(f->raw_bytes / bytes * bytes), bytes, depth,
 		task->seconds * 1e3); /* fits: the path has at most 511 bytes */
 	output = popen(command, "re");

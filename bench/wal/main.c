@@ -300,8 +300,8 @@ check_names(const char *list)
 		if (is_known)
 			continue;
 		(void)complain_usage(
-			"--only: what is '%s'? There are log, raw, fdatasync, dsync, "
-			"fio, sqpoll, linked, thread, log-1, log-2, memory, same, same-2, same-4",
+			"--only: what is '%s'? There are log, raw, fdatasync, dsync, fio, sqpoll, "
+			"linked, thread, log-1, log-2, memory, same, same-2, same-4",
 			text);
 		return false;
 	}
@@ -323,8 +323,7 @@ take_seconds(const struct option_row *row, const char *text)
 
 static const char about[] =
 	"The log alone on the disk of DIRECTORY, against that disk: latency of one append at a "
-	"time, "
-	"throughput of as many as fit, and the device's writes and flushes, for appends of "
+	"time, throughput of as many as fit, and the device's writes and flushes, for appends of "
 	"several sizes. Everything is measured in turns with raw writes, plain files, and fio.";
 
 /* @return OPTIONS_GO_ON, or the exit status */

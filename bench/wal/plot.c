@@ -49,8 +49,7 @@ curves_plot(FILE *to, const struct results *r, bool is_single)
 		else
 			fprintf(to,
 				"%s$row%u using 1:($1 * $2 / 1e6) with linespoints lw 1.5 ps 0.4 "
-				"lc "
-				"%u title '%s'",
+				"lc %u title '%s'",
 				between, row, row + 1, r->rows[row].name);
 		between = ", ";
 	}

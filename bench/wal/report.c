@@ -115,8 +115,7 @@ results_print(const struct results *r)
 	printf("\np50:raw, p99:raw, log:it, all:it: medians of the ratios of each round; log:it of "
 	       "MB/s written,\nall:it of all that the device wrote meanwhile, a log's identifiers "
 	       "as well.\nwrites, flushes: of the device for each append, as the kernel counts "
-	       "them "
-	       "for all processes.\n");
+	       "them for all processes.\n");
 	for (uint32_t row = 0; row < r->row_count; row++)
 		printf("%-9s %s, %s\n", r->rows[row].name, r->rows[row].is_single ? "one" : "many",
 			r->rows[row].about);

@@ -127,10 +127,9 @@ decree_client_open(const struct decree_client_options *options, struct decree_cl
 
 	if (!versioned_copy(&o, sizeof(o), options) || o.config_path == NULL) {
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"decree_client_options: set struct_bytes to "
-			"sizeof(struct decree_client_options), and config_path, and nothing that "
-			"this "
-			"version of decree does not know");
+			"decree_client_options: set struct_bytes to sizeof(struct "
+			"decree_client_options), and config_path, and nothing that this version of "
+			"decree does not know");
 		return -EINVAL;
 	}
 	client = calloc(1, sizeof(*client));

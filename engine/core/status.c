@@ -62,53 +62,46 @@ eng_halt_text(enum eng_halt why)
 	case ENG_HALT_NONE: return "running";
 	case ENG_HALT_TWO_VALUES:
 		return "two different values were sent for one slot and ballot: the cluster's "
-		       "safety is "
-		       "broken (is one node running twice?); keep every log and report it";
+		       "safety is broken (is one node running twice?); keep every log and report "
+		       "it";
 	case ENG_HALT_TWO_DECISIONS:
 		return "two different values were decided for one slot: the cluster's safety is "
-		       "broken "
-		       "(was a data directory replaced or restored?); keep every log and report it";
+		       "broken (was a data directory replaced or restored?); keep every log and "
+		       "report it";
 	case ENG_HALT_NOT_MEMBER:
 		return "the cluster knows another disk under this node id: this data directory was "
 		       "formatted after the cluster was set up, or is another cluster's; bring the "
-		       "old "
-		       "directory back, a lost one must not rejoin under the same id";
+		       "old directory back, a lost one must not rejoin under the same id";
 	case ENG_HALT_REMOVED:
-		return "this node was removed from the cluster, and a quorum of the others has "
-		       "all that it had: nothing is lost, its data directory may go";
+		return "this node was removed from the cluster, and a quorum of the others has all "
+		       "that it had: nothing is lost, its data directory may go";
 	case ENG_HALT_ROLLED_BACK:
 		return "the other nodes remember more of this node than its disk does: an old "
-		       "image or backup "
-		       "was restored. It must not take part again: replace it by a node with a new "
-		       "id";
+		       "image or backup was restored. It must not take part again: replace it by a "
+		       "node with a new id";
 	case ENG_HALT_TWIN:
 		return "two processes run with this node's identity (was a disk or virtual machine "
-		       "copied?): "
-		       "both are refused. Stop both, and replace the node by one with a new id";
+		       "copied?): both are refused. Stop both, and replace the node by one with a "
+		       "new id";
 	case ENG_HALT_BAD_RECORD:
 		return "the log holds a record that this version cannot read: it was written by "
-		       "another "
-		       "version or with other cluster constants (slot_bytes, alpha)";
+		       "another version or with other cluster constants (slot_bytes, alpha)";
 	case ENG_HALT_CONSTANTS:
 		return "the cluster was set up with other founding members or constants than this "
-		       "configuration "
-		       "names: compare [cluster] and [node] of all nodes with those at format time";
+		       "configuration names: compare [cluster] and [node] of all nodes with those "
+		       "at format time";
 	case ENG_HALT_DIVERGED:
 		return "after the same slot a majority of the nodes had another state than this "
-		       "one: its "
-		       "memory or its stored state was damaged, or its program differs from "
-		       "theirs; "
-		       "restart it with the same program as the others, so that it builds its "
-		       "state "
-		       "anew from the log; if it halts again, replace the node";
+		       "one: its memory or its stored state was damaged, or its program differs "
+		       "from theirs; restart it with the same program as the others, so that it "
+		       "builds its state anew from the log; if it halts again, replace the node";
 	case ENG_HALT_VERSION:
 		return "the cluster is of a version that this program does not speak";
 	case ENG_HALT_NO_AGREEMENT:
 		return "after the same slot no majority of the nodes had the same state: the "
-		       "program's "
-		       "apply() is not deterministic (a clock, random numbers, pointer order, "
-		       "floating point?), or the nodes run different programs; keep every log, "
-		       "correct the program and restart all nodes";
+		       "program's apply() is not deterministic (a clock, random numbers, pointer "
+		       "order, floating point?), or the nodes run different programs; keep every "
+		       "log, correct the program and restart all nodes";
 	}
 	return "?";
 }

@@ -84,8 +84,7 @@ begin(struct backing *b)
 	if (errno == EEXIST)
 		return refuse(b, -EEXIST,
 			"%.300s is there: another backup is being written, or one was cut short; "
-			"remove it "
-			"if it was",
+			"remove it if it was",
 			b->building);
 	return refuse(b, -errno, "%.300s: cannot be made: %s", b->building, strerror(errno));
 }
@@ -193,8 +192,7 @@ copy_group(struct backing *b, struct snap_directory *directory, uint16_t group)
 	}
 	return refuse(b, rc,
 		"the snapshot of group %u up to slot %llu cannot be read (%s): have another one "
-		"cut with "
-		"'decree snapshot', or take the backup from another node",
+		"cut with 'decree snapshot', or take the backup from another node",
 		group, (unsigned long long)slot, rc == -EBADMSG ? "it is damaged" : strerror(-rc));
 }
 

@@ -125,8 +125,7 @@ read_header(struct backup *b, char *ret_error)
 	if (rc == -EPROTONOSUPPORT)
 		return fail(rc, ret_error,
 			"%.300s is of version %u of the format, and this program knows version %u: "
-			"use "
-			"the one that made it, or a newer one",
+			"use the one that made it, or a newer one",
 			b->path, version, BACKUP_VERSION);
 	if (rc == -EBADMSG)
 		return fail(rc, ret_error, "%.300s: its header is damaged: use another backup",

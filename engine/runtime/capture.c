@@ -165,8 +165,7 @@ write_beginning(struct writing *w)
 	(void)snprintf(name, sizeof(name), "decree node %u", node->config.node_id);
 	(void)snprintf(text, sizeof(text),
 		"cluster %llx, node %u. Copied inside the node: a sent frame before the port, "
-		"which may compute its UDP "
-		"checksum, or refuse it",
+		"which may compute its UDP checksum, or refuse it",
 		(unsigned long long)node->config.cluster_id, node->config.node_id);
 	write_block(w, pcapng_section(name, text, w->block));
 	for (uint32_t shard = 0; shard < node->shard_count; shard++)

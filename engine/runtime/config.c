@@ -159,8 +159,8 @@ enter_section(struct parser *p, const char *name)
 		nearest = config_section_nearest(name);
 		fail(p, -EINVAL, "unknown section [%.50s]; %s%s%s", name,
 			nearest != NULL ? "did you mean ["
-					: "there are [cluster], [node N], [local], "
-					  "[snapshot], [queue] and [metrics",
+					: "there are [cluster], [node N], [local], [snapshot], "
+					  "[queue] and [metrics",
 			nearest != NULL ? nearest : "", nearest != NULL ? "]?" : "]");
 	}
 }

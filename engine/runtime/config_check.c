@@ -37,8 +37,8 @@ check_nodes(const struct config *c, char *error)
 		for (uint32_t j = 0; j < i; j++)
 			if (c->nodes[j].ipv4 == node->ipv4)
 				return wrong(c, error,
-					"[node %u] and [node %u] have the same 'ip': give each "
-					"its own",
+					"[node %u] and [node %u] have the same 'ip': give each its "
+					"own",
 					c->nodes[j].node_id, node->node_id);
 	}
 	return true;
@@ -58,8 +58,8 @@ check_quorums(const struct config *c, char *error)
 			c->q2, founders);
 	if (c->q1 + c->q2 <= founders)
 		return wrong(c, error,
-			"q1 + q2 = %u must be more than the %u nodes: two quorums that do not "
-			"meet would decide differently",
+			"q1 + q2 = %u must be more than the %u nodes: two quorums that do not meet "
+			"would decide differently",
 			c->q1 + c->q2, founders);
 	return true;
 }
@@ -105,13 +105,11 @@ check_cluster(const struct config *c, char *error)
 	if (c->key_file[0] == '\0' && c->key_file_also[0] != '\0')
 		return wrong(c, error,
 			"[cluster] has 'key_file_also' and no 'key_file': name the key that this "
-			"node "
-			"uses in 'key_file'");
+			"node uses in 'key_file'");
 	if (c->client_key_file[0] == '\0' && c->client_key_file_also[0] != '\0')
 		return wrong(c, error,
 			"[cluster] has 'client_key_file_also' and no 'client_key_file': name one "
-			"of the "
-			"client keys there");
+			"of the client keys there");
 	if (c->group_count < c->shard_count)
 		return wrong(c, error,
 			"groups = %u leaves some of the %u shards without work: use fewer shards",
@@ -125,8 +123,7 @@ check_cluster(const struct config *c, char *error)
 	if (c->election_ns >= 64 * c->heartbeat_ns)
 		return wrong(c, error,
 			"election_ms = %u is 64 times heartbeat_ms = %u or more: raise "
-			"heartbeat_ms, or "
-			"lower election_ms",
+			"heartbeat_ms, or lower election_ms",
 			(unsigned int)(c->election_ns / 1000000),
 			(unsigned int)(c->heartbeat_ns / 1000000));
 	/* Whoever granted a lease may not vote until it is over, so it must be over when an
@@ -218,8 +215,7 @@ check_local(const struct config *c, char *error)
 			if (c->cpus[i] == c->cpus[j] && c->idle == DECREE_IDLE_SPIN)
 				return wrong(c, error,
 					"cpus names CPU %u twice with idle = spin: shards that "
-					"spin "
-					"need a CPU each",
+					"spin need a CPU each",
 					c->cpus[i]);
 	return check_ports(c, error);
 }

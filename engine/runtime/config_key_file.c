@@ -70,8 +70,8 @@ read_digits(int fd, const char *path, char digits[DIGIT_COUNT + 2], char *error)
 	if (got == DIGIT_COUNT || (got == DIGIT_COUNT + 1 && digits[DIGIT_COUNT] == '\n'))
 		return 0;
 	return fail(-EBADMSG, error,
-		"%.300s: a key is one line of %d hexadecimal digits; create one with "
-		"'decree format --new-keys' or 'openssl rand -hex 32'",
+		"%.300s: a key is one line of %d hexadecimal digits; create one with 'decree "
+		"format --new-keys' or 'openssl rand -hex 32'",
 		path, DIGIT_COUNT);
 }
 

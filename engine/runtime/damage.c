@@ -51,8 +51,7 @@ tell(struct shard *s, const struct shard_group *g, struct decree_slot slot, uint
 		return;
 	shard_note(s, g, NOTE_LOG_DAMAGED,
 		"group %u: log record %llu (slot %llu) cannot be read any more: it is written "
-		"again. "
-		"Look after the disk",
+		"again. Look after the disk",
 		g->config.group, (unsigned long long)lsn, (unsigned long long)slot.n);
 }
 
@@ -124,9 +123,9 @@ on_nameless(struct shard *s, const struct log_completion *c)
 	if (!is_known(d, c->position) && may_tell(s))
 		shard_note(s, NULL, NOTE_LOG_DAMAGED,
 			"log records up to %llu cannot be read any more, and " NAMELESS
-			": what memory "
-			"knows of them is written again. Look after the disk. A restart before the "
-			"log was cut behind them makes this node catch up before it votes",
+			": what memory knows of them is written again. Look after the disk. A "
+			"restart before the log was cut behind them makes this node catch up "
+			"before it votes",
 			(unsigned long long)c->lsn);
 }
 

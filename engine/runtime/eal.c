@@ -236,8 +236,7 @@ eal_check_hosts(struct decree_node *node, char *ret_error)
 	if (rte_lcore_count() == 0)
 		return refuse(-EINVAL, ret_error,
 			"options: eal_is_initialised is set, but rte_eal_init() has not succeeded "
-			"in this "
-			"process");
+			"in this process");
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
 		return refuse(-ENOTSUP, ret_error,
 			"this is a secondary process of EAL (--proc-type): a node runs in a "
@@ -245,13 +244,11 @@ eal_check_hosts(struct decree_node *node, char *ret_error)
 	if (!rte_mp_disable())
 		return refuse(-EBUSY, ret_error,
 			"a secondary process is attached to this EAL, so it gives no lcore id to "
-			"the threads "
-			"of shards: end that process before the node is opened");
+			"the threads of shards: end that process before the node is opened");
 	if (free_lcore_count() < c->shard_count) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"EAL has %u of its %u lcore ids left, and each of %u shard(s) needs one: "
-			"give it fewer "
-			"(--lcores, -l)",
+			"give it fewer (--lcores, -l)",
 			free_lcore_count(), RTE_MAX_LCORE, c->shard_count);
 		return -ENOSPC;
 	}

@@ -108,12 +108,11 @@ static void
 on_alarm(struct shard *s, const struct shard_group *g)
 {
 	shard_note(s, g, NOTE_REFUSED,
-		s->fx.alarm == ENG_FAIL_TWIN ? "group %u: two processes run as node %u: both are "
-					       "refused. Stop them, and "
-					       "replace the node by one with a new id"
-					     : "group %u: the disk of node %u was rolled back to "
-					       "an older state: it is refused. "
-					       "Replace it by a node with a new id",
+		s->fx.alarm == ENG_FAIL_TWIN
+			? "group %u: two processes run as node %u: both are refused. Stop them, "
+			  "and replace the node by one with a new id"
+			: "group %u: the disk of node %u was rolled back to an older state: it is "
+			  "refused. Replace it by a node with a new id",
 		g->config.group, s->fx.alarm_node);
 }
 
@@ -148,8 +147,7 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 	if (fx->persist_count > 0 && !persist_append(s, g, fx)) {
 		shard_stop(s, SHARD_STOPPED_NO_ROOM,
 			"the log took fewer records than it had room for: this is an error in "
-			"decree, "
-			"please report it with the node's log");
+			"decree, please report it with the node's log");
 		return;
 	}
 	if (fx->members_changed)

@@ -75,15 +75,13 @@ verdict_text(const struct examine *e)
 		return "a node would start with this log and find every record in it";
 	if (c->rest.sectors_later != 0 || c->rest.identifiers_later != 0)
 		return "there are traces of records behind the end of the log, which a start would "
-		       "not "
-		       "see: the end was overwritten or lost. Replace this node by one with a new "
-		       "node id";
+		       "not see: the end was overwritten or lost. Replace this node by one with a "
+		       "new node id";
 	if (c->named_count == 0 && c->nameless_count == 0)
 		return "every record is intact, but the disk has returned other bytes than were "
 		       "written: look at its health report";
 	return "a node would start with this log and get what is damaged from the others; look at "
-	       "the "
-	       "disk's health report";
+	       "the disk's health report";
 }
 
 static void

@@ -47,10 +47,8 @@ static int
 refuse_formatted(const char *path, char *ret_error)
 {
 	(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-		"%.300s: already formatted, and never formatted "
-		"again. A node that lost its data needs a new node id; to throw a whole "
-		"cluster away, "
-		"remove the folder yourself",
+		"%.300s: already formatted, and never formatted again. A node that lost its data "
+		"needs a new node id; to throw a whole cluster away, remove the folder yourself",
 		path);
 	return -EEXIST;
 }
@@ -94,9 +92,7 @@ make_key(const char *path, bool *ret_is_ours, char *ret_error)
 
 	if (rc == -EEXIST)
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.300s: exists already and is kept: leave out "
-			"--new-keys to use it",
-			path);
+			"%.300s: exists already and is kept: leave out --new-keys to use it", path);
 	*ret_is_ours = rc == 0 && path[0] != '\0';
 	return rc;
 }

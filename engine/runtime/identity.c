@@ -144,16 +144,16 @@ identity_check(const struct identity *found, const struct config *c, uint16_t sh
 
 	if (found->cluster_id != c->cluster_id) {
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.200s belongs to cluster %llx, but %.150s says "
-			"id = %llx: correct data_dir or id",
+			"%.200s belongs to cluster %llx, but %.150s says id = %llx: correct "
+			"data_dir or id",
 			what, (unsigned long long)found->cluster_id, c->path,
 			(unsigned long long)c->cluster_id);
 		return -EXDEV;
 	}
 	if (found->node_id != c->node_id) {
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.200s belongs to node %u, but %.150s says node = "
-			"%u: correct data_dir or node",
+			"%.200s belongs to node %u, but %.150s says node = %u: correct data_dir or "
+			"node",
 			what, found->node_id, c->path, c->node_id);
 		return -EXDEV;
 	}
@@ -161,16 +161,14 @@ identity_check(const struct identity *found, const struct config *c, uint16_t sh
 	for (uint32_t i = 0; i < CONSTANT_COUNT; i++)
 		if (rows[i].a != rows[i].b) {
 			(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-				"%.200s was formatted with %s = %u, but "
-				"%.150s says %u: it can only be set by 'decree format', for all "
-				"nodes at once",
+				"%.200s was formatted with %s = %u, but %.150s says %u: it can "
+				"only be set by 'decree format', for all nodes at once",
 				what, rows[i].name, rows[i].a, c->path, rows[i].b);
 			return -EINVAL;
 		}
 	if (found->shard != shard) {
 		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.200s holds the log of shard %u: the folders "
-			"of this node were mixed up",
+			"%.200s holds the log of shard %u: the folders of this node were mixed up",
 			what, found->shard);
 		return -EXDEV;
 	}

@@ -83,23 +83,20 @@ take_options(const struct decree_options *options, struct decree_options *ret_o,
 	if (!versioned_copy(ret_o, sizeof(*ret_o), options))
 		return refuse(-EINVAL, ret_error,
 			"options: struct_bytes is not set, or the program sets what this version "
-			"of decree "
-			"does not know: run it with the library whose headers it was compiled "
-			"against");
+			"of decree does not know: run it with the library whose headers it was "
+			"compiled against");
 	if (ret_o->config_path == NULL)
 		return refuse(-EINVAL, ret_error, "options: no config_path");
 	if (!versioned_copy(ret_ops, sizeof(*ret_ops), ret_o->machine_ops) ||
 		ret_ops->apply == NULL || ret_ops->digest == NULL || ret_o->machines == NULL)
 		return refuse(-EINVAL, ret_error,
 			"options: machine_ops needs apply, digest and struct_bytes, and machines "
-			"one "
-			"machine for each group");
+			"one machine for each group");
 	if ((ret_o->read_metrics != NULL) != (ret_o->metrics != NULL) ||
 		ret_o->metric_count > DECREE_METRIC_COUNT_MAX)
 		return refuse(-EINVAL, ret_error,
 			"options: metrics and read_metrics need each other, and there are not more "
-			"than "
-			"160 of them");
+			"than 160 of them");
 	if (ret_o->metrics != NULL &&
 		metrics_program_check(ret_o->metrics, ret_o->metric_count, ret_error) != 0)
 		return -EINVAL;
@@ -154,8 +151,8 @@ process_start_ns(void)
 		at = strrchr(text, ')'); /* the name may hold anything */
 		if (at != NULL)
 			(void)sscanf(at + 1,
-				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
-				"%*d %*d %*d %*d %*d %*d %llu",
+				" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d "
+				"%*d %*d %*d %llu",
 				&ticks);
 		fclose(file);
 	}
@@ -224,19 +221,16 @@ say_what_is_not_safe(struct decree_node *node)
 	if (c->log_mode == DECREE_LOG_MEMORY)
 		node_log(node, NOTE_MODE,
 			"log mode MEMORY: a restart of this process loses what it promised; such a "
-			"node must be "
-			"replaced, never restarted");
+			"node must be replaced, never restarted");
 	else if (filesystem != NULL)
 		node_log(node, NOTE_MODE,
 			"%.200s is on %s, which is MEMORY: a reboot loses what this node promised; "
-			"put "
-			"data_dir on a disk",
+			"put data_dir on a disk",
 			c->data_dir, filesystem);
 	if (c->log_mode == DECREE_LOG_BUFFERED)
 		node_log(node, NOTE_MODE,
 			"log mode BUFFERED: a power cut loses what was acknowledged; a node that "
-			"lost power "
-			"must be replaced");
+			"lost power must be replaced");
 	if (c->auth == CONFIG_AUTH_NONE)
 		node_log(node, NOTE_MODE,
 			"auth NONE: whoever reaches this port may speak for any node or client");
@@ -253,8 +247,7 @@ say_what_runs(struct decree_node *node)
 	atomic_store(&node->memory_bytes, bytes);
 	node_log(node, NOTE_STARTS,
 		"node %u, boot %llu: %u shard(s), %u group(s), log %s, %s, idle %s, memory %llu "
-		"MiB "
-		"(resident + hugepages)",
+		"MiB (resident + hugepages)",
 		c->node_id, (unsigned long long)node->boot_count, c->shard_count, c->group_count,
 		modes[c->log_mode], node->net != NULL ? net_describe(node->net) : "no network",
 		idle_name(node->idle), (unsigned long long)(bytes >> 20));

@@ -199,10 +199,8 @@ persist_on_completion(struct shard *s, const struct log_completion *c)
 	case LOG_FAILED:
 		shard_stop(s, SHARD_STOPPED_LOG,
 			"the log could not be written (%s): what it holds is unknown until it is "
-			"read "
-			"again. The node stops and sends nothing more. Check the device, then "
-			"start the "
-			"node again",
+			"read again. The node stops and sends nothing more. Check the device, then "
+			"start the node again",
 			strerror(-c->rc));
 		break;
 	case LOG_READ:           /* reads.c */

@@ -61,8 +61,7 @@ check_limits(const struct config *c, char *ret_error)
 	if (ring_slots(c) / per_fragment >= 256) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"%.200s: alpha = %u is more than a promise can list in frames of mtu = %u: "
-			"lower "
-			"alpha to %u",
+			"lower alpha to %u",
 			c->path, c->alpha, c->mtu, 256 * per_fragment / 4);
 		return -EINVAL;
 	}
@@ -266,8 +265,7 @@ on_identity(void *context, const struct decree_uuid *uuid, const void *blob, uin
 	} else if (memcmp(&node->disk, &found.disk, sizeof(found.disk)) != 0) {
 		snprintf(ret_error, DECREE_ERROR_BYTES,
 			"%.200s and shard-0 beside it were not formatted together: the directories "
-			"of two "
-			"nodes were mixed up. Put the right one back",
+			"of two nodes were mixed up. Put the right one back",
 			what);
 		return -EXDEV;
 	}
@@ -313,18 +311,15 @@ log_damaged(struct node_shard *ns, const struct log_place *place, const uint8_t 
 		if (++ns->nameless_count <= DAMAGED_LINE_COUNT)
 			node_log(ns->node, NOTE_LOG_DAMAGED,
 				"shard %u: log records up to %llu are damaged, and nothing says "
-				"which "
-				"slots they held: this node votes on no leader until it has caught "
-				"up "
-				"with the others",
+				"which slots they held: this node votes on no leader until it has "
+				"caught up with the others",
 				ns->index, (unsigned long long)place->lsn);
 		return;
 	}
 	if (++ns->damaged_count <= DAMAGED_LINE_COUNT && eng_record_decode(tag, &record) == 0)
 		node_log(ns->node, NOTE_LOG_DAMAGED,
 			"shard %u: log record %llu is damaged (group %u, slot %llu): it is fetched "
-			"from "
-			"the other nodes",
+			"from the other nodes",
 			ns->index, (unsigned long long)place->lsn, record.group,
 			(unsigned long long)record.slot.n);
 }
@@ -355,8 +350,8 @@ on_progress(void *context, uint64_t bytes_done, uint64_t bytes_total)
 			(unsigned long long)(bytes_total >> 20));
 }
 
-/* Whoever changes the file of a formatted node hears that it would have no effect. In mode `memory` there is no
- * size on a disk. */
+/* Whoever changes the file of a formatted node hears that it would have no effect. In mode `memory`
+ * there is no size on a disk. */
 static int
 check_size(const struct node_shard *ns, const char *path, char *ret_error)
 {

@@ -107,8 +107,7 @@ other_version(const struct shard *s, char ret_why[DECREE_ERROR_BYTES])
 	if (version_is_known(s->snap_reader.version))
 		(void)snprintf(ret_why, DECREE_ERROR_BYTES,
 			"another version of the state machine made it: install the program that "
-			"the "
-			"other nodes run");
+			"the other nodes run");
 	else
 		(void)snprintf(ret_why, DECREE_ERROR_BYTES,
 			"it was written by version %u, and this program reads versions %u to %u",
@@ -120,9 +119,8 @@ restore_at_start(struct shard *s, struct shard_group *g)
 {
 	struct start_load load = { .s = s, .g = g };
 	struct snap_info info = { 0 };
-	char why[DECREE_ERROR_BYTES] =
-		"its state is not the one that the log agreed on: was it cut "
-		"by another version of the state machine?";
+	char why[DECREE_ERROR_BYTES] = "its state is not the one that the log agreed on: was it "
+				       "cut by another version of the state machine?";
 	struct eng_event event = { .type = ENG_EV_RECOVER_SNAPSHOT };
 	struct eng_status now;
 

@@ -99,8 +99,7 @@ salvage_check_config(const struct salvage *s)
 		config_find_node(c, c->node_id)->joins == CONFIG_JOINS_YES)
 		return salvage_refuse(s, -EINVAL,
 			"%.300s: node %u begins alone: every other [node N] needs 'joins = yes', "
-			"and a "
-			"number that the lost cluster never had",
+			"and a number that the lost cluster never had",
 			c->path, c->node_id);
 	if (c->log_mode == DECREE_LOG_MEMORY)
 		return salvage_refuse(s, -EINVAL,
@@ -140,16 +139,14 @@ make_building(struct salvage *s)
 	if (access(final, F_OK) == 0)
 		return salvage_refuse(s, -EEXIST,
 			"%.300s exists already, and is not touched: name another data_dir for the "
-			"new "
-			"cluster, and keep the old one",
+			"new cluster, and keep the old one",
 			final);
 	if (mkdir(s->building, 0700) == 0)
 		return 0;
 	if (errno == EEXIST)
 		return salvage_refuse(s, -EEXIST,
 			"%.300s is what an attempt that was cut short left behind: remove it, and "
-			"try "
-			"again",
+			"try again",
 			s->building);
 	return salvage_refuse(
 		s, -errno, "%.300s: cannot be made: %s", s->building, strerror(errno));

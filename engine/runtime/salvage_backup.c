@@ -22,8 +22,8 @@ check_origin(const struct salvage *s)
 	if (found->cluster_id == s->config.cluster_id)
 		return salvage_refuse(s, -EINVAL,
 			"%.200s has the id of the cluster of the backup. What comes of this is "
-			"another one, "
-			"which must never be mistaken for it: set a new id (openssl rand -hex 8)",
+			"another one, which must never be mistaken for it: set a new id (openssl "
+			"rand -hex 8)",
 			s->config.path);
 	wanted.cluster_id = found->cluster_id;
 	difference = identity_difference(found, &wanted);

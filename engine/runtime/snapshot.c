@@ -339,8 +339,7 @@ look_at_kept(struct shard *s, struct shard_group *g)
 	if (n->is_rotten && !was_rotten)
 		shard_note(s, g, NOTE_SNAPSHOT_DAMAGED,
 			"group %u: the snapshot of slot %llu cannot be read any more, or is not "
-			"what it "
-			"was: another one takes its place. Look after the disk",
+			"what it was: another one takes its place. Look after the disk",
 			g->config.group, (unsigned long long)n->kept.slot.n);
 }
 

@@ -78,9 +78,8 @@ transfer_on_restore_read(struct shard *s, const struct snap_completion *c)
 	} else if (rc != 0) {
 		shard_stop(s, SHARD_STOPPED_SNAPSHOT,
 			"group %u: the snapshot of slot %llu was fetched and verified, but the "
-			"state "
-			"cannot be restored from it (%s): do all nodes run the same program, with "
-			"the same settings of its state machine?",
+			"state cannot be restored from it (%s): do all nodes run the same program, "
+			"with the same settings of its state machine?",
 			f->group->config.group, (unsigned long long)f->wanted.slot.n,
 			strerror(-rc));
 	}

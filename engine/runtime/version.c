@@ -53,7 +53,6 @@ version_halt(struct shard *s, const struct shard_group *g)
 {
 	shard_stop(s, SHARD_STOPPED_HALT,
 		"group %u: the cluster is of version %u, and this program speaks versions %u to "
-		"%u: "
-		"install the one that the other nodes run",
+		"%u: install the one that the other nodes run",
 		g->config.group, version_of_group(g), base_versions.min, base_versions.max);
 }

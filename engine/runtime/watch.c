@@ -18,9 +18,8 @@ static const struct advice advices[] = {
 	{ NET_DROP_CLUSTER, "frames of another cluster: two clusters share addresses and ports" },
 	{ NET_DROP_NODE, "frames addressed to another node id: check the 'ip' of each [node N]" },
 	{ NET_DROP_SHARD, "frames for a shard that is not here: 'shards' differs between nodes" },
-	{ NET_DROP_PEER_UNKNOWN,
-		"frames of or to a node that is not in this node's file: write its [node N] "
-		"there, and restart" },
+	{ NET_DROP_PEER_UNKNOWN, "frames of or to a node that is not in this node's file: write "
+				 "its [node N] there, and restart" },
 	{ NET_DROP_TAG, "frames that are not authentic: damaged, or forged" },
 	{ NET_DROP_HELLO_TAG, "handshakes under another key or another 'auth': compare key_file on "
 			      "all nodes and clients" },
@@ -31,8 +30,8 @@ static const struct advice advices[] = {
 	{ NET_DROP_HELLO_IDENTITY, "handshakes of a node with other constants or another disk: "
 				   "compare [cluster] on all nodes" },
 	{ NET_DROP_ADDRESS_TAKEN,
-		"ARP packets of another host that has this node's address: two nodes with "
-		"one id or one 'ip', or a host that answers for others" },
+		"ARP packets of another host that has this node's address: two nodes with one id "
+		"or one 'ip', or a host that answers for others" },
 	{ NET_DROP_CLIENT_REFUSED, "clients, which are not allowed here: set client_key_file" },
 	{ NET_DROP_NO_BUFFER, "frames for lack of buffers" },
 };
@@ -127,9 +126,8 @@ watch_address(struct decree_node *node)
 		return;
 	snprintf(text, sizeof(text),
 		"another host (%02x:%02x:%02x:%02x:%02x:%02x) has the address of this node, "
-		"%u.%u.%u.%u: two "
-		"nodes run with one id or one 'ip'. Stop the other one, or correct 'node' in "
-		"[local] here",
+		"%u.%u.%u.%u: two nodes run with one id or one 'ip'. Stop the other one, or "
+		"correct 'node' in [local] here",
 		mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], self->ipv4 >> 24,
 		self->ipv4 >> 16 & 255, self->ipv4 >> 8 & 255, self->ipv4 & 255);
 	node_fail(node, -EADDRINUSE, text);
@@ -148,9 +146,8 @@ watch_reach(struct decree_node *node, uint64_t now_ns)
 		node->narrow_quiet_until_ns[i] = now_ns + REPEAT_NS;
 		node_log(node, NOTE_NARROW,
 			"node %u answers, but not if a packet has %u bytes, as 'mtu' says: some "
-			"port or switch on "
-			"the way has a smaller MTU. Raise it there: ip link set dev INTERFACE mtu "
-			"%u",
+			"port or switch on the way has a smaller MTU. Raise it there: ip link set "
+			"dev INTERFACE mtu %u",
 			status.node_id, node->config.mtu, node->config.mtu);
 	}
 }

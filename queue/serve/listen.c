@@ -278,8 +278,8 @@ listen_warn(struct queue_gateway *g)
 		if (at->is_remote && !at->is_tls)
 			gateway_log(g, DECREE_LOG_WARNING,
 				"queue: whoever reaches port %u of this host may do everything, "
-				"and "
-				"what is said there is not encrypted: see TLS in docs/operating.md",
+				"and what is said there is not encrypted: see TLS in "
+				"docs/operating.md",
 				at->port);
 	}
 	if (g->tls != NULL && tls_count == 0)

@@ -101,8 +101,7 @@ check_server(const char *path, X509 *x, char *ret_error)
 		return 0;
 	return complain(-EINVAL, ret_error,
 		"tls_cert %.200s: the certificate says that it is not for servers "
-		"(extendedKeyUsage, "
-		"keyUsage): put one there that is",
+		"(extendedKeyUsage, keyUsage): put one there that is",
 		path);
 }
 
@@ -217,8 +216,7 @@ load_key(struct queue_gateway *g, const char *path, const char *certificate, cha
 	if (X509_check_private_key(SSL_CTX_get0_certificate(g->tls), key) != 1)
 		rc = complain(-EINVAL, ret_error,
 			"tls_key %.150s does not belong to the certificate %.150s: name the two "
-			"that "
-			"were made together",
+			"that were made together",
 			path, certificate);
 	else if (SSL_CTX_use_PrivateKey(g->tls, key) != 1)
 		rc = complain(-EINVAL, ret_error, "tls_key %.200s: it cannot be used: %s", path,
@@ -235,8 +233,7 @@ check_authority(const char *path, X509 *x, char *ret_error)
 	if (X509_check_ca(x) == 0)
 		return complain(-EINVAL, ret_error,
 			"tls_ca %.200s: the certificate is not an authority's (CA:FALSE), so "
-			"nobody's can be "
-			"signed by it: name the one that signs clients",
+			"nobody's can be signed by it: name the one that signs clients",
 			path);
 	return check_dates("tls_ca", path, x, ret_error);
 }

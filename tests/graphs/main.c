@@ -89,8 +89,7 @@ print_failure(const struct graph_case *g, const struct graph_result *r)
 	char line[512];
 	int bytes = snprintf(line, sizeof(line),
 		"FAILED: %s\n  graphs --nodes %u --links %lx --leader %u --q1 %u --q2 %u --before "
-		"%lx "
-		"--before-ms %lu --seed %lu --trace\n",
+		"%lx --before-ms %lu --seed %lu --trace\n",
 		r->why, g->nodes, g->links, g->leader, g->q1, g->q2, g->links_before,
 		g->before_ns / 1000000, g->seed);
 
@@ -239,8 +238,8 @@ run_family(const struct family *f, const struct options *o)
 	close(pipes[0]);
 	for (int status; wait(&status) > 0;)
 		is_good &= status == 0;
-	printf("%-24s %8lu graphs, %8lu runs, %8lu with a possible leader, %lu wrong; "
-	       "leader after %lu ms at most, %lu ballots at most; %.1f s\n",
+	printf("%-24s %8lu graphs, %8lu runs, %8lu with a possible leader, %lu wrong; leader after "
+	       "%lu ms at most, %lu ballots at most; %.1f s\n",
 		f->name, f->count, sum.runs, sum.possible, sum.failures,
 		sum.leader_ns_max / 1000000, sum.prepares_max,
 		(double)(base_now_ns() - begin_ns) / 1e9);

@@ -72,13 +72,11 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_MEMBER_REMOVE] = { "member-remove", "the operator removes a node, often the leader",
 		25, fault_member_draw, fault_member_remove_strike, 15, 80 },
 	[FAULT_MEMBER_REPLACE] = { "member-replace",
-		"the operator puts a new node in the place of a "
-		"working one",
-		15, fault_member_draw, fault_member_replace_strike, 15, 80 },
+		"the operator puts a new node in the place of a working one", 15, fault_member_draw,
+		fault_member_replace_strike, 15, 80 },
 	[FAULT_DISK_LOST] = { "disk-lost",
-		"a disk is lost for good, and its node is replaced or "
-		"removed",
-		20, fault_member_draw, fault_disk_lost_strike, 10, 80 },
+		"a disk is lost for good, and its node is replaced or removed", 20,
+		fault_member_draw, fault_disk_lost_strike, 10, 80 },
 	[FAULT_ABSENT] = { "absent",
 		"a process is down for so long that the others let go of what it lacks", 45, NULL,
 		fault_absent_strike, 10, 60 },

@@ -158,23 +158,17 @@ totals_print(const struct totals *t)
 	double cpu = t->cpu_seconds > 0 ? t->cpu_seconds : 1e-6;
 
 	printf("%lu seeds passed: %lu events (at least %lu each), %lu commands (at least %lu each) "
-	       "in "
-	       "%lu slots, %lu crashes (at least %lu each; %lu power cuts), %lu leaders, %lu of "
-	       "%lu frames lost, %lu "
-	       "snapshots (%lu restored, "
-	       "%lu from peers, in %lu seeds); "
+	       "in %lu slots, %lu crashes (at least %lu each; %lu power cuts), %lu leaders, %lu of "
+	       "%lu frames lost, %lu snapshots (%lu restored, %lu from peers, in %lu seeds); "
 	       "progress after %.1f T at the latest, at most %lu rounds in one T\n",
 		t->seeds, t->events, t->events_min, t->commands, t->commands_min, t->slots,
 		t->crashes, t->crash_free > 0 ? 0 : t->crashes_min, t->power_cuts, t->leaders,
 		t->lost, t->sent, t->snapshots, t->restores, t->fetched, t->fetching_seeds,
 		(double)t->progress_tenths / 10, t->storm_max);
 	printf("disks: %lu damaged records, %lu of them nameless, %lu written again while their "
-	       "nodes ran, %lu starts "
-	       "refused, %lu disks rolled back, %lu nodes "
-	       "ran "
-	       "twice and %lu processes ended for that, %lu forgot "
-	       "what "
-	       "they had called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
+	       "nodes ran, %lu starts refused, %lu disks rolled back, %lu nodes ran twice and %lu "
+	       "processes ended for that, %lu forgot what they had called durable, %lu nodes lost, "
+	       "%lu logs full and %lu with room again\n",
 		t->damaged, t->nameless, t->rewritten, t->refused_starts, t->rolled_back, t->twins,
 		t->fenced, t->forgetful, t->lost_nodes, t->filled, t->emptied);
 	printf("sessions: %lu commands were refused, %lu had none any more before they were "
@@ -190,8 +184,7 @@ totals_print(const struct totals *t)
 	if (t->queues > 0)
 		printf("queues: %lu; %lu jobs put, %lu deleted, %lu handed over, %lu of them to "
 		       "who waited, %lu waits in vain, %lu commands behind a wait, %lu TTRs "
-		       "expired; %lu gateways attached, %lu were silent too long, %lu began "
-		       "anew\n",
+		       "expired; %lu gateways attached, %lu were silent too long, %lu began anew\n",
 			t->queues, t->queue.puts, t->queue.deletes, t->queue.handed,
 			t->queue.waited, t->queue.in_vain, t->queue.behind, t->queue.expired,
 			t->queue.gateways, t->queue.detached, t->queue.begun_anew);
