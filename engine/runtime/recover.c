@@ -363,7 +363,7 @@ check_size(const struct node_shard *ns, const char *path, char *ret_error)
 		(log.log_bytes == c->log_bytes && log.segment_bytes == c->segment_bytes))
 		return 0;
 	snprintf(ret_error, DECREE_ERROR_BYTES,
-		"%.200s was formatted with log_bytes = %lluM and segment_bytes = %lluM, but %.150s "
+		"%.150s was formatted with log_bytes = %lluM and segment_bytes = %lluM, but %.100s "
 		"says %lluM and %lluM: put these back; another size takes another node",
 		path, (unsigned long long)(log.log_bytes >> 20),
 		(unsigned long long)(log.segment_bytes >> 20), c->path,
