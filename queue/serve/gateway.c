@@ -245,6 +245,7 @@ queue_gateway_start(struct queue_gateway *g, struct decree_node *node,
 
 	g->node = node;
 	g->machine = machine;
+	listen_measure(g);
 	/* The program's signals are its own threads'; and a client that is gone must not end us
 	 * with SIGPIPE. */
 	sigfillset(&all);

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Addresses and new clients. When the process has no more descriptors, or we no more places,
- * accepting pauses: the kernel's queue holds whoever comes meanwhile. One line in the log for each
- * such time.
+ * Addresses and new clients. When there are as many as there may be, or the process has no more
+ * descriptors all the same, accepting pauses: the kernel's queue holds whoever comes meanwhile. One
+ * line in the log for each such time.
  */
 #include "queue/serve/private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -36,6 +38,25 @@ complain(const char *address, int rc, const char *why, char *ret_error)
 	return rc;
 }
 
+static bool
+has_place(const struct queue_gateway *g)
+{
+	return CLIENT_COUNT_MAX - g->free_count < g->client_count_max;
+}
+
+static void
+pause_accepting(struct queue_gateway *g, const char *why)
+{
+	if (!g->has_complained)
+		gateway_log(g, DECREE_LOG_WARNING,
+			"queue: no new clients for now: %s (%u are connected)", why,
+			CLIENT_COUNT_MAX - g->free_count);
+	g->has_complained = true;
+	g->accept_at_ns = g->now_ns + ACCEPT_PAUSE_NS;
+	for (uint32_t i = 0; i < g->listen_count; i++)
+		evconnlistener_disable(g->listens[i].listener);
+}
+
 static void
 on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int bytes,
 	void *context)
@@ -51,21 +72,14 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	}
-	if (client_accept(at->g, fd, at->is_tls))
+	if (!client_accept(at->g, fd, at->is_tls))
+		return;
+	if (has_place(at->g))
 		at->g->has_complained = false;
-}
-
-static void
-pause_accepting(struct queue_gateway *g, const char *why)
-{
-	if (!g->has_complained)
-		gateway_log(g, DECREE_LOG_WARNING,
-			"queue: no new clients for now: %s (%u are connected)", why,
-			CLIENT_COUNT_MAX - g->free_count);
-	g->has_complained = true;
-	g->accept_at_ns = g->now_ns + ACCEPT_PAUSE_NS;
-	for (uint32_t i = 0; i < g->listen_count; i++)
-		evconnlistener_disable(g->listens[i].listener);
+	else /* before libevent accepts the next one */
+		pause_accepting(at->g, at->g->client_count_max == CLIENT_COUNT_MAX
+					       ? "there are too many"
+					       : "the limit of open files allows no more");
 }
 
 static void
@@ -88,10 +102,26 @@ listen_start(struct queue_gateway *g)
 void
 listen_tend(struct queue_gateway *g)
 {
-	if (g->free_count == 0 && g->accept_at_ns == 0)
-		pause_accepting(g, "there are too many");
-	else if (g->accept_at_ns != 0 && g->now_ns >= g->accept_at_ns && g->free_count > 0)
+	if (g->accept_at_ns != 0 && g->now_ns >= g->accept_at_ns && has_place(g))
 		listen_start(g);
+}
+
+/* The lowest number that is free is as good as a count: whatever is open has a lower one. */
+void
+listen_measure(struct queue_gateway *g)
+{
+	int lowest = fcntl(g->wake_fd, F_DUPFD_CLOEXEC, 0);
+	struct rlimit limit;
+	rlim_t left, kept;
+
+	g->client_count_max = CLIENT_COUNT_MAX;
+	if (lowest < 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return; /* accept() fails when there are too many */
+	close(lowest);
+	left = limit.rlim_cur > (rlim_t)lowest ? limit.rlim_cur - (rlim_t)lowest : 0;
+	kept = left / 2 < DESCRIPTORS_KEPT ? left / 2 : DESCRIPTORS_KEPT;
+	if (left - kept < g->client_count_max)
+		g->client_count_max = (uint32_t)(left - kept);
 }
 
 void

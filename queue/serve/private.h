@@ -68,6 +68,9 @@
 #define SESSION_WINDOW_MAX 65536u /* that a cluster may be configured for */
 #define HANDOVER_WORDS_MAX (CLIENT_COUNT_MAX + SESSION_WINDOW_MAX)
 #define LISTEN_COUNT_MAX   16
+/* That clients leave to the node: to its snapshots, without which the log fills and all stands
+ * still, and to whoever looks after it. */
+#define DESCRIPTORS_KEPT 64u
 
 struct request {
 	struct request *next;
@@ -211,9 +214,10 @@ struct queue_gateway {
 		bool is_tls, is_remote; /* others than this host may reach it */
 	} listens[LISTEN_COUNT_MAX];
 	uint32_t listen_count;
-	bool has_complained;    /* about accept() */
-	uint64_t accept_at_ns;  /* not before; 0: accepting */
-	struct ssl_ctx_st *tls; /* NULL: nobody has named a certificate */
+	uint32_t client_count_max; /* that the process may have descriptors for, and we places */
+	bool has_complained;       /* about accept() */
+	uint64_t accept_at_ns;     /* not before; 0: accepting */
+	struct ssl_ctx_st *tls;    /* NULL: nobody has named a certificate */
 	struct bio_method_st *tls_bio;
 	struct tls_list handshakes; /* under way, the oldest first */
 	uint32_t handshake_count;
@@ -293,6 +297,8 @@ void listen_start(struct queue_gateway *g);
 void listen_close(struct queue_gateway *g);
 /** A pause may be over. */
 void listen_tend(struct queue_gateway *g);
+/** How many clients this process may have, from what is open now. Before listen_start(). */
+void listen_measure(struct queue_gateway *g);
 
 /* ------------------------------------------------------------------------------ client.c */
 

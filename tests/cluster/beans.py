@@ -6,6 +6,8 @@
   beans.py hold SERVERS TUBE                      reserve one, print its body, and keep the connection open
   beans.py ask SERVERS COMMAND ...                send lines, print the first line of each answer
   beans.py crowd SERVERS COUNT                    print how many of so many connections that stay open are answered
+  beans.py fill SERVERS COUNT                     so many connections that say something and stay until standard input ends; whoever was
+                                                  not answered then is later
   beans.py talk SERVERS                           the same with lines of standard input, each as it comes; GONE at the end of the
                                                   connection, which does not end before
 
@@ -137,6 +139,18 @@ def crowd(servers, count):
               for server in [Server(servers[0]) for _ in range(int(count))]))
 
 
+def fill(servers, count):
+    address = servers[0].rsplit(":", 1)
+    crowd = [socket.create_connection((address[0], int(address[1])), timeout=PATIENCE_S) for _ in range(int(count))]
+    for connection in crowd:
+        connection.sendall(b"list-tube-used\r\n")
+    sys.stdin.read()
+    for connection in crowd:
+        if connection.recv(100) != b"USING default\r\n":
+            sys.exit("beans.py: not answered")
+        connection.close()
+
+
 def talk(servers):
     server = Server(servers[0])
     server.socket.settimeout(None)
@@ -155,4 +169,4 @@ def talk(servers):
 
 
 if __name__ == "__main__":
-    {"put": put, "work": work, "hold": hold, "ask": ask, "crowd": crowd, "talk": talk}[sys.argv[1]](sys.argv[2].split(","), *sys.argv[3:])
+    {"put": put, "work": work, "hold": hold, "ask": ask, "crowd": crowd, "fill": fill, "talk": talk}[sys.argv[1]](sys.argv[2].split(","), *sys.argv[3:])

@@ -5,6 +5,7 @@
 
 server=
 pid=
+limit=()
 
 undo() {
 	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
@@ -28,7 +29,7 @@ start() {
 	server=$work/server.$SRANDOM
 	rm -f "$work/ready"
 	: >"$server"
-	"$DECREE_BIN/decreed" -b "$work/queue" -p 0 --ready-fd 9 "$@" 9>"$work/ready" 2>"$server" &
+	"${limit[@]}" "$DECREE_BIN/decreed" -b "$work/queue" -p 0 --ready-fd 9 "$@" 9>"$work/ready" 2>"$server" &
 	pid=$!
 	wait_until "the queue was ready: $(cat "$server")" is_ready
 }
@@ -88,6 +89,21 @@ ulimit -Sn 64
 start
 ulimit -Sn "$(ulimit -Hn)"
 [ "$(beans crowd 200)" = 200 ] || fail "not every client was answered: $(cat "$server")"
+
+note "more clients than the files that it may open: they leave some for a snapshot"
+killed
+limit=(prlimit --nofile=128:128)
+start
+limit=()
+mkfifo "$work/crowd.in"
+beans fill 200 <"$work/crowd.in" &
+crowd=$!
+exec {filling}>"$work/crowd.in"
+wait_until "it was full: $(cat "$server")" grep -q 'queue: no new clients for now' "$server"
+"$DECREE_BIN/decree" snapshot -c "$work/queue/decree.ini" || fail "no snapshot: $(cat "$server")"
+exec {filling}>&-
+wait "$crowd" || fail "a client was sent away"
+answers 'USING default' list-tube-used
 
 note "draining: no new jobs, and the old ones are served"
 kill -USR1 "$pid"

@@ -77,7 +77,7 @@ class Unit:
 
 def raise_limits():
     """LimitNOFILE, LimitMEMLOCK, LimitCORE: as far as this machine lets."""
-    for limit, value in ((resource.RLIMIT_NOFILE, 65536), (resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY), (resource.RLIMIT_CORE, 0)):
+    for limit, value in ((resource.RLIMIT_NOFILE, 66560), (resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(limit)[1]
         try:
             resource.setrlimit(limit, (value, value))
