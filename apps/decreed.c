@@ -100,7 +100,7 @@ start(const struct daemon *d, struct decree_node *node)
 	journal_say(JOURNAL_READY, "node %u of cluster %" PRIx64 " ready after %.0f ms",
 		d->setup.node_id, d->setup.cluster_id, (double)(now_ns() - d->started_ns) / 1e6);
 	if (d->queue != NULL)
-		queue_server_print(d->queue, &d->setup);
+		queue_server_print(d->queue);
 	tell_ready(d->options.ready_fd);
 	service_tell_ready(&d->setup);
 	return EXIT_SUCCESS;

@@ -4,6 +4,7 @@
 #include "apps/command.h"
 #include "apps/journal.h"
 #include "apps/queue_metrics.h"
+#include "apps/service.h"
 #include "queue/command.h"
 
 #include <stdlib.h>
@@ -37,13 +38,18 @@ path_or_none(const char *path)
 	return path[0] != 0 ? path : NULL;
 }
 
+/* Sockets of a service manager take the place of addresses, as with beanstalkd. */
 static int
 create_gateway(const struct decree_setup *setup, struct queue_server *server)
 {
 	const char *listens[DECREE_LISTEN_COUNT_MAX];
+	struct queue_socket sockets[DECREE_LISTEN_COUNT_MAX];
+	uint32_t socket_count = service_take_sockets(sockets, DECREE_LISTEN_COUNT_MAX);
 	const struct queue_gateway_options options = {
 		.listens = listens,
-		.listen_count = setup->queue.listen_count,
+		.listen_count = socket_count == 0 ? setup->queue.listen_count : 0,
+		.sockets = sockets,
+		.socket_count = socket_count,
 		.node_id = setup->node_id,
 		.job_bytes_max = setup->queue.job_bytes_max,
 		.keeps_stats = setup->are_metrics_served,
@@ -56,6 +62,10 @@ create_gateway(const struct decree_setup *setup, struct queue_server *server)
 	char error[DECREE_ERROR_BYTES];
 	int rc;
 
+	if (socket_count > DECREE_LISTEN_COUNT_MAX)
+		return complain_usage("%u sockets are given to the queue, which serves %u at most",
+			socket_count, DECREE_LISTEN_COUNT_MAX);
+	server->has_sockets = socket_count > 0;
 	for (uint32_t i = 0; i < setup->queue.listen_count; i++)
 		listens[i] = setup->queue.listens[i];
 	rc = queue_gateway_create(&options, &server->gateway, error);
@@ -126,17 +136,11 @@ queue_server_read_metrics(void *context, uint64_t *ret_values)
 }
 
 void
-queue_server_print(const struct queue_server *server, const struct decree_setup *setup)
+queue_server_print(const struct queue_server *server)
 {
-	for (uint32_t i = 0; i < setup->queue.listen_count; i++) {
-		const char *listen = setup->queue.listens[i];
-		uint16_t port = queue_gateway_port(server->gateway, i);
-		int address_bytes = (int)(strrchr(listen, ':') - listen);
+	const char *address;
 
-		if (port != 0)
-			journal_say(
-				JOURNAL_LISTENS, "queue on %.*s:%u", address_bytes, listen, port);
-		else
-			journal_say(JOURNAL_LISTENS, "queue on %s", listen);
-	}
+	for (uint32_t i = 0; (address = queue_gateway_address(server->gateway, i)) != NULL; i++)
+		journal_say(JOURNAL_LISTENS, "queue on %s%s", address,
+			server->has_sockets ? ", a socket of the service manager's" : "");
 }

@@ -17,10 +17,11 @@
 struct queue_server {
 	struct queue_gateway *gateway;
 	struct queue_machine *machine;
+	bool has_sockets; /* of a service manager, instead of addresses */
 };
 
 /**
- * Bind the sockets and reserve the memory; before decree_open().
+ * Bind the sockets, or take those that a service manager has bound, and reserve the memory; before decree_open().
  *
  * @param setup  lent for the call
  * @return OPTIONS_GO_ON, or the exit status after a complaint
@@ -38,6 +39,6 @@ void queue_server_on_applied(
 bool queue_server_read_metrics(void *context, uint64_t *ret_values);
 
 /** Say where clients find the queue. */
-void queue_server_print(const struct queue_server *server, const struct decree_setup *setup);
+void queue_server_print(const struct queue_server *server);
 
 #endif

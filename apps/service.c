@@ -3,6 +3,8 @@
 
 #include "apps/command.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 
 #define FEEDINGS 4 /* in the time that the manager waits: one that is late, or lost, does no harm */
@@ -17,6 +19,24 @@ service_begin(void)
 
 	if (sd_watchdog_enabled(0, &patience_us) > 0)
 		feed_period_ns = patience_us * 1000 / FEEDINGS;
+}
+
+uint32_t
+service_take_sockets(struct queue_socket *ret_sockets, uint32_t capacity)
+{
+	char **names = NULL;
+	int count = sd_listen_fds_with_names(1, &names);
+
+	for (int i = 0; i < count; i++) {
+		if ((uint32_t)i < capacity)
+			ret_sockets[i] = (struct queue_socket){
+				.fd = SD_LISTEN_FDS_START + i,
+				.is_tls = strcmp(names[i], "tls") == 0,
+			};
+		free(names[i]);
+	}
+	free(names);
+	return count > 0 ? (uint32_t)count : 0;
 }
 
 void

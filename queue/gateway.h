@@ -35,12 +35,21 @@
 struct queue_gateway;
 
 #define QUEUE_JOB_BYTES_DEFAULT 65535u
+#define QUEUE_ADDRESS_BYTES     128 /* of queue_gateway_address(), its end included */
 
 struct queue_gateway_options {
 	/** [listen_count] "ADDR:PORT", "[V6]:PORT", "unix:PATH"; "tls:" before one of the first two:
 	 * TLS 1.3 only. A path that is a socket already is removed. */
 	const char *const *listens;
 	uint32_t listen_count;
+
+	/** [socket_count] Stream sockets that listen already, to be served besides. They are the
+	 * gateway's from the call on, and closed with it; the file of a unix socket stays. */
+	const struct queue_socket {
+		int fd;
+		bool is_tls;
+	} * sockets;
+	uint32_t socket_count;
 
 	/** For those with "tls:", files in PEM: the certificate, with those between it and its
 	 * authority behind it, and its key, which only its owner may read. NULL: none. With @p
@@ -63,7 +72,7 @@ struct queue_gateway_options {
  * log warns of addresses that others can reach without TLS.
  *
  * @param options  lent for the call, but its context and callback are kept
- * @retval -EINVAL  an address is none, job_bytes_max is too large, or the certificate or its key
+ * @retval -EINVAL  an address is none, a socket does not listen, job_bytes_max is too large, or the certificate or its key
  *                  cannot be used
  * @retval -EPERM   others may read the key
  * @retval -errno   of socket(), bind(), listen()
@@ -102,6 +111,10 @@ void queue_gateway_destroy(struct queue_gateway *gateway);
 /** The port that the socket at @p index of the options is bound to: for those that asked for 0. 0:
  * it is a unix socket. */
 uint16_t queue_gateway_port(const struct queue_gateway *gateway, uint32_t index);
+
+/** Where the socket at @p index listens, as `listens` has it, but with numbers, and the port that was
+ * found for 0. Sockets of the options come behind their addresses. NULL: there are not so many. */
+const char *queue_gateway_address(const struct queue_gateway *gateway, uint32_t index);
 
 /**
  * What the queue counts, at most a second old.

@@ -204,6 +204,8 @@ fill(struct queue_gateway *g, const struct queue_gateway_options *o, char *ret_e
 	rc = tls_open(g, o, ret_error);
 	for (uint32_t i = 0; i < o->listen_count && rc == 0; i++)
 		rc = listen_open(g, o->listens[i], ret_error);
+	for (uint32_t i = 0; i < o->socket_count && rc == 0; i++)
+		rc = listen_take(g, &o->sockets[i], ret_error);
 	if (rc == 0)
 		listen_warn(g);
 	return rc;
@@ -224,6 +226,7 @@ queue_gateway_create(const struct queue_gateway_options *options,
 	g->wake_fd = -1;
 	g->options = *options;
 	g->options.listens = NULL;
+	g->options.sockets = NULL;
 	g->options.tls_cert = g->options.tls_key = g->options.tls_ca = NULL;
 	if (g->options.job_bytes_max == 0)
 		g->options.job_bytes_max = QUEUE_JOB_BYTES_DEFAULT;
@@ -297,4 +300,10 @@ uint16_t
 queue_gateway_port(const struct queue_gateway *g, uint32_t index)
 {
 	return index < g->listen_count ? g->listens[index].port : 0;
+}
+
+const char *
+queue_gateway_address(const struct queue_gateway *g, uint32_t index)
+{
+	return index < g->listen_count ? g->listens[index].name : NULL;
 }

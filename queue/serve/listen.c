@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -137,12 +138,66 @@ listen_close(struct queue_gateway *g)
 
 /* ------------------------------------------------------------------------------ addresses */
 
+static bool
+is_loopback(const struct sockaddr *sa)
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
+
+	if (sa->sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+	return ntohl(((const struct sockaddr_in *)sa)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+/* Where a socket listens, as it is and not as somebody has written it: port 0 has become one. */
+static void
+look(struct listening *at, int fd)
+{
+	struct sockaddr_storage bound = { .ss_family = AF_UNSPEC };
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&bound;
+	const char *tls = at->is_tls ? "tls:" : "";
+	char host[INET6_ADDRSTRLEN + IF_NAMESIZE] = "?", port[8] = "?";
+	socklen_t bytes = sizeof(bound);
+
+	(void)getsockname(fd, (struct sockaddr *)&bound, &bytes); /* it is a socket */
+	if (bound.ss_family == AF_UNIX) {
+		bool is_abstract = un->sun_path[0] == 0;
+
+		(void)snprintf(at->name, sizeof(at->name), "%sunix:%s%s", tls,
+			is_abstract ? "@" : "", &un->sun_path[is_abstract]);
+		return;
+	}
+	(void)getnameinfo((struct sockaddr *)&bound, bytes, host, sizeof(host), port, sizeof(port),
+		NI_NUMERICHOST | NI_NUMERICSERV);
+	(void)snprintf(at->name, sizeof(at->name),
+		bound.ss_family == AF_INET6 ? "%s[%s]:%s" : "%s%s:%s", tls, host, port);
+	at->port = (uint16_t)strtoul(port, NULL, 10);
+	at->is_remote = !is_loopback((struct sockaddr *)&bound);
+}
+
+/* The next place gets a socket that listens; from here on that is ours, whatever comes of it. */
+static int
+attach(struct queue_gateway *g, const char *address, int fd, char *ret_error)
+{
+	struct listening *at = &g->listens[g->listen_count];
+
+	look(at, fd);
+	at->g = g;
+	at->listener = evconnlistener_new(g->base, on_accept, at,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
+	if (at->listener == NULL) {
+		close(fd);
+		return complain(address, -ENOMEM, "out of memory", ret_error);
+	}
+	evconnlistener_set_error_cb(at->listener, on_accept_error);
+	g->listen_count++;
+	return 0;
+}
+
 static int
 listen_at(struct queue_gateway *g, const char *address, const struct sockaddr *sa, socklen_t bytes,
 	char *ret_error)
 {
 	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
-	struct listening *at = &g->listens[g->listen_count];
 
 	if (fd < 0)
 		return complain(address, -errno, strerror(errno), ret_error);
@@ -153,16 +208,7 @@ listen_at(struct queue_gateway *g, const char *address, const struct sockaddr *s
 		close(fd);
 		return complain(address, rc, strerror(-rc), ret_error);
 	}
-	at->g = g;
-	at->listener = evconnlistener_new(g->base, on_accept, at,
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
-	if (at->listener == NULL) {
-		close(fd);
-		return complain(address, -ENOMEM, "out of memory", ret_error);
-	}
-	evconnlistener_set_error_cb(at->listener, on_accept_error);
-	g->listen_count++;
-	return fd;
+	return attach(g, address, fd, ret_error);
 }
 
 /* Nobody answers at what a process that was killed has left behind. A queue of clients that is full
@@ -185,41 +231,17 @@ open_unix(struct queue_gateway *g, const char *address, const char *path, char *
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	uint32_t at = g->listen_count;
 	struct stat status;
-	int fd;
+	int rc;
 
 	if (path[0] == 0 || strlen(path) >= sizeof(un.sun_path))
 		return complain(address, -EINVAL, "the path is empty or too long", ret_error);
 	strcpy(un.sun_path, path);
 	if (lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && is_stale(&un))
 		(void)unlink(path); /* if that fails, so does bind() */
-	fd = listen_at(g, address, (struct sockaddr *)&un, sizeof(un), ret_error);
-	if (fd < 0)
-		return fd;
-	strcpy(g->listens[at].path, path);
-	return 0;
-}
-
-static uint16_t
-port_of(int fd)
-{
-	struct sockaddr_storage bound;
-	socklen_t bytes = sizeof(bound);
-
-	if (getsockname(fd, (struct sockaddr *)&bound, &bytes) != 0)
-		return 0;
-	if (bound.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
-	return ntohs(((struct sockaddr_in *)&bound)->sin_port);
-}
-
-static bool
-is_loopback(const struct sockaddr *sa)
-{
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)sa;
-
-	if (sa->sa_family == AF_INET6)
-		return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
-	return ntohl(((const struct sockaddr_in *)sa)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	rc = listen_at(g, address, (struct sockaddr *)&un, sizeof(un), ret_error);
+	if (rc == 0)
+		strcpy(g->listens[at].path, path);
+	return rc;
 }
 
 /* "ADDR:PORT" or "[V6]:PORT", cut in two. */
@@ -249,7 +271,6 @@ static int
 open_inet(struct queue_gateway *g, const char *address, const char *where, char *ret_error)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *found;
-	uint32_t at = g->listen_count;
 	const char *port;
 	char host[256];
 	int rc;
@@ -265,35 +286,65 @@ open_inet(struct queue_gateway *g, const char *address, const char *where, char 
 		return -EINVAL;
 	}
 	rc = listen_at(g, address, found->ai_addr, found->ai_addrlen, ret_error);
-	if (rc >= 0) {
-		g->listens[at].port = port_of(rc);
-		g->listens[at].is_remote = !is_loopback(found->ai_addr);
-		rc = 0;
-	}
 	freeaddrinfo(found);
 	return rc;
+}
+
+/* A place for one more. */
+static int
+begin(struct queue_gateway *g, const char *address, bool is_tls, char *ret_error)
+{
+	if (g->listen_count == LISTEN_COUNT_MAX)
+		return complain(address, -EINVAL, "16 addresses are enough", ret_error);
+	if (is_tls && g->tls == NULL)
+		return complain(address, -EINVAL,
+			"TLS needs a certificate and its key: set [queue] tls_cert and tls_key",
+			ret_error);
+	g->listens[g->listen_count] = (struct listening){ .is_tls = is_tls };
+	return 0;
 }
 
 int
 listen_open(struct queue_gateway *g, const char *address, char *ret_error)
 {
-	uint32_t at = g->listen_count;
-	int rc;
+	bool is_tls = strncmp(address, "tls:", 4) == 0;
+	int rc = begin(g, address, is_tls, ret_error);
 
-	if (at == LISTEN_COUNT_MAX)
-		return complain(address, -EINVAL, "16 addresses are enough", ret_error);
+	if (rc != 0)
+		return rc;
 	if (strncmp(address, "unix:", 5) == 0)
 		return open_unix(g, address, address + 5, ret_error);
-	if (strncmp(address, "tls:", 4) != 0)
-		return open_inet(g, address, address, ret_error);
-	if (g->tls == NULL)
+	return open_inet(g, address, address + (is_tls ? 4 : 0), ret_error);
+}
+
+static bool
+does_listen(int fd)
+{
+	int type = 0, listens = 0;
+	socklen_t bytes = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0 && type == SOCK_STREAM &&
+	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) == 0 && listens != 0;
+}
+
+int
+listen_take(struct queue_gateway *g, const struct queue_socket *socket, char *ret_error)
+{
+	char address[32];
+	int rc;
+
+	(void)snprintf(address, sizeof(address), "descriptor %d", socket->fd);
+	rc = begin(g, address, socket->is_tls, ret_error);
+	if (rc != 0)
+		return rc;
+	if (!does_listen(socket->fd))
 		return complain(address, -EINVAL,
-			"TLS needs a certificate and its key: set [queue] tls_cert and tls_key",
+			"it is no stream socket that listens: see ListenStream= in "
+			"systemd.socket(5)",
 			ret_error);
-	rc = open_inet(g, address, address + 4, ret_error);
-	if (rc == 0)
-		g->listens[at].is_tls = true;
-	return rc;
+	if (evutil_make_socket_nonblocking(socket->fd) != 0)
+		return complain(address, -errno, strerror(errno), ret_error);
+	return attach(g, address, socket->fd, ret_error);
 }
 
 void

@@ -209,7 +209,8 @@ struct queue_gateway {
 	struct listening {
 		struct queue_gateway *g;
 		struct evconnlistener *listener;
-		char path[108]; /* of a unix socket, to be removed */
+		char name[QUEUE_ADDRESS_BYTES];
+		char path[108]; /* of a unix socket, to be removed; "": somebody else made it */
 		uint16_t port;
 		bool is_tls, is_remote; /* others than this host may reach it */
 	} listens[LISTEN_COUNT_MAX];
@@ -291,6 +292,8 @@ void session_count(struct queue_gateway *g, enum queue_counter counter);
 /* ------------------------------------------------------------------------------ listen.c */
 
 int listen_open(struct queue_gateway *g, const char *address, char *ret_error);
+/** The same with a socket that is open already. */
+int listen_take(struct queue_gateway *g, const struct queue_socket *socket, char *ret_error);
 /** Of what is probably not meant. */
 void listen_warn(struct queue_gateway *g);
 void listen_start(struct queue_gateway *g);

@@ -44,12 +44,13 @@ if command -v systemd-analyze >/dev/null; then
 			grep -q "^RestartPreventExitStatus=2$" "$root$prefix/lib/systemd/system/$unit" || fail "$unit is restarted after a wrong configuration"
 		sed "s|^ExecStart=$prefix|ExecStart=$root$prefix|" "$root$prefix/lib/systemd/system/$unit" >"units/${unit/@./@one.}"
 	done
+	cp "$root$prefix/lib/systemd/system/decreed.socket" units/
 	# As on a host of cloud-init's, whose network is up before sysinit.target.
 	mkdir units/sysinit.target.wants
 	printf '%s\n' '[Unit]' DefaultDependencies=no Wants=network-pre.target After=network-pre.target Before=sysinit.target \
 		'[Service]' Type=oneshot ExecStart=/bin/true >units/early-network.service
 	ln -s ../early-network.service units/sysinit.target.wants/
-	systemd-analyze verify --man=no units/*.service >log 2>&1 && [ ! -s log ] || fail "the units: $(cat log)"
+	systemd-analyze verify --man=no units/*.service units/*.socket >log 2>&1 && [ ! -s log ] || fail "the units: $(cat log)"
 fi
 # The queue of one host does not start beside the node of a cluster, by the file that the package brings.
 data_dir=$(sed -n 's/^data_dir = //p' "$source/system/node.conf")
@@ -63,6 +64,7 @@ kept=(purged/etc/default/other purged/etc/systemd/system/multi-user.target.wants
 touch "${kept[@]}" purged/etc/default/decreed-one purged/etc/decree/{nics,node.conf,one.conf,one/tls.pem} purged/etc/tmpfiles.d/decree-hugepages.conf
 for wants in purged/etc/systemd/system/*; do ln -s /lib/systemd/system/decreed@.service "$wants/decreed@one.service"; done
 ln -s /lib/systemd/system/decreed.service purged/etc/systemd/system/multi-user.target.wants/
+ln -s /lib/systemd/system/decreed.socket purged/etc/systemd/system/other.target.wants/
 cp -a purged removed
 DPKG_ROOT=$PWD/removed sh "$source/debian/decree.postrm" remove || fail "a removal ends with $?"
 diff -r --no-dereference purged removed >log || fail "a removal is a purge: $(cat log)"

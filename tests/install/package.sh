@@ -277,10 +277,12 @@ main() {
 
 /etc/decree:
 node.conf' ] || fail "a removal took configuration away"
-	[ "$(asked)" = 'stop decreed.service decreed@*.service' ] || fail "the removal did not stop what may run"
+	[ "$(asked)" = 'stop decreed.socket decreed.service decreed@*.service' ] || fail "the removal did not stop what may run"
 	# As decree-hugepages and decree-bind-nic would have left them, and 'systemctl enable', and an operator.
 	touch root/etc/tmpfiles.d/decree-hugepages.conf root/etc/decree/nics root/etc/default/decreed-one root/etc/decree/old.key
 	ln -s /lib/systemd/system/decreed.service root/etc/systemd/system/multi-user.target.wants/
+	mkdir -p root/etc/systemd/system/sockets.target.wants
+	ln -s /lib/systemd/system/decreed.socket root/etc/systemd/system/sockets.target.wants/
 	ln -s /lib/systemd/system/decreed@.service root/etc/systemd/system/multi-user.target.wants/decreed@one.service
 	in_root dpkg --purge decree >purged 2>&1 || fail "decree was not purged: $(cat purged)"
 	grep -q "decree: keys are still in /etc/decree" purged && grep -q "jobs, logs and keys are still in /var/lib/decree" purged || fail "the purge does not say what it left: $(cat purged)"

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -146,80 +145,6 @@ test_draining(void **state)
 	close(fd);
 }
 
-static void
-test_a_unix_socket(void **state)
-{
-	struct gateway_fixture *f = gf_create();
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char listen_unix[128];
-	const char *listens[] = { listen_unix };
-	const struct queue_gateway_options options = { .listens = listens, .listen_count = 1 };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-
-	(void)state;
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", f->folder);
-	snprintf(listen_unix, sizeof(listen_unix), "unix:%s", address.sun_path);
-	assert_int_equal(gf_open_gateway(f, options), 0);
-	gf_start(f);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	gf_ask(fd, "put 0 0 10 1\r\na\r\n", "INSERTED 1\r\n");
-	close(fd);
-	gf_stop(f);
-	assert_int_equal(access(address.sun_path, F_OK), -1);
-	gf_destroy(f);
-}
-
-/* What a killed process left behind goes. What a living one listens at is its own, and stays. */
-static void
-test_a_unix_socket_in_use_is_left_alone(void **state)
-{
-	struct gateway_fixture *f = gf_create();
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int other = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
-	char listen_unix[128], error[DECREE_ERROR_BYTES];
-	const char *listens[] = { listen_unix };
-	const struct queue_gateway_options options = {
-		.listens = listens, .listen_count = 1, .node_id = 1
-	};
-	struct queue_gateway *g;
-
-	(void)state;
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", f->folder);
-	snprintf(listen_unix, sizeof(listen_unix), "unix:%s", address.sun_path);
-	assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(other, 1), 0);
-	assert_int_equal(queue_gateway_create(&options, &g, error), -EADDRINUSE);
-	assert_non_null(strstr(error, "name another path"));
-	assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
-	close(client);
-	close(other);
-	assert_int_equal(gf_open_gateway(f, options), 0);
-	gf_start(f);
-	gf_stop(f);
-	gf_destroy(f);
-}
-
-static void
-test_addresses(void **state)
-{
-	static const char *const bad[] = { "", "7", ":7", "127.0.0.1:", "::1:7", "[::1:7",
-		"unix:", "127.0.0.1:x", "127.0.0.1:0:" };
-	struct queue_gateway_options options = { .listen_count = 1, .node_id = 1 };
-	struct queue_gateway *g;
-	char error[DECREE_ERROR_BYTES];
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		options.listens = &bad[i];
-		error[0] = 0;
-		assert_true(queue_gateway_create(&options, &g, error) < 0);
-		assert_non_null(strstr(error, "cannot listen on"));
-	}
-	options.listen_count = 0;
-	options.job_bytes_max = 5u << 20;
-	assert_int_equal(queue_gateway_create(&options, &g, error), -EINVAL);
-}
-
 int
 main(void)
 {
@@ -231,9 +156,6 @@ main(void)
 		TEST(test_a_worker_waits_for_a_job),
 		TEST(test_time_limits),
 		TEST(test_draining),
-		cmocka_unit_test(test_a_unix_socket),
-		cmocka_unit_test(test_a_unix_socket_in_use_is_left_alone),
-		cmocka_unit_test(test_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,8 @@
 
 #define MS 1000000ull
 
-static const uint8_t tokens[][DECREE_UUID_BYTES] = { "the first one", "the second one", "the third one",
-	"the fourth one" };
+static const uint8_t tokens[][DECREE_UUID_BYTES] = { "the first one", "the second one",
+	"the third one", "the fourth one" };
 static struct world *w;
 static struct world_node *n; /* has lost the first slot behind its snapshot */
 
@@ -68,8 +68,7 @@ work_a_little(struct world_node *leader)
 {
 	struct world_mailbox *mail = world_mailbox_new();
 
-	assert_true(
-		shard_gateway_open(leader->shard, 0, tokens[1], &world_mailbox_ops, mail) >= 0);
+	assert_true(shard_gateway_open(leader->shard, 0, tokens[1], &world_mailbox_ops, mail) >= 0);
 	for (uint32_t i = 0; i < 20; i++) {
 		world_propose(mail, 8);
 		world_run(w, MS);
@@ -145,7 +144,7 @@ test_doubt_ends_on_the_disk_when_what_ended_it_is_there(void **state)
 	world_restart(w, n);
 	for (uint32_t i = 0; i < w->node_count; i++)
 		w->nodes[i].log.is_crowded = false; /* nobody needs a snapshot to catch up */
-	world_run(w, 100 * MS); /* the others tell how far they have come */
+	world_run(w, 100 * MS);                     /* the others tell how far they have come */
 	isolate(w);
 	work(w, world_elect(w), tokens[2]);
 	n->log.hold_records = true;
