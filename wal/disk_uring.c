@@ -155,8 +155,9 @@ open_remedy(int error)
 {
 	return error == EACCES ? "it is another user's: start the node as that user, or give this "
 				 "one all of it (chown -R)"
-			       : "is this the right path? If it is, 'decree format' makes what a "
-				 "node needs";
+			       : "is this the right path? A new node gets its directory from "
+				 "'decree format'; one that lost it is replaced by a node with "
+				 "a new id";
 }
 
 int

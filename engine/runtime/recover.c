@@ -402,7 +402,7 @@ open_log(struct node_shard *ns, char *ret_error)
 		char text[DECREE_ERROR_BYTES];
 
 		if (shard_stop_reason(ns->shard, text) != SHARD_RUNS)
-			snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s: %.300s", path, text);
+			snprintf(ret_error, DECREE_ERROR_BYTES, "%.100s: %.400s", path, text);
 		else if (ns->refusal != NULL)
 			snprintf(ret_error, DECREE_ERROR_BYTES, "%.200s: %s", path, ns->refusal);
 	}

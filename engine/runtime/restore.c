@@ -96,7 +96,7 @@ start_refuse(struct shard *s, const struct shard_group *g, struct decree_slot sl
 {
 	shard_stop(s, SHARD_STOPPED_SNAPSHOT,
 		"group %u: the log begins behind slot %llu, and its snapshot cannot be used: "
-		"%.300s",
+		"%.400s",
 		g->config.group, (unsigned long long)slot.n, why);
 	return -EBADMSG;
 }

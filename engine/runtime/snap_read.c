@@ -272,9 +272,9 @@ refuse(const struct snap_store *s, uint16_t group, uint64_t slot, int rc, const 
 
 	snap_name(name, group, slot);
 	snprintf(ret_error, DECREE_ERROR_BYTES,
-		"snapshot %.200s/%s: %s. The log alone does not go back far enough, so this node "
-		"does not start: put the file back if it was moved (that of another node of the "
-		"cluster is as good), or replace the node by one with a new node id",
+		"snapshot %.200s/%s: %s. The log alone does not go back far enough: put the file "
+		"back (that of another node of the cluster, under the same name, is as good), or "
+		"replace this node by one with a new node id",
 		s->config.directory->path, name,
 		rc == -ENOENT    ? "there is no such file"
 		: rc == -EBADMSG ? why

@@ -89,7 +89,7 @@ done
 mkdir "$work/away"
 # shellcheck disable=SC2046
 mv $(files "$victim") "$work/away"
-refuses_to_start "$victim" 'no such file'
+refuses_to_start "$victim" 'no such file.*by one with a new node id' # the advice is the end of the line
 mv "$work"/away/* "$DECREE_CLUSTER_DIR/node$victim/data/snapshots/"
 cluster start "$victim" || fail "node $victim does not start with its own snapshot"
 acks_grow 200
