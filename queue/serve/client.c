@@ -151,9 +151,18 @@ forget_requests(struct client *c)
 }
 
 static void
+watch_no_more(struct client *c)
+{
+	if (c->hang_up != NULL)
+		event_free(c->hang_up);
+	c->hang_up = NULL;
+}
+
+static void
 close_socket(struct client *c)
 {
 	note_flushed(c);
+	watch_no_more(c);
 	if (c->tls != NULL)
 		tls_end(c);
 	bufferevent_free(c->bev);
@@ -359,6 +368,25 @@ end(struct client *c)
 	bufferevent_set_timeouts(c->bev, NULL, &patience);
 }
 
+static void
+on_hang_up(evutil_socket_t fd, short events, void *context)
+{
+	struct client *c = context;
+
+	(void)fd, (void)events;
+	c->has_hung_up = true;
+	client_run(c);
+}
+
+/* Nobody reads its end, but who waits for a job must not get one when it is gone. */
+static void
+watch_hang_up(struct client *c)
+{
+	c->hang_up = event_new(c->g->base, bufferevent_getfd(c->bev), EV_CLOSED, on_hang_up, c);
+	if (c->hang_up != NULL)
+		(void)event_add(c->hang_up, NULL); /* without it, it goes when it is answered */
+}
+
 /* A read watermark would do, but libevent calls back, again and again and nobody else meanwhile, as
  * long as there is as much as that. */
 static void
@@ -369,8 +397,10 @@ pause_reading(struct client *c)
 	if (!c->is_paused && waiting >= INPUT_BYTES_MAX) {
 		c->is_paused = true;
 		bufferevent_disable(c->bev, EV_READ);
+		watch_hang_up(c);
 	} else if (c->is_paused && waiting < INPUT_BYTES_MAX) {
 		c->is_paused = false;
+		watch_no_more(c);
 		bufferevent_enable(c->bev, EV_READ);
 	}
 }
@@ -391,7 +421,8 @@ client_run(struct client *c)
 		did |= start_requests(c);
 	} while (did);
 	pause_reading(c);
-	if (c->parked != NULL && c->has_eof && c->flying == 0 && c->blocked == BLOCKED_NOT)
+	if (c->parked != NULL && (c->has_eof || c->has_hung_up) && c->flying == 0 &&
+		c->blocked == BLOCKED_NOT)
 		request_cancel(c);
 	if (c->tls != NULL)
 		tls_push(c);

@@ -120,12 +120,14 @@ struct client {
 	struct queue_gateway *g;
 	uint64_t number; /* of the connection: never used again. Its place is the low part */
 	struct bufferevent *bev; /* NULL: the client is gone, this waits for completions */
+	struct event *hang_up;   /* NULL: it is read from, and so its end would be seen */
 	struct tls_stream *tls;  /* NULL: the bytes of its socket are its requests and replies */
 	struct queue_parser parser;
 
 	enum client_phase phase;
-	bool has_eof;  /* it says nothing more; it is gone when all is answered */
-	bool has_quit; /* the same, and what it sends is ignored */
+	bool has_eof;     /* it says nothing more; it is gone when all is answered */
+	bool has_quit;    /* the same, and what it sends is ignored */
+	bool has_hung_up; /* the same, but not all of what it has said is read yet */
 	bool has_failed;
 	bool is_paused;     /* it is not read from: too much of what it has said waits */
 	bool is_cancelling; /* CANCEL flies */

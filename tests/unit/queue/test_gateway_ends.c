@@ -57,6 +57,46 @@ test_a_client_that_says_no_more(void **state)
 	gf_hear_end(fd);
 }
 
+#define USE_COUNT 8000
+
+/* More than is read from somebody who waits, and less than the kernel has room for: else it could not
+ * tell of the end behind it. */
+static void
+wait_and_say_much(int fd)
+{
+	static const char use[] = "use default\r\n";
+	static char text[USE_COUNT * (sizeof(use) - 1) + 1];
+
+	for (int i = 0; i < USE_COUNT; i++)
+		memcpy(text + (size_t)i * (sizeof(use) - 1), use, sizeof(use));
+	gf_say(fd, "watch none\r\nignore default\r\nreserve\r\n");
+	gf_say(fd, text);
+	gf_hear(fd, "WATCHING 2\r\nWATCHING 1\r\n");
+}
+
+/* The end of a client is seen behind what is not read yet: it must not get the next job. */
+static void
+test_a_waiter_that_has_said_much_and_ends(void **state)
+{
+	static const char using[] = "USING default\r\n";
+	int fd = gf_client(*state), other = gf_client(*state);
+
+	wait_and_say_much(fd);
+	gf_await_stat(other, "stats\r\n", "current-waiting", 1);
+	close(fd);
+	gf_await_stat(other, "stats\r\n", "current-connections", 1);
+
+	fd = gf_client(*state);
+	wait_and_say_much(fd);
+	gf_await_stat(other, "stats\r\n", "current-waiting", 1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	gf_hear(fd, "TIMED_OUT\r\n");
+	for (int i = 0; i < USE_COUNT; i++)
+		gf_hear(fd, using);
+	gf_hear_end(fd);
+	close(other);
+}
+
 /* Jobs are in the log, connections are not: what was reserved is ready again when the gateway
  * attaches. */
 static void
@@ -213,6 +253,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_jobs_of_a_client_that_is_gone),
 		TEST(test_a_client_that_says_no_more),
+		TEST(test_a_waiter_that_has_said_much_and_ends),
 		TEST(test_a_restart),
 		TEST(test_clients_of_a_gateway_that_was_replaced_are_dropped),
 		TEST(test_clients_of_a_gateway_that_was_restored_are_dropped),
