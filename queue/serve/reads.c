@@ -253,13 +253,14 @@ run_down(uint64_t *left_ns, uint64_t passed_ns)
 }
 
 /* The state is as old as the last slot, which in an idle log may be a second. What is shown is what
- * a clock would say now. */
+ * a clock would say now. Some time has always passed, even if it is less than a tick of that clock:
+ * of a TTR of 100 s that has just begun not more than 99 whole seconds are left. */
 static void
 bring_up_to_date(const struct queue_gateway *g, enum queue_verb verb, uint64_t *numbers)
 {
 	uint64_t applied_ns = atomic_load_explicit(&g->applied_ns, memory_order_relaxed);
 	uint64_t now_ns = gateway_moment_ns();
-	uint64_t passed_ns = applied_ns != 0 && applied_ns < now_ns ? now_ns - applied_ns : 0;
+	uint64_t passed_ns = applied_ns != 0 && applied_ns < now_ns ? now_ns - applied_ns : 1;
 
 	if (verb == QUEUE_VERB_STATS_JOB) {
 		numbers[QUEUE_JOB_STAT_AGE_NS] += passed_ns;

@@ -145,12 +145,30 @@ test_draining(void **state)
 	close(fd);
 }
 
+/* Seconds are rounded down, and however soon it is asked some of the first one is over. */
+static void
+test_a_second_that_has_begun_is_not_left(void **state)
+{
+	int fd = gf_client(*state);
+
+	gf_ask(fd, "put 0 100 100 1\r\nx\r\nput 0 0 100 1\r\ny\r\nreserve\r\n",
+		"INSERTED 1\r\nINSERTED 2\r\nRESERVED 2 1\r\ny\r\n");
+	assert_in_range(gf_stat_of(fd, "stats-job 1\r\n", "time-left"), 1, 99);
+	for (int i = 0; i < 20; i++) {
+		gf_ask(fd, "touch 2\r\npause-tube default 100\r\n", "TOUCHED\r\nPAUSED\r\n");
+		assert_in_range(gf_stat_of(fd, "stats-job 2\r\n", "time-left"), 1, 99);
+		assert_in_range(gf_stat_of(fd, "stats-tube default\r\n", "pause-time-left"), 1, 99);
+	}
+	close(fd);
+}
+
 int
 main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gf_setup, gf_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_conversation),
+		TEST(test_a_second_that_has_begun_is_not_left),
 		TEST(test_tubes),
 		TEST(test_a_long_list),
 		TEST(test_a_worker_waits_for_a_job),
