@@ -54,8 +54,8 @@ job_enter(struct queue_machine *m, uint32_t job)
 	set_timer(m, j);
 }
 
-void
-job_leave(struct queue_machine *m, uint32_t job)
+static void
+leave(struct queue_machine *m, uint32_t job)
 {
 	const struct job *j = job_at(m, job);
 
@@ -70,7 +70,7 @@ move(struct queue_machine *m, uint32_t job, enum job_state state, uint64_t key, 
 	struct job *j = job_at(m, job);
 
 	object_edit(m, &j->o);
-	job_leave(m, job);
+	leave(m, job);
 	j->o.state = (uint8_t)state;
 	j->o.order.key = key;
 	j->holder = holder;
@@ -149,7 +149,7 @@ job_remove(struct queue_machine *m, uint32_t job)
 {
 	uint32_t tube = object_at(m, job)->tube;
 
-	job_leave(m, job);
+	leave(m, job);
 	object_remove(m, job);
 	tube_drop(m, tube);
 }

@@ -116,9 +116,8 @@ void tube_due(struct queue_machine *m, uint32_t tube);
 /* ------------------------------------------------------------------------------ job.c */
 
 uint32_t job_add(struct queue_machine *m, uint32_t tube, const struct queue_command *c);
-/** Put it where its state says, and count it. For a new one, or after job_leave(). */
+/** Put it where its state says, and count it. For a new one. */
 void job_enter(struct queue_machine *m, uint32_t job);
-void job_leave(struct queue_machine *m, uint32_t job);
 void job_to_ready(struct queue_machine *m, uint32_t job);
 void job_to_delayed(struct queue_machine *m, uint32_t job, uint32_t delay_s);
 void job_to_buried(struct queue_machine *m, uint32_t job);

@@ -90,7 +90,7 @@ admin_request_result(const struct admin_request *a, char *ret_text)
 			"no node answered: not running, not reachable, or another key");
 	else if (!a->is_done)
 		(void)snprintf(ret_text, DECREE_ERROR_BYTES,
-			"not over in time: %s. Asking again does no harm", a->text);
+			"not over in time: %.460s. Asking again does no harm", a->text);
 	else
 		(void)snprintf(ret_text, DECREE_ERROR_BYTES, "%s", a->text);
 	if (!a->is_done)
