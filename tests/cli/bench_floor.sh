@@ -25,12 +25,15 @@ configure() {
 	done
 }
 
+holders=() # of network namespaces, one for each host; none: all are in this one
 # begin FOLDER NODE [ARGUMENT ...]: in the background
 begin() {
-	local folder=$1 node=$2
+	local folder=$1 node=$2 inside=()
 
 	shift 2
-	"$bench" floor -c "$folder/$node.ini" --milliseconds 50 --rounds 2 --json "$folder/$node.json" "$@" >"$folder/$node.out" 2>&1 &
+	[ -z "${holders[*]}" ] || inside=(nsenter --target "${holders[node - 1]}" --net)
+	"${inside[@]}" "$bench" floor -c "$folder/$node.ini" --milliseconds 50 --rounds 2 \
+		--json "$folder/$node.json" "$@" >"$folder/$node.out" 2>&1 &
 	pids[node]=$!
 }
 
@@ -136,14 +139,6 @@ until [ -s wires/holders ]; do
 	sleep 0.05
 done
 read -ra holders <wires/holders
-begin() {
-	local folder=$1 node=$2
-
-	shift 2
-	nsenter --target "${holders[node - 1]}" --net "$bench" floor -c "$folder/$node.ini" --milliseconds 50 --rounds 2 \
-		--json "$folder/$node.json" "$@" >"$folder/$node.out" 2>&1 &
-	pids[node]=$!
-}
 measure wires net_af_packet0,iface=eth1
 begin wires 1 --wait 1
 ended 1 1 wires 'node 2 (10.77.0.2) has not come|node 3 (10.77.0.3) has not come|nobody answers at its address (ARP)'

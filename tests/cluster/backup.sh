@@ -22,18 +22,6 @@ refused() {
 	[ ! -e "$home/data2" ] && [ ! -e "$home/data2.new" ] || fail "something was left behind"
 }
 
-# flip FILE OFFSET: its byte becomes another one.
-flip() {
-	local byte
-
-	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
-	printf "\\x$(printf %x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
-}
-
-has_executed() {
-	[ "$(decree read -c "$client_ini" --node "$1" --consistency stale count)" -eq "$2" ]
-}
-
 begin
 home=$DECREE_CLUSTER_DIR/node1
 ini=$home/decree.ini

@@ -4,22 +4,9 @@
 # at other places. The nodes start, say what they miss, take it from each other, and nothing acknowledged is lost.
 . "$(dirname "$0")/lib.sh"
 
-# overwrite FILE OFFSET BYTES: with noise
-overwrite() {
-	dd if=/dev/urandom of="$1" bs=512 seek=$(($2 / 512)) count=$(($3 / 512)) conv=notrunc status=none
-}
-
-folder() {
-	echo "$DECREE_CLUSTER_DIR/node$1/data/shard-0"
-}
-
 # says NODE PATTERN: the log of that node's process
 says() {
 	grep -q "$2" "$DECREE_CLUSTER_DIR/node$1/log"
-}
-
-caught_up() {
-	has_applied "$1" "$(field "$(leader)" applied)"
 }
 
 # slots_reach N: the damage below lies far enough before the end of every log that something names what it hits
@@ -35,7 +22,7 @@ note "records of one node rot"
 victim=$(set -- $(followers) && echo "$1")
 cluster kill "$victim"
 for i in $(seq 1 40); do
-	overwrite "$(folder "$victim")/segments" $((i * 3 * 512)) 512
+	overwrite "$(log_folder "$victim")/segments" $((i * 3 * 512)) 512
 done
 cluster start "$victim" || fail "node $victim does not start"
 says "$victim" 'is damaged' || fail "node $victim says nothing of the damage"
@@ -45,8 +32,8 @@ wait_until "node $victim had caught up" caught_up "$victim"
 note "nothing names what another node has lost"
 victim=$(followers | grep -vx "$victim" | head -1)
 cluster kill "$victim"
-overwrite "$(folder "$victim")/segments" $((200 * 512)) $((100 * 512))
-overwrite "$(folder "$victim")/identifiers" 0 65536
+overwrite "$(log_folder "$victim")/segments" $((200 * 512)) $((100 * 512))
+overwrite "$(log_folder "$victim")/identifiers" 0 65536
 cluster start "$victim" || fail "node $victim does not start"
 says "$victim" 'nothing says which slots' || fail "node $victim says nothing of the loss"
 acks_grow 300
@@ -60,7 +47,7 @@ for node in 1 2 3; do
 done
 for node in 1 2 3; do
 	for i in $(seq 1 20); do
-		overwrite "$(folder "$node")/segments" $((300 * 512 + (i * 3 + node) * 9 * 512)) 1536
+		overwrite "$(log_folder "$node")/segments" $((300 * 512 + (i * 3 + node) * 9 * 512)) 1536
 	done
 done
 for node in 1 2 3; do

@@ -8,10 +8,6 @@
 
 victim=2
 
-caught_up() {
-	has_applied "$1" "$(field "$(leader)" applied)"
-}
-
 says() {
 	said_since_start $victim | grep -qiE "$1"
 }

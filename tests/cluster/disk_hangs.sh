@@ -12,10 +12,6 @@ made_leader() {
 	[ "$(leader)" -eq "$1" ] || { decree transfer -c "$client_ini" "$1" && [ "$(leader)" -eq "$1" ]; }
 }
 
-caught_up() {
-	has_applied "$1" "$(field "$(leader)" applied)"
-}
-
 disks_or_skip
 begin --no-start --log-bytes $((16 << 20)) --set local.segment_bytes=2M --set cluster.election_ms=1000
 disk_make disk 192M

@@ -30,10 +30,6 @@ die_at() {
 	walked[$point]=1
 }
 
-caught_up() {
-	has_applied "$1" "$(field "$(leader)" applied)"
-}
-
 start_whole() {
 	! is_down $victim || cluster start $victim || fail "node $victim does not start again"
 	wait_until "node $victim had caught up" caught_up $victim
@@ -61,10 +57,6 @@ ask_snapshot() {
 
 has_snapshot() {
 	[ "$(field $victim snapshot)" -gt 0 ]
-}
-
-low_is_beyond() {
-	[ "$(field "$1" low)" -gt "$2" ]
 }
 
 # Away for longer than the logs of the others reach back.

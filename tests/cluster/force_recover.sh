@@ -24,10 +24,6 @@ refused() {
 	[ ! -e "$home/data2" ] && [ ! -e "$home/data2.new" ] || fail "something was left behind"
 }
 
-has_executed() {
-	[ "$(decree read -c "$client_ini" --node "$1" --consistency stale count)" -eq "$2" ]
-}
-
 begin -n 5 --joiners 2
 load
 acks_grow 300

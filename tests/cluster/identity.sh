@@ -10,10 +10,6 @@ acks_grow 300
 victim=$(set -- $(followers) && echo "$1")
 home=$DECREE_CLUSTER_DIR/node$victim
 
-has_ended() {
-	cluster status 2>&1 | grep "^node $victim: not running"
-}
-
 # somebody_says PATTERN: in the log of a node other than the victim.
 somebody_says() {
 	local n
@@ -40,7 +36,7 @@ cluster kill "$victim"
 rm -rf "$home/data"
 cp -r --sparse=always "$work/backup" "$home/data"
 cluster start "$victim" || true # it may be turned away before it is ready
-wait_until "node $victim ended" has_ended
+wait_until "node $victim ended" is_down "$victim"
 cluster logs "$victim" | grep -q "remember more of this node\|two processes run with this node's identity" ||
 	fail "node $victim does not say why"
 acks_grow 300
@@ -61,7 +57,7 @@ cluster start "$real" || fail "node $real does not start again"
 wait_until "node $real had caught up" has_applied "$real" "$(field "$lead" applied)"
 sed -e "s|^data_dir = .*|data_dir = $work/twin|" "$DECREE_CLUSTER_DIR/node$real/decree.ini" >"$home/decree.ini"
 cluster start "$victim" || true # the same
-wait_until "the twin under the same address ended" has_ended
+wait_until "the twin under the same address ended" is_down "$victim"
 cluster logs "$victim" | grep -q "another host (.*) has the address of this node.* Stop the other one" ||
 	fail "the twin does not say why"
 acks_grow 300

@@ -142,6 +142,25 @@ has_applied() {
 	[ "$(field "$1" applied)" -ge "$2" ]
 }
 
+# caught_up NODE: it has what the leader has.
+caught_up() {
+	has_applied "$1" "$(field "$(leader)" applied)"
+}
+
+# has_executed NODE COUNT: so many lines.
+has_executed() {
+	[ "$(decree read -c "$client_ini" --node "$1" --consistency stale count)" -eq "$2" ]
+}
+
+# low_is_beyond NODE SLOT: its log has left that slot behind.
+low_is_beyond() {
+	[ "$(field "$1" low)" -gt "$2" ]
+}
+
+all_have_trimmed() {
+	rows | jq -es 'length == 3 and all(.[]; .snapshot > 0 and .low > 1 and (.log_full | not))'
+}
+
 # All running nodes agree, and nothing is on its way.
 converged() {
 	rows | jq -es --argjson count "${1:-3}" 'length == $count
@@ -262,6 +281,28 @@ is_down() {
 # What that node's process, or the last one, has printed.
 said_since_start() {
 	sed -n '/^-- .* start$/h;//!H;${g;p}' "$DECREE_CLUSTER_DIR/node$1/log"
+}
+
+# ---------------------------------------------------------------------------------------- files
+
+# The folder of a node's log.
+log_folder() {
+	echo "$DECREE_CLUSTER_DIR/node$1/data/shard-0"
+}
+
+# overwrite FILE OFFSET BYTES: with noise
+overwrite() {
+	dd if=/dev/urandom of="$1" bs=512 seek=$(($2 / 512)) count=$(($3 / 512)) conv=notrunc status=none
+}
+
+# flip FILE OFFSET: the byte there becomes another one, and the next flip puts it back.
+flip() {
+	local byte
+
+	byte=$(od -An -tu1 -j "$2" -N 1 "$1")
+	# shellcheck disable=SC2059
+	printf "\\x$(printf %02x $((byte ^ 16)))" |
+		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 # The file of a data directory that holds the log's records.

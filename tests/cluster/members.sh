@@ -12,10 +12,6 @@ disk_of() {
 	cluster logs "$1" | sed -n 's/^disk //p' | tail -n 1
 }
 
-has_ended() {
-	cluster status 2>&1 | grep "^node $1: not running"
-}
-
 begin -n 5 --joiners 2
 load
 acks_grow 300
@@ -35,7 +31,7 @@ acks_grow 300
 removed=$(await_leader)
 note "node $removed, the leader, is removed"
 member remove "$removed"
-wait_until "node $removed ended" has_ended "$removed"
+wait_until "node $removed ended" is_down "$removed"
 cluster logs "$removed" | grep -q 'was removed from the cluster' || fail "node $removed does not say why"
 wait_until "another node led" leader
 acks_grow 300
@@ -50,7 +46,7 @@ rm -rf "$DECREE_CLUSTER_DIR/node$lost/data"
 "$DECREE_BIN/decree" format -c "$DECREE_CLUSTER_DIR/node$lost/decree.ini" >/dev/null || fail "format"
 cluster start "$lost" || true # it may be turned away before it is ready
 acks_grow 300
-wait_until "node $lost ended" has_ended "$lost"
+wait_until "node $lost ended" is_down "$lost"
 cluster logs "$lost" | grep -q "the cluster knows another disk\|remember more of this node" ||
 	fail "node $lost does not say why"
 # A supervisor must not try that again and again: 2 is what the units do not restart after.

@@ -4,21 +4,12 @@
 # the other: so later damage to the same records on every other node loses nothing, and no node is in doubt.
 . "$(dirname "$0")/lib.sh"
 
-# overwrite FILE OFFSET BYTES: with noise
-overwrite() {
-	dd if=/dev/urandom of="$1" bs=512 seek=$(($2 / 512)) count=$(($3 / 512)) conv=notrunc status=none
-}
-
-folder() {
-	echo "$DECREE_CLUSTER_DIR/node$1/data/shard-0"
-}
-
 # rot NODE: forty places of its log, the same of every node
 rot() {
 	local i
 
 	for i in $(seq 1 40); do
-		overwrite "$(folder "$1")/segments" $((i * 3 * 512)) 512
+		overwrite "$(log_folder "$1")/segments" $((i * 3 * 512)) 512
 	done
 }
 

@@ -10,10 +10,6 @@ lines() {
 	long_lines
 }
 
-all_have_trimmed() {
-	rows | jq -es 'length == 3 and all(.[]; .snapshot > 0 and .low > 1 and (.log_full | not))'
-}
-
 # Every thread of node N is filtered and has no capability; the kernel's own for io_uring have no rights of their own.
 is_sandboxed() {
 	local pid task

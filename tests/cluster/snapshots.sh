@@ -11,27 +11,9 @@ lines() {
 	long_lines
 }
 
-all_have_trimmed() {
-	rows | jq -es 'length == 3 and all(.[]; .snapshot > 0 and .low > 1 and (.log_full | not))'
-}
-
-low_is_beyond() {
-	[ "$(field "$1" low)" -gt "$2" ]
-}
-
 # The snapshot files of a node, the newest first.
 files() {
 	find "$DECREE_CLUSTER_DIR/node$1/data/snapshots" -name 'snapshot-*-*' | sort -t- -k3 -n -r
-}
-
-# flip FILE OFFSET: the byte there becomes another one, and the next flip puts it back.
-flip() {
-	local byte
-
-	byte=$(dd if="$1" bs=1 skip="$2" count=1 status=none | od -An -tu1)
-	# shellcheck disable=SC2059
-	printf "\\x$(printf %02x $((byte ^ 16)))" |
-		dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
 note "the log goes around"
