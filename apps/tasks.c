@@ -265,18 +265,32 @@ print_rates(FILE *to, const struct sample *a, const struct sample *b)
 			(double)(b->deletes - a->deletes) / s);
 }
 
-/* No more lines than the terminal has, so that the first ones stay in sight. */
+/* As many lines of the text as a terminal has room for, where long ones go on in the next row: who
+ * holds a job stands at their ends. @return their end */
+static const char *
+fill(const char *text, size_t rows, size_t columns)
+{
+	while (*text != '\0') {
+		size_t bytes = (size_t)(strchrnul(text, '\n') - text);
+		size_t taken = bytes == 0 ? 1 : (bytes + columns - 1) / columns;
+
+		if (taken > rows)
+			break;
+		rows -= taken;
+		text += bytes + (text[bytes] != '\0');
+	}
+	return text;
+}
+
+/* No more than fits, so that the first lines stay in sight. */
 static void
 put_on_screen(const char *text)
 {
 	struct winsize size = { 0 };
-	int lines = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2
-			    ? size.ws_row - 1
-			    : 23;
-	const char *end = text;
+	bool is_known =
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2 && size.ws_col > 0;
+	const char *end = fill(text, is_known ? size.ws_row - 1u : 23, is_known ? size.ws_col : 80);
 
-	while (lines-- > 0 && *end != '\0')
-		end = strchrnul(end, '\n') + (*strchrnul(end, '\n') != '\0');
 	(void)fputs(CLEAR, stdout);
 	(void)fwrite(text, 1, (size_t)(end - text), stdout); /* as much as the terminal takes */
 	(void)fflush(stdout);

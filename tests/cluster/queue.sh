@@ -14,9 +14,19 @@ tasks() {
 	decree tasks -c "$client_ini" --node "$1" --json "${@:2}"
 }
 
-# What it shows on a terminal, again and again.
+# What it shows on a terminal of 12 rows and 60 columns, again and again.
 screen() {
-	timeout 20 script -qec "$top/scripts/cluster exec $DECREE_BIN/decree tasks -c $client_ini --interval 50" /dev/null
+	timeout 20 script -qec "stty rows 12 columns 60; $top/scripts/cluster exec $DECREE_BIN/decree tasks -c $client_ini --interval 50" /dev/null
+}
+
+# fits FILE: each of its screens but the last one, which may be cut, leaves a row for the cursor, and no more than a line could need
+fits() {
+	python3 - "$1" <<-'END'
+		import sys
+		screens = open(sys.argv[1], newline="").read().split("\033[H\033[2J")[1:-1]
+		rows = [sum(max(1, -(-len(line) // 60)) for line in screen.split("\r\n")[:-1]) for screen in screens]
+		sys.exit(f"rows of the screens: {rows}" if not rows or min(rows) < 9 or max(rows) > 11 else 0)
+	END
 }
 
 begin --machine queue
@@ -46,6 +56,7 @@ screen >"$work/screen" &
 watcher=$!
 wait_until "the rates were shown" grep -q 'each second: [0-9]* puts' "$work/screen"
 kill "$watcher"
+fits "$work/screen" || fail "the first lines are out of sight"
 grep -aq "$(printf '\033')\[H.*" "$work/screen" || fail "the screen is not drawn anew: $(head -c 500 "$work/screen")"
 
 note "the leader, node $lead, dies while they work"
