@@ -96,12 +96,68 @@ restore(struct fixture *f)
 	}
 }
 
+/* Three commands of the proposer are answered. */
+static void
+begin(struct fixture *f)
+{
+	open_gateway(f);
+	propose(f, 3);
+	world_run(f->w, 50 * MS);
+	assert_int_equal(f->mail->completed, 3);
+}
+
+static void
+set_parking(struct fixture *f, bool is_parking)
+{
+	for (uint32_t i = 0; i < 3; i++)
+		f->w->nodes[i].machine.is_parking = is_parking;
+}
+
+/* One more, which waits in every machine, as whatever comes until they park no more. */
+static void
+park_one(struct fixture *f)
+{
+	set_parking(f, true);
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+}
+
+/* The one that the next command wakes up. 0: none, for longer than this test lasts. */
+static void
+set_parked(struct fixture *f, uint64_t seq)
+{
+	for (uint32_t i = 0; i < 3; i++) {
+		f->w->nodes[i].machine.parked_session = gateway()->session;
+		f->w->nodes[i].machine.parked_seq = seq;
+	}
+}
+
 static void
 assert_completed(struct fixture *f, uint64_t seq, enum decree_outcome outcome)
 {
 	assert_true(f->mail->completed >= seq);
 	assert_int_equal(f->mail->completions[seq].seq, seq);
 	assert_int_equal(f->mail->completions[seq].outcome, outcome);
+}
+
+/* That many in all, and those from @p first on with this outcome. */
+static void
+assert_all_completed(struct fixture *f, uint64_t first, uint64_t last, enum decree_outcome outcome)
+{
+	assert_int_equal(f->mail->completed, last);
+	for (uint64_t seq = first; seq <= last; seq++)
+		assert_completed(f, seq, outcome);
+}
+
+/* What is proposed from here on never will be executed. */
+static void
+assert_closed(struct fixture *f)
+{
+	uint64_t seq = f->mail->completed + 1;
+
+	propose(f, 1);
+	world_run(f->w, 50 * MS);
+	assert_all_completed(f, seq, seq, DECREE_REFUSED);
 }
 
 /* Executed while nothing was heard: completed with the answers of then, their bodies free; the rest
@@ -111,10 +167,7 @@ test_what_was_executed_meanwhile_is_completed_once(void **state)
 {
 	struct fixture *f = *state;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
-	assert_int_equal(f->mail->completed, 3);
+	begin(f);
 	deafen(f);
 	propose(f, 20);
 	leave_behind(f);
@@ -143,9 +196,7 @@ test_what_was_not_executed_is_given_again(void **state)
 {
 	struct fixture *f = *state;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
+	begin(f);
 	isolate(f->w);
 	propose(f, 20);
 	leave_behind(f);
@@ -166,9 +217,7 @@ test_a_full_window_is_not_taken_for_what_stood_there_before(void **state)
 	struct fixture *f = *state;
 	uint32_t window = lagging->shard->config.gateway_window;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
+	begin(f);
 	isolate(f->w);
 	propose(f, window);
 	leave_behind(f);
@@ -176,9 +225,7 @@ test_a_full_window_is_not_taken_for_what_stood_there_before(void **state)
 	restore(f);
 	assert_int_equal(f->mail->completed, 3);
 	world_run(f->w, 1000 * MS);
-	assert_int_equal(f->mail->completed, 3 + window);
-	for (uint64_t seq = 1; seq <= 3 + window; seq++)
-		assert_completed(f, seq, DECREE_APPLIED);
+	assert_all_completed(f, 1, 3 + window, DECREE_APPLIED);
 }
 
 static bool
@@ -217,8 +264,7 @@ test_a_repeated_registration_takes_no_more_slots(void **state)
 	assert_int_equal(chosen_at(f->leader), chosen + 1);
 	f->w->lose = NULL;
 	world_run(f->w, 1000 * MS);
-	assert_int_equal(f->mail->completed, 5);
-	assert_completed(f, 5, DECREE_APPLIED);
+	assert_all_completed(f, 1, 5, DECREE_APPLIED);
 	assert_caught_up(f->w);
 }
 
@@ -244,9 +290,7 @@ test_what_is_left_is_given_at_once(void **state)
 	struct fixture *f = *state;
 	uint64_t forwarded;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
+	begin(f);
 	f->w->lose = lose_all_but_heartbeats;
 	propose(f, 20);
 	work(f->w, f->leader, (const uint8_t *)"somebody's work!");
@@ -276,8 +320,7 @@ test_a_session_that_was_opened_meanwhile_is_found(void **state)
 	restore(f);
 	assert_int_not_equal(gateway()->session.n, 0);
 	world_run(f->w, 1000 * MS);
-	assert_int_equal(f->mail->completed, 5);
-	assert_completed(f, 5, DECREE_APPLIED);
+	assert_all_completed(f, 1, 5, DECREE_APPLIED);
 	assert_int_equal(lagging->machine.count, 900 + 5);
 	/* This proposer, and the one who did the work: nobody registered twice. */
 	assert_int_equal(eng_session_count(shard_sessions(lagging->shard, 0)), 2);
@@ -296,8 +339,7 @@ test_a_proposer_without_a_session_registers(void **state)
 	restore(f);
 	assert_int_equal(gateway()->session.n, 0);
 	world_run(f->w, 1000 * MS);
-	assert_int_equal(f->mail->completed, 5);
-	assert_completed(f, 5, DECREE_APPLIED);
+	assert_all_completed(f, 1, 5, DECREE_APPLIED);
 }
 
 /* The state machine answers some commands later: what was executed and has no answer yet is not
@@ -307,18 +349,11 @@ test_a_parked_command_is_answered_by_the_restored_machine(void **state)
 {
 	struct fixture *f = *state;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
+	begin(f);
 	deafen(f);
-	for (uint32_t i = 0; i < 3; i++)
-		f->w->nodes[i].machine.is_parking = true;
-	propose(f, 1);
-	world_run(f->w, 50 * MS);
-	for (uint32_t i = 0; i < 3; i++) {
-		f->w->nodes[i].machine.is_parking = false;
-		f->w->nodes[i].machine.parked_seq = 0; /* later than this test lasts */
-	}
+	park_one(f);
+	set_parking(f, false);
+	set_parked(f, 0);
 	leave_behind(f);
 	restore(f);
 	world_run(f->w, 50 * MS);
@@ -339,19 +374,15 @@ test_a_number_that_somebody_else_has_used_closes_the_proposer(void **state)
 {
 	struct fixture *f = *state;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
+	begin(f);
 	deafen(f);
 	propose(f, 5);
 	leave_behind(f);
 	f->mail->bodies[6 * 4096] ^= 1;
 	restore(f);
 	world_turn(f->w);
-	assert_int_equal(f->mail->completed, 8);
 	assert_completed(f, 5, DECREE_APPLIED);
-	for (uint64_t seq = 6; seq <= 8; seq++)
-		assert_completed(f, seq, DECREE_EVICTED); /* 7 and 8 were executed */
+	assert_all_completed(f, 6, 8, DECREE_EVICTED); /* 7 and 8 were executed */
 	assert_int_equal(f->mail->consumed, 8);
 }
 
@@ -361,15 +392,9 @@ park_and_steal(struct fixture *f)
 {
 	struct shard *s = f->leader->shard;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
-	for (uint32_t i = 0; i < 3; i++)
-		f->w->nodes[i].machine.is_parking = true;
-	propose(f, 1);
-	world_run(f->w, 50 * MS);
-	for (uint32_t i = 0; i < 3; i++)
-		f->w->nodes[i].machine.parked_seq = 0;
+	begin(f);
+	park_one(f);
+	set_parked(f, 0);
 	s->submit[0] =
 		(struct eng_command){ gateway()->session, 5, (const uint8_t *)"stolen!!", 8 };
 	shard_submit(s, &s->groups[0], 1);
@@ -377,13 +402,8 @@ park_and_steal(struct fixture *f)
 	world_run(f->w, 50 * MS);
 	assert_true(gateway()->is_refused);
 	assert_int_equal(f->mail->completed, 3);
-	for (uint32_t i = 0; i < 3; i++) {
-		struct world_machine *m = &f->w->nodes[i].machine;
-
-		m->is_parking = false;
-		m->parked_session = gateway()->session;
-		m->parked_seq = 4; /* and 5, which is not ours, for ever */
-	}
+	set_parking(f, false);
+	set_parked(f, 4);                /* and 5, which is not ours, for ever */
 	lagging->machine.parked_seq = 0; /* it does not get to hear of what wakes it up */
 }
 
@@ -402,9 +422,7 @@ test_an_answer_before_the_stolen_number_comes_from_the_snapshot(void **state)
 	world_turn(f->w);
 	assert_completed(f, 4, DECREE_APPLIED);
 	assert_int_equal(f->mail->completions[4].status, 7);
-	propose(f, 1);
-	world_run(f->w, 50 * MS);
-	assert_completed(f, 5, DECREE_REFUSED);
+	assert_closed(f);
 	assert_caught_up(f->w);
 }
 
@@ -415,17 +433,13 @@ test_an_answer_before_the_stolen_number_comes_after_the_snapshot(void **state)
 	struct fixture *f = *state;
 
 	park_and_steal(f);
-	for (uint32_t i = 0; i < 3; i++)
-		f->w->nodes[i].machine.parked_seq = 0; /* later than this */
+	set_parked(f, 0);
 	deafen(f);
 	leave_behind(f);
 	restore(f);
 	world_run(f->w, 50 * MS);
 	assert_int_equal(f->mail->completed, 3);
-	for (uint32_t i = 0; i < 3; i++) {
-		f->w->nodes[i].machine.parked_session = gateway()->session;
-		f->w->nodes[i].machine.parked_seq = 4;
-	}
+	set_parked(f, 4);
 	work(f->w, f->leader, (const uint8_t *)"somebody's more!");
 	assert_completed(f, 4, DECREE_APPLIED);
 	assert_int_equal(f->mail->completions[4].status, 7);
@@ -439,15 +453,9 @@ test_answers_that_went_with_their_session_are_told_so(void **state)
 {
 	struct fixture *f = *state;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
-	for (uint32_t i = 0; i < 3; i++)
-		f->w->nodes[i].machine.is_parking = true;
-	propose(f, 1);
-	world_run(f->w, 50 * MS);
-	for (uint32_t i = 0; i < 3; i++)
-		f->w->nodes[i].machine.is_parking = false;
+	begin(f);
+	park_one(f);
+	set_parking(f, false);
 	lagging->machine.parked_seq = 0; /* it does not get to hear of what wakes it up */
 	assert_int_equal(gateway()->executed, 4);
 	assert_int_equal(f->mail->completed, 3);
@@ -459,13 +467,8 @@ test_answers_that_went_with_their_session_are_told_so(void **state)
 	leave_behind(f);
 	restore(f);
 	world_turn(f->w);
-	assert_int_equal(f->mail->completed, 6);
-	for (uint64_t seq = 4; seq <= 6; seq++)
-		assert_completed(f, seq, DECREE_EVICTED);
-	propose(f, 1);
-	world_run(f->w, 50 * MS);
-	assert_int_equal(f->mail->completed, 7);
-	assert_completed(f, 7, DECREE_REFUSED);
+	assert_all_completed(f, 4, 6, DECREE_EVICTED);
+	assert_closed(f);
 	assert_int_equal(f->mail->consumed, 7);
 	assert_caught_up(f->w);
 }
@@ -494,21 +497,15 @@ test_numbers_that_are_not_kept_any_more_close_the_proposer(void **state)
 {
 	struct fixture *f = *state;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
+	begin(f);
 	isolate(f->w);
 	propose(f, 5);
 	steal(f, 4, f->leader->eng.session_window + 10);
 	leave_behind(f);
 	restore(f);
 	world_turn(f->w);
-	assert_int_equal(f->mail->completed, 8);
-	for (uint64_t seq = 4; seq <= 8; seq++)
-		assert_completed(f, seq, DECREE_EVICTED);
-	propose(f, 1);
-	world_run(f->w, 50 * MS);
-	assert_completed(f, 9, DECREE_REFUSED);
+	assert_all_completed(f, 4, 8, DECREE_EVICTED);
+	assert_closed(f);
 }
 
 /* The leader takes what comes under these numbers for repeats, and the log says nothing of them any
@@ -518,17 +515,12 @@ test_numbers_that_somebody_else_has_used_ahead_close_the_proposer(void **state)
 {
 	struct fixture *f = *state;
 
-	open_gateway(f);
-	propose(f, 3);
-	world_run(f->w, 50 * MS);
+	begin(f);
 	isolate(f->w);
 	steal(f, 4, 3);
 	leave_behind(f);
 	restore(f);
-	propose(f, 1);
-	world_run(f->w, 1000 * MS);
-	assert_int_equal(f->mail->completed, 4);
-	assert_completed(f, 4, DECREE_REFUSED);
+	assert_closed(f);
 	assert_caught_up(f->w);
 }
 
@@ -546,8 +538,7 @@ test_an_answer_that_is_not_kept_any_more_closes_the_proposer(void **state)
 	assert_int_equal(f->mail->completed, 3);
 	restore(f);
 	world_turn(f->w);
-	assert_int_equal(f->mail->completed, 4);
-	assert_completed(f, 4, DECREE_EVICTED);
+	assert_all_completed(f, 4, 4, DECREE_EVICTED);
 }
 
 int
