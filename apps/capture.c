@@ -48,10 +48,7 @@ run(const struct capture_options *o)
 		o->is_stop ? DECREE_ADMIN_CAPTURE_STOP : DECREE_ADMIN_CAPTURE, arguments,
 		timeout_ms * MS, text);
 	decree_client_close(client);
-	if (rc != 0)
-		return complain("%s", text);
-	(void)printf("%s\n", text);
-	return EXIT_SUCCESS;
+	return tell_outcome(rc, text);
 }
 
 int

@@ -167,6 +167,15 @@ complain_of(int rc, const char *error)
 	return status_of(rc);
 }
 
+int
+tell_outcome(int rc, const char *text)
+{
+	if (rc != 0)
+		return complain("%s", text);
+	(void)printf("%s\n", text);
+	return EXIT_SUCCESS;
+}
+
 struct decree_client *
 open_client(const struct config_arguments *config, uint16_t group, uint32_t in_flight_max,
 	int *ret_status)

@@ -85,6 +85,9 @@ int status_of(int rc);
 /** Complain about what the library returned. @return status_of(rc) */
 int complain_of(int rc, const char *error);
 
+/** Print what a node said of an operation. @return the exit status */
+int tell_outcome(int rc, const char *text);
+
 /** Open a client for one group. @return NULL after a complaint, with the exit status in ret_status */
 struct decree_client *open_client(const struct config_arguments *config, uint16_t group,
 	uint32_t in_flight_max, int *ret_status);

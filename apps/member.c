@@ -49,10 +49,7 @@ run(const struct member_options *o)
 	store(arguments + 8, o->disk, 8);
 	rc = decree_client_admin(client, o->op, arguments, o->timeout_ms * MS, text);
 	decree_client_close(client);
-	if (rc != 0)
-		return complain("%s", text);
-	(void)printf("%s\n", text);
-	return EXIT_SUCCESS;
+	return tell_outcome(rc, text);
 }
 
 static bool

@@ -27,10 +27,7 @@ run(const struct transfer_options *o)
 		return status;
 	rc = decree_client_transfer(client, (uint16_t)o->node_id, o->timeout_ms * MS, text);
 	decree_client_close(client);
-	if (rc != 0)
-		return complain("%s", text);
-	(void)printf("%s\n", text);
-	return EXIT_SUCCESS;
+	return tell_outcome(rc, text);
 }
 
 int

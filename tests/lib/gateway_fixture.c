@@ -226,3 +226,13 @@ gf_take_descriptors(void)
 		(void)setrlimit(RLIMIT_NOFILE, &limit); /* then a test says so */
 	}
 }
+
+void
+gf_await_held(struct gateway_fixture *f)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += GF_DEADLINE_MS / 1000;
+	assert_int_equal(sem_timedwait(&f->held, &until), 0);
+}

@@ -30,7 +30,8 @@ struct gateway_fixture {
 
 	_Atomic uint64_t reserved_seq; /* of the last reserve that got a job */
 
-	/* The shard's thread, whenever a job was handed over, says `held` and waits for `go`. */
+	/* The shard's thread, whenever a job was handed over, says `held` (gf_await_held()) and
+	 * waits for `go`. */
 	_Atomic bool is_holding;
 	sem_t held, go;
 	/* ... or does not tell the gateway of it, once, */
@@ -61,6 +62,9 @@ void gf_take_descriptors(void);
 /** @return whether the gateway has logged that */
 bool gf_has_logged(struct gateway_fixture *f, const char *text);
 void gf_await_log(struct gateway_fixture *f, const char *text);
+
+/** The shard's thread stands still. */
+void gf_await_held(struct gateway_fixture *f);
 
 /** Connect to the gateway's address number @p index, which is of IPv4. */
 int gf_connect(const struct gateway_fixture *f, uint32_t index);

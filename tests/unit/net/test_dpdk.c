@@ -226,36 +226,33 @@ test_peer_that_closes_and_opens_again_is_found_again(void **state)
 }
 
 static void
-test_port_that_eal_does_not_have_is_named(void **state)
+assert_not_there(const char *device, const char *said)
 {
-	struct net_port_config port = { .device = "net_nothing9,role=client" };
+	struct net_port_config port = { .device = device };
 	struct net_config config = {
 		.node_id = 1, .base_port = 4200, .shard_count = 1, .ports = &port, .port_count = 1
 	};
 	char error[DECREE_ERROR_BYTES] = "";
 	struct net_node *node = NULL;
 
-	(void)state;
 	assert_int_equal(net_open(&config, &node, error), -ENODEV);
-	assert_non_null(strstr(error, "net_nothing9,role=client"));
+	assert_non_null(strstr(error, said));
 	assert_null(node);
+}
+
+static void
+test_port_that_eal_does_not_have_is_named(void **state)
+{
+	(void)state;
+	assert_not_there("net_nothing9,role=client", "net_nothing9,role=client");
 }
 
 /* It is not to be bound, since it is not there. */
 static void
 test_nic_that_the_host_does_not_have_is_named(void **state)
 {
-	struct net_port_config port = { .device = "ffff:ff:1f.7" };
-	struct net_config config = {
-		.node_id = 1, .base_port = 4200, .shard_count = 1, .ports = &port, .port_count = 1
-	};
-	char error[DECREE_ERROR_BYTES] = "";
-	struct net_node *node = NULL;
-
 	(void)state;
-	assert_int_equal(net_open(&config, &node, error), -ENODEV);
-	assert_non_null(strstr(error, "ffff:ff:1f.7\": there is no such PCI device"));
-	assert_null(node);
+	assert_not_there("ffff:ff:1f.7", "ffff:ff:1f.7\": there is no such PCI device");
 }
 
 /* ---- an EAL of the host program's ---- */

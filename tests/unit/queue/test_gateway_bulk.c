@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -107,16 +106,6 @@ test_many_readers_hear_what_they_asked_for(void **state)
 	close(producer);
 }
 
-static void
-await_held(struct gateway_fixture *f)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += GF_DEADLINE_MS / 1000;
-	assert_int_equal(sem_timedwait(&f->held, &until), 0);
-}
-
 /* A worker deletes a job and reserves the next one in one breath. If both are executed together
  * with the put that ends its wait, the job is told before the deletion is completed. So that they
  * are, the shard's thread stands still until all are proposed, and again when the job was told; the
@@ -132,13 +121,13 @@ test_a_job_that_is_told_before_an_earlier_answer(void **state)
 	gf_ask(producer, "put 0 0 100 1\r\nb\r\nuse t\r\n", "INSERTED 2\r\nUSING t\r\n");
 	f->is_holding = true;
 	gf_say(other, "reserve\r\n");
-	await_held(f);
+	gf_await_held(f);
 	gf_say(worker, "delete 1\r\nreserve\r\n");
 	usleep(50000);
 	gf_say(producer, "put 0 0 100 1\r\nc\r\n");
 	usleep(50000);
 	sem_post(&f->go);
-	await_held(f);
+	gf_await_held(f);
 	usleep(50000);
 	f->is_holding = false;
 	sem_post(&f->go);

@@ -10,20 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static void
-await_held(struct gateway_fixture *f)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += GF_DEADLINE_MS / 1000;
-	assert_int_equal(sem_timedwait(&f->held, &until), 0);
-}
 
 /* The shard's thread stands still with a job for @p fd: what is said from now on is executed
  * together, in the order in which it was proposed. The sleeps let the gateway propose; however
@@ -33,7 +22,7 @@ hold(struct gateway_fixture *f, int fd)
 {
 	f->is_holding = true;
 	gf_say(fd, "reserve\r\n");
-	await_held(f);
+	gf_await_held(f);
 	f->is_holding = false;
 }
 
@@ -137,12 +126,12 @@ test_what_comes_back_late(void **state)
 	usleep(50000);
 	gf_say(producer, "put 0 0 100 1\r\nc\r\n");
 	let_go(f);
-	await_held(f); /* within the put that ends the wait */
+	gf_await_held(f); /* within the put that ends the wait */
 	gf_say(third, "reserve\r\n");
 	usleep(50000);
 	gf_say(worker, "use u\r\n");
 	let_go(f);
-	await_held(f); /* within a later slot: the wait is known, and "use u" is not executed */
+	gf_await_held(f); /* within a later slot: the wait is known, and "use u" is not executed */
 	f->is_holding = false;
 	gf_hear(other, "RESERVED 1 1\r\na\r\n");
 	gf_hear(worker, "RESERVED 3 1\r\nc\r\n");
@@ -380,6 +369,16 @@ test_bodies_that_are_read(void **state)
 	close(fd);
 }
 
+/* @p fd has job 1; the next one is large, so whoever gets it has to read its body. */
+static void
+hold_before_a_body(struct gateway_fixture *f, int fd)
+{
+	gf_ask(fd, "put 0 0 1000 1\r\nx\r\n", "INSERTED 1\r\n");
+	put_large(fd, 'b');
+	gf_hear(fd, "INSERTED 2\r\n");
+	hold(f, fd);
+}
+
 /* The second reserve has waited, and has its job before the body of the first one's is read. */
 static void
 test_a_wait_that_ends_before_a_body_is_read(void **state)
@@ -387,11 +386,8 @@ test_a_wait_that_ends_before_a_body_is_read(void **state)
 	struct gateway_fixture *f = *state;
 	int fd = gf_client(f), other = gf_client(f), producer = gf_client(f);
 
-	gf_ask(other, "put 0 0 1000 1\r\nx\r\n", "INSERTED 1\r\n");
-	put_large(other, 'b');
-	gf_hear(other, "INSERTED 2\r\n");
 	gf_ask(producer, "list-tube-used\r\n", "USING default\r\n");
-	hold(f, other);
+	hold_before_a_body(f, other);
 	gf_say(fd, "list-tube-used\r\nreserve\r\nreserve\r\nuse u\r\n");
 	usleep(50000);
 	gf_say(producer, "put 0 0 1000 1\r\ny\r\n");
@@ -414,10 +410,7 @@ test_a_body_that_is_gone(void **state)
 	struct gateway_fixture *f = *state;
 	int fd = gf_client(f), other = gf_client(f);
 
-	gf_ask(other, "put 0 0 1000 1\r\nx\r\n", "INSERTED 1\r\n");
-	put_large(other, 'b');
-	gf_hear(other, "INSERTED 2\r\n");
-	hold(f, other);
+	hold_before_a_body(f, other);
 	gf_say(fd, "list-tube-used\r\nreserve\r\ndelete 2\r\n");
 	let_go(f);
 	gf_hear(other, "RESERVED 1 1\r\nx\r\n");
@@ -436,10 +429,7 @@ test_a_body_that_is_asked_for_by_id(void **state)
 	struct gateway_fixture *f = *state;
 	int fd = gf_client(f), other = gf_client(f);
 
-	gf_ask(other, "put 0 0 1000 1\r\nx\r\n", "INSERTED 1\r\n");
-	put_large(other, 'b');
-	gf_hear(other, "INSERTED 2\r\n");
-	hold(f, other);
+	hold_before_a_body(f, other);
 	gf_say(fd, "list-tube-used\r\nreserve-job 2\r\ndelete 2\r\n");
 	let_go(f);
 	gf_hear(other, "RESERVED 1 1\r\nx\r\n");
