@@ -124,9 +124,7 @@ floor_main(int argc, char **argv)
 	struct floor_plan plan = { .node_count = 3, .block_bytes = 4096 };
 	static const char *const transports[] = { "memif", "af_packet", "af_xdp", NULL };
 	uint64_t milliseconds = 1000, transport = WIRE_MEMIF;
-	struct hosts_options hosts = {
-		.round_count = 3, .wait_s = 60, .words = argv, .word_count = (uint32_t)argc
-	};
+	struct hosts_options hosts = { .words = argv, .word_count = (uint32_t)argc };
 	struct settings settings = { .count = 0 };
 	const struct option_row rows[] = {
 		{ "nodes", 0, "N", "how many processes", .number32 = &plan.node_count, .min = 1,
@@ -147,9 +145,9 @@ floor_main(int argc, char **argv)
 			.text = &hosts.config },
 		{ "set", 0, "section.key=value", "of the configuration; may be repeated",
 			.take = take_setting, .context = &settings },
-		{ "rounds", 0, "N", "with --config: repeat everything",
+		{ "rounds", 0, "N", "with --config: repeat everything (3)",
 			.number32 = &hosts.round_count, .min = 1, .max = HOSTS_ROUND_COUNT_MAX },
-		{ "wait", 0, "S", "with --config: for hosts that have not come yet",
+		{ "wait", 0, "S", "with --config: for hosts that have not come yet (60)",
 			.number32 = &hosts.wait_s, .min = 1, .max = 86400 },
 		{ "json", 0, "FILE", "with --config: write everything that was measured",
 			.text = &hosts.json },
@@ -168,6 +166,12 @@ floor_main(int argc, char **argv)
 		return complain_usage("--bytes %u: expected a multiple of 512", plan.block_bytes);
 	if (hosts.config != NULL && transport != WIRE_MEMIF)
 		return complain_usage("--transport goes without --config, which says it");
+	if (hosts.config == NULL &&
+		(hosts.round_count != 0 || hosts.wait_s != 0 || hosts.json != NULL))
+		return complain_usage("--rounds, --wait and --json go with --config: on one host "
+				      "'decree bench' measures floors in rounds, and writes them");
+	hosts.round_count = hosts.round_count != 0 ? hosts.round_count : 3;
+	hosts.wait_s = hosts.wait_s != 0 ? hosts.wait_s : 60;
 	plan.seconds = (double)milliseconds / 1e3;
 	plan.joined_by = (enum wire_kind)transport;
 	return hosts.config != NULL ? between_hosts(&plan, &settings, &hosts) : on_this_host(&plan);

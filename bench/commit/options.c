@@ -44,6 +44,26 @@ take_seconds(const struct option_row *row, const char *text)
 	return true;
 }
 
+/* A size of its own: of a log, of a state. */
+static bool
+take_size(const struct option_row *row, const char *text)
+{
+	static const char units[] = "KMG";
+	uint64_t *ret = row->context;
+	char *end;
+	uint64_t size = strtoull(text, &end, 10);
+	const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+	uint32_t shift = unit != NULL ? 10 * (uint32_t)(unit - units + 1) : 0;
+
+	if (*text < '0' || *text > '9' || (*end != '\0' && (unit == NULL || end[1] != '\0')) ||
+		size > UINT64_MAX >> 1 >> shift) {
+		(void)complain_usage("--%s %s: expected bytes, as in 256M", row->name, text);
+		return false;
+	}
+	*ret = size << shift;
+	return true;
+}
+
 /* One entry: a number, with K for 1,024 of sizes and k, M for thousands and millions of rates.
  * @return false: it is none */
 static bool
@@ -377,8 +397,8 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			.take = take_list, .context = &o.auths, .words = auths },
 		{ "snapshots", 0, "LIST", "off; on: every node is always writing one (off)",
 			.take = take_list, .context = &o.snapshots, .words = switches },
-		{ "state-bytes", 0, "N", "size of the state machine's state, for snapshots",
-			.number = &plan->state_bytes, .max = UINT64_MAX },
+		{ "state-bytes", 0, "N", "size of the state machine's state, for snapshots (0)",
+			.take = take_size, .context = &plan->state_bytes },
 		{ "rounds", 0, "N", "repeat everything, in turns with the floors",
 			.number32 = &plan->round_count, .min = 1, .max = PLAN_ROUND_COUNT_MAX },
 		{ "seconds", 0, "S", "measure each load so long (2)", .take = take_seconds,
@@ -401,8 +421,8 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 			.take = take_setting, .context = plan },
 		{ "dir", 0, "FOLDER", "where nodes and floors have their files",
 			.text = &plan->dir },
-		{ "log-bytes", 0, "N", "size of a shard's log", .number = &plan->log_bytes,
-			.max = UINT64_MAX },
+		{ "log-bytes", 0, "N", "size of a shard's log (256M)", .take = take_size,
+			.context = &plan->log_bytes },
 		{ "cpus", 0, "LIST", "CPUs of the shards, node by node, as in 2,3,4 (any)",
 			.take = take_cpus, .context = plan },
 		{ "json", 0, "FILE", "write everything, for 'decree bench-plot' and others",

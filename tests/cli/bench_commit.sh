@@ -11,7 +11,7 @@ decree=$(realpath "$2")
 . "$(dirname "$0")/expect.sh"
 mkdir disk
 expect_seconds=100 # on a busy host nodes take their time to elect each other
-run=("$bench" --dir disk --seconds 0.3 --warm-up 0.05 --settle 0 --rounds 2 --log-bytes 16777216)
+run=("$bench" --dir disk --seconds 0.3 --warm-up 0.05 --settle 0 --rounds 2 --log-bytes 16M)
 
 # Command lines
 
@@ -40,7 +40,9 @@ expect 2 '--kill-leader wants an open loop' "$bench" --closed --kill-leader
 expect 2 '--kill-leader needs 3 nodes' "$bench" --kill-leader --nodes 1
 expect 2 '--kill-leader goes with one shard' "$bench" --kill-leader --shards 1,2
 expect 2 '--cpus 1,,2: expected CPUs' "$bench" --cpus 1,,2
-expect 2 '--log-bytes: 4 MiB or more' "$bench" --log-bytes 1000
+expect 2 '--log-bytes: 4 MiB or more' "$bench" --log-bytes 1000K
+expect 2 '--log-bytes 4X: expected bytes' "$bench" --log-bytes 4X
+expect 2 '--state-bytes 99999999999G: expected bytes' "$bench" --state-bytes 99999999999G
 expect 1 'nowhere.ini' "$bench" --config nowhere.ini
 expect 1 '--dir nowhere: No such file' "$bench" --dir nowhere
 expect 1 'unknown section' "$bench" --dir disk --set no.such=1 --no-floor

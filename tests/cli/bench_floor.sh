@@ -101,6 +101,7 @@ ended 2 1 links 'node 1 (10.77.0.1), which leads, has ended'
 
 # What cannot be.
 
+expect 2 '--rounds, --wait and --json go with --config' "$bench" floor --json floor.json
 expect 2 '--transport goes without --config' "$bench" floor -c links/1.ini --transport af_packet
 expect 1 'nowhere.ini' "$bench" floor -c nowhere.ini
 expect 1 '--dir' "$bench" floor -c links/1.ini --dir nowhere
