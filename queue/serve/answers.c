@@ -18,7 +18,7 @@ reply_number(struct client *c, size_t (*print)(uint64_t n, char *ret, size_t cap
 {
 	char text[QUEUE_REPLY_BYTES_MAX];
 
-	evbuffer_add(client_output(c), text, print(n, text, sizeof(text)));
+	client_say(c, text, print(n, text, sizeof(text)));
 }
 
 static void
@@ -82,11 +82,11 @@ reply_reserve(struct client *c, struct request *r)
 		read_body(c);
 		return false;
 	}
-	evbuffer_add_buffer(client_output(c), r->text);
+	client_say_text(c, r->text);
 	return true;
 }
 
-void
+bool
 answer_add_body(struct queue_gateway *g, struct evbuffer *to, const struct handover_word *word)
 {
 	const uint8_t *part;
@@ -94,20 +94,26 @@ answer_add_body(struct queue_gateway *g, struct evbuffer *to, const struct hando
 
 	for (uint32_t at = 0; at < word->body_bytes; at += count) {
 		count = handover_part(&g->handover, word, at, &part);
-		evbuffer_add(to, part, count);
+		if (evbuffer_add(to, part, count) != 0)
+			return false;
 	}
+	return true;
 }
 
-/* The reply, out of the ring. */
-static void
-take_body(struct queue_gateway *g, struct evbuffer *to, const struct handover_word *word)
+/* @return the reply, out of the ring; NULL: there is no memory, so it is to be read in pieces */
+static struct evbuffer *
+take_reply(struct queue_gateway *g, const struct handover_word *word)
 {
+	struct evbuffer *text = evbuffer_new();
 	char head[QUEUE_REPLY_BYTES_MAX];
+	size_t head_bytes = queue_reply_reserved(word->id, word->body_bytes, head, sizeof(head));
 
-	evbuffer_add(
-		to, head, queue_reply_reserved(word->id, word->body_bytes, head, sizeof(head)));
-	answer_add_body(g, to, word);
-	evbuffer_add(to, "\r\n", 2);
+	if (text != NULL && evbuffer_add(text, head, head_bytes) == 0 &&
+		answer_add_body(g, text, word) && evbuffer_add(text, "\r\n", 2) == 0)
+		return text;
+	if (text != NULL)
+		evbuffer_free(text);
+	return NULL;
 }
 
 /* @return the one that is not told yet, or NULL */
@@ -143,9 +149,7 @@ on_word(struct queue_gateway *g, const struct handover_word *word)
 	r->id = word->id;
 	r->body_bytes = word->body_bytes;
 	if (word->has_body)
-		r->text = evbuffer_new();
-	if (r->text != NULL)
-		take_body(g, r->text, word);
+		r->text = take_reply(g, word);
 	if (c->parked == r)
 		c->parked = NULL;
 	if (r == c->first)
@@ -210,8 +214,7 @@ reply_using(struct client *c, const struct request *r)
 {
 	char text[QUEUE_REPLY_BYTES_MAX];
 
-	evbuffer_add(client_output(c), text,
-		queue_reply_using(r->tail, r->command.tail_bytes, text, sizeof(text)));
+	client_say(c, text, queue_reply_using(r->tail, r->command.tail_bytes, text, sizeof(text)));
 }
 
 /* It was executed. @return false: it goes on */

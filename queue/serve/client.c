@@ -208,11 +208,25 @@ client_drop(struct client *c)
 /* ------------------------------------------------------------------------------ replies */
 
 void
+client_say(struct client *c, const void *bytes, size_t count)
+{
+	if (evbuffer_add(client_output(c), bytes, count) != 0)
+		c->has_failed = true;
+}
+
+void
+client_say_text(struct client *c, struct evbuffer *text)
+{
+	if (evbuffer_add_buffer(client_output(c), text) != 0)
+		c->has_failed = true;
+}
+
+void
 client_reply_word(struct client *c, enum queue_reply reply)
 {
 	char text[QUEUE_REPLY_BYTES_MAX];
 
-	evbuffer_add(client_output(c), text, queue_reply_word(reply, text, sizeof(text)));
+	client_say(c, text, queue_reply_word(reply, text, sizeof(text)));
 }
 
 void

@@ -325,6 +325,11 @@ void client_finish(struct client *c);
 struct evbuffer *client_output(struct client *c);
 /** Send what clients were answered in this turn. Some may be gone afterwards. */
 void client_flush_all(struct queue_gateway *g);
+/** A reply, or a part of one. Without memory the client has failed: a reply is never left out, so
+ * that no other one is taken for it. */
+void client_say(struct client *c, const void *bytes, size_t count);
+/** The same. @param text  is empty afterwards */
+void client_say_text(struct client *c, struct evbuffer *text);
 void client_reply_word(struct client *c, enum queue_reply reply);
 struct client *client_find(struct queue_gateway *g, uint64_t number);
 
@@ -352,8 +357,8 @@ bool answer_is_reserve(const struct request *r);
 /** The word for the first request should be in the handover. */
 void answer_expect(struct client *c);
 void answer_expect_no_more(struct client *c);
-/** A body, out of the ring. */
-void
+/** A body, out of the ring. @return false: there is no memory */
+bool
 answer_add_body(struct queue_gateway *g, struct evbuffer *to, const struct handover_word *word);
 /** The machine's words for our clients. */
 void answer_on_words(struct queue_gateway *g);

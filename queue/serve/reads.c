@@ -108,12 +108,10 @@ fail(struct client *c, enum queue_reply reply)
 static void
 finish_text(struct client *c, const char *line, size_t line_bytes)
 {
-	struct evbuffer *output = client_output(c);
-
-	evbuffer_add(output, line, line_bytes);
+	client_say(c, line, line_bytes);
 	if (c->first->text != NULL)
-		evbuffer_add_buffer(output, c->first->text);
-	evbuffer_add(output, "\r\n", 2);
+		client_say_text(c, c->first->text);
+	client_say(c, "\r\n", 2);
 	client_finish(c);
 }
 
@@ -143,7 +141,10 @@ on_body(struct client *c, struct request *r, const uint8_t *answer, uint32_t byt
 	r->id = queue_load_u64(answer);
 	r->body_bytes = queue_load_u32(answer + 8);
 	if (bytes > 12 && !add_text(r, answer + 12, bytes - 12)) {
-		fail(c, QUEUE_REPLY_OUT_OF_MEMORY);
+		if (is_reserve(r))
+			c->has_failed = true; /* and the job comes back */
+		else
+			fail(c, QUEUE_REPLY_OUT_OF_MEMORY);
 		return;
 	}
 	r->offset += bytes - 12;
@@ -182,9 +183,10 @@ read_on_found(struct client *c, const struct handover_word *word)
 		return;
 	forget_text(r);
 	r->text = evbuffer_new();
-	if (r->text == NULL)
-		return; /* it comes in pieces */
-	answer_add_body(c->g, r->text, word);
+	if (r->text == NULL || !answer_add_body(c->g, r->text, word)) {
+		forget_text(r); /* it comes in pieces */
+		return;
+	}
 	r->is_told = true;
 	r->id = word->id;
 	r->body_bytes = word->body_bytes;
@@ -292,7 +294,7 @@ on_stats(struct client *c, struct request *r, const uint8_t *answer, uint32_t by
 		length = queue_reply_stats_tube(
 			is_old, numbers, r->tail, r->query.name_bytes, text, sizeof(text));
 	queue_assert(length > 0);
-	evbuffer_add(client_output(c), text, length);
+	client_say(c, text, length);
 	client_finish(c);
 }
 
@@ -301,7 +303,7 @@ on_used(struct client *c, const uint8_t *answer, uint32_t bytes)
 {
 	char text[QUEUE_REPLY_BYTES_MAX];
 
-	evbuffer_add(client_output(c), text, queue_reply_using(answer, bytes, text, sizeof(text)));
+	client_say(c, text, queue_reply_using(answer, bytes, text, sizeof(text)));
 	client_finish(c);
 }
 
