@@ -8,6 +8,7 @@
  *  - A socket that a killed memif server left behind would keep the new one from listening. */
 #include "net/net.h"
 
+#include "base/refuse.h"
 #include "net/device.h"
 
 #include <ctype.h>
@@ -140,11 +141,10 @@ add_memory(struct writer *w, const struct net_eal_config *config)
 static int
 refuse_pages(const char *device, char *ret_error)
 {
-	snprintf(ret_error, DECREE_ERROR_BYTES,
+	return base_refuse(-ENOMEM, ret_error,
 		"port \"%.150s\": it needs huge pages, and too few are free: 'decree-hugepages "
 		"reserve 320M'",
 		device);
-	return -ENOMEM;
 }
 
 int
@@ -178,11 +178,10 @@ net_eal_args(const struct net_eal_config *config, struct net_eal_args *ret_args,
 			add(&w, "--vdev=%s", device);
 			net_remove_stale_socket(device);
 		} else {
-			snprintf(ret_error, DECREE_ERROR_BYTES,
+			return base_refuse(-EINVAL, ret_error,
 				"port \"%s\" is neither a PCI address (0000:3b:00.0) nor a virtual "
 				"device (net_af_packet0,iface=eth0)",
 				device);
-			return -EINVAL;
 		}
 	}
 	if (!has_pci) {

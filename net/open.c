@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "base/refuse.h"
 
 #include <errno.h>
 #include <rte_errno.h>
@@ -29,8 +30,7 @@
 static int
 fail(int rc, const char *what, char *ret_error)
 {
-	snprintf(ret_error, DECREE_ERROR_BYTES, "network: %s", what);
-	return rc;
+	return base_refuse(rc, ret_error, "network: %s", what);
 }
 
 static int
@@ -99,13 +99,11 @@ create_shards(struct net_node *node, const struct net_config *config, char *ret_
 		if (tap_init(&node->shards[i].tap) != 0)
 			return fail(-ENOMEM, "out of memory", ret_error);
 		node->shards[i].pool = create_pool(config, node->mtu);
-		if (node->shards[i].pool == NULL) {
-			snprintf(ret_error, DECREE_ERROR_BYTES,
+		if (node->shards[i].pool == NULL)
+			return base_refuse(-ENOMEM, ret_error,
 				"network: no memory for the buffers of shard %u (%s): reserve more "
 				"hugepages, or give EAL more of its memory (-m)",
 				i, rte_strerror(rte_errno));
-			return -ENOMEM;
-		}
 	}
 	return 0;
 }

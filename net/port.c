@@ -7,6 +7,7 @@
  * does, and left to the host, stopped, afterwards. A port that is in use has an owner, or is
  * started; whatever belongs to somebody else is not even stopped. While we use a port we are its
  * owner, so that a host that walks over all ports (RTE_ETH_FOREACH_DEV) passes by. */
+#include "base/refuse.h"
 #include "net/device.h"
 #include "net/node.h"
 #include "net/steer.h"
@@ -41,22 +42,19 @@ refuse_missing(const struct port *port, char *ret_error)
 {
 	int rc;
 
-	if (!device_is_pci(port->device)) {
-		snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (!device_is_pci(port->device))
+		return base_refuse(-ENODEV, ret_error,
 			"port \"%.256s\" did not come up: EAL has no such device; see the driver's "
 			"message above",
 			port->device);
-		return -ENODEV;
-	}
 	rc = net_device_check(port->device, 0, ret_error);
 	if (rc != 0)
 		return rc; /* not there, or the kernel's */
-	snprintf(ret_error, DECREE_ERROR_BYTES,
+	return base_refuse(-ENODEV, ret_error,
 		"port \"%.256s\" did not come up: it is bound as it should be, and EAL has no "
 		"driver that takes it; 'apt install librte-meta-net' brings those of all NICs, and "
 		"'decree check' says whether one is missing. If none is, see EAL's message above",
 		port->device);
-	return -ENODEV;
 }
 
 static int
@@ -88,11 +86,10 @@ port_take(struct net_node *node, struct port *port, char *ret_error)
 		rc = rte_eth_dev_owner_set(port->id, &owner);
 	if (rc == 0 && other.id == RTE_ETH_DEV_NO_OWNER)
 		return 0;
-	snprintf(ret_error, DECREE_ERROR_BYTES,
+	return base_refuse(-EBUSY, ret_error,
 		"port \"%.256s\" belongs to somebody else in this process (\"%s\"): give the node "
 		"one of its own",
 		port->device, other.name);
-	return -EBUSY;
 }
 
 /* ------------------------------------------------------------------ the end */
@@ -166,20 +163,18 @@ fail(const struct port *port, const char *what, int rc, char *ret_error)
 {
 	if (rc == -1) /* drivers' way to say that something went wrong */
 		rc = -EIO;
-	snprintf(ret_error, DECREE_ERROR_BYTES, "port \"%.256s\": %s failed: %s", port->device,
-		what, strerror(-rc));
-	return rc;
+	return base_refuse(
+		rc, ret_error, "port \"%.256s\": %s failed: %s", port->device, what, strerror(-rc));
 }
 
 /* Packets of full size would be lost in silence, and with them every slot that is full. */
 static int
 refuse_mtu(const struct port *port, uint32_t wanted, uint32_t possible, char *ret_error)
 {
-	snprintf(ret_error, DECREE_ERROR_BYTES,
+	return base_refuse(-EINVAL, ret_error,
 		"port \"%.256s\": its driver takes packets of %u bytes at most, and 'mtu' says %u: "
 		"%slower 'mtu', and 'slot_bytes' with it",
 		port->device, possible, wanted, device_room_advice(port->device));
-	return -EINVAL;
 }
 
 static uint16_t
@@ -245,13 +240,11 @@ port_configure(struct net_node *node, struct port *port, char *ret_error)
 		port->has_hash = true;
 	}
 	rc = rte_eth_dev_configure(port->id, port->queue_count, port->queue_count, &conf);
-	if (rc == -EBUSY) {
-		snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (rc == -EBUSY)
+		return base_refuse(rc, ret_error,
 			"port \"%.256s\" is started already, so this program uses it itself: give "
 			"the node one of its own, or stop it before",
 			port->device);
-		return rc;
-	}
 	if (rc != 0)
 		return fail(port, "configuring it", rc, ret_error);
 	if (rte_eth_dev_get_mtu(port->id, &mtu) == 0 && mtu != node->mtu)

@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/refuse.h"
 #include "base/versioned.h"
 #include "engine/client/admin_request.h"
 #include "engine/client/client_read.h"
@@ -100,12 +101,9 @@ open_parts(
 	int rc = config_load(options->config_path, options->settings, options->setting_count,
 		CONFIG_FOR_CLIENT, &client->config, ret_error);
 
-	if (rc == 0 && options->group >= client->config.group_count) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.300s: there is no group %u, only 0 to %u", options->config_path,
-			options->group, client->config.group_count - 1);
-		return -EINVAL;
-	}
+	if (rc == 0 && options->group >= client->config.group_count)
+		return base_refuse(-EINVAL, ret_error, "%.300s: there is no group %u, only 0 to %u",
+			options->config_path, options->group, client->config.group_count - 1);
 	if (rc == 0)
 		rc = transport_open(&client->transport, &client->config, options->group, ret_error);
 	if (rc != 0)
@@ -125,18 +123,14 @@ decree_client_open(const struct decree_client_options *options, struct decree_cl
 	struct decree_client *client;
 	int rc;
 
-	if (!versioned_copy(&o, sizeof(o), options) || o.config_path == NULL) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (!versioned_copy(&o, sizeof(o), options) || o.config_path == NULL)
+		return base_refuse(-EINVAL, ret_error,
 			"decree_client_options: set struct_bytes to sizeof(struct "
 			"decree_client_options), and config_path, and nothing that this version of "
 			"decree does not know");
-		return -EINVAL;
-	}
 	client = calloc(1, sizeof(*client));
-	if (client == NULL) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "out of memory");
-		return -ENOMEM;
-	}
+	if (client == NULL)
+		return base_refuse(-ENOMEM, ret_error, "out of memory");
 	client->owner = pthread_self();
 	client->group = o.group;
 	client->transport.fd = -1;

@@ -4,12 +4,12 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/memory.h"
+#include "base/refuse.h"
 #include "base/version.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,17 +27,6 @@
 static_assert(TIMES_AT + DECREE_GROUP_COUNT_MAX * 8 <= DIGEST_AT, "it fits the header");
 
 static const uint8_t magic[8] = { 'd', 'e', 'c', 'r', 'b', 'a', 'c', 'k' };
-
-__attribute__((format(printf, 3, 4))) static int
-fail(int rc, char *error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(error, DECREE_ERROR_BYTES, format, args); /* cut if too long */
-	va_end(args);
-	return rc;
-}
 
 void
 backup_header_encode(const struct backup_header *h, uint8_t ret[BACKUP_HEADER_BYTES])
@@ -112,29 +101,29 @@ read_header(struct backup *b, char *ret_error)
 	int rc;
 
 	if (fstat(b->fd, &st) != 0)
-		return fail(-errno, ret_error, "%.300s: %s", b->path, strerror(errno));
+		return base_refuse(-errno, ret_error, "%.300s: %s", b->path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return fail(-EINVAL, ret_error, "%.300s is not a regular file", b->path);
+		return base_refuse(-EINVAL, ret_error, "%.300s is not a regular file", b->path);
 	got = pread(b->fd, bytes, sizeof(bytes), 0);
 	if (got < 0)
-		return fail(-errno, ret_error, "%.300s: %s", b->path, strerror(errno));
+		return base_refuse(-errno, ret_error, "%.300s: %s", b->path, strerror(errno));
 	if (got < (ssize_t)sizeof(magic) || memcmp(bytes, magic, sizeof(magic)) != 0)
-		return fail(-EBADMSG, ret_error, "%.300s is no backup made by 'decree backup'",
-			b->path);
+		return base_refuse(-EBADMSG, ret_error,
+			"%.300s is no backup made by 'decree backup'", b->path);
 	rc = got < (ssize_t)sizeof(bytes) ? -ENODATA : decode_header(bytes, &b->header, &version);
 	if (rc == -EPROTONOSUPPORT)
-		return fail(rc, ret_error,
+		return base_refuse(rc, ret_error,
 			"%.300s is of version %u of the format, and this program knows version %u: "
 			"use the one that made it, or a newer one",
 			b->path, version, BACKUP_VERSION);
 	if (rc == -EBADMSG)
-		return fail(rc, ret_error, "%.300s: its header is damaged: use another backup",
-			b->path);
+		return base_refuse(rc, ret_error,
+			"%.300s: its header is damaged: use another backup", b->path);
 	if (rc == -ENODATA || (uint64_t)st.st_size < total_bytes(&b->header))
-		return fail(-EBADMSG, ret_error,
+		return base_refuse(-EBADMSG, ret_error,
 			"%.300s was cut short: copy it again, or use another backup", b->path);
 	if ((uint64_t)st.st_size > total_bytes(&b->header))
-		return fail(-EBADMSG, ret_error,
+		return base_refuse(-EBADMSG, ret_error,
 			"%.300s has bytes behind its end: copy it again, or use another backup",
 			b->path);
 	return 0;
@@ -147,7 +136,7 @@ backup_open(struct backup *b, const char *path, char ret_error[DECREE_ERROR_BYTE
 
 	*b = (struct backup){ .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), .path = path };
 	if (b->fd < 0)
-		return fail(-errno, ret_error, "%.300s: %s", path, strerror(errno));
+		return base_refuse(-errno, ret_error, "%.300s: %s", path, strerror(errno));
 	rc = read_header(b, ret_error);
 	if (rc != 0)
 		backup_close(b);
@@ -171,7 +160,8 @@ backup_load(const struct backup *b, uint16_t group,
 		ssize_t got = pread(b->fd, part, wanted, (off_t)at);
 
 		if (got <= 0)
-			return fail(got < 0 ? -errno : -EBADMSG, ret_error, "%.300s: %s", b->path,
+			return base_refuse(got < 0 ? -errno : -EBADMSG, ret_error, "%.300s: %s",
+				b->path,
 				got < 0 ? strerror(errno) : "it was cut short while it was read");
 		rc = sink(context, part, (uint32_t)got);
 		at += (uint64_t)got;
@@ -242,13 +232,13 @@ check_group(struct backup_examiner *x, const struct backup *b, uint16_t group, c
 	if (rc == 0)
 		rc = backup_examine_end(x, b->header.slots[group]);
 	if (rc == -EPROTONOSUPPORT)
-		return fail(rc, ret_error,
+		return base_refuse(rc, ret_error,
 			"%.300s: the snapshot of group %u was written by version %u, and this "
 			"program reads versions %u to %u: use a newer one",
 			b->path, group, x->reader.version, base_versions.min, base_versions.max);
 	if (rc == -EBADMSG && ret_error[0] == '\0')
-		return fail(rc, ret_error, "%.300s is damaged (group %u): use another backup",
-			b->path, group);
+		return base_refuse(rc, ret_error,
+			"%.300s is damaged (group %u): use another backup", b->path, group);
 	return rc;
 }
 
@@ -269,7 +259,7 @@ decree_backup_check(
 	if (rc == 0)
 		backup_describe(&b.header, ret_backup);
 	if (rc != 0 && ret_error[0] == '\0')
-		(void)fail(rc, ret_error, "%.300s: %s", file, strerror(-rc));
+		(void)base_refuse(rc, ret_error, "%.300s: %s", file, strerror(-rc));
 	backup_close(&b);
 	free(x);
 	return rc;

@@ -21,6 +21,7 @@
 #include "engine/runtime/node_private.h"
 
 #include "base/clock.h"
+#include "base/refuse.h"
 
 #include <rte_cycles.h>
 #include <stdatomic.h>
@@ -64,23 +65,19 @@ clock_check(const char *source_path, uint32_t max_drift_ppm, char *ret_error)
 			snprintf(source, sizeof(source), "unknown");
 		fclose(file);
 	}
-	if (strcmp(source, "tsc") != 0 && strcmp(source, "arch_sys_counter") != 0) {
-		snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (strcmp(source, "tsc") != 0 && strcmp(source, "arch_sys_counter") != 0)
+		return base_refuse(-ENOTSUP, ret_error,
 			"lease_ms: this machine's clock source is '%s', which may stop or jump; "
 			"leases need 'tsc' (or arch_sys_counter). Set lease_ms = 0 on all nodes, "
 			"or change the source in %s",
 			source, source_path);
-		return -ENOTSUP;
-	}
 	uint64_t ppm = steered_ppm();
-	if (ppm > max_drift_ppm) {
-		snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (ppm > max_drift_ppm)
+		return base_refuse(-ERANGE, ret_error,
 			"lease_ms: this machine's clock is being steered by %llu ppm, more than "
 			"max_drift_ppm = %u: wait until it is in step, or limit the slew of the "
 			"time daemon",
 			(unsigned long long)ppm, max_drift_ppm);
-		return -ERANGE;
-	}
 	return 0;
 }
 

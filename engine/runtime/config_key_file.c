@@ -2,9 +2,10 @@
 /* Key files: 64 hexadecimal digits, perhaps a newline, mode 0600. */
 #include "engine/runtime/config.h"
 
+#include "base/refuse.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -12,17 +13,6 @@
 #include <unistd.h>
 
 #define DIGIT_COUNT (2 * CONFIG_KEY_BYTES)
-
-__attribute__((format(printf, 3, 4))) static int
-fail(int rc, char *error, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	(void)vsnprintf(error, DECREE_ERROR_BYTES, format, args); /* cut if too long */
-	va_end(args);
-	return rc;
-}
 
 static int
 hex_digit(char c)
@@ -57,19 +47,19 @@ read_digits(int fd, const char *path, char digits[DIGIT_COUNT + 2], char *error)
 	ssize_t got;
 
 	if (fstat(fd, &st) != 0)
-		return fail(-errno, error, "%.300s: %s", path, strerror(errno));
+		return base_refuse(-errno, error, "%.300s: %s", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return fail(-EBADMSG, error, "%.300s: not a regular file", path);
+		return base_refuse(-EBADMSG, error, "%.300s: not a regular file", path);
 	if ((st.st_mode & 077) != 0)
-		return fail(-EPERM, error,
+		return base_refuse(-EPERM, error,
 			"%.200s: others may read this key (mode %03o): chmod 600 %.200s", path,
 			st.st_mode & 0777, path);
 	got = read(fd, digits, DIGIT_COUNT + 2);
 	if (got < 0)
-		return fail(-errno, error, "%.300s: %s", path, strerror(errno));
+		return base_refuse(-errno, error, "%.300s: %s", path, strerror(errno));
 	if (got == DIGIT_COUNT || (got == DIGIT_COUNT + 1 && digits[DIGIT_COUNT] == '\n'))
 		return 0;
-	return fail(-EBADMSG, error,
+	return base_refuse(-EBADMSG, error,
 		"%.300s: a key is one line of %d hexadecimal digits; create one with 'decree "
 		"format --new-keys' or 'openssl rand -hex 32'",
 		path, DIGIT_COUNT);
@@ -84,7 +74,7 @@ config_key_read(const char *path, uint8_t ret_key[CONFIG_KEY_BYTES], char *ret_e
 	int rc;
 
 	if (fd < 0)
-		return fail(-errno, ret_error, "%.300s: cannot read the key: %s%s", path,
+		return base_refuse(-errno, ret_error, "%.300s: cannot read the key: %s%s", path,
 			strerror(errno),
 			errno == ENOENT
 				? "; copy it from another node, or create it with 'decree format "
@@ -93,7 +83,7 @@ config_key_read(const char *path, uint8_t ret_key[CONFIG_KEY_BYTES], char *ret_e
 	rc = read_digits(fd, path, digits, ret_error);
 	(void)close(fd); /* read only */
 	if (rc == 0 && !digits_to_key(digits, key))
-		rc = fail(-EBADMSG, ret_error, "%.300s: not hexadecimal digits", path);
+		rc = base_refuse(-EBADMSG, ret_error, "%.300s: not hexadecimal digits", path);
 	if (rc == 0)
 		memcpy(ret_key, key, sizeof(key));
 	explicit_bzero(key, sizeof(key));
@@ -127,14 +117,14 @@ config_key_create(const char *path, char *ret_error)
 	int rc;
 
 	if (fd < 0)
-		return fail(-errno, ret_error, "%.300s: cannot create the key file: %s%s", path,
-			strerror(errno), errno == ENOENT ? "; make its folder first" : "");
+		return base_refuse(-errno, ret_error, "%.300s: cannot create the key file: %s%s",
+			path, strerror(errno), errno == ENOENT ? "; make its folder first" : "");
 	rc = write_key(fd);
 	if (close(fd) != 0 && rc == 0)
 		rc = -errno;
 	if (rc != 0) {
 		(void)unlink(path); /* half a key is no key; nothing more can be done about it */
-		return fail(rc, ret_error, "%.300s: cannot write the key file: %s", path,
+		return base_refuse(rc, ret_error, "%.300s: cannot write the key file: %s", path,
 			strerror(-rc));
 	}
 	return 0;

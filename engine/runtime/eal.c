@@ -11,6 +11,7 @@
 #include "engine/runtime/node_private.h"
 
 #include "base/line.h"
+#include "base/refuse.h"
 
 #include <rte_alarm.h>
 #include <rte_eal.h>
@@ -29,13 +30,6 @@
 #define EAL_MIB_NEXT  32
 
 #define INTERRUPT_THREAD_S_MAX 2
-
-static int
-refuse(int rc, char *ret_error, const char *text)
-{
-	snprintf(ret_error, DECREE_ERROR_BYTES, "%s", text);
-	return rc;
-}
 
 /* EAL pins the thread that starts it; "0@(0,1)" gives it every CPU that it has now. */
 static void
@@ -115,7 +109,7 @@ init_eal(struct decree_node *node, char *ret_error)
 	if (rc >= 0)
 		return 0;
 	if (rte_errno == EALREADY)
-		return refuse(-EALREADY, ret_error,
+		return base_refuse(-EALREADY, ret_error,
 			"DPDK's EAL was started in this process before, and that works once: a "
 			"program that calls rte_eal_init() itself sets eal_is_initialised");
 	snprintf(ret_error, DECREE_ERROR_BYTES,
@@ -162,7 +156,7 @@ eal_start(struct decree_node *node, char *ret_error)
 
 	node->eal_args = calloc(1, sizeof(*node->eal_args));
 	if (node->eal_args == NULL)
-		return refuse(-ENOMEM, ret_error, "out of memory");
+		return base_refuse(-ENOMEM, ret_error, "out of memory");
 	rc = net_eal_args(&eal, node->eal_args, ret_error);
 	if (rc != 0)
 		return rc;
@@ -234,24 +228,22 @@ eal_check_hosts(struct decree_node *node, char *ret_error)
 	const struct config *c = &node->config;
 
 	if (rte_lcore_count() == 0)
-		return refuse(-EINVAL, ret_error,
+		return base_refuse(-EINVAL, ret_error,
 			"options: eal_is_initialised is set, but rte_eal_init() has not succeeded "
 			"in this process");
 	if (rte_eal_process_type() != RTE_PROC_PRIMARY)
-		return refuse(-ENOTSUP, ret_error,
+		return base_refuse(-ENOTSUP, ret_error,
 			"this is a secondary process of EAL (--proc-type): a node runs in a "
 			"primary one only");
 	if (!rte_mp_disable())
-		return refuse(-EBUSY, ret_error,
+		return base_refuse(-EBUSY, ret_error,
 			"a secondary process is attached to this EAL, so it gives no lcore id to "
 			"the threads of shards: end that process before the node is opened");
-	if (free_lcore_count() < c->shard_count) {
-		snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (free_lcore_count() < c->shard_count)
+		return base_refuse(-ENOSPC, ret_error,
 			"EAL has %u of its %u lcore ids left, and each of %u shard(s) needs one: "
 			"give it fewer (--lcores, -l)",
 			free_lcore_count(), RTE_MAX_LCORE, c->shard_count);
-		return -ENOSPC;
-	}
 	if (c->eal_arg_count > 0)
 		node_log(node, NOTE_NETWORK,
 			"eal_arg is without effect: the program has started EAL itself");

@@ -6,6 +6,7 @@
  */
 #include "decree/setup.h"
 
+#include "base/refuse.h"
 #include "engine/core/msg.h"
 #include "engine/runtime/data_dir.h"
 #include "engine/runtime/identity.h"
@@ -46,11 +47,10 @@ take_back(const struct formatting *f)
 static int
 refuse_formatted(const char *path, char *ret_error)
 {
-	(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	return base_refuse(-EEXIST, ret_error,
 		"%.300s: already formatted, and never formatted again. A node that lost its data "
 		"needs a new node id; to throw a whole cluster away, remove the folder yourself",
 		path);
-	return -EEXIST;
 }
 
 static int
@@ -67,16 +67,12 @@ make_data_dir(struct formatting *f, char *ret_error)
 	if (errno != EEXIST) {
 		int rc = -errno;
 
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
-			"%.300s: cannot make the data directory: %s%s", path, strerror(-rc),
-			rc == -ENOENT ? "; make its parent folder first" : "");
-		return rc;
+		return base_refuse(rc, ret_error, "%.300s: cannot make the data directory: %s%s",
+			path, strerror(-rc), rc == -ENOENT ? "; make its parent folder first" : "");
 	}
-	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+		return base_refuse(-ENOTDIR, ret_error,
 			"%.300s is not a directory: name another data_dir, or move it away", path);
-		return -ENOTDIR;
-	}
 	for (uint32_t i = 0; i < DECREE_SHARD_COUNT_MAX; i++) {
 		data_shard_path(path, i, shard);
 		if (access(shard, F_OK) == 0)

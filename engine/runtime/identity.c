@@ -2,6 +2,7 @@
 #include "engine/runtime/identity.h"
 
 #include "base/bytes.h"
+#include "base/refuse.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -142,35 +143,27 @@ identity_check(const struct identity *found, const struct config *c, uint16_t sh
 	const struct identity wanted = identity_of_config(c, shard, &found->disk);
 	struct constant rows[CONSTANT_COUNT];
 
-	if (found->cluster_id != c->cluster_id) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (found->cluster_id != c->cluster_id)
+		return base_refuse(-EXDEV, ret_error,
 			"%.200s belongs to cluster %llx, but %.150s says id = %llx: correct "
 			"data_dir or id",
 			what, (unsigned long long)found->cluster_id, c->path,
 			(unsigned long long)c->cluster_id);
-		return -EXDEV;
-	}
-	if (found->node_id != c->node_id) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (found->node_id != c->node_id)
+		return base_refuse(-EXDEV, ret_error,
 			"%.200s belongs to node %u, but %.150s says node = %u: correct data_dir or "
 			"node",
 			what, found->node_id, c->path, c->node_id);
-		return -EXDEV;
-	}
 	constants(found, &wanted, rows);
 	for (uint32_t i = 0; i < CONSTANT_COUNT; i++)
-		if (rows[i].a != rows[i].b) {
-			(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+		if (rows[i].a != rows[i].b)
+			return base_refuse(-EINVAL, ret_error,
 				"%.200s was formatted with %s = %u, but %.150s says %u: it can "
 				"only be set by 'decree format', for all nodes at once",
 				what, rows[i].name, rows[i].a, c->path, rows[i].b);
-			return -EINVAL;
-		}
-	if (found->shard != shard) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (found->shard != shard)
+		return base_refuse(-EXDEV, ret_error,
 			"%.200s holds the log of shard %u: the folders of this node were mixed up",
 			what, found->shard);
-		return -EXDEV;
-	}
 	return 0;
 }

@@ -13,6 +13,8 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/refuse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -344,19 +346,16 @@ metrics_server_open(struct decree_node *node, char *ret_error)
 	if (where[0] == '\0')
 		return 0;
 	rc = metrics_listen(where);
-	if (rc < 0) {
-		snprintf(ret_error, DECREE_ERROR_BYTES, "[metrics] listen = %s: %s", where,
+	if (rc < 0)
+		return base_refuse(rc, ret_error, "[metrics] listen = %s: %s", where,
 			rc == -EADDRINUSE ? "this port is in use: name another one, or end what "
 					    "uses it ('ss -ltnp' shows that)"
 			: rc == -EINVAL   ? "not an address of numbers, such as 127.0.0.1:9464"
 					  : strerror(-rc));
-		return rc;
-	}
 	s = calloc(1, sizeof(*s));
 	if (s == NULL) {
 		close(rc);
-		snprintf(ret_error, DECREE_ERROR_BYTES, "out of memory");
-		return -ENOMEM;
+		return base_refuse(-ENOMEM, ret_error, "out of memory");
 	}
 	s->node = node;
 	s->listen_fd = rc;

@@ -19,12 +19,12 @@
 #include "engine/runtime/node_private.h"
 
 #include "base/memory.h"
+#include "base/refuse.h"
 #include "base/versioned.h"
 
 #include <linux/magic.h>
 #include <rte_eal.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -36,13 +36,6 @@
  * (thread.c). */
 #define ANSWER_YIELD_NS 20000
 #define ANSWER_NAP_NS   50000
-
-static int
-refuse(int rc, char *ret_error, const char *text)
-{
-	snprintf(ret_error, DECREE_ERROR_BYTES, "%s", text);
-	return rc;
-}
 
 static bool
 is_owner(const struct decree_node *node)
@@ -81,27 +74,27 @@ take_options(const struct decree_options *options, struct decree_options *ret_o,
 	struct decree_machine_ops *ret_ops, char *ret_error)
 {
 	if (!versioned_copy(ret_o, sizeof(*ret_o), options))
-		return refuse(-EINVAL, ret_error,
+		return base_refuse(-EINVAL, ret_error,
 			"options: struct_bytes is not set, or the program sets what this version "
 			"of decree does not know: run it with the library whose headers it was "
 			"compiled against");
 	if (ret_o->config_path == NULL)
-		return refuse(-EINVAL, ret_error, "options: no config_path");
+		return base_refuse(-EINVAL, ret_error, "options: no config_path");
 	if (!versioned_copy(ret_ops, sizeof(*ret_ops), ret_o->machine_ops) ||
 		ret_ops->apply == NULL || ret_ops->digest == NULL || ret_o->machines == NULL)
-		return refuse(-EINVAL, ret_error,
+		return base_refuse(-EINVAL, ret_error,
 			"options: machine_ops needs apply, digest and struct_bytes, and machines "
 			"one machine for each group");
 	if ((ret_o->read_metrics != NULL) != (ret_o->metrics != NULL) ||
 		ret_o->metric_count > DECREE_METRIC_COUNT_MAX)
-		return refuse(-EINVAL, ret_error,
+		return base_refuse(-EINVAL, ret_error,
 			"options: metrics and read_metrics need each other, and there are not more "
 			"than 160 of them");
 	if (ret_o->metrics != NULL &&
 		metrics_program_check(ret_o->metrics, ret_o->metric_count, ret_error) != 0)
 		return -EINVAL;
 	if (!are_hooks_whole(ret_ops))
-		return refuse(-EINVAL, ret_error,
+		return base_refuse(-EINVAL, ret_error,
 			"options: machine_ops has some of the snapshot and restore hooks: give all "
 			"six, or none");
 	return 0;
@@ -117,12 +110,10 @@ load_config(struct decree_node *node, char *ret_error)
 
 	if (rc != 0)
 		return rc;
-	if (o->group_count != node->config.group_count) {
-		snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (o->group_count != node->config.group_count)
+		return base_refuse(-EINVAL, ret_error,
 			"%.200s says groups = %u, but the program has machines for %u",
 			node->config.path, node->config.group_count, o->group_count);
-		return -EINVAL;
-	}
 	rc = thread_check_cpus(&node->config, ret_error);
 	if (rc == 0 && !o->eal_is_initialised)
 		rc = eal_check_devices(&node->config, ret_error);
@@ -186,7 +177,7 @@ create_shards(struct decree_node *node, char *ret_error)
 	node->shard_count = node->config.shard_count;
 	node->shards = base_zeros(node->shard_count, sizeof(*node->shards));
 	if (node->shards == NULL)
-		return refuse(-ENOMEM, ret_error, "out of memory");
+		return base_refuse(-ENOMEM, ret_error, "out of memory");
 	for (uint32_t i = 0; i < node->shard_count; i++) {
 		struct node_shard *ns = &node->shards[i];
 
@@ -196,7 +187,7 @@ create_shards(struct decree_node *node, char *ret_error)
 		ns->cpu = node->config.cpus[i];
 		ns->lines = calloc(NODE_LOG_LINE_COUNT, sizeof(*ns->lines));
 		if (ns->lines == NULL)
-			return refuse(-ENOMEM, ret_error, "out of memory");
+			return base_refuse(-ENOMEM, ret_error, "out of memory");
 	}
 	return 0;
 }
@@ -304,7 +295,7 @@ decree_open(const struct decree_options *options, struct decree_node **ret_node,
 		return rc;
 	node = base_zeros(1, sizeof(*node));
 	if (node == NULL)
-		return refuse(-ENOMEM, ret_error, "out of memory");
+		return base_refuse(-ENOMEM, ret_error, "out of memory");
 	node->owner = pthread_self();
 	node->options = o;
 	node->machine_ops = ops;

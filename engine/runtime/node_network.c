@@ -5,6 +5,8 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/refuse.h"
+
 /* ------------------------------------------------------------------------------ keys */
 
 /* A second key, while the first one is being changed. */
@@ -19,13 +21,11 @@ read_key_also(const char *path, const char *first_path, const uint8_t *first, ui
 	rc = config_key_read(path, ret_key, ret_error);
 	if (rc != 0)
 		return rc;
-	if (memcmp(ret_key, first, CONFIG_KEY_BYTES) == 0) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	if (memcmp(ret_key, first, CONFIG_KEY_BYTES) == 0)
+		return base_refuse(-EINVAL, ret_error,
 			"%.150s has the same key as %.150s: leave it out, or name the other key's "
 			"file",
 			path, first_path);
-		return -EINVAL;
-	}
 	*ret_has = true;
 	return 0;
 }
@@ -159,10 +159,7 @@ node_network_open(struct decree_node *node, char *ret_error)
 	if (rc == 0)
 		tell_of_keys(node, net);
 	node_forget_keys(net);
-	if (rc == 0 && net_payload_bytes_max(node->net) < node->shards[0].config.frame_bytes) {
-		(void)snprintf(ret_error, DECREE_ERROR_BYTES, "%s",
-			"mtu leaves too little room for a slot");
-		return -EINVAL;
-	}
+	if (rc == 0 && net_payload_bytes_max(node->net) < node->shards[0].config.frame_bytes)
+		return base_refuse(-EINVAL, ret_error, "mtu leaves too little room for a slot");
 	return rc;
 }

@@ -10,6 +10,8 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/refuse.h"
+
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -97,8 +99,7 @@ refuse(struct decree_proposer *p, int rc, const char *why, char *ret_error)
 	if (p != NULL)
 		mailbox_destroy(p->mailbox);
 	free(p);
-	snprintf(ret_error, DECREE_ERROR_BYTES, "proposer: %s", why);
-	return rc;
+	return base_refuse(rc, ret_error, "proposer: %s", why);
 }
 
 DECREE_API

@@ -7,6 +7,7 @@
  * with other names are the operator's: they are counted, named in the log once, and never touched.
  */
 #include "base/failpoint.h"
+#include "base/refuse.h"
 #include "engine/runtime/snap_private.h"
 
 #include <dirent.h>
@@ -226,9 +227,8 @@ snap_directory_renew_reserve(struct snap_directory *d, uint64_t now_ns)
 static int
 refuse(const struct snap_directory_config *cfg, int rc, const char *remedy, char *ret_error)
 {
-	snprintf(ret_error, DECREE_ERROR_BYTES, "snapshot directory %.200s: %s%s", cfg->path,
-		strerror(-rc), remedy);
-	return rc;
+	return base_refuse(
+		rc, ret_error, "snapshot directory %.200s: %s%s", cfg->path, strerror(-rc), remedy);
 }
 
 static int

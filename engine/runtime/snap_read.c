@@ -10,6 +10,8 @@
  */
 #include "engine/runtime/snap_private.h"
 
+#include "base/refuse.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -271,7 +273,7 @@ refuse(const struct snap_store *s, uint16_t group, uint64_t slot, int rc, const 
 	char name[SNAP_NAME_BYTES];
 
 	snap_name(name, group, slot);
-	snprintf(ret_error, DECREE_ERROR_BYTES,
+	return base_refuse(rc, ret_error,
 		"snapshot %.200s/%s: %s. The log alone does not go back far enough: put the file "
 		"back (that of another node of the cluster, under the same name, is as good), or "
 		"replace this node by one with a new node id",
@@ -279,7 +281,6 @@ refuse(const struct snap_store *s, uint16_t group, uint64_t slot, int rc, const 
 		rc == -ENOENT    ? "there is no such file"
 		: rc == -EBADMSG ? why
 				 : strerror(-rc));
-	return rc;
 }
 
 int

@@ -31,6 +31,8 @@
  */
 #include "engine/runtime/node_private.h"
 
+#include "base/refuse.h"
+
 #include <rte_lcore.h>
 #include <rte_pause.h>
 #include <sched.h>
@@ -320,11 +322,10 @@ may_run_on(uint32_t cpu)
 static int
 refuse_cpu(uint32_t cpu, const char *key, char *ret_error)
 {
-	(void)snprintf(ret_error, DECREE_ERROR_BYTES,
+	return base_refuse(-EINVAL, ret_error,
 		"CPU %u of '%s' does not exist here, or is not allowed to this process: 'lscpu -e' "
 		"lists them",
 		cpu, key);
-	return -EINVAL;
 }
 
 int
