@@ -47,20 +47,12 @@ trim_note_end(const struct shard *s, struct shard_group *g)
 		note_add(g, s->appended_lsn + 1);
 }
 
-/* In doubt a record of nobody knows which slot may lie there, and a start must find it (11.3). */
-static bool
-may_note_here(const struct shard_group *g)
-{
-	struct eng_status now;
-
-	eng_status(g->replica, &now);
-	return !now.doubt;
-}
-
+/* In doubt a record of nobody knows which slot may lie there, and a start must find it, unless the
+ * hard state tells of the doubt: that is all that can be made of the record (11.3). */
 void
 trim_note_here(const struct shard *s, struct shard_group *g)
 {
-	if (may_note_here(g))
+	if (!eng_is_doubt_unwritten(g->replica))
 		trim_note_end(s, g);
 }
 
@@ -77,7 +69,7 @@ trim_note_full(const struct shard *s, struct shard_group *g)
 	struct snapshot_group *n = &g->snap;
 
 	if (g->index.slot_max == 0 || g->index.slot_max < note_last(n) ||
-		note_last_lsn(n) > s->appended_lsn || !may_note_here(g))
+		note_last_lsn(n) > s->appended_lsn || eng_is_doubt_unwritten(g->replica))
 		return;
 	if (n->note_after != n->note_first && note_last(n) == g->index.slot_max)
 		n->notes[(n->note_after - 1) % TRIM_NOTE_COUNT].lsn = s->appended_lsn + 1;
