@@ -119,6 +119,40 @@ ack_reset(struct eng_replica *r, const struct eng_msg *m)
 	r->ack.seq_last = 0;
 }
 
+bool
+reserve_take(struct eng_replica *r)
+{
+	if (r->reserve.slots == 0 || r->now_ns >= r->reserve.until_ns)
+		return false;
+	r->reserve.slots--;
+	return true;
+}
+
+/*
+ * Whether a quorum waits for this node: what it refused is repeated, and is not decided without it.
+ * If it refused that for good, nothing would be chosen any more, and so no snapshot made that lets
+ * go of the log.
+ */
+static bool
+is_waited_for(struct eng_replica *r, const struct eng_msg *m)
+{
+	uint64_t patience_ns = r->cfg.election_ns / 4;
+	struct decree_slot slot = m->accept.slot;
+
+	if (slot.n <= m->accept.commit.n)
+		return false;
+	if (r->reserve.since_ns == 0 || r->now_ns >= r->reserve.since_ns + patience_ns) {
+		r->reserve.may = r->reserve.last;
+		r->reserve.since_ns = r->now_ns;
+	}
+	if (r->reserve.last.n < slot.n)
+		r->reserve.last = slot;
+	if (slot.n > r->reserve.may.n)
+		return false;
+	r->reserve.until_ns = r->now_ns + r->cfg.election_ns;
+	return true;
+}
+
 static bool
 can_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx)
 {
@@ -127,9 +161,13 @@ can_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *f
 		return false;
 	}
 	if (r->log_space_slots == 0) {
-		r->counters.dropped_full++;
+		/* Also for what is taken: the leader is to take no commands. */
 		failure_send(r, m, ENG_FAIL_BUSY, fx);
-		return false;
+		if (!is_waited_for(r, m) || !fx_has_room(fx, 1, 1) || !reserve_take(r)) {
+			r->counters.dropped_full++;
+			return false;
+		}
+		return true;
 	}
 	if (!fx_has_room(fx, 1, 1)) {
 		r->counters.dropped_full++; /* the buffer drains in a moment; the leader repeats */

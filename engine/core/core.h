@@ -287,7 +287,8 @@ struct eng_event {
 		struct {
 			bool log_is_idle; /* a record appended now would be written at once */
 			bool peers_wait;  /* for what is chosen: a commit index is not kept */
-			uint64_t log_space_slots; /* records that still fit the log */
+			uint64_t log_space_slots;   /* records that still fit the log */
+			uint64_t log_reserve_slots; /* and more for what a quorum waits for */
 			/* Leader: cluster time at which the state machine, with everything applied
 			 * that this core has called chosen, wants to be called; UINT64_MAX =
 			 * never */

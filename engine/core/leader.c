@@ -178,6 +178,7 @@ leader_begin(struct eng_replica *r, struct eng_effects *fx)
 	r->inherit_next = r->start;
 	r->inherit_ns = NEVER;
 	r->inherit_until_ns = r->now_ns + r->cfg.election_ns;
+	r->busy_ns = 0;
 	r->announced = r->chosen;
 	r->announce_ns = NEVER;
 	r->batch.bytes = 0;
@@ -348,20 +349,26 @@ void
 leader_on_busy(struct eng_replica *r, const struct eng_msg *m)
 {
 	if (r->role == DECREE_LEADER && ballot_eq(m->ballot, r->ballot))
-		r->peers[peer_index(r, m->src)].full_ns = r->now_ns;
+		r->busy_ns = r->peers[peer_index(r, m->src)].full_ns = r->now_ns;
 }
 
 /* What it refused is sent again every RTO_NS_MAX at the latest, and refused again if nothing has
  * changed. */
+static bool
+is_roomy(const struct eng_replica *r, uint64_t busy_ns)
+{
+	return busy_ns == 0 || r->now_ns > busy_ns + 2 * RTO_NS_MAX;
+}
+
 bool
 leader_lacks_roomy_quorum(const struct eng_replica *r)
 {
 	uint16_t roomy = 0;
 
-	if (r->role != DECREE_LEADER)
+	if (r->role != DECREE_LEADER || is_roomy(r, r->busy_ns))
 		return false;
 	for (uint32_t i = 0; i < r->peer_count; i++)
-		if (r->peers[i].full_ns == 0 || r->now_ns > r->peers[i].full_ns + 2 * RTO_NS_MAX)
+		if (is_roomy(r, r->peers[i].full_ns))
 			roomy |= set_of(i);
 	return !has_q2_everywhere(r, roomy);
 }

@@ -320,7 +320,7 @@ learn_decided(struct eng_replica *r, const struct eng_msg *m, struct eng_effects
 		halt(r, ENG_HALT_TWO_VALUES, fx);
 		return;
 	}
-	if (r->log_space_slots == 0 || !fx_has_room(fx, 1, 1)) {
+	if (!fx_has_room(fx, 1, 1) || (r->log_space_slots == 0 && !reserve_take(r))) {
 		r->counters.dropped_full++;
 		if (r->log_space_slots == 0)
 			fetch_want(r, m->src,

@@ -89,6 +89,13 @@ leader_has_room(const struct eng_replica *r, uint32_t slots)
 	return window_has_room(r, slots) && !replica_log_is_full(r);
 }
 
+/* What a quorum without room has to take is taken from reserves: nothing but what makes room. */
+bool
+leader_takes_commands(const struct eng_replica *r, uint32_t slots)
+{
+	return leader_has_room(r, slots) && !leader_lacks_roomy_quorum(r);
+}
+
 void
 batch_seal(struct eng_replica *r, struct eng_effects *fx)
 {
@@ -142,10 +149,13 @@ must_wait_for_train(struct eng_replica *r, const struct eng_command *c)
 bool
 leader_propose_mark(struct eng_replica *r, const struct eng_mark *mark, struct eng_effects *fx)
 {
+	uint32_t slots = r->batch.bytes > 0 ? 2 : 1;
+
 	/* Not held back by a log that is full for commands: a snapshot is what makes room there. */
-	if (!window_has_room(r, 2) || r->log_space_slots < 2 || !fx_has_room(fx, 2, 2))
+	if (!window_has_room(r, slots) || (r->log_space_slots < 2 && r->reserve.slots < 2) ||
+		!fx_has_room(fx, 2, 2))
 		return false;
-	if (leader_has_train(r) && leader_has_room(r, 1))
+	if (leader_has_train(r) && leader_takes_commands(r, 1))
 		return false;
 	r->train.part_count = 0; /* one that waits for that room is left, and begins anew */
 	batch_seal(r, fx);
@@ -210,7 +220,7 @@ train_begin(struct eng_replica *r, const struct eng_command *c, uint32_t parts,
 	if (*ret_status != ENG_SUBMIT_OK)
 		return false;
 	*ret_status = ENG_SUBMIT_BUSY;
-	if (!leader_has_room(r, 2) || !fx_has_room(fx, 2, 2))
+	if (!leader_takes_commands(r, 2) || !fx_has_room(fx, 2, 2))
 		return false;
 	batch_seal(r, fx);
 	r->train.session = c->session;
@@ -242,7 +252,7 @@ submit_train(
 	while (r->train.part_next < r->train.part_count) {
 		bool is_last = r->train.part_next + 1 == r->train.part_count;
 
-		if (!leader_has_room(r, 1) || !fx_has_room(fx, 1, 1))
+		if (!leader_takes_commands(r, 1) || !fx_has_room(fx, 1, 1))
 			return ENG_SUBMIT_BUSY;
 		if (goes_on && is_last &&
 			!digest_eq(r->train.digest, base_digest(c->body, c->bytes))) {
@@ -261,7 +271,8 @@ submit_small(struct eng_replica *r, const struct eng_command *c, struct eng_effe
 {
 	bool fits = eng_batch_has_room(&r->batch, c);
 
-	if (!fits && (!leader_has_room(r, r->batch.bytes > 0 ? 2 : 1) || !fx_has_room(fx, 1, 1)))
+	if (!fits &&
+		(!leader_takes_commands(r, r->batch.bytes > 0 ? 2 : 1) || !fx_has_room(fx, 1, 1)))
 		return ENG_SUBMIT_BUSY;
 	enum eng_submit_status status = submit_admit(r, c);
 	if (status != ENG_SUBMIT_OK)

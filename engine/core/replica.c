@@ -433,6 +433,7 @@ on_flush(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *
 	bool was_full = r->log_space_slots == 0;
 
 	r->log_space_slots = ev->flush.log_space_slots;
+	r->reserve.slots = ev->flush.log_reserve_slots;
 	if (was_full && r->log_space_slots > 0)
 		learner_ask_anew(r);
 	r->deadline_ns = ev->flush.deadline_ns;

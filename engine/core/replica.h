@@ -258,6 +258,8 @@ void on_prepare(struct eng_replica *r, const struct eng_msg *m, struct eng_effec
 void on_accept(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
 void acceptor_on_persisted(struct eng_replica *r, struct eng_effects *fx);
 void acceptor_flush(struct eng_replica *r, struct eng_effects *fx);
+/** A full log takes one record all the same, since a quorum waits for this node. @return false: no */
+bool reserve_take(struct eng_replica *r);
 /** protocol 1.5: a round so far ahead that only damage or malice explains it. */
 bool is_round_jump(const struct eng_replica *r, struct decree_ballot ballot);
 
@@ -352,6 +354,8 @@ void batch_seal(struct eng_replica *r, struct eng_effects *fx);
 bool leader_has_train(struct eng_replica *r);
 /** The window, the log and the configurations allow @p slots more. */
 bool leader_has_room(const struct eng_replica *r, uint32_t slots);
+/** ... and a quorum of logs has room for commands. */
+bool leader_takes_commands(const struct eng_replica *r, uint32_t slots);
 void on_submit(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 void on_submit_run(struct eng_replica *r, const struct eng_event *ev, struct eng_effects *fx);
 

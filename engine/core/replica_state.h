@@ -267,10 +267,18 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t persisted;        /* durable up to here; Invariant: persisted <= persist_last */
 	uint64_t stalled_since_ns; /* the oldest write is under way since; NEVER = none */
 	uint64_t log_space_slots;  /* as the last FLUSH said */
-	struct decree_slot last;   /* highest slot with an entry */
-	struct decree_slot low;    /* slots below are known only through a snapshot; >= 1 */
-	struct {                   /* what the hard state points to */
-		struct decree_slot slot;    /* as last asked for; 0 = nothing */
+	struct {                   /* a log that is full: what it takes all the same */
+		uint64_t slots;    /* that fit, as the last FLUSH said, less what was taken since */
+		uint64_t since_ns; /* Accepts up to `last` were refused since then; 0 = none were */
+		struct decree_slot last;
+		struct decree_slot may; /* Accepts up to here were refused for long enough */
+		uint64_t
+			until_ns; /* a quorum was seen to wait for this node; until then it counts */
+	} reserve;
+	struct decree_slot last;         /* highest slot with an entry */
+	struct decree_slot low;          /* slots below are known only through a snapshot; >= 1 */
+	struct {                         /* what the hard state points to */
+		struct decree_slot slot; /* as last asked for; 0 = nothing */
 		struct decree_slot durable; /* Invariant: low - 1 <= durable <= slot */
 		struct decree_digest digest;
 		uint64_t seq; /* `slot` is durable when persisted >= seq */
@@ -362,6 +370,7 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint64_t until_ns; /* given up then */
 		uint64_t send_ns;  /* TimeoutNow not before */
 	} transfer;
+	uint64_t busy_ns;          /* some follower last refused an Accept for want of room */
 	uint32_t inherit_asked;    /* round-robin over the holders of a value */
 	uint64_t inherit_ns;       /* ask again for inherited values then; NEVER */
 	uint64_t inherit_until_ns; /* values missing by then: phase 1 again, with another quorum */

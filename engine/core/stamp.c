@@ -51,7 +51,7 @@ may_make_slot(const struct eng_replica *r)
 {
 	return r->role == DECREE_LEADER && r->ready && r->reprepare_ns == NEVER &&
 	       r->transfer.to == 0 && r->batch.bytes == 0 && r->next.n == r->chosen.n + 1 &&
-	       leader_has_room(r, 1);
+	       leader_takes_commands(r, 1);
 }
 
 /* The stamp that the next slot must have to be worth making. Later than the last one in any case. */

@@ -133,7 +133,6 @@ on_accepted(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *
 			r, p, p->matched.n < m->accepted.start.n ? m->accepted.start : p->matched);
 		p->matched = m->accepted.after;
 		p->retry_ns = 0;
-		p->full_ns = 0;
 	}
 	if (m->accepted.after.n > 0 && p->acked_last.n < m->accepted.after.n - 1)
 		p->acked_last.n = m->accepted.after.n - 1;

@@ -14,8 +14,9 @@
  *     silence.
  *
  * A log that is full for good is told to the core LOG_SPACE_RESERVE records early. The core then
- * takes no more commands and Accepts; the reserve is for what elections write. Hard states are no
- * records: heartbeats, promises and elections go on in a log without any room.
+ * takes no more commands and Accepts. Half of the reserve is for what elections write, and half for
+ * what makes room again where no quorum has any: the MARKs of a cut, and what stands before them.
+ * Hard states are no records: heartbeats, promises and elections go on in a log without any room.
  *
  * The medium of the snapshots may be full, too, and below its reserve (11.7). The log would be
  * next, as no snapshot lets go of it any more. So the core is told of a log that is full for
@@ -100,7 +101,7 @@ static void
 fitness_look(struct shard *s)
 {
 	bool is_stuck = s->config.snap_ops != NULL && s->space_unprepared == 0 &&
-			s->space_left < LOG_SPACE_RESERVE + MARK_COUNT;
+			room_reserve_slots(s) < MARK_COUNT;
 	bool is_unfit = s->is_space_low || is_stuck;
 
 	if (is_unfit == s->is_unfit)
@@ -136,6 +137,14 @@ room_space_slots(const struct shard *s, const struct shard_group *g)
 	uint64_t space = s->space_left > LOG_SPACE_RESERVE ? s->space_left - LOG_SPACE_RESERVE : 0;
 
 	return s->is_space_low ? min_u64(space, g->config.window_slots) : space;
+}
+
+uint64_t
+room_reserve_slots(const struct shard *s)
+{
+	uint64_t space = min_u64(s->space_left, LOG_SPACE_RESERVE);
+
+	return space > LOG_SPACE_KEPT ? space - LOG_SPACE_KEPT : 0;
 }
 
 /* The next id above, or the lowest. @return 0 if this node is alone */

@@ -330,6 +330,7 @@ flush_group(struct shard *s, struct shard_group *g, bool is_idle)
 		.now_ns = s->now_ns,
 		.flush = { .log_is_idle = is_idle,
 			.log_space_slots = room_space_slots(s, g),
+			.log_reserve_slots = room_reserve_slots(s),
 			.peers_wait = s->now_ns < g->peers_wait_until_ns,
 			.deadline_ns = g->deadline_ns },
 	};

@@ -38,6 +38,7 @@
 
 /* Told to the core as "full" this early, so that what is accepted before the next FLUSH still fits. */
 #define LOG_SPACE_RESERVE 2048
+#define LOG_SPACE_KEPT    (LOG_SPACE_RESERVE / 2) /* of it, for what elections write */
 
 /* Persists on their way per group. The log's buffer holds a few thousand small records. */
 #define PERSIST_RING_COUNT 16384
@@ -439,6 +440,8 @@ uint32_t room_message_needs(const struct eng_msg *m);
 bool room_is_patience_over(const struct shard *s);
 /** What the core shall believe about the log: the rest is for what is under way. */
 uint64_t room_space_slots(const struct shard *s, const struct shard_group *g);
+/** ... and for what a quorum waits for. */
+uint64_t room_reserve_slots(const struct shard *s);
 /** Records that still fit the log before the core takes no more commands, were all of it
  * pre-written. */
 uint64_t room_until_full(const struct shard *s, const struct shard_group *g);

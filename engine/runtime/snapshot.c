@@ -163,6 +163,14 @@ snapshot_on_mark(struct shard *s, struct shard_group *g, struct decree_slot slot
 
 /* ----------------------------------------------------------------- from the file to the pointer */
 
+/* The log has no room for the slot that would name it. Then the majority's word must do, as that of
+ * a donor does that has restarted (9.4); whoever has not heard it wants another cut. */
+static bool
+is_anchor_out_of_reach(const struct shard *s, const struct shard_group *g)
+{
+	return g->snap.cut.anchor.n == 0 && s->space_left <= LOG_SPACE_RESERVE;
+}
+
 /* The digests come while the walk goes on, and the core compares only the newest. */
 static void
 cut_note_agreement(struct shard *s, struct shard_group *g)
@@ -172,7 +180,8 @@ cut_note_agreement(struct shard *s, struct shard_group *g)
 	if (cut->state == CUT_NONE)
 		return;
 	cut->is_agreed = is_agreed(g);
-	if (cut->state == CUT_ANCHORING && cut->anchor.n != 0 && cut->agree_by_ns == 0)
+	if (cut->state == CUT_ANCHORING && cut->agree_by_ns == 0 &&
+		(cut->anchor.n != 0 || is_anchor_out_of_reach(s, g)))
 		cut->agree_by_ns =
 			s->now_ns + (AGREE_NS << min_u32(cut->failures, RETRY_CUT_SHIFT_MAX));
 }
@@ -214,7 +223,7 @@ cut_point(struct shard *s, struct shard_group *g)
 		.snapshot = { .snapshot = &cut->facts },
 	};
 
-	if (cut->anchor.n == 0 || !cut->is_agreed)
+	if ((cut->anchor.n == 0 && !is_anchor_out_of_reach(s, g)) || !cut->is_agreed)
 		return;
 	if (s->now_ns < held_until_ns(s, g) || !room_for_turn(s, g))
 		return;

@@ -372,6 +372,7 @@ cluster_flush(struct cluster *c, uint16_t node)
 				.log_space_slots = c->nodes[node].log_is_full
 							   ? c->nodes[node].log_slots_left
 							   : 1000000,
+				.log_reserve_slots = c->nodes[node].log_slots_reserve,
 				.deadline_ns = c->nodes[node].deadline_ns } });
 }
 

@@ -80,8 +80,9 @@ struct cluster_node {
 	bool log_is_busy;     /* a write is under way: what comes waits in the open batch */
 	bool log_is_full;
 	uint32_t log_slots_left; /* if it is full */
-	uint32_t record_room;    /* writes that a step may make + 1; 0 = as many as it likes */
-	struct {                 /* of the disk, taken at some time */
+	uint32_t log_slots_reserve;
+	uint32_t record_room; /* writes that a step may make + 1; 0 = as many as it likes */
+	struct {              /* of the disk, taken at some time */
 		struct cluster_write *durable;
 		uint32_t durable_count;
 		uint8_t hard[ENG_HARD_BYTES];

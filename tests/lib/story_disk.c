@@ -44,6 +44,8 @@ do_logfull(struct story *s, const struct words *w)
 	s->cluster->nodes[node].log_is_full = strcmp(w->at[0], "logfull") == 0;
 	s->cluster->nodes[node].log_slots_left =
 		w->count > 2 ? (uint32_t)strtoul(w->at[2], NULL, 10) : 0;
+	s->cluster->nodes[node].log_slots_reserve =
+		w->count > 3 ? (uint32_t)strtoul(w->at[3], NULL, 10) : 0;
 	if (node != 0)
 		cluster_flush(s->cluster, node);
 	return node != 0;
@@ -251,7 +253,7 @@ const struct story_command story_disk_commands[] = {
 	{ "persist", 2, 3, do_persist },
 	{ "stall", 2, 2, do_stall },
 	{ "resume", 2, 2, do_resume },
-	{ "logfull", 2, 3, do_logfull },
+	{ "logfull", 2, 4, do_logfull },
 	{ "logroom", 2, 2, do_logfull },
 	{ "logbusy", 2, 2, do_logbusy },
 	{ "logidle", 2, 2, do_logbusy },

@@ -250,6 +250,80 @@ test_a_full_log_goes_when_its_doubt_is_written_down(void **state)
 	world_end(w);
 }
 
+/* One node is dead, and the logs of the other two are full: nothing is chosen but by both. What makes
+ * room is taken from what they keep in reserve, and what stands before it. */
+static void
+test_full_logs_that_a_quorum_needs_make_room(void **state)
+{
+	struct world_mailbox *mail = world_mailbox_new();
+	struct world *w = world_with_a_used_up_log(mail, SLOTS_FEW);
+	struct world_node *leader = NULL, *dead = NULL;
+	uint64_t done;
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++)
+		if (w->nodes[i].role == DECREE_LEADER)
+			leader = &w->nodes[i];
+		else if (&w->nodes[i] != lagging)
+			dead = &w->nodes[i];
+	dead->is_down = true;
+	leader->log.space_all = LOG_SPACE_RESERVE + (uint32_t)leader->log.appended +
+				2 * leader->eng.window_slots + 4; /* not yet */
+	done = mail->completed;
+	propose_some(w, mail, 8);
+	world_run(w, 5000 * MS);
+	assert_int_equal(mail->completed, done + 8);
+	assert_true(cut_count(w) >= 2);
+	assert_true(lagging->log.trimmed_lsn > TRIM_NOTE_SLOTS);
+	assert_true(leader->log.trimmed_lsn > TRIM_NOTE_SLOTS);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 0);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
+static bool
+lose_values(struct world *w, uint16_t from, uint16_t to, const uint8_t *payload)
+{
+	(void)w;
+	(void)from;
+	return to == lagging->node_id &&
+	       (payload[0] == ENG_MSG_ACCEPT || payload[0] == ENG_MSG_QUERY_REPLY);
+}
+
+/* It has cut the snapshot that would make room, but no room for the slot that names it. */
+static void
+test_a_full_log_needs_no_room_for_the_name_of_its_snapshot(void **state)
+{
+	struct world_mailbox *mail = world_mailbox_new();
+	struct world *w = world_of_small_logs(1000000, 0);
+	struct world_node *leader = world_elect(w);
+	const struct snapshot_group *snap;
+	const uint64_t *slot_max;
+
+	(void)state;
+	lagging = world_follower(w);
+	snap = &lagging->shard->groups[0].snap;
+	slot_max = &lagging->shard->groups[0].index.slot_max;
+	assert_int_equal(shard_gateway_open(leader->shard, 0, (const uint8_t *)"a proposer here",
+				 &world_mailbox_ops, mail),
+		0);
+	propose_some(w, mail, SLOTS_FEW);
+	assert_true(snapshot_ask(leader->shard, &leader->shard->groups[0]));
+	for (uint64_t slot = *slot_max; slot == *slot_max;)
+		world_turn(w);
+	w->lose = lose_values; /* the mark is here, and nothing behind it */
+	lagging->log.space_all = LOG_SPACE_RESERVE + (uint32_t)lagging->log.appended;
+	world_run(w, 100 * MS);
+	w->lose = NULL;
+	world_run(w, 1000 * MS);
+	assert_int_equal(cut_count(w), 3);
+	assert_int_equal(snap->kept.slot.n, leader->shard->groups[0].snap.kept.slot.n);
+	assert_int_equal(shard_counters(lagging->shard)->snapshots_fetched, 0);
+	assert_caught_up(w);
+	world_mailbox_free(mail);
+	world_end(w);
+}
+
 int
 main(void)
 {
@@ -261,6 +335,8 @@ main(void)
 		cmocka_unit_test(test_a_full_log_of_few_slots_asks_for_a_cut),
 		cmocka_unit_test(test_a_full_log_that_no_cut_helps_asks_for_no_more),
 		cmocka_unit_test(test_a_full_log_goes_when_its_doubt_is_written_down),
+		cmocka_unit_test(test_full_logs_that_a_quorum_needs_make_room),
+		cmocka_unit_test(test_a_full_log_needs_no_room_for_the_name_of_its_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
