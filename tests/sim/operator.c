@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "engine/runtime/client_msg.h"
+#include "engine/runtime/shard_private.h"
 
 static const char *
 name_of(uint32_t op)
@@ -33,6 +34,23 @@ whom_to_ask(struct sim *sim)
 	return hint != 0 ? hint : sim_any_node(sim);
 }
 
+/* A node that no file names has no address there, and is not added. The file in which the operator
+ * has written it down is read at a start; ours has room for one more node, and who runs knows it, too:
+ * how files change is no part of these worlds. */
+static void
+write_down(struct sim *sim, uint16_t newcomer)
+{
+	for (uint16_t id = 1; id <= sim->node_count; id++) {
+		struct sim_node *n = &sim->nodes[id];
+		struct eng_config *cfg = n->is_up ? &n->shard->groups[0].config : NULL;
+
+		if (cfg == NULL)
+			continue;
+		cfg->members[DECREE_NODE_COUNT_MAX - 1].node_id = newcomer;
+		cfg->member_count = DECREE_NODE_COUNT_MAX;
+	}
+}
+
 static void
 request_send(struct sim *sim, uint16_t to, uint64_t token)
 {
@@ -53,6 +71,7 @@ request_send(struct sim *sim, uint16_t to, uint64_t token)
 	if (wish->op == DECREE_ADMIN_MEMBER_ADD || wish->op == DECREE_ADMIN_MEMBER_REPLACE) {
 		struct decree_uuid disk = sim_node_disk(&sim->nodes[wish->node]);
 		store_u64(arguments + 8, eng_disk_short(&disk));
+		write_down(sim, wish->node);
 	}
 	f->src = 0;
 	f->dst = to;
