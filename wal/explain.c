@@ -30,20 +30,20 @@ explain_page(struct wal *w, const struct wal_recovery *to, const struct page_pai
 
 	if (to->explain == NULL || to->explain->page == NULL)
 		return;
-	pages = aligned_alloc(PAGE_BYTES_MAX, 2 * PAGE_BYTES_MAX);
+	pages = aligned_alloc(PAGE_BYTES_MAX, 2 * page_stride(pair));
 	if (pages == NULL)
 		return; /* the open itself will say so */
 	for (int i = 0; i < 2; i++) {
 		view.copies[i].offset_bytes = pair->offset_bytes[i];
-		view.copies[i].state = page_copy_load(
-			w->ops, w->disk, pair, i, seal, pages + i * PAGE_BYTES_MAX, &header);
+		view.copies[i].state = page_copy_load(w->ops, w->disk, pair, i, seal,
+			pages + (size_t)i * page_stride(pair), &header);
 		if (view.copies[i].state == PAGE_VALID)
 			view.copies[i].generation = header.generation;
 	}
 	view.is_ambiguous = view.copies[0].state == PAGE_VALID &&
 			    view.copies[1].state == PAGE_VALID &&
 			    view.copies[0].generation == view.copies[1].generation &&
-			    memcmp(pages, pages + PAGE_BYTES_MAX, pair->bytes) != 0;
+			    memcmp(pages, pages + page_stride(pair), pair->bytes) != 0;
 	free(pages);
 	to->explain->page(to->explain->context, &view);
 }

@@ -45,6 +45,7 @@ static_assert(
 static_assert(
 	SEGMENT_BYTES_UNIT >> IDENTIFIERS_BYTES_SHIFT == 4096, "ring bytes come in whole pages");
 static_assert(PAGE_HEADER_BYTES + LOG_META_BYTES_MAX == PAGE_BYTES_MAX, "on-disk layout");
+static_assert(PAGE_HEADER_BYTES + LOG_HEARSAY_BYTES_MAX == PAGE_HEARSAY_BYTES, "on-disk layout");
 
 /* Derive and check. @return NULL, or what is wrong in words */
 static const char *
@@ -253,6 +254,10 @@ format_write(const struct disk_ops *ops, void *disk, const struct wal_geometry *
 		rc = page_store(ops, disk, &page_hardstate, page);
 	}
 	if (rc == 0) {
+		page_seal(page, &page_hearsay, &seal, &(struct page_header){ 0 });
+		rc = page_store(ops, disk, &page_hearsay, page);
+	}
+	if (rc == 0) {
 		wal_session_seal(page, &session, &seal);
 		rc = page_store(ops, disk, &page_session, page);
 	}
@@ -288,7 +293,7 @@ wal_format(const struct disk_ops *ops, void *disk, const struct wal_format *form
 	if (rc != 0)
 		return rc;
 
-	page = aligned_alloc(PAGE_BYTES_MAX, PAGE_BYTES_MAX);
+	page = aligned_alloc(PAGE_BYTES_MAX, PAGE_HEARSAY_BYTES); /* the largest */
 	if (page == NULL)
 		rc = -ENOMEM;
 	if (rc == 0)

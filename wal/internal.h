@@ -138,6 +138,15 @@ struct wal_meta {
 	bool is_waiting; /* copy 0 is durable, copy 1 not yet submitted */
 };
 
+struct wal_hearsay {
+	uint8_t *page;    /* [PAGE_HEARSAY_BYTES] being written */
+	uint8_t *pending; /* [LOG_HEARSAY_BYTES_MAX] newest blob from the caller */
+	uint32_t pending_bytes;
+	uint64_t generation; /* of the newest copy; it went to copy generation & 1 */
+	bool is_pending;
+	bool is_writing;
+};
+
 enum read_state {
 	READ_FREE = 0,
 	READ_IN_FLIGHT,
@@ -173,6 +182,7 @@ struct wal {
 	struct wal_prewrite prewrite;
 	struct wal_trim trim;
 	struct wal_meta meta;
+	struct wal_hearsay hearsay;
 	struct wal_read reads[READ_SLOT_COUNT];
 	uint32_t read_count; /* not free */
 	struct wal_scrub scrub;
@@ -197,6 +207,7 @@ enum token_kind {
 	TOKEN_META = 5,
 	TOKEN_READ = 6, /* lower half: index of the slot */
 	TOKEN_SCRUB = 7,
+	TOKEN_HEARSAY = 8,
 };
 
 static inline uint64_t
@@ -278,6 +289,13 @@ uint64_t trim_end_lsn(const struct wal *w);
 uint64_t meta_request(struct wal *w, const void *blob, uint32_t bytes);
 bool meta_next_write(struct wal *w, struct disk_request *ret_request);
 void meta_on_written(struct wal *w);
+
+/* hearsay.c */
+void hearsay_request(struct wal *w, const void *blob, uint32_t bytes);
+bool hearsay_next_write(struct wal *w, struct disk_request *ret_request);
+void hearsay_on_written(struct wal *w);
+/** Start-up: hand over what is there. If that is nothing, nothing is lost that the log has promised. */
+void hearsay_load(struct wal *w, const struct wal_recovery *to);
 
 /* read.c */
 int read_start(struct wal *w, uint64_t position, uint64_t token);

@@ -21,8 +21,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOG_TAG_BYTES      64
-#define LOG_META_BYTES_MAX 4032 /* the whole hard state blob of one log directory */
+#define LOG_TAG_BYTES         64
+#define LOG_META_BYTES_MAX    4032  /* the whole hard state blob of one log directory */
+#define LOG_HEARSAY_BYTES_MAX 32704 /* the same of the hearsay */
 
 struct log_record {
 	const uint8_t *tag;     /* [LOG_TAG_BYTES], lent for the call */
@@ -85,6 +86,12 @@ struct log_ops {
 	 * @param bytes  1 .. LOG_META_BYTES_MAX, the same at every call
 	 * @return the generation that LOG_META will report, counting from the recovered one + 1 */
 	uint64_t (*meta)(void *log, const void *blob, uint32_t bytes);
+
+	/** Replace the hearsay blob: what the caller would like to find again, and can do without.
+	 * It is written in the log's own time, and nobody is told. A crash may leave an older one,
+	 * damage none. Calls may coalesce: the newest wins.
+	 * @param bytes  1 .. LOG_HEARSAY_BYTES_MAX */
+	void (*hearsay)(void *log, const void *blob, uint32_t bytes);
 
 	/** Start reading one record back. @retval 0 started  @retval -EAGAIN too many reads in
 	 * flight */

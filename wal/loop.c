@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The log as the shard's loop sees it: wal_log_ops over append.c, identifiers.c, hardstate.c,
- * prepare.c, scrub.c and read.c. Each of these says what it wants to write next and is told when
+ * hearsay.c, prepare.c, scrub.c and read.c. Each of these says what it wants to write next and is told when
  * that was written; this file carries requests to the disk and completions back.
  *
  * One turn:  append()* -> submit() -> ... -> reap(). submit() belongs into every turn, also into
@@ -40,6 +40,15 @@ log_meta(void *log, const void *blob, uint32_t bytes)
 	return meta_request(w, blob, bytes);
 }
 
+static void
+log_hearsay(void *log, const void *blob, uint32_t bytes)
+{
+	struct wal *w = log;
+
+	w->has_news = true;
+	hearsay_request(w, blob, bytes);
+}
+
 static int
 log_read(void *log, uint64_t position, uint64_t token)
 {
@@ -65,7 +74,7 @@ is_time_for_more(struct wal *w, uint64_t now_ns)
 static void
 submit_what_is_due(struct wal *w, uint64_t now_ns)
 {
-	struct disk_request requests[6], identifiers;
+	struct disk_request requests[7], identifiers;
 	bool has_identifiers, is_time;
 	uint32_t count = 0;
 
@@ -80,6 +89,8 @@ submit_what_is_due(struct wal *w, uint64_t now_ns)
 	if (count > 0)
 		FAILPOINT("wal.submit.write_chosen");
 	if (meta_next_write(w, &requests[count]))
+		count++;
+	if (hearsay_next_write(w, &requests[count]))
 		count++;
 	if (has_identifiers)
 		requests[count++] = identifiers;
@@ -127,6 +138,7 @@ bytes_of_token(const struct wal *w, uint64_t token)
 	case TOKEN_PREWRITE: return w->prewrite.piece_bytes;
 	case TOKEN_NOTE: return page_session.bytes;
 	case TOKEN_META: return page_hardstate.bytes;
+	case TOKEN_HEARSAY: return page_hearsay.bytes;
 	case TOKEN_READ:
 	case TOKEN_SCRUB: break;
 	}
@@ -142,6 +154,7 @@ on_written(struct wal *w, uint64_t token)
 	case TOKEN_PREWRITE: prewrite_on_written(w); break;
 	case TOKEN_NOTE: prewrite_on_noted(w); break;
 	case TOKEN_META: meta_on_written(w); break;
+	case TOKEN_HEARSAY: hearsay_on_written(w); break;
 	case TOKEN_READ:
 	case TOKEN_SCRUB: break;
 	}
@@ -276,6 +289,7 @@ log_is_idle(void *log)
 const struct log_ops wal_log_ops = {
 	.append = log_append,
 	.meta = log_meta,
+	.hearsay = log_hearsay,
 	.read = log_read,
 	.submit = log_submit,
 	.reap = log_reap,

@@ -195,8 +195,8 @@ static int
 memory_init(struct wal *w, char *error)
 {
 	size_t slot_bytes = (size_t)w->geometry.sector_count_max * WAL_SECTOR_BYTES;
-	size_t total = 0, window, stage, zeros, page, pending, note, slots, payloads, entries,
-	       segments, scrub;
+	size_t total = 0, window, stage, zeros, page, pending, hearsay, heard, note, slots,
+	       payloads, entries, segments, scrub;
 	uint8_t *m;
 	int rc;
 
@@ -206,6 +206,8 @@ memory_init(struct wal *w, char *error)
 	zeros = take(&total, PREWRITE_PIECE_BYTES);
 	page = take(&total, PAGE_BYTES_MAX);
 	pending = take(&total, LOG_META_BYTES_MAX);
+	hearsay = take(&total, PAGE_HEARSAY_BYTES);
+	heard = take(&total, LOG_HEARSAY_BYTES_MAX);
 	note = take(&total, WAL_SECTOR_BYTES);
 	slots = take(&total, READ_SLOT_COUNT * slot_bytes);
 	payloads = take(&total, READ_SLOT_COUNT * slot_bytes);
@@ -235,6 +237,8 @@ memory_init(struct wal *w, char *error)
 	w->meta.page = m + page;
 	w->meta.pending = m + pending;
 	w->meta.copy = -1;
+	w->hearsay.page = m + hearsay;
+	w->hearsay.pending = m + heard;
 	for (uint32_t i = 0; i < READ_SLOT_COUNT; i++) {
 		w->reads[i].sectors = m + slots + i * slot_bytes;
 		w->reads[i].payload = m + payloads + i * slot_bytes;
@@ -461,6 +465,9 @@ records_load(struct wal *w, const struct wal_config *cfg, struct found *f, char 
 		f->refused_rc = rc;
 		rc = 0;
 	}
+	explain_page(w, to, &page_hearsay, &w->seal, "hearsay");
+	if (rc == 0)
+		hearsay_load(w, to);
 	if (rc == 0)
 		rc = log_recover(w, to, f->durable_lsn, f->is_lossy, &f->end, error);
 	return rc != 0 ? rc : f->refused_rc;
@@ -581,7 +588,7 @@ has_work(const struct wal *w)
 		return w->inflight_count > 0;
 	return w->inflight_count > 0 || w->append.submitted < w->append.head ||
 	       w->identifiers.written_lsn < w->append.durable_lsn ||
-	       w->meta.durable_generation < w->meta.requested_generation ||
+	       w->meta.durable_generation < w->meta.requested_generation || w->hearsay.is_pending ||
 	       w->prewrite.note_state != NOTE_NONE;
 }
 

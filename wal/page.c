@@ -27,6 +27,12 @@ const struct page_pair page_hardstate = {
 	.bytes = 4096,
 	.magic = PAGE_MAGIC_HARDSTATE,
 };
+const struct page_pair page_hearsay = {
+	.file = DISK_HARDSTATE,
+	.offset_bytes = { 8192, 8192 + PAGE_HEARSAY_BYTES },
+	.bytes = PAGE_HEARSAY_BYTES,
+	.magic = PAGE_MAGIC_HEARSAY,
+};
 
 /* The identity is checked before the log's own seal is known. */
 static const struct wal_seal no_seal = { .log_id = 0, .crc_seed = 0xffffffffu };
@@ -113,12 +119,20 @@ page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *p
 	return PAGE_UNREADABLE;
 }
 
+/* From one copy to the next in memory. */
+size_t
+page_stride(const struct page_pair *pair)
+{
+	return pair->bytes < PAGE_BYTES_MAX ? PAGE_BYTES_MAX : pair->bytes;
+}
+
 int
 page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header,
 	int *ret_stale)
 {
-	uint8_t *copies = aligned_alloc(PAGE_BYTES_MAX, 2 * PAGE_BYTES_MAX);
+	const size_t stride = page_stride(pair);
+	uint8_t *copies = aligned_alloc(PAGE_BYTES_MAX, 2 * stride);
 	struct page_header headers[2];
 	enum page_state states[2];
 	int rc = 0;
@@ -127,7 +141,7 @@ page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 		return -ENOMEM;
 	for (int i = 0; i < 2; i++)
 		states[i] = page_copy_load(
-			ops, disk, pair, i, seal, copies + i * PAGE_BYTES_MAX, &headers[i]);
+			ops, disk, pair, i, seal, copies + (size_t)i * stride, &headers[i]);
 	if (states[0] == PAGE_VERSION || states[1] == PAGE_VERSION) {
 		ret_header->version = headers[states[0] != PAGE_VERSION].version;
 		rc = -EPROTONOSUPPORT;
@@ -137,18 +151,17 @@ page_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 		rc = -EBADMSG;
 	if (rc == 0 && states[0] == PAGE_VALID && states[1] == PAGE_VALID &&
 		headers[0].generation == headers[1].generation &&
-		memcmp(copies, copies + PAGE_BYTES_MAX, pair->bytes) != 0)
+		memcmp(copies, copies + stride, pair->bytes) != 0)
 		rc = -EBADMSG; /* one of them is not ours, and nothing says which */
 	if (rc == 0) {
 		bool second =
 			states[0] != PAGE_VALID ||
 			(states[1] == PAGE_VALID && headers[1].generation > headers[0].generation);
-		const uint8_t *chosen = copies + (second ? PAGE_BYTES_MAX : 0);
+		const uint8_t *chosen = copies + (second ? stride : 0);
 
 		memcpy(ret_page, chosen, pair->bytes);
 		*ret_header = headers[second];
-		*ret_stale =
-			memcmp(copies, copies + PAGE_BYTES_MAX, pair->bytes) == 0 ? -1 : !second;
+		*ret_stale = memcmp(copies, copies + stride, pair->bytes) == 0 ? -1 : !second;
 	}
 	free(copies);
 	return rc;

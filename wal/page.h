@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file page.h
- * The small things a log keeps twice: identity, session and hard state, each as a sealed page in
- * two copies that are never written at the same time, so that one of them is whole whatever
+ * The small things a log keeps twice: identity, session, hard state and hearsay, each as a sealed
+ * page in two copies that are never written at the same time, so that one of them is whole whatever
  * happens.
  *
- * Page (512 or 4096 bytes, little-endian):
+ * Page (512, 4096 or 32768 bytes, little-endian):
  *      0    8  magic: what kind of page this is
  *      8    8  log id (0 in the identity page, which defines it)
  *     16    8  generation: the copy with the higher one is newer
@@ -23,11 +23,14 @@
 #include "wal/disk_ops.h"
 
 #define PAGE_HEADER_BYTES 64
-#define PAGE_BYTES_MAX    4096
+#define PAGE_BYTES_MAX    4096 /* of one without which there is no log */
 
 #define PAGE_MAGIC_IDENTITY  0x31646965657263ull /* "creeid1" */
 #define PAGE_MAGIC_SESSION   0x31736565657263ull /* "creees1" */
 #define PAGE_MAGIC_HARDSTATE 0x31736865657263ull /* "creehs1" */
+#define PAGE_MAGIC_HEARSAY   0x31796865657263ull /* "creehy1" */
+
+#define PAGE_HEARSAY_BYTES 32768
 
 /* Where the two copies of a page live. */
 struct page_pair {
@@ -40,9 +43,10 @@ struct page_pair {
 extern const struct page_pair page_identity;
 extern const struct page_pair page_session;
 extern const struct page_pair page_hardstate;
+extern const struct page_pair page_hearsay;
 
 #define WAL_IDENTITY_FILE_BYTES  16384
-#define WAL_HARDSTATE_FILE_BYTES 8192
+#define WAL_HARDSTATE_FILE_BYTES (8192 + 2 * PAGE_HEARSAY_BYTES)
 
 struct page_header {
 	uint64_t generation;
@@ -78,12 +82,15 @@ int disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind,
 enum page_state page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	int copy, const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header);
 
+/** @return bytes of memory that hold one copy: a multiple of PAGE_BYTES_MAX */
+size_t page_stride(const struct page_pair *pair);
+
 /**
  * Read both copies and choose the newest valid one. One that cannot be read is not valid. One of
  * another version counts for what a program of that version has said since, so no older one beside
  * it is taken in its place.
  *
- * @param ret_page    [PAGE_BYTES_MAX] at a multiple of 512: the chosen page
+ * @param ret_page    [pair->bytes] at a multiple of 512: the chosen page
  * @param ret_stale   index of the copy that must be rewritten before the chosen one may be, or -1
  * @retval -EBADMSG   no valid copy   @retval -EIO  none can be read
  * @retval -EPROTONOSUPPORT  a copy is of another version, ret_header->version

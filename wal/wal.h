@@ -42,7 +42,7 @@ struct wal_format {
 				     * buffer; multiple of 4 KiB; default 4 MiB, or log_bytes / 4 if that is less */
 };
 
-/* What recovery hands to the caller, in this order: identity, meta, records. Each may return -errno
+/* What recovery hands to the caller, in this order: identity, meta, hearsay, records. Each may return -errno
  * to stop the open with that code; it then writes its own sentence into `ret_error` of wal_open().
  * NULL = not wanted. A later refusal makes everything handed over void. */
 struct wal_recovery {
@@ -55,6 +55,10 @@ struct wal_recovery {
 
 	/** @param generation  the hard state's, 0 with @p bytes = 0 if none was ever written */
 	int (*meta)(void *context, uint64_t generation, const void *blob, uint32_t bytes);
+
+	/** What log_ops.hearsay() was given last, or before that; not called if nothing ever was.
+	 * @param bytes  0: it is damaged, and forgotten */
+	void (*hearsay)(void *context, const void *blob, uint32_t bytes);
 
 	/** One record, in order of lsn. Numbers increase by one, except that a restart which cut a
 	 * torn tail took one number for its own boot record. @param tag [LOG_TAG_BYTES], lent, as

@@ -88,6 +88,12 @@ counted_room(void *log)
 }
 
 static void
+counted_hearsay(void *log, const void *blob, uint32_t bytes)
+{
+	wal_log_ops.hearsay(((struct member *)log)->wal, blob, bytes);
+}
+
+static void
 counted_trim(void *log, uint64_t lsn)
 {
 	wal_log_ops.trim(((struct member *)log)->wal, lsn);
@@ -108,6 +114,7 @@ counted_is_idle(void *log)
 static const struct log_ops counted_log_ops = {
 	.append = counted_append,
 	.meta = counted_meta,
+	.hearsay = counted_hearsay,
 	.read = counted_read,
 	.submit = counted_submit,
 	.reap = counted_reap,

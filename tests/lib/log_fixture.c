@@ -67,6 +67,19 @@ on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 	return 0;
 }
 
+static void
+on_hearsay(void *context, const void *blob, uint32_t bytes)
+{
+	const uint8_t *words = blob;
+	struct log_fixture *f = context;
+
+	f->found_hearsay_count++;
+	f->found_hearsay_bytes = bytes;
+	f->found_hearsay = bytes >= 8 ? load_u64(words) : 0;
+	for (uint32_t i = 8; i + 8 <= bytes; i += 8)
+		f->wrong_count += load_u64(words + i) != f->found_hearsay;
+}
+
 void
 log_fixture_init(struct log_fixture *f, const struct disk_fake_config *disk)
 {
@@ -85,7 +98,10 @@ log_fixture_init(struct log_fixture *f, const struct disk_fake_config *disk)
 		.ops = &disk_fake_ops,
 		.disk = f->disk,
 		.prewrite_bytes_per_second = 1ull << 40,
-		.recovery = { .context = f, .record = on_record, .meta = on_meta },
+		.recovery = { .context = f,
+			.record = on_record,
+			.meta = on_meta,
+			.hearsay = on_hearsay },
 	};
 }
 
@@ -113,6 +129,7 @@ log_fixture_open(struct log_fixture *f)
 	f->wrong_count = 0;
 	f->report_count = 0;
 	f->found_meta_bytes = 0;
+	f->found_hearsay = f->found_hearsay_bytes = f->found_hearsay_count = 0;
 	f->failed_rc = 0;
 	f->cfg.disk = f->disk;
 	return wal_open(&f->cfg, &f->wal, f->error);

@@ -39,6 +39,9 @@ struct log_fixture {
 	uint64_t found_meta_generation;
 	uint8_t found_meta[64];
 	uint32_t found_meta_bytes;
+	uint64_t found_hearsay; /* the number in each of its words */
+	uint32_t found_hearsay_bytes;
+	uint32_t found_hearsay_count; /* times that any was handed over */
 	/* What LOG_DAMAGED said since the last open, its tag as a number: nameless UINT64_MAX. */
 	struct log_completion reports[FIXTURE_REPORT_COUNT_MAX];
 	uint64_t report_numbers[FIXTURE_REPORT_COUNT_MAX];

@@ -123,6 +123,15 @@ log_meta(void *log, const void *blob, uint32_t bytes)
 	return wal_log_ops.meta(n->wal, blob, bytes);
 }
 
+static void
+log_hearsay(void *log, const void *blob, uint32_t bytes)
+{
+	struct sim_node *n = log;
+
+	fault_crash_point(n, POINT_APPEND);
+	wal_log_ops.hearsay(n->wal, blob, bytes);
+}
+
 static int
 log_read(void *log, uint64_t position, uint64_t token)
 {
@@ -229,6 +238,7 @@ log_is_idle(void *log)
 const struct log_ops sim_log_ops = {
 	.append = log_append,
 	.meta = log_meta,
+	.hearsay = log_hearsay,
 	.read = log_read,
 	.submit = log_submit,
 	.reap = log_reap,

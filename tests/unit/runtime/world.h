@@ -52,7 +52,10 @@ struct world_log {
 	uint8_t meta[LOG_META_BYTES_MAX];
 	uint8_t meta_durable_blob[LOG_META_BYTES_MAX];
 	uint32_t meta_bytes;
-	bool hold_records; /* the disk is slow */
+	uint8_t hearsay[LOG_HEARSAY_BYTES_MAX]; /* durable at once */
+	uint32_t hearsay_bytes;                 /* 0 = none */
+	uint64_t hearsay_count;                 /* times that it was asked for */
+	bool hold_records;                      /* the disk is slow */
 	bool hold_meta;
 	bool is_crowded;     /* more than half full */
 	uint32_t space_left; /* records; 0 = a million */

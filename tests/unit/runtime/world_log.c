@@ -54,6 +54,16 @@ log_meta(void *ctx, const void *blob, uint32_t bytes)
 	return ++log->meta_asked;
 }
 
+static void
+log_hearsay(void *ctx, const void *blob, uint32_t bytes)
+{
+	struct world_log *log = ctx;
+
+	memcpy(log->hearsay, blob, bytes);
+	log->hearsay_bytes = bytes;
+	log->hearsay_count++;
+}
+
 static int
 log_read(void *ctx, uint64_t position, uint64_t token)
 {
@@ -201,6 +211,7 @@ log_is_idle(void *ctx)
 const struct log_ops world_log_ops = {
 	log_append,
 	log_meta,
+	log_hearsay,
 	log_read,
 	log_submit,
 	log_reap,

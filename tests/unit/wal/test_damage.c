@@ -139,7 +139,7 @@ test_a_damaged_copy_is_replaced_by_the_other(void **state)
 
 	for (uint64_t i = 0; i < WAL_IDENTITY_FILE_BYTES; i += i % 4096 < 256 ? 1 : 97)
 		assert_int_equal(open_flipped(f, DISK_IDENTITY, i, 0x20), 0);
-	for (uint64_t i = 0; i < WAL_HARDSTATE_FILE_BYTES; i += i % 4096 < 256 ? 1 : 97)
+	for (uint64_t i = 0; i < 8192; i += i % 4096 < 256 ? 1 : 97)
 		assert_int_equal(open_flipped(f, DISK_HARDSTATE, i, 0x20), 0);
 }
 

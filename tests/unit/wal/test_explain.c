@@ -148,7 +148,7 @@ test_looking_changes_nothing(void **state)
 	disk_fake_flip(f->disk, DISK_SEGMENTS, 600, 1);
 	before[DISK_SEGMENTS][600] ^= 1;
 	assert_int_equal(look(f, &seen), 0);
-	assert_int_equal(seen.copy_count, 6);
+	assert_int_equal(seen.copy_count, 8);
 	assert_int_equal(seen.block_count, RECORD_COUNT - 1);
 	assert_int_equal(seen.damage_count, 1);
 	for (int i = 0; i < DISK_FILE_COUNT; i++) {
