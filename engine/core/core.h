@@ -33,9 +33,10 @@
 
 #include <stddef.h>
 
-#define ENG_RECORD_TAG_BYTES 64 /* = LOG_TAG_BYTES: what the log keeps apart for one slot */
-#define ENG_HARD_BYTES       64 /* hard state of one group */
-#define ENG_PEER_COUNT_MAX   16 /* nodes that a replica knows at a time, itself included */
+#define ENG_RECORD_TAG_BYTES 64  /* = LOG_TAG_BYTES: what the log keeps apart for one slot */
+#define ENG_HARD_BYTES       64  /* hard state of one group */
+#define ENG_HEARSAY_BYTES    512 /* what a node keeps of what the others have said in one group */
+#define ENG_PEER_COUNT_MAX   16  /* nodes that a replica knows at a time, itself included */
 #define ENG_FX_MESSAGE_MAX   512
 #define ENG_FX_PERSIST_MAX   256
 #define ENG_FX_READ_MAX      64
@@ -227,6 +228,9 @@ struct eng_event {
 		} record;
 		struct {
 			uint64_t boot_count; /* of this life, durable: higher than any before */
+			/* [ENG_HEARSAY_BYTES] eng_hearsay() of an earlier life, any earlier one;
+			 * NULL = it is lost, or there was none. Lent for the step */
+			const uint8_t *hearsay;
 		} start;
 		struct {
 			struct decree_slot slot;
@@ -367,6 +371,7 @@ struct eng_effects {
 	 * fetch it, from there or from anybody, unless that is under way. 0 = no wish. */
 	uint16_t fetch_from;
 	bool members_changed; /* see eng_known_configs(): learn the addresses */
+	bool hearsay_changed; /* see eng_hearsay(): to be kept, soon; nothing waits for it */
 	struct eng_persist persists[ENG_FX_PERSIST_MAX];
 	struct eng_msg messages[ENG_FX_MESSAGE_MAX];
 	struct eng_read reads[ENG_FX_READ_MAX];
@@ -474,6 +479,10 @@ eng_peer_status(const struct eng_replica *r, struct eng_peer_status ret_peers[EN
 
 /** The configurations as this node knows them: configs.h. @return lent until the next step */
 const struct eng_configs *eng_known_configs(const struct eng_replica *r);
+
+/** What the other members have said, as the next START should bring it: [ENG_HEARSAY_BYTES],
+ * hearsay.h. @return lent until the next step */
+const uint8_t *eng_hearsay(const struct eng_replica *r);
 
 /** node_id of the leader to send commands to, 0 if unknown. This node itself only if it is ready. */
 uint16_t eng_leader(const struct eng_replica *r);

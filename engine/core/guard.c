@@ -5,8 +5,8 @@
  * A disk restored from an old image has forgotten promises and votes, and does not know it. Its
  * peers do: each remembers, for every other node, the highest start count of its answers to
  * challenges, and the highest ballot promised and slot accepted of its Promises and Accepteds,
- * which were durable when they left. Memory ends with the process, so a leader's heartbeats spread
- * what it knows of everybody.
+ * which were durable when they left. A leader's heartbeats spread what it knows of everybody, and
+ * each node keeps what it knows (hearsay.c), since memory ends with the process.
  *
  * Every life of a node has a nonce. A message under a nonce that is not the known one counts for
  * nothing until its sender has answered a fresh challenge of ours (HELLO):
@@ -105,6 +105,7 @@ guard_start(struct eng_replica *r, const struct eng_event *ev, struct eng_effect
 	r->found_promised = r->promised;
 	r->found_last = r->damage.doubt ? (struct decree_slot){ ENG_SLOT_MAX } : r->last;
 	r->peers[r->self].guard.boot_count = ev->start.boot_count;
+	hearsay_start(r, ev->start.hearsay);
 	if (!r->cfg.joins || r->epoch != 0) /* nobody knows a newcomer yet */
 		guard_ask(r, r->targets, fx);
 }
@@ -301,6 +302,7 @@ on_hello_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_effect
 	if (g->nonce != m->src_nonce)
 		r->peers[member].commit.n = 0; /* what it knew decided it may have forgotten */
 	life_proved(g, m);
+	hearsay_keep(r, fx);
 	damage_note_peer(r, member, m);
 	guard_learn(r, m->hello_reply.commit);
 }
@@ -331,7 +333,7 @@ own_accepted(const struct eng_replica *r)
 }
 
 void
-guard_heartbeat(struct eng_replica *r, struct eng_msg *m)
+guard_heartbeat(struct eng_replica *r, struct eng_msg *m, struct eng_effects *fx)
 {
 	guard_note(r, r->self, r->ballot, own_accepted(r));
 	m->heartbeat.marks = r->guard_marks;
@@ -345,6 +347,7 @@ guard_heartbeat(struct eng_replica *r, struct eng_msg *m)
 		store_u64(at + 2, g->accepted.n);
 		store_u32(at + 10, (uint32_t)g->accepted_boot);
 	}
+	hearsay_look(r, fx);
 }
 
 /* We said so, in this life or an earlier one, and know nothing of it. Or we are not the last to
@@ -390,4 +393,5 @@ guard_on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_ef
 			halt(r, ENG_HALT_ROLLED_BACK, fx);
 		}
 	}
+	hearsay_look(r, fx);
 }

@@ -275,7 +275,7 @@ heartbeat_send(struct eng_replica *r, struct eng_effects *fx)
 	m->heartbeat.seq = r->heartbeat_seq;
 	m->heartbeat.start = r->start;
 	m->heartbeat.commit = r->chosen;
-	guard_heartbeat(r, m);
+	guard_heartbeat(r, m, fx);
 }
 
 void

@@ -125,6 +125,7 @@ fx_reset(struct eng_effects *fx, uint32_t record_room)
 	fx->role_changed = false;
 	fx->fetch_from = 0;
 	fx->members_changed = false;
+	fx->hearsay_changed = false;
 }
 
 bool

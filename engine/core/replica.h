@@ -16,6 +16,7 @@
  *   readindex.c reads without a slot, and leases
  *   audit.c     MARKs, and whether the replicas still have the same state
  *   guard.c     disks that were rolled back, nodes that run twice
+ *   hearsay.c   what guard.c remembers, for the next life
  *   choice.c    what phase 1 must propose        damage.c   copies that the disk has lost
  *   membership.c who is known, who takes part, what is a quorum      change.c   changing that
  *   rewrite.c   what the disk has lost of what memory knows
@@ -239,8 +240,16 @@ void on_hello_reply(struct eng_replica *r, const struct eng_msg *m, struct eng_e
 /** A node has said itself, durably, that it promised and accepted this. */
 void guard_note(struct eng_replica *r, uint32_t member, struct decree_ballot promised,
 	struct decree_slot accepted);
-void guard_heartbeat(struct eng_replica *r, struct eng_msg *m);
+void guard_heartbeat(struct eng_replica *r, struct eng_msg *m, struct eng_effects *fx);
 void guard_on_heartbeat(struct eng_replica *r, const struct eng_msg *m, struct eng_effects *fx);
+
+/* ---- hearsay.c ---- */
+/** What is remembered has changed in a way that must not be lost: keep it. */
+void hearsay_keep(struct eng_replica *r, struct eng_effects *fx);
+/** The same now and then, if there is anything new. */
+void hearsay_look(struct eng_replica *r, struct eng_effects *fx);
+/** Remember what an earlier life did. @param rows  [ENG_HEARSAY_BYTES], or NULL */
+void hearsay_start(struct eng_replica *r, const uint8_t *rows);
 
 /* ---- choice.c ---- */
 void choices_forget(struct eng_replica *r);

@@ -427,6 +427,8 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint64_t guard_random;
 	uint8_t guard_marks[ENG_PEER_COUNT_MAX *
 			    ENG_HIGHEST_BYTES];  /* as the heartbeat carries them */
+	uint8_t hearsay[ENG_HEARSAY_BYTES];      /* as it is kept, or will be */
+	uint64_t hearsay_ns;                     /* it is not made anew before this */
 	struct report reports[REPORT_COUNT_MAX]; /* [report_count] of the campaign */
 	uint32_t report_count;
 	bool has_unknown; /* some choice's `unknown` is not empty */

@@ -152,6 +152,8 @@ effects_carry_out(struct shard *s, struct shard_group *g)
 	}
 	if (fx->members_changed)
 		version_changed(s, g);
+	if (fx->hearsay_changed)
+		hearsay_write(s, g);
 	uint16_t fetch_from = fx->fetch_from; /* applying slots takes further steps */
 	for (uint32_t i = 0; i < fx->message_count; i++)
 		send_message(s, g, &fx->messages[i]);

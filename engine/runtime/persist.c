@@ -8,7 +8,8 @@
  * the record of seq 6. So each group has a ring, indexed by seq, of the lsn or generation that it
  * waits for, and a persist is durable when its own mark is reached and all before it are.
  *
- * The meta blob, one for all groups of this log, is described in meta.h.
+ * The meta blob, one for all groups of this log, is described in meta.h, and so is the hearsay. That
+ * has no seq: nothing waits for it.
  */
 #include "base/failpoint.h"
 #include "base/probe.h"
@@ -59,6 +60,7 @@ void
 meta_init(struct shard *s)
 {
 	meta_begin(s->meta, s->config.group_count);
+	hearsay_begin(s->hearsay, s->config.group_count);
 }
 
 int
@@ -108,6 +110,24 @@ hard_write(struct shard *s, const struct shard_group *g, const struct eng_persis
 	meta_set_has_hard(s->meta, g->local);
 	s->counters.hard_states++;
 	return meta_write(s);
+}
+
+/* ------------------------------------------------------------------------------ hearsay */
+
+int
+shard_recover_hearsay(struct shard *s, const uint8_t *blob, uint32_t bytes)
+{
+	if (!hearsay_is_valid(blob, bytes, s->config.group_count))
+		return -EBADMSG;
+	memcpy(s->hearsay, blob, bytes);
+	return 0;
+}
+
+void
+hearsay_write(struct shard *s, const struct shard_group *g)
+{
+	memcpy(hearsay_rows(s->hearsay, g->local), eng_hearsay(g->replica), ENG_HEARSAY_BYTES);
+	s->config.log_ops->hearsay(s->log, s->hearsay, hearsay_bytes(s->config.group_count));
 }
 
 /* ------------------------------------------------------------------------------ appending */

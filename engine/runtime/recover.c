@@ -287,6 +287,19 @@ on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 	return rc;
 }
 
+static void
+on_hearsay(void *context, const void *blob, uint32_t bytes)
+{
+	struct node_shard *ns = context;
+
+	if (shard_recover_hearsay(ns->shard, blob, bytes) != 0)
+		node_log(ns->node, NOTE_LOG_DAMAGED,
+			"shard %u: what this node kept of the other nodes' words is damaged, and "
+			"forgotten: until it has heard them again it does not notice if one of "
+			"them was put back on an older disk",
+			ns->index);
+}
+
 static int
 on_record(void *context, const struct log_place *place, const uint8_t *tag, const void *payload,
 	uint32_t payload_bytes)
@@ -383,6 +396,7 @@ open_log(struct node_shard *ns, char *ret_error)
 			.context = ns,
 			.identity = on_identity,
 			.meta = on_meta,
+			.hearsay = on_hearsay,
 			.record = on_record,
 			.damaged = on_damaged,
 			.progress = on_progress,

@@ -23,6 +23,7 @@
  */
 #include "base/failpoint.h"
 #include "base/version.h"
+#include "engine/runtime/meta.h"
 #include "engine/runtime/shard_private.h"
 
 #include <stdarg.h>
@@ -100,7 +101,8 @@ start_groups(struct shard *s)
 		struct eng_event event = {
 			.type = ENG_EV_START,
 			.now_ns = s->now_ns,
-			.start = { .boot_count = s->boot_count },
+			.start = { .boot_count = s->boot_count,
+				.hearsay = hearsay_rows(s->hearsay, i) },
 		};
 		trim_note_here(s, &s->groups[i]);
 		shard_step(s, &s->groups[i], &event);

@@ -142,6 +142,10 @@ uint32_t shard_meta_bytes(uint32_t group_count);
 int
 shard_recover_meta(struct shard *s, const uint8_t *blob, uint32_t bytes, uint64_t *ret_boot_count);
 
+/** The hearsay blob found by recovery, if there is any. @retval -EBADMSG  not one of this version:
+ * the shard goes on, and remembers nothing */
+int shard_recover_hearsay(struct shard *s, const uint8_t *blob, uint32_t bytes);
+
 /** Each record found by recovery, in log order. @retval -EBADMSG it names a group that is not here */
 int shard_recover_record(struct shard *s, const uint8_t *tag, const uint8_t *payload,
 	uint32_t bytes, struct log_place place);

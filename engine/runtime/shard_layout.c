@@ -2,6 +2,7 @@
 /*
  * The memory of a shard: one piece, asked for once, carved up here.
  */
+#include "engine/runtime/meta.h"
 #include "engine/runtime/shard_private.h"
 
 static size_t
@@ -87,6 +88,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 	uint32_t per_slot = eng_commands_per_slot_max(&config->groups[0]);
 	struct shard_group *groups = carve(c, config->group_count * sizeof(*groups));
 	uint8_t *meta = carve(c, shard_meta_bytes(config->group_count));
+	uint8_t *hearsay = carve(c, hearsay_bytes(config->group_count));
 	struct eng_applied *applied = carve(c, per_slot * sizeof(*applied));
 	struct decree_command *commands = carve(c, per_slot * sizeof(*commands));
 	struct decree_answer *answers = carve(c, per_slot * sizeof(*answers));
@@ -98,6 +100,7 @@ layout(struct carve *c, const struct shard_config *config, struct shard *s)
 	if (s != NULL) {
 		s->groups = groups;
 		s->meta = meta;
+		s->hearsay = hearsay;
 		s->applied = applied;
 		s->commands = commands;
 		s->answers = answers;

@@ -368,7 +368,8 @@ struct shard {
 	uint64_t patient_until_ns; /* without room, frames are left in their queues until then */
 	struct shard_counters counters;
 	struct shard_damage damage;
-	uint8_t *meta; /* [shard_meta_bytes()] */
+	uint8_t *meta;    /* [shard_meta_bytes()] */
+	uint8_t *hearsay; /* [hearsay_bytes()] */
 	uint64_t boot_count;
 	uint64_t boot_generation; /* of the blob that holds boot_count */
 	uint32_t
@@ -467,6 +468,8 @@ void persist_release(struct shard *s);
 void meta_init(struct shard *s);
 int meta_recover(struct shard *s, const uint8_t *blob, uint32_t bytes);
 void meta_write_boot(struct shard *s);
+/** What this group keeps of the others' words has changed. */
+void hearsay_write(struct shard *s, const struct shard_group *g);
 /** The same once more: the log's pages have something new to say. */
 void meta_write_again(struct shard *s);
 struct decree_slot tag_slot(const uint8_t *tag);      /* whose value this is; 0 = none */

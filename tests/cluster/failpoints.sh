@@ -111,7 +111,7 @@ for point in runtime.persist.{records_appended,before_release,released} runtime.
 	die_at $point:25
 done
 for point in wal.hard_state.{sealed,between_copies,written} wal.reap.hard_state_durable \
-	runtime.persist.hard_state_noted; do
+	wal.hearsay.{sealed,written} runtime.persist.hard_state_noted; do
 	die_at $point
 done
 settle

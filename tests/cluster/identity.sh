@@ -41,6 +41,19 @@ cluster logs "$victim" | grep -q "remember more of this node\|two processes run 
 	fail "node $victim does not say why"
 acks_grow 300
 
+note "the same disk, put back while nobody runs"
+for n in 1 2 3; do
+	[ "$n" -eq "$victim" ] || cluster kill "$n"
+done
+rm -rf "$home/data"
+cp -r --sparse=always "$work/backup" "$home/data"
+cluster start "$victim" || true # the same
+for n in 1 2 3; do
+	[ "$n" -eq "$victim" ] || cluster start "$n" || fail "node $n does not start again"
+done
+wait_until "node $victim ended again" is_down "$victim"
+acks_grow 300
+
 note "a node with a new number takes its place"
 decree member -c "$client_ini" replace "$victim" 4 "$(cluster logs 4 | sed -n 's/^disk //p' | tail -n 1)" ||
 	fail "decree member replace"

@@ -117,7 +117,8 @@ node_start(struct cluster *c, uint16_t node)
 	cluster_step(c, node,
 		&(struct eng_event){ .type = ENG_EV_START,
 			.now_ns = c->now_ns,
-			.start.boot_count = n->boot_count });
+			.start = { .boot_count = n->boot_count,
+				.hearsay = n->has_hearsay ? n->hearsay : NULL } });
 }
 
 static void
@@ -346,6 +347,10 @@ cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev)
 		return;
 	}
 	n->wake_at_ns = c->fx->wake_at_ns;
+	if (c->fx->hearsay_changed) {
+		memcpy(n->hearsay, eng_hearsay(n->replica), sizeof(n->hearsay));
+		n->has_hearsay = true;
+	}
 	take_writes(c, node);
 	take_messages(c, node);
 	bool role_changed = c->fx->role_changed;
@@ -623,6 +628,8 @@ cluster_image(struct cluster *c, uint16_t node)
 	n->image.durable_count = n->durable_count;
 	memcpy(n->image.hard, n->hard, sizeof(n->hard));
 	n->image.has_hard = n->has_hard;
+	memcpy(n->image.hearsay, n->hearsay, sizeof(n->hearsay));
+	n->image.has_hearsay = n->has_hearsay;
 	n->image.boot_count = n->boot_count;
 }
 
@@ -639,6 +646,8 @@ cluster_rollback(struct cluster *c, uint16_t node)
 	n->durable_count = n->image.durable_count;
 	memcpy(n->hard, n->image.hard, sizeof(n->hard));
 	n->has_hard = n->image.has_hard;
+	memcpy(n->hearsay, n->image.hearsay, sizeof(n->hearsay));
+	n->has_hearsay = n->image.has_hearsay;
 	n->boot_count = n->image.boot_count;
 	n->nonce_salt++;
 	return true;
@@ -696,6 +705,7 @@ cluster_wipe(struct cluster *c, uint16_t node)
 		cluster_crash(c, node);
 	n->durable_count = 0;
 	n->has_hard = false;
+	n->has_hearsay = false;
 	for (uint32_t i = 0; i < CLUSTER_SNAPSHOT_MAX; i++)
 		n->snapshots[i].facts.slot.n = 0;
 	disk_mint(c, node);

@@ -65,6 +65,8 @@ struct cluster_node {
 	uint32_t durable_count;
 	uint8_t hard[ENG_HARD_BYTES];
 	bool has_hard;
+	uint8_t hearsay[ENG_HEARSAY_BYTES]; /* durable as soon as it is asked for */
+	bool has_hearsay;
 	struct cluster_snapshot snapshots[CLUSTER_SNAPSHOT_MAX];
 	struct cluster_write *outstanding; /* [outstanding_count] emitted, not yet durable */
 	uint32_t outstanding_count;
@@ -87,6 +89,8 @@ struct cluster_node {
 		uint32_t durable_count;
 		uint8_t hard[ENG_HARD_BYTES];
 		bool has_hard;
+		uint8_t hearsay[ENG_HEARSAY_BYTES];
+		bool has_hearsay;
 		uint64_t boot_count;
 	} image;
 };

@@ -48,6 +48,7 @@
  *                                node that restarts is challenged when frames are delivered (else
  *                                at once, in silence)
  *   image N   rollback N         keep an image of a node's disk; put it back (N is down)
+ *   forget N                     its disk loses what it kept of the others (N is down)
  *   damage N SLOT [HOW]          the newest record of a slot at a node that is down: HOW = id (its
  *                                ballot is known), unknown, lost (not even its slot is known)
  *   logfull N [SLOTS [RESERVE]]  the log of a node has no room, or room for so few slots, and so many

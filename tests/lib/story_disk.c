@@ -175,6 +175,16 @@ do_rollback(struct story *s, const struct words *w)
 	return node != 0 && !s->cluster->nodes[node].up && cluster_rollback(s->cluster, node);
 }
 
+/* What the disk of a node that is down held of what the others have said is lost. */
+static bool
+do_forget(struct story *s, const struct words *w)
+{
+	uint16_t node = story_node_of(s, w->at[1]);
+
+	s->cluster->nodes[node].has_hearsay = false;
+	return node != 0 && !s->cluster->nodes[node].up;
+}
+
 /* damage N SLOT [id|unknown|lost]: of the newest record of a slot, as the next recovery sees it.
  * rot N SLOT [id|unknown]: the same of a node that is up, and its log finds it out.
  * rot N SLOT mark: of the record that tells of a damaged copy. */
@@ -264,6 +274,7 @@ const struct story_command story_disk_commands[] = {
 	{ "wipe", 2, 2, do_wipe },
 	{ "image", 2, 2, do_image },
 	{ "rollback", 2, 2, do_rollback },
+	{ "forget", 2, 2, do_forget },
 	{ "damage", 3, 4, do_damage },
 	{ "rot", 3, 4, do_damage },
 	{ "cut-snapshot", 2, 2, do_cut_snapshot },

@@ -155,6 +155,16 @@ recover_meta(void *context, uint64_t generation, const void *blob, uint32_t byte
 	return 0;
 }
 
+static void
+recover_hearsay(void *context, const void *blob, uint32_t bytes)
+{
+	struct sim_node *n = context;
+	int rc = shard_recover_hearsay(n->shard, blob, bytes);
+
+	sim_check(n->sim, rc == 0 || n->has_bad_page || n->has_lied,
+		"node %u: what it kept of the others, %u bytes, is lost", n->id, bytes);
+}
+
 static int
 recover_record(void *context, const struct log_place *place, const uint8_t *tag,
 	const void *payload, uint32_t payload_bytes)
@@ -194,6 +204,7 @@ log_open(struct sim *sim, struct sim_node *n)
 		.recovery = {
 			.context = n,
 			.meta = recover_meta,
+			.hearsay = recover_hearsay,
 			.record = recover_record,
 			.damaged = sim_damage_recover,
 		},

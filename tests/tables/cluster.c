@@ -83,6 +83,14 @@ on_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 	return rc;
 }
 
+static void
+on_hearsay(void *context, const void *blob, uint32_t bytes)
+{
+	struct node *n = context;
+
+	(void)shard_recover_hearsay(n->world->shard, blob, bytes); /* or it is forgotten */
+}
+
 static int
 take(struct node *n, int rc)
 {
@@ -134,6 +142,7 @@ open_log(struct world_node *world, uint64_t *ret_boot_count)
 			.context = n,
 			.identity = on_identity,
 			.meta = on_meta,
+			.hearsay = on_hearsay,
 			.record = on_record,
 			.damaged = on_damaged,
 		},

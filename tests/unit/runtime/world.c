@@ -404,6 +404,8 @@ open_array(struct world_node *n, uint64_t *ret_boot_count)
 			n->shard, log->meta_durable_blob, log->meta_bytes, ret_boot_count);
 		decree_assert(rc == 0);
 	}
+	if (log->hearsay_bytes > 0)
+		(void)shard_recover_hearsay(n->shard, log->hearsay, log->hearsay_bytes);
 	for (uint64_t lsn = log->trimmed_lsn == 0 ? 1 : log->trimmed_lsn; lsn <= log->durable;
 		lsn++) {
 		int rc = recover_record(n, lsn);
