@@ -17,8 +17,8 @@
 #define WALK_MAX         200 /* more records are never without an identifier */
 #define IDENTIFIER_COUNT (SIM_LOG_BYTES / 1024)
 
-static struct wal_seal
-seal_of(const struct sim_node *n)
+struct wal_seal
+sim_seal_of(const struct sim_node *n)
 {
 	struct decree_uuid uuid;
 
@@ -35,7 +35,7 @@ identifier_offset(uint64_t lsn)
 static bool
 identifier_at(const struct sim_node *n, uint64_t lsn, struct identifier *ret)
 {
-	struct wal_seal seal = seal_of(n);
+	struct wal_seal seal = sim_seal_of(n);
 	const uint8_t *file = disk_fake_seen(n->disk, DISK_IDENTIFIERS);
 
 	return identifier_check(&seal, file + identifier_offset(lsn), ret) == SECTOR_VALID &&
@@ -45,7 +45,7 @@ identifier_at(const struct sim_node *n, uint64_t lsn, struct identifier *ret)
 static bool
 is_first_sector(const struct sim_node *n, uint64_t offset, uint64_t lsn, struct sim_block *ret)
 {
-	struct wal_seal seal = seal_of(n);
+	struct wal_seal seal = sim_seal_of(n);
 	const uint8_t *file = disk_fake_seen(n->disk, DISK_SEGMENTS);
 	struct sector_trailer t;
 

@@ -100,6 +100,9 @@ const struct fault sim_fault_table[FAULT_KIND_COUNT] = {
 	[FAULT_DECISION] = { "decision",
 		"records of decisions that a node has learned rot, and its process dies", 15, NULL,
 		fault_decision_strike, 5, 40 },
+	[FAULT_OUTAGE] = { "outage",
+		"all processes die, and a node comes back on a copy of its disk of some time ago",
+		20, NULL, fault_outage_strike, 2, 20 },
 };
 
 /* From now on, after an average of @p every_ns; UINT64_MAX for 0. */
@@ -146,6 +149,7 @@ stream_of(struct sim *sim, enum fault_kind kind)
 	case FAULT_SNAPSHOT_SPACE: return &sim->random_space;
 	case FAULT_USURPER: return &sim->random_usurpers;
 	case FAULT_DECISION: return &sim->random_decisions;
+	case FAULT_OUTAGE: return &sim->random_outages;
 	default: return kind < FAULT_DAMAGE ? NULL : &sim->random_disks;
 	}
 }
@@ -203,8 +207,9 @@ one_family(struct sim *sim)
 			   f->has[FAULT_MEMBER_REPLACE] || f->has[FAULT_DISK_LOST];
 
 	if (has_members) {
-		f->has[FAULT_TWIN] = f->has[FAULT_DECISION] = false;
+		f->has[FAULT_TWIN] = f->has[FAULT_DECISION] = f->has[FAULT_OUTAGE] = false;
 		f->next_ns[FAULT_TWIN] = f->next_ns[FAULT_DECISION] = UINT64_MAX;
+		f->next_ns[FAULT_OUTAGE] = UINT64_MAX;
 	}
 	if (!has_disks || !has_members)
 		return;
@@ -299,6 +304,7 @@ is_held_back(const struct sim *sim, enum fault_kind kind)
 	case FAULT_MISDIRECT:
 	case FAULT_LYING:
 	case FAULT_ROLLBACK:
+	case FAULT_OUTAGE:
 	case FAULT_TWIN: return sim_must_remember(sim);
 	default: return false;
 	}

@@ -73,6 +73,8 @@ enum fault_kind {
 	FAULT_USURPER,
 	/* faults_damage.c */
 	FAULT_DECISION,
+	/* faults_outage.c */
+	FAULT_OUTAGE,
 	FAULT_KIND_COUNT,
 };
 
@@ -244,6 +246,9 @@ void sim_image_take(struct sim *sim, struct sim_image *image, const struct sim_n
 void sim_image_put(struct sim *sim, const struct sim_image *image, struct sim_node *n);
 /** What was meant to end processes does not. */
 void sim_spare_processes(struct sim *sim);
+
+/* faults_outage.c */
+void fault_outage_strike(struct sim *sim);
 
 /* faults_twin.c */
 void fault_twin_strike(struct sim *sim);

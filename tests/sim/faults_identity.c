@@ -3,11 +3,11 @@
  * Disks of the past: restored from an image, or robbed of writes that they had called durable. The
  * node does not know what it has forgotten; its peers do, and refuse it (protocol 11.9).
  *
- * Their memory ends with their processes. So such a node begins only where every other node runs
- * and remembers more than the disk holds, and no process ends before it is found out; messages,
- * links and pauses go on as they like. It is promised then that nothing that it says counts
- * anywhere, and that it halts. So the oracle does not hear it any more: whoever counts a vote or a
- * promise of it has no quorum.
+ * Their memory ends with their processes, but for what they keep of it now and then
+ * (faults_outage.c). So such a node begins only where every other node runs and remembers more than
+ * the disk holds, and no process ends before it is found out; messages, links and pauses go on as
+ * they like. It is promised then that nothing that it says counts anywhere, and that it halts. So
+ * the oracle does not hear it any more: whoever counts a vote or a promise of it has no quorum.
  */
 #include "tests/sim/sim.h"
 

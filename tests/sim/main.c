@@ -61,6 +61,7 @@ totals_add_run(struct totals *t, const struct sim *sim)
 	t->nameless += sim->count.nameless;
 	t->refused_starts += sim->count.refused_starts;
 	t->rolled_back += sim->count.rolled_back;
+	t->outages += sim->count.outages;
 	t->twins += sim->count.twins;
 	t->fenced += sim->count.fenced;
 	t->forgetful += sim->count.forgetful;
@@ -112,6 +113,7 @@ totals_add(struct totals *t, const struct totals *other)
 	t->nameless += other->nameless;
 	t->refused_starts += other->refused_starts;
 	t->rolled_back += other->rolled_back;
+	t->outages += other->outages;
 	t->twins += other->twins;
 	t->fenced += other->fenced;
 	t->forgetful += other->forgetful;
@@ -166,11 +168,12 @@ totals_print(const struct totals *t)
 		t->lost, t->sent, t->snapshots, t->restores, t->fetched, t->fetching_seeds,
 		(double)t->progress_tenths / 10, t->storm_max);
 	printf("disks: %lu damaged records, %lu of them nameless, %lu written again while their "
-	       "nodes ran, %lu starts refused, %lu disks rolled back, %lu nodes ran twice and %lu "
-	       "processes ended for that, %lu forgot what they had called durable, %lu nodes lost, "
-	       "%lu logs full and %lu with room again\n",
-		t->damaged, t->nameless, t->rewritten, t->refused_starts, t->rolled_back, t->twins,
-		t->fenced, t->forgetful, t->lost_nodes, t->filled, t->emptied);
+	       "nodes ran, %lu starts refused, %lu disks rolled back, %lu more while nobody ran, "
+	       "%lu nodes ran twice and %lu processes ended for that, %lu forgot what they had "
+	       "called durable, %lu nodes lost, %lu logs full and %lu with room again\n",
+		t->damaged, t->nameless, t->rewritten, t->refused_starts, t->rolled_back,
+		t->outages, t->twins, t->fenced, t->forgetful, t->lost_nodes, t->filled,
+		t->emptied);
 	printf("sessions: %lu commands were refused, %lu had none any more before they were "
 	       "answered\n",
 		t->refused, t->evicted);

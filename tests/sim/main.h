@@ -21,7 +21,7 @@ struct call {
 struct totals {
 	uint64_t seeds, events, commands, crashes, power_cuts, sent, lost, leaders, slots;
 	uint64_t snapshots, restores, fetched;
-	uint64_t damaged, nameless, refused_starts, rolled_back, twins, fenced, forgetful,
+	uint64_t damaged, nameless, refused_starts, rolled_back, outages, twins, fenced, forgetful,
 		rewritten, lost_nodes, filled, emptied;
 	uint64_t refused, evicted; /* commands */
 	uint64_t fetching_seeds;   /* that had a state transfer */

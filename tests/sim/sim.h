@@ -50,6 +50,7 @@
 #include "tests/sim/limits.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/queue.h"
+#include "wal/block.h"
 #include "wal/wal.h"
 
 #include <setjmp.h>
@@ -282,6 +283,7 @@ struct sim_count {
 	uint64_t nameless; /* ... and holes of which nothing was known */
 	uint64_t refused_starts;
 	uint64_t rolled_back; /* disks */
+	uint64_t outages;     /* the same, while nobody ran */
 	uint64_t twins;       /* processes that ran beside another one with their id ... */
 	uint64_t fenced;      /* ... and processes that ended for that */
 	uint64_t forgetful;   /* starts after lies that had consequences */
@@ -347,6 +349,7 @@ struct sim {
 	uint64_t random_answers;
 	uint64_t random_usurpers;  /* of FAULT_USURPER */
 	uint64_t random_decisions; /* of FAULT_DECISION */
+	uint64_t random_outages;   /* of FAULT_OUTAGE */
 	uint64_t now_ns;
 	uint64_t election_ns;   /* T: the unit of every pause, partition and pace */
 	uint32_t node_count;    /* ids in use are 1 .. node_count */
@@ -380,6 +383,7 @@ struct sim {
 	struct sim_twin twin;
 	uint16_t liar;                                      /* whose disk lies; 0 = nobody's */
 	struct sim_image image;                             /* for FAULT_ROLLBACK */
+	struct sim_image outage;                            /* for FAULT_OUTAGE */
 	uint8_t is_cut[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* [from][to] */
 	uint64_t clog_until_ns[SIM_NODE_MAX + 1][SIM_NODE_MAX + 1]; /* frames wait till then */
 	struct disk_fake *blanks[SIM_NODE_MAX + 1];                 /* by id: a formatted disk */
@@ -497,6 +501,8 @@ enum sim_spoil {
 	SPOIL_COUNT,
 };
 
+/** Of its log. */
+struct wal_seal sim_seal_of(const struct sim_node *n);
 /** @return false if it is not there, or what lies before it is damaged */
 bool sim_block_find(const struct sim_node *n, uint64_t lsn, struct sim_block *ret);
 /** Its record is of a decision that the node was told. */

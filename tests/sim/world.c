@@ -178,12 +178,13 @@ sim_reset(struct sim *sim, const struct sim_options *options)
 	sim->random_answers = sim_draw(&stream, UINT64_MAX);
 	sim->random_usurpers = sim_draw(&stream, UINT64_MAX);
 	sim->random_decisions = sim_draw(&stream, UINT64_MAX);
+	sim->random_outages = sim_draw(&stream, UINT64_MAX);
 	sim->now_ns = 1000 * MS;
 	sim->event_limit = UINT64_MAX;
 	sim->is_calm = sim->is_silent = false;
 	sim->proposer_number = 0;
 	sim->spoilt_nodes = 0;
-	sim->image.id = sim->liar = 0;
+	sim->image.id = sim->outage.id = sim->liar = 0;
 	sim->admin = (struct sim_operator){ 0 };
 	memset(sim->is_cut, 0, sizeof(sim->is_cut));
 	memset(sim->clog_until_ns, 0, sizeof(sim->clog_until_ns));
