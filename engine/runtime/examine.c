@@ -190,6 +190,7 @@ look(struct examine *e, char *ret_error)
 			.context = e,
 			.identity = examine_identity,
 			.meta = examine_meta,
+			.hearsay = examine_hearsay,
 			.damaged = on_damaged,
 			.explain = &explainer,
 			.progress = on_progress,

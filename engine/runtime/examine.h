@@ -82,6 +82,7 @@ void examine_say(struct examine *e);
 int examine_identity(void *context, const struct decree_uuid *uuid, const void *blob,
 	uint32_t bytes, char *ret_error);
 int examine_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes);
+void examine_hearsay(void *context, const void *blob, uint32_t bytes);
 void examine_page(void *context, const struct wal_page_view *page);
 void examine_log(void *context, const struct wal_log_view *log);
 

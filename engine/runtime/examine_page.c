@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What stands in the pages of a log: whose it is, its sizes, its last session, what its groups
  * promised. */
+#include "engine/core/hearsay.h"
 #include "engine/runtime/examine.h"
 #include "engine/runtime/meta.h"
 
@@ -143,18 +144,28 @@ say_hard(struct examine *e, uint16_t group, bool was_written, const struct eng_h
 	examine_say(e);
 }
 
+/* Groups of this log. */
+static uint32_t
+group_count(const struct identity *id)
+{
+	uint32_t count = 0;
+
+	while (id->shard + count * id->shard_count < id->group_count)
+		count++;
+	return count;
+}
+
 int
 examine_meta(void *context, uint64_t generation, const void *blob, uint32_t bytes)
 {
 	struct examine *e = context;
 	const struct identity *id = &e->identity;
-	uint32_t count = 0;
+	uint32_t count;
 	uint8_t meta[META_BYTES_MAX];
 
 	if (generation == 0 || !e->has_identity)
 		return 0; /* no node ever ran on it, or it is not ours to read */
-	while (id->shard + count * id->shard_count < id->group_count)
-		count++;
+	count = group_count(id);
 	if (bytes > sizeof(meta) || !meta_is_valid(blob, bytes, count)) {
 		examine_refuse(e, "the hard state was written by another version, or with another "
 				  "number of groups");
@@ -175,4 +186,50 @@ examine_meta(void *context, uint64_t generation, const void *blob, uint32_t byte
 		say_hard(e, group, was_written, &hard);
 	}
 	return 0;
+}
+
+/* ------------------------------------------------------------------------------ hearsay */
+
+static void
+say_heard(struct examine *e, uint16_t group, const struct eng_hearsay *row)
+{
+	struct examine_line *l = &e->line;
+
+	begin(e, "heard");
+	line_number(l, "group", group);
+	line_number(l, "of_node", row->node_id);
+	line_number(l, "starts", row->boot_count);
+	line_ballot(l, "promised", row->promised);
+	line_number(l, "accepted", row->accepted.n);
+	line_number(l, "in_start", row->accepted_boot);
+	line_number(l, "accepted_before", row->accepted_before.n);
+	examine_say(e);
+}
+
+void
+examine_hearsay(void *context, const void *blob, uint32_t bytes)
+{
+	struct examine *e = context;
+	const struct identity *id = &e->identity;
+	uint32_t count = e->has_identity ? group_count(id) : 0;
+
+	if (!e->has_identity || e->x->is_verification)
+		return;
+	if (!hearsay_is_valid(blob, bytes, count)) {
+		begin(e, "hearsay");
+		line_word(&e->line, "state", "forgotten");
+		line_below(&e->line, "what the node kept of the others' words is damaged; it "
+				     "starts without it");
+		examine_say(e);
+		return;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t k = 0; k < ENG_HEARSAY_ROW_COUNT_MAX; k++) {
+			const uint8_t *rows =
+				(const uint8_t *)blob + META_HEADER_BYTES + i * ENG_HEARSAY_BYTES;
+			struct eng_hearsay row;
+
+			if (eng_hearsay_decode(rows + k * ENG_HEARSAY_ROW_BYTES, &row) == 0)
+				say_heard(e, (uint16_t)(id->shard + i * id->shard_count), &row);
+		}
 }

@@ -2,9 +2,10 @@
 /*
  * A log for the tests of `decree wal`: make_log DIR COUNT has records of slots 1 .. COUNT appended
  * to a formatted log, each with a value of 1,000 bytes, slot n accepted under ballot 3.1 with n - 1
- * decided before, and what group 0 promised. With --hold it keeps the log open, like a node that
+ * decided before, what group 0 promised, and what it has heard of node 2. With --hold it keeps the log open, like a node that
  * runs, until its standard input ends.
  */
+#include "engine/core/hearsay.h"
 #include "engine/runtime/meta.h"
 #include "wal/directory.h"
 
@@ -57,6 +58,25 @@ promise(struct wal *wal, uint64_t *now_ns)
 }
 
 static void
+hear(struct wal *wal)
+{
+	const struct eng_hearsay row = {
+		.node_id = 2,
+		.disk = 0xd2,
+		.boot_count = 5,
+		.promised = { 3 << 16 | 1 },
+		.accepted = { 12 },
+		.accepted_boot = 5,
+		.accepted_before = { 9 },
+	};
+	uint8_t hearsay[META_HEADER_BYTES + ENG_HEARSAY_BYTES] = { 0 };
+
+	hearsay_begin(hearsay, 1);
+	eng_hearsay_encode(&row, hearsay_rows(hearsay, 0));
+	wal_log_ops.hearsay(wal, hearsay, sizeof(hearsay));
+}
+
+static void
 append(struct wal *wal, uint64_t *now_ns, uint64_t slot)
 {
 	uint8_t tag[LOG_TAG_BYTES], value[VALUE_BYTES];
@@ -91,6 +111,7 @@ main(int argc, char **argv)
 	if (wal_directory_open(argv[1], &cfg, 0, &wal, error) != 0)
 		die(error);
 	promise(wal, &now_ns);
+	hear(wal);
 	for (uint64_t slot = 1; slot <= strtoull(argv[2], NULL, 10); slot++)
 		append(wal, &now_ns, slot);
 	if (argc == 4) {

@@ -60,6 +60,8 @@ expect 0 'of identity  copy 1  state valid|of session page  copy 0  state valid|
 	"$decree" wal inspect $log
 expect 0 'number 1  mode durable|begins at lsn 1  byte 0|starts 7|group 0  promised 3.1  snapshot 0  doubt no' \
 	"$decree" wal inspect $log
+expect 0 'heard  group 0  of node 2  starts 5  promised 3.1  accepted 12  in start 5  accepted before 9' \
+	"$decree" wal inspect $log
 expect 0 'block  lsn 12  byte 16896  sectors 3  generation 1  kind accepted  group 0  slot 12  ballot 3.1  bytes 1000  commit 11' \
 	"$decree" wal inspect $log
 expect 0 'identifier matches|end  state clean  next lsn 13  byte 18432|!verdict|!damaged|!6d6d6d' "$decree" wal inspect $log
@@ -165,6 +167,11 @@ expect 1 'of hard state  copy 0  state bad  file hardstate  byte 0|bad copies 1|
 flip hardstate 4200
 expect 3 "both copies of the log's hard state|new node id|intact 12|is refused" "$decree" wal verify $log
 expect 3 'of hard state  copy 1  state bad|block  lsn 12|no node would start' "$decree" wal inspect $log
+fresh
+flip hardstate $((8192 + 100))
+expect 1 'of hearsay  copy 0  state bad  file hardstate  byte 8192|bad copies 1|every record is intact' "$decree" wal verify $log
+flip hardstate $((40960 + 100))
+expect 1 'hearsay  state forgotten|!heard  group' "$decree" wal inspect $log
 fresh
 flip identity 8200
 flip identity $((12288 + 64))
