@@ -159,6 +159,16 @@ check_client(const struct config *c, char *error)
 	return true;
 }
 
+/* By a port of its own, or by the one that leads to all who have none. */
+static bool
+is_reached(const struct config *c, uint16_t node_id)
+{
+	for (uint32_t i = 0; i < c->port_count; i++)
+		if (c->ports[i].peer_id == 0 || c->ports[i].peer_id == node_id)
+			return true;
+	return false;
+}
+
 static bool
 check_ports(const struct config *c, char *error)
 {
@@ -180,6 +190,15 @@ check_ports(const struct config *c, char *error)
 		for (uint32_t j = 0; j < i; j++)
 			if (c->ports[j].peer_id == peer_id)
 				return wrong(c, error, "two links to node %u: keep one", peer_id);
+	}
+	for (uint32_t i = 0; i < c->node_count && c->port_count > 0; i++) {
+		uint16_t node_id = c->nodes[i].node_id;
+
+		if (node_id != c->node_id && !is_reached(c, node_id))
+			return wrong(c, error,
+				"[local] has links, and none to node %u: add a 'link' to it, or a "
+				"'port' that leads to all who have no link",
+				node_id);
 	}
 	return true;
 }

@@ -323,6 +323,10 @@ static const struct refusal refusals[] = {
 	{ "no port", CLUSTER NODES "[local]\nnode = 1\ndata_dir = d\n", NULL, { "no 'port'" } },
 	{ "link to itself", WHOLE, "local.link=2 net_memif0", { "link = 2", "itself" } },
 	{ "link to a stranger", WHOLE, "local.link=9 net_memif0", { "link = 9", "no [node 9]" } },
+	{ "no link to one peer",
+		"[node 8]\nip=10.0.0.8\n" CLUSTER NODES
+		"[local]\nnode = 2\ndata_dir = /d\nlink = 8 a\nlink = 1 b\n",
+		NULL, { "none to node 3", "'link'", "'port'" } },
 	{ "two links to one peer", WHOLE "link = 1 a\nlink = 1 b\n", NULL,
 		{ "two links to node 1" } },
 	{ "quorums that do not meet", WHOLE "[cluster]\nq1 = 1\nq2 = 2\n", NULL,
