@@ -225,7 +225,10 @@ reply_success(struct client *c, struct request *r)
 	case QUEUE_VERB_PUT: reply_number(c, queue_reply_inserted, r->result); break;
 	case QUEUE_VERB_USE: reply_using(c, r); break;
 	case QUEUE_VERB_WATCH:
-	case QUEUE_VERB_IGNORE: reply_number(c, queue_reply_watching, r->result); break;
+	case QUEUE_VERB_IGNORE:
+		c->watch_count = (uint32_t)r->result;
+		reply_number(c, queue_reply_watching, r->result);
+		break;
 	case QUEUE_VERB_KICK: return reply_kick(c, r);
 	case QUEUE_VERB_DELETE: client_reply_word(c, QUEUE_REPLY_DELETED); break;
 	case QUEUE_VERB_RELEASE: client_reply_word(c, QUEUE_REPLY_RELEASED); break;

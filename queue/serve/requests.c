@@ -221,6 +221,21 @@ start_read(struct client *c, struct request *r)
 	return true;
 }
 
+static bool
+watches_enough(const struct client *c, const struct request *r)
+{
+	return r->verb == QUEUE_VERB_WATCH && c->watch_count >= WATCH_COUNT_MAX;
+}
+
+/* As if the machine had no memory for it. */
+static bool
+refuse(struct client *c)
+{
+	client_reply_word(c, QUEUE_REPLY_OUT_OF_MEMORY);
+	client_finish(c);
+	return true;
+}
+
 /* A connection, before anything else: its answer also says which session we are. */
 static bool
 open_connection(struct client *c)
@@ -245,6 +260,8 @@ request_start(struct client *c)
 		return false;
 	if (r->query.kind != 0)
 		return start_read(c, r);
+	if (watches_enough(c, r))
+		return r == c->first && refuse(c);
 	return start_command(c, r);
 }
 

@@ -68,6 +68,51 @@ test_pipelined_requests_are_answered_in_order(void **state)
 	close(fd);
 }
 
+#define WATCH_COUNT 5000
+
+static void
+hear_line(int fd, char *ret, size_t capacity)
+{
+	size_t at = 0;
+
+	do {
+		assert_true(at < capacity - 1);
+		assert_int_equal(gf_hear_some(fd, ret + at, 1), 1);
+	} while (ret[at++] != '\n');
+	ret[at] = 0;
+}
+
+/* A reserve looks at all tubes that its client watches, and everybody waits for that. Those that
+ * are asked for at once may be a few more than the most. */
+static void
+test_a_client_watches_so_many_tubes_and_no_more(void **state)
+{
+	static char said[WATCH_COUNT * 16];
+	int fd = gf_client(*state), most = 1;
+	char line[64], expected[64];
+
+	for (int i = 0, at = 0; i < WATCH_COUNT; i++)
+		at += snprintf(said + at, sizeof(said) - (size_t)at, "watch t%d\r\n", i);
+	gf_say(fd, said);
+	for (int i = 0; i < WATCH_COUNT; i++) {
+		hear_line(fd, line, sizeof(line));
+		snprintf(expected, sizeof(expected), "WATCHING %d\r\n", most + 1);
+		if (most == i + 1 && strcmp(line, expected) == 0)
+			most++;
+		else
+			assert_string_equal(line, "OUT_OF_MEMORY\r\n");
+	}
+	assert_in_range(most, 4096, 4096 + 64);
+	while (most > 4095) {
+		snprintf(said, sizeof(said), "ignore t%d\r\n", most - 2);
+		snprintf(expected, sizeof(expected), "WATCHING %d\r\n", --most);
+		gf_ask(fd, said, expected);
+	}
+	gf_ask(fd, "watch x\r\n", "WATCHING 4096\r\n");
+	gf_ask(fd, "watch z\r\nuse z\r\n", "OUT_OF_MEMORY\r\nUSING z\r\n");
+	close(fd);
+}
+
 #define READER_COUNT 200 /* more than may have reads under way */
 #define READ_COUNT   50  /* of each */
 
@@ -322,6 +367,7 @@ main(void)
 		TEST(test_workers_that_wait_stop_nobody),
 		TEST(test_pipelined_requests_are_answered_in_order),
 		TEST(test_many_readers_hear_what_they_asked_for),
+		TEST(test_a_client_watches_so_many_tubes_and_no_more),
 		TEST(test_a_job_that_is_told_before_an_earlier_answer),
 		TEST(test_more_than_may_wait),
 		TEST(test_many_are_kicked),
