@@ -154,7 +154,7 @@ print_row(const struct decree_status *s)
 	(void)printf("%4u %5u %-9s %5s %9s %12" PRIu64 " %12" PRIu64 " %12" PRIu64
 		     " %-8s %-4s %5s %8" PRIu64 " %4" PRIu64 "MiB %8" PRIu32 " %12" PRIu64
 		     " %6s %5" PRIu32 " %3" PRIu32 "/%" PRIu32 " %5" PRIu32 "/%" PRIu32
-		     " %s%s%s%s%s%s\n",
+		     " %s%s%s%s%s%s%s\n",
 		s->node_id, s->group, row_role(s),
 		s->role == DECREE_LEADER ? s->ready ? "yes" : "no" : "-", ballot, s->chosen.n,
 		s->applied.n, s->applied_count, log_mode_word(s->log_mode),
@@ -163,7 +163,7 @@ print_row(const struct decree_status *s)
 		s->version, s->version_max, members, s->has_lease ? " lease" : "",
 		s->log_full ? " LOG FULL" : "",
 		s->snapshot_space_low ? " NO SPACE FOR SNAPSHOTS" : "",
-		s->log_damaged > 0 || s->log_doubtful ? " LOG DAMAGED" : "",
+		s->log_doubtful ? " LOG IN DOUBT" : "", s->log_damaged > 0 ? " LOG DAMAGED" : "",
 		s->snapshot_damaged ? " SNAPSHOT DAMAGED" : "");
 }
 
