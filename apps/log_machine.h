@@ -16,8 +16,8 @@
 
 struct log_machine {
 	uint64_t count;
-	struct decree_digest
-		digest; /* of the previous digest, slot, index, session, seq and body */
+	/* of the previous digest, slot, index, session, seq and body */
+	struct decree_digest digest;
 	/* The one chunk of a snapshot: count 8, digest 16, little-endian, as at the cut. */
 	uint8_t cut[LOG_MACHINE_STATE_BYTES];
 	bool is_cut_taken; /* the chunk was handed out */

@@ -26,8 +26,9 @@
 /** What only the first start asks for: it stands in the configuration from then on. */
 struct standalone_first {
 	uint32_t job_bytes_max; /* commands are as large as that needs */
-	const char *const *
-		settings; /* [setting_count] of the command line; local.log_bytes, local.segment_bytes and queue.bytes are taken */
+	/* [setting_count] of the command line; local.log_bytes, local.segment_bytes and
+	 * queue.bytes are taken */
+	const char *const *settings;
 	uint32_t setting_count;
 };
 

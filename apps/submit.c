@@ -67,9 +67,9 @@ struct submit {
 	uint64_t unknown;
 	uint64_t bytes;
 	uint64_t started_ns; /* first command */
-	uint64_t
-		answered_ns; /* last answer, or when something was submitted after a pause of ours */
-	uint64_t gap_ns;     /* longest time without an answer while one was owed */
+	/* last answer, or when something was submitted after a pause of ours */
+	uint64_t answered_ns;
+	uint64_t gap_ns; /* longest time without an answer while one was owed */
 	uint64_t ended_ns;
 	uint64_t progress_ns; /* when it was shown last */
 	bool is_silence_told;

@@ -28,8 +28,8 @@ struct top_view {
 	struct top_row *rows; /* [row_count] by group, then by node */
 	uint32_t row_count;
 	uint32_t node_count;
-	uint64_t history
-		[TOP_HISTORY_COUNT]; /* commands per second of the whole cluster, the newest last */
+	/* commands per second of the whole cluster, the newest last */
+	uint64_t history[TOP_HISTORY_COUNT];
 	uint32_t history_count;
 };
 

@@ -7,7 +7,7 @@
 #define BASE_REFUSE_H
 
 /** @param ret_error  [DECREE_ERROR_BYTES] the sentence, cut if it is too long. @return @p rc */
-int
-base_refuse(int rc, char *ret_error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+__attribute__((format(printf, 3, 4))) int
+base_refuse(int rc, char *ret_error, const char *format, ...);
 
 #endif

@@ -18,11 +18,11 @@
 struct floor_plan {
 	const char *dir;
 	uint32_t node_count; /* 1 .. FLOOR_NODE_COUNT_MAX */
-	uint32_t
-		block_bytes; /* multiple of 512; 0: nothing is written, a frame is echoed at once */
+	/* multiple of 512; 0: nothing is written, a frame is echoed at once */
+	uint32_t block_bytes;
 	bool has_client; /* a thread of the leader's process asks for each round and waits for its end */
-	enum wire_kind
-		joined_by; /* the kernel's interfaces, of network_open(), have to be there already */
+	/* the kernel's interfaces, of network_open(), have to be there already */
+	enum wire_kind joined_by;
 	double seconds;
 	uint16_t cpus[FLOOR_NODE_COUNT_MAX]; /* of each process */
 	bool is_pinned;                      /* else they run on any */

@@ -16,8 +16,8 @@
 struct host_cpu {
 	uint64_t at_ns;
 	uint64_t programs_ns; /* all of them, and the kernel's threads */
-	uint64_t
-		threads_ns; /* the kernel's threads, which work for whoever asks: the disk's, say */
+	/* the kernel's threads, which work for whoever asks: the disk's, say */
+	uint64_t threads_ns;
 	uint64_t stolen_ns;
 };
 

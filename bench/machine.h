@@ -14,9 +14,9 @@ struct bench_machine {
 	uint64_t count;
 	struct decree_digest digest;
 	uint64_t state_bytes; /* of the chunks that follow the counters; multiple of 64 KiB */
-	const uint8_t
-		*ballast; /* [BENCH_BALLAST_BYTES] what the chunks are cut from, over and over */
-	uint64_t cut[3];  /* the counters at the cut */
+	/* [BENCH_BALLAST_BYTES] what the chunks are cut from, over and over */
+	const uint8_t *ballast;
+	uint64_t cut[3]; /* the counters at the cut */
 	uint64_t chunk_next;
 	_Atomic uint32_t snapshot_count; /* walks that came to their end; any thread */
 };

@@ -130,9 +130,9 @@ struct handshake {
 	uint64_t refused_count;
 
 	uint64_t hello_due_ns;
-	uint64_t
-		answer_due_ns[2]; /* [1]: to hellos of the highest boot heard; [0]: to all others */
-	uint64_t jitter;          /* state of a small generator, seeded from the nonce */
+	/* [1]: to hellos of the highest boot heard; [0]: to all others */
+	uint64_t answer_due_ns[2];
+	uint64_t jitter; /* state of a small generator, seeded from the nonce */
 
 	struct handshake_past past[HELLO_PAST_COUNT]; /* the last ones, in turns */
 	uint64_t past_count;                          /* so many in all */

@@ -48,8 +48,8 @@ enum net_auth_mode {
 
 /** One port: a DPDK device that EAL has probed. */
 struct net_port_config {
-	const char
-		*device; /* "0000:3b:00.0", or a vdev string: "net_memif0,role=server,socket=..." */
+	/* "0000:3b:00.0", or a vdev string: "net_memif0,role=server,socket=..." */
+	const char *device;
 	uint16_t peer_id; /* point-to-point link to this node; 0: shared by all peers without one */
 	uint32_t ipv4;    /* our address there, host order */
 };
@@ -111,8 +111,8 @@ enum net_peer_state {
 /* How much of what we send reaches a peer: told by its answers to ICMP echoes. */
 enum net_reach {
 	NET_REACH_UNKNOWN = 0, /* it has answered none yet */
-	NET_REACH_NARROW =
-		1, /* it answers small ones, and none of full size: an MTU on the way is too small */
+	/* it answers small ones, and none of full size: an MTU on the way is too small */
+	NET_REACH_NARROW = 1,
 	NET_REACH_FULL = 2, /* frames as large as ours ever are get there and back */
 };
 
@@ -120,8 +120,8 @@ struct net_peer_status {
 	uint16_t node_id;
 	enum net_peer_state state;
 	uint64_t boot_count; /* the session's */
-	enum net_drop
-		refusal; /* why its last proved hello was refused; NET_DROP_NONE: it was not */
+	/* why its last proved hello was refused; NET_DROP_NONE: it was not */
+	enum net_drop refusal;
 	uint64_t refused_count;
 	struct versions versions; /* that it speaks, by its last proved hello; 0, 0: not known */
 	uint8_t version_required; /* the lowest that we take from it */
@@ -225,9 +225,9 @@ struct net_eal_config {
 	const char *const *devices; /* as net_port_config.device */
 	uint32_t device_count;
 	const char *lcores; /* EAL's --lcores; NULL: "0" */
-	const char
-		*file_prefix; /* unique on the host, the same at each start; NULL: by process id */
-	uint32_t memory_mib;  /* what the pools need, 0 = 64; only --no-huge reserves it at once */
+	/* unique on the host, the same at each start; NULL: by process id */
+	const char *file_prefix;
+	uint32_t memory_mib; /* what the pools need, 0 = 64; only --no-huge reserves it at once */
 	const char *const *extra; /* raw arguments of the operator, last */
 	uint32_t extra_count;
 };

@@ -26,11 +26,11 @@ struct net_endpoint {
 };
 
 struct net_frame {
-	uint8_t *
-		payload; /* inside the frame; capacity payload_bytes_max of the network when sending */
+	/* inside the frame; capacity payload_bytes_max of the network when sending */
+	uint8_t *payload;
 	uint32_t payload_bytes;
-	struct net_endpoint
-		peer; /* recv: the proved sender; send: the destination, set by the caller */
+	/* recv: the proved sender; send: the destination, set by the caller */
+	struct net_endpoint peer;
 	uint8_t version_max; /* recv, from a node: the highest version that its program speaks; 0 = not said */
 	void *handle; /* the implementation's (an mbuf) */
 };

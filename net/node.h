@@ -42,8 +42,8 @@ enum port_steering {
 struct port {
 	/* What the shards look at for each burst; nobody writes it while they run. */
 	uint16_t id; /* EAL's */
-	uint16_t
-		queue_count; /* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
+	/* 1 .. shard_count; shard i owns queue i, and sends for shards i + k * count */
+	uint16_t queue_count;
 	bool has_udp_offload; /* sending */
 	bool has_hash;        /* RSS over UDP's ports is on */
 	char device[DEVICE_BYTES];
@@ -55,8 +55,8 @@ struct port {
 	_Atomic bool is_up;                   /* link state, for the status */
 	enum port_state state;
 	uint64_t state_ns; /* since when, or when to try again */
-	uint64_t
-		started_ns; /* a memif client's last start, as the control thread knows it; 0: none yet */
+	/* a memif client's last start, as the control thread knows it; 0: none yet */
+	uint64_t started_ns;
 	_Atomic enum port_steering steering;            /* others read it, relaxed */
 	struct rte_flow *rules[DECREE_SHARD_COUNT_MAX]; /* by shard; NULL: none */
 };

@@ -58,8 +58,8 @@ struct path_neighbours {
 	uint64_t echo_nonce;       /* of our echoes, of this life */
 	/* Written with each answer, when all that is above is only read, for each frame that is
 	 * sent. */
-	BASE_OWN_LINE _Atomic uint64_t
-		echoes[NET_PEER_COUNT_MAX]; /* answered since the round began */
+	/* answered since the round began */
+	BASE_OWN_LINE _Atomic uint64_t echoes[NET_PEER_COUNT_MAX];
 };
 BASE_ASSERT_APART(struct path_neighbours, echo_nonce, echoes);
 BASE_ASSERT_WHOLE_LINES(struct path_neighbours);

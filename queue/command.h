@@ -115,11 +115,11 @@ enum queue_status {
 	QUEUE_NO_CONNECTION = 6, /* never opened, or closed: the gateway drops its client */
 	QUEUE_EXISTS = 7,        /* that connection is open already */
 	QUEUE_WAITS = 8,         /* a reserve of this connection waits */
-	QUEUE_CLOSED =
-		9, /* the connection was closed while it waited: no answer, but the end of a wait */
+	/* the connection was closed while it waited: no answer, but the end of a wait */
+	QUEUE_CLOSED = 9,
 	QUEUE_BAD_COMMAND = 10,
-	QUEUE_NO_GATEWAY =
-		11, /* never attached, or detached: it drops its clients, and attaches anew */
+	/* never attached, or detached: it drops its clients, and attaches anew */
+	QUEUE_NO_GATEWAY = 11,
 	QUEUE_PARKED = 12, /* a reserve that waits from now on */
 	QUEUE_BEHIND = 13, /* a reserve before it had to wait: to be proposed again */
 };
@@ -132,8 +132,8 @@ enum queue_status {
 #define QUEUE_KICK_COUNT_MAX 1024
 
 enum queue_kick {
-	QUEUE_KICK_ANY =
-		0, /* the first one: buried jobs if there are any, else delayed ones; counted in cmd-kick */
+	/* the first one: buried jobs if there are any, else delayed ones; counted in cmd-kick */
+	QUEUE_KICK_ANY = 0,
 	QUEUE_KICK_BURIED = 1,  /* goes on with buried ones, or */
 	QUEUE_KICK_DELAYED = 2, /* with delayed ones; not counted again */
 };

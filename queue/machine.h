@@ -27,8 +27,8 @@ struct queue_reserved {
 	uint64_t seq;
 	uint64_t connection;
 	bool has_waited; /* it was answered PARKED, and this is the only word of its end; else OK was its answer */
-	enum queue_status
-		status; /* OK: a job; if it has waited, also TIMED_OUT, DEADLINE_SOON, CLOSED: the rest is 0 */
+	/* OK: a job; if it has waited, also TIMED_OUT, DEADLINE_SOON, CLOSED: the rest is 0 */
+	enum queue_status status;
 	uint64_t id;
 	uint32_t reserves; /* with the id the fencing token: no two reservations share both */
 	uint32_t body_bytes;

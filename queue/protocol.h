@@ -117,8 +117,8 @@ struct queue_parser {
 	uint8_t skip_reply;       /* what a body that is thrown away gets in the end */
 	uint8_t skip_is_producer; /* whether the head of that put was good */
 	uint8_t line_bytes;       /* of what there is of a line, or of a body's end */
-	uint64_t
-		body_left; /* bytes that are to come, without the two of its end; with them if it is skipped */
+	/* bytes that are to come, without the two of its end; with them if it is skipped */
+	uint64_t body_left;
 	char line[QUEUE_LINE_BYTES_MAX];
 };
 

@@ -199,9 +199,9 @@ enum purpose {
 struct globals {
 	uint64_t now_ns;
 	uint64_t due_budget; /* how many due things may still happen at this time */
-	uint64_t capacity
-		[PURPOSE_COUNT]; /* cells that may be in use after such an addition; ascending */
-	uint64_t number_next;    /* of tubes, gateways, connections and watches together */
+	/* cells that may be in use after such an addition; ascending */
+	uint64_t capacity[PURPOSE_COUNT];
+	uint64_t number_next; /* of tubes, gateways, connections and watches together */
 	uint64_t job_next;
 	uint64_t order_next; /* of burying and of waiting */
 	uint64_t counters[QUEUE_COUNTER_COUNT];

@@ -60,8 +60,8 @@ struct sector_ring {
 
 enum block_kind {
 	BLOCK_RECORD = 1,
-	BLOCK_BOOT =
-		2, /* written by recovery over a torn tail: what lies beyond, of earlier sessions, is void */
+	/* written by recovery over a torn tail: what lies beyond, of earlier sessions, is void */
+	BLOCK_BOOT = 2,
 };
 
 struct block_header {
@@ -89,8 +89,8 @@ struct sector_trailer {
 
 enum block_state {
 	BLOCK_VALID = 0,
-	BLOCK_INCOMPLETE =
-		1, /* some sector is zero, old or rotten: look at the sectors one by one */
+	/* some sector is zero, old or rotten: look at the sectors one by one */
+	BLOCK_INCOMPLETE = 1,
 	BLOCK_CONTRADICTORY = 2, /* every sector is valid, but together they make no sense */
 };
 

@@ -29,8 +29,8 @@ enum disk_file {
 enum disk_request_kind {
 	DISK_READ = 1,
 	DISK_WRITE = 2,
-	DISK_WRITE_DURABLE =
-		3, /* durable when it completes (in mode `buffered`: in the page cache) */
+	/* durable when it completes (in mode `buffered`: in the page cache) */
+	DISK_WRITE_DURABLE = 3,
 };
 
 struct disk_request {

@@ -25,8 +25,8 @@ struct disk_uring_config {
 	bool is_read_only; /* never written: works on a file system that is mounted read-only, too */
 	bool is_unlocked;  /* with is_read_only: somebody else may lock and write it meanwhile */
 	bool is_buffered;  /* through the page cache, never flushed: mode `buffered` */
-	uint32_t
-		lock_wait_ms; /* how long to wait for a process that is just ending; 0 = refuse at once */
+	/* how long to wait for a process that is just ending; 0 = refuse at once */
+	uint32_t lock_wait_ms;
 };
 
 /**

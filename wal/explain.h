@@ -100,8 +100,8 @@ struct wal_damage_view {
 	uint64_t evidence_offset_bytes;
 	/* What became of its sectors. */
 	uint64_t counts[WAL_SECTOR_FINDING_COUNT];
-	uint32_t
-		sector_count; /* described below: all of them, or the first so many that are not intact */
+	/* described below: all of them, or the first so many that are not intact */
+	uint32_t sector_count;
 	struct {
 		uint64_t offset_bytes;
 		enum wal_sector_finding finding;

@@ -20,9 +20,9 @@ struct suspicion {
 /* What lies around a hole. */
 struct tail {
 	uint64_t lsn_last; /* largest seen of x and later; 0 = none */
-	uint64_t
-		lsn_rotten; /* largest whose identifier fails its CRC: perhaps there was such a record */
-	uint64_t end;       /* of all that must not be written over */
+	/* largest whose identifier fails its CRC: perhaps there was such a record */
+	uint64_t lsn_rotten;
+	uint64_t end; /* of all that must not be written over */
 };
 
 /* What is known of a block, or of several, that recovery passes. */
@@ -45,8 +45,8 @@ struct scan {
 	bool is_chained; /* `previous` is known: not so behind a block of which nothing is left */
 	struct decree_digest previous;
 	uint64_t progress_position;
-	uint64_t
-		entries_chunk; /* which part of the identifiers the stage holds; UINT64_MAX = none */
+	/* which part of the identifiers the stage holds; UINT64_MAX = none */
+	uint64_t entries_chunk;
 	struct suspicion suspicion; /* about the hole at p */
 	struct tail tail;           /* around the last hole */
 	const struct wal_recovery *to;

@@ -73,16 +73,16 @@ struct plan {
 	uint64_t log_bytes;
 	uint64_t state_bytes; /* of the state machine */
 	const char *dir;
-	const char *
-		config; /* the configuration of a node of a cluster that is not of this program; NULL: none */
+	/* the configuration of a node of a cluster that is not of this program; NULL: none */
+	const char *config;
 	char joined_by[512]; /* of that cluster: its ports, in words */
 	const char *settings[PLAN_SETTING_COUNT_MAX];
 	uint32_t setting_count;
 	uint16_t cpus[PLAN_NODE_COUNT_MAX * PLAN_SHARD_COUNT_MAX]; /* the shards', node by node */
 	uint32_t cpu_count;                                        /* 0: any */
 	bool is_not_prewritten; /* the space of logs: what is written first is noted by the file system */
-	uint32_t
-		connection_count; /* of a client that is another process, with more in flight than one; 0: there is none */
+	/* of a client that is another process, with more in flight than one; 0: there is none */
+	uint32_t connection_count;
 	char *const *words; /* [word_count] of the command line */
 	uint32_t word_count;
 	bool has_floor;

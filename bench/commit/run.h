@@ -24,8 +24,8 @@ struct run {
 	struct counter_source device;
 	bool has_device;
 	uint32_t node_count, group_count;
-	uint32_t
-		process_count; /* the nodes; and behind them one that loads them, where they do not do it themselves */
+	/* the nodes; and behind them one that loads them, where they do not do it themselves */
+	uint32_t process_count;
 	pid_t pids[BOARD_PROCESS_COUNT_MAX];         /* 0: it does not run */
 	uint16_t metrics_ports[PLAN_NODE_COUNT_MAX]; /* 0: none */
 	bool is_fresh;                               /* nothing was measured on this cluster yet */

@@ -12,8 +12,8 @@ struct hosts_options {
 	const char *config;
 	const char *const *settings;
 	uint32_t setting_count;
-	const char *
-		dir; /* where blocks are written; NULL: the data directory, or what it will be made in */
+	/* where blocks are written; NULL: the data directory, or what it will be made in */
+	const char *dir;
 	const char *json; /* NULL: none */
 	double seconds;
 	uint32_t round_count, block_bytes, wait_s;

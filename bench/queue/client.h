@@ -32,8 +32,8 @@ struct client_answer {
 	enum client_op op;
 	uint64_t asked_ns; /* as it was given with the request */
 	uint64_t id;       /* of a put, and of a reserve */
-	const char
-		*body; /* of a reserve, until the next call: LOAD_BODY_BYTES_MIN of it at least */
+	/* of a reserve, until the next call: LOAD_BODY_BYTES_MIN of it at least */
+	const char *body;
 };
 
 /** What a connection is for. */

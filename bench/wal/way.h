@@ -25,8 +25,8 @@ struct way_place {
 
 struct way_task {
 	uint32_t bytes; /* of an append */
-	uint32_t
-		depth; /* 1: one append at a time; more: in flight, and only throughput is asked for */
+	/* 1: one append at a time; more: in flight, and only throughput is asked for */
+	uint32_t depth;
 	double seconds;
 };
 

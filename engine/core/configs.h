@@ -34,8 +34,8 @@ struct eng_membership {
 	uint32_t session_window;
 	uint32_t digest_slots;
 	uint32_t session_idle_slots;
-	uint16_t
-		id_last; /* highest node_id that ever was a member: ids are never used again (1.1) */
+	/* highest node_id that ever was a member: ids are never used again (1.1) */
+	uint16_t id_last;
 	uint32_t member_count;
 	struct eng_member members[ENG_MEMBER_COUNT_MAX]; /* ascending node_id */
 
@@ -57,8 +57,8 @@ struct eng_governor {
 
 struct eng_configs {
 	struct eng_governor now; /* of the first undecided slot; epoch 0: nothing is decided yet */
-	struct eng_governor
-		next; /* decided, governs later; epoch 0: none, and `from` is UINT64_MAX */
+	/* decided, governs later; epoch 0: none, and `from` is UINT64_MAX */
+	struct eng_governor next;
 };
 
 /** @return NULL: not a member */

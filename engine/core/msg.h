@@ -44,13 +44,13 @@ enum eng_msg_type {
 
 enum eng_failure_reason {
 	ENG_FAIL_BALLOT = 1, /* promised a higher one */
-	ENG_FAIL_LEADER_ALIVE =
-		2, /* a leader was heard within T; PreVote: any, else: of a higher ballot */
+	/* a leader was heard within T; PreVote: any, else: of a higher ballot */
+	ENG_FAIL_LEADER_ALIVE = 2,
 	ENG_FAIL_NOT_MEMBER = 3, /* this disk is not the one that the configuration names */
 	ENG_FAIL_BUSY = 4,       /* no room in the log */
 	ENG_FAIL_COMPACTED = 5,  /* your first undecided slot is below what I still hold */
-	ENG_FAIL_LEASE =
-		6, /* another holds a lease of mine, or an earlier life of mine may have given one */
+	/* another holds a lease of mine, or an earlier life of mine may have given one */
+	ENG_FAIL_LEASE = 6,
 	ENG_FAIL_ROLLED_BACK = 7, /* your disk knows less than you have said */
 	ENG_FAIL_TWIN = 8,        /* somebody else runs with your identity */
 };
@@ -98,10 +98,10 @@ struct eng_msg {
 			uint64_t dst_nonce;
 			struct decree_slot from; /* of the Prepare that this answers */
 			struct decree_slot low;  /* slots below are known only through a snapshot */
-			struct decree_slot
-				commit; /* decided prefix whose values the sender holds */
-			struct decree_slot
-				last; /* highest slot that it accepted or knows decided */
+			/* decided prefix whose values the sender holds */
+			struct decree_slot commit;
+			/* highest slot that it accepted or knows decided */
+			struct decree_slot last;
 			struct decree_slot first; /* this fragment lists [first, after) */
 			struct decree_slot after;
 			const uint8_t *entries; /* wire form; read with eng_promise_entry_at() */
@@ -191,8 +191,8 @@ struct eng_msg {
 		struct {
 			struct decree_slot slot; /* 0: none */
 			uint64_t bytes;
-			struct decree_slot
-				anchor; /* a decided MARK there (0: not known) carries ... */
+			/* a decided MARK there (0: not known) carries ... */
+			struct decree_slot anchor;
 			struct decree_digest digest; /* ... this digest of the state after `slot` */
 		} snapshot_offer;
 		struct {

@@ -41,8 +41,8 @@ struct eng_applied {
 	enum eng_verdict verdict;
 	struct decree_session session;
 	uint64_t seq;
-	const uint8_t
-		*body; /* lent until the next eng_sessions_apply(); REGISTERED: the 16-byte token */
+	/* lent until the next eng_sessions_apply(); REGISTERED: the 16-byte token */
+	const uint8_t *body;
 	uint32_t bytes;
 	uint32_t count;  /* of the run; 1 unless EXECUTE */
 	uint32_t index;  /* of the command in its slot */

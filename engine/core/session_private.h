@@ -97,8 +97,8 @@ struct eng_sessions {
 
 	struct { /* session_snapshot.c: the table as it was at the cut, while it is being written */
 		bool is_open;
-		uint32_t
-			row_next; /* rows below are written; what happens to them is of no concern */
+		/* rows below are written; what happens to them is of no concern */
+		uint32_t row_next;
 		uint64_t reply_next;   /* its first reply that is not written; 0: none is */
 		uint32_t row_count;    /* at the cut */
 		struct row *rows;      /* [row_count_max] before-images ... */

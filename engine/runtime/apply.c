@@ -21,8 +21,8 @@ struct decree_sink {
 	 * shard->answers. */
 	const struct decree_command *next, *after;
 	struct decree_answer *answer; /* behind the last one that waits */
-	const struct eng_applied
-		*run; /* with the first command that was not told its answer, or before that */
+	/* with the first command that was not told its answer, or before that */
+	const struct eng_applied *run;
 	/* Whose row and owner were looked up last. */
 	struct decree_session session; /* 0: none yet */
 	int32_t row;                   /* -1: it has none */

@@ -78,8 +78,8 @@ enum client_reply_kind {
 	CLIENT_REPLY_NO_SESSION = 6, /* never registered: never executed */
 	CLIENT_REPLY_MISMATCH = 7,   /* this seq was used with another body */
 	CLIENT_REPLY_TOO_LARGE = 8,  /* over command_bytes_max */
-	CLIENT_REPLY_EVICTED =
-		9, /* it gave way to another session: not executed now, nor from now on */
+	/* it gave way to another session: not executed now, nor from now on */
+	CLIENT_REPLY_EVICTED = 9,
 	CLIENT_REPLY_KIND_AFTER = 10,
 };
 
@@ -138,8 +138,8 @@ struct client_msg {
 	uint16_t group;   /* < DECREE_GROUP_COUNT_MAX */
 	uint16_t node_id; /* see the header's table */
 	uint16_t count;   /* entries of COMMANDS, REPLIES (>= 1) and LOG_REPLY (>= 0) */
-	const uint8_t
-		*entries; /* wire form, [entries_bytes]; read with the client_*_next() functions */
+	/* wire form, [entries_bytes]; read with the client_*_next() functions */
+	const uint8_t *entries;
 	uint32_t entries_bytes;
 	union {
 		struct client_fragment fragment;
@@ -165,18 +165,18 @@ struct client_msg {
 		} metrics_reply;
 		struct {
 			uint64_t token;
-			struct decree_slot
-				first; /* not 0; entries from (first, first_index) on ... */
+			/* not 0; entries from (first, first_index) on ... */
+			struct decree_slot first;
 			uint16_t first_index;
 			uint32_t slot_count; /* ... of at most this many slots, >= 1 */
 		} log_request;
 		struct {
 			uint64_t token;
 			struct decree_slot applied; /* of the answering node */
-			struct decree_slot
-				next; /* first place not covered: ask there for more, if <= applied */
-			uint16_t
-				next_index; /* index in that slot, as a slot may not fit one reply */
+			/* first place not covered: ask there for more, if <= applied */
+			struct decree_slot next;
+			/* index in that slot, as a slot may not fit one reply */
+			uint16_t next_index;
 		} log_reply;
 		struct {
 			uint64_t token; /* returned with the reply */

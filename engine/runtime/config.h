@@ -120,8 +120,8 @@ struct config {
 
 	/* [snapshot]: this node's */
 	char snapshot_dir[CONFIG_PATH_BYTES]; /* "" = snapshots in data_dir */
-	uint32_t
-		scrub_rate_mb; /* 10^6 bytes/s, of all shards together; 0 = logs are not read again */
+	/* 10^6 bytes/s, of all shards together; 0 = logs are not read again */
+	uint32_t scrub_rate_mb;
 	uint32_t snapshot_rate_mb;        /* 10^6 bytes/s, of all shards together */
 	uint32_t snapshot_interval_slots; /* 0 = only when the log needs the space */
 

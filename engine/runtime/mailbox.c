@@ -90,8 +90,8 @@ struct mailbox {
 	} shard __attribute__((aligned(BASE_CACHE_LINE)));
 
 	/* Released by the proposer when what they count is whole, acquired by the shard. */
-	_Atomic uint64_t commands_pushed
-		__attribute__((aligned(BASE_CACHE_LINE))); /* = seq of the last */
+	/* = seq of the last */
+	_Atomic uint64_t commands_pushed __attribute__((aligned(BASE_CACHE_LINE)));
 	_Atomic uint64_t reads_pushed;
 
 	/* The other way round. `consumed`: the shard's last read of a body happens before the

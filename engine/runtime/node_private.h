@@ -128,8 +128,8 @@ struct node_shard {
 
 	/* Whoever wants something of the shard, which looks at the first line in each turn: to open
 	 * or close a proposer, or, under status_mutex, to be told of a group. */
-	BASE_OWN_LINE _Atomic uint32_t
-		slots_asked; /* so often has a proposer left the shard something to do in its slot */
+	/* so often has a proposer left the shard something to do in its slot */
+	BASE_OWN_LINE _Atomic uint32_t slots_asked;
 	_Atomic uint32_t question;
 	struct proposer_slot slots[SHARD_GATEWAY_COUNT_MAX];
 	uint16_t question_group;
@@ -149,8 +149,8 @@ struct node_shard {
 	BASE_OWN_LINE _Atomic uint64_t line_tail;
 	uint64_t turns_seen; /* of the last pulse */
 	struct shard_recent recent;
-	_Atomic uint8_t peer_up
-		[DECREE_NODE_COUNT_MAX]; /* relaxed: what status replies show of each peer's session */
+	/* relaxed: what status replies show of each peer's session */
+	_Atomic uint8_t peer_up[DECREE_NODE_COUNT_MAX];
 };
 BASE_ASSERT_APART(struct node_shard, has_thread, turns);
 BASE_ASSERT_APART(struct node_shard, is_running, slots_asked);
@@ -273,8 +273,8 @@ int metrics_listen(const char *where);
 /* probe.c */
 /** Who answers on the network: of a node without shards. To be called once in a process. */
 struct probe {
-	enum net_reach reach
-		[DECREE_NODE_COUNT_MAX]; /* by peer, as in the configuration without this node */
+	/* by peer, as in the configuration without this node */
+	enum net_reach reach[DECREE_NODE_COUNT_MAX];
 	bool has_address[DECREE_NODE_COUNT_MAX];
 	bool is_address_taken;
 	uint8_t taken_by[6];

@@ -34,8 +34,8 @@ struct salvage_group {
 	uint64_t *held;      /* bit i: slot snapshot + 1 + i */
 	uint64_t held_count; /* bits that `held` has room for */
 	struct decree_slot held_last;
-	struct decree_slot
-		lost_first; /* lowest slot of which a record is damaged or marked; 0: none */
+	/* lowest slot of which a record is damaged or marked; 0: none */
+	struct decree_slot lost_first;
 	/* Where each ballot of an intact record is met first: which of them count is known when the
 	 * gap is. */
 	struct salvage_ballot {

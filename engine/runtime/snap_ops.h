@@ -36,8 +36,8 @@
 #define SNAP_URGE_MAX         65536u
 
 enum snap_completion_kind {
-	SNAP_COMMITTED =
-		1, /* the snapshot exists, for ever until forget(): its pointer may be persisted */
+	/* the snapshot exists, for ever until forget(): its pointer may be persisted */
+	SNAP_COMMITTED = 1,
 	SNAP_FAILED = 2, /* begin() .. commit() came to nothing: `rc`, `text` */
 	SNAP_READ = 3,   /* a read() finished: `token`, `rc`, and on success `data`, `count` */
 };
@@ -49,14 +49,15 @@ struct snap_completion {
 	int rc; /* FAILED: -ENOSPC, -EIO, -EBADMSG (read back, it was not what had been written) or another -errno
 		 * of the file system; READ: 0, -ENOENT (no such snapshot, or forgotten), -EBADMSG (damaged
 		 * there: ask another node), -EIO, -EINVAL (beyond the end) */
-	const char *
-		text; /* FAILED: one sentence for the operator that says what to do; valid until the next reap() */
+	/* FAILED: one sentence for the operator that says what to do; valid until the next
+	 * reap() */
+	const char *text;
 	uint64_t bytes; /* COMMITTED: of the whole snapshot; READ: the same, on success */
-	uint64_t
-		committed_unix_s; /* COMMITTED, and READ where the store knows: wall clock, to be shown only */
+	/* COMMITTED, and READ where the store knows: wall clock, to be shown only */
+	uint64_t committed_unix_s;
 	uint64_t token; /* READ: the caller's */
-	const uint8_t *
-		data; /* READ: [count], verified against the checksums of the file; valid until the next reap() */
+	/* READ: [count], verified against the checksums of the file; valid until the next reap() */
+	const uint8_t *data;
 	uint32_t count; /* READ: what was asked for, or less at the end of the snapshot */
 };
 

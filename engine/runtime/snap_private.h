@@ -102,8 +102,8 @@ enum writer_step {
 
 enum writer_state {
 	WRITER_FREE = 0, /* the shard's */
-	WRITER_ACTIVE =
-		1, /* the serving thread's; head, is_committing and is_aborted are the shard's all the same */
+	/* the serving thread's; head, is_committing and is_aborted are the shard's all the same */
+	WRITER_ACTIVE = 1,
 	WRITER_DONE = 2, /* the shard's: rc and the rest say how it went */
 };
 
@@ -116,13 +116,13 @@ struct snap_writer {
 	uint16_t group;
 	struct decree_slot slot;
 	struct decree_digest digest;
-	uint64_t
-		expected_bytes; /* as many as the group's snapshot before had; 0 = there was none */
-	uint8_t *
-		ring; /* [SNAP_RING_BYTES] aligned for direct I/O; byte n of the snapshot at n modulo that */
+	/* as many as the group's snapshot before had; 0 = there was none */
+	uint64_t expected_bytes;
+	/* [SNAP_RING_BYTES] aligned for direct I/O; byte n of the snapshot at n modulo that */
+	uint8_t *ring;
 	/* The serving thread writes from here on. */
-	BASE_OWN_LINE _Atomic uint64_t
-		tail; /* bytes that the ring need not keep; release after they were used */
+	/* bytes that the ring need not keep; release after they were used */
+	BASE_OWN_LINE _Atomic uint64_t tail;
 	/* result */
 	int rc;
 	uint64_t bytes;
@@ -185,15 +185,15 @@ struct snap_store {
 	uint8_t *memory;                                       /* rings and read buffers */
 	_Atomic uint64_t forget_below[DECREE_GROUP_COUNT_MAX]; /* slots; the shard's wish */
 	_Atomic uint64_t forget_count;                         /* of wishes */
-	_Atomic uint64_t
-		kept[DECREE_GROUP_COUNT_MAX]; /* slot of what the hard state names; the shard's */
+	/* slot of what the hard state names; the shard's */
+	_Atomic uint64_t kept[DECREE_GROUP_COUNT_MAX];
 	/* the shard's alone */
 	bool is_idle; /* no writer and no read in use: nothing to reap, and most turns find it so */
 	char reaped_text[DECREE_ERROR_BYTES];
 	struct snap_info last[DECREE_GROUP_COUNT_MAX]; /* load() writes it too, at the start */
 	/* the serving thread's */
-	BASE_OWN_LINE _Atomic uint64_t
-		damaged[DECREE_GROUP_COUNT_MAX]; /* slot of a kept file that has rotten */
+	/* slot of a kept file that has rotten */
+	BASE_OWN_LINE _Atomic uint64_t damaged[DECREE_GROUP_COUNT_MAX];
 	/* the serving thread's alone */
 	uint64_t forget_seen;
 	struct snap_scrub scrub;

@@ -25,8 +25,8 @@ enum cut_state {
 	CUT_NONE = 0,
 	CUT_WRITING = 1,    /* the state machine is frozen; its chunks go to the store */
 	CUT_COMMITTING = 2, /* the store makes the file durable and reads it back */
-	CUT_ANCHORING =
-		3, /* durable; the log does not carry its digest, or no majority has it, yet */
+	/* durable; the log does not carry its digest, or no majority has it, yet */
+	CUT_ANCHORING = 3,
 	CUT_POINTING = 4, /* the hard state that points to it is on its way */
 };
 
@@ -36,8 +36,8 @@ struct snapshot_cut {
 	struct eng_snapshot facts;
 	struct decree_slot anchor; /* a decided MARK there carries the digest; 0 = not yet */
 	bool is_agreed;            /* a majority of the voters had the same digest there */
-	uint64_t
-		agree_by_ns; /* another one is wanted then, if it is not; 0 = there is no anchor yet */
+	/* another one is wanted then, if it is not; 0 = there is no anchor yet */
+	uint64_t agree_by_ns;
 	uint64_t bytes;      /* written */
 	uint64_t room_slots; /* of the log until commands are refused, at the beginning */
 	/* WRITING */
@@ -57,8 +57,8 @@ struct snapshot_cut {
 struct snapshot_kept {
 	struct decree_slot slot; /* 0 = none */
 	uint64_t bytes;
-	struct decree_slot
-		anchor; /* 0 = not known here: since a restart, or from a donor that restarted */
+	/* 0 = not known here: since a restart, or from a donor that restarted */
+	struct decree_slot anchor;
 	struct decree_digest digest;
 };
 
@@ -77,8 +77,8 @@ struct snapshot_group {
 		lost;  /* its record rotted in the log, and it is an old one: cut behind it */
 	bool is_asked; /* by an operator: cut as soon as possible */
 	bool is_told; /* the core knows that a cut is due; told again in later turns, none is needed for that */
-	uint16_t
-		wanted_from; /* node_id: the core wants that node's snapshot, or anybody's; 0 = it wants none */
+	/* node_id: the core wants that node's snapshot, or anybody's; 0 = it wants none */
+	uint16_t wanted_from;
 	bool is_restoring; /* the state machine is in pieces: nothing may be asked of it or of the sessions */
 	struct trim_note notes[TRIM_NOTE_COUNT];
 	uint64_t note_first;      /* index of the oldest note, modulo TRIM_NOTE_COUNT ... */

@@ -120,9 +120,9 @@ struct decree_status {
 	uint64_t log_bytes;
 	uint64_t boot_count;
 	uint64_t uptime_ns;
-	uint64_t
-		start_to_ready_ns; /* from the start of the process to the first turn of the loop */
-	uint64_t memory_bytes;     /* resident + hugepages */
+	/* from the start of the process to the first turn of the loop */
+	uint64_t start_to_ready_ns;
+	uint64_t memory_bytes; /* resident + hugepages */
 	uint64_t frames_received;
 	uint64_t frames_sent;
 	uint64_t frames_dropped;   /* malformed, foreign, not authentic, replayed */
@@ -141,12 +141,12 @@ struct decree_status {
 	bool snapshot_damaged; /* the file of `snapshot` has rotten; the next one takes its place */
 	uint64_t log_damaged; /* slots whose copy in this node's log is damaged, not repaired yet */
 	bool log_doubtful; /* more may be, and which is not known: it catches up before it votes */
-	uint64_t
-		log_rewritten; /* records that rotted in the log and were written again, since the start */
-	uint64_t
-		log_scrub_count; /* times that the shard's log was read again as a whole, since the start */
-	struct decree_slot
-		agreed; /* newest one where a majority had this node's state, 0 = none yet */
+	/* records that rotted in the log and were written again, since the start */
+	uint64_t log_rewritten;
+	/* times that the shard's log was read again as a whole, since the start */
+	uint64_t log_scrub_count;
+	/* newest one where a majority had this node's state, 0 = none yet */
+	struct decree_slot agreed;
 	uint64_t session_evicted_count; /* since the start; sessions that gave way to others */
 	uint32_t session_count;
 	uint32_t epoch; /* of the newest configuration decided, as this node knows; 0 = none yet */

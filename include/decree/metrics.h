@@ -67,8 +67,8 @@ struct decree_metrics {
 	uint32_t peer_count;
 	struct decree_peer_metrics {
 		uint16_t node_id;
-		uint64_t
-			values[DECREE_PEER_METRIC_COUNT_MAX]; /* by the order of the rows OF_PEER */
+		/* by the order of the rows OF_PEER */
+		uint64_t values[DECREE_PEER_METRIC_COUNT_MAX];
 	} peers[DECREE_NODE_COUNT_MAX];
 };
 

@@ -145,8 +145,8 @@ int decree_group_status(
 
 /* What became of a proposed command. */
 enum decree_outcome {
-	DECREE_APPLIED =
-		0, /* chosen and applied on this node; `status` and `result` are the machine's */
+	/* chosen and applied on this node; `status` and `result` are the machine's */
+	DECREE_APPLIED = 0,
 	DECREE_REFUSED = 1, /* never executed and never will be: there is no session */
 	DECREE_UNKNOWN = 2, /* the node was stopped: it may or may not be executed */
 	DECREE_EVICTED =

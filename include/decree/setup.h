@@ -106,13 +106,13 @@ struct decree_survivor {
 	uint16_t group;
 	struct decree_slot snapshot; /* everything up to here is in a snapshot; 0 = there is none */
 	struct decree_slot last;     /* kept is everything up to here */
-	struct decree_slot
-		decided; /* up to here this node knew it to be decided; what is behind `last` it has lost */
-	struct decree_ballot
-		ballot; /* newest of a record that is kept; 0 = none is, behind the snapshot */
-	uint64_t
-		dropped_count; /* slots that this node holds behind a gap or damaged record: not kept */
-	bool is_doubtful;      /* records were lost before, and which ones was not known */
+	/* up to here this node knew it to be decided; what is behind `last` it has lost */
+	struct decree_slot decided;
+	/* newest of a record that is kept; 0 = none is, behind the snapshot */
+	struct decree_ballot ballot;
+	/* slots that this node holds behind a gap or damaged record: not kept */
+	uint64_t dropped_count;
+	bool is_doubtful; /* records were lost before, and which ones was not known */
 	bool is_unsynced; /* log mode `buffered`, and the machine was restarted: the end may be missing */
 };
 
@@ -155,8 +155,8 @@ struct decree_backup {
 	uint64_t taken_unix_s;
 	uint64_t bytes;
 	uint32_t group_count;
-	struct decree_slot
-		slots[DECREE_GROUP_COUNT_MAX]; /* the state of each group is that after this slot */
+	/* the state of each group is that after this slot */
+	struct decree_slot slots[DECREE_GROUP_COUNT_MAX];
 	uint64_t disk; /* decree_restore(): of the new directory, as decree_format() says it */
 	/* When each group's snapshot was finished, by the clock of the node; 0 = not known. What
 	 * came later is not in it. */
@@ -207,8 +207,8 @@ int decree_restore(const char *config_path, const char *const *settings, uint32_
 /** What a node would make of a log. */
 enum decree_log_verdict {
 	DECREE_LOG_SOUND = 0,
-	DECREE_LOG_DAMAGED =
-		1, /* it would start; what it misses, if anything, it would get from the others */
+	/* it would start; what it misses, if anything, it would get from the others */
+	DECREE_LOG_DAMAGED = 1,
 	DECREE_LOG_REFUSED = 2, /* it would not start */
 };
 
@@ -248,8 +248,8 @@ int decree_log_examine(struct decree_log_examination *x, char ret_error[DECREE_E
 /** How good a finding of decree_preflight() is. */
 enum decree_verdict {
 	DECREE_FINDING_GOOD = 0,
-	DECREE_FINDING_NOTE =
-		1, /* works, but slower or less safe than it could be; or nobody knows yet */
+	/* works, but slower or less safe than it could be; or nobody knows yet */
+	DECREE_FINDING_NOTE = 1,
 	DECREE_FINDING_FATAL = 2, /* the node cannot run like this */
 };
 

@@ -82,8 +82,8 @@ enum decree_role {
 
 /** How much a read must have seen. */
 enum decree_consistency {
-	DECREE_LINEARIZABLE =
-		0, /* every command that was answered to anybody before the read began */
+	/* every command that was answered to anybody before the read began */
+	DECREE_LINEARIZABLE = 0,
 	DECREE_LEASE =
 		1, /* the same, without a round trip while the asked node holds a lease; that is as
 			     good as the clocks of all nodes ([cluster] lease_ms, max_drift_ppm) */
@@ -102,8 +102,8 @@ enum decree_idle {
 	DECREE_IDLE_AUTO = 0,  /* spin if every shard has a CPU for itself, else sleep */
 	DECREE_IDLE_SPIN = 1,  /* dedicated CPUs only */
 	DECREE_IDLE_YIELD = 2, /* sched_yield() on every empty turn */
-	DECREE_IDLE_SLEEP =
-		3, /* the same for 1 ms after any work, then short sleeps: shared CPUs */
+	/* the same for 1 ms after any work, then short sleeps: shared CPUs */
+	DECREE_IDLE_SLEEP = 3,
 };
 
 #ifdef __cplusplus

@@ -143,8 +143,8 @@ struct client {
 	uint32_t flying;    /* commands without a completion, of whatever kind */
 
 	struct request *first, *last;
-	struct request
-		*unanswered; /* the first one that flies; if none does, the same as the next one */
+	/* the first one that flies; if none does, the same as the next one */
+	struct request *unanswered;
 	struct request *waiting; /* the first one that was not started */
 	struct request *parked;  /* NULL: none */
 	/* The first of those behind it that fly or have come back, until all of them have. NULL:

@@ -24,8 +24,8 @@ enum history_kind {
 	HISTORY_READ = 1,  /* register: result[0] = value; log: {count, digest}, 0 = not told */
 	HISTORY_WRITE = 2, /* argument[0] = value */
 	HISTORY_CAS = 3,   /* argument = {expected, new}, result[0] = 1 if it was swapped */
-	HISTORY_APPEND =
-		4, /* argument[0] = value, result[0] = its place in the log from 1, 0 = not told */
+	/* argument[0] = value, result[0] = its place in the log from 1, 0 = not told */
+	HISTORY_APPEND = 4,
 };
 
 struct history_op {

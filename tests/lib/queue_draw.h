@@ -16,8 +16,8 @@
 struct queue_draw {
 	uint64_t random;
 	uint32_t connections; /* of each session, from 0 */
-	uint32_t
-		body_bytes_max; /* of one put in thirty; of the others at most 319; below QUEUE_DRAW_BODY_BYTES */
+	/* of one put in thirty; of the others at most 319; below QUEUE_DRAW_BODY_BYTES */
+	uint32_t body_bytes_max;
 	uint32_t jobs_wanted; /* more deletes above, */
 	uint32_t puts;        /* and so many puts of a hundred commands; 26 below */
 	uint32_t opens; /* so many of a hundred commands of a connection that is not open open it */

@@ -20,8 +20,8 @@ struct snap_fake;
 
 struct snap_fake_config {
 	uint64_t seed;
-	uint64_t
-		latency_ns_min; /* of a read, and of a commit after its last byte; drawn evenly from [min, max] */
+	/* of a read, and of a commit after its last byte; drawn evenly from [min, max] */
+	uint64_t latency_ns_min;
 	uint64_t latency_ns_max;
 	uint64_t bytes_per_second; /* of each writer; 0 = no limit */
 	uint32_t buffer_bytes;     /* what room() says at most; 0 = 64 KiB */

@@ -63,8 +63,8 @@ struct sim_governors {
 
 struct sim_chosen {
 	struct decree_digest digest;
-	uint64_t
-		ballot; /* a quorum was seen to vote for it at this one; 0: known by its application */
+	/* a quorum was seen to vote for it at this one; 0: known by its application */
+	uint64_t ballot;
 	bool is_known;
 };
 
@@ -82,8 +82,8 @@ struct sim_oracle {
 	uint64_t *executed;              /* [SIM_PROPOSER_MAX] highest seq executed, by proposer */
 	struct decree_session *sessions; /* [SIM_PROPOSER_MAX] of each proposer */
 	bool *ended; /* [SIM_PROPOSER_MAX] was told that it has no session: nothing more of it is executed */
-	struct sim_chosen
-		*snapshots; /* [SIM_SLOT_MAX] digest of the bytes that somebody cut there */
+	/* [SIM_SLOT_MAX] digest of the bytes that somebody cut there */
+	struct sim_chosen *snapshots;
 	uint64_t snapshot_last;
 	uint64_t acked_count;
 	struct history *history; /* what was asked and answered, for the checker at the end */

@@ -32,8 +32,8 @@ struct judged_slot {
 };
 
 struct machine {
-	struct world_machine
-		base; /* what the world forgets when the node starts; the rest is ours */
+	/* what the world forgets when the node starts; the rest is ours */
+	struct world_machine base;
 	struct node *node;
 	uint64_t last; /* slot of the last command */
 	uint64_t count;

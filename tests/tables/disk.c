@@ -22,8 +22,8 @@ struct table_disk {
 	struct disk_uring *inner; /* knows a request by its number */
 	struct bad_sectors *bad;
 	bool is_direct;
-	struct request requests
-		[REQUEST_MAX]; /* [first, after) modulo its size, in the order in which they came */
+	/* [first, after) modulo its size, in the order in which they came */
+	struct request requests[REQUEST_MAX];
 	uint64_t first, after;
 	uint32_t inflight_count; /* of inner */
 };
