@@ -80,6 +80,7 @@ command_read(int argc, char **argv)
 	if (status != OPTIONS_GO_ON)
 		return status;
 	if (o.query == NULL)
-		return complain_usage("no QUERY: add what to ask, as decreed's 'count'");
+		return complain_usage(
+			"no QUERY: add what to ask, as 'count' of decreed --machine=log");
 	return run(&o);
 }

@@ -64,6 +64,7 @@ struct submit {
 	uint64_t submitted;
 	uint64_t acked;
 	uint64_t refused;
+	uint64_t declined; /* of the acknowledged ones: the state machine's status is not 0 */
 	uint64_t unknown;
 	uint64_t bytes;
 	uint64_t started_ns; /* first command */
@@ -160,6 +161,7 @@ land(struct submit *s, const struct decree_completion *c, uint64_t now)
 	if (c->outcome == DECREE_APPLIED) {
 		histogram_add(&s->latency, now - flight->submitted_ns);
 		s->acked++;
+		s->declined += c->status != 0;
 		if (s->acks != NULL)
 			write_ack(s, flight, c->seq);
 	} else {
@@ -276,10 +278,10 @@ ask_mode(struct submit *s, const struct decree_setup *setup, struct decree_statu
 static void
 print_json(const struct submit *s, double seconds, const char *mode, const char *auth)
 {
-	(void)printf("{\"commands\":%" PRIu64 ",\"acked\":%" PRIu64 ",\"refused\":%" PRIu64
-		     ",\"unknown\":%" PRIu64 ",\"bytes\":%" PRIu64
+	(void)printf("{\"commands\":%" PRIu64 ",\"acked\":%" PRIu64 ",\"declined\":%" PRIu64
+		     ",\"refused\":%" PRIu64 ",\"unknown\":%" PRIu64 ",\"bytes\":%" PRIu64
 		     ",\"seconds\":%.6f,\"commits_per_s\":%.0f",
-		s->submitted, s->acked, s->refused, s->unknown, s->bytes, seconds,
+		s->submitted, s->acked, s->declined, s->refused, s->unknown, s->bytes, seconds,
 		seconds > 0 ? (double)s->acked / seconds : 0);
 	(void)printf(
 		",\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,\"max_us\":%.1f",
@@ -295,6 +297,12 @@ print_text(const struct submit *s, double seconds, const char *mode, const char 
 {
 	(void)printf("%" PRIu64 " of %" PRIu64 " commands acknowledged in %.3f s: %.0f/s\n",
 		s->acked, s->submitted, seconds, seconds > 0 ? (double)s->acked / seconds : 0);
+	if (s->declined > 0)
+		(void)printf("declined %" PRIu64
+			     ": the state machine gave them a status other than "
+			     "0. (A task queue takes no lines: its jobs come from beanstalk "
+			     "clients)\n",
+			s->declined);
 	if (s->refused + s->unknown > 0)
 		(void)printf("refused %" PRIu64 ", unknown %" PRIu64 "\n", s->refused, s->unknown);
 	if (s->refused > 0)

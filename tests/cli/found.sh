@@ -93,6 +93,12 @@ expect 0 '"ready":1,' env DECREE_CONFIG=state/decree/decree.ini "$decree" tasks 
 expect 0 '"ready":0,' env DECREE_CONFIG=state/decree/decree.ini "$decree" tasks --json -c var/decree/decree.ini
 expect 0 '"ready":0,' env DECREE_CONFIG= "$decree" tasks --json
 expect 2 'none.ini' env DECREE_CONFIG=none.ini "$decree" status
+
+# A queue executes a line, and says that it is none of its commands: that is no job.
+echo hello >line
+expect 0 '1 of 1 commands acknowledged|declined 1: ' "$decree" submit -c state/decree/decree.ini line
+expect 0 '"acked":1,"declined":1,' "$decree" submit --json -c state/decree/decree.ini line
+expect 0 '"ready":1,' "$decree" tasks --json -c state/decree/decree.ini
 for command in 'capture --node 1' 'submit' 'read count'; do
 	# shellcheck disable=SC2086
 	expect 2 'none.ini' env DECREE_CONFIG=none.ini "$decree" $command
