@@ -72,8 +72,8 @@ struct queue_gateway_options {
  * log warns of addresses that others can reach without TLS.
  *
  * @param options  lent for the call, but its context and callback are kept
- * @retval -EINVAL  an address is none, a socket does not listen, job_bytes_max is too large, or the certificate or its key
- *                  cannot be used
+ * @retval -EINVAL  an address is none, a socket does not listen, job_bytes_max is too large, or the
+ *                  certificate or its key cannot be used
  * @retval -EPERM   others may read the key
  * @retval -errno   of socket(), bind(), listen()
  */

@@ -47,8 +47,8 @@ struct wal_session {
 	uint32_t number; /* = generation of every block written in it; 0 = never opened */
 	enum decree_log_mode mode;
 	uint8_t boot_id[WAL_BOOT_ID_BYTES];
-	uint64_t
-		segments_prewritten_bytes; /* hints: from the start of the file, never more than is true */
+	/* hints: from the start of the file, never more than is true */
+	uint64_t segments_prewritten_bytes;
 	uint64_t identifiers_prewritten_bytes;
 	struct log_start start; /* nothing before is read any more */
 	uint64_t write_count;   /* generation of the page itself */
@@ -67,8 +67,8 @@ struct wal_append {
 	uint64_t submitted;
 	uint64_t durable;     /* every byte before is */
 	uint64_t durable_end; /* of the block of durable_lsn */
-	uint64_t
-		buffered_first; /* the buffer still holds [max(buffered_first, head - window), head) */
+	/* the buffer still holds [max(buffered_first, head - window), head) */
+	uint64_t buffered_first;
 	uint64_t next_lsn;
 	uint64_t durable_lsn;
 	uint64_t reported_lsn;
@@ -118,11 +118,11 @@ struct wal_prewrite {
 
 /* Invariant: noted.lsn <= session.start.lsn <= start.lsn */
 struct wal_trim {
-	struct log_start *
-		segments; /* [log_bytes / segment_bytes] the block that each one starts with, of its last use */
+	/* [log_bytes / segment_bytes] the block that each one starts with, of its last use */
+	struct log_start *segments;
 	struct log_start start; /* of the log, as soon as it is noted */
-	struct log_start
-		noted; /* durable in both copies of the session page: space before it is free */
+	/* durable in both copies of the session page: space before it is free */
+	struct log_start noted;
 	uint64_t wanted_lsn; /* records below are not needed */
 };
 
@@ -191,8 +191,8 @@ struct wal {
 	uint64_t look_ns;        /* with nothing new, submit() looks for something to write then */
 	bool has_news;           /* something was asked for, or done, since it looked last */
 	bool is_room_known;
-	struct log_room
-		room; /* if so; what it is counted from changes with an append or a completion */
+	/* if so; what it is counted from changes with an append or a completion */
+	struct log_room room;
 	int failed_rc;
 	bool failed_reported;
 	struct wal_status counters; /* recovered_count, write_count, write_bytes, lsn_cut */
@@ -294,7 +294,8 @@ void meta_on_written(struct wal *w);
 void hearsay_request(struct wal *w, const void *blob, uint32_t bytes);
 bool hearsay_next_write(struct wal *w, struct disk_request *ret_request);
 void hearsay_on_written(struct wal *w);
-/** Start-up: hand over what is there. If that is nothing, nothing is lost that the log has promised. */
+/** Start-up: hand over what is there. If that is nothing, nothing is lost that the log has
+ * promised. */
 void hearsay_load(struct wal *w, const struct wal_recovery *to);
 
 /* read.c */

@@ -55,20 +55,20 @@ struct log_completion {
 	uint64_t token; /* LOG_READ: the caller's */
 	uint64_t position; /* LOG_DAMAGED */
 	uint64_t after;
-	const uint8_t
-		*tag; /* LOG_READ, LOG_DAMAGED: [LOG_TAG_BYTES], valid until the next reap() */
+	/* LOG_READ, LOG_DAMAGED: [LOG_TAG_BYTES], valid until the next reap() */
+	const uint8_t *tag;
 	const uint8_t *payload; /* LOG_READ: [payload_bytes], valid until the next reap() */
 	uint32_t payload_bytes;
 };
 
 struct log_room {
-	uint32_t
-		buffer_record_count; /* appends of the largest payload that fit the write buffer now */
-	uint64_t
-		space_record_count; /* records of the largest payload that fit the log before it is full */
-	uint64_t
-		space_record_count_unprepared; /* more that will fit once a new log's space is prepared */
-	uint64_t space_record_count_max;       /* about the same of an empty log */
+	/* appends of the largest payload that fit the write buffer now */
+	uint32_t buffer_record_count;
+	/* records of the largest payload that fit the log before it is full */
+	uint64_t space_record_count;
+	/* more that will fit once a new log's space is prepared */
+	uint64_t space_record_count_unprepared;
+	uint64_t space_record_count_max; /* about the same of an empty log */
 };
 
 struct log_ops {

@@ -52,15 +52,15 @@ struct page_header {
 	uint64_t generation;
 	uint64_t lsn;
 	uint32_t body_bytes;
-	uint32_t
-		version; /* of the page, also if that is not ours; 0 in a page to be sealed: the first */
+	/* of the page, also if that is not ours; 0 in a page to be sealed: the first */
+	uint32_t version;
 };
 
 enum page_state {
 	PAGE_VALID = 0,
 	PAGE_BAD = 1,
-	PAGE_VERSION =
-		2, /* whole, but of a version that this program does not know (base/version.h) */
+	/* whole, but of a version that this program does not know (base/version.h) */
+	PAGE_VERSION = 2,
 	PAGE_UNREADABLE = 3,
 };
 

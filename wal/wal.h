@@ -30,13 +30,13 @@ struct wal_explainer;
 /* What is fixed for the life of a log. 0 = default where one is named. */
 struct wal_format {
 	struct decree_uuid uuid; /* fresh random bytes: tells this log's sectors from all others */
-	const void
-		*identity; /* opaque to the log; handed back by wal_open() before anything else */
+	/* opaque to the log; handed back by wal_open() before anything else */
+	const void *identity;
 	uint32_t identity_bytes;    /* 0 .. WAL_IDENTITY_BLOB_BYTES_MAX */
 	uint32_t payload_bytes_max; /* of a record; default 1,400 */
 	uint64_t log_bytes;         /* multiple of segment_bytes; default 1 GiB */
-	uint64_t
-		segment_bytes; /* multiple of 32 KiB; default 64 MiB, or log_bytes if that is less */
+	/* multiple of 32 KiB; default 64 MiB, or log_bytes if that is less */
+	uint64_t segment_bytes;
 	uint32_t
 		window_bytes; /* most that is ever written but not yet durable, and the size of the write
 				     * buffer; multiple of 4 KiB; default 4 MiB, or log_bytes / 4 if that is less */
@@ -97,8 +97,8 @@ struct wal_config {
 	void (*disk_close)(
 		void *disk); /* called by wal_close() and by a failing wal_open(); may be NULL */
 	enum decree_log_mode mode;
-	uint8_t boot_id
-		[WAL_BOOT_ID_BYTES]; /* the kernel's; tells mode `buffered` that the machine restarted */
+	/* the kernel's; tells mode `buffered` that the machine restarted */
+	uint8_t boot_id[WAL_BOOT_ID_BYTES];
 	bool flushes_own_only; /* a durable write makes none durable but itself (FUA), or nobody knows */
 	uint32_t
 		inflight_count_max; /* data writes in flight, 1 .. WAL_INFLIGHT_COUNT_MAX; 0 = one, and a
@@ -114,8 +114,8 @@ struct wal_status {
 	uint64_t log_bytes;
 	uint64_t segment_bytes;
 	uint64_t used_bytes; /* from where the log begins to its head */
-	uint64_t
-		prewritten_bytes; /* how far appends may go now; grows in the background up to log_bytes */
+	/* how far appends may go now; grows in the background up to log_bytes */
+	uint64_t prewritten_bytes;
 	uint64_t lsn_first;      /* where the log begins: what an open would hand over first */
 	uint64_t lsn_appended;   /* last appended; 0 = none */
 	uint64_t lsn_durable;    /* last durable */

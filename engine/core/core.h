@@ -88,25 +88,25 @@ struct eng_config {
 	uint64_t seed;       /* of the replica's own random numbers */
 	uint32_t slot_bytes; /* largest value of one slot; a cluster constant */
 	uint32_t alpha;      /* no slot beyond the decided prefix + alpha; a cluster constant */
-	uint32_t
-		window_slots; /* undecided slots that this node would propose as leader, <= alpha */
-	uint32_t ring_slots;  /* slots kept in memory, a power of two, >= 2 * alpha */
-	uint32_t frame_bytes; /* capacity of one frame's payload */
+	/* undecided slots that this node would propose as leader, <= alpha */
+	uint32_t window_slots;
+	uint32_t ring_slots;        /* slots kept in memory, a power of two, >= 2 * alpha */
+	uint32_t frame_bytes;       /* capacity of one frame's payload */
 	uint32_t command_bytes_max; /* a cluster constant */
 	uint32_t session_count;     /* rows of the session table; a cluster constant */
-	uint32_t
-		session_window; /* replies kept per session, power of two >= 1,024; a cluster constant */
+	/* replies kept per session, power of two >= 1,024; a cluster constant */
+	uint32_t session_window;
 	uint32_t session_idle_slots; /* unused for so long, a session may give way to a new one; a
 					cluster constant */
 	uint32_t digest_slots; /* states are compared this often, 0 = never; a cluster constant */
 	uint64_t heartbeat_ns;
 	bool heartbeat_on_grid; /* at multiples of heartbeat_ns, so that all groups of a node send at once */
-	uint64_t
-		announce_ns; /* a leader keeps a commit index to itself for so long, for the next Accept to carry it */
+	/* a leader keeps a commit index to itself for so long, for the next Accept to carry it */
+	uint64_t announce_ns;
 	uint64_t election_ns;   /* T; elections time out after uniform [T, 2 T] */
 	uint64_t disk_stall_ns; /* oldest write not durable for longer: hand leadership over */
-	uint64_t
-		lease_ns; /* D; a cluster constant; beyond election_ns it delays elections; 0 = no leases */
+	/* D; a cluster constant; beyond election_ns it delays elections; 0 = no leases */
+	uint64_t lease_ns;
 	uint32_t max_drift_ppm; /* of any clock against true time; a cluster constant, if leases */
 	uint8_t version_min;    /* which versions of a cluster this program can be a part of; */
 	uint8_t version_max;    /* 0, 0: VERSION_FIRST alone */
@@ -159,8 +159,8 @@ enum eng_submit_status {
 	ENG_SUBMIT_NOT_LEADER = 1, /* or not ready yet; see eng_leader() */
 	ENG_SUBMIT_BUSY = 2,       /* window or log full: again later */
 	ENG_SUBMIT_GAP = 3, /* an earlier command of this session is missing: send that first */
-	ENG_SUBMIT_DUPLICATE =
-		4, /* on its way already, or executed: the reply is or will be in the session */
+	/* on its way already, or executed: the reply is or will be in the session */
+	ENG_SUBMIT_DUPLICATE = 4,
 	ENG_SUBMIT_NO_SESSION = 5, /* never registered */
 	ENG_SUBMIT_TOO_LARGE = 6,  /* over command_bytes_max */
 	ENG_SUBMIT_EVICTED = 7,    /* its session gave way to another one */
@@ -215,8 +215,8 @@ struct eng_event {
 	/* Monotonic, suspended time included; 0 during recovery. With leases, the now_ns of a RECV
 	 * is not older than the frame's arrival: a refusal counts from there (8.3). */
 	uint64_t now_ns;
-	uint32_t
-		record_room; /* records that the log's buffer takes now: this step appends no more */
+	/* records that the log's buffer takes now: this step appends no more */
+	uint32_t record_room;
 	union {
 		struct {
 			const uint8_t *bytes; /* [ENG_HARD_BYTES] */
@@ -265,12 +265,12 @@ struct eng_event {
 		struct {
 			struct decree_session session;
 			uint64_t seq; /* of the first one */
-			const struct eng_body *
-				bodies; /* [count] those that lie behind each other are copied at once */
+			/* [count] those that lie behind each other are copied at once */
+			const struct eng_body *bodies;
 			uint32_t count;
 			uint32_t *ret_taken; /* so many, from the first on, are OK or DUPLICATE */
-			enum eng_submit_status
-				*ret_status; /* of the one behind them, if there is one */
+			/* of the one behind them, if there is one */
+			enum eng_submit_status *ret_status;
 		} submit_run;
 		struct {
 			uint64_t id; /* of the batch, the runtime's own */
@@ -282,8 +282,8 @@ struct eng_event {
 			uint32_t bytes;
 		} value;
 		struct {
-			const struct eng_snapshot
-				*snapshot; /* SNAPSHOT and INSTALL: slot and digest alone */
+			/* SNAPSHOT and INSTALL: slot and digest alone */
+			const struct eng_snapshot *snapshot;
 		} snapshot;
 		struct {
 			struct decree_slot low;

@@ -122,8 +122,8 @@ struct guard {
 	uint64_t accepted_boot;
 	struct decree_slot accepted_before;
 	struct decree_slot unproved;
-	struct decree_slot
-		found_last; /* on its disk, when the life that proved `boot_count` began */
+	/* on its disk, when the life that proved `boot_count` began */
+	struct decree_slot found_last;
 	bool is_doubted; /* memory came later that speaks against that life: it has to prove itself */
 	bool is_twin;    /* two processes share its identity: neither counts */
 	/* the challenge under way, and what was remembered when it left */
@@ -153,14 +153,14 @@ struct peer {
 	uint64_t retry_ns;             /* no repeats before this */
 	uint64_t rtt_ns;       /* from an Accept to its answer, smoothed; 0 = not measured yet */
 	uint64_t rtt_drift_ns; /* how far from it they are, smoothed */
-	struct decree_slot
-		repeated_last; /* highest slot that was sent again: its answer measures nothing */
-	uint64_t full_ns;      /* it last refused an Accept for want of room; 0 = never */
+	/* highest slot that was sent again: its answer measures nothing */
+	struct decree_slot repeated_last;
+	uint64_t full_ns; /* it last refused an Accept for want of room; 0 = never */
 	struct guard guard;
 	uint64_t echo_seq; /* newest heartbeat that came back */
 	uint64_t echo_ns;  /* when that one was SENT (protocol 10: round trips, not receipts) */
-	uint64_t
-		grant_ns; /* newest heartbeat of this ballot that it echoed was sent then; 0 = none */
+	/* newest heartbeat of this ballot that it echoed was sent then; 0 = none */
+	uint64_t grant_ns;
 	struct { /* its reads (8.2), our own in our own place: the newest token serves all */
 		uint64_t nonce; /* of the life that asks */
 		uint64_t token; /* 0 = none */
@@ -239,8 +239,8 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint16_t targets;                  /* nodes that dst 0 means */
 	struct config config;              /* governs the first undecided slot */
 	struct config config_next;         /* decided, governs from a later slot on */
-	struct config
-		config_proposed; /* leader: in a slot that is not decided yet; governs nothing */
+	/* leader: in a slot that is not decided yet; governs nothing */
+	struct config config_proposed;
 	struct decree_slot proposed_slot; /* that slot, 0 = none */
 	struct eng_configs configs;
 	uint32_t epoch;     /* of the newest decided configuration */
@@ -248,8 +248,8 @@ struct eng_replica { /* owner: the shard that runs it */
 	uint16_t lingering; /* left with the last configuration: still heard, may not lead */
 	uint16_t served;    /* leader: lingering nodes that still receive everything (12.4) */
 	bool settling;      /* leader: not known yet to be held by a quorum of the configuration */
-	uint64_t
-		settle_seq; /* a record of this seq or later knows that the configuration governs */
+	/* a record of this seq or later knows that the configuration governs */
+	uint64_t settle_seq;
 	uint16_t turned_away;     /* members that say we are none */
 	struct decree_slot limit; /* leader: no slot from here on may be proposed; NEVER = any */
 	uint64_t limit_retry_ns;  /* ask again for the promises that are missing */
@@ -272,8 +272,8 @@ struct eng_replica { /* owner: the shard that runs it */
 		uint64_t since_ns; /* Accepts up to `last` were refused since then; 0 = none were */
 		struct decree_slot last;
 		struct decree_slot may; /* Accepts up to here were refused for long enough */
-		uint64_t
-			until_ns; /* a quorum was seen to wait for this node; until then it counts */
+		/* a quorum was seen to wait for this node; until then it counts */
+		uint64_t until_ns;
 	} reserve;
 	struct decree_slot last;         /* highest slot with an entry */
 	struct decree_slot low;          /* slots below are known only through a snapshot; >= 1 */
@@ -282,8 +282,8 @@ struct eng_replica { /* owner: the shard that runs it */
 		struct decree_slot durable; /* Invariant: low - 1 <= durable <= slot */
 		struct decree_digest digest;
 		uint64_t seq; /* `slot` is durable when persisted >= seq */
-		struct decree_slot
-			installing; /* nothing is applied until the machine holds this; 0 */
+		/* nothing is applied until the machine holds this; 0 */
+		struct decree_slot installing;
 	} snapshot;
 	struct {
 		bool wanted;
@@ -328,8 +328,8 @@ struct eng_replica { /* owner: the shard that runs it */
 	/* Candidate and leader */
 	enum campaign campaign;
 	struct decree_ballot ballot; /* of the campaign or of the leadership */
-	uint64_t
-		campaign_seq; /* CAMPAIGN_PERSISTING: our promise is durable when persisted >= this */
+	/* CAMPAIGN_PERSISTING: our promise is durable when persisted >= this */
+	uint64_t campaign_seq;
 	uint64_t campaign_retry_ns; /* repeat PreVote or Prepare then */
 	uint16_t grants;            /* nodes that would vote for us */
 	struct decree_slot prepare_from;
@@ -338,8 +338,8 @@ struct eng_replica { /* owner: the shard that runs it */
 	/* Leader */
 	struct decree_slot start; /* first slot proposed at this ballot */
 	struct decree_slot next;  /* next free slot */
-	struct decree_slot
-		inherit_next; /* next inherited slot to propose again, <= prepare_last + 1 */
+	/* next inherited slot to propose again, <= prepare_last + 1 */
+	struct decree_slot inherit_next;
 	bool ready;
 	bool admit_reset;             /* forget the session hints before the next SUBMIT */
 	bool bootstrapping;           /* slot 1 needs every member (12.0) */

@@ -54,8 +54,8 @@ struct examine_counts {
 	uint64_t named_count;    /* damaged records */
 	uint64_t nameless_count; /* damaged places */
 	uint64_t identifiers[WAL_IDENTIFIER_CONTRADICTS + 1];
-	uint64_t
-		identifiers_unwritten; /* missing, and none later is there: they are written lazily */
+	/* missing, and none later is there: they are written lazily */
+	uint64_t identifiers_unwritten;
 	uint64_t copies_bad;
 	struct wal_end_view end;
 	struct wal_rest_view rest;

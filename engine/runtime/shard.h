@@ -55,8 +55,8 @@ struct shard_config {
 	void *snap_store;
 	uint64_t snapshot_slots; /* cut one after so many slots; 0: when the log needs it */
 
-	uint32_t
-		gateway_window; /* commands of one gateway without an outcome; power of two <= session_window */
+	/* commands of one gateway without an outcome; power of two <= session_window */
+	uint32_t gateway_window;
 	uint32_t assembly_count; /* large commands put together at once; 0 = 8 */
 	bool refuses_admin;      /* clients may not change how the cluster runs */
 
@@ -90,8 +90,8 @@ enum shard_stop {
 	SHARD_RUNS = 0,
 	SHARD_STOPPED_LOG = 1,  /* a write or flush failed: durability is unknown */
 	SHARD_STOPPED_HALT = 2, /* the core found the cluster's or the log's safety broken */
-	SHARD_STOPPED_SNAPSHOT =
-		4, /* the state cannot be restored from the snapshot that it needs */
+	/* the state cannot be restored from the snapshot that it needs */
+	SHARD_STOPPED_SNAPSHOT = 4,
 	SHARD_STOPPED_NO_ROOM = 3, /* an append came short although there was room: our own error */
 };
 
@@ -105,9 +105,9 @@ struct shard_counters {
 	uint64_t frames_out;   /* of all kinds */
 	uint64_t malformed;    /* payloads that did not decode, or claimed another sender */
 	uint64_t no_frame;     /* messages lost because no empty frame was left */
-	uint64_t
-		no_room_dropped; /* messages dropped because a burst needed more log than was left */
-	uint64_t appended;       /* records */
+	/* messages dropped because a burst needed more log than was left */
+	uint64_t no_room_dropped;
+	uint64_t appended; /* records */
 	uint64_t hard_states;
 	uint64_t executed;  /* commands handed to the state machines */
 	uint64_t skipped;   /* repeats, gaps and unknown sessions */

@@ -107,13 +107,13 @@ struct stage_marks {
 struct stage_turn {
 	uint64_t before_ns; /* begin of the turn before */
 	uint64_t begun_ns;
-	uint64_t
-		apart_ns; /* of this turn so far: decode and apply, which are no part of step or submit */
+	/* of this turn so far: decode and apply, which are no part of step or submit */
+	uint64_t apart_ns;
 	uint64_t step_ns;         /* until the last append of this turn */
 	uint64_t appended_ns;     /* moment of that; 0: nothing was appended */
 	uint64_t submit_apart_ns; /* apart_ns then */
-	uint64_t
-		decided_ns; /* applied by a leader, or durable at a follower; 0: nothing waits to be told */
+	/* applied by a leader, or durable at a follower; 0: nothing waits to be told */
+	uint64_t decided_ns;
 };
 
 struct pending_register {
@@ -232,8 +232,8 @@ struct gateway {
 	struct decree_ballot ballot;
 	uint64_t retry_at_ns; /* repeat what is not executed; UINT64_MAX = nothing is on its way */
 	uint64_t retry_ns;
-	uint64_t
-		gap_at_ns; /* go back then: the leader misses something; UINT64_MAX = it does not */
+	/* go back then: the leader misses something; UINT64_MAX = it does not */
+	uint64_t gap_at_ns;
 	uint64_t not_before_ns; /* the leader was busy ... */
 	uint32_t busy_count;    /* ... so often since something was executed */
 };
@@ -298,8 +298,8 @@ struct log_job {
 
 /* What is being done about damage in the log. */
 struct shard_damage {
-	uint64_t
-		hole_first; /* positions [first, after): slots whose record lay there are looked for */
+	/* positions [first, after): slots whose record lay there are looked for */
+	uint64_t hole_first;
 	uint64_t hole_after; /* 0 = nothing is looked for */
 	uint64_t hole_lsn;
 	uint32_t group_count; /* that are damaged */
@@ -372,8 +372,8 @@ struct shard {
 	uint8_t *hearsay; /* [hearsay_bytes()] */
 	uint64_t boot_count;
 	uint64_t boot_generation; /* of the blob that holds boot_count */
-	uint32_t
-		version; /* highest that a configuration of its groups has, as disk and network know it */
+	/* highest that a configuration of its groups has, as disk and network know it */
+	uint32_t version;
 	char stop_text[DECREE_ERROR_BYTES];
 	int16_t group_local[DECREE_GROUP_COUNT_MAX]; /* -1: not here */
 

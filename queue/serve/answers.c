@@ -175,7 +175,8 @@ answer_on_words(struct queue_gateway *g)
 		on_word(g, &word);
 		handover_drop(&g->handover, &word);
 	}
-	/* A word comes before the answer to its command or read, so what is not there now never comes. */
+	/* A word comes before the answer to its command or read, so what is not there now never
+	 * comes. */
 	while ((c = TAILQ_FIRST(&g->expecting)) != NULL) {
 		answer_expect_no_more(c);
 		if (answer_is_reserve(c->first)) {

@@ -43,8 +43,8 @@ struct cluster_write {
 
 struct cluster_snapshot {          /* a file of a node's disk */
 	struct eng_snapshot facts; /* slot 0: none */
-	uint8_t *
-		pieces; /* [pieces_bytes] of the session table: 4 bytes of length, then the piece */
+	/* [pieces_bytes] of the session table: 4 bytes of length, then the piece */
+	uint8_t *pieces;
 	uint32_t pieces_bytes;
 	struct decree_digest applied_digest;
 	uint64_t executed;

@@ -26,8 +26,8 @@ struct log_fixture {
 	int failed_rc;            /* as reported */
 	/* What the last open handed over. */
 	uint64_t found_lsns[FIXTURE_RECORD_COUNT_MAX];
-	uint64_t found_numbers
-		[FIXTURE_RECORD_COUNT_MAX]; /* which record it was, as told to append */
+	/* which record it was, as told to append */
+	uint64_t found_numbers[FIXTURE_RECORD_COUNT_MAX];
 	uint64_t found_positions[FIXTURE_RECORD_COUNT_MAX];
 	uint32_t found_count;
 	uint32_t wrong_count; /* records whose bytes are not what was appended */

@@ -51,8 +51,8 @@
  *   forget N                     its disk loses what it kept of the others (N is down)
  *   damage N SLOT [HOW]          the newest record of a slot at a node that is down: HOW = id (its
  *                                ballot is known), unknown, lost (not even its slot is known)
- *   logfull N [SLOTS [RESERVE]]  the log of a node has no room, or room for so few slots, and so many
- *                                in reserve
+ *   logfull N [SLOTS [RESERVE]]  the log of a node has no room, or room for so few slots, and so
+ *                                many in reserve
  *   logroom N                    ... has room
  *   logbusy N                    node N's log writes something: what is submitted waits in the open
  *                                batch

@@ -131,8 +131,8 @@ struct sim_faults {
 	uint64_t heal_ns;                                     /* the links heal then */
 	uint64_t cut_ns_max;
 	uint32_t drift_ppm_max;
-	uint32_t
-		log_records; /* that a log holds before it takes no more commands; 0 = more than a run has */
+	/* that a log holds before it takes no more commands; 0 = more than a run has */
+	uint32_t log_records;
 	uint32_t doubt_percent;   /* of the damage leaves nothing that names the record */
 	uint32_t deep_percent;    /* of the damage is anywhere in the log, the rest near its end */
 	uint32_t operator_quirks; /* percent of the operator's deeds that are odd */

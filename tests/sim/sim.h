@@ -137,8 +137,8 @@ struct sim_proposer {
 	uint64_t id; /* unique in the run */
 	bool is_open;
 	bool begins_anew; /* as soon as it may, under another name */
-	uint32_t
-		opened; /* with a queue: bit per connection that it has asked for, since it last attached */
+	/* with a queue: bit per connection that it has asked for, since it last attached */
+	uint32_t opened;
 	int gateway;
 	uint64_t seq_made;
 	uint64_t seq_popped;
@@ -186,20 +186,20 @@ struct sim_node {
 	bool is_wiped;       /* runs under an id whose disk is lost: must count for nothing */
 	bool is_disowned; /* its disk is older than its word: what it says counts for nothing (11.9) */
 	bool is_full;     /* its log takes no more commands */
-	uint64_t
-		log_records_max; /* that its log takes, where it fills up for good; 0 = not known yet */
-	bool has_lied;           /* its disk called writes durable that a power cut may lose */
-	uint32_t
-		fails_at_start; /* its disk fails at this request of the next start, from 1; 0 = none */
+	/* that its log takes, where it fills up for good; 0 = not known yet */
+	uint64_t log_records_max;
+	bool has_lied; /* its disk called writes durable that a power cut may lose */
+	/* its disk fails at this request of the next start, from 1; 0 = none */
+	uint32_t fails_at_start;
 	uint64_t found_boot_count; /* on its disk, by the last start */
-	uint32_t
-		damage_count; /* places of its records that were struck, ever; 0: all must be intact */
+	/* places of its records that were struck, ever; 0: all must be intact */
+	uint32_t damage_count;
 	bool has_bad_page; /* bytes of a page were changed since its last start: the next may be refused */
 	uint64_t next_ns;  /* something is due then; see sim_node_touch() */
 	uint64_t up_at_ns; /* restart then, if down; UINT64_MAX = not by itself */
 	uint64_t paused_until_ns;
-	uint64_t
-		turn_clock_ns; /* what it had read before the pause, for the turn that it was in; 0: none */
+	/* what it had read before the pause, for the turn that it was in; 0: none */
+	uint64_t turn_clock_ns;
 	uint64_t turn_at_ns;       /* next turn even if nothing arrives */
 	uint64_t wake_ns;          /* its loop's next timer */
 	uint64_t poll_ns;          /* after a turn that left something undone */
@@ -364,8 +364,8 @@ struct sim {
 	uint64_t event_limit; /* sim_run_until() ends there too */
 	bool is_calm;         /* the faults have stopped */
 	uint32_t core_nodes;  /* bit per node that works since then */
-	uint32_t
-		spoilt_nodes; /* bit per node whose disk is, was or may be bad: never more than a quorum can spare */
+	/* bit per node whose disk is, was or may be bad: never more than a quorum can spare */
+	uint32_t spoilt_nodes;
 	bool is_silent; /* no more new commands */
 	struct sim_faults faults;
 	struct sim_operator admin;

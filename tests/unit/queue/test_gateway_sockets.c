@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the queue listens: addresses that it binds, and sockets that somebody else has bound for it. */
+/* Where the queue listens: addresses that it binds, and sockets that somebody else has bound for
+ * it. */
 #include "tests/lib/gateway_fixture.h"
 
 #include <arpa/inet.h>

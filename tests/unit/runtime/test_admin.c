@@ -216,7 +216,8 @@ fourth_joins(struct world_node *n)
 	n->eng.joins = n->node_id == 4;
 }
 
-/* Its machine never comes up. Who it is can be seen, leadership can be handed over, and it can be removed. */
+/* Its machine never comes up. Who it is can be seen, leadership can be handed over, and it can be
+ * removed. */
 static void
 test_a_learner_that_never_comes_holds_up_nothing(void **state)
 {

@@ -114,8 +114,8 @@ struct world_machine {
 	struct decree_digest digest;
 	uint32_t answer_burst; /* so many answers are told at once; 0 = one by one */
 	bool is_parking;
-	uint32_t
-		park_every; /* so many commands one is parked, until the one behind it; 0 = none is */
+	/* so many commands one is parked, until the one behind it; 0 = none is */
+	uint32_t park_every;
 	struct decree_session parked_session;
 	uint64_t parked_seq;
 	uint64_t due_ns;    /* the parked one's deadline; 0 = none */
@@ -138,8 +138,8 @@ struct world_node {
 	struct shard_config config;
 	struct eng_config eng; /* of group 0; the others' differ in group and seed alone */
 	struct eng_config groups[SHARD_GROUP_COUNT_MAX];
-	void *machines
-		[SHARD_GROUP_COUNT_MAX]; /* of each group, a world_machine first: `machine`, or what world_tune says */
+	/* of each group, a world_machine first: `machine`, or what world_tune says */
+	void *machines[SHARD_GROUP_COUNT_MAX];
 	char last_log[DECREE_ERROR_BYTES];
 	enum decree_role role;
 	uint16_t leader;
@@ -153,8 +153,8 @@ struct world {
 	uint64_t now_ns;
 	uint32_t node_count;
 	uint32_t group_count;
-	uint64_t
-		park_ns; /* every command is parked for so long in cluster time; 0 = as each machine likes */
+	/* every command is parked for so long in cluster time; 0 = as each machine likes */
+	uint64_t park_ns;
 	bool is_due_stuck; /* a deadline that has come stays, which is an error of the machines */
 	struct world_node nodes[WORLD_NODE_COUNT_MAX];
 	struct world_frame *frames; /* [WORLD_FRAME_COUNT] */
