@@ -26,8 +26,9 @@
  * AGAIN_ELECTIONS it goes round once more. A transfer that has come to nothing does not count, and
  * the next voter is asked: in the first round at once, then later and later, since while somebody
  * is asked nothing is proposed, not even what the others' snapshots need. So does a leader the log
- * of which has no room even for the MARKs of a cut, but once only: elections have used it up, and
- * more of them would not give it back.
+ * of which has no room even for the MARKs of a cut but in the reserve: others may take commands while
+ * the snapshot is made. But once only: elections have used it up, and more of them would not give it
+ * back.
  */
 #include "engine/runtime/shard_private.h"
 
@@ -101,7 +102,7 @@ static void
 fitness_look(struct shard *s)
 {
 	bool is_stuck = s->config.snap_ops != NULL && s->space_unprepared == 0 &&
-			room_reserve_slots(s) < MARK_COUNT;
+			s->space_left < LOG_SPACE_RESERVE + MARK_COUNT;
 	bool is_unfit = s->is_space_low || is_stuck;
 
 	if (is_unfit == s->is_unfit)

@@ -196,7 +196,7 @@ liveness_needs_a_stuck_node(const struct sim *sim)
 
 	for (uint16_t id = 1; id <= sim->node_count; id++) {
 		const struct sim_node *n = &sim->nodes[id];
-		if (n->is_up && n->shard->is_unfit && !n->shard->is_space_low)
+		if (n->is_up && n->shard->space_left < LOG_SPACE_KEPT + 2)
 			able &= ~(1u << id);
 	}
 	return able != sim->core_nodes && !members_suffice(sim, able);

@@ -93,7 +93,7 @@ test_a_leader_that_cannot_mark_a_cut_hands_over(void **state)
 	struct world *w = *state;
 	struct world_node *full = world_elect(w);
 
-	full->log.space_left = LOG_SPACE_KEPT + 1;
+	full->log.space_left = LOG_SPACE_RESERVE + 1;
 	world_run(w, 500 * MS);
 	assert_int_not_equal(full->role, DECREE_LEADER);
 	assert_ptr_not_equal(world_elect(w), full);
@@ -108,7 +108,7 @@ test_logs_that_are_all_full_keep_their_leader(void **state)
 
 	(void)world_elect(w);
 	for (uint32_t i = 0; i < 3; i++)
-		w->nodes[i].log.space_left = LOG_SPACE_KEPT + 1;
+		w->nodes[i].log.space_left = LOG_SPACE_RESERVE + 1;
 	world_run(w, 2000 * MS);
 	settled = ballot(&w->nodes[0]) + ballot(&w->nodes[1]) + ballot(&w->nodes[2]);
 	world_run(w, 3000 * MS);
