@@ -12,6 +12,12 @@ die() {
 	exit 1
 }
 
+# print_head SCRIPT: what its first comment says of it, for --help; ends.
+print_head() {
+	sed -n '3,${ /^#/!q; s/^# \{0,1\}//; p }' "$1"
+	exit 0
+}
+
 # Build the release executables in build/, configuring it first if need be. Output only on failure,
 # since nobody reads 200 lines of compiler commands.
 build_release() {

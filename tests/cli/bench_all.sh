@@ -11,6 +11,9 @@ all=$(realpath "$1")
 expect 0 'bench/all [--quick]|latency|peers' "$all" --help
 expect 2 "--only: what is 'luck'?" "$all" --only latency,luck folder
 touch file
+expect 2 'file: File exists: name a folder' "$all" --no-install --only latency file
+expect 0 'bench/queues [--transport|decreed-3+' "$(dirname "$all")/queues" --help
+expect 0 'bench/peers/run [--no-install]' "$(dirname "$all")/peers/run" --help
 DECREE_BUILD=$work/file expect 1 'cannot be built' "$all" --no-install --only latency folder
 
 # point SYSTEM IN_FLIGHT {"median": ..} {"of round 1"} {"of round 2"} [{"more settings"}]
