@@ -139,6 +139,8 @@ struct cluster {
 	void (*on_fetch)(struct cluster *c, uint16_t node, uint16_t from);
 };
 
+/* ---- cluster_life.c ---- */
+
 /** Nodes 1 .. @p node_count with majority quorums (or q1, q2 if not 0), started, timers random by
  * seed. */
 struct cluster *cluster_create(uint32_t node_count, uint32_t q1, uint32_t q2, uint64_t seed);
@@ -150,9 +152,27 @@ void cluster_destroy(struct cluster *c);
 /** One more node, with a new disk, formatted to join: it takes no part until it is added. @return
  * its id */
 uint16_t cluster_join(struct cluster *c);
-/** @p node is asked to change the members. */
-enum eng_member_result
-cluster_member(struct cluster *c, uint16_t node, const struct eng_member_change *change);
+
+/** Lose memory and outstanding writes. */
+void cluster_crash(struct cluster *c, uint16_t node);
+/** Recover from what was durable. */
+void cluster_restart(struct cluster *c, uint16_t node);
+/** Damage the newest record of a slot on the disk of a node that is down. @return false if there is
+ * none */
+bool
+cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
+/** The same while it is up: its log has found it out. Of an unknown ballot there need be no record.
+ * @return false if it is down, too */
+bool
+cluster_rot(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
+/** Keep a copy of a node's disk as it is now; put it back while the node is down. @return false if
+ * there is none */
+void cluster_image(struct cluster *c, uint16_t node);
+bool cluster_rollback(struct cluster *c, uint16_t node);
+/** A fresh disk under the old id. */
+void cluster_wipe(struct cluster *c, uint16_t node);
+
+/* ---- cluster.c ---- */
 
 /** One event for one node; its effects are taken up (messages, writes, applied slots). */
 void cluster_step(struct cluster *c, uint16_t node, struct eng_event *ev);
@@ -182,6 +202,9 @@ void cluster_deadline(struct cluster *c, uint64_t deadline_ns, bool stays);
 
 /** A batch of reads begins at this node; on_read says what it has to see. */
 void cluster_read(struct cluster *c, uint16_t node, uint64_t id);
+/** @p node is asked to change the members. */
+enum eng_member_result
+cluster_member(struct cluster *c, uint16_t node, const struct eng_member_change *change);
 
 /* ---- cluster_snapshot.c ---- */
 
@@ -197,25 +220,6 @@ bool cluster_installed(struct cluster *c, uint16_t node);
 void cluster_recover_snapshot(struct cluster *c, uint16_t node);
 /** Sessions and counters of a node become those of a file. */
 void cluster_restore(struct cluster *c, uint16_t node, const struct cluster_snapshot *file);
-
-/** Lose memory and outstanding writes. */
-void cluster_crash(struct cluster *c, uint16_t node);
-/** Recover from what was durable. */
-void cluster_restart(struct cluster *c, uint16_t node);
-/** Damage the newest record of a slot on the disk of a node that is down. @return false if there is
- * none */
-bool
-cluster_damage(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
-/** The same while it is up: its log has found it out. Of an unknown ballot there need be no record.
- * @return false if it is down, too */
-bool
-cluster_rot(struct cluster *c, uint16_t node, struct decree_slot slot, enum cluster_damage how);
-/** Keep a copy of a node's disk as it is now; put it back while the node is down. @return false if
- * there is none */
-void cluster_image(struct cluster *c, uint16_t node);
-bool cluster_rollback(struct cluster *c, uint16_t node);
-/** A fresh disk under the old id. */
-void cluster_wipe(struct cluster *c, uint16_t node);
 
 static inline struct eng_replica *
 cluster_replica(struct cluster *c, uint16_t node)
