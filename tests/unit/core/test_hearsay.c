@@ -92,6 +92,20 @@ row_of_3(struct cluster *c, struct eng_hearsay *ret)
 	return NULL;
 }
 
+/* It says that node 3 promised what nobody ever proposed.
+ * @return the row */
+static uint8_t *
+claim_too_much(struct cluster *c, bool of_another_disk)
+{
+	struct eng_hearsay row;
+	uint8_t *at = row_of_3(c, &row);
+
+	row.promised.n = BALLOT_NEVER_SEEN;
+	row.disk ^= of_another_disk;
+	eng_hearsay_encode(&row, at);
+	return at;
+}
+
 static void
 come_back(struct cluster *c)
 {
@@ -104,12 +118,9 @@ static void
 test_a_node_is_held_to_its_words(void **state)
 {
 	struct cluster *c = cluster_that_remembers();
-	struct eng_hearsay row;
-	uint8_t *at = row_of_3(c, &row);
 
 	(void)state;
-	row.promised.n = BALLOT_NEVER_SEEN;
-	eng_hearsay_encode(&row, at);
+	(void)claim_too_much(c, false);
 	come_back(c);
 	assert_int_equal(c->nodes[3].halted, ENG_HALT_ROLLED_BACK);
 	cluster_destroy(c);
@@ -120,13 +131,9 @@ static void
 test_words_of_another_disk_are_forgotten(void **state)
 {
 	struct cluster *c = cluster_that_remembers();
-	struct eng_hearsay row;
-	uint8_t *at = row_of_3(c, &row);
 
 	(void)state;
-	row.promised.n = BALLOT_NEVER_SEEN;
-	row.disk ^= 1;
-	eng_hearsay_encode(&row, at);
+	(void)claim_too_much(c, true);
 	come_back(c);
 	assert_int_equal(c->nodes[3].halted, ENG_HALT_NONE);
 	assert_int_equal(
@@ -139,13 +146,9 @@ static void
 test_what_is_no_row_is_forgotten(void **state)
 {
 	struct cluster *c = cluster_that_remembers();
-	struct eng_hearsay row;
-	uint8_t *at = row_of_3(c, &row);
 
 	(void)state;
-	row.promised.n = BALLOT_NEVER_SEEN;
-	eng_hearsay_encode(&row, at);
-	at[3] = 1;
+	claim_too_much(c, false)[3] = 1; /* where a row is zero */
 	come_back(c);
 	assert_int_equal(c->nodes[3].halted, ENG_HALT_NONE);
 	cluster_destroy(c);
