@@ -49,14 +49,7 @@ meta_next_write(struct wal *w, struct disk_request *ret_request)
 	} else {
 		return false;
 	}
-	*ret_request = (struct disk_request){
-		.kind = DISK_WRITE_DURABLE,
-		.file = page_hardstate.file,
-		.offset_bytes = page_hardstate.offset_bytes[m->copy],
-		.buffer = m->page,
-		.bytes = page_hardstate.bytes,
-		.token = token_of(TOKEN_META, 0),
-	};
+	*ret_request = page_copy_write(&page_hardstate, m->copy, m->page, token_of(TOKEN_META, 0));
 	return true;
 }
 

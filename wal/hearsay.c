@@ -41,14 +41,8 @@ hearsay_next_write(struct wal *w, struct disk_request *ret_request)
 	FAILPOINT("wal.hearsay.sealed");
 	h->is_pending = false;
 	h->is_writing = true;
-	*ret_request = (struct disk_request){
-		.kind = DISK_WRITE_DURABLE,
-		.file = page_hearsay.file,
-		.offset_bytes = page_hearsay.offset_bytes[h->generation & 1],
-		.buffer = h->page,
-		.bytes = page_hearsay.bytes,
-		.token = token_of(TOKEN_HEARSAY, 0),
-	};
+	*ret_request = page_copy_write(
+		&page_hearsay, (int)(h->generation & 1), h->page, token_of(TOKEN_HEARSAY, 0));
 	return true;
 }
 

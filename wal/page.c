@@ -119,6 +119,19 @@ page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *p
 	return PAGE_UNREADABLE;
 }
 
+struct disk_request
+page_copy_write(const struct page_pair *pair, int copy, uint8_t *page, uint64_t token)
+{
+	return (struct disk_request){
+		.kind = DISK_WRITE_DURABLE,
+		.file = pair->file,
+		.offset_bytes = pair->offset_bytes[copy],
+		.buffer = page,
+		.bytes = pair->bytes,
+		.token = token,
+	};
+}
+
 /* From one copy to the next in memory. */
 size_t
 page_stride(const struct page_pair *pair)

@@ -82,6 +82,11 @@ int disk_io(const struct disk_ops *ops, void *disk, enum disk_request_kind kind,
 enum page_state page_copy_load(const struct disk_ops *ops, void *disk, const struct page_pair *pair,
 	int copy, const struct wal_seal *seal, uint8_t *ret_page, struct page_header *ret_header);
 
+/** @return the request that writes a sealed page to one copy. Durably, also where nobody waits for it:
+ * the copies must not be lost together. */
+struct disk_request
+page_copy_write(const struct page_pair *pair, int copy, uint8_t *page, uint64_t token);
+
 /** @return bytes of memory that hold one copy: a multiple of PAGE_BYTES_MAX */
 size_t page_stride(const struct page_pair *pair);
 

@@ -148,14 +148,8 @@ prewrite_next_note(struct wal *w, struct disk_request *ret_request)
 	} else {
 		return false;
 	}
-	*ret_request = (struct disk_request){
-		.kind = DISK_WRITE_DURABLE, /* rare; and the copies must not be lost together */
-		.file = page_session.file,
-		.offset_bytes = page_session.offset_bytes[p->note_state == NOTE_SECOND],
-		.buffer = p->note,
-		.bytes = page_session.bytes,
-		.token = token_of(TOKEN_NOTE, 0),
-	};
+	*ret_request = page_copy_write(
+		&page_session, p->note_state == NOTE_SECOND, p->note, token_of(TOKEN_NOTE, 0));
 	return true;
 }
 
