@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/gateway_fixture.h"
 
+#include "queue/serve/private.h"
 #include "tests/lib/folder.h"
 
 #include <decree/setup.h>
@@ -148,13 +149,20 @@ gf_start(struct gateway_fixture *f)
 	assert_int_equal(queue_gateway_start(f->gateway, f->node, f->machine, f->error), 0);
 }
 
-void
-gf_start_plain(struct gateway_fixture *f)
+/* With one address. */
+static void
+open_plain(struct gateway_fixture *f)
 {
 	static const char *const listens[] = { "127.0.0.1:0" };
 	const struct queue_gateway_options options = { .listens = listens, .listen_count = 1 };
 
 	assert_int_equal(gf_open_gateway(f, options), 0);
+}
+
+void
+gf_start_plain(struct gateway_fixture *f)
+{
+	open_plain(f);
 	gf_start(f);
 }
 
@@ -206,6 +214,18 @@ gf_setup(void **state)
 {
 	*state = gf_create();
 	gf_start_plain(*state);
+	return 0;
+}
+
+int
+gf_setup_without_room(void **state, uint32_t body_bytes)
+{
+	struct gateway_fixture *f = gf_create();
+
+	open_plain(f);
+	f->gateway->handover.kept = f->gateway->handover.mask + 1 - body_bytes;
+	gf_start(f);
+	*state = f;
 	return 0;
 }
 

@@ -55,6 +55,8 @@ void gf_destroy(struct gateway_fixture *f);
 
 /** For cmocka: the state is a fixture with such a server. */
 int gf_setup(void **state);
+/** The same; bodies of @p body_bytes have no room in its handover, and are read from the machine. */
+int gf_setup_without_room(void **state, uint32_t body_bytes);
 int gf_teardown(void **state);
 /** For tests with many clients. */
 void gf_take_descriptors(void);

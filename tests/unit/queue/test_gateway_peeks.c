@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peeks at bodies that no answer has room for: whole, and of a job that was there. */
-#include "queue/serve/private.h"
 #include "tests/lib/gateway_fixture.h"
 
 #include <setjmp.h>
@@ -18,15 +17,7 @@
 static int
 setup_without_room(void **state)
 {
-	static const char *const listens[] = { "127.0.0.1:0" };
-	const struct queue_gateway_options options = { .listens = listens, .listen_count = 1 };
-	struct gateway_fixture *f = gf_create();
-
-	assert_int_equal(gf_open_gateway(f, options), 0);
-	f->gateway->handover.kept = f->gateway->handover.mask + 1 - BODY_BYTES;
-	gf_start(f);
-	*state = f;
-	return 0;
+	return gf_setup_without_room(state, BODY_BYTES);
 }
 
 /* Its letters say which job it is. */

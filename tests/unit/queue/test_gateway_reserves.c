@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reserves that are under way together with what stands behind them: what a client reads, and what
  * is executed, is as if each of its requests had been said after the reply to the one before. */
-#include "queue/serve/private.h"
 #include "tests/lib/gateway_fixture.h"
 
 #include <setjmp.h>
@@ -311,19 +310,10 @@ test_many_are_kicked_behind_a_wait(void **state)
 
 #define LARGE_BYTES 5000
 
-/* Bodies of LARGE_BYTES have no room there, and are read from the machine. */
 static int
 setup_small(void **state)
 {
-	static const char *const listens[] = { "127.0.0.1:0" };
-	const struct queue_gateway_options options = { .listens = listens, .listen_count = 1 };
-	struct gateway_fixture *f = gf_create();
-
-	assert_int_equal(gf_open_gateway(f, options), 0);
-	f->gateway->handover.kept = f->gateway->handover.mask + 1 - LARGE_BYTES;
-	gf_start(f);
-	*state = f;
-	return 0;
+	return gf_setup_without_room(state, LARGE_BYTES);
 }
 
 static const char *
