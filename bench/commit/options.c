@@ -339,6 +339,27 @@ check(struct options *o)
 	return OPTIONS_GO_ON;
 }
 
+/* From what was taken, if that goes together. */
+static int
+plan_make(struct options *o)
+{
+	struct plan *plan = o->plan;
+	int status = plan->config != NULL ? read_shape(o) : OPTIONS_GO_ON;
+
+	if (status == OPTIONS_GO_ON)
+		status = check(o);
+	if (status == OPTIONS_GO_ON)
+		status = check_cpus(o);
+	if (status != OPTIONS_GO_ON)
+		return status;
+	if (plan->config != NULL)
+		o->mtus = (struct list){ { 0 }, 1 }; /* the configuration's */
+	plan->has_floor = !o->has_no_floor;
+	return add_points(o) ? OPTIONS_GO_ON : EXIT_USAGE;
+}
+
+/* ------------------------------------------------------------------------------ the options */
+
 static const char about[] =
 	"How long a commit takes, and how many there are: a cluster of processes on this host, "
 	"joined by memif or what --transport says, under a load from inside the leader's process. "
@@ -441,16 +462,5 @@ bench_options_take(int argc, char **argv, struct plan *plan, struct bench_output
 	status = options_take(argc, argv, &page, &first);
 	if (status == OPTIONS_GO_ON && first != argc)
 		return complain_usage("what is '%s'?", argv[first]);
-	if (status == OPTIONS_GO_ON && plan->config != NULL)
-		status = read_shape(&o);
-	if (status == OPTIONS_GO_ON)
-		status = check(&o);
-	if (status == OPTIONS_GO_ON)
-		status = check_cpus(&o);
-	if (plan->config != NULL)
-		o.mtus = (struct list){ { 0 }, 1 }; /* the configuration's */
-	plan->has_floor = !o.has_no_floor;
-	if (status == OPTIONS_GO_ON && !add_points(&o))
-		return EXIT_USAGE;
-	return status;
+	return status == OPTIONS_GO_ON ? plan_make(&o) : status;
 }
